@@ -1,0 +1,2 @@
+//! Checks that need more than the compiler.
+fn main() {}
