@@ -1,0 +1,115 @@
+//! Faults that a test can plant in the engine, to prove that the simulator sees them.
+//!
+//! Without the feature `planted-faults` every question below is the constant `false` and costs
+//! nothing. With it, a test arms one fault for its own thread and expects the simulation to fail.
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A known way to write this engine wrongly.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[allow(dead_code, reason = "constructed only where tests plant faults")]
+        #[non_exhaustive]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// Every fault there is.
+            pub const ALL: &[Fault] = &[$(Fault::$name,)*];
+        }
+    };
+}
+
+faults! {
+    /// Readiness is forgotten after the first read, though the read was not short.
+    LostReadEdge,
+    /// A connection whose read budget is spent is not put back on the run list.
+    LostBudget,
+    /// A short read ends the drain although the event said the peer had finished.
+    FinBehindShortRead,
+    /// The remainder of a partial write is dropped.
+    PartialWriteForgotten,
+    /// The remainder of a partial write is kept, but never sent when the socket is writable again.
+    WritableIgnored,
+    /// Output is sent again from its start after a partial write.
+    PartialWriteRepeated,
+    /// One connection is accepted per event, whatever waits behind it.
+    OneAcceptPerEdge,
+    /// Out of descriptors: the listener is never tried again.
+    EmfileNoRetry,
+    /// Out of descriptors: the listener is tried again at once, without end.
+    EmfileSpin,
+    /// A connection aborted before it was accepted ends accepting.
+    AcceptErrorEndsAccepting,
+    /// Connections are never ended for being idle.
+    NoIdleTimeout,
+    /// Activity does not put the idle deadline off.
+    IdleNotLazy,
+    /// A peer that reads nothing is never ended.
+    NoWriteStall,
+    /// A deadline earlier than the one already armed does not move the timer forward.
+    EarlierDeadlineIgnored,
+    /// Slots are reused inside the batch, and events are not checked against the generation.
+    SlotReusedTooEarly,
+    /// Reading goes on while output is over the high-water mark.
+    NoReadPause,
+    /// Reading does not resume when output has drained.
+    NoResume,
+    /// The hard cap on output is not enforced.
+    NoOutputCap,
+    /// The peer's FIN closes the connection before queued output is sent.
+    EofDropsOutput,
+    /// An error flag is believed before the bytes in front of it are read.
+    ErrorBeforeData,
+    /// A closing connection waits for its peer without a deadline.
+    NoLingerDeadline,
+    /// `closed` is not called for connections that end by error.
+    ClosedNotCalled,
+    /// Input a service left untaken is dropped.
+    ResidueDropped,
+    /// A mailbox message sent while the worker is awake wakes nobody.
+    MailboxWakeLost,
+    /// A drain leaves idle connections open past its deadline.
+    DrainForgets,
+    /// Connections are not counted down when they end.
+    ConnectionCountLeaks,
+    /// A call interrupted by a signal is taken for the end of the connection.
+    InterruptedIsFatal,
+    /// An interrupted read is taken for "nothing there".
+    InterruptedIsWouldBlock,
+    /// The tick loses the time its callbacks were late.
+    TickDrifts,
+    /// Input over its limit is kept growing.
+    NoInputCap,
+}
+
+#[cfg(feature = "planted-faults")]
+mod armed {
+    use super::Fault;
+    use std::cell::Cell;
+
+    thread_local! {
+        static ARMED: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Arms `fault` on this thread, or disarms with `None`.
+    pub fn plant(fault: Option<Fault>) {
+        ARMED.set(fault);
+    }
+
+    pub(crate) fn planted(fault: Fault) -> bool {
+        ARMED.get() == Some(fault)
+    }
+}
+
+#[cfg(feature = "planted-faults")]
+pub use armed::plant;
+#[cfg(feature = "planted-faults")]
+pub(crate) use armed::planted;
+
+/// Whether `fault` is armed: never, in a build that is not for testing the tests.
+#[cfg(not(feature = "planted-faults"))]
+#[inline(always)]
+pub(crate) const fn planted(_fault: Fault) -> bool {
+    false
+}

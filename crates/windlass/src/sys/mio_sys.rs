@@ -1,0 +1,294 @@
+//! The real driver: mio, sockets, the system clock. One-line forwards wherever possible.
+
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use mio::net::{UnixListener, UnixStream};
+use mio::{Events, Interest, Poll};
+use socket2::SockRef;
+use windlass_proto::Time;
+
+use super::{Readiness, Sys, Token, Wake};
+
+#[cfg(not(unix))]
+use super::clock_other as clock;
+#[cfg(unix)]
+use super::clock_unix as clock;
+
+/// Events taken from the system at once. More only makes a turn, and so a latency, longer.
+const EVENTS_MAX: usize = 512;
+
+pub(crate) enum MioListener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+pub(crate) enum MioStream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+pub(crate) struct MioSys {
+    poll: Poll,
+    events: Events,
+    waker: Arc<mio::Waker>,
+    /// Held so that it can be given up when the process is out of descriptors.
+    spare: Option<File>,
+    random: u64,
+    #[cfg(unix)]
+    stop_pipe: Option<UnixStream>,
+    #[cfg(target_os = "linux")]
+    timer: Option<super::timerfd::TimerFd>,
+}
+
+impl MioSys {
+    pub(crate) fn new() -> io::Result<MioSys> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(Token::WAKE.0))?);
+        Ok(MioSys {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            waker,
+            spare: open_spare(),
+            random: std::collections::hash_map::RandomState::new().build_hasher().finish(),
+            #[cfg(unix)]
+            stop_pipe: None,
+            #[cfg(target_os = "linux")]
+            timer: None,
+        })
+    }
+
+    /// Takes every byte that arrives on `pipe` for a shutdown request.
+    #[cfg(unix)]
+    pub(crate) fn watch_stop_pipe(&mut self, pipe: std::os::unix::net::UnixStream) -> io::Result<()> {
+        pipe.set_nonblocking(true)?;
+        let mut pipe = UnixStream::from_std(pipe);
+        self.poll.registry().register(&mut pipe, mio::Token(Token::STOP.0), Interest::READABLE)?;
+        self.stop_pipe = Some(pipe);
+        Ok(())
+    }
+}
+
+fn open_spare() -> Option<File> {
+    if cfg!(unix) { File::open("/dev/null").ok() } else { None }
+}
+
+impl MioStream {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            MioStream::Tcp(s) => s,
+            #[cfg(unix)]
+            MioStream::Unix(s) => s,
+        }
+    }
+
+    /// RST instead of FIN, and nothing left in the kernel: close with a linger time of zero.
+    fn set_reset(&self) {
+        // A socket that is gone already cannot be told; then there is nothing left to reset.
+        if let MioStream::Tcp(s) = self {
+            let _ = SockRef::from(s).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl MioListener {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            MioListener::Tcp(l) => l,
+            #[cfg(unix)]
+            MioListener::Unix(l) => l,
+        }
+    }
+}
+
+impl Sys for MioSys {
+    type Listener = MioListener;
+    type Stream = MioStream;
+
+    #[inline]
+    fn now(&mut self) -> Time {
+        clock::now()
+    }
+
+    #[inline]
+    fn coarse_now(&mut self) -> Time {
+        clock::coarse_now()
+    }
+
+    fn random(&mut self) -> u64 {
+        // SplitMix64.
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    #[inline]
+    fn short_ends(&self) -> bool {
+        cfg!(unix)
+    }
+
+    fn stop_requests(&mut self) -> u32 {
+        let mut requests = 0;
+        #[cfg(unix)]
+        if let Some(pipe) = &mut self.stop_pipe {
+            let mut bytes = [0; 16];
+            while let Ok(n @ 1..) = pipe.read(&mut bytes) {
+                requests += n as u32;
+            }
+        }
+        requests
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        self.waker.clone()
+    }
+
+    #[inline]
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Token, Readiness)) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            // A signal: the worker looks around and polls again.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        for event in &self.events {
+            let bits = (event.is_readable() as u8 * Readiness::READABLE)
+                | (event.is_writable() as u8 * Readiness::WRITABLE)
+                | (event.is_read_closed() as u8 * Readiness::READ_CLOSED)
+                | ((event.is_write_closed() || event.is_error()) as u8 * Readiness::BROKEN);
+            mark(Token(event.token().0), Readiness(bits));
+        }
+        Ok(())
+    }
+
+    fn arm_tick(&mut self, _at: Option<Time>) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            if self.timer.is_none() {
+                self.timer = super::timerfd::TimerFd::new(self.poll.registry()).ok();
+            }
+            self.timer.as_ref().is_some_and(|timer| timer.arm(_at).is_ok())
+        }
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    fn register_listener(&mut self, listener: &mut MioListener, token: Token) -> io::Result<()> {
+        self.poll.registry().register(listener.source(), mio::Token(token.0), Interest::READABLE)
+    }
+
+    fn accept(&mut self, listener: &mut MioListener) -> io::Result<(MioStream, Option<SocketAddr>)> {
+        match listener {
+            MioListener::Tcp(l) => l.accept().map(|(s, addr)| (MioStream::Tcp(s), Some(addr))),
+            #[cfg(unix)]
+            MioListener::Unix(l) => l.accept().map(|(s, _)| (MioStream::Unix(s), None)),
+        }
+    }
+
+    fn shed(&mut self, listener: &mut MioListener) -> io::Result<bool> {
+        if self.spare.take().is_none() {
+            self.spare = open_spare();
+            return Ok(false);
+        }
+        let result = self.accept(listener).map(|(stream, _)| {
+            stream.set_reset();
+            true
+        });
+        self.spare = open_spare();
+        result
+    }
+
+    fn close_listener(&mut self, mut listener: MioListener) {
+        // Fails only for what is not registered, and then there is nothing to undo.
+        let _ = self.poll.registry().deregister(listener.source());
+    }
+
+    #[inline]
+    fn register(&mut self, stream: &mut MioStream, token: Token) -> io::Result<()> {
+        let token = mio::Token(token.0);
+        match stream {
+            // Both directions at once and for good: on TCP the second costs no event.
+            MioStream::Tcp(s) => {
+                self.poll.registry().register(s, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            #[cfg(unix)]
+            MioStream::Unix(s) => self.poll.registry().register(s, token, Interest::READABLE),
+        }
+    }
+
+    fn want_write(&mut self, stream: &mut MioStream, _token: Token) -> io::Result<()> {
+        match stream {
+            MioStream::Tcp(_) => Ok(()),
+            #[cfg(unix)]
+            MioStream::Unix(s) => self.poll.registry().reregister(
+                s,
+                mio::Token(_token.0),
+                Interest::READABLE | Interest::WRITABLE,
+            ),
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, stream: &mut MioStream, buf: &mut [u8]) -> io::Result<usize> {
+        match stream {
+            MioStream::Tcp(s) => s.read(buf),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.read(buf),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, stream: &mut MioStream, buf: &[u8]) -> io::Result<usize> {
+        match stream {
+            MioStream::Tcp(s) => s.write(buf),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.write(buf),
+        }
+    }
+
+    #[inline]
+    fn writev(&mut self, stream: &mut MioStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match stream {
+            MioStream::Tcp(s) => s.write_vectored(bufs),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.write_vectored(bufs),
+        }
+    }
+
+    fn finish(&mut self, stream: &mut MioStream) -> io::Result<()> {
+        match stream {
+            MioStream::Tcp(s) => s.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.shutdown(Shutdown::Write),
+        }
+    }
+
+    fn close(&mut self, mut stream: MioStream, registered: bool, reset: bool) {
+        if registered {
+            // Always, though closing would do it for us: a duplicate of the descriptor (in a child,
+            // or handed over) would otherwise keep sending events for a connection that is gone.
+            let _ = self.poll.registry().deregister(stream.source());
+        }
+        if reset {
+            stream.set_reset();
+        }
+    }
+}
+
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        // Its only failure is a poll that is gone, and then there is nobody to wake.
+        let _ = mio::Waker::wake(self);
+    }
+}

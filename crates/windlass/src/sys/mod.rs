@@ -1,0 +1,119 @@
+//! The seam: everything a worker needs from the world outside, and nothing else.
+//!
+//! [`Sys`] is the only door to sockets, the poll, the clock and randomness. It is statically
+//! dispatched: a worker is `Worker<Y: Sys>`, so the real driver ([`MioSys`], which alone names mio)
+//! costs nothing over calling mio directly, and the simulator runs the very same worker on a
+//! simulated network in virtual time. Services never see it.
+//!
+//! The contract every driver keeps, and every worker relies on:
+//!
+//! - **Edge-triggered.** A stream's readiness is reported when it changes, at the latest once the
+//!   worker has seen `WouldBlock` and the direction becomes ready again. Events may also be
+//!   spurious, stale, repeated or merged; they are hints, and only a system call tells the truth.
+//! - Where [`Sys::short_ends`] is true, a short read or write also promises a later event (not so
+//!   for the end of the stream, which may share the event of the data before it).
+//! - Calls never block. `Interrupted` may be returned by any of them and means "again".
+
+#[cfg(unix)]
+mod clock_unix;
+#[cfg(not(unix))]
+mod clock_other;
+pub(crate) mod listen;
+mod mio_sys;
+#[cfg(target_os = "linux")]
+mod timerfd;
+mod token;
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_proto::Time;
+
+pub(crate) use mio_sys::{MioListener, MioStream, MioSys};
+pub(crate) use token::{INDEX_MAX, Token};
+
+/// What an event says about a source. Only hints: see the contract above.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Readiness(pub(crate) u8);
+
+impl Readiness {
+    pub(crate) const READABLE: u8 = 1;
+    pub(crate) const WRITABLE: u8 = 2;
+    /// The peer sent its FIN, or the connection is broken: reading on will find an end.
+    pub(crate) const READ_CLOSED: u8 = 4;
+    /// Writing can no longer succeed, or the socket has an error pending.
+    pub(crate) const BROKEN: u8 = 8;
+}
+
+/// Wakes one worker's poll from any thread. Wakes are not counted: coalesce them.
+pub(crate) trait Wake: Send + Sync + 'static {
+    fn wake(&self);
+}
+
+/// The driver under one worker.
+pub(crate) trait Sys: Sized + 'static {
+    type Listener;
+    /// `Send`, because an accepted stream may be handed to another worker before it is registered.
+    type Stream: Send + 'static;
+
+    /// The monotonic clock. The worker reads it once a turn and once before it sleeps.
+    fn now(&mut self) -> Time;
+
+    /// A cheap clock for the stall detector, good to some milliseconds.
+    fn coarse_now(&mut self) -> Time;
+
+    /// Random bits, for tie-breaks and jitter; never for secrets.
+    fn random(&mut self) -> u64;
+
+    /// True where a short read or write means that an event will follow when there is more to do
+    /// (epoll, kqueue). False where only `WouldBlock` re-arms (Windows).
+    fn short_ends(&self) -> bool;
+
+    /// Shutdown requests that came in through this driver (a signal pipe) since the last call.
+    fn stop_requests(&mut self) -> u32 {
+        0
+    }
+
+    /// The waker of this driver's poll.
+    fn waker(&self) -> Arc<dyn Wake>;
+
+    /// Waits for events until `timeout` has passed (`None`: for ever) and reports each to `mark`.
+    fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Token, Readiness)) -> io::Result<()>;
+
+    /// Asks for an event on [`Token::TICK`] at `at`, more precisely than a poll timeout can, and
+    /// tells whether it can: if not, the worker uses its poll timeout. `None` disarms.
+    fn arm_tick(&mut self, at: Option<Time>) -> bool;
+
+    /// Starts readiness events for a listener.
+    fn register_listener(&mut self, listener: &mut Self::Listener, token: Token) -> io::Result<()>;
+
+    /// Takes one connection from the accept queue, non-blocking and close-on-exec. The address is
+    /// `None` for a Unix socket.
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, Option<SocketAddr>)>;
+
+    /// With the process out of descriptors: gives up the spare descriptor, takes one connection
+    /// with it, resets that connection, and takes the spare back. `Ok(false)`: no spare to give.
+    fn shed(&mut self, listener: &mut Self::Listener) -> io::Result<bool>;
+
+    /// Stops events and closes a listener. What is in its accept queue is reset by the system.
+    fn close_listener(&mut self, listener: Self::Listener);
+
+    /// Starts readiness events for a stream: once, and for good.
+    fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Called when a write has found a stream full. Unix streams are registered for reading only,
+    /// since write interest doubles their events, and add it here, once.
+    fn want_write(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    fn read(&mut self, stream: &mut Self::Stream, buf: &mut [u8]) -> io::Result<usize>;
+    fn write(&mut self, stream: &mut Self::Stream, buf: &[u8]) -> io::Result<usize>;
+    fn writev(&mut self, stream: &mut Self::Stream, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Sends FIN: our half of the stream is finished.
+    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+
+    /// Deregisters (if `registered`) and closes; with `reset`, discards what is unsent and sends RST.
+    fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
+}

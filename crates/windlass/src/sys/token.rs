@@ -1,0 +1,56 @@
+//! What an event is about, packed into the one word the operating system carries for us.
+
+/// Names the source of an event: a connection by slot and generation, or one of a few fixed sources.
+///
+/// A connection's generation tells an event for the slot's former owner from one for the present
+/// one: closing and reusing a descriptor inside one batch delivers the old event to the new owner
+/// otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Token(pub(crate) usize);
+
+/// Slots are numbered below this.
+pub(crate) const INDEX_MAX: u32 = (INDEX_MASK - RESERVED) as u32;
+
+#[cfg(target_pointer_width = "64")]
+const INDEX_BITS: u32 = 32;
+#[cfg(not(target_pointer_width = "64"))]
+const INDEX_BITS: u32 = 20;
+
+const INDEX_MASK: usize = ((1u64 << INDEX_BITS) - 1) as usize;
+/// Index values at the top that are not slots.
+const RESERVED: usize = 1024;
+
+impl Token {
+    pub(crate) const WAKE: Token = Token(INDEX_MASK);
+    pub(crate) const TICK: Token = Token(INDEX_MASK - 1);
+    pub(crate) const STOP: Token = Token(INDEX_MASK - 2);
+    /// Listeners are numbered below this.
+    pub(crate) const LISTENERS_MAX: usize = RESERVED - 8;
+
+    /// The token of connection slot `index` in its generation `generation`.
+    #[inline]
+    pub(crate) fn conn(index: u32, generation: u32) -> Token {
+        debug_assert!(index < INDEX_MAX);
+        // On 32-bit systems this keeps the low 12 bits of the generation, which `same` compares.
+        Token(((generation as u64) << INDEX_BITS) as usize | index as usize)
+    }
+
+    /// The token of listener `n` of this worker.
+    pub(crate) fn listener(n: usize) -> Token {
+        debug_assert!(n < Self::LISTENERS_MAX);
+        Token(INDEX_MASK - RESERVED + 1 + n)
+    }
+
+    /// The slot this token names, if it names one.
+    #[inline]
+    pub(crate) fn as_conn(self) -> Option<u32> {
+        let index = (self.0 & INDEX_MASK) as u32;
+        (index < INDEX_MAX).then_some(index)
+    }
+
+    /// The listener this token names, if it names one.
+    pub(crate) fn as_listener(self) -> Option<usize> {
+        let n = self.0.checked_sub(INDEX_MASK - RESERVED + 1)?;
+        (n < Self::LISTENERS_MAX).then_some(n)
+    }
+}
