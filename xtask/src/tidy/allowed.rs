@@ -26,6 +26,11 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         why: "runs seeds side by side; nothing inside one run has a thread",
     },
     Allowed {
+        path: "crates/windlass/src/sim/errno",
+        what: "rustix",
+        why: "the errors of simulated sockets have the numbers of the real ones",
+    },
+    Allowed {
         path: "crates/windlass/src/blocking",
         what: "std::thread",
         why: "blocking work runs off the loop and answers through the mailbox",
