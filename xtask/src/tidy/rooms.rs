@@ -138,11 +138,8 @@ fn sys_only(tree: &Tree, places: &mut Places) {
 }
 
 fn no_unsafe(tree: &Tree, places: &mut Places) {
-    for source in tree.sources().filter(|source| {
-        !source.path.starts_with(SYS)
-            && !source.path.starts_with("benches/")
-            && !source.path.starts_with("fuzz/")
-    }) {
+    let elsewhere = |path: &str| !path.starts_with(SYS) && !path.starts_with("benches/");
+    for source in tree.sources().filter(|source| elsewhere(&source.path)) {
         for token in source.tokens.iter().filter(|token| token.text == "unsafe") {
             if !is_allowed(&source.path, "unsafe") {
                 places.push((source.path.clone(), token.line, "`unsafe`".to_owned()));
