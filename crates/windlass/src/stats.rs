@@ -164,17 +164,17 @@ impl Default for TurnTimes {
 
 impl TurnTimes {
     fn bucket(nanos: u64) -> usize {
-        let micros = (nanos / 1000).max(1);
-        let doubling = micros.ilog2() as usize;
-        // The two bits below the leading one; below 4 us there are fewer than two.
-        let quarter = ((micros << 2) >> doubling) as usize & 3;
+        // From 1,024 ns on: the leading bit tells the doubling, the two below it the quarter.
+        let nanos = nanos.max(1 << 10);
+        let doubling = nanos.ilog2() as usize - 10;
+        let quarter = (nanos >> (doubling + 8)) as usize & 3;
         (doubling * 4 + quarter).min(BUCKETS - 1)
     }
 
     /// The upper edge of a bucket.
     fn edge(bucket: usize) -> Duration {
         let (doubling, quarter) = (bucket / 4, bucket % 4);
-        Duration::from_nanos(((1u64 << doubling) * 1000) * (5 + quarter as u64) / 4)
+        Duration::from_nanos((5 + quarter as u64) << (doubling + 8))
     }
 
     pub(crate) fn record(&mut self, nanos: u64) -> usize {
@@ -296,10 +296,10 @@ mod tests {
             assert!(edge >= last, "edges do not fall");
             last = edge;
         }
-        for nanos in [0, 999, 1_000, 1_999, 5_000, 123_456, 10_000_000, 3_000_000_000] {
+        for nanos in [0, 999, 1_000, 1_999, 2_048, 5_000, 123_456, 10_000_000, 3_000_000_000] {
             let edge = TurnTimes::edge(TurnTimes::bucket(nanos)).as_nanos() as u64;
             assert!(edge >= nanos, "{nanos} is counted below its value: {edge}");
-            assert!(edge <= nanos.max(1_000) * 2, "{nanos} is counted far above its value: {edge}");
+            assert!(edge <= nanos.max(1_024) * 5 / 4 + 1, "{nanos} is counted far above its value: {edge}");
         }
     }
 

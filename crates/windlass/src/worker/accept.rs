@@ -286,16 +286,21 @@ impl<Y: Sys> Worker<Y> {
         self.adopt(handed);
     }
 
-    /// The worker with the fewest connections, if this one is ahead of it by the configured lead.
-    fn less_loaded(&self) -> Option<usize> {
+    /// A worker with the fewest connections, if this one is ahead of it by the configured lead.
+    /// Among equals chance decides, or all workers would send their newcomers to the same one.
+    fn less_loaded(&mut self) -> Option<usize> {
         let (workers, lead) = (&self.shared.workers, self.shared.config.rebalance_lead);
         if workers.len() < 2 || lead == 0 || self.shared.stop_state() != RUNNING {
             return None;
         }
         let mine = workers[self.index].load.load(Relaxed);
-        let loads = workers.iter().map(|worker| worker.load.load(Relaxed)).enumerate();
-        let (other, least) = loads.min_by_key(|(_, load)| *load)?;
-        (mine >= least + lead).then_some(other)
+        let least = workers.iter().map(|worker| worker.load.load(Relaxed)).min()?;
+        if mine < least + lead {
+            return None;
+        }
+        let equals = || (0..workers.len()).filter(|n| workers[*n].load.load(Relaxed) <= least);
+        let count = equals().count().max(1);
+        equals().nth(self.io.sys.random() as usize % count)
     }
 
     pub(super) fn adopt_handed_over(&mut self) {
