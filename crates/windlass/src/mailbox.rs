@@ -178,8 +178,12 @@ impl<M: Send + 'static> Mailbox<M> {
 /// The receiving end, with the message type erased from the service's host.
 pub(crate) trait Inbox<S: crate::Service> {
     /// Delivers one message; false when there is none.
-    fn deliver(&mut self, service: &mut S, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>)
-    -> bool;
+    fn deliver(
+        &mut self,
+        service: &mut S,
+        scope: &mut Scope<'_>,
+        sessions: &mut Sessions<S::Session>,
+    ) -> bool;
 }
 
 struct Receiving<M> {

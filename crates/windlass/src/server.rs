@@ -132,7 +132,8 @@ impl Listening {
                     dual_stack: text.starts_with(':'),
                     congestion: config.congestion.clone(),
                 };
-                let candidates = Address::resolve(text).map_err(|e| Error::config(format!("cannot listen: {e}")))?;
+                let candidates =
+                    Address::resolve(text).map_err(|e| Error::config(format!("cannot listen: {e}")))?;
                 let (first, bound) = listen_first(&candidates, text, &mut options).map_err(failed)?;
                 for worker in 1..workers {
                     // One accept queue each where the system spreads connections over them, one for

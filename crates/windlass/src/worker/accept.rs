@@ -12,8 +12,8 @@ use std::time::Duration;
 use windlass_proto::Time;
 
 use crate::config::WhenFull;
-use crate::core::slot::{PeerAddr, flag};
 use crate::core::flush;
+use crate::core::slot::{PeerAddr, flag};
 use crate::planted::{Fault, planted};
 use crate::shared::RUNNING;
 use crate::sys::{AcceptError, Sys, accept_error};
@@ -154,7 +154,8 @@ impl<Y: Sys> Worker<Y> {
             acceptor.retry_at = Some(self.core.now + FULL_RETRY);
             return Tried::Pause;
         }
-        if !shed && !self.core.draining
+        if !shed
+            && !self.core.draining
             && let Err(at) = self.shared.take_accept_token(self.core.now)
         {
             self.core.counters.accept_paused_rate += 1;
@@ -363,4 +364,3 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 }
-

@@ -17,9 +17,13 @@ use super::Worker;
 pub(super) enum Phase {
     Running,
     /// No longer listening; everything that has arrived is being read before services are told.
-    LastRead { deadline: Time },
+    LastRead {
+        deadline: Time,
+    },
     /// Services know; connections are finishing.
-    Draining { deadline: Time },
+    Draining {
+        deadline: Time,
+    },
     /// Everything is being aborted.
     Stopping,
 }

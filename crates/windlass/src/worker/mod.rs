@@ -280,9 +280,7 @@ impl<Y: Sys> Worker<Y> {
     fn report_stall(&mut self, callback: &'static str, index: Option<u32>, service: usize, took: Duration) {
         self.core.counters.stalls += 1;
         let listener = match index {
-            Some(index) => {
-                self.shared.listeners[self.core.slot(index).listener as usize].name.clone()
-            }
+            Some(index) => self.shared.listeners[self.core.slot(index).listener as usize].name.clone(),
             None => self.services[service].name.to_string(),
         };
         let conn = index.map(|index| self.core.id(index));
@@ -325,7 +323,9 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
     if has(Readiness::READ_CLOSED) {
         slot.set(flag::READABLE | flag::READ_CLOSED);
     }
-    if (has(Readiness::WRITABLE) || broken) && !planted(Fault::WritableIgnored) && !slot.is(flag::WRITE_FAILED)
+    if (has(Readiness::WRITABLE) || broken)
+        && !planted(Fault::WritableIgnored)
+        && !slot.is(flag::WRITE_FAILED)
     {
         slot.set(flag::WRITABLE);
     }

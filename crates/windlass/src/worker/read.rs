@@ -69,9 +69,7 @@ impl<Y: Sys> Worker<Y> {
                     self.core.counters.reads_would_block += 1;
                     return self.nothing_to_read(index);
                 }
-                Err(e)
-                    if e.kind() == io::ErrorKind::Interrupted && !planted(Fault::InterruptedIsFatal) =>
-                {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted && !planted(Fault::InterruptedIsFatal) => {
                     if planted(Fault::InterruptedIsWouldBlock) {
                         return self.nothing_to_read(index);
                     }
