@@ -24,6 +24,8 @@ use super::Worker;
 /// accepting must resume once there are descriptors again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(80);
+/// Newcomers lost in a row before a pause.
+const LOST_MAX: usize = 32;
 /// How often room is looked for while `connections_max` is reached; a close on this worker is
 /// noticed at once, one elsewhere by this.
 const FULL_RETRY: Duration = Duration::from_millis(20);
@@ -127,10 +129,17 @@ impl<Y: Sys> Worker<Y> {
     }
 
     fn accept_from(&mut self, n: usize, budget: usize) {
+        let mut lost = 0;
         for _ in 0..budget {
             match self.try_accept(n) {
                 Tried::Accepted if planted(Fault::OneAcceptPerEdge) => self.acceptors[n].ready = false,
-                Tried::Accepted | Tried::Lost => {}
+                Tried::Accepted => lost = 0,
+                // One after the other is lost: the system's doing, and no reason to spin.
+                Tried::Lost if lost == LOST_MAX => {
+                    self.acceptors[n].retry_at = Some(self.core.now + BACKOFF_MIN);
+                    return;
+                }
+                Tried::Lost => lost += 1,
                 Tried::Nobody => {
                     self.acceptors[n].ready = false;
                     self.acceptors[n].backoff = BACKOFF_MIN;
