@@ -177,7 +177,7 @@ impl<Y: Sys> Worker<Y> {
             Ok((stream, _)) if shed => {
                 self.core.counters.shed_full += 1;
                 self.io.sys.close(stream, false, true);
-                Tried::Lost
+                Tried::Accepted
             }
             Ok((stream, peer)) => {
                 self.acceptors[n].full = false;
@@ -225,7 +225,7 @@ impl<Y: Sys> Worker<Y> {
             match self.io.sys.shed(listener) {
                 Ok(true) => {
                     self.core.counters.shed_full += 1;
-                    return Tried::Lost;
+                    return Tried::Accepted;
                 }
                 Err(e) if accept_error(&e) == AcceptError::Nobody => return Tried::Nobody,
                 _ => {}
