@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, Result};
 
-use crate::core::Direct;
+use crate::core::{Direct, TABLE_RESERVED_MAX};
 use crate::sys::{Sys, Token};
 
 pub(super) struct Io<Y: Sys> {
@@ -15,6 +15,12 @@ pub(super) struct Io<Y: Sys> {
 const NO_STREAM: &str = "an open connection has a stream";
 
 impl<Y: Sys> Io<Y> {
+    pub(super) fn new(sys: Y, connections_max: usize) -> Io<Y> {
+        let mut streams = Vec::new();
+        let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
+        Io { sys, streams }
+    }
+
     #[inline]
     pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);

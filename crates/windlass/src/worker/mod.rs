@@ -101,7 +101,7 @@ impl<Y: Sys> Worker<Y> {
         Ok(Worker {
             index,
             core,
-            io: Io { sys, streams: Vec::new() },
+            io: Io::new(sys, shared.limits.connections_max),
             scratch: scratch.into_boxed_slice(),
             services,
             acceptors,
