@@ -13,9 +13,13 @@ use peers::Args;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::time::Timespec;
 
 const EVENTS: usize = 1024;
 const LISTENER: u64 = u64::MAX;
+/// Bytes one connection may read before the others have their turn. Without it, a peer that sends
+/// as fast as we echo keeps the loop to itself.
+const BUDGET: usize = 1 << 20;
 
 /// One connection. The table is indexed by descriptor, so 16 bytes are all it costs.
 #[derive(Default)]
@@ -27,6 +31,8 @@ struct Slot {
     readable: bool,
     /// The peer will send no more: read up to the end of the stream.
     ending: bool,
+    /// It stands in the list of those that read on in the next round.
+    queued: bool,
 }
 
 struct Residue {
@@ -51,8 +57,13 @@ fn serve(args: &Args) -> Result<()> {
     let mut scratch = vec![0; args.buffer.unwrap_or(64 * 1024)];
     let mut slots: Vec<Slot> = Vec::new();
     let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+    // Connections whose budget ran out: there is more to read, and no event will say so.
+    let mut again: Vec<usize> = Vec::new();
+    let mut rerun: Vec<usize> = Vec::new();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
-        let ready = match epoll::wait(&epoll, &mut events, None) {
+        let timeout = if again.is_empty() { None } else { Some(&now) };
+        let ready = match epoll::wait(&epoll, &mut events, timeout) {
             Ok((ready, _)) => ready,
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
@@ -64,12 +75,13 @@ fn serve(args: &Args) -> Result<()> {
                 accept(&epoll, &listener, &mut slots)?;
                 continue;
             }
-            let slot = &mut slots[data.u64() as usize];
-            if slot.socket.is_some() && !turn(slot, flags, &mut scratch) {
-                // Closing the only descriptor also removes it from epoll. No event of this batch
-                // can follow for it: epoll reports a descriptor once per batch.
-                *slot = Slot::default();
-            }
+            step(&mut slots, data.u64() as usize, flags, &mut scratch, &mut again);
+        }
+        std::mem::swap(&mut again, &mut rerun);
+        for index in rerun.drain(..) {
+            // By now it may be another connection; a turn too many does that one no harm.
+            slots[index].queued = false;
+            step(&mut slots, index, EventFlags::empty(), &mut scratch, &mut again);
         }
     }
 }
@@ -93,9 +105,25 @@ fn accept(epoll: &OwnedFd, listener: &std::net::TcpListener, slots: &mut Vec<Slo
     }
 }
 
+/// Serves one connection, and ends it if it is over.
+fn step(slots: &mut [Slot], index: usize, flags: EventFlags, scratch: &mut [u8], again: &mut Vec<usize>) {
+    let slot = &mut slots[index];
+    if slot.socket.is_none() {
+        return;
+    }
+    if !turn(slot, flags, scratch) {
+        // Closing the only descriptor also removes it from epoll. No event of this batch can
+        // follow for it: epoll reports a descriptor once per batch.
+        *slot = Slot::default();
+    } else if slot.readable && slot.residue.is_none() && !slot.queued {
+        slot.queued = true;
+        again.push(index);
+    }
+}
+
 /// Serves one connection for one event. False: it is over.
 fn turn(slot: &mut Slot, flags: EventFlags, scratch: &mut [u8]) -> bool {
-    let Slot { residue, socket: Some(socket), readable, ending } = slot else { return false };
+    let Slot { residue, socket: Some(socket), readable, ending, .. } = slot else { return false };
     // An error flag sets both: bytes that came before a reset are still there to be read.
     *readable |= flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
     *ending |= flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
@@ -110,7 +138,8 @@ fn turn(slot: &mut Slot, flags: EventFlags, scratch: &mut [u8]) -> bool {
         }
         *residue = None;
     }
-    while *readable {
+    let mut budget = BUDGET;
+    while *readable && budget > 0 {
         let read = match rustix::net::recv(&*socket, &mut *scratch, RecvFlags::empty()) {
             Ok((0, _)) => return false,
             Ok((read, _)) => read,
@@ -122,6 +151,7 @@ fn turn(slot: &mut Slot, flags: EventFlags, scratch: &mut [u8]) -> bool {
             Err(_) => return false,
         };
         *readable = read == scratch.len() || *ending;
+        budget = budget.saturating_sub(read);
         let Some(sent) = send(socket, &scratch[..read]) else { return false };
         if sent < read {
             *residue = Some(Box::new(Residue { bytes: scratch[sent..read].to_vec(), sent: 0 }));
