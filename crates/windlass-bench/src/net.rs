@@ -112,7 +112,7 @@ pub(crate) fn allow_descriptors(connections: usize) -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
         limit.current = limit.maximum;
-        setrlimit(Resource::Nofile, limit.clone()).context("cannot raise the limit of open files")?;
+        setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open files")?;
     }
     if let Some(maximum) = limit.maximum.filter(|&maximum| maximum < needed) {
         bail!("{connections} connections need {needed} open files, and the limit (ulimit -n) is {maximum}");

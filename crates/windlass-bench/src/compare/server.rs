@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::peers::Peer;
@@ -35,7 +35,7 @@ pub struct PinnedArgs {
 /// There is no such core or program. On success this does not return.
 pub fn pinned(args: PinnedArgs) -> Result<()> {
     if args.core != "any" {
-        pin(args.core.parse().with_context(|| format!("`{}` is not a core", args.core))?)?;
+        pin(&[args.core.parse().with_context(|| format!("`{}` is not a core", args.core))?])?;
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let [program, rest @ ..] = args.command.as_slice() else { bail!("no program to start") };
@@ -43,12 +43,14 @@ pub fn pinned(args: PinnedArgs) -> Result<()> {
     Err(error).with_context(|| format!("cannot start {program}"))
 }
 
-/// Binds the calling thread, and those it will start, to one core.
-pub(crate) fn pin(core: usize) -> Result<()> {
+/// Binds the calling thread, and those it will start, to some cores.
+pub(crate) fn pin(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    ensure!(core < CpuSet::MAX_CPU, "core {core} is out of range");
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
+    for &core in cores {
+        ensure!(core < CpuSet::MAX_CPU, "core {core} is out of range");
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot run on cores {cores:?}"))
 }
 
 /// The cores this process may use.
@@ -61,6 +63,8 @@ pub(crate) fn cores() -> Result<Vec<usize>> {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// The server itself, where `child` is a tracer around it. It would outlive the tracer.
+    traced: Option<Pid>,
     pub(crate) target: Target,
 }
 
@@ -77,7 +81,7 @@ impl Server {
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.with_context(|| format!("cannot start {}", peer.name))?;
-        let mut server = Server { child, target: Target::Unix("".into()) };
+        let mut server = Server { child, traced: None, target: Target::Unix("".into()) };
         let line = server.first_line()?;
         let address = line.trim().strip_prefix("Listening on ").map(str::parse);
         let Some(Ok(target)) = address else {
@@ -90,6 +94,9 @@ impl Server {
             bail!("{} does not listen: {}", peer.name, if line.is_empty() { why } else { line });
         };
         server.target = target;
+        if !prefix.is_empty() {
+            server.traced = server.only_child();
+        }
         Ok(server)
     }
 
@@ -97,15 +104,20 @@ impl Server {
         self.child.id()
     }
 
-    /// Ends the server with SIGINT and waits, so that a tracer around it can write its summary.
-    pub(crate) fn interrupt(mut self) -> Result<String> {
-        let mut said = String::new();
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, Signal::INT)?;
-        if let Some(stderr) = &mut self.child.stderr {
-            stderr.read_to_string(&mut said)?;
-        }
-        Ok(said)
+    /// Ends a server that runs under a tracer: the server itself, so that the tracer around it
+    /// sees it go and writes its summary.
+    pub(crate) fn end_traced(mut self) -> Result<()> {
+        let traced = self.traced.context("the server is not traced")?;
+        rustix::process::kill_process(traced, Signal::TERM)?;
+        self.child.wait()?;
+        self.traced = None;
+        Ok(())
+    }
+
+    fn only_child(&self) -> Option<Pid> {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
     }
 
     /// Waits for the first line of output, but not for ever. The rest is read and thrown away, so
@@ -126,6 +138,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(traced) = self.traced {
+            let _ = rustix::process::kill_process(traced, Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,218 +1,246 @@
-//! Runs condensed into tables: medians over the rounds, and ratios within each round.
+//! Figures laid out as markdown.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use super::peers::{Peer, REFERENCE};
+use super::figures::{Figures, Run, spread};
+use super::peers::Peer;
 use super::workloads::{Kind, Workload};
-use super::{Place, machine};
-use crate::echo::EchoReport;
-use crate::text::{self, number};
+use super::{ATTEMPTS, DISTURBED, Place, machine};
+use crate::echo::{EchoReport, IdleReport, SlowReport};
+use crate::text;
 
-/// One run of one server.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) workload: &'static str,
-    pub(crate) peer: String,
-    pub(crate) round: usize,
-    pub(crate) report: EchoReport,
+/// Everything in front of the first table: what was run, where, and how to read it.
+pub(crate) fn head(peers: &[Peer], place: &Place, rounds: u64, seconds: Duration) -> String {
+    let mut out = String::from("# Echo servers side by side\n\n");
+    // Writing to a string cannot fail.
+    let _ = write_head(&mut out, peers, place, rounds, seconds);
+    out
 }
 
-impl Run {
-    pub(crate) fn to_json(&self) -> Value {
-        let mut value = self.report.to_json();
-        value["workload"] = json!(self.workload);
-        value["peer"] = json!(self.peer);
-        value["round"] = json!(self.round);
-        value
+fn write_head(
+    out: &mut String,
+    peers: &[Peer],
+    place: &Place,
+    rounds: u64,
+    seconds: Duration,
+) -> std::fmt::Result {
+    writeln!(out, "Reproduce with `cargo run -p windlass-bench --release -- {}`.\n", command())?;
+    for (name, value) in machine::facts() {
+        writeln!(out, "- {name}: {value}")?;
     }
+    match place.bound {
+        Some((server, generator)) => {
+            writeln!(out, "- server on core {server}, generator on core {generator}")?
+        }
+        None => writeln!(out, "- server and generator share one core")?,
+    }
+    writeln!(
+        out,
+        "\nEach round runs every server once, for {seconds:?}, as a fresh process; {rounds} rounds, and each \
+         starts with another server. Figures are medians (lowest–highest). Ratios are to `{}` in the same \
+         round, then the median of them. The generator verifies every byte. CPU is the server's, all \
+         threads, as the scheduler counts it. A run in which something else had one of the two cores for \
+         more than {:.0} % of the time is repeated, at most {} times, and the calmest counts.\n",
+        peers[0].name,
+        DISTURBED * 100.0,
+        ATTEMPTS - 1,
+    )?;
+    for peer in peers {
+        writeln!(out, "- `{}`: {}", peer.name, peer.about)?;
+    }
+    Ok(())
 }
 
-/// Everything the tables are made from.
-pub(crate) struct Report<'a> {
-    pub(crate) workloads: &'a [Workload],
+/// The arguments of this process, without the folders of this machine.
+fn command() -> String {
+    let plain = |arg: String| match arg.rsplit_once('/') {
+        Some((before, file)) => match before.split_once('=') {
+            Some((name, _)) => format!("{name}=PATH/{file}"),
+            None if Path::new(before).is_absolute() => format!("PATH/{file}"),
+            None => arg,
+        },
+        None => arg,
+    };
+    std::env::args().skip(1).map(plain).collect::<Vec<_>>().join(" ")
+}
+
+/// One workload's table. The first peer is the reference.
+pub(crate) struct Section<'a> {
+    /// Instead of the workload's own.
+    pub(crate) title: Option<String>,
+    pub(crate) workload: &'a Workload,
     pub(crate) peers: &'a [Peer],
     pub(crate) runs: &'a [Run],
-    pub(crate) place: &'a Place,
 }
 
-impl Report<'_> {
-    /// The whole report.
+/// A column: its head, and how to fill it.
+type Column = (&'static str, fn(&Figures<'_>) -> String);
+
+impl Section<'_> {
     pub(crate) fn to_markdown(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write(&mut out);
-        out
-    }
-
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "# Echo servers side by side\n")?;
-        self.write_head(out)?;
-        for workload in self.workloads {
-            let head = columns(workload.kind);
-            let head: Vec<&str> = head.iter().map(String::as_str).collect();
-            let rows: Vec<Vec<String>> = self.peers.iter().map(|peer| self.row(workload, peer)).collect();
-            writeln!(
-                out,
-                "\n## {}: {}\n\n{}",
-                workload.id,
-                workload.title,
-                text::table(&head, &rows).trim_end()
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_head(&self, out: &mut String) -> std::fmt::Result {
-        let command: Vec<String> = std::env::args().skip(1).collect();
-        writeln!(out, "Command: `cargo run -p windlass-bench --release -- {}`\n", command.join(" "))?;
-        for (name, value) in machine::facts() {
-            writeln!(out, "- {name}: {value}")?;
-        }
-        match self.place.cores {
-            Some((server, generator)) => {
-                writeln!(out, "- server on core {server}, generator on core {generator}")?;
-            }
-            None => writeln!(out, "- server and generator share one core")?,
-        }
-        let rounds = self.runs.iter().map(|run| run.round + 1).max().unwrap_or(0);
-        writeln!(out, "- {rounds} rounds; figures are medians (lowest–highest)")?;
-        writeln!(
-            out,
-            "- ratios are to `{REFERENCE}` in the same round; the median of the rounds' ratios is shown\n"
-        )?;
-        for peer in self.peers {
-            writeln!(out, "- `{}`: {}", peer.name, peer.about)?;
-        }
-        Ok(())
-    }
-
-    fn row(&self, workload: &Workload, peer: &Peer) -> Vec<String> {
-        let figures = Figures { report: self, workload: workload.id, peer: &peer.name };
-        let mut cells = vec![peer.name.clone()];
-        cells.extend(match workload.kind {
-            Kind::Throughput { .. } | Kind::Streaming | Kind::OpenLoop => figures.load_cells(workload.kind),
-            Kind::Idle | Kind::Slow => Vec::new(),
-        });
-        cells.push(figures.notes());
-        cells
+        let columns = columns(self.workload.kind);
+        let mut head = vec!["server"];
+        head.extend(columns.iter().map(|(name, _)| *name));
+        head.push("notes");
+        let rows: Vec<Vec<String>> = self
+            .peers
+            .iter()
+            .map(|peer| {
+                let figures = Figures {
+                    runs: self.runs,
+                    workload: self.workload.id,
+                    peer: &peer.name,
+                    reference: &self.peers[0].name,
+                };
+                let mut row = vec![peer.name.clone()];
+                row.extend(columns.iter().map(|(_, cell)| cell(&figures)));
+                row.push(figures.notes());
+                row
+            })
+            .collect();
+        let own = format!("{}: {}", self.workload.id, self.workload.title);
+        let title = self.title.as_deref().unwrap_or(&own);
+        format!("\n## {title}\n\n{}", text::table(&head, &rows))
     }
 }
 
-fn columns(kind: Kind) -> Vec<String> {
-    let unit = match kind {
-        Kind::Throughput { unit } => unit,
-        Kind::Streaming => "MiB/s",
-        Kind::OpenLoop => "messages/s",
-        Kind::Idle | Kind::Slow => return vec!["server".into(), "notes".into()],
+fn columns(kind: Kind) -> Vec<Column> {
+    const COST: [Column; 2] = [
+        ("CPU µs per message", |figures| spread(&figures.each(cost))),
+        ("CPU ratio", |figures| spread(&figures.ratios(cost))),
+    ];
+    const LATENCY: [Column; 3] = [
+        ("p50 µs", |figures| figures.middle(|report| percentile(report, 50.0))),
+        ("p99 µs", |figures| figures.middle(|report| percentile(report, 99.0))),
+        ("p99.9 µs", |figures| figures.middle(|report| percentile(report, 99.9))),
+    ];
+    const BUSY: [Column; 2] = [
+        ("server busy %", |figures| figures.middle(busy)),
+        ("generator idle %", |figures| figures.middle(|report| Some(report.generator_idle * 100.0))),
+    ];
+    let rate: [Column; 2] = match kind {
+        Kind::Idle => return idle_columns(),
+        Kind::Slow => return slow_columns(),
+        Kind::OpenLoop => {
+            let mut columns: Vec<Column> = vec![("messages/s", |figures| figures.middle(rate))];
+            columns.extend(LATENCY);
+            columns.push(("max µs", |figures| figures.middle(|report| Some(report.latency.max()))));
+            columns.push(("p99 ratio", |figures| spread(&figures.ratios(|report| percentile(report, 99.0)))));
+            columns.extend(COST);
+            columns.extend(BUSY);
+            return columns;
+        }
+        Kind::Streaming => [
+            ("MiB/s", |figures| spread(&figures.each(mebibytes))),
+            ("ratio", |figures| spread(&figures.ratios(mebibytes))),
+        ],
+        Kind::Throughput { unit } => [
+            (unit, |figures| spread(&figures.each(rate))),
+            ("ratio", |figures| spread(&figures.ratios(rate))),
+        ],
     };
-    [
-        "server",
-        unit,
-        "ratio",
-        "CPU µs per message",
-        "CPU ratio",
-        "p50 µs",
-        "p99 µs",
-        "p99.9 µs",
-        "server busy",
-        "generator idle",
-        "notes",
+    rate.into_iter().chain(COST).chain(LATENCY).chain(BUSY).collect()
+}
+
+fn idle_columns() -> Vec<Column> {
+    fn resident(index: usize) -> impl Fn(&EchoReport) -> Option<f64> {
+        move |report| Some(report.idle?.resident_kib?[index] as f64)
+    }
+    fn bytes(report: &EchoReport) -> Option<(f64, f64)> {
+        report.idle.as_ref().and_then(IdleReport::bytes_per_connection)
+    }
+    vec![
+        ("bytes each, open", |figures| spread(&figures.each(|report| Some(bytes(report)?.0)))),
+        ("bytes each, after one echo", |figures| spread(&figures.each(|report| Some(bytes(report)?.1)))),
+        ("KiB resident: before", |figures| figures.middle(resident(0))),
+        ("open", |figures| figures.middle(resident(1))),
+        ("used", |figures| figures.middle(resident(2))),
+        ("CPU % while silent", |figures| figures.middle(|report| Some(report.idle?.cpu_share? * 100.0))),
     ]
-    .map(str::to_owned)
-    .to_vec()
 }
 
-/// The figures of one server on one workload.
-struct Figures<'a> {
-    report: &'a Report<'a>,
-    workload: &'a str,
-    peer: &'a str,
+fn slow_columns() -> Vec<Column> {
+    fn of(figure: fn(&SlowReport) -> f64) -> impl Fn(&EchoReport) -> Option<f64> {
+        move |report| report.slow.as_ref().map(figure)
+    }
+    vec![
+        ("grew MiB", |figures| spread(&figures.each(|report| report.slow.as_ref()?.growth_mib()))),
+        ("MiB taken of each", |figures| {
+            figures.middle(of(|slow| {
+                slow.taken.iter().sum::<u64>() as f64 / slow.taken.len().max(1) as f64 / f64::from(1 << 20)
+            }))
+        }),
+        ("good alone: messages/s", |figures| figures.middle(of(|slow| slow.rates.0))),
+        ("p99 µs", |figures| figures.middle(of(|slow| slow.alone.percentile(99.0)))),
+        ("while held: messages/s", |figures| figures.middle(of(|slow| slow.rates.1))),
+        ("p99 µs", |figures| figures.middle(of(|slow| slow.held.percentile(99.0)))),
+        ("p99.9 µs", |figures| figures.middle(of(|slow| slow.held.percentile(99.9)))),
+        ("max µs", |figures| figures.middle(of(|slow| slow.held.max()))),
+        ("p99 held / alone", |figures| spread(&figures.each(of(SlowReport::p99_ratio)))),
+        ("slow ones whole", |figures| figures.middle(of(|slow| slow.whole as f64))),
+        ("dead", |figures| figures.middle(of(|slow| slow.dead as f64))),
+        ("drain s", |figures| figures.middle(of(|slow| slow.drain_seconds))),
+    ]
 }
 
-impl Figures<'_> {
-    fn runs_of<'a>(&'a self, peer: &'a str) -> impl Iterator<Item = &'a Run> {
-        self.report.runs.iter().filter(move |run| run.workload == self.workload && run.peer == peer)
-    }
+fn rate(report: &EchoReport) -> Option<f64> {
+    Some(report.per_second())
+}
 
-    /// One figure of each round.
-    fn each(&self, figure: impl Fn(&EchoReport) -> Option<f64>) -> Vec<f64> {
-        self.runs_of(self.peer).filter_map(|run| figure(&run.report)).collect()
-    }
+fn mebibytes(report: &EchoReport) -> Option<f64> {
+    Some(report.bytes_per_second() / f64::from(1 << 20))
+}
 
-    /// The figure divided by the reference's in the same round, for each round that has both.
-    fn ratios(&self, figure: impl Fn(&EchoReport) -> Option<f64>) -> Vec<f64> {
-        let of_round = |peer, round| {
-            let run = self.runs_of(peer).find(|run| run.round == round)?;
-            figure(&run.report).filter(|&value| value > 0.0)
-        };
-        let rounds = self.runs_of(self.peer).map(|run| run.round);
-        rounds.filter_map(|round| Some(of_round(self.peer, round)? / of_round(REFERENCE, round)?)).collect()
-    }
+fn cost(report: &EchoReport) -> Option<f64> {
+    report.server?.per_message()
+}
 
-    fn load_cells(&self, kind: Kind) -> Vec<String> {
-        let rate = move |report: &EchoReport| match kind {
-            Kind::Streaming => Some(report.bytes_per_second() / f64::from(1 << 20)),
-            _ => Some(report.per_second()),
-        };
-        let cost = |report: &EchoReport| report.server?.per_message();
-        let percentile = |percent: f64| {
-            number(median(&self.each(|report| Some(report.latency.percentile(percent)))).unwrap_or(0.0))
-        };
-        let busy = |report: &EchoReport| {
-            Some(report.server?.cpu.total as f64 / report.options.duration.as_nanos() as f64 * 100.0)
-        };
-        let percent = |values: &[f64]| median(values).map_or("-".into(), |value| format!("{value:.0} %"));
-        vec![
-            spread(&self.each(rate)),
-            ratio(&self.ratios(rate)),
-            spread(&self.each(cost)),
-            ratio(&self.ratios(cost)),
-            percentile(50.0),
-            percentile(99.0),
-            percentile(99.9),
-            percent(&self.each(busy)),
-            percent(&self.each(|report| Some(report.generator_idle * 100.0))),
-        ]
-    }
+fn percentile(report: &EchoReport, percent: f64) -> Option<f64> {
+    Some(report.latency.percentile(percent))
+}
 
-    /// What went wrong, and in how many rounds.
-    fn notes(&self) -> String {
-        let mut notes = String::new();
-        let mut note = |what: &str, count: fn(&EchoReport) -> u64| {
-            let rounds = self.each(|report| Some(count(report) as f64).filter(|&count| count > 0.0));
-            if !rounds.is_empty() {
-                let gap = if notes.is_empty() { "" } else { ", " };
-                let _ = write!(notes, "{gap}{what} {} (in {} rounds)", spread(&rounds), rounds.len());
+fn busy(report: &EchoReport) -> Option<f64> {
+    Some(report.server?.cpu.total as f64 / report.options.duration.as_nanos().max(1) as f64 * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::workloads;
+    use crate::echo::EchoOptions;
+
+    #[test]
+    fn every_workload_has_a_table() {
+        let peer = |name: &str| Peer {
+            name: name.into(),
+            about: String::new(),
+            program: "x".into(),
+            args: Vec::new(),
+        };
+        let peers = [peer("epoll"), peer("mio")];
+        let mut runs = Vec::new();
+        for (round, messages) in [(0, 30_000), (1, 10_000), (2, 20_000)] {
+            for (peer, factor) in [("epoll", 10), ("mio", 11)] {
+                let mut report = EchoReport::new(&EchoOptions::default());
+                report.messages = messages * factor;
+                runs.push(Run { workload: "W1", peer: peer.into(), round, report });
             }
-        };
-        note("stalled", |report| report.stalled);
-        note("failed", |report| report.faults);
-        notes
+        }
+        for workload in &workloads::ALL {
+            let section = Section { title: None, workload, peers: &peers, runs: &runs };
+            let text = section.to_markdown();
+            assert!(text.contains(workload.title));
+            let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+            assert_eq!(lines.len(), 4, "head, rule and two servers");
+            let bars = |line: &str| line.matches('|').count();
+            assert!(lines.iter().all(|line| bars(line) == bars(lines[0])));
+        }
+        let workload = &workloads::ALL[0];
+        let text = Section { title: None, workload, peers: &peers, runs: &runs }.to_markdown();
+        // Ten seconds, so 20,000 is the median of the rounds per second; eleven tenths of it mio's.
+        assert!(text.contains("20,000 (10,000–30,000)"), "{text}");
+        assert!(text.contains("1.10 (1.10–1.10)"), "{text}");
     }
-}
-
-/// The median; `None` of nothing.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        length if length.is_multiple_of(2) => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-        _ => Some(sorted[middle]),
-    }
-}
-
-/// The median with the lowest and highest value.
-pub(crate) fn spread(values: &[f64]) -> String {
-    let Some(middle) = median(values) else { return "-".into() };
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{} ({}–{})", number(middle), number(low), number(high))
-}
-
-fn ratio(values: &[f64]) -> String {
-    median(values).map_or("-".into(), |value| format!("{value:.2}"))
 }

@@ -114,6 +114,11 @@ pub(crate) const ALL: [Workload; 9] = [
 ];
 
 impl Workload {
+    /// Whether more workers can make a difference to its figures.
+    pub(crate) fn scales(&self) -> bool {
+        matches!(self.kind, Kind::Throughput { .. } | Kind::Streaming)
+    }
+
     /// The generator's options for one run against one server.
     pub(crate) fn options(&self, seconds: Duration) -> EchoOptions {
         EchoOptions {

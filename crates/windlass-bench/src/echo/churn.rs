@@ -15,7 +15,7 @@ use rustix::time::Timespec;
 use super::load::Tally;
 use super::options::EchoOptions;
 use super::run::{Part, Shared};
-use super::steady::IdleMeter;
+use super::steady::Meter;
 use super::stream::{Fault, Stream};
 use crate::clock;
 use crate::net::Dialer;
@@ -64,7 +64,7 @@ pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thre
     };
     clock::sleep_until(start);
     let patience = clock::nanos(options.stall);
-    let mut meter = IdleMeter::new(open, close);
+    let mut meter = Meter::new(open, close);
     let mut stalled = 0;
     loop {
         let now = clock::now();
@@ -80,7 +80,7 @@ pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thre
             break;
         }
     }
-    Ok(Part { tally: churn.tally, stalled, unanswered: stalled, idle: meter.idle() })
+    Ok(Part { tally: churn.tally, stalled, unanswered: stalled, shares: meter.shares() })
 }
 
 impl Churn<'_> {

@@ -80,7 +80,7 @@ pub fn main(args: EchoArgs) -> Result<()> {
         print!("{}", report.to_text());
     }
     if let Some(path) = &args.plot {
-        plot::write(path, &headline(&options), &[("", &report.latency)])?;
+        plot::write(path, &headline(&options), &report.latency)?;
         eprintln!("wrote {}", path.display());
     }
     match report.trouble() {

@@ -44,6 +44,8 @@ pub struct EchoReport {
     pub options: EchoOptions,
     /// Messages (in churn mode: connections) inside the window.
     pub messages: u64,
+    /// Messages in all, warm-up and the last replies included.
+    pub total_messages: u64,
     /// Bytes that came back, inside the window.
     pub bytes: u64,
     /// Their latencies.
@@ -52,6 +54,8 @@ pub struct EchoReport {
     pub server: Option<ServerUse>,
     /// The share of time in which the generator's threads had nothing to do, from 0 to 1.
     pub generator_idle: f64,
+    /// The share of time in which a generator thread had work and something else had its core.
+    pub generator_waited: f64,
     /// Connections that gave nothing for too long while they owed a reply.
     pub stalled: u64,
     /// Messages that had not come back when the run ended.
@@ -71,10 +75,12 @@ impl EchoReport {
         EchoReport {
             options: options.clone(),
             messages: 0,
+            total_messages: 0,
             bytes: 0,
             latency: Latency::new(),
             server: None,
             generator_idle: 0.0,
+            generator_waited: 0.0,
             stalled: 0,
             unanswered: 0,
             faults: 0,
@@ -86,9 +92,11 @@ impl EchoReport {
 
     pub(crate) fn add(&mut self, part: Part, threads: usize) {
         self.messages += part.tally.counted;
+        self.total_messages += part.tally.messages;
         self.bytes += part.tally.counted_bytes;
         self.latency.merge(&part.tally.latency);
-        self.generator_idle += part.idle / threads as f64;
+        self.generator_idle += part.shares.idle / threads as f64;
+        self.generator_waited = self.generator_waited.max(part.shares.waited);
         self.stalled += part.stalled;
         self.unanswered += part.unanswered;
         self.faults += part.tally.faults;
@@ -105,6 +113,15 @@ impl EchoReport {
     #[must_use]
     pub fn bytes_per_second(&self) -> f64 {
         self.bytes as f64 / self.options.duration.as_secs_f64().max(1e-9)
+    }
+
+    /// The share of time, from 0 to 1, in which server or generator had work and something else
+    /// had the core: the larger of both. From some per cent on the figures mean little.
+    #[must_use]
+    pub fn disturbed(&self) -> f64 {
+        let window = self.options.duration.as_nanos().max(1) as f64;
+        let server = self.server.map_or(0.0, |server| server.cpu.waited as f64 / window);
+        server.max(self.generator_waited)
     }
 
     /// Every byte came back, in order, in time.
@@ -209,11 +226,12 @@ impl EchoReport {
                 "resident_kib": server.resident_kib,
             })),
             "generator_idle": self.generator_idle,
+            "disturbed": self.disturbed(),
             "stalled": self.stalled,
             "unanswered": self.unanswered,
             "faults": self.faults,
             "fault_texts": self.fault_texts,
-            "idle": self.idle.as_ref().map(IdleReport::to_json),
+            "idle": self.idle.map(IdleReport::to_json),
             "slow": self.slow.as_ref().map(SlowReport::to_json),
         })
     }

@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use super::load::{Load, Tally};
 use super::options::{EchoOptions, Mode};
 use super::report::{EchoReport, ServerUse};
+use super::steady::Shares;
 use super::{Progress, churn, steady};
 use crate::clock;
 use crate::net::{Dialer, allow_descriptors};
@@ -71,8 +72,8 @@ pub(crate) struct Part {
     pub(crate) tally: Tally,
     pub(crate) stalled: u64,
     pub(crate) unanswered: u64,
-    /// Share of the window in which the thread had nothing to do, from 0 to 1.
-    pub(crate) idle: f64,
+    /// How the thread spent the window.
+    pub(crate) shares: Shares,
 }
 
 /// What a thread prepares before the common start.

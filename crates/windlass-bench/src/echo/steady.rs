@@ -34,7 +34,7 @@ pub(crate) fn work(mut load: Load, options: &EchoOptions, shared: &Shared) -> Pa
     }
 
     let patience = clock::nanos(options.stall);
-    let mut meter = IdleMeter::new(open, close);
+    let mut meter = Meter::new(open, close);
     let mut next_check = 0;
     let mut stalled = 0;
     loop {
@@ -61,38 +61,50 @@ pub(crate) fn work(mut load: Load, options: &EchoOptions, shared: &Shared) -> Pa
         }
     }
     let unanswered = load.outstanding();
-    Part { tally: load.tally, stalled: stalled as u64, unanswered, idle: meter.idle() }
+    Part { tally: load.tally, stalled: stalled as u64, unanswered, shares: meter.shares() }
 }
 
-/// Measures which share of the window this thread slept for want of work.
-pub(crate) struct IdleMeter {
+/// How a generator thread spent the window, as shares of it from 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shares {
+    /// It slept for want of work.
+    pub(crate) idle: f64,
+    /// It had work, and something else had its core.
+    pub(crate) waited: f64,
+}
+
+/// Measures how the calling thread spends the window.
+pub(crate) struct Meter {
     open: u64,
     close: u64,
     from: Option<(u64, Cpu, u64)>,
-    idle: Option<f64>,
+    shares: Option<Shares>,
 }
 
-impl IdleMeter {
-    pub(crate) fn new(open: u64, close: u64) -> IdleMeter {
-        IdleMeter { open, close, from: None, idle: None }
+impl Meter {
+    pub(crate) fn new(open: u64, close: u64) -> Meter {
+        Meter { open, close, from: None, shares: None }
     }
 
     /// Takes note of the time; `spun` is time on the core that was only waiting.
     pub(crate) fn tick(&mut self, now: u64, spun: u64) {
         match self.from {
             None if now >= self.open => self.from = Some((now, Cpu::of_this_thread(), spun)),
-            Some((since, before, spun_before)) if now >= self.close && self.idle.is_none() => {
+            Some((since, before, spun_before)) if now >= self.close && self.shares.is_none() => {
                 let used = Cpu::of_this_thread().since(before);
-                // Waiting for a core that someone else uses is not idleness.
+                let wall = (now - since).max(1) as f64;
                 let busy = (used.total + used.waited).saturating_sub(spun - spun_before);
-                self.idle = Some((1.0 - busy as f64 / (now - since) as f64).clamp(0.0, 1.0));
+                self.shares = Some(Shares {
+                    idle: (1.0 - busy as f64 / wall).clamp(0.0, 1.0),
+                    waited: (used.waited as f64 / wall).clamp(0.0, 1.0),
+                });
             }
             _ => {}
         }
     }
 
-    /// The idle share from 0 to 1; 1 if the window never ended.
-    pub(crate) fn idle(&self) -> f64 {
-        self.idle.unwrap_or(1.0)
+    /// The shares; all idle if the window never ended.
+    pub(crate) fn shares(&self) -> Shares {
+        self.shares.unwrap_or(Shares { idle: 1.0, waited: 0.0 })
     }
 }
