@@ -45,6 +45,8 @@ pub(crate) mod flag {
     pub(crate) const SOURCE_COUNTED: u32 = 1 << 18;
     /// Write interest has been added (Unix streams).
     pub(crate) const WANTS_WRITE: u32 = 1 << 19;
+    /// An event said that the socket is broken after its input had ended: only asking it can tell.
+    pub(crate) const PROBE: u32 = 1 << 12;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
 }

@@ -21,6 +21,11 @@ impl<Y: Sys> Io<Y> {
         self.sys.read(stream, buf)
     }
 
+    pub(super) fn take_error(&mut self, index: u32) -> Option<std::io::Error> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.take_error(stream)
+    }
+
     pub(super) fn insert(&mut self, index: u32, stream: Y::Stream) {
         let index = index as usize;
         if self.streams.len() <= index {
