@@ -40,8 +40,8 @@ const NONE: u32 = u32::MAX;
 pub(crate) trait Direct {
     fn write(&mut self, index: u32, bytes: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// A write found the stream full.
-    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<()>;
+    /// A write found the stream full. Tells whether the registration had to be changed.
+    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<bool>;
     fn finish(&mut self, index: u32) -> io::Result<()>;
     fn short_ends(&self) -> bool;
 }
