@@ -88,7 +88,7 @@ macro_rules! limits {
 
 // (name, documentation, default) once: fields, defaults and the list come out of it.
 limits! {
-    #[doc = "Connections in the whole server. 0: what the descriptor limit allows, less a reserve of 64."]
+    #[doc = "Connections in the whole server. 0: what the descriptor limit allows, less a reserve of 64 (a quarter below 256)."]
     connections_max: usize = 0,
     #[doc = "Connections of one listener. 0: no limit of its own."]
     listener_connections_max: usize = 0,
