@@ -139,8 +139,10 @@ fn newcomers_are_shed_if_the_policy_says_so() {
     assert!((30..64).contains(&lucky.len()), "{} are served", lucky.len());
     for stream in &mut all {
         stream.set_read_timeout(Some(LONG)).unwrap();
+        // A reset, which the "ping" may have been told already; then the end is all there is to read.
         let end = stream.read(&mut [0]);
-        assert!(end.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset), "shed by a reset");
+        let waits = end.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!waits && !matches!(end, Ok(1..)), "shed, not left waiting: {end:?}");
     }
     let counters = child::ask(&mut server);
     assert_eq!(counters["shed_full"] as usize, CLIENTS - lucky.len());

@@ -114,15 +114,51 @@ fn a_full_mailbox_hands_the_message_back_and_has_room_again_later() {
             Err(e) => break e,
         }
     };
-    assert!(matches!(back, SendError::Full(Note::Number { number: 100, .. })), "{back:?}");
-    assert_eq!(sent, 100);
+    // The one that is being delivered counts.
+    assert!(matches!(back, SendError::Full(Note::Number { number: 99, .. })), "{back:?}");
+    assert_eq!(sent, 99);
     hold.wait();
-    for _ in 0..=100 {
+    for _ in 0..100 {
         seen.recv_timeout(LONG).expect("what was taken in arrives");
     }
     mailbox.send(0, Note::Text("room again")).unwrap();
     assert_eq!(seen.recv_timeout(LONG).unwrap().1, Note::Text("room again"));
     server.stop();
+}
+
+#[test]
+fn messages_the_worker_has_taken_but_not_delivered_count_too() {
+    let Notes { server, mailbox, seen, hold } = start(1, Limits { mailbox_max: 100, ..limits() });
+    mailbox.send(0, Note::Hold).unwrap();
+    hold.wait();
+    // Taken together, once the first hold is over; the second holds with 50 still to come.
+    mailbox.send(0, Note::Hold).unwrap();
+    for number in 0..50 {
+        mailbox.send(0, Note::Number { sender: 0, number }).unwrap();
+    }
+    hold.wait();
+    hold.wait();
+    let fit = (0..200).filter(|n| mailbox.send(0, Note::Number { sender: 1, number: *n }).is_ok()).count();
+    assert!((40..=50).contains(&fit), "{fit} more of 100 beside 50");
+    hold.wait();
+    for _ in 0..2 + 50 + fit {
+        seen.recv_timeout(LONG).expect("what was taken in arrives");
+    }
+    server.stop();
+}
+
+#[test]
+fn messages_sent_before_a_drain_are_delivered() {
+    let Notes { server, mailbox, seen, hold } = start(1, Limits { mailbox_per_turn_max: 10, ..limits() });
+    mailbox.send(0, Note::Hold).unwrap();
+    hold.wait();
+    for number in 0..1000 {
+        mailbox.send(0, Note::Number { sender: 0, number }).unwrap();
+    }
+    server.handle.shutdown();
+    hold.wait();
+    server.ended_well();
+    assert_eq!(seen.iter().count(), 1001);
 }
 
 #[test]
