@@ -192,7 +192,7 @@ fn blocked<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
     slot.set(flag::WANTS_WRITE);
     let generation = slot.generation;
     match io.want_write(index, generation) {
-        Ok(()) => {}
+        Ok(modified) => core.counters.modifies += u64::from(modified),
         Err(e) => core.close(index, Close::from_io(e)),
     }
 }

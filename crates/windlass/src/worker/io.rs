@@ -64,7 +64,7 @@ impl<Y: Sys> Direct for Io<Y> {
         self.sys.writev(stream, bufs)
     }
 
-    fn want_write(&mut self, index: u32, generation: u32) -> Result<()> {
+    fn want_write(&mut self, index: u32, generation: u32) -> Result<bool> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         self.sys.want_write(stream, Token::conn(index, generation))
     }

@@ -169,7 +169,6 @@ impl<Y: Sys> Worker<Y> {
         let hopeless = input.needed().is_some_and(|need| need > self.core.limits.input_max);
         residue.bytes.drain(..len - left);
         self.core.buffered -= len - left;
-        self.core.counters.input_peak_bytes = self.core.counters.input_peak_bytes.max(left as u64);
         self.core.slot(index).input = Some(residue);
         if left == 0 {
             self.core.drop_input(index);
@@ -177,7 +176,7 @@ impl<Y: Sys> Worker<Y> {
         match result {
             Err(why) => self.core.close(index, why),
             Ok(()) if hopeless => self.core.close(index, Close::InputFull),
-            Ok(()) => {}
+            Ok(()) => self.core.bound_input(index),
         }
         self.check_stall("data", Some(index), service);
     }
