@@ -1,3 +1,43 @@
 //! Bytes to messages and back, without a socket, a clock or a thread.
+//!
+//! This crate is the part of windlass that cannot do I/O: it is `#![no_std]`, so a decoder written here
+//! has nothing to block on and nothing to wait for. Whoever owns the socket hands it bytes, whoever owns
+//! the clock hands it the [`Time`], and the same code runs under a server, a simulator and a fuzzer.
+//!
+//! **The one contract:** a decoder takes a message off the front of its [`Input`] once all of it is
+//! there, and leaves everything else, which comes back with more behind it.
+//!
+//! Read [`Input`] first, then [`Decode`], then [`Lines`], which is the smallest whole decoder.
+//! [`testing`] holds a decoder to the contract: any split of the bytes must give the same messages.
+//!
+//! ```
+//! use windlass_proto::{Decode, Input, Lines};
+//!
+//! let mut received = *b"hello\r\nwor";
+//! let mut input = Input::new(&mut received);
+//! let mut lines = Lines::max(80);
+//!
+//! assert_eq!(lines.decode(&mut input)?.unwrap(), b"hello");
+//! assert!(lines.decode(&mut input)?.is_none());
+//! assert_eq!(input.peek(), b"wor"); // stays until its end has arrived
+//! # Ok::<(), windlass_proto::LinesError>(())
+//! ```
 #![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
 extern crate alloc;
+
+mod decode;
+mod input;
+mod lines;
+pub mod testing;
+mod time;
+
+pub use decode::Decode;
+pub use input::Input;
+pub use lines::{Lines, LinesError};
+pub use time::Time;
+
+#[cfg(test)]
+mod tests;

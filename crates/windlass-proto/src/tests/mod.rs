@@ -1,0 +1,6 @@
+//! Unit tests, one file per module.
+
+mod input;
+mod lines;
+mod testing;
+mod time;
