@@ -1,0 +1,196 @@
+//! Why a connection ended, and whose doing it was.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a connection ends: what a callback returns as its error, and what [`closed`] is told.
+///
+/// `?` in a callback ends the connection: any error type becomes [`Close::Protocol`].
+///
+/// ```
+/// use windlass::Close;
+///
+/// fn parse(line: &[u8]) -> Result<u32, Close> {
+///     Ok(std::str::from_utf8(line)?.trim().parse()?) // either error ends the connection
+/// }
+/// assert_eq!(parse(b"nonsense").unwrap_err().label(), "protocol");
+/// ```
+///
+/// How a connection goes down follows from the reason. The *orderly* ones send what is queued, then
+/// FIN, and wait for the peer's FIN up to the linger deadline, so that nothing sent is destroyed by
+/// a reset. The others drop what is queued and reset the connection (RST), which frees the memory at
+/// both ends at once.
+///
+/// [`closed`]: crate::Service::closed
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Close {
+    /// The service has nothing more to say. Orderly.
+    Done,
+    /// The peer ended its stream (FIN) between two messages. Orderly: it still gets its replies.
+    Eof,
+    /// The peer ended its stream with input left that nobody could take: inside a message. Orderly.
+    Truncated,
+    /// What the peer sent was wrong, or a callback failed. Orderly, so that an error reply arrives.
+    Protocol(Box<dyn Error + Send + Sync>),
+    /// A deadline set with [`Conn::wake_at`](crate::Conn::wake_at) passed. Orderly.
+    Timeout,
+    /// Nothing was received or sent for [`Limits::idle_timeout`](crate::Limits::idle_timeout).
+    /// Orderly.
+    Idle,
+    /// The server is shutting down. Orderly.
+    Shutdown,
+    /// The service refused the connection in `open`. Orderly.
+    Refused,
+    /// The peer took no output for
+    /// [`Limits::write_stall_timeout`](crate::Limits::write_stall_timeout). Reset.
+    SlowConsumer,
+    /// Output would have passed [`Limits::output_max`](crate::Limits::output_max). Reset.
+    Overflow,
+    /// The service left more input untaken than
+    /// [`Limits::input_max`](crate::Limits::input_max). Orderly.
+    InputFull,
+    /// The worker's buffers would have passed
+    /// [`Limits::buffered_max`](crate::Limits::buffered_max). Reset.
+    MemoryFull,
+    /// The service, or the end of the drain, aborted it. Reset.
+    Aborted,
+    /// The peer reset the connection, or it broke.
+    Reset,
+    /// The system failed a call on it.
+    Io(io::Error),
+}
+
+/// Whose doing a [`Close`] was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nobody's: an orderly end.
+    Nobody,
+    /// The peer's: bad input, silence, not reading.
+    Peer,
+    /// Ours: a limit of ours, or our shutdown.
+    Server,
+    /// The network's or the system's.
+    Network,
+}
+
+/// How many kinds there are, for the counters.
+pub(crate) const KINDS: usize = 15;
+
+impl Close {
+    /// A short stable name, fit for a metric's label.
+    pub fn label(&self) -> &'static str {
+        LABELS[self.kind()]
+    }
+
+    /// Whose doing it was.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Close::Done | Close::Eof => Fault::Nobody,
+            Close::Truncated
+            | Close::Protocol(_)
+            | Close::Timeout
+            | Close::Idle
+            | Close::SlowConsumer
+            | Close::Overflow
+            | Close::InputFull => Fault::Peer,
+            Close::Shutdown | Close::Refused | Close::MemoryFull | Close::Aborted => Fault::Server,
+            Close::Reset | Close::Io(_) => Fault::Network,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> usize {
+        match self {
+            Close::Done => 0,
+            Close::Eof => 1,
+            Close::Truncated => 2,
+            Close::Protocol(_) => 3,
+            Close::Timeout => 4,
+            Close::Idle => 5,
+            Close::Shutdown => 6,
+            Close::Refused => 7,
+            Close::SlowConsumer => 8,
+            Close::Overflow => 9,
+            Close::InputFull => 10,
+            Close::MemoryFull => 11,
+            Close::Aborted => 12,
+            Close::Reset => 13,
+            Close::Io(_) => 14,
+        }
+    }
+
+    /// Whether queued output is still sent, then FIN.
+    pub(crate) fn is_orderly(&self) -> bool {
+        !matches!(
+            self,
+            Close::SlowConsumer
+                | Close::Overflow
+                | Close::MemoryFull
+                | Close::Aborted
+                | Close::Reset
+                | Close::Io(_)
+        )
+    }
+
+    /// What a failed call on a connection means.
+    pub(crate) fn from_io(e: io::Error) -> Close {
+        match e.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+                Close::Reset
+            }
+            _ => Close::Io(e),
+        }
+    }
+}
+
+/// In the order of `Close::kind`.
+pub(crate) const LABELS: [&str; KINDS] = [
+    "done",
+    "eof",
+    "truncated",
+    "protocol",
+    "timeout",
+    "idle",
+    "shutdown",
+    "refused",
+    "slow_consumer",
+    "overflow",
+    "input_full",
+    "memory_full",
+    "aborted",
+    "reset",
+    "io",
+];
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Close::Done => "done",
+            Close::Eof => "the peer ended its stream",
+            Close::Truncated => "the peer ended its stream inside a message",
+            Close::Protocol(e) => return write!(f, "{e}"),
+            Close::Timeout => "a deadline passed",
+            Close::Idle => "idle for too long",
+            Close::Shutdown => "the server is shutting down",
+            Close::Refused => "refused",
+            Close::SlowConsumer => "the peer did not read for too long",
+            Close::Overflow => "the peer read too slowly: output limit reached",
+            Close::InputFull => "a message longer than the input limit",
+            Close::MemoryFull => "the worker's buffers are full",
+            Close::Aborted => "aborted",
+            Close::Reset => "reset by the peer",
+            Close::Io(e) => return write!(f, "{e}"),
+        };
+        f.write_str(text)
+    }
+}
+
+// `Close` itself is no `Error`, or this would overlap with `From<T> for T`; the gain is that `?`
+// works on every error there is.
+impl<E: Error + Send + Sync + 'static> From<E> for Close {
+    fn from(e: E) -> Close {
+        Close::Protocol(Box::new(e))
+    }
+}

@@ -1,0 +1,180 @@
+//! What can be set: plain data with defaults that are safe on the open network.
+
+use std::time::Duration;
+
+/// How a server runs. Plain data; start from `Config::default()` and set what you need.
+///
+/// ```
+/// use windlass::{Config, Limits};
+///
+/// let config = Config::default().workers(2).limits(Limits { connections_max: 500, ..Limits::default() });
+/// assert_eq!(config.limits.connections_max, 500);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Worker threads; 0 means one per core. One worker runs on the calling thread and no other is
+    /// started. Default 0.
+    pub workers: usize,
+    /// What is bounded, and where.
+    pub limits: Limits,
+    /// Bytes of the one buffer each worker reads into. It decides how much a large transfer moves
+    /// per system call. Default 256 KiB; clamped to 4 KiB..=16 MiB.
+    pub scratch_bytes: usize,
+    /// Hand an accepted connection to the least loaded worker when this worker has more connections
+    /// than that one by at least this many. 0 never hands over. Default 2.
+    pub rebalance_lead: usize,
+    /// Congestion control of accepted TCP connections, by the system's name for it ("cubic",
+    /// "bbr"); `None` leaves the system's default. Linux and FreeBSD.
+    pub congestion: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            workers: 0,
+            limits: Limits::default(),
+            scratch_bytes: 256 * 1024,
+            rebalance_lead: 2,
+            congestion: None,
+        }
+    }
+}
+
+impl Config {
+    /// Sets [`Config::workers`].
+    pub fn workers(mut self, workers: usize) -> Config {
+        self.workers = workers;
+        self
+    }
+
+    /// Sets [`Config::limits`].
+    pub fn limits(mut self, limits: Limits) -> Config {
+        self.limits = limits;
+        self
+    }
+}
+
+/// What to do with a newcomer when a limit on connections is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WhenFull {
+    /// Leave it in the system's accept queue until there is room: it waits.
+    #[default]
+    Wait,
+    /// Accept and reset it at once, so that it can try elsewhere.
+    Shed,
+}
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $ty:ty = $default:expr,)*) => {
+        /// The bounds of a server. Every one has a safe default; `0` in a count, or a zero duration,
+        /// turns that limit off where its documentation says so.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub struct Limits {
+            $($(#[$doc])* pub $name: $ty,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($name: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// The names of all limits, in the order of their declaration, each with its text.
+            pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc, "\n"),*)),)*];
+        }
+    };
+}
+
+// (name, documentation, default) once: fields, defaults and the list come out of it.
+limits! {
+    #[doc = "Connections in the whole server. 0: what the descriptor limit allows, less a reserve of 64."]
+    connections_max: usize = 0,
+    #[doc = "Connections of one listener. 0: no limit of its own."]
+    listener_connections_max: usize = 0,
+    #[doc = "Connections from one source address (IPv6: from one /64); loopback is exempt. More are reset. 0: no limit."]
+    source_connections_max: usize = 256,
+    #[doc = "New connections a second, in the whole server. More wait in the accept queue. 0: no limit."]
+    accept_rate_max: u32 = 0,
+    #[doc = "New connections accepted ahead of the rate after a quiet time."]
+    accept_burst_max: u32 = 256,
+    #[doc = "Connections accepted in one turn of a worker, so that a storm of new ones cannot starve the old."]
+    accepts_per_turn_max: usize = 64,
+    #[doc = "Connections closed in one turn of a worker: a close is the dearest call there is."]
+    closes_per_turn_max: usize = 256,
+    #[doc = "What happens to newcomers over `connections_max` or without a descriptor left."]
+    when_full: WhenFull = WhenFull::Wait,
+    #[doc = "Connections the system queues before they are accepted."]
+    backlog_max: u32 = 4096,
+    #[doc = "End a connection on which nothing was received or sent for this long. 0: never."]
+    idle_timeout: Duration = Duration::from_secs(300),
+    #[doc = "End a connection that has output waiting and takes none of it for this long. 0: never."]
+    write_stall_timeout: Duration = Duration::from_secs(30),
+    #[doc = "After our FIN, wait this long for the peer's before closing for good."]
+    linger_timeout: Duration = Duration::from_secs(5),
+    #[doc = "Graceful shutdown: connections that have not ended after this long are aborted."]
+    drain_timeout: Duration = Duration::from_secs(10),
+    #[doc = "Bytes read from one connection in one turn before the others get theirs."]
+    read_budget_bytes: usize = 256 * 1024,
+    #[doc = "Bytes of input a service may leave untaken, waiting for more: the longest message. More ends the connection."]
+    input_max: usize = 1024 * 1024,
+    #[doc = "Queued output at which the engine stops reading the peer that causes it."]
+    output_high: usize = 64 * 1024,
+    #[doc = "Queued output at which it reads on and calls `drained`."]
+    output_low: usize = 16 * 1024,
+    #[doc = "Queued output of one connection that ends it."]
+    output_max: usize = 32 * 1024 * 1024,
+    #[doc = "Queued input and output of all connections of one worker. Over it, a connection that would queue past its high-water mark is ended."]
+    buffered_max: usize = 512 * 1024 * 1024,
+    #[doc = "Messages waiting in one mailbox of one worker."]
+    mailbox_max: usize = 65_536,
+    #[doc = "Messages taken from one mailbox in one turn."]
+    mailbox_per_turn_max: usize = 1_024,
+    #[doc = "A callback that holds its worker longer than this is reported as a stall. 0: never."]
+    stall_timeout: Duration = Duration::from_millis(10),
+}
+
+/// The longest timeout that the timer wheel's millisecond arithmetic is right for: 20 days.
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(20 * 24 * 3600);
+
+impl Limits {
+    /// Says what cannot work, in one line, naming the keys.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.output_low >= self.output_high {
+            return Err(format!(
+                "output_low ({}) must be below output_high ({})",
+                self.output_low, self.output_high
+            ));
+        }
+        if self.output_high > self.output_max {
+            return Err(format!(
+                "output_high ({}) must not be above output_max ({})",
+                self.output_high, self.output_max
+            ));
+        }
+        let positive = [
+            ("accepts_per_turn_max", self.accepts_per_turn_max),
+            ("closes_per_turn_max", self.closes_per_turn_max),
+            ("read_budget_bytes", self.read_budget_bytes),
+            ("input_max", self.input_max),
+            ("buffered_max", self.buffered_max),
+            ("mailbox_max", self.mailbox_max),
+            ("mailbox_per_turn_max", self.mailbox_per_turn_max),
+            ("backlog_max", self.backlog_max as usize),
+            ("accept_burst_max", self.accept_burst_max as usize),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, n)| *n == 0) {
+            return Err(format!("{name} must be at least 1"));
+        }
+        let timeouts = [
+            ("idle_timeout", self.idle_timeout),
+            ("write_stall_timeout", self.write_stall_timeout),
+            ("linger_timeout", self.linger_timeout),
+            ("drain_timeout", self.drain_timeout),
+        ];
+        if let Some((name, _)) = timeouts.iter().find(|(_, t)| *t > TIMEOUT_MAX) {
+            return Err(format!("{name} must be at most 20 days"));
+        }
+        Ok(())
+    }
+}
