@@ -1,1 +1,5 @@
 //! The engine.
+#![allow(dead_code, unused)]
+mod planted;
+pub mod sim;
+mod sys;

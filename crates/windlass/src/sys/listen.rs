@@ -23,12 +23,8 @@ pub(crate) struct TcpOptions {
 }
 
 /// True where the system spreads connections over several listeners on one address.
-pub(crate) const REUSE_PORT: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "dragonfly"
-));
+pub(crate) const REUSE_PORT: bool =
+    cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "dragonfly"));
 
 pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;

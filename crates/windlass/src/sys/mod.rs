@@ -14,10 +14,10 @@
 //!   for the end of the stream, which may share the event of the data before it).
 //! - Calls never block. `Interrupted` may be returned by any of them and means "again".
 
-#[cfg(unix)]
-mod clock_unix;
 #[cfg(not(unix))]
 mod clock_other;
+#[cfg(unix)]
+mod clock_unix;
 pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]

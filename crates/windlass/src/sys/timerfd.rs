@@ -20,8 +20,7 @@ pub(super) struct TimerFd {
 
 impl TimerFd {
     pub(super) fn new(registry: &Registry) -> io::Result<TimerFd> {
-        let fd =
-            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         registry.register(&mut SourceFd(&fd.as_raw_fd()), mio::Token(Token::TICK.0), Interest::READABLE)?;
         Ok(TimerFd { fd })
     }
@@ -31,10 +30,8 @@ impl TimerFd {
     pub(super) fn arm(&self, at: Option<Time>) -> io::Result<()> {
         // An it_value of zero disarms, so a deadline of zero becomes one nanosecond: at once.
         let nanos = at.map_or(0, |at| at.as_nanos().max(1));
-        let it_value = Timespec {
-            tv_sec: (nanos / 1_000_000_000) as _,
-            tv_nsec: (nanos % 1_000_000_000) as _,
-        };
+        let it_value =
+            Timespec { tv_sec: (nanos / 1_000_000_000) as _, tv_nsec: (nanos % 1_000_000_000) as _ };
         let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
         timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &spec)?;
         Ok(())
