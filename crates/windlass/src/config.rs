@@ -65,12 +65,12 @@ pub enum WhenFull {
 }
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident: $ty:ty = $default:expr,)*) => {
+    ($(#[doc = $doc:literal] $name:ident: $ty:ty = $default:expr,)*) => {
         /// The bounds of a server. Every one has a safe default; `0` in a count, or a zero duration,
         /// turns that limit off where its documentation says so.
         #[derive(Clone, PartialEq, Eq, Debug)]
         pub struct Limits {
-            $($(#[$doc])* pub $name: $ty,)*
+            $(#[doc = $doc] pub $name: $ty,)*
         }
 
         impl Default for Limits {
@@ -81,7 +81,7 @@ macro_rules! limits {
 
         impl Limits {
             /// The names of all limits, in the order of their declaration, each with its text.
-            pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc, "\n"),*)),)*];
+            pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), $doc),)*];
         }
     };
 }

@@ -1,5 +1,83 @@
-//! The engine.
-#![allow(dead_code, unused)]
-mod planted;
+//! Non-blocking network services on readiness events, without `async`.
+//!
+//! You write a [`Service`]: what to do when a peer connects, when bytes arrive, when one leaves. The
+//! engine does the rest: it drains edges, finishes partial writes, pushes back instead of buffering,
+//! keeps deadlines, survives running out of descriptors, shuts down gracefully, and bounds
+//! everything. One **worker** is one thread with its own poll, connections and service values;
+//! nothing on the data path is shared, so nothing there is locked.
+//!
+//! ```no_run
+//! use windlass::{Close, Conn, Input, Service, serve};
+//!
+//! struct Echo;
+//!
+//! impl Service for Echo {
+//!     type Session = ();
+//!     fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+//!         Ok(())
+//!     }
+//!     fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+//!         conn.write(input.take_all());
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> windlass::Result<()> {
+//!     serve(|| Echo).tcp("127.0.0.1:7000").run()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Where to go on: [`Service`] for the callbacks, [`Conn`] for what they may do, [`Limits`] for what
+//! is bounded, [`Mailbox`] for other threads, [`Server`] for several services in one.
+//!
+//! **What the engine promises.** Callbacks never nest. `closed` is called once for every `open` that
+//! returned `Ok`. Bytes come in order and none twice; what a service leaves untaken comes back.
+//! Output goes out in order, or the connection ends with a reason. A limit is never exceeded. In the
+//! steady state of a connection the engine allocates nothing, takes no lock and changes no
+//! registration.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod address;
+mod close;
+mod config;
+mod conn;
+mod core;
+mod error;
+mod hosted;
+mod id;
+mod mailbox;
+#[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
+#[cfg_attr(feature = "planted-faults", doc(hidden))]
+#[cfg_attr(not(feature = "planted-faults"), allow(unreachable_pub))]
+pub mod planted;
+mod scope;
+mod serve;
+mod server;
+mod service;
+mod shared;
 pub mod sim;
+mod stats;
 mod sys;
+mod wheel;
+mod worker;
+
+/// Bytes to messages and back: decoders, and the types they share with the engine.
+pub use windlass_proto as proto;
+pub use windlass_proto::{Input, Time};
+
+pub use address::{Address, AddressError};
+pub use close::{Close, Fault};
+pub use config::{Config, Limits, WhenFull};
+pub use conn::{Conn, Peer};
+pub use error::{Error, Result};
+pub use id::ConnId;
+pub use mailbox::{Mailbox, SendError};
+pub use scope::{Scope, Sessions};
+pub use serve::{Serve, serve};
+pub use server::{Bound, BoundAddress, Handle, Server, Summary};
+pub use service::{Receive, Service, Tick};
+pub use shared::Stall;
+pub use stats::{Counters, Stats, TurnTimes};

@@ -10,6 +10,8 @@
 //! Ticks are `u32` milliseconds that wrap after 49 days; all comparisons are on differences, which
 //! are right as long as deadlines lie less than 24 days ahead (the limits see to that).
 
+use crate::planted::{Fault, planted};
+
 const SLOTS: usize = 256;
 const RINGS: usize = 3;
 const NIL: u32 = u32::MAX;
@@ -62,7 +64,7 @@ impl Wheel {
         }
         let node = &self.nodes[id as usize];
         if node.slot != UNARMED {
-            if reached(node.at, at) {
+            if reached(node.at, at) || planted(Fault::EarlierDeadlineIgnored) {
                 return;
             }
             self.unlink(id);

@@ -95,6 +95,14 @@ fn goes_on_searching_where_it_stopped() {
 }
 
 #[test]
+fn input_that_shrank_against_the_contract_is_no_panic() {
+    let mut lines = Lines::max(80);
+    assert!(lines.decode(&mut Input::new(&mut b"abcdef".to_vec())).unwrap().is_none());
+    assert!(lines.decode(&mut Input::new(&mut b"ab".to_vec())).unwrap().is_none());
+    assert!(lines.decode(&mut Input::new(&mut [])).unwrap().is_none());
+}
+
+#[test]
 fn agrees_with_splitting_a_string() {
     for seed in 0..50 {
         let mut rng = Rng::new(seed);

@@ -18,6 +18,7 @@
 mod clock_other;
 #[cfg(unix)]
 mod clock_unix;
+mod errors;
 pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use windlass_proto::Time;
 
+pub(crate) use errors::{AcceptError, accept_error};
 pub(crate) use mio_sys::{MioListener, MioStream, MioSys};
 pub(crate) use token::{INDEX_MAX, Token};
 
@@ -116,4 +118,17 @@ pub(crate) trait Sys: Sized + 'static {
 
     /// Deregisters (if `registered`) and closes; with `reset`, discards what is unsent and sends RST.
     fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
+}
+
+/// Descriptors this process may have open.
+pub(crate) fn descriptor_limit() -> usize {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        getrlimit(Resource::Nofile).current.map_or(1 << 20, |n| n.min(1 << 24) as usize)
+    }
+    #[cfg(not(unix))]
+    {
+        1 << 16
+    }
 }

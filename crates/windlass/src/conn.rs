@@ -1,0 +1,211 @@
+//! What a callback may do to a connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use windlass_proto::Time;
+
+use crate::close::Close;
+use crate::core::slot::flag;
+use crate::core::{Core, Direct};
+use crate::id::ConnId;
+
+/// A cursor on one connection, lent to a callback.
+///
+/// Nothing here blocks, and nothing calls back: writes are queued and sent when the callback is over,
+/// a close is decided now and carried out at the end of the turn.
+pub struct Conn<'a> {
+    core: &'a mut Core,
+    io: &'a mut dyn Direct,
+    index: u32,
+}
+
+impl<'a> Conn<'a> {
+    pub(crate) fn new(core: &'a mut Core, io: &'a mut dyn Direct, index: u32) -> Conn<'a> {
+        Conn { core, io, index }
+    }
+
+    pub(crate) fn key(&self) -> usize {
+        self.core.slots[self.index as usize].key as usize
+    }
+
+    /// This connection's name, to find it again from other callbacks.
+    pub fn id(&self) -> ConnId {
+        self.core.id(self.index)
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        match self.core.slots[self.index as usize].peer.to_addr() {
+            Some(addr) => Peer::Tcp(addr),
+            None => Peer::Unix,
+        }
+    }
+
+    /// The time, read once a turn.
+    pub fn now(&self) -> Time {
+        self.core.now
+    }
+
+    /// Whether the server is shutting down gracefully.
+    pub fn is_draining(&self) -> bool {
+        self.core.draining
+    }
+
+    /// Queues bytes to be sent, copying them.
+    ///
+    /// All that a connection is given in one turn goes out in one system call. A large piece is sent
+    /// at once from where it lies, when nothing is before it, and only what the socket does not take
+    /// is copied. Never blocks and never fails: beyond
+    /// [`Limits::output_high`](crate::Limits::output_high) the engine stops reading this peer, and
+    /// beyond [`Limits::output_max`](crate::Limits::output_max) the connection ends. On a connection
+    /// that is ending it does nothing.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.core.write(&mut *self.io, self.index, bytes);
+    }
+
+    /// As [`Conn::write`], but what must wait is kept by reference count: the way to send the same
+    /// bytes to many connections.
+    pub fn write_shared(&mut self, bytes: Bytes) {
+        self.core.write_shared(&mut *self.io, self.index, bytes);
+    }
+
+    /// Queues bytes on another connection of this worker; nothing if it is gone.
+    pub fn write_to(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write(&mut *self.io, index, bytes);
+        }
+    }
+
+    /// Queues bytes on every other connection of this service on this worker.
+    pub fn broadcast(&mut self, bytes: &[u8]) {
+        let service = self.core.slots[self.index as usize].service;
+        broadcast(self.core, self.io, service, Some(self.index), bytes);
+    }
+
+    /// Another connection of this worker, if it is still open.
+    pub fn other(&mut self, id: ConnId) -> Option<Conn<'_>> {
+        let index = self.core.find(id)?;
+        Some(Conn { core: self.core, io: self.io, index })
+    }
+
+    /// Bytes queued on this connection and not yet sent.
+    pub fn output_len(&self) -> usize {
+        self.core.output_len(self.index)
+    }
+
+    /// Whether output is over its high-water mark, so that reading has paused until `drained`: a
+    /// service that produces output of itself should stop until then.
+    pub fn is_congested(&self) -> bool {
+        self.core.slots[self.index as usize].is(flag::CONGESTED)
+    }
+
+    /// Stops giving this connection's input to the service, and reading it. Bytes wait in the
+    /// socket, and the peer is slowed down by TCP.
+    pub fn pause(&mut self) {
+        self.core.slot(self.index).set(flag::PAUSED);
+    }
+
+    /// Undoes [`Conn::pause`]. Input left untaken is offered again.
+    pub fn resume(&mut self) {
+        let slot = self.core.slot(self.index);
+        if slot.is(flag::PAUSED) {
+            slot.clear(flag::PAUSED);
+            slot.set(flag::REDELIVER);
+            self.core.queue(self.index);
+        }
+    }
+
+    /// Sets this connection's deadline: `timeout` is called at the first millisecond after `at`.
+    /// There is one; setting it again replaces it.
+    pub fn wake_at(&mut self, at: Time) {
+        self.core.wake_at(self.index, at);
+    }
+
+    /// Takes back the deadline set with [`Conn::wake_at`].
+    pub fn cancel_wake(&mut self) {
+        let slot = self.core.slot(self.index);
+        if !slot.is(flag::CLOSING) {
+            slot.clear(flag::HAS_WAKE);
+        }
+    }
+
+    /// Sends FIN once what is queued has been sent. Nothing can be written after it; input still
+    /// comes.
+    pub fn half_close(&mut self) {
+        let slot = self.core.slot(self.index);
+        if !slot.is(flag::FINISH) {
+            slot.set(flag::FINISH);
+            if self.core.cork_owner != self.index {
+                self.core.touch(self.index);
+            }
+        }
+    }
+
+    /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning
+    /// `Err(Close::Done)`, for a connection other than the one whose callback runs.
+    pub fn close(&mut self) {
+        self.core.close(self.index, Close::Done);
+    }
+
+    /// Ends the connection at once: what is queued is dropped, and the peer sees a reset.
+    pub fn abort(&mut self) {
+        self.core.close(self.index, Close::Aborted);
+    }
+}
+
+/// Queues `bytes` on every connection of `service` but one.
+pub(crate) fn broadcast(
+    core: &mut Core,
+    io: &mut dyn Direct,
+    service: u16,
+    except: Option<u32>,
+    bytes: &[u8],
+) {
+    // Many bytes are kept once and shared, few are copied.
+    let shared = (bytes.len() >= SHARE_MIN).then(|| Bytes::copy_from_slice(bytes));
+    for key in 0..core.members[service as usize].positions() {
+        let Some(index) = core.members[service as usize].at(key) else { continue };
+        if Some(index) == except || core.slots[index as usize].is(flag::CLOSING) {
+            continue;
+        }
+        match &shared {
+            Some(shared) => core.write_shared(io, index, shared.clone()),
+            None => core.write(io, index, bytes),
+        }
+    }
+}
+
+/// A broadcast of at least this many bytes is shared instead of copied to each.
+const SHARE_MIN: usize = 4096;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A TCP peer. An IPv4 peer of a dual-stack listener has its IPv4 address.
+    Tcp(SocketAddr),
+    /// A process on this machine, over a Unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// The address, if it has one.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        match self {
+            Peer::Tcp(addr) => Some(*addr),
+            Peer::Unix => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(addr) => addr.fmt(f),
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}

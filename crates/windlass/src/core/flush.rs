@@ -1,0 +1,168 @@
+//! Sending what is queued: one call for one connection, and what follows from its result.
+
+use std::io::{self, IoSlice};
+
+use super::output::SLICES_MAX;
+use super::slot::flag;
+use super::{Core, Direct};
+use crate::close::Close;
+use crate::planted::{Fault, planted};
+
+/// Calls for one connection in one flush: a queue of many small pieces needs more than one.
+const CALLS_MAX: usize = 16;
+
+/// Ends the present connection's hold on the cork and sends what is in it.
+pub(crate) fn uncork<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
+    debug_assert_eq!(core.cork_owner, index);
+    if !core.cork.is_empty() {
+        let mut rest = 0;
+        if core.slots[index as usize].is(flag::WRITABLE) {
+            let result = io.write(index, &core.cork);
+            rest = sent(core, io, index, result, core.cork.len()).unwrap_or(core.cork.len());
+        }
+        if rest < core.cork.len() && !planted(Fault::PartialWriteForgotten) {
+            let cork = std::mem::take(&mut core.cork);
+            core.enqueue(index, &cork[rest..], None);
+            core.cork = cork;
+        }
+        core.cork.clear();
+    }
+    core.cork_owner = u32::MAX;
+    let slot = &core.slots[index as usize];
+    if slot.output.is_some() || slot.is(flag::FINISH) {
+        flush(core, io, index);
+    }
+}
+
+/// Sends a connection's queue as far as its socket takes it.
+pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
+    let slot = &mut core.slots[index as usize];
+    slot.clear(flag::TOUCHED);
+    for _ in 0..CALLS_MAX {
+        let slot = &mut core.slots[index as usize];
+        if !slot.is(flag::WRITABLE) {
+            break;
+        }
+        // Taken out while the driver reads it, since the rest of the core is needed too.
+        let Some(mut output) = slot.output.take() else { break };
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (filled, bytes) = output.gather(&mut slices);
+        let result = match filled {
+            1 => io.write(index, &slices[0]),
+            _ => io.writev(index, &slices[..filled]),
+        };
+        let n = sent(core, io, index, result, bytes);
+        if let Some(n) = n {
+            output.consume(n, &mut core.pool);
+            core.buffered -= n;
+            if n > 0 {
+                output.progress = core.tick;
+            }
+        }
+        if n.is_none() || output.len() == 0 || (n < Some(bytes) && planted(Fault::PartialWriteForgotten)) {
+            core.buffered -= output.len();
+            core.pool.give_output(output);
+            break;
+        }
+        core.slots[index as usize].output = Some(output);
+    }
+    after(core, io, index);
+}
+
+/// What follows once a flush has gone as far as it could.
+fn after<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
+    let low = core.limits.output_low;
+    let slot = &mut core.slots[index as usize];
+    let left = slot.output_len();
+    if slot.is(flag::CONGESTED) && left <= low && !planted(Fault::NoResume) {
+        slot.clear(flag::CONGESTED);
+        slot.set(flag::OWED_DRAINED | flag::REDELIVER);
+        core.queue(index);
+    }
+    let slot = &mut core.slots[index as usize];
+    if left > 0 {
+        if slot.is(flag::WRITABLE) {
+            // Not blocked, only out of calls: on in the next turn.
+            core.queue(index);
+        }
+        core.arm(index);
+        return;
+    }
+    if slot.is(flag::FINISH) && !slot.is(flag::FINISHED | flag::CLOSING) {
+        slot.set(flag::FINISHED);
+        core.counters.finishes += 1;
+        // Fails only on a connection that is gone, which reading will find.
+        let _ = io.finish(index);
+    }
+    core.settle(index);
+}
+
+/// Books the result of a write of `wanted` bytes: how many were sent (0 when there was no room), or
+/// `None` when the connection broke and is being closed.
+pub(crate) fn sent<D: Direct + ?Sized>(
+    core: &mut Core,
+    io: &mut D,
+    index: u32,
+    result: io::Result<usize>,
+    wanted: usize,
+) -> Option<usize> {
+    core.counters.writes += 1;
+    let tick = core.tick;
+    let short_ends = io.short_ends();
+    let slot = &mut core.slots[index as usize];
+    match result {
+        Ok(n) => {
+            core.counters.bytes_out += n as u64;
+            if n > 0 {
+                slot.active = tick;
+            }
+            if n < wanted && short_ends {
+                blocked(core, io, index);
+            }
+            Some(n)
+        }
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            core.counters.writes_would_block += 1;
+            blocked(core, io, index);
+            Some(0)
+        }
+        // Nothing was sent, and the socket may well have room: the next flush tries again.
+        Err(e) if e.kind() == io::ErrorKind::Interrupted && !planted(Fault::InterruptedIsFatal) => {
+            core.queue(index);
+            Some(0)
+        }
+        Err(e) => {
+            write_failed(core, index, Close::from_io(e));
+            None
+        }
+    }
+}
+
+/// Nothing more can be sent. Input that came before the break is still there and is read before the
+/// end is believed; where nobody reads, the connection ends here.
+fn write_failed(core: &mut Core, index: u32, why: Close) {
+    core.drop_output(index);
+    let slot = &mut core.slots[index as usize];
+    slot.set(flag::WRITE_FAILED | flag::READ_CLOSED | flag::READABLE);
+    slot.clear(flag::WRITABLE | flag::CONGESTED);
+    if slot.is(flag::PAUSED | flag::EOF) || !matches!(why, Close::Reset) || planted(Fault::ErrorBeforeData) {
+        core.close(index, why);
+    }
+    core.queue(index);
+    core.settle(index);
+}
+
+/// The socket is full: wait for the event that says otherwise.
+fn blocked<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
+    let slot = &mut core.slots[index as usize];
+    slot.clear(flag::WRITABLE);
+    if slot.is(flag::WANTS_WRITE) {
+        return;
+    }
+    slot.set(flag::WANTS_WRITE);
+    let generation = slot.generation;
+    match io.want_write(index, generation) {
+        Ok(()) => {}
+        Err(e) => core.close(index, Close::from_io(e)),
+    }
+}

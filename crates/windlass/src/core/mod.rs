@@ -1,0 +1,483 @@
+//! What a worker knows without its driver: connections' state, queued output, deadlines, counters.
+//!
+//! Nothing here is generic over the driver, so a [`Conn`](crate::Conn) can be a plain cursor into it
+//! and services never see the seam. The two calls that need the driver from inside a callback go
+//! through [`Direct`].
+//!
+//! Read `slot.rs` first, then this file, then `flush.rs`.
+
+pub(crate) mod flush;
+mod output;
+pub(crate) mod slot;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use windlass_proto::Time;
+
+use crate::close::Close;
+use crate::config::Limits;
+use crate::id::ConnId;
+use crate::planted::{Fault, planted};
+use crate::stats::Counters;
+use crate::sys::INDEX_MAX;
+use crate::wheel::{Tick, Wheel, reached};
+
+use output::Pool;
+use slot::{PeerAddr, Slot, flag};
+
+/// Output up to this is gathered in the worker's cork before it is sent.
+pub(crate) const CORK_MAX: usize = 64 * 1024;
+/// One write of at least this size is not copied to the cork, but sent from where it lies.
+const DIRECT_MIN: usize = 8 * 1024;
+/// No member.
+const NONE: u32 = u32::MAX;
+
+/// What a callback may ask of the driver at once.
+pub(crate) trait Direct {
+    fn write(&mut self, index: u32, bytes: &[u8]) -> io::Result<usize>;
+    fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// A write found the stream full.
+    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<()>;
+    fn finish(&mut self, index: u32) -> io::Result<()>;
+    fn short_ends(&self) -> bool;
+}
+
+/// The connections of one service on this worker: positions are stable while a connection lives.
+#[derive(Default)]
+pub(crate) struct Members {
+    slots: Vec<u32>,
+    free: Vec<u32>,
+}
+
+impl Members {
+    fn add(&mut self, index: u32) -> u32 {
+        match self.free.pop() {
+            Some(key) => {
+                self.slots[key as usize] = index;
+                key
+            }
+            None => {
+                self.slots.push(index);
+                self.slots.len() as u32 - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, key: u32) {
+        self.slots[key as usize] = NONE;
+        self.free.push(key);
+    }
+
+    pub(crate) fn positions(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn at(&self, key: usize) -> Option<u32> {
+        self.slots.get(key).copied().filter(|index| *index != NONE)
+    }
+}
+
+pub(crate) struct Core {
+    pub(crate) worker: u16,
+    pub(crate) now: Time,
+    pub(crate) tick: Tick,
+    /// The time at which `tick` was `TICK_ORIGIN`.
+    origin: Time,
+    pub(crate) limits: Limits,
+    pub(crate) draining: bool,
+
+    pub(crate) slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Closed in this turn: free only after it, so that nothing in it can mistake them.
+    freed: Vec<u32>,
+    pub(crate) members: Vec<Members>,
+    pub(crate) wheel: Wheel,
+
+    /// Output of the connection whose callback runs, until its flush.
+    pub(crate) cork: Vec<u8>,
+    pub(crate) cork_owner: u32,
+    pub(crate) pool: Pool,
+    pub(crate) buffered: usize,
+
+    /// Connections to look at in this turn, and in the next.
+    pub(crate) run: Vec<u32>,
+    /// Connections with output from elsewhere, to be flushed in this turn.
+    pub(crate) touched: Vec<u32>,
+    /// Ends decided, not yet carried out.
+    pub(crate) closing: VecDeque<(u32, Close)>,
+    /// Ended connections whose next step (FIN, close) is due.
+    pub(crate) settling: Vec<u32>,
+
+    pub(crate) counters: Counters,
+}
+
+/// Close to the wrap, so that every process that lives a minute has crossed it.
+const TICK_ORIGIN: Tick = u32::MAX - 60_000;
+
+impl Core {
+    pub(crate) fn new(worker: u16, services: usize, limits: Limits, now: Time) -> Core {
+        Core {
+            worker,
+            now,
+            tick: TICK_ORIGIN,
+            origin: now,
+            limits,
+            draining: false,
+            slots: Vec::new(),
+            free: Vec::new(),
+            freed: Vec::new(),
+            members: (0..services).map(|_| Members::default()).collect(),
+            wheel: Wheel::new(TICK_ORIGIN),
+            cork: Vec::new(),
+            cork_owner: NONE,
+            pool: Pool::default(),
+            buffered: 0,
+            run: Vec::new(),
+            touched: Vec::new(),
+            closing: VecDeque::new(),
+            settling: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    // --- Time.
+
+    pub(crate) fn set_now(&mut self, now: Time) {
+        // The clock is monotonic; should a driver's not be, time stands still instead of going back.
+        self.now = self.now.max(now);
+        let millis = self.now.since(self.origin).as_nanos() / 1_000_000;
+        self.tick = TICK_ORIGIN.wrapping_add(millis as u32);
+    }
+
+    /// The first tick at or after `at`. Deadlines further off than the wheel's arithmetic allows are
+    /// asked again when it ends.
+    pub(crate) fn tick_of(&self, at: Time) -> Tick {
+        let far = crate::config::TIMEOUT_MAX.as_millis() as u64;
+        let millis = at.since(self.origin).as_nanos().div_ceil(1_000_000) as u64;
+        let passed = (self.now.since(self.origin).as_nanos() / 1_000_000) as u64;
+        let ahead = millis.saturating_sub(passed).min(far);
+        self.tick.wrapping_add(ahead as u32)
+    }
+
+    pub(crate) fn tick_after(&self, timeout: Duration) -> Tick {
+        // One more, since the present tick has begun already: never early.
+        self.tick.wrapping_add((timeout.as_nanos().div_ceil(1_000_000) as u32).saturating_add(1))
+    }
+
+    /// When the tick begins.
+    pub(crate) fn time_of(&self, tick: Tick) -> Time {
+        let passed = (self.now.since(self.origin).as_nanos() / 1_000_000) as u64;
+        let ahead = tick.wrapping_sub(self.tick) as i32;
+        let millis = passed.saturating_add_signed(ahead.into());
+        self.origin + Duration::from_millis(millis)
+    }
+
+    // --- Connections.
+
+    #[inline]
+    pub(crate) fn slot(&mut self, index: u32) -> &mut Slot {
+        &mut self.slots[index as usize]
+    }
+
+    pub(crate) fn id(&self, index: u32) -> ConnId {
+        ConnId { index, generation: self.slots[index as usize].generation, worker: self.worker }
+    }
+
+    /// The slot of a connection that is open: neither closed nor about to be.
+    pub(crate) fn find(&self, id: ConnId) -> Option<u32> {
+        let slot = self.slots.get(id.index as usize)?;
+        let same = slot.generation == id.generation && id.worker == self.worker;
+        (same && slot.is(flag::LIVE) && !slot.is(flag::CLOSING)).then_some(id.index)
+    }
+
+    /// A slot for a new connection; `None` when there are as many as a token can name.
+    pub(crate) fn insert(&mut self, peer: Option<SocketAddr>, service: u16, listener: u16) -> Option<u32> {
+        let (peer, tick) = (PeerAddr::new(peer), self.tick);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                let index = u32::try_from(self.slots.len()).ok().filter(|n| *n < INDEX_MAX)?;
+                self.slots.push(Slot {
+                    output: None,
+                    input: None,
+                    peer: PeerAddr::Unix,
+                    flags: 0,
+                    generation: 0,
+                    key: 0,
+                    service: 0,
+                    listener: 0,
+                    active: 0,
+                    wake: 0,
+                });
+                index
+            }
+        };
+        let key = self.members[service as usize].add(index);
+        let slot = &mut self.slots[index as usize];
+        // A fresh socket has room; whether it has input, an event will say.
+        slot.flags = flag::LIVE | flag::WRITABLE;
+        (slot.peer, slot.service, slot.listener, slot.key, slot.active) =
+            (peer, service, listener, key, tick);
+        self.counters.connections += 1;
+        Some(index)
+    }
+
+    /// Takes a connection out of its service: its session is gone.
+    pub(crate) fn leave_service(&mut self, index: u32) {
+        let (service, key) = (self.slots[index as usize].service, self.slots[index as usize].key);
+        self.members[service as usize].remove(key);
+    }
+
+    /// Gives the slot back, to be reused after this turn.
+    pub(crate) fn remove(&mut self, index: u32) {
+        self.drop_output(index);
+        self.drop_input(index);
+        self.wheel.disarm(index);
+        let slot = self.slot(index);
+        slot.flags = 0;
+        slot.peer = PeerAddr::Unix;
+        if !planted(Fault::SlotReusedTooEarly) {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.freed.push(index);
+        } else {
+            self.free.push(index);
+        }
+        self.counters.connections -= 1;
+    }
+
+    /// After the turn: closed slots may be reused.
+    pub(crate) fn recycle(&mut self) {
+        self.free.append(&mut self.freed);
+    }
+
+    // --- Lists.
+
+    /// Has the connection looked at in the next run.
+    pub(crate) fn queue(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        if !slot.is(flag::QUEUED) {
+            slot.set(flag::QUEUED);
+            self.run.push(index);
+        }
+    }
+
+    pub(crate) fn touch(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        if !slot.is(flag::TOUCHED) {
+            slot.set(flag::TOUCHED);
+            self.touched.push(index);
+        }
+    }
+
+    /// Decides that a connection ends. The first reason wins; it is carried out at the end of the
+    /// turn, never inside a callback.
+    pub(crate) fn close(&mut self, index: u32, why: Close) {
+        let slot = &mut self.slots[index as usize];
+        if !slot.is(flag::CLOSING) {
+            slot.set(flag::CLOSING);
+            slot.clear(flag::HAS_WAKE);
+            self.closing.push_back((index, why));
+        }
+    }
+
+    pub(crate) fn settle(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        if slot.is(flag::ENDED) && !slot.is(flag::SETTLING) {
+            slot.set(flag::SETTLING);
+            self.settling.push(index);
+        }
+    }
+
+    // --- Deadlines.
+
+    /// Arms the connection's timer for its earliest deadline.
+    pub(crate) fn arm(&mut self, index: u32) {
+        if let Some(at) = deadline(&self.slots, &self.limits, index) {
+            self.wheel.arm(index, at);
+        }
+    }
+
+    pub(crate) fn wake_at(&mut self, index: u32, at: Time) {
+        let tick = self.tick_of(at);
+        let slot = self.slot(index);
+        if slot.is(flag::CLOSING) {
+            return;
+        }
+        slot.wake = tick;
+        slot.set(flag::HAS_WAKE);
+        self.wheel.arm(index, tick);
+    }
+
+    // --- Output.
+
+    /// Bytes a connection has queued, its cork included.
+    pub(crate) fn output_len(&self, index: u32) -> usize {
+        let cork = if self.cork_owner == index { self.cork.len() } else { 0 };
+        self.slots[index as usize].output_len() + cork
+    }
+
+    /// Queues `bytes`, or sends them at once when they are many and nothing is before them.
+    #[inline]
+    pub(crate) fn write<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: &[u8]) {
+        let slot = &self.slots[index as usize];
+        if slot.is(flag::CLOSING | flag::FINISH | flag::WRITE_FAILED) {
+            return;
+        }
+        if self.cork_owner == index && slot.output.is_none() {
+            if bytes.len() < DIRECT_MIN && self.cork.len() + bytes.len() <= CORK_MAX {
+                self.cork.extend_from_slice(bytes);
+            } else {
+                self.write_direct(io, index, bytes, None);
+            }
+            return;
+        }
+        self.enqueue(index, bytes, None);
+        self.touch(index);
+    }
+
+    /// As `write`, but what must wait is kept by reference and not copied.
+    pub(crate) fn write_shared<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: Bytes) {
+        let slot = &self.slots[index as usize];
+        if slot.is(flag::CLOSING | flag::FINISH | flag::WRITE_FAILED) {
+            return;
+        }
+        // Below this, copying is cheaper than counting references.
+        if bytes.len() < BLOCK_SHARE_MIN {
+            return self.write(io, index, &bytes);
+        }
+        if self.cork_owner == index && slot.output.is_none() {
+            self.write_direct(io, index, &bytes, Some(&bytes));
+        } else {
+            self.enqueue(index, &bytes, Some(&bytes));
+            self.touch(index);
+        }
+    }
+
+    /// Sends the cork and `bytes` in one call, without copying them, and queues what was not taken.
+    fn write_direct<D: Direct + ?Sized>(
+        &mut self,
+        io: &mut D,
+        index: u32,
+        bytes: &[u8],
+        shared: Option<&Bytes>,
+    ) {
+        let mut sent = 0;
+        if self.slots[index as usize].is(flag::WRITABLE) {
+            let result = if self.cork.is_empty() {
+                io.write(index, bytes)
+            } else {
+                io.writev(index, &[IoSlice::new(&self.cork), IoSlice::new(bytes)])
+            };
+            match flush::sent(self, io, index, result, self.cork.len() + bytes.len()) {
+                Some(n) => sent = n,
+                None => return self.cork.clear(),
+            }
+        }
+        let corked = self.cork.len();
+        if sent < corked {
+            let cork = std::mem::take(&mut self.cork);
+            self.enqueue(index, &cork[sent..], None);
+            self.cork = cork;
+        }
+        self.cork.clear();
+        let skip = sent.saturating_sub(corked);
+        if skip < bytes.len() && !planted(Fault::PartialWriteForgotten) {
+            self.enqueue(index, &bytes[skip..], shared.map(|b| b.slice(skip..)).as_ref());
+        }
+        if self.slots[index as usize].output.is_some() {
+            self.touch(index);
+        }
+    }
+
+    /// Appends to the queue, within the limits.
+    pub(crate) fn enqueue(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
+        let queued = self.slots[index as usize].output_len() + bytes.len();
+        if queued > self.limits.output_max && !planted(Fault::NoOutputCap) {
+            return self.close(index, Close::Overflow);
+        }
+        // Short of memory, those within their high-water mark go on; the large ones pay.
+        if self.buffered + bytes.len() > self.limits.buffered_max && queued > self.limits.output_high {
+            return self.close(index, Close::MemoryFull);
+        }
+        let slot = &mut self.slots[index as usize];
+        let output = slot.output.get_or_insert_with(|| {
+            let mut output = self.pool.output();
+            output.progress = self.tick;
+            output
+        });
+        match shared {
+            Some(shared) => output.push_shared(shared.clone()),
+            None => output.push(bytes, &mut self.pool),
+        }
+        self.buffered += bytes.len();
+        self.counters.output_peak_bytes = self.counters.output_peak_bytes.max(queued as u64);
+        if queued >= self.limits.output_high && !slot.is(flag::CONGESTED) && !planted(Fault::NoReadPause) {
+            slot.set(flag::CONGESTED);
+            self.counters.congestions += 1;
+        }
+    }
+
+    pub(crate) fn drop_output(&mut self, index: u32) {
+        if let Some(output) = self.slots[index as usize].output.take() {
+            self.buffered -= output.len();
+            self.pool.give_output(output);
+        }
+    }
+
+    // --- Input.
+
+    /// Keeps `bytes`, which the service left untaken, in place of what was kept before.
+    pub(crate) fn keep_input(&mut self, index: u32, bytes: &[u8]) {
+        if planted(Fault::ResidueDropped) {
+            return self.drop_input(index);
+        }
+        let slot = &mut self.slots[index as usize];
+        let residue = slot.input.get_or_insert_with(|| self.pool.residue());
+        self.buffered = self.buffered + bytes.len() - residue.bytes.len();
+        residue.bytes.clear();
+        residue.bytes.extend_from_slice(bytes);
+        self.counters.input_peak_bytes = self.counters.input_peak_bytes.max(bytes.len() as u64);
+    }
+
+    pub(crate) fn drop_input(&mut self, index: u32) {
+        if let Some(residue) = self.slots[index as usize].input.take() {
+            self.buffered -= residue.bytes.len();
+            self.pool.give_residue(residue);
+        }
+    }
+}
+
+/// Shared output below this is copied.
+const BLOCK_SHARE_MIN: usize = 1024;
+
+/// The earliest deadline of a connection, if it has any.
+pub(crate) fn deadline(slots: &[Slot], limits: &Limits, index: u32) -> Option<Tick> {
+    let slot = &slots[index as usize];
+    if !slot.is(flag::LIVE) {
+        return None;
+    }
+    let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
+    let deadlines = [idle_deadline(slot, limits), stall_deadline(slot, limits), wake];
+    deadlines.into_iter().flatten().reduce(|a, b| if reached(a, b) { a } else { b })
+}
+
+pub(crate) fn idle_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
+    let timeout = limits.idle_timeout;
+    if timeout.is_zero() || slot.is(flag::CLOSING) || planted(Fault::NoIdleTimeout) {
+        return None;
+    }
+    Some(slot.active.wrapping_add(timeout.as_millis() as u32 + 1))
+}
+
+pub(crate) fn stall_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
+    let timeout = limits.write_stall_timeout;
+    if timeout.is_zero() || planted(Fault::NoWriteStall) {
+        return None;
+    }
+    let output = slot.output.as_ref()?;
+    Some(output.progress.wrapping_add(timeout.as_millis() as u32 + 1))
+}

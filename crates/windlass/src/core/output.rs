@@ -1,0 +1,217 @@
+//! Output that the socket had no room for, and the pool its memory comes from.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use crate::planted::{Fault, planted};
+use crate::wheel::Tick;
+
+use super::slot::Residue;
+
+/// Small writes are gathered into blocks of up to this size.
+const BLOCK_MAX: usize = 16 * 1024;
+/// The least a block holds.
+const BLOCK_MIN: usize = 512;
+/// Slices handed to one `writev`.
+pub(crate) const SLICES_MAX: usize = 64;
+
+enum Piece {
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Owned(bytes) => bytes,
+            Piece::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Queued output of one connection. Exists only while there is some.
+#[derive(Default)]
+pub(crate) struct Output {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece already sent. Invariant: less than its length.
+    sent: usize,
+    /// Bytes not sent.
+    len: usize,
+    /// When the socket last took something.
+    pub(crate) progress: Tick,
+}
+
+impl Output {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8], pool: &mut Pool) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.len += bytes.len();
+        if let Some(Piece::Owned(last)) = self.pieces.back_mut()
+            && last.len() + bytes.len() <= BLOCK_MAX
+        {
+            last.extend_from_slice(bytes);
+            return;
+        }
+        let mut block = pool.block(bytes.len());
+        block.extend_from_slice(bytes);
+        self.pieces.push_back(Piece::Owned(block));
+    }
+
+    pub(crate) fn push_shared(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.len += bytes.len();
+            self.pieces.push_back(Piece::Shared(bytes));
+        }
+    }
+
+    /// Fills `slices` from the front of what is unsent and returns how many were filled.
+    pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> (usize, usize) {
+        let mut filled = 0;
+        let mut bytes = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            let piece = piece.bytes();
+            let piece = if filled == 0 { &piece[self.sent..] } else { piece };
+            *slice = IoSlice::new(piece);
+            filled += 1;
+            bytes += piece.len();
+        }
+        (filled, bytes)
+    }
+
+    /// Takes `n` sent bytes off the front.
+    pub(crate) fn consume(&mut self, mut n: usize, pool: &mut Pool) {
+        debug_assert!(n <= self.len);
+        self.len -= n;
+        while n > 0 {
+            let Some(front) = self.pieces.front() else { break };
+            let left = front.bytes().len() - self.sent;
+            if n < left {
+                self.sent += n;
+                break;
+            }
+            n -= left;
+            self.sent = 0;
+            if let Some(Piece::Owned(block)) = self.pieces.pop_front() {
+                pool.give_block(block);
+            }
+        }
+        if planted(Fault::PartialWriteRepeated) {
+            self.len += self.sent;
+            self.sent = 0;
+        }
+    }
+
+    fn clear(&mut self, pool: &mut Pool) {
+        let left = self.len;
+        self.consume(left, pool);
+        self.pieces.clear();
+        (self.sent, self.len) = (0, 0);
+    }
+}
+
+/// Memory between uses, so that a steady state allocates nothing. Bounded: the rest goes back to the
+/// allocator.
+#[derive(Default)]
+pub(crate) struct Pool {
+    blocks: Vec<Vec<u8>>,
+    outputs: Vec<Box<Output>>,
+    residues: Vec<Box<Residue>>,
+}
+
+/// Blocks kept, of up to `BLOCK_MAX` bytes each.
+const BLOCKS_KEPT: usize = 64;
+/// Empty queues kept.
+const QUEUES_KEPT: usize = 256;
+
+impl Pool {
+    fn block(&mut self, len: usize) -> Vec<u8> {
+        if len <= BLOCK_MAX
+            && let Some(block) = self.blocks.pop()
+        {
+            return block;
+        }
+        Vec::with_capacity(len.max(BLOCK_MIN))
+    }
+
+    fn give_block(&mut self, mut block: Vec<u8>) {
+        if block.capacity() <= BLOCK_MAX && self.blocks.len() < BLOCKS_KEPT {
+            block.clear();
+            self.blocks.push(block);
+        }
+    }
+
+    pub(crate) fn output(&mut self) -> Box<Output> {
+        self.outputs.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_output(&mut self, mut output: Box<Output>) {
+        output.clear(self);
+        if output.pieces.capacity() <= SLICES_MAX && self.outputs.len() < QUEUES_KEPT {
+            self.outputs.push(output);
+        }
+    }
+
+    pub(crate) fn residue(&mut self) -> Box<Residue> {
+        self.residues.pop().unwrap_or_else(|| Box::new(Residue { bytes: Vec::new() }))
+    }
+
+    pub(crate) fn give_residue(&mut self, mut residue: Box<Residue>) {
+        if residue.bytes.capacity() <= BLOCK_MAX && self.residues.len() < BLOCKS_KEPT {
+            residue.bytes.clear();
+            self.residues.push(residue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsent(output: &Output) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (n, bytes) = output.gather(&mut slices);
+        let all = slices[..n].iter().flat_map(|s| s.to_vec()).collect::<Vec<_>>();
+        assert_eq!(all.len(), bytes);
+        all
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_at_every_split() {
+        let text: Vec<u8> = (0..=255).collect();
+        for first in 0..text.len() {
+            let mut pool = Pool::default();
+            let mut output = pool.output();
+            output.push(&text[..100], &mut pool);
+            output.push_shared(Bytes::copy_from_slice(&text[100..150]));
+            output.push(&text[150..], &mut pool);
+            assert_eq!((output.len(), unsent(&output)), (256, text.clone()));
+            output.consume(first, &mut pool);
+            assert_eq!((output.len(), unsent(&output)), (256 - first, text[first..].to_vec()));
+            output.consume(256 - first, &mut pool);
+            assert_eq!((output.len(), unsent(&output)), (0, vec![]));
+        }
+    }
+
+    #[test]
+    fn small_writes_share_a_block_and_large_ones_are_exact() {
+        let mut pool = Pool::default();
+        let mut output = pool.output();
+        for _ in 0..100 {
+            output.push(b"0123456789", &mut pool);
+        }
+        assert_eq!(output.pieces.len(), 1);
+        output.push(&[7; 100_000], &mut pool);
+        assert_eq!(output.pieces.len(), 2);
+        let Some(Piece::Owned(last)) = output.pieces.back() else { panic!("owned") };
+        assert_eq!(last.capacity(), 100_000);
+        pool.give_output(output);
+        assert_eq!(pool.output().len(), 0);
+    }
+}

@@ -1,0 +1,126 @@
+//! What a callback that belongs to no connection may do: reach all of its service's.
+
+use bytes::Bytes;
+use windlass_proto::Time;
+
+use crate::conn::{Conn, broadcast};
+use crate::core::slot::flag;
+use crate::core::{Core, Direct};
+use crate::id::ConnId;
+
+/// The connections of one service on one worker, lent to a callback for a tick, a message or the
+/// shutdown.
+pub struct Scope<'a> {
+    core: &'a mut Core,
+    io: &'a mut dyn Direct,
+    service: u16,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(core: &'a mut Core, io: &'a mut dyn Direct, service: u16) -> Scope<'a> {
+        Scope { core, io, service }
+    }
+
+    /// The time, read once a turn.
+    pub fn now(&self) -> Time {
+        self.core.now
+    }
+
+    /// The worker this runs on, counted from 0.
+    pub fn worker(&self) -> usize {
+        self.core.worker.into()
+    }
+
+    /// Whether the server is shutting down gracefully.
+    pub fn is_draining(&self) -> bool {
+        self.core.draining
+    }
+
+    /// A connection of this worker, if it is still open.
+    pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_>> {
+        let index = self.core.find(id)?;
+        Some(Conn::new(self.core, self.io, index))
+    }
+
+    /// Queues bytes on a connection of this worker; nothing if it is gone.
+    pub fn write_to(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write(&mut *self.io, index, bytes);
+        }
+    }
+
+    /// Queues shared bytes on a connection of this worker; nothing if it is gone.
+    pub fn write_shared_to(&mut self, id: ConnId, bytes: Bytes) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write_shared(&mut *self.io, index, bytes);
+        }
+    }
+
+    /// Queues bytes on every connection of the service on this worker.
+    pub fn broadcast(&mut self, bytes: &[u8]) {
+        broadcast(self.core, self.io, self.service, None, bytes);
+    }
+}
+
+/// The sessions of one service on one worker.
+pub struct Sessions<S> {
+    /// At the position of the connection among the service's members.
+    table: Vec<Option<S>>,
+    len: usize,
+}
+
+impl<S> Sessions<S> {
+    pub(crate) fn new() -> Sessions<S> {
+        Sessions { table: Vec::new(), len: 0 }
+    }
+
+    pub(crate) fn insert(&mut self, key: usize, session: S) {
+        if self.table.len() <= key {
+            self.table.resize_with(key + 1, || None);
+        }
+        self.len += self.table[key].replace(session).is_none() as usize;
+    }
+
+    #[inline]
+    pub(crate) fn at(&mut self, key: usize) -> Option<&mut S> {
+        self.table.get_mut(key)?.as_mut()
+    }
+
+    pub(crate) fn remove(&mut self, key: usize) -> Option<S> {
+        let session = self.table.get_mut(key)?.take();
+        self.len -= session.is_some() as usize;
+        session
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A connection and its session, if it is still open and belongs to this service.
+    pub fn get<'a>(&'a mut self, scope: &'a mut Scope<'_>, id: ConnId) -> Option<(Conn<'a>, &'a mut S)> {
+        let index = scope.core.find(id)?;
+        let slot = &scope.core.slots[index as usize];
+        if slot.service != scope.service {
+            return None;
+        }
+        let session = self.table.get_mut(slot.key as usize)?.as_mut()?;
+        Some((Conn::new(scope.core, scope.io, index), session))
+    }
+
+    /// Visits every open connection of the service with its session.
+    pub fn each(&mut self, scope: &mut Scope<'_>, mut visit: impl FnMut(&mut Conn<'_>, &mut S)) {
+        for (key, session) in self.table.iter_mut().enumerate() {
+            let Some(session) = session else { continue };
+            let Some(index) = scope.core.members[scope.service as usize].at(key) else { continue };
+            if !scope.core.slots[index as usize].is(flag::CLOSING) {
+                visit(&mut Conn::new(scope.core, scope.io, index), session);
+            }
+        }
+    }
+}

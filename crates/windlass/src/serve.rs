@@ -1,0 +1,197 @@
+//! Saying what a server serves: a service, where it listens, how often it ticks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::config::{Config, Limits};
+use crate::error::{Error, Result};
+use crate::hosted::{Host, Hosted};
+use crate::mailbox::{Inbox, Mailbox};
+use crate::server::{Bound, Server, Summary};
+use crate::service::{Receive, Service};
+use crate::shared::Shared;
+
+/// Starts the description of a server with one service.
+///
+/// `make` makes the service's value for each worker, on that worker's thread: the value needs no
+/// `Send`.
+///
+/// ```no_run
+/// # use windlass::{Close, Conn, Input, Service, serve};
+/// # struct Echo;
+/// # impl Service for Echo {
+/// #     type Session = ();
+/// #     fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> { Ok(()) }
+/// #     fn data(&mut self, c: &mut Conn<'_>, _: &mut (), i: &mut Input<'_>) -> Result<(), Close> {
+/// #         c.write(i.take_all()); Ok(())
+/// #     }
+/// # }
+/// serve(|| Echo).tcp("127.0.0.1:7000").run()?;
+/// # Ok::<(), windlass::Error>(())
+/// ```
+pub fn serve<S, F>(make: F) -> Serve<S>
+where
+    S: Service,
+    F: Fn() -> S + Send + Sync + 'static,
+{
+    Serve {
+        config: Config::default(),
+        spec: Spec {
+            name: short_type_name::<S>().into(),
+            tick: None,
+            listen: Vec::new(),
+            bad_address: None,
+            mailbox: None,
+            make: Arc::new(make),
+        },
+    }
+}
+
+/// A service and where it listens. From [`serve`]; several go into one [`Server`].
+pub struct Serve<S: Service> {
+    config: Config,
+    spec: Spec<S>,
+}
+
+/// Makes the queues of a mailbox, and an inbox on a worker.
+trait Mail<S: Service>: Send + Sync {
+    fn bind(&self, shared: &Arc<Shared>) -> bool;
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>>;
+}
+
+impl<S: Receive> Mail<S> for Mailbox<S::Message> {
+    fn bind(&self, shared: &Arc<Shared>) -> bool {
+        self.bind(shared)
+    }
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
+        self.inbox::<S>(worker)
+    }
+}
+
+pub(crate) struct Spec<S: Service> {
+    name: Arc<str>,
+    tick: Option<Duration>,
+    listen: Vec<Address>,
+    bad_address: Option<Error>,
+    mailbox: Option<Box<dyn Mail<S>>>,
+    make: Arc<dyn Fn() -> S + Send + Sync>,
+}
+
+/// A described service with its type erased.
+pub(crate) trait ServiceSpec: Send + Sync {
+    fn name(&self) -> Arc<str>;
+    fn tick(&self) -> Option<Duration>;
+    fn listen(&self) -> &[Address];
+    fn take_error(&mut self) -> Option<Error>;
+    fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
+    fn host(&self, worker: usize) -> Box<dyn Hosted>;
+}
+
+impl<S: Service> ServiceSpec for Spec<S> {
+    fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+    fn tick(&self) -> Option<Duration> {
+        self.tick
+    }
+    fn listen(&self) -> &[Address] {
+        &self.listen
+    }
+    fn take_error(&mut self) -> Option<Error> {
+        self.bad_address.take()
+    }
+    fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
+        self.mailbox.as_ref().is_none_or(|mailbox| mailbox.bind(shared))
+    }
+    fn host(&self, worker: usize) -> Box<dyn Hosted> {
+        let inbox = self.mailbox.as_ref().map(|mailbox| mailbox.inbox(worker));
+        Box::new(Host::new((self.make)(), inbox))
+    }
+}
+
+impl<S: Service> Serve<S> {
+    /// Listens on a TCP address: `HOST:PORT`, or `:PORT` for all addresses of the machine.
+    pub fn tcp(mut self, address: impl Into<String>) -> Serve<S> {
+        self.spec.listen.push(Address::Tcp(address.into()));
+        self
+    }
+
+    /// Listens on a path, as a Unix stream socket.
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Serve<S> {
+        self.spec.listen.push(Address::Unix(path.into()));
+        self
+    }
+
+    /// Listens on an [`Address`], or its text; text that is none is reported by `bind`.
+    pub fn listen(mut self, address: impl AsRef<str>) -> Serve<S> {
+        match address.as_ref().parse() {
+            Ok(address) => self.spec.listen.push(address),
+            Err(e) => self.spec.bad_address = Some(Error::config(format!("cannot listen: {e}"))),
+        }
+        self
+    }
+
+    /// The service's name in reports. Default: its type's.
+    pub fn name(mut self, name: &str) -> Serve<S> {
+        self.spec.name = name.into();
+        self
+    }
+
+    /// Calls [`Service::tick`] with this period on every worker. On Linux the tick is precise to
+    /// some tens of microseconds on an idle machine; elsewhere to a millisecond.
+    pub fn tick(mut self, period: Duration) -> Serve<S> {
+        self.spec.tick = Some(period);
+        self
+    }
+
+    /// Delivers what is sent to `mailbox` to the service, on each worker.
+    pub fn mailbox(mut self, mailbox: &Mailbox<S::Message>) -> Serve<S>
+    where
+        S: Receive,
+    {
+        self.spec.mailbox = Some(Box::new(mailbox.clone()));
+        self
+    }
+
+    /// Replaces the configuration. In a [`Server`] of several services the server's counts.
+    pub fn config(mut self, config: Config) -> Serve<S> {
+        self.config = config;
+        self
+    }
+
+    /// Sets [`Config::workers`].
+    pub fn workers(mut self, workers: usize) -> Serve<S> {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Sets [`Config::limits`].
+    pub fn limits(mut self, limits: Limits) -> Serve<S> {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Opens the listeners.
+    pub fn bind(self) -> Result<Bound> {
+        let config = self.config.clone();
+        Server::new(config).add(self).bind()
+    }
+
+    /// Opens the listeners and serves until the server is shut down.
+    pub fn run(self) -> Result<Summary> {
+        self.bind()?.run()
+    }
+
+    pub(crate) fn into_spec(self) -> Box<dyn ServiceSpec> {
+        Box::new(self.spec)
+    }
+}
+
+/// `Echo` for `my_crate::echo::Echo`.
+fn short_type_name<S>() -> &'static str {
+    let full = std::any::type_name::<S>();
+    let path = full.split('<').next().unwrap_or(full);
+    path.rsplit("::").next().unwrap_or(path)
+}

@@ -1,0 +1,412 @@
+//! A server: listeners, workers, and the handle to stop and watch them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::serve::{Serve, ServiceSpec};
+use crate::service::Service;
+use crate::shared::{Shared, Stall};
+use crate::stats::Stats;
+use crate::sys::listen::{self, TcpOptions};
+use crate::sys::{self, MioListener, MioStream, MioSys, Token};
+use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
+
+/// Descriptors kept free for everything that is not a connection.
+const DESCRIPTOR_RESERVE: usize = 64;
+/// The longest a Unix listener's queue may be on this kind of system is its own affair; this only
+/// keeps the number in range.
+const BACKLOG_MAX: u32 = i32::MAX as u32;
+
+/// Several services on the same workers.
+///
+/// ```
+/// # use windlass::{Close, Config, Conn, Input, Server, Service, serve};
+/// # struct Echo;
+/// # impl Service for Echo {
+/// #     type Session = ();
+/// #     fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> { Ok(()) }
+/// #     fn data(&mut self, c: &mut Conn<'_>, _: &mut (), i: &mut Input<'_>) -> Result<(), Close> {
+/// #         c.write(i.take_all()); Ok(())
+/// #     }
+/// # }
+/// let bound = Server::new(Config::default().workers(1))
+///     .add(serve(|| Echo).name("one").tcp("127.0.0.1:0"))
+///     .add(serve(|| Echo).name("two").tcp("127.0.0.1:0"))
+///     .bind()?;
+/// assert_eq!(bound.addresses().len(), 2);
+/// # Ok::<(), windlass::Error>(())
+/// ```
+pub struct Server {
+    config: Config,
+    services: Vec<Box<dyn ServiceSpec>>,
+}
+
+impl Server {
+    /// A server without services.
+    pub fn new(config: Config) -> Server {
+        Server { config, services: Vec::new() }
+    }
+
+    /// Adds a service with its listeners.
+    #[allow(clippy::should_implement_trait, reason = "nobody takes a server for a number")]
+    pub fn add<S: Service>(mut self, service: Serve<S>) -> Server {
+        self.services.push(service.into_spec());
+        self
+    }
+
+    /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
+    /// connections already queue.
+    pub fn bind(mut self) -> Result<Bound> {
+        self.config.limits.check().map_err(Error::config)?;
+        if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
+            return Err(error);
+        }
+        let workers = match self.config.workers {
+            0 => thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n,
+        };
+        let connections_max = &mut self.config.limits.connections_max;
+        if *connections_max == 0 {
+            *connections_max = sys::descriptor_limit().saturating_sub(DESCRIPTOR_RESERVE).max(1);
+        }
+        let mut listening = Listening::new(workers);
+        for (service, spec) in self.services.iter().enumerate() {
+            for address in spec.listen() {
+                listening.open(address, service as u16, &self.config)?;
+            }
+        }
+        let Listening { per_worker, addresses, unix_paths } = listening;
+        if addresses.len() > Token::LISTENERS_MAX {
+            return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
+        }
+        let names = addresses.iter().map(|a| a.to_string()).collect();
+        let shared = Arc::new(Shared::new(self.config, workers, names));
+        for spec in &self.services {
+            if !spec.bind_mailbox(&shared) {
+                return Err(Error::config("a mailbox can be bound to one server only"));
+            }
+        }
+        Ok(Bound {
+            services: self.services.into(),
+            shared,
+            addresses,
+            per_worker,
+            unix_paths,
+            #[cfg(unix)]
+            stop_pipe: None,
+        })
+    }
+}
+
+type WorkerListeners = Vec<(MioListener, u16, u16)>;
+
+/// Listeners opened so far.
+struct Listening {
+    per_worker: Vec<WorkerListeners>,
+    addresses: Vec<BoundAddress>,
+    unix_paths: UnixPaths,
+}
+
+impl Listening {
+    fn new(workers: usize) -> Listening {
+        let per_worker = (0..workers).map(|_| Vec::new()).collect();
+        Listening { per_worker, addresses: Vec::new(), unix_paths: UnixPaths(Vec::new()) }
+    }
+
+    fn open(&mut self, address: &Address, service: u16, config: &Config) -> Result<()> {
+        let id = self.addresses.len() as u16;
+        let failed = |e| Error::listen(&address.to_string(), e);
+        let backlog = config.limits.backlog_max.min(BACKLOG_MAX) as i32;
+        match address {
+            Address::Tcp(text) => {
+                let workers = self.per_worker.len();
+                let mut options = TcpOptions {
+                    backlog,
+                    reuse_port: listen::REUSE_PORT && workers > 1,
+                    dual_stack: text.starts_with(':'),
+                    congestion: config.congestion.clone(),
+                };
+                let candidates =
+                    Address::resolve(text).map_err(|e| Error::config(format!("cannot listen: {e}")))?;
+                let (first, bound) = listen_first(&candidates, text, &mut options).map_err(failed)?;
+                for worker in 1..workers {
+                    // One accept queue each where the system spreads connections over them, one for
+                    // all where it does not.
+                    let listener = if options.reuse_port {
+                        listen::tcp(bound, &options).map_err(failed)?.0
+                    } else {
+                        listen::share(&first).map_err(failed)?
+                    };
+                    self.per_worker[worker].push((listener, id, service));
+                }
+                self.per_worker[0].push((first, id, service));
+                self.addresses.push(BoundAddress::Tcp(bound));
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let first = listen::unix(path, backlog).map_err(failed)?;
+                self.unix_paths.0.push(path.clone());
+                for listeners in &mut self.per_worker[1..] {
+                    listeners.push((listen::share(&first).map_err(failed)?, id, service));
+                }
+                self.per_worker[0].push((first, id, service));
+                self.addresses.push(BoundAddress::Unix(path.clone()));
+            }
+            #[cfg(not(unix))]
+            Address::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
+        }
+        Ok(())
+    }
+}
+
+/// Opens the first of `candidates` that can be. `:PORT` falls back to IPv4 on a machine without IPv6.
+fn listen_first(
+    candidates: &[SocketAddr],
+    text: &str,
+    options: &mut TcpOptions,
+) -> std::io::Result<(MioListener, SocketAddr)> {
+    let mut last = std::io::ErrorKind::AddrNotAvailable.into();
+    for &candidate in candidates {
+        match listen::tcp(candidate, options) {
+            Ok(listening) => return Ok(listening),
+            Err(e) => last = e,
+        }
+    }
+    if text.starts_with(':') && last.kind() != std::io::ErrorKind::AddrInUse {
+        let any = (std::net::Ipv4Addr::UNSPECIFIED, candidates[0].port()).into();
+        return listen::tcp(any, options);
+    }
+    Err(last)
+}
+
+/// Where a server listens, with the port the system chose.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BoundAddress {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A path.
+    Unix(std::path::PathBuf),
+}
+
+impl BoundAddress {
+    /// The TCP address, if it is one.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            BoundAddress::Tcp(addr) => Some(*addr),
+            BoundAddress::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BoundAddress::Tcp(addr) => addr.fmt(f),
+            BoundAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Socket files of ours, removed when the server is gone.
+struct UnixPaths(Vec<std::path::PathBuf>);
+
+impl Drop for UnixPaths {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A server whose listeners are open.
+pub struct Bound {
+    services: Arc<[Box<dyn ServiceSpec>]>,
+    shared: Arc<Shared>,
+    addresses: Vec<BoundAddress>,
+    per_worker: Vec<WorkerListeners>,
+    unix_paths: UnixPaths,
+    #[cfg(unix)]
+    stop_pipe: Option<std::os::unix::net::UnixStream>,
+}
+
+impl Bound {
+    /// Where it listens, in the order in which it was told to.
+    pub fn addresses(&self) -> &[BoundAddress] {
+        &self.addresses
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.shared.workers.len()
+    }
+
+    /// A handle to stop and watch it from anywhere.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: self.shared.clone() }
+    }
+
+    /// Takes every byte that arrives on `pipe` for a request to shut down: the first drains, the
+    /// second stops at once. Meant for signals, whose handler may write to a pipe and do little else,
+    /// so that a server on one worker needs no thread to wait for them.
+    #[cfg(unix)]
+    pub fn stop_pipe(mut self, pipe: std::os::unix::net::UnixStream) -> Bound {
+        self.stop_pipe = Some(pipe);
+        self
+    }
+
+    /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
+    /// of its own.
+    pub fn run(self) -> Result<Summary> {
+        let Bound { services, shared, mut per_worker, unix_paths, .. } = self;
+        let handoffs = Arc::new(Handoffs::<MioStream>::new(per_worker.len()));
+        #[cfg(unix)]
+        let mut stop_pipe = self.stop_pipe;
+        let mut threads = Vec::new();
+        for index in (1..per_worker.len()).rev() {
+            let listeners = per_worker.pop().unwrap_or_default();
+            let (services, handoffs) = (services.clone(), handoffs.clone());
+            let in_thread = shared.clone();
+            let thread = thread::Builder::new()
+                .name(format!("windlass-{index}"))
+                .spawn(move || work(index, listeners, &services, in_thread, handoffs, |_| Ok(())));
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(e) => {
+                    shared.request_stop(true);
+                    return Err(Error::system("cannot start a worker", e));
+                }
+            }
+        }
+        let listeners = per_worker.pop().unwrap_or_default();
+        let mut result = work(0, listeners, &services, shared.clone(), handoffs, |_sys| {
+            #[cfg(unix)]
+            if let Some(pipe) = stop_pipe.take() {
+                _sys.watch_stop_pipe(pipe)?;
+            }
+            Ok(())
+        });
+        for thread in threads {
+            match thread.join() {
+                Ok(worker) => result = result.and(worker),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        drop(unix_paths);
+        result.map(|()| Summary { stats: Handle { shared }.stats() })
+    }
+}
+
+/// Stops the other workers when this one is gone for a reason that is none of theirs: a panic in a
+/// callback, or a poll that failed. Half a server would be worse than none.
+struct StopOthers<'a>(&'a Shared, bool);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.request_stop(true);
+        }
+    }
+}
+
+/// A worker's whole life.
+fn work(
+    index: usize,
+    listeners: WorkerListeners,
+    services: &[Box<dyn ServiceSpec>],
+    shared: Arc<Shared>,
+    handoffs: Arc<Handoffs<MioStream>>,
+    prepare: impl FnOnce(&mut MioSys) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut guard = StopOthers(&shared, false);
+    let failed = |e| Error::system(format!("worker {index} failed"), e);
+    let mut sys = MioSys::new().map_err(failed)?;
+    prepare(&mut sys).map_err(failed)?;
+    let services = services
+        .iter()
+        .map(|spec| HostedService { name: spec.name(), tick: spec.tick(), host: spec.host(index) })
+        .collect();
+    let setup = Setup { index, sys, listeners, services, shared: shared.clone(), handoffs };
+    let mut worker = Worker::new(setup).map_err(failed)?;
+    while worker.turn().map_err(failed)? == Turn::Running {}
+    guard.1 = true;
+    Ok(())
+}
+
+/// Stops and watches a server, from any thread.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("workers", &self.shared.workers.len()).finish()
+    }
+}
+
+impl Handle {
+    /// Asks for a shutdown. The first request is graceful: the server stops accepting, tells its
+    /// services, and lets connections finish up to
+    /// [`Limits::drain_timeout`](crate::Limits::drain_timeout). The second aborts what is left.
+    pub fn shutdown(&self) {
+        self.shared.request_stop(false);
+    }
+
+    /// Aborts everything at once.
+    pub fn stop_now(&self) {
+        self.shared.request_stop(true);
+    }
+
+    /// Whether a shutdown has been asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stop_state() != crate::shared::RUNNING
+    }
+
+    /// What all workers have counted, added up. Each publishes once a turn.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for worker in &self.shared.workers {
+            sum.add(&worker.stats.snapshot());
+        }
+        sum
+    }
+
+    /// What one worker has counted.
+    pub fn worker_stats(&self, worker: usize) -> Option<Stats> {
+        self.shared.workers.get(worker).map(|worker| worker.stats.snapshot())
+    }
+
+    /// The connections each listener has open, in the order of [`Bound::addresses`].
+    pub fn listener_connections(&self) -> Vec<(String, usize)> {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.shared.listeners.iter().map(|l| (l.name.clone(), l.connections.load(Relaxed))).collect()
+    }
+
+    /// Callbacks that held a worker for too long since this was last asked; the 64 latest are kept.
+    pub fn take_stalls(&self) -> Vec<Stall> {
+        self.shared.take_stalls()
+    }
+}
+
+/// What a server did, once it has stopped.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The final counters.
+    pub stats: Stats,
+}
+
+impl Summary {
+    /// The share of the time the workers were busy, from 0 to 1, over `elapsed`.
+    pub fn busy(&self, elapsed: Duration, workers: usize) -> f64 {
+        let available = elapsed.as_nanos() as f64 * workers.max(1) as f64;
+        if available > 0.0 { self.stats.counters.busy_nanos as f64 / available } else { 0.0 }
+    }
+}

@@ -1,0 +1,115 @@
+//! What you write: a service, called by the engine.
+
+use windlass_proto::{Input, Time};
+
+use crate::close::Close;
+use crate::conn::Conn;
+use crate::scope::{Scope, Sessions};
+
+/// A service: one value per worker thread, never shared, so never locked.
+///
+/// The engine calls it and it acts on the [`Conn`] it is lent. **Callbacks never nest, and never
+/// block**: one that takes longer than [`Limits::stall_timeout`](crate::Limits::stall_timeout) is
+/// reported. `Err` from a callback ends the connection, for that reason.
+///
+/// ```
+/// use windlass::{Close, Conn, Input, Service};
+///
+/// /// Sends everything back.
+/// struct Echo;
+///
+/// impl Service for Echo {
+///     type Session = ();
+///     fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+///         Ok(())
+///     }
+///     fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+///         conn.write(input.take_all());
+///         Ok(())
+///     }
+/// }
+/// ```
+#[allow(unused_variables, reason = "the defaults do nothing with theirs")]
+pub trait Service: Sized + 'static {
+    /// Your state for one connection: a decoder, a name, a game entity. A protocol switch is an
+    /// assignment to it.
+    type Session: 'static;
+
+    /// A peer connected. `Err` refuses it: `closed` is not called then.
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Self::Session, Close>;
+
+    /// Bytes arrived. Take what is complete; the rest comes back with more behind it. `input` is
+    /// never longer than [`Limits::input_max`](crate::Limits::input_max).
+    fn data(
+        &mut self,
+        conn: &mut Conn<'_>,
+        session: &mut Self::Session,
+        input: &mut Input<'_>,
+    ) -> Result<(), Close>;
+
+    /// The peer ended its stream (FIN), all it sent has been offered, and `input` is what was left
+    /// untaken. The default ends the connection in good order: queued replies are still sent.
+    /// `Ok(())` keeps our half open, until you close it.
+    fn eof(
+        &mut self,
+        conn: &mut Conn<'_>,
+        session: &mut Self::Session,
+        input: &mut Input<'_>,
+    ) -> Result<(), Close> {
+        Err(if input.is_empty() { Close::Eof } else { Close::Truncated })
+    }
+
+    /// Output fell below its low-water mark after having passed the high one; untaken input is
+    /// offered again after it.
+    fn drained(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {
+        Ok(())
+    }
+
+    /// The deadline set with [`Conn::wake_at`] has passed. The default ends the connection.
+    fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {
+        Err(Close::Timeout)
+    }
+
+    /// The server has begun a graceful shutdown: called once for every open connection. The default
+    /// ends it in good order. `Ok(())` keeps it for work in progress, up to
+    /// [`Limits::drain_timeout`](crate::Limits::drain_timeout).
+    fn draining(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {
+        Err(Close::Shutdown)
+    }
+
+    /// The last call for a connection, once for every `open` that returned `Ok`. Nothing can be
+    /// written to it any more; to others it can.
+    fn closed(&mut self, conn: &mut Conn<'_>, session: Self::Session, why: Close) {}
+
+    /// A tick of the period given with [`Serve::tick`](crate::Serve::tick).
+    fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>, tick: Tick) {}
+
+    /// The server has begun a graceful shutdown, before `draining` is called for each connection.
+    fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>) {}
+}
+
+/// A service with a [`Mailbox`](crate::Mailbox): messages from other threads.
+pub trait Receive: Service {
+    /// What is sent to it.
+    type Message: Send + 'static;
+
+    /// A message arrived.
+    fn receive(
+        &mut self,
+        scope: &mut Scope<'_>,
+        sessions: &mut Sessions<Self::Session>,
+        message: Self::Message,
+    );
+}
+
+/// One tick of a service's period.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Tick {
+    /// Counts the periods since the service started, from 1. Skipped ones are counted too.
+    pub number: u64,
+    /// When it was due: exactly `number` periods after the start, whatever happened in between.
+    pub due: Time,
+    /// Ticks skipped before this one, because the worker was busy past their time.
+    pub missed: u64,
+}

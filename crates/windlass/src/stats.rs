@@ -1,0 +1,324 @@
+//! Counters: one set per worker, written by that worker alone and readable from any thread.
+//!
+//! The worker counts in plain integers and publishes them once a turn as relaxed atomic stores, so
+//! the hot path takes no lock and no locked instruction, and a reader never stops it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::close::{KINDS, LABELS};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What one worker, or the sum of all, has counted since the start.
+        #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        #[non_exhaustive]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Connections ended, by reason, in the order of [`Counters::closes`].
+            pub(crate) closed_by: [u64; KINDS],
+        }
+
+        const COUNTERS: usize = [$(stringify!($name)),*].len();
+
+        impl Counters {
+            /// Names and values of all plain counters, in a fixed order.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
+            fn values(&self) -> [u64; COUNTERS] {
+                [$(self.$name),*]
+            }
+
+            fn from_values(values: [u64; COUNTERS], closed_by: [u64; KINDS]) -> Counters {
+                let [$($name),*] = values;
+                Counters { $($name,)* closed_by }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Turns of the worker's loop.
+    turns,
+    /// Calls to poll (`epoll_wait`).
+    polls,
+    /// Readiness events.
+    events,
+    /// Calls that read from a connection.
+    reads,
+    /// Reads that found nothing (`EAGAIN`).
+    reads_would_block,
+    /// Calls that wrote to a connection.
+    writes,
+    /// Writes that found no room (`EAGAIN`).
+    writes_would_block,
+    /// Calls that took a connection from an accept queue.
+    accepts,
+    /// Accepts that found nothing (`EAGAIN`).
+    accepts_would_block,
+    /// Registrations with the poll (`epoll_ctl` ADD).
+    registers,
+    /// Changes of a registration (`epoll_ctl` MOD): none on TCP.
+    modifies,
+    /// Half-closes sent (`shutdown`).
+    finishes,
+    /// Descriptors closed, each deregistered first (`epoll_ctl` DEL).
+    closes_done,
+    /// Bytes received.
+    bytes_in,
+    /// Bytes sent.
+    bytes_out,
+    /// Connections opened.
+    opened,
+    /// Connections ended: `closed` was called.
+    ended,
+    /// Accepted connections handed to a less loaded worker.
+    handed_over,
+    /// Newcomers reset because `connections_max` was reached or descriptors ran out.
+    shed_full,
+    /// Newcomers reset because of `source_connections_max`.
+    shed_source,
+    /// Newcomers reset because the server was shutting down at once.
+    shed_stopping,
+    /// Times accepting paused because `connections_max` was reached.
+    accept_paused_full,
+    /// Times accepting paused because of `accept_rate_max`.
+    accept_paused_rate,
+    /// Times accepting paused because descriptors or memory ran out (`EMFILE` and kin).
+    accept_paused_resources,
+    /// Connections that ended before they were accepted (`ECONNABORTED` and kin).
+    accept_aborted,
+    /// Times a connection's read budget ran out.
+    budget_spent,
+    /// Times output passed its high-water mark and reading paused.
+    congestions,
+    /// Deadlines that came due.
+    deadlines,
+    /// Ticks delivered.
+    ticks,
+    /// Ticks skipped because their time had passed before the worker came to them.
+    ticks_missed,
+    /// Mailbox messages delivered.
+    messages,
+    /// Callbacks that held the worker longer than `stall_timeout`.
+    stalls,
+    /// Nanoseconds not spent waiting in poll.
+    busy_nanos,
+    /// Gauge: connections open now, those still closing included.
+    connections,
+    /// Gauge: bytes of input and output queued now.
+    buffered_bytes,
+    /// Gauge: connections waiting for the next turn, their budget spent.
+    run_queue,
+    /// Gauge: most bytes of output one connection has had queued.
+    output_peak_bytes,
+    /// Gauge: most bytes of input one connection has had untaken.
+    input_peak_bytes,
+}
+
+impl Counters {
+    /// Ended connections by reason: the label of each [`Close`](crate::Close) and how many.
+    pub fn closes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        LABELS.into_iter().zip(self.closed_by)
+    }
+
+    /// Connections that ended for the reason with this label.
+    pub fn closed_by(&self, label: &str) -> u64 {
+        self.closes().find(|(l, _)| *l == label).map_or(0, |(_, n)| n)
+    }
+
+    fn add(&mut self, other: &Counters) {
+        let (mut values, others) = (self.values(), other.values());
+        for (value, other) in values.iter_mut().zip(others) {
+            *value += other;
+        }
+        let mut closed_by = self.closed_by;
+        for (value, other) in closed_by.iter_mut().zip(other.closed_by) {
+            *value += other;
+        }
+        let peaks = [
+            self.output_peak_bytes.max(other.output_peak_bytes),
+            self.input_peak_bytes.max(other.input_peak_bytes),
+        ];
+        *self = Counters::from_values(values, closed_by);
+        [self.output_peak_bytes, self.input_peak_bytes] = peaks;
+    }
+}
+
+/// Buckets of the turn-time histogram: four to each doubling, from 1 us to about 4 s.
+const BUCKETS: usize = 4 * 22;
+
+/// How long turns took. Values are known to about 19 %.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TurnTimes {
+    buckets: [u64; BUCKETS],
+}
+
+impl Default for TurnTimes {
+    fn default() -> TurnTimes {
+        TurnTimes { buckets: [0; BUCKETS] }
+    }
+}
+
+impl TurnTimes {
+    fn bucket(nanos: u64) -> usize {
+        // From 1,024 ns on: the leading bit tells the doubling, the two below it the quarter.
+        let nanos = nanos.max(1 << 10);
+        let doubling = nanos.ilog2() as usize - 10;
+        let quarter = (nanos >> (doubling + 8)) as usize & 3;
+        (doubling * 4 + quarter).min(BUCKETS - 1)
+    }
+
+    /// The upper edge of a bucket.
+    fn edge(bucket: usize) -> Duration {
+        let (doubling, quarter) = (bucket / 4, bucket % 4);
+        Duration::from_nanos((5 + quarter as u64) << (doubling + 8))
+    }
+
+    pub(crate) fn record(&mut self, nanos: u64) -> usize {
+        let bucket = Self::bucket(nanos);
+        self.buckets[bucket] += 1;
+        bucket
+    }
+
+    /// Turns counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The time that `quantile` (0.0..=1.0) of all turns stayed below. Zero if there were none.
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        let total = self.count();
+        if total == 0 {
+            return Duration::ZERO;
+        }
+        let rank = ((total as f64 * quantile).ceil() as u64).clamp(1, total);
+        let mut seen = 0;
+        for (bucket, n) in self.buckets.iter().enumerate() {
+            seen += n;
+            if seen >= rank {
+                return Self::edge(bucket);
+            }
+        }
+        Self::edge(BUCKETS - 1)
+    }
+
+    /// What was counted since `earlier` was taken.
+    pub fn since(&self, earlier: &TurnTimes) -> TurnTimes {
+        let mut buckets = self.buckets;
+        for (bucket, earlier) in buckets.iter_mut().zip(&earlier.buckets) {
+            *bucket = bucket.saturating_sub(*earlier);
+        }
+        TurnTimes { buckets }
+    }
+
+    fn add(&mut self, other: &TurnTimes) {
+        for (bucket, other) in self.buckets.iter_mut().zip(&other.buckets) {
+            *bucket += other;
+        }
+    }
+}
+
+/// A snapshot of one worker's counters, or of all workers' together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The counters.
+    pub counters: Counters,
+    /// How long turns took.
+    pub turn_times: TurnTimes,
+}
+
+impl Stats {
+    pub(crate) fn add(&mut self, other: &Stats) {
+        self.counters.add(&other.counters);
+        self.turn_times.add(&other.turn_times);
+    }
+}
+
+/// The published side: what other threads read.
+pub(crate) struct Published {
+    counters: [AtomicU64; COUNTERS],
+    closed_by: [AtomicU64; KINDS],
+    turn_times: [AtomicU64; BUCKETS],
+}
+
+impl Default for Published {
+    fn default() -> Published {
+        Published {
+            counters: [const { AtomicU64::new(0) }; COUNTERS],
+            closed_by: [const { AtomicU64::new(0) }; KINDS],
+            turn_times: [const { AtomicU64::new(0) }; BUCKETS],
+        }
+    }
+}
+
+impl Published {
+    /// Publishes after a turn that took the bucket-th time.
+    pub(crate) fn store(&self, counters: &Counters, turn_times: &TurnTimes, bucket: usize) {
+        for (published, value) in self.counters.iter().zip(counters.values()) {
+            published.store(value, Relaxed);
+        }
+        for (published, value) in self.closed_by.iter().zip(counters.closed_by) {
+            published.store(value, Relaxed);
+        }
+        self.turn_times[bucket].store(turn_times.buckets[bucket], Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        let mut values = [0; COUNTERS];
+        for (value, published) in values.iter_mut().zip(&self.counters) {
+            *value = published.load(Relaxed);
+        }
+        let mut closed_by = [0; KINDS];
+        for (value, published) in closed_by.iter_mut().zip(&self.closed_by) {
+            *value = published.load(Relaxed);
+        }
+        let mut turn_times = TurnTimes::default();
+        for (value, published) in turn_times.buckets.iter_mut().zip(&self.turn_times) {
+            *value = published.load(Relaxed);
+        }
+        Stats { counters: Counters::from_values(values, closed_by), turn_times }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_hold_what_they_say() {
+        let mut last = Duration::ZERO;
+        for bucket in 0..BUCKETS {
+            let edge = TurnTimes::edge(bucket);
+            assert!(edge >= last, "edges do not fall");
+            last = edge;
+        }
+        for nanos in [0, 999, 1_000, 1_999, 2_048, 5_000, 123_456, 10_000_000, 3_000_000_000] {
+            let edge = TurnTimes::edge(TurnTimes::bucket(nanos)).as_nanos() as u64;
+            assert!(edge >= nanos, "{nanos} is counted below its value: {edge}");
+            assert!(edge <= nanos.max(1_024) * 5 / 4 + 1, "{nanos} is counted far above its value: {edge}");
+        }
+    }
+
+    #[test]
+    fn quantiles_and_sums() {
+        let mut times = TurnTimes::default();
+        for _ in 0..99 {
+            times.record(10_000);
+        }
+        times.record(1_000_000);
+        assert!(times.quantile(0.5) < Duration::from_micros(14));
+        assert!(times.quantile(0.999) >= Duration::from_millis(1));
+        let mut stats = Stats::default();
+        stats.counters.reads = 1;
+        stats.counters.output_peak_bytes = 5;
+        let mut other = Stats::default();
+        other.counters.reads = 2;
+        other.counters.output_peak_bytes = 3;
+        stats.add(&other);
+        assert_eq!((stats.counters.reads, stats.counters.output_peak_bytes), (3, 5));
+    }
+}

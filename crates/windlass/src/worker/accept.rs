@@ -1,0 +1,366 @@
+//! Taking in new connections, and governing how many and how fast.
+//!
+//! An accept queue is edge-triggered too: whoever stops before it says "nobody" must remember that.
+//! `Acceptor::ready` does, so no shortage of descriptors, limit or budget ever loses a newcomer.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use windlass_proto::Time;
+
+use crate::config::WhenFull;
+use crate::core::flush;
+use crate::core::slot::{PeerAddr, flag};
+use crate::planted::{Fault, planted};
+use crate::shared::RUNNING;
+use crate::sys::{AcceptError, Sys, accept_error};
+
+use super::Worker;
+
+/// The first wait after descriptors ran out; it doubles up to the last. Below the 100 ms in which
+/// accepting must resume once there are descriptors again.
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+const BACKOFF_MAX: Duration = Duration::from_millis(80);
+/// How often room is looked for while `connections_max` is reached; a close on this worker is
+/// noticed at once, one elsewhere by this.
+const FULL_RETRY: Duration = Duration::from_millis(20);
+
+/// One listener of one worker.
+pub(crate) struct Acceptor<Y: Sys> {
+    /// `None` once the server no longer listens.
+    pub(super) listener: Option<Y::Listener>,
+    /// Its number among the server's listeners.
+    id: u16,
+    service: u16,
+    /// Somebody may be waiting.
+    pub(super) ready: bool,
+    /// Not to be tried before this.
+    retry_at: Option<Time>,
+    backoff: Duration,
+    /// Reported as full, until somebody gets in.
+    full: bool,
+}
+
+impl<Y: Sys> Acceptor<Y> {
+    pub(super) fn new(listener: Y::Listener, id: u16, service: u16) -> Acceptor<Y> {
+        // Whoever connected before the listener was registered is found by trying.
+        let listener = Some(listener);
+        Acceptor { listener, id, service, ready: true, retry_at: None, backoff: BACKOFF_MIN, full: false }
+    }
+
+    /// When it wants to be tried, if somebody may be waiting.
+    pub(super) fn next_try(&self, now: Time) -> Option<Time> {
+        (self.ready && self.listener.is_some()).then(|| self.retry_at.unwrap_or(now))
+    }
+}
+
+/// Accepted connections on their way from one worker to another: not registered with any poll yet,
+/// since on some systems a socket belongs to its first poll for life.
+pub(crate) struct Handoffs<S> {
+    queues: Vec<Mutex<Queue<S>>>,
+}
+
+struct Queue<S> {
+    streams: VecDeque<Handed<S>>,
+    /// False once that worker has stopped.
+    open: bool,
+}
+
+/// An admitted connection without a worker yet.
+struct Handed<S> {
+    stream: S,
+    peer: Option<SocketAddr>,
+    listener: u16,
+    service: u16,
+    source_counted: bool,
+}
+
+impl<S> Handoffs<S> {
+    pub(crate) fn new(workers: usize) -> Handoffs<S> {
+        let queue = || Mutex::new(Queue { streams: VecDeque::new(), open: true });
+        Handoffs { queues: (0..workers).map(|_| queue()).collect() }
+    }
+
+    fn lock(&self, worker: usize) -> MutexGuard<'_, Queue<S>> {
+        self.queues[worker].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes a worker's queue if nothing is in it; true if it is closed.
+    pub(super) fn close_if_empty(&self, worker: usize) -> bool {
+        let mut queue = self.lock(worker);
+        queue.open &= !queue.streams.is_empty();
+        !queue.open
+    }
+}
+
+/// What one try to accept came to.
+enum Tried {
+    Accepted,
+    /// That connection is gone; the next may be there.
+    Lost,
+    Nobody,
+    /// Not now.
+    Pause,
+}
+
+impl<Y: Sys> Worker<Y> {
+    /// Takes in newcomers, within the turn's budget.
+    pub(super) fn accept(&mut self) {
+        for n in 0..self.acceptors.len() {
+            if self.acceptors[n].next_try(self.core.now).is_some_and(|at| at <= self.core.now) {
+                self.acceptors[n].retry_at = None;
+                self.accept_from(n, self.core.limits.accepts_per_turn_max);
+            }
+        }
+    }
+
+    /// Takes in everybody who waits, whatever the budget and the rate: the last chance before the
+    /// listeners close.
+    pub(super) fn accept_all(&mut self) {
+        for n in 0..self.acceptors.len() {
+            // Bounded all the same, in case a flood never lets the queue run empty.
+            self.accept_from(n, self.core.limits.backlog_max as usize * 2);
+        }
+    }
+
+    fn accept_from(&mut self, n: usize, budget: usize) {
+        for _ in 0..budget {
+            match self.try_accept(n) {
+                Tried::Accepted if planted(Fault::OneAcceptPerEdge) => self.acceptors[n].ready = false,
+                Tried::Accepted | Tried::Lost => {}
+                Tried::Nobody => {
+                    self.acceptors[n].ready = false;
+                    self.acceptors[n].backoff = BACKOFF_MIN;
+                }
+                Tried::Pause => return,
+            }
+            if !self.acceptors[n].ready {
+                return;
+            }
+        }
+    }
+
+    fn try_accept(&mut self, n: usize) -> Tried {
+        let shed = self.is_full(n);
+        if shed && self.core.limits.when_full == WhenFull::Wait {
+            let acceptor = &mut self.acceptors[n];
+            if !acceptor.full {
+                self.core.counters.accept_paused_full += 1;
+            }
+            acceptor.full = true;
+            acceptor.retry_at = Some(self.core.now + FULL_RETRY);
+            return Tried::Pause;
+        }
+        if !shed
+            && !self.core.draining
+            && let Err(at) = self.shared.take_accept_token(self.core.now)
+        {
+            self.core.counters.accept_paused_rate += 1;
+            self.acceptors[n].retry_at = Some(at);
+            return Tried::Pause;
+        }
+        let Some(listener) = &mut self.acceptors[n].listener else { return Tried::Nobody };
+        self.core.counters.accepts += 1;
+        match self.io.sys.accept(listener) {
+            Ok((stream, _)) if shed => {
+                self.core.counters.shed_full += 1;
+                self.io.sys.close(stream, false, true);
+                Tried::Lost
+            }
+            Ok((stream, peer)) => {
+                self.acceptors[n].full = false;
+                self.acceptors[n].backoff = BACKOFF_MIN;
+                self.admit(n, stream, peer);
+                Tried::Accepted
+            }
+            Err(e) => {
+                if !shed && !self.core.draining {
+                    self.shared.return_accept_token();
+                }
+                self.accept_failed(n, accept_error(&e))
+            }
+        }
+    }
+
+    fn accept_failed(&mut self, n: usize, error: AcceptError) -> Tried {
+        match error {
+            AcceptError::Nobody => {
+                self.core.counters.accepts_would_block += 1;
+                Tried::Nobody
+            }
+            AcceptError::Again => Tried::Lost,
+            AcceptError::Gone => {
+                self.core.counters.accept_aborted += 1;
+                if planted(Fault::AcceptErrorEndsAccepting) {
+                    return Tried::Nobody;
+                }
+                Tried::Lost
+            }
+            AcceptError::OutOfResources => self.out_of_resources(n),
+        }
+    }
+
+    /// No descriptor for the newcomer. It waits in the queue and is tried again after a pause, or is
+    /// taken with the spare descriptor and reset, as the policy says.
+    fn out_of_resources(&mut self, n: usize) -> Tried {
+        if planted(Fault::EmfileNoRetry) {
+            return Tried::Nobody;
+        }
+        let acceptor = &mut self.acceptors[n];
+        if self.core.limits.when_full == WhenFull::Shed
+            && let Some(listener) = &mut acceptor.listener
+        {
+            match self.io.sys.shed(listener) {
+                Ok(true) => {
+                    self.core.counters.shed_full += 1;
+                    return Tried::Lost;
+                }
+                Err(e) if accept_error(&e) == AcceptError::Nobody => return Tried::Nobody,
+                _ => {}
+            }
+        }
+        self.core.counters.accept_paused_resources += 1;
+        if planted(Fault::EmfileSpin) {
+            return Tried::Pause;
+        }
+        acceptor.retry_at = Some(self.core.now + acceptor.backoff);
+        acceptor.backoff = (acceptor.backoff * 2).min(BACKOFF_MAX);
+        Tried::Pause
+    }
+
+    /// Whether a limit on connections keeps newcomers of this listener out.
+    fn is_full(&self, n: usize) -> bool {
+        let limits = &self.core.limits;
+        let of_listener = &self.shared.listeners[self.acceptors[n].id as usize].connections;
+        self.shared.connections.load(Relaxed) >= limits.connections_max
+            || (limits.listener_connections_max > 0
+                && of_listener.load(Relaxed) >= limits.listener_connections_max)
+    }
+
+    /// Counts a newcomer in and finds it a worker.
+    fn admit(&mut self, n: usize, stream: Y::Stream, peer: Option<SocketAddr>) {
+        let (listener, service) = (self.acceptors[n].id, self.acceptors[n].service);
+        let mut source_counted = false;
+        if self.core.limits.source_connections_max > 0
+            && let Some(source) = PeerAddr::new(peer).source()
+        {
+            if !self.shared.enter_source(source) {
+                self.core.counters.shed_source += 1;
+                return self.io.sys.close(stream, false, true);
+            }
+            source_counted = true;
+        }
+        // Two workers may take the last place at once, and stand one over the limit for a moment
+        // each; counting first and giving back keeps it exact.
+        let shared = &self.shared;
+        let before = shared.connections.fetch_add(1, Relaxed);
+        shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
+        let handed = Handed { stream, peer, listener, service, source_counted };
+        if before >= self.core.limits.connections_max {
+            self.core.counters.shed_full += 1;
+            let source = if source_counted { PeerAddr::new(peer).source() } else { None };
+            self.io.sys.close(handed.stream, false, true);
+            return self.count_out(listener, source, false);
+        }
+        match self.less_loaded() {
+            Some(other) => {
+                let mut queue = self.handoffs.lock(other);
+                if queue.open {
+                    self.shared.workers[other].load.fetch_add(1, Relaxed);
+                    queue.streams.push_back(handed);
+                    drop(queue);
+                    self.core.counters.handed_over += 1;
+                    return self.shared.wake(other);
+                }
+                drop(queue);
+                self.adopt_counted(handed);
+            }
+            None => self.adopt_counted(handed),
+        }
+    }
+
+    fn adopt_counted(&mut self, handed: Handed<Y::Stream>) {
+        self.shared.workers[self.index].load.fetch_add(1, Relaxed);
+        self.adopt(handed);
+    }
+
+    /// A worker with the fewest connections, if this one is ahead of it by the configured lead.
+    /// Among equals chance decides, or all workers would send their newcomers to the same one.
+    fn less_loaded(&mut self) -> Option<usize> {
+        let (workers, lead) = (&self.shared.workers, self.shared.config.rebalance_lead);
+        if workers.len() < 2 || lead == 0 || self.shared.stop_state() != RUNNING {
+            return None;
+        }
+        let mine = workers[self.index].load.load(Relaxed);
+        let least = workers.iter().map(|worker| worker.load.load(Relaxed)).min()?;
+        if mine < least + lead {
+            return None;
+        }
+        let equals = || (0..workers.len()).filter(|n| workers[*n].load.load(Relaxed) <= least);
+        let count = equals().count().max(1);
+        equals().nth(self.io.sys.random() as usize % count)
+    }
+
+    pub(super) fn adopt_handed_over(&mut self) {
+        loop {
+            let handed = self.handoffs.lock(self.index).streams.pop_front();
+            match handed {
+                Some(handed) => self.adopt(handed),
+                None => return,
+            }
+        }
+    }
+
+    /// Makes a stream one of this worker's connections.
+    fn adopt(&mut self, handed: Handed<Y::Stream>) {
+        let Handed { stream, peer, listener, service, source_counted } = handed;
+        let Some(index) = self.core.insert(peer, service, listener) else {
+            self.core.counters.shed_full += 1;
+            self.io.sys.close(stream, false, true);
+            let source = if source_counted { PeerAddr::new(peer).source() } else { None };
+            return self.count_out(listener, source, true);
+        };
+        if source_counted {
+            self.core.slot(index).set(flag::SOURCE_COUNTED);
+        }
+        self.io.insert(index, stream);
+        let generation = self.core.slot(index).generation;
+        self.core.counters.registers += 1;
+        if self.io.register(index, generation).is_err() {
+            self.core.counters.accept_aborted += 1;
+            self.core.leave_service(index);
+            return self.destroy(index, true);
+        }
+        self.core.counters.opened += 1;
+        self.core.cork_owner = index;
+        self.call("open", index, |service, conn| service.open(conn));
+        flush::uncork(&mut self.core, &mut self.io, index);
+        self.core.arm(index);
+        self.tell_if_draining(index);
+    }
+
+    /// Counts a connection out again, wherever it got to.
+    pub(super) fn count_out(&mut self, listener: u16, source: Option<IpAddr>, on_worker: bool) {
+        if planted(Fault::ConnectionCountLeaks) {
+            return;
+        }
+        let shared = &self.shared;
+        shared.connections.fetch_sub(1, Relaxed);
+        shared.listeners[listener as usize].connections.fetch_sub(1, Relaxed);
+        if on_worker {
+            shared.workers[self.index].load.fetch_sub(1, Relaxed);
+        }
+        if let Some(source) = source {
+            shared.leave_source(source);
+        }
+        // A place and a descriptor are free again: whoever waits need not wait out the pause.
+        for acceptor in &mut self.acceptors {
+            if acceptor.ready && acceptor.full || acceptor.backoff > BACKOFF_MIN {
+                acceptor.retry_at = None;
+            }
+        }
+    }
+}

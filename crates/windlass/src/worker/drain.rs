@@ -1,0 +1,144 @@
+//! Graceful shutdown: take in who is waiting, stop listening, tell services, let connections finish,
+//! abort the rest at the deadline. A second request aborts at once.
+
+use windlass_proto::Time;
+
+use crate::close::Close;
+use crate::core::slot::flag;
+use crate::planted::{Fault, planted};
+use crate::scope::Scope;
+use crate::shared::{DRAINING, RUNNING, STOPPING};
+use crate::sys::Sys;
+
+use super::Worker;
+
+/// Where a worker is on its way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    Running,
+    /// No longer listening; everything that has arrived is being read before services are told.
+    LastRead {
+        deadline: Time,
+    },
+    /// Services know; connections are finishing.
+    Draining {
+        deadline: Time,
+    },
+    /// Everything is being aborted.
+    Stopping,
+}
+
+impl Phase {
+    pub(super) fn next_wake(self, now: Time) -> Option<Time> {
+        match self {
+            Phase::Running => None,
+            Phase::LastRead { .. } | Phase::Stopping => Some(now),
+            Phase::Draining { deadline } => Some(deadline),
+        }
+    }
+}
+
+impl<Y: Sys> Worker<Y> {
+    /// Takes the shutdown one step on.
+    pub(super) fn drain(&mut self) {
+        let requested = self.shared.stop_state();
+        if requested == RUNNING {
+            return;
+        }
+        if requested == STOPPING && self.phase != Phase::Stopping {
+            self.close_listeners();
+            self.stop_now();
+        }
+        match self.phase {
+            Phase::Running if requested == DRAINING => self.begin_drain(),
+            Phase::LastRead { deadline } => {
+                self.phase = Phase::Draining { deadline };
+                self.tell_draining();
+                self.end();
+            }
+            Phase::Draining { deadline } if self.core.now >= deadline && !planted(Fault::DrainForgets) => {
+                self.stop_now();
+            }
+            // Whatever was still handed over or held back by the close budget.
+            Phase::Stopping => self.stop_now(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.phase != Phase::Running
+            && !matches!(self.phase, Phase::LastRead { .. })
+            && self.core.counters.connections == 0
+            && self.core.closing.is_empty()
+            && self.handoffs.close_if_empty(self.index)
+    }
+
+    /// Takes in everybody who is waiting in the accept queues, then stops listening: closing a
+    /// listener resets the connections in its queue.
+    fn begin_drain(&mut self) {
+        self.core.draining = true;
+        self.accept_all();
+        self.close_listeners();
+        // What a connection has sent before we stopped is answered: one more read for each.
+        for index in 0..self.core.slots.len() as u32 {
+            if self.core.slot(index).is(flag::LIVE) {
+                self.core.slot(index).set(flag::READABLE);
+                self.core.queue(index);
+            }
+        }
+        let deadline = self.core.now + self.core.limits.drain_timeout;
+        self.phase = Phase::LastRead { deadline };
+    }
+
+    fn tell_draining(&mut self) {
+        for n in 0..self.services.len() {
+            let mut scope = Scope::new(&mut self.core, &mut self.io, n as u16);
+            self.services[n].host.shutdown(&mut scope);
+            self.check_stall("shutdown", None, n);
+        }
+        for index in 0..self.core.slots.len() as u32 {
+            if self.core.slot(index).is(flag::LIVE) && !self.core.slot(index).is(flag::CLOSING) {
+                self.tell_one_draining(index);
+            }
+        }
+    }
+
+    fn tell_one_draining(&mut self, index: u32) {
+        self.core.cork_owner = index;
+        self.call("draining", index, |service, conn| service.draining(conn));
+        crate::core::flush::uncork(&mut self.core, &mut self.io, index);
+    }
+
+    /// Tells a connection that came after the others were told.
+    pub(super) fn tell_if_draining(&mut self, index: u32) {
+        if matches!(self.phase, Phase::Draining { .. }) && !self.core.slot(index).is(flag::CLOSING) {
+            self.tell_one_draining(index);
+        }
+    }
+
+    fn close_listeners(&mut self) {
+        for acceptor in &mut self.acceptors {
+            if let Some(listener) = acceptor.listener.take() {
+                self.io.sys.close_listener(listener);
+            }
+        }
+    }
+
+    /// Aborts everything, as far as this turn's close budget goes.
+    fn stop_now(&mut self) {
+        self.core.draining = true;
+        self.phase = Phase::Stopping;
+        self.adopt_handed_over();
+        let mut left = self.core.limits.closes_per_turn_max;
+        for index in 0..self.core.slots.len() as u32 {
+            let slot = self.core.slot(index);
+            if slot.is(flag::ENDED) && left > 0 {
+                left -= 1;
+                self.destroy(index, true);
+            } else if slot.is(flag::LIVE) && !slot.is(flag::CLOSING) {
+                self.core.close(index, Close::Aborted);
+            }
+        }
+        self.end();
+    }
+}

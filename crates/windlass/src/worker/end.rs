@@ -1,0 +1,118 @@
+//! Ending connections: the reasons were decided in the turn, here they are carried out.
+//!
+//! Open -> (reason decided) CLOSING -> (`closed` called) ENDED -> output sent -> FIN sent, lingering
+//! -> the peer's FIN or the deadline -> gone. A peer that finished first is closed without
+//! lingering; the reasons that are not orderly go straight to gone.
+
+use crate::close::Close;
+use crate::conn::Conn;
+use crate::core::slot::flag;
+use crate::planted::{Fault, planted};
+use crate::sys::Sys;
+
+use super::Worker;
+
+impl<Y: Sys> Worker<Y> {
+    /// Sends what is still queued, tells services about ends, takes ended connections one step on.
+    pub(super) fn end(&mut self) {
+        let mut closes_left = self.core.limits.closes_per_turn_max;
+        loop {
+            // `closed` may write to others, and a flush may fail and end one more.
+            self.flush_touched();
+            if closes_left == 0 {
+                return;
+            }
+            if let Some((index, why)) = self.core.closing.pop_front() {
+                self.tell_closed(index, why, &mut closes_left);
+            } else if let Some(index) = self.core.settling.pop() {
+                self.step(index, &mut closes_left);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Calls `closed`, once, and begins the way down that the reason asks for.
+    fn tell_closed(&mut self, index: u32, why: Close, closes_left: &mut usize) {
+        let orderly = why.is_orderly();
+        let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
+        self.core.counters.ended += 1;
+        self.core.counters.closed_by[why.kind()] += 1;
+        let service = self.core.slot(index).service as usize;
+        if !(planted(Fault::ClosedNotCalled) && !orderly) {
+            let mut conn = Conn::new(&mut self.core, &mut self.io, index);
+            self.services[service].host.closed(&mut conn, why);
+            self.check_stall("closed", Some(index), service);
+        }
+        self.core.leave_service(index);
+        self.core.drop_input(index);
+        let slot = self.core.slot(index);
+        slot.set(flag::ENDED);
+        slot.clear(flag::PAUSED | flag::CONGESTED | flag::OWED_DRAINED | flag::REDELIVER | flag::HAS_WAKE);
+        if !orderly {
+            *closes_left -= 1;
+            return self.destroy(index, reset);
+        }
+        if slot.output.is_some() {
+            // The flush that empties it takes the next step; should it never, a deadline does. An
+            // orderly end is bounded even where the write stall timeout is off.
+            if self.core.limits.write_stall_timeout.is_zero() {
+                self.set_linger_deadline(index);
+            }
+            self.core.arm(index);
+        } else {
+            self.core.settle(index);
+        }
+        if self.core.slot(index).is(flag::READABLE) {
+            self.core.queue(index);
+        }
+    }
+
+    /// One step of an ended connection whose output has all been sent.
+    fn step(&mut self, index: u32, closes_left: &mut usize) {
+        let slot = self.core.slot(index);
+        slot.clear(flag::SETTLING);
+        if slot.output.is_some() {
+            return;
+        }
+        if slot.is(flag::EOF | flag::WRITE_FAILED) {
+            *closes_left -= 1;
+            return self.destroy(index, false);
+        }
+        if !slot.is(flag::FINISHED) {
+            slot.set(flag::FINISHED);
+            self.core.counters.finishes += 1;
+            use crate::core::Direct;
+            // Fails only on a connection that is gone, which reading will find.
+            let _ = self.io.finish(index);
+        }
+        if !self.core.slot(index).is(flag::HAS_WAKE) {
+            self.set_linger_deadline(index);
+        }
+        // Input left unread by a pause has sent its event long ago.
+        self.core.slot(index).set(flag::READABLE);
+        self.core.queue(index);
+    }
+
+    fn set_linger_deadline(&mut self, index: u32) {
+        if planted(Fault::NoLingerDeadline) {
+            return;
+        }
+        let at = self.core.tick_after(self.core.limits.linger_timeout);
+        let slot = self.core.slot(index);
+        slot.wake = at;
+        slot.set(flag::HAS_WAKE);
+        self.core.wheel.arm(index, at);
+    }
+
+    /// Closes the socket and gives everything back.
+    pub(super) fn destroy(&mut self, index: u32, reset: bool) {
+        self.io.close(index, true, reset);
+        self.core.counters.closes_done += 1;
+        let slot = self.core.slot(index);
+        let listener = slot.listener;
+        let source = if slot.is(flag::SOURCE_COUNTED) { slot.peer.source() } else { None };
+        self.core.remove(index);
+        self.count_out(listener, source, true);
+    }
+}

@@ -1,0 +1,70 @@
+//! The driver and the streams, as the non-generic core sees them.
+
+use std::io::{IoSlice, Result};
+
+use crate::core::Direct;
+use crate::sys::{Sys, Token};
+
+pub(super) struct Io<Y: Sys> {
+    pub(super) sys: Y,
+    /// At the same index as the connections' slots.
+    pub(super) streams: Vec<Option<Y::Stream>>,
+}
+
+/// A slot in use has a stream; anything else is the engine's bug.
+const NO_STREAM: &str = "an open connection has a stream";
+
+impl<Y: Sys> Io<Y> {
+    #[inline]
+    pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.read(stream, buf)
+    }
+
+    pub(super) fn insert(&mut self, index: u32, stream: Y::Stream) {
+        let index = index as usize;
+        if self.streams.len() <= index {
+            self.streams.resize_with(index + 1, || None);
+        }
+        self.streams[index] = Some(stream);
+    }
+
+    pub(super) fn register(&mut self, index: u32, generation: u32) -> Result<()> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.register(stream, Token::conn(index, generation))
+    }
+
+    pub(super) fn close(&mut self, index: u32, registered: bool, reset: bool) {
+        if let Some(stream) = self.streams[index as usize].take() {
+            self.sys.close(stream, registered, reset);
+        }
+    }
+}
+
+impl<Y: Sys> Direct for Io<Y> {
+    #[inline]
+    fn write(&mut self, index: u32, bytes: &[u8]) -> Result<usize> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.write(stream, bytes)
+    }
+
+    fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> Result<usize> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.writev(stream, bufs)
+    }
+
+    fn want_write(&mut self, index: u32, generation: u32) -> Result<()> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.want_write(stream, Token::conn(index, generation))
+    }
+
+    fn finish(&mut self, index: u32) -> Result<()> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.finish(stream)
+    }
+
+    #[inline]
+    fn short_ends(&self) -> bool {
+        self.sys.short_ends()
+    }
+}

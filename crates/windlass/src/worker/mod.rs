@@ -1,0 +1,336 @@
+//! One worker: a thread with its own poll, listeners, connections and services.
+//!
+//! [`Worker::turn`] is the loop, on one screen. Read it first; each step has a file of its own or a
+//! function below. Everything marked in `poll` is acted on later in the same turn, so an event can
+//! never reach a connection that was closed or replaced since.
+
+mod accept;
+mod drain;
+mod end;
+mod io;
+mod read;
+mod timers;
+
+use std::io::Result as IoResult;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_proto::Time;
+
+use crate::close::Close;
+use crate::conn::Conn;
+use crate::core::slot::flag;
+use crate::core::{Core, flush};
+use crate::hosted::Hosted;
+use crate::planted::{Fault, planted};
+use crate::scope::Scope;
+use crate::shared::{Shared, Stall};
+use crate::stats::TurnTimes;
+use crate::sys::{Readiness, Sys, Token};
+
+pub(crate) use accept::{Acceptor, Handoffs};
+use drain::Phase;
+use io::Io;
+use timers::Ticker;
+
+/// What a worker is made of.
+pub(crate) struct Setup<Y: Sys> {
+    /// Counted from 0.
+    pub(crate) index: usize,
+    pub(crate) sys: Y,
+    /// Each with its number among the server's listeners and the number of its service.
+    pub(crate) listeners: Vec<(Y::Listener, u16, u16)>,
+    pub(crate) services: Vec<HostedService>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) handoffs: Arc<Handoffs<Y::Stream>>,
+}
+
+pub(crate) struct HostedService {
+    pub(crate) name: Arc<str>,
+    pub(crate) tick: Option<Duration>,
+    pub(crate) host: Box<dyn Hosted>,
+}
+
+/// What a turn leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    Running,
+    /// Everything has ended; the worker is done.
+    Stopped,
+}
+
+pub(crate) struct Worker<Y: Sys> {
+    index: usize,
+    core: Core,
+    io: Io<Y>,
+    /// The one buffer all connections are read into.
+    scratch: Box<[u8]>,
+    services: Vec<HostedService>,
+    acceptors: Vec<Acceptor<Y>>,
+    tickers: Vec<Ticker>,
+    /// The deadline the driver's tick is armed for; `None` where ticks ride on the poll timeout.
+    tick_armed: Option<Time>,
+    tick_precise: bool,
+    shared: Arc<Shared>,
+    handoffs: Arc<Handoffs<Y::Stream>>,
+    phase: Phase,
+    /// More messages wait than one turn takes.
+    mail_left: bool,
+    /// This turn's run list, and the deadlines that came due: kept for their memory.
+    running: Vec<u32>,
+    fired: Vec<u32>,
+    turn_times: TurnTimes,
+    turn_ended: Time,
+    /// The coarse clock when the last callback ended.
+    coarse: Time,
+}
+
+impl<Y: Sys> Worker<Y> {
+    pub(crate) fn new(setup: Setup<Y>) -> IoResult<Worker<Y>> {
+        let Setup { index, mut sys, listeners, services, shared, handoffs } = setup;
+        let now = sys.now();
+        let _ = shared.workers[index].waker.set(sys.waker());
+        let mut acceptors = Vec::new();
+        for (n, (mut listener, id, service)) in listeners.into_iter().enumerate() {
+            sys.register_listener(&mut listener, Token::listener(n))?;
+            acceptors.push(Acceptor::new(listener, id, service));
+        }
+        let tickers = Ticker::start(&services, now);
+        let core = Core::new(index as u16, services.len(), shared.limits.clone(), now);
+        let scratch = vec![0; shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024)];
+        Ok(Worker {
+            index,
+            core,
+            io: Io { sys, streams: Vec::new() },
+            scratch: scratch.into_boxed_slice(),
+            services,
+            acceptors,
+            tickers,
+            tick_armed: None,
+            tick_precise: false,
+            shared,
+            handoffs,
+            phase: Phase::Running,
+            mail_left: false,
+            running: Vec::new(),
+            fired: Vec::new(),
+            turn_times: TurnTimes::default(),
+            turn_ended: now,
+            coarse: now,
+        })
+    }
+
+    /// One turn. Sleeps until there is something to do, and does it.
+    pub(crate) fn turn(&mut self) -> IoResult<Turn> {
+        self.poll()?;
+        self.run();
+        self.accept();
+        self.timers();
+        self.ticks();
+        self.mail();
+        self.end();
+        self.drain();
+        self.core.recycle();
+        self.publish();
+        Ok(if self.is_stopped() { Turn::Stopped } else { Turn::Running })
+    }
+
+    /// When the worker wants its next turn though nothing happens: a time that has passed when it
+    /// has work left. `None`: only when something happens.
+    pub(crate) fn next_wake(&self) -> Option<Time> {
+        let core = &self.core;
+        let work_left = !core.run.is_empty()
+            || !core.touched.is_empty()
+            || !core.closing.is_empty()
+            || !core.settling.is_empty()
+            || self.mail_left;
+        if work_left {
+            return Some(core.now);
+        }
+        let timers = core.wheel.next().map(|tick| core.time_of(tick));
+        let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
+        [timers, accept, self.next_tick(), self.phase.next_wake(core.now)].into_iter().flatten().min()
+    }
+
+    /// Sleeps, then marks what has become ready. Nothing is acted on here.
+    fn poll(&mut self) -> IoResult<()> {
+        self.arm_tick();
+        let timeout = self.next_wake().map(|at| at.since(self.turn_ended));
+        let Worker { core, io, acceptors, .. } = self;
+        let mut stop = false;
+        core.counters.polls += 1;
+        io.sys.poll(timeout, |token, readiness| {
+            core.counters.events += 1;
+            if token.as_conn().is_some() {
+                mark(core, token, readiness);
+            } else if let Some(n) = token.as_listener() {
+                acceptors[n].ready = true;
+            } else if token == Token::STOP {
+                stop = true;
+            }
+        })?;
+        if stop {
+            for _ in 0..io.sys.stop_requests() {
+                self.shared.request_stop(false);
+            }
+        }
+        let now = io.sys.now();
+        self.core.set_now(now);
+        self.coarse = io.sys.coarse_now();
+        self.turn_ended = now;
+        Ok(())
+    }
+
+    /// Serves every connection that is ready or has work left: those marked in this turn first, and
+    /// behind them, in the next turn, those whose budget ran out in this one.
+    fn run(&mut self) {
+        std::mem::swap(&mut self.running, &mut self.core.run);
+        for n in 0..self.running.len() {
+            self.serve(self.running[n]);
+        }
+        self.running.clear();
+        self.core.counters.run_queue = self.core.run.len() as u64;
+    }
+
+    /// Flush, read, deliver, flush: what one connection gets in one turn.
+    fn serve(&mut self, index: u32) {
+        let slot = self.core.slot(index);
+        slot.clear(flag::QUEUED);
+        if !slot.is(flag::LIVE) {
+            return;
+        }
+        if slot.output.is_some() {
+            flush::flush(&mut self.core, &mut self.io, index);
+        }
+        let slot = self.core.slot(index);
+        if slot.is(flag::ENDED) {
+            return self.read_and_discard(index);
+        }
+        self.core.cork_owner = index;
+        if self.core.slot(index).is(flag::OWED_DRAINED) && !self.core.slot(index).is(flag::CLOSING) {
+            self.core.slot(index).clear(flag::OWED_DRAINED);
+            self.call("drained", index, |service, conn| service.drained(conn));
+        }
+        self.read(index);
+        flush::uncork(&mut self.core, &mut self.io, index);
+    }
+
+    /// Takes what came from other threads: handed-over connections first, then messages.
+    fn mail(&mut self) {
+        let woken = self.shared.take_wake(self.index);
+        if !woken && !self.mail_left {
+            return;
+        }
+        self.adopt_handed_over();
+        self.mail_left = false;
+        for n in 0..self.services.len() {
+            for delivered in 0.. {
+                if delivered == self.core.limits.mailbox_per_turn_max {
+                    self.mail_left = true;
+                    break;
+                }
+                let mut scope = Scope::new(&mut self.core, &mut self.io, n as u16);
+                if !self.services[n].host.receive(&mut scope) {
+                    break;
+                }
+                self.core.counters.messages += 1;
+                self.check_stall("receive", None, n);
+            }
+        }
+    }
+
+    /// Sends what callbacks queued on connections other than their own.
+    fn flush_touched(&mut self) {
+        while let Some(index) = self.core.touched.pop() {
+            if self.core.slot(index).is(flag::TOUCHED) {
+                flush::flush(&mut self.core, &mut self.io, index);
+            }
+        }
+    }
+
+    /// Calls the service of a connection; an error decides the connection's end.
+    fn call(
+        &mut self,
+        callback: &'static str,
+        index: u32,
+        f: impl FnOnce(&mut dyn Hosted, &mut Conn<'_>) -> Result<(), Close>,
+    ) {
+        let service = self.core.slot(index).service as usize;
+        let mut conn = Conn::new(&mut self.core, &mut self.io, index);
+        if let Err(why) = f(&mut *self.services[service].host, &mut conn) {
+            self.core.close(index, why);
+        }
+        self.check_stall(callback, Some(index), service);
+    }
+
+    /// Reports a callback that held the worker for too long. Cheap enough to ask after each: the
+    /// coarse clock costs some nanoseconds.
+    #[inline]
+    fn check_stall(&mut self, callback: &'static str, index: Option<u32>, service: usize) {
+        let now = self.io.sys.coarse_now();
+        let took = now.since(self.coarse);
+        self.coarse = now;
+        let limit = self.core.limits.stall_timeout;
+        if took >= limit && !limit.is_zero() {
+            self.report_stall(callback, index, service, took);
+        }
+    }
+
+    #[cold]
+    fn report_stall(&mut self, callback: &'static str, index: Option<u32>, service: usize, took: Duration) {
+        self.core.counters.stalls += 1;
+        let listener = match index {
+            Some(index) => self.shared.listeners[self.core.slot(index).listener as usize].name.clone(),
+            None => self.services[service].name.to_string(),
+        };
+        let conn = index.map(|index| self.core.id(index));
+        self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took });
+    }
+
+    /// Counts the turn and publishes the counters.
+    fn publish(&mut self) {
+        let ended = self.io.sys.now();
+        let took = ended.since(self.turn_ended).as_nanos() as u64;
+        self.turn_ended = ended;
+        let core = &mut self.core;
+        core.counters.turns += 1;
+        core.counters.busy_nanos += took;
+        core.counters.buffered_bytes = core.buffered as u64;
+        let bucket = self.turn_times.record(took);
+        self.shared.workers[self.index].stats.store(&core.counters, &self.turn_times, bucket);
+    }
+}
+
+/// Notes what an event said about a connection, if it is about the one that is there now.
+fn mark(core: &mut Core, token: Token, readiness: Readiness) {
+    let Some(index) = token.as_conn() else { return };
+    let Some(slot) = core.slots.get_mut(index as usize) else { return };
+    let same = Token::conn(index, slot.generation) == token || planted(Fault::SlotReusedTooEarly);
+    if !same || !slot.is(flag::LIVE) {
+        return;
+    }
+    let has = |bit| readiness.0 & bit != 0;
+    // A broken socket is found out by reading and writing it, in that order: what came before the
+    // break is still there.
+    let broken = has(Readiness::BROKEN);
+    if broken && planted(Fault::ErrorBeforeData) {
+        core.close(index, Close::Reset);
+        return;
+    }
+    if has(Readiness::READABLE) || broken {
+        slot.set(flag::READABLE);
+    }
+    if has(Readiness::READ_CLOSED) {
+        slot.set(flag::READABLE | flag::READ_CLOSED);
+    }
+    if (has(Readiness::WRITABLE) || broken)
+        && !planted(Fault::WritableIgnored)
+        && !slot.is(flag::WRITE_FAILED)
+    {
+        slot.set(flag::WRITABLE);
+    }
+    // "Writable" is news only to those who wait for it; every new connection is told it once.
+    if slot.is(flag::READABLE) || slot.output.is_some() {
+        core.queue(index);
+    }
+}

@@ -1,0 +1,153 @@
+//! Deadlines of connections, and the ticks of services.
+
+use std::time::Duration;
+
+use windlass_proto::Time;
+
+use crate::close::Close;
+use crate::core::{deadline, flush, idle_deadline, slot::flag, stall_deadline};
+use crate::planted::{Fault, planted};
+use crate::scope::Scope;
+use crate::service::Tick;
+use crate::sys::Sys;
+use crate::wheel::reached;
+
+use super::{HostedService, Worker};
+
+/// The precise period of one service. Deadlines are multiples of the period since the start, so
+/// lateness never adds up.
+pub(super) struct Ticker {
+    service: u16,
+    period: Duration,
+    start: Time,
+    /// Ticks whose time has passed.
+    number: u64,
+}
+
+impl Ticker {
+    pub(super) fn start(services: &[HostedService], now: Time) -> Vec<Ticker> {
+        let ticker = |(n, service): (usize, &HostedService)| {
+            let period = service.tick.filter(|period| !period.is_zero())?;
+            Some(Ticker { service: n as u16, period, start: now, number: 0 })
+        };
+        services.iter().enumerate().filter_map(ticker).collect()
+    }
+
+    fn due(&self, number: u64) -> Time {
+        let nanos = (self.period.as_nanos() as u64).saturating_mul(number);
+        Time::from_nanos(self.start.as_nanos().saturating_add(nanos))
+    }
+
+    /// The tick that is due, those missed before it skipped.
+    fn take(&mut self, now: Time) -> Option<Tick> {
+        let period = self.period.as_nanos() as u64;
+        let passed = now.since(self.start).as_nanos() as u64 / period;
+        if passed <= self.number {
+            return None;
+        }
+        let missed = passed - self.number - 1;
+        self.number = passed;
+        let tick = Tick { number: passed, due: self.due(passed), missed };
+        if planted(Fault::TickDrifts) {
+            self.start = now;
+            self.number = 0;
+        }
+        Some(tick)
+    }
+}
+
+impl<Y: Sys> Worker<Y> {
+    /// Acts on the deadlines that have passed. A timer that came due early, because there was
+    /// activity since it was armed, is put back without anybody noticing.
+    pub(super) fn timers(&mut self) {
+        let mut fired = std::mem::take(&mut self.fired);
+        let core = &mut self.core;
+        core.wheel.advance(core.tick, &mut fired, |index| deadline(&core.slots, &core.limits, index));
+        for &index in &fired {
+            self.due(index);
+            self.core.arm(index);
+        }
+        fired.clear();
+        self.fired = fired;
+    }
+
+    fn due(&mut self, index: u32) {
+        let (limits, tick) = (&self.core.limits, self.core.tick);
+        let slot = &self.core.slots[index as usize];
+        if !slot.is(flag::LIVE) {
+            return;
+        }
+        let passed = |at: Option<u32>| at.is_some_and(|at| reached(at, tick));
+        let stalled = passed(stall_deadline(slot, limits));
+        let woken = slot.is(flag::HAS_WAKE) && reached(slot.wake, tick);
+        let idle = passed(idle_deadline(slot, limits));
+        if !stalled && !woken && !idle {
+            return;
+        }
+        self.core.counters.deadlines += 1;
+        if self.core.slot(index).is(flag::ENDED) {
+            // The way down has taken too long. With output unsent there is nothing orderly left.
+            let reset = self.core.slot(index).output.is_some();
+            return self.destroy(index, reset);
+        }
+        if stalled {
+            self.core.close(index, Close::SlowConsumer);
+        } else if idle {
+            self.core.close(index, Close::Idle);
+        } else if !self.core.slot(index).is(flag::CLOSING) {
+            self.core.slot(index).clear(flag::HAS_WAKE);
+            self.core.cork_owner = index;
+            self.call("timeout", index, |service, conn| service.timeout(conn));
+            flush::uncork(&mut self.core, &mut self.io, index);
+        }
+    }
+
+    /// Calls the services whose time has come.
+    pub(super) fn ticks(&mut self) {
+        for n in 0..self.tickers.len() {
+            let Some(tick) = self.tickers[n].take(self.core.now) else { continue };
+            let service = self.tickers[n].service;
+            self.core.counters.ticks += 1;
+            self.core.counters.ticks_missed += tick.missed;
+            let mut scope = Scope::new(&mut self.core, &mut self.io, service);
+            self.services[service as usize].host.tick(&mut scope, tick);
+            self.check_stall("tick", None, service as usize);
+        }
+    }
+
+    /// The next tick, where the driver cannot time it better than a poll timeout.
+    pub(super) fn next_tick(&self) -> Option<Time> {
+        if self.tick_precise { None } else { self.first_tick() }
+    }
+
+    fn first_tick(&self) -> Option<Time> {
+        self.tickers.iter().map(|ticker| ticker.due(ticker.number + 1)).min()
+    }
+
+    /// Sets the driver's precise timer for the next tick, once for each.
+    pub(super) fn arm_tick(&mut self) {
+        let next = self.first_tick();
+        if next != self.tick_armed {
+            self.tick_armed = next;
+            self.tick_precise = self.io.sys.arm_tick(next);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_do_not_drift_and_count_what_they_miss() {
+        let start = Time::from_nanos(1_000);
+        let mut ticker = Ticker { service: 0, period: Duration::from_nanos(100), start, number: 0 };
+        let mut at = |nanos| ticker.take(Time::from_nanos(nanos));
+        assert_eq!(at(1_099), None);
+        assert_eq!(at(1_130), Some(Tick { number: 1, due: Time::from_nanos(1_100), missed: 0 }));
+        assert_eq!(at(1_199), None, "late once is not late for ever");
+        assert_eq!(at(1_200), Some(Tick { number: 2, due: Time::from_nanos(1_200), missed: 0 }));
+        assert_eq!(at(1_570), Some(Tick { number: 5, due: Time::from_nanos(1_500), missed: 2 }));
+        assert_eq!(at(1_571), None);
+    }
+}
