@@ -98,6 +98,17 @@ pub(crate) struct End {
     pub(crate) armed_write: bool,
     /// Whether write events are wanted (always, but on Unix sockets).
     pub(crate) write_interest: bool,
+
+    // What oracles know of an end the server holds.
+    /// The worker has registered it, now or before.
+    pub(crate) was_registered: bool,
+    /// The start of the turn in which the server last moved bytes on it, or accepted it.
+    pub(crate) active: u64,
+    /// Since when its output has been stuck, the last progress included.
+    pub(crate) stalled_since: Option<u64>,
+    pub(crate) finished_at: Option<u64>,
+    /// When its service was told of its end.
+    pub(crate) ended_at: Option<u64>,
 }
 
 impl End {
@@ -127,6 +138,11 @@ impl End {
             armed_read: true,
             armed_write: true,
             write_interest: true,
+            was_registered: false,
+            active: 0,
+            stalled_since: None,
+            finished_at: None,
+            ended_at: None,
         }
     }
 

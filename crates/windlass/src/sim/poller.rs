@@ -41,6 +41,24 @@ pub(crate) struct Poller {
     pub(crate) marks: u64,
 }
 
+impl Poller {
+    /// The end registered with this token.
+    pub(crate) fn find(&self, token: Token) -> Option<EndId> {
+        self.registered.iter().find_map(|&(source, other)| match source {
+            Source::End(id) if other == token => Some(id),
+            _ => None,
+        })
+    }
+
+    /// Every end registered here.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = EndId> {
+        self.registered.iter().filter_map(|&(source, _)| match source {
+            Source::End(id) => Some(id),
+            Source::Listener(_) => None,
+        })
+    }
+}
+
 const ANY: u8 = Readiness::READABLE | Readiness::WRITABLE | Readiness::READ_CLOSED | Readiness::BROKEN;
 
 impl World {

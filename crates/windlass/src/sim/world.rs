@@ -100,6 +100,22 @@ pub(crate) struct World {
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
+
+    // What oracles go by.
+    pub(crate) shutdown_at: Option<u64>,
+    /// The server's limits, as far as they decide who may be turned away; 0: none.
+    pub(crate) connections_max: usize,
+    pub(crate) source_connections_max: usize,
+    /// When the turn that runs now, or ran last, began.
+    pub(crate) turn_started: u64,
+    pub(crate) turn_calls: u64,
+    pub(crate) turn_longest: u64,
+    pub(crate) callbacks: u64,
+    pub(crate) ticks: u64,
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
+    /// Connections whose service never heard of their end.
+    pub(crate) never_closed: usize,
 }
 
 /// What the world has seen, for oracles and for the report.
@@ -140,6 +156,17 @@ impl World {
             dropped: Arc::default(),
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
+            shutdown_at: None,
+            connections_max: 0,
+            source_connections_max: 0,
+            turn_started: origin,
+            turn_calls: 0,
+            turn_longest: 0,
+            callbacks: 0,
+            ticks: 0,
+            opened: 0,
+            closed: 0,
+            never_closed: 0,
             plan,
             rng,
         };
@@ -308,6 +335,9 @@ impl World {
         }
         self.descriptors -= 1;
         self.counts.progress += 1;
+        if !self.end(id).was_registered {
+            self.turned_away(id);
+        }
         self.close_end(id, reset);
     }
 }

@@ -173,7 +173,8 @@ impl Client for ChatClient {
             let text = format!("{} {} {padding} {}\n", self.number, me.said, "x".repeat(padding));
             self.unsent = text.into_bytes();
             me.said += 1;
-            self.wake = Some(line.after(pause(line.rng(), Duration::from_millis(100))));
+            let think = pause(line.rng(), Duration::from_millis(100));
+            self.wake = Some(line.after(think));
         }
         let done_saying = me.said == me.says;
         drop(room);

@@ -65,15 +65,17 @@ impl Mood {
     fn draw(line: &mut Line<'_>) -> Mood {
         let (most, patience) = (line.volume_max() as u64, patience(line.limits()));
         let rng = line.rng();
-        let length = 1 + rng.below(most >> rng.below(10)) as usize;
+        let most = most >> rng.below(10);
+        let length = 1 + rng.below(most) as usize;
         let mut text = vec![0; length];
         rng.fill(&mut text);
         let whole = rng.chance(1, 3);
+        let most = length as u64 >> rng.below(6);
         let slow = rng.chance(1, 4);
         // Sixteen gulps at most are digested, so that a slow reader ends in reasonable time.
         let gulp_min = length / 16 + 1;
         Mood {
-            piece_max: if whole { length } else { 1 + rng.below(length as u64 >> rng.below(6)) as usize },
+            piece_max: if whole { length } else { 1 + rng.below(most) as usize },
             think_max: if rng.chance(1, 2) { Duration::ZERO } else { pause(rng, Duration::from_millis(200)) },
             gulp: if slow { gulp_min + rng.below(length as u64) as usize } else { usize::MAX },
             digest: if slow { pause(rng, patience / 4) } else { Duration::ZERO },

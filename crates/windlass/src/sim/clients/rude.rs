@@ -94,7 +94,10 @@ impl Rude {
             Manner::NeverReads => (most * 2) as usize,
             Manner::Deaf => 0,
             Manner::Endless => usize::MAX,
-            _ => self.rng.below(most >> self.rng.below(8)) as usize,
+            _ => {
+                let most = most >> self.rng.below(8);
+                self.rng.below(most) as usize
+            }
         }
     }
 

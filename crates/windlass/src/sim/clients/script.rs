@@ -98,7 +98,8 @@ impl Script {
                 }
             }
             Some(Act::Expect(bytes)) => {
-                line.receive(&mut self.received, bytes.len() - self.received.len());
+                let missing = bytes.len() - self.received.len();
+                line.receive(&mut self.received, missing);
                 let n = self.received.len();
                 if self.received != bytes[..n] {
                     let text = String::from_utf8_lossy(&self.received).into_owned();
