@@ -234,17 +234,23 @@ impl Line<'_> {
 
     /// Resets the connection: what is on its way may be lost.
     pub fn reset(&mut self) {
-        if let Some(id) = self.open() {
-            self.note("resets", 0);
-            self.world.close_end(id, true);
+        match self.open() {
+            Some(id) if self.world.end(id).state == State::Open => {
+                self.note("resets", 0);
+                self.world.close_end(id, true);
+            }
+            _ => self.close(),
         }
     }
 
     /// Is cut off without a word, as by a pulled cable.
     pub fn vanish(&mut self) {
-        if let Some(id) = self.open() {
-            self.note("vanishes", 0);
-            self.world.vanish(id);
+        match self.open() {
+            Some(id) if self.world.end(id).state == State::Open => {
+                self.note("vanishes", 0);
+                self.world.vanish(id);
+            }
+            _ => self.close(),
         }
     }
 
@@ -254,6 +260,24 @@ impl Line<'_> {
         self.place.failed = true;
         self.world.fail(format!("client {}{conn}: {}", self.place.index, what.into()));
         Step::Done
+    }
+
+    /// Both ends of the connection, for a failure's report.
+    pub(crate) fn in_words(&self) -> String {
+        let Some(id) = self.place.end else { return "not connected".into() };
+        let (own, server) = (self.world.end(id), self.world.end(id.peer()));
+        format!(
+            "#{} {:?}, {} to send, {} to read, FIN {:?}; server {:?}, {} to send, {} to read, FIN {:?}",
+            id.conn(),
+            self.status(),
+            own.unsent.len() + own.unacked,
+            own.arrived.len(),
+            own.fin,
+            server.state,
+            server.unsent.len() + server.unacked,
+            server.arrived.len(),
+            server.fin,
+        )
     }
 
     fn open(&self) -> Option<EndId> {

@@ -5,6 +5,7 @@
 //! work in it, and a silent hour costs nothing.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -241,8 +242,7 @@ impl Run {
         let wakes = (0..self.berths.len()).filter_map(|worker| self.wake_of(worker)).min();
         let mut world = self.world.borrow_mut();
         let stopped = self.berths.iter().all(|berth| berth.worker.is_none());
-        let waiting = self.seats.iter().filter(|seat| !seat.done).count();
-        if stopped && waiting == 0 {
+        if stopped && self.seats.iter().all(|seat| seat.done) {
             return false;
         }
         let deed = self.deeds.last().map(|(at, _)| *at);
@@ -250,17 +250,15 @@ impl Run {
         match next {
             None => {
                 let workers = self.berths.iter().filter(|berth| berth.worker.is_some()).count();
+                let waiting = waiting(&mut self.seats, &mut world);
                 world.fail(format!(
-                    "nothing will ever happen again, with {waiting} clients waiting and {workers} workers running"
+                    "nothing will ever happen again, with {workers} workers running and these clients waiting:{waiting}"
                 ));
                 false
             }
             Some(at) if at > world.origin + TIME_MAX => {
-                let who = self.seats.iter().position(|seat| !seat.done);
-                world.fail(format!(
-                    "no end after an hour: {waiting} clients are waiting, client {} first",
-                    who.unwrap_or(0)
-                ));
+                let waiting = waiting(&mut self.seats, &mut world);
+                world.fail(format!("no end after an hour, with these clients waiting:{waiting}"));
                 false
             }
             Some(at) => {
@@ -270,6 +268,16 @@ impl Run {
             }
         }
     }
+}
+
+/// The clients that have not finished, and how their connections are.
+fn waiting(seats: &mut [Seat], world: &mut World) -> String {
+    let mut text = String::new();
+    for seat in seats.iter_mut().filter(|seat| !seat.done) {
+        let line = super::client::Line { world, place: &mut seat.place };
+        let _ = write!(text, " {} ({})", line.index(), line.in_words());
+    }
+    text
 }
 
 /// When a client comes: all at once, or spread over some time.

@@ -72,7 +72,13 @@ impl SimSys {
         assert!(world.turn_calls < TURN_CALLS_MAX, "a turn without end: {TURN_CALLS_MAX} calls");
         world.reap();
         let odds = world.plan.interrupted;
-        let answer = if odds.hit(&mut world.rng) { Err(Errno::Interrupted) } else { run(&mut world) };
+        let answer = if odds.hit(&mut world.rng) {
+            // A turn for nothing that came of this is not the worker's fault.
+            world.counts.progress += 1;
+            Err(Errno::Interrupted)
+        } else {
+            run(&mut world)
+        };
         let (value, result) = match &answer {
             Ok(value) => (value.traced(), ""),
             Err(errno) => (0, errno.name()),

@@ -142,8 +142,12 @@ impl Client for Rude {
             line.receive(&mut self.received, usize::MAX);
         }
         match self.acts_at {
-            Some(at) if !self.acted && line.now() >= at => self.act(line),
-            Some(at) if !self.acted => return Step::Until(at),
+            Some(at) if !self.acted && line.now() >= at && line.status() == Status::Open => self.act(line),
+            Some(at) if !self.acted && line.now() < at => return Step::Until(at),
+            // A server without an idle timeout may keep it for ever; then it goes by itself.
+            Some(at) if line.limits().idle_timeout.is_zero() && line.now() > at + Duration::from_secs(60) => {
+                return Step::Done;
+            }
             _ => {}
         }
         // Nobody tells a client that hears nothing: it looks again now and then.
