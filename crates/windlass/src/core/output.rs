@@ -119,6 +119,7 @@ impl Output {
 /// Memory between uses, so that a steady state allocates nothing. Bounded: the rest goes back to the
 /// allocator.
 #[derive(Default)]
+#[allow(clippy::vec_box, reason = "a slot holds the box: one word while idle, and no copy to attach it")]
 pub(crate) struct Pool {
     blocks: Vec<Vec<u8>>,
     outputs: Vec<Box<Output>>,

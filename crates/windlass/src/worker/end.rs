@@ -39,7 +39,7 @@ impl<Y: Sys> Worker<Y> {
         self.core.counters.ended += 1;
         self.core.counters.closed_by[why.kind()] += 1;
         let service = self.core.slot(index).service as usize;
-        if !(planted(Fault::ClosedNotCalled) && !orderly) {
+        if orderly || !planted(Fault::ClosedNotCalled) {
             let mut conn = Conn::new(&mut self.core, &mut self.io, index);
             self.services[service].host.closed(&mut conn, why);
             self.check_stall("closed", Some(index), service);

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice, Result};
 
-use crate::core::Direct;
+use crate::core::{Direct, TABLE_RESERVED_MAX};
 use crate::sys::{Sys, Token};
 
 pub(super) struct Io<Y: Sys> {
@@ -25,10 +25,21 @@ fn again(mut call: impl FnMut() -> Result<()>) -> Result<()> {
 }
 
 impl<Y: Sys> Io<Y> {
+    pub(super) fn new(sys: Y, connections_max: usize) -> Io<Y> {
+        let mut streams = Vec::new();
+        let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
+        Io { sys, streams }
+    }
+
     #[inline]
     pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         self.sys.read(stream, buf)
+    }
+
+    pub(super) fn take_error(&mut self, index: u32) -> Option<std::io::Error> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.take_error(stream)
     }
 
     pub(super) fn insert(&mut self, index: u32, stream: Y::Stream) {

@@ -201,10 +201,22 @@ impl<Y: Sys> Worker<Y> {
             self.core.drop_output(index);
             self.core.cork.clear();
         }
-        if let Err(why) = result {
-            self.core.close(index, why);
+        match result {
+            Err(why) => self.core.close(index, why),
+            // Both halves are finished.
+            Ok(()) if self.core.slot(index).is(flag::FINISHED) => self.core.close(index, Close::Eof),
+            Ok(()) => {}
         }
         self.check_stall("eof", Some(index), service);
+    }
+
+    /// A half-open connection whose input has ended cannot find by reading that its peer is gone:
+    /// asks the socket itself whether there was truth in the event.
+    pub(super) fn probe(&mut self, index: u32) {
+        self.core.slot(index).clear(flag::PROBE);
+        if let Some(error) = self.io.take_error(index) {
+            self.core.close(index, Close::from_io(error));
+        }
     }
 
     /// Reads a connection that has ended, for its FIN: closing with input unread would make the
