@@ -441,6 +441,15 @@ impl Sys for SimSys {
         self.call("writev", id.conn(), |world| world.write(id, &bufs))
     }
 
+    fn take_error(&mut self, stream: &mut SimStream) -> Option<io::Error> {
+        let id = stream.id;
+        let mut world = self.world.borrow_mut();
+        let error = world.end_mut(id).error.take();
+        let (now, who) = (world.now, Who::Worker(self.worker as u16));
+        world.trace.note_result(now, who, "take error", id.conn(), 0, error.map_or("", Errno::name));
+        error.map(io::Error::from)
+    }
+
     fn finish(&mut self, stream: &mut SimStream) -> io::Result<()> {
         let id = stream.id;
         self.call("finish", id.conn(), |world| {
