@@ -35,6 +35,7 @@ pub struct Sim {
     deeds: Vec<(Duration, Box<dyn FnOnce(&Handle)>)>,
     room_for_all: bool,
     early_end: bool,
+    trace_kept: Option<usize>,
 }
 
 impl Sim {
@@ -53,6 +54,7 @@ impl Sim {
             deeds: Vec::new(),
             room_for_all: false,
             early_end,
+            trace_kept: None,
         }
     }
 
@@ -129,12 +131,18 @@ impl Sim {
         self
     }
 
-    /// A line about this run's world, for a failure's report.
-    pub(crate) fn world_in_words(&self) -> String {
-        format!("{} workers, {:?}, {:?}", self.config.workers, self.plan, self.config.limits)
+    /// How many of the last happenings a failure shows.
+    pub(crate) fn keep_trace(&mut self, kept: usize) {
+        self.trace_kept = Some(kept);
     }
 
-    fn set_the_table(&mut self) {
+    /// A line about this run's world, for a failure's report.
+    pub(crate) fn world_in_words(&self) -> String {
+        format!("{:?}, {:?}", self.config, self.plan)
+    }
+
+    /// Draws what the description left open. To be called once.
+    pub(crate) fn settle(&mut self) {
         let n = self.clients.len();
         let limits = &mut self.config.limits;
         if limits.connections_max == 0 {
@@ -162,12 +170,15 @@ impl Sim {
 
     /// Puts it all together.
     pub(crate) fn into_run(mut self) -> Run {
-        self.set_the_table();
         if let Err(e) = self.config.limits.check() {
             panic!("the limits of this simulation cannot work: {e}");
         }
         let workers = self.config.workers;
         let mut world = World::new(self.seed, self.plan, workers);
+        if let Some(kept) = self.trace_kept {
+            world.trace.keep(kept);
+        }
+        world.patience = super::clients::patience(&self.config.limits).as_nanos() as u64 / 2;
         world.connections_max = self.config.limits.connections_max;
         world.source_connections_max = self.config.limits.source_connections_max;
         let burst = self.rng.chance(1, 3);

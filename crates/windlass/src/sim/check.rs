@@ -79,7 +79,8 @@ impl std::error::Error for Failure {}
 
 /// Runs a simulation for every seed of `seeds`, described anew for each by `describe`.
 ///
-/// `WINDLASS_SIM_SEED` replaces the seeds by one, `WINDLASS_SIM_SEEDS` by as many from 0.
+/// `WINDLASS_SIM_SEED` replaces the seeds by one, `WINDLASS_SIM_SEEDS` by as many from 0;
+/// `WINDLASS_SIM_TRACE=5000` has a failure show that many of the last happenings instead of 60.
 ///
 /// # Panics
 ///
@@ -134,13 +135,20 @@ pub fn explore(
 
 fn one(seed: u64, describe: &mut impl FnMut(&mut Sim)) -> (Ended, String) {
     let mut sim = Sim::new(seed);
+    if let Some(kept) = number("WINDLASS_SIM_TRACE") {
+        sim.keep_trace(kept as usize);
+    }
     describe(&mut sim);
+    sim.settle();
     let world = sim.world_in_words();
     (sim.run(), world)
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 fn from_environment(seeds: Range<u64>) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match (number("WINDLASS_SIM_SEED"), number("WINDLASS_SIM_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some(n)) => 0..n,

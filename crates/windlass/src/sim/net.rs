@@ -237,6 +237,12 @@ impl World {
             let (send, receive) = (draw(self, send.clone()), draw(self, receive.clone()));
             self.ends.push(End::new(state, client, send, receive));
         }
+        // A server hears of progress only once a third of its send buffer is free again. Over a pipe that
+        // takes longer for that than the server is patient, no client could be good.
+        let rounds = (self.patience / (2 * self.plan.delay.end)).max(1);
+        let most = self.end(id).receive_max.saturating_mul(3).saturating_mul(rounds as usize);
+        let server = self.end_mut(id.peer());
+        server.send_max = server.send_max.min(most);
         self.counts.connects += 1;
         self.trace.note(self.now, Who::Client(client), "connect", id.conn(), group as u64);
         let delay = self.delay();

@@ -19,7 +19,7 @@ use super::sys::SimSys;
 use super::world::{Happening, World};
 use crate::config::Limits;
 use crate::server::Handle;
-use crate::shared::{RUNNING, Shared};
+use crate::shared::{RUNNING, STOPPING, Shared};
 use crate::worker::{Turn, Worker};
 
 /// Virtual time after which a run that has not ended never will.
@@ -153,8 +153,11 @@ impl Run {
                 deed(&Handle { shared: self.shared.clone() });
             }
         }
-        if self.shared.stop_state() != RUNNING {
-            self.world.borrow_mut().shutdown_at.get_or_insert(now);
+        let stop = self.shared.stop_state();
+        if stop != RUNNING {
+            let mut world = self.world.borrow_mut();
+            world.shutdown_at.get_or_insert(now);
+            world.stop_now = stop == STOPPING;
         }
     }
 

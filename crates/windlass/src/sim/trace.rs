@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// How many entries a failure shows.
-const LAST: usize = 60;
+pub(super) const LAST: usize = 60;
 
 /// Who did it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,14 +33,20 @@ pub(crate) struct Trace {
     entries: u64,
     origin: u64,
     last: VecDeque<Entry>,
+    kept: usize,
 }
 
 /// No connection.
 pub(crate) const NONE: u32 = u32::MAX;
 
 impl Trace {
-    pub(crate) fn new(seed: u64, origin: u64) -> Trace {
-        Trace { hash: seed ^ 0x6A09_E667_F3BC_C908, entries: 0, origin, last: VecDeque::with_capacity(LAST) }
+    /// Remembers the `kept` last entries.
+    pub(crate) fn new(seed: u64, origin: u64, kept: usize) -> Trace {
+        Trace { hash: seed ^ 0x6A09_E667_F3BC_C908, entries: 0, origin, last: VecDeque::new(), kept }
+    }
+
+    pub(crate) fn keep(&mut self, kept: usize) {
+        self.kept = kept.max(1);
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -93,7 +99,7 @@ impl Trace {
                     | (bytes.len() as u64) << 32,
             );
         }
-        if self.last.len() == LAST {
+        if self.last.len() == self.kept {
             self.last.pop_front();
         }
         self.last.push_back(Entry { at, who, what, on, value, result });
@@ -140,7 +146,7 @@ mod tests {
     #[test]
     fn every_part_of_an_entry_changes_the_hash() {
         let hash = |at, who, what, on, value| {
-            let mut trace = Trace::new(1, 0);
+            let mut trace = Trace::new(1, 0, LAST);
             trace.note(at, who, what, on, value);
             trace.hash()
         };

@@ -14,7 +14,7 @@ use windlass_proto::testing::Rng;
 use super::end::{End, EndId, State};
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
-use super::trace::{self, Trace, Who};
+use super::trace::{self, LAST, Trace, Who};
 use crate::sys::Token;
 
 /// A handle on an accept queue, as one worker holds it.
@@ -103,8 +103,12 @@ pub(crate) struct World {
 
     // What oracles go by.
     pub(crate) shutdown_at: Option<u64>,
+    /// A second shutdown was asked for, which aborts everything.
+    pub(crate) stop_now: bool,
     /// The server's limits, as far as they decide who may be turned away; 0: none.
     pub(crate) connections_max: usize,
+    /// How long a good client may seem to do nothing.
+    pub(crate) patience: u64,
     pub(crate) source_connections_max: usize,
     /// When the turn that runs now, or ran last, began.
     pub(crate) turn_started: u64,
@@ -140,7 +144,7 @@ impl World {
         let mut world = World {
             now: origin,
             origin,
-            trace: Trace::new(seed, origin),
+            trace: Trace::new(seed, origin, LAST),
             heap: BinaryHeap::new(),
             sequence: 0,
             ends: Vec::new(),
@@ -157,7 +161,9 @@ impl World {
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
             shutdown_at: None,
+            stop_now: false,
             connections_max: 0,
+            patience: SECOND,
             source_connections_max: 0,
             turn_started: origin,
             turn_calls: 0,
@@ -310,7 +316,10 @@ impl World {
         }
         let waiting = std::mem::take(&mut self.queues[queue].waiting);
         // They had been told that they are connected, so resetting them needs an excuse.
-        if !waiting.is_empty() && !self.exhausted && self.descriptors < self.plan.descriptors_max {
+        let room = !self.exhausted
+            && self.descriptors < self.plan.descriptors_max
+            && (self.connections_max == 0 || self.descriptors < self.connections_max);
+        if !waiting.is_empty() && room && !self.stop_now {
             self.fail(format!("{} connections were reset in the accept queue of a listener", waiting.len()));
         }
         for id in waiting {

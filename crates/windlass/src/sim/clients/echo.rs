@@ -72,8 +72,8 @@ impl Mood {
         let whole = rng.chance(1, 3);
         let most = length as u64 >> rng.below(6);
         let slow = rng.chance(1, 4);
-        // Sixteen gulps at most are digested, so that a slow reader ends in reasonable time.
-        let gulp_min = length / 16 + 1;
+        // Eight gulps at most are digested: slow, but never so slow that the server sees no progress.
+        let gulp_min = length / 8 + 1;
         Mood {
             piece_max: if whole { length } else { 1 + rng.below(most) as usize },
             think_max: if rng.chance(1, 2) { Duration::ZERO } else { pause(rng, Duration::from_millis(200)) },

@@ -21,7 +21,7 @@ fn pause(rng: &mut Rng, most: Duration) -> Duration {
 }
 
 /// The longest silence a good client allows itself: well within the deadlines that would end it.
-fn patience(limits: &crate::Limits) -> Duration {
+pub(super) fn patience(limits: &crate::Limits) -> Duration {
     let shortest = [limits.idle_timeout, limits.write_stall_timeout]
         .into_iter()
         .filter(|timeout| !timeout.is_zero())

@@ -122,7 +122,9 @@ impl Client for Rude {
             // Gone for good only when the server has let go of it too.
             _ if line.abandoned() => return Step::Done,
             Status::Ended(Ending::Fin) if matches!(self.manner, Manner::Lingers | Manner::Silent) => {}
-            Status::Ended(_) if self.manner != Manner::Vanishes => return Step::Done,
+            // Cut off by itself, it waits for the server to notice.
+            Status::Ended(Ending::Own) if self.manner == Manner::Vanishes => {}
+            Status::Ended(_) => return Step::Done,
             _ => {}
         }
         if self.left.is_none() {
