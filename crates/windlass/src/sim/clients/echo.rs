@@ -24,6 +24,7 @@ pub fn echo_client(rng: &mut Rng) -> EchoClient {
         stuck_since: None,
         finished: false,
         silences: 0,
+        hush: false,
     }
 }
 
@@ -40,6 +41,8 @@ pub struct EchoClient {
     stuck_since: Option<Time>,
     finished: bool,
     silences: u64,
+    /// Sends nothing until it has all its answers, and then falls silent.
+    hush: bool,
 }
 
 /// What one visit is like.
@@ -71,7 +74,9 @@ impl Mood {
         rng.fill(&mut text);
         let whole = rng.chance(1, 3);
         let most = length as u64 >> rng.below(6);
-        let slow = rng.chance(1, 4);
+        // One of these at a time: together they would try the server's patience.
+        let silences = if rng.chance(1, 6) { 1 + rng.below(3) } else { 0 };
+        let slow = silences == 0 && rng.chance(1, 4);
         // Eight gulps at most are digested: slow, but never so slow that the server sees no progress.
         let gulp_min = length / 8 + 1;
         Mood {
@@ -79,9 +84,9 @@ impl Mood {
             think_max: if rng.chance(1, 2) { Duration::ZERO } else { pause(rng, Duration::from_millis(200)) },
             gulp: if slow { gulp_min + rng.below(length as u64) as usize } else { usize::MAX },
             digest: if slow { pause(rng, patience / 4) } else { Duration::ZERO },
-            reads_late: rng.chance(1, 4).then(|| pause(rng, patience)),
+            reads_late: (!slow && silences == 0 && rng.chance(1, 3)).then(|| pause(rng, patience)),
             finishes_early: rng.chance(1, 3),
-            silences: if rng.chance(1, 6) { 1 + rng.below(3) } else { 0 },
+            silences,
             just_leaves: rng.chance(1, 4),
             text,
         }
@@ -129,7 +134,7 @@ impl EchoClient {
     fn write(&mut self, line: &mut Line<'_>) -> bool {
         let Some(mood) = &self.mood else { return false };
         let most = mood.piece_max.min(mood.text.len() - self.sent);
-        if most == 0 {
+        if most == 0 || self.hush {
             return false;
         }
         let piece = 1 + line.rng().below(most as u64) as usize;
@@ -151,7 +156,7 @@ impl EchoClient {
         self.mood = None;
         (self.sent, self.checked, self.finished, self.silences) = (0, 0, false, 0);
         self.received.clear();
-        (self.wake, self.stuck_since) = (None, None);
+        (self.wake, self.stuck_since, self.hush) = (None, None, false);
         self.step(line)
     }
 
@@ -209,11 +214,15 @@ impl Client for EchoClient {
             if pauses {
                 return self.sleep(line, digest);
             }
-            if wrote && self.silences < mood.map_or(0, |m| m.silences) {
+            if self.hush && self.checked == self.sent {
                 // Silent for long, several times over, but never for as long as would end it.
-                self.silences += 1;
+                self.hush = false;
                 let pause = patience(line.limits());
                 return self.sleep(line, pause);
+            }
+            if wrote && self.silences < mood.map_or(0, |m| m.silences) {
+                self.silences += 1;
+                self.hush = true;
             }
             if wrote && !think.is_zero() {
                 let think = pause(line.rng(), think);
