@@ -62,6 +62,10 @@ impl<Y: Sys> Worker<Y> {
                     if short {
                         return;
                     }
+                    if self.core.output_len(index) >= self.core.limits.output_high {
+                        // What is corked counts: send it, and see how much is left, before reading on.
+                        return self.core.queue(index);
+                    }
                     if budget == 0 {
                         self.core.counters.budget_spent += 1;
                         if !planted(Fault::LostBudget) {
