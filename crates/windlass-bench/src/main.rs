@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use windlass_bench::{compare, echo};
 
@@ -32,7 +33,22 @@ enum Compare {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no mistakes, and belong on standard output.
+        Err(error) if !error.use_stderr() => error.exit(),
+        // Nothing was asked for: show what there is.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            return ExitCode::FAILURE;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            eprintln!("{}; try --help", text.lines().next().unwrap_or("error: bad arguments"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = match cli.command {
         Command::Echo(args) => echo::main(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Pinned(args) => compare::pinned(args),

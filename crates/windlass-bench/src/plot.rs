@@ -16,7 +16,7 @@ use crate::text;
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 84.0;
-const RIGHT: f64 = 30.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 62.0;
 /// Points of the curve. More than one for two pixels shows nothing more.
@@ -44,7 +44,7 @@ pub(crate) fn write(path: &Path, title: &str, latency: &Latency) -> Result<()> {
 
 /// The two axes: where a percentile and a latency lie on the drawing.
 struct Axes {
-    /// Decades of the horizontal axis: 3 ends at 99.9 %.
+    /// Decades of the horizontal axis: 3 ends at 99.9 %. It ends where only the slowest is left.
     decades: f64,
     low: f64,
     high: f64,
@@ -52,7 +52,7 @@ struct Axes {
 
 impl Axes {
     fn fit(latency: &Latency) -> Axes {
-        let decades = (latency.len().max(10) as f64).log10().ceil().clamp(2.0, 8.0);
+        let decades = (latency.len() as f64).max(100.0).log10().min(8.0);
         let low = latency.min().max(0.1);
         let high = latency.max().max(low * 1.5);
         Axes { decades, low: step_below(low), high: step_above(high) }
@@ -100,7 +100,7 @@ fn draw(out: &mut String, title: &str, latency: &Latency) -> std::fmt::Result {
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#333">
 <rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>
 <text x="{LEFT}" y="26" font-size="15" font-weight="600">{}</text>
-<text x="{LEFT}" y="44" fill="#666">latency of {} messages, every byte verified</text>"##,
+<text x="{LEFT}" y="44" fill="#666">latency of {} messages</text>"##,
         escape(title),
         text::thousands(latency.len() as i64)
     )?;
@@ -121,15 +121,23 @@ fn draw(out: &mut String, title: &str, latency: &Latency) -> std::fmt::Result {
         let micros = latency.percentile(percent);
         let (x, y) = (axes.x(percent), axes.y(micros));
         writeln!(out, r##"<circle cx="{x:.1}" cy="{y:.1}" r="4" fill="#0b6e99"/>"##)?;
-        // Above and to the left of a rising curve there is always room.
+        // A rising curve leaves room above it to the left; the first point is too near the edge.
+        let (dx, dy, anchor) = if percent < 75.0 { (6.0, 18.0, "start") } else { (-6.0, -9.0, "end") };
         writeln!(
             out,
-            r##"<text x="{:.1}" y="{:.1}" text-anchor="end" font-weight="600">{name} {}</text>"##,
-            x - 6.0,
-            y - 9.0,
+            r##"<text x="{:.1}" y="{:.1}" text-anchor="{anchor}" font-weight="600">{name} {}</text>"##,
+            x + dx,
+            y + dy,
             text::micros(micros)
         )?;
     }
+    writeln!(
+        out,
+        r##"<text x="{:.1}" y="{:.1}" text-anchor="end" font-weight="600">max {}</text>"##,
+        WIDTH - RIGHT,
+        axes.y(latency.max()) - 9.0,
+        text::micros(latency.max())
+    )?;
     writeln!(out, "</svg>")
 }
 

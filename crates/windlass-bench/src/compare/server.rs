@@ -1,6 +1,6 @@
 //! Starting a server on one core, and ending it whatever happens.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -82,16 +82,16 @@ impl Server {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.with_context(|| format!("cannot start {}", peer.name))?;
         let mut server = Server { child, traced: None, target: Target::Unix("".into()) };
-        let line = server.first_line()?;
+        let stdout = server.child.stdout.take().context("the server has no output")?;
+        let stderr = server.child.stderr.take().context("the server has no error output")?;
+        let (line, complaint) = (first_line(stdout), first_line(stderr));
+        let line = line.recv_timeout(STARTUP).context("the server did not say that it listens")?;
         let address = line.trim().strip_prefix("Listening on ").map(str::parse);
         let Some(Ok(target)) = address else {
             let _ = server.child.kill();
-            let mut said = String::new();
-            if let Some(stderr) = &mut server.child.stderr {
-                let _ = stderr.read_to_string(&mut said);
-            }
-            let why = said.lines().next().unwrap_or("it said nothing").to_owned();
-            bail!("{} does not listen: {}", peer.name, if line.is_empty() { why } else { line });
+            let complaint = complaint.recv().unwrap_or_default();
+            let why = if line.is_empty() { complaint.trim() } else { line.trim() };
+            bail!("{} does not listen: {}", peer.name, if why.is_empty() { "it said nothing" } else { why });
         };
         server.target = target;
         if !prefix.is_empty() {
@@ -119,21 +119,21 @@ impl Server {
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
         Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
     }
+}
 
-    /// Waits for the first line of output, but not for ever. The rest is read and thrown away, so
-    /// that a talkative server never blocks on a full pipe.
-    fn first_line(&mut self) -> Result<String> {
-        let stdout = self.child.stdout.take().context("the server has no output")?;
-        let (send, receive) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(stdout);
-            let mut line = String::new();
-            let _ = reader.read_line(&mut line);
-            let _ = send.send(line);
-            let _ = std::io::copy(&mut reader, &mut std::io::sink());
-        });
-        receive.recv_timeout(STARTUP).context("the server did not say that it listens")
-    }
+/// Sends the first line of an output when it is there. The rest is read and thrown away, so that
+/// a talkative server never blocks on a full pipe.
+fn first_line(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(output);
+        let mut line = String::new();
+        // A server that ends sends nothing or half a line, and nobody may be waiting any more.
+        let _ = reader.read_line(&mut line);
+        let _ = send.send(line);
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    });
+    receive
 }
 
 impl Drop for Server {

@@ -33,6 +33,8 @@ use slot::{PeerAddr, Slot, flag};
 pub(crate) const CORK_MAX: usize = 64 * 1024;
 /// One write of at least this size is not copied to the cork, but sent from where it lies.
 const DIRECT_MIN: usize = 8 * 1024;
+/// Slots for which room is reserved at the start, at most: 1 Mi, about 80 MiB of address space.
+pub(crate) const TABLE_RESERVED_MAX: usize = 1 << 20;
 /// No member.
 const NONE: u32 = u32::MAX;
 
@@ -40,8 +42,8 @@ const NONE: u32 = u32::MAX;
 pub(crate) trait Direct {
     fn write(&mut self, index: u32, bytes: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// A write found the stream full.
-    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<()>;
+    /// A write found the stream full. Tells whether the registration had to be changed.
+    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<bool>;
     fn finish(&mut self, index: u32) -> io::Result<()>;
     fn short_ends(&self) -> bool;
 }
@@ -120,6 +122,13 @@ const TICK_ORIGIN: Tick = u32::MAX - 60_000;
 
 impl Core {
     pub(crate) fn new(worker: u16, services: usize, limits: Limits, now: Time) -> Core {
+        // Reserved, not touched: memory nobody uses costs nothing, and no newcomer waits for a table
+        // to be moved. Only a hint; without the room, tables grow as they are needed.
+        let room = limits.connections_max.min(TABLE_RESERVED_MAX);
+        let mut slots = Vec::new();
+        let _ = slots.try_reserve_exact(room);
+        let mut wheel = Wheel::new(TICK_ORIGIN);
+        wheel.reserve(room);
         Core {
             worker,
             now,
@@ -127,11 +136,11 @@ impl Core {
             origin: now,
             limits,
             draining: false,
-            slots: Vec::new(),
+            slots,
             free: Vec::new(),
             freed: Vec::new(),
             members: (0..services).map(|_| Members::default()).collect(),
-            wheel: Wheel::new(TICK_ORIGIN),
+            wheel,
             cork: Vec::new(),
             cork_owner: NONE,
             pool: Pool::default(),
@@ -440,7 +449,17 @@ impl Core {
         self.buffered = self.buffered + bytes.len() - residue.bytes.len();
         residue.bytes.clear();
         residue.bytes.extend_from_slice(bytes);
-        self.counters.input_peak_bytes = self.counters.input_peak_bytes.max(bytes.len() as u64);
+        self.bound_input(index);
+    }
+
+    /// Counts untaken input, and holds it to the worker's bound as `enqueue` does output.
+    pub(crate) fn bound_input(&mut self, index: u32) {
+        let held = self.slots[index as usize].input.as_ref().map_or(0, |residue| residue.bytes.len());
+        self.counters.input_peak_bytes = self.counters.input_peak_bytes.max(held as u64);
+        if self.buffered > self.limits.buffered_max && held > self.limits.output_high {
+            self.close(index, Close::MemoryFull);
+            self.drop_input(index);
+        }
     }
 
     pub(crate) fn drop_input(&mut self, index: u32) {

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_slot_stays_small() {
-        // With 8 bytes of stream, 16 of timer, 4 of membership and the session: the figure in the
+        // With 8 bytes of stream, 12 of timer, 4 of membership and the session: the figure in the
         // README for an idle connection.
         assert_eq!(size_of::<Slot>(), 56);
         assert_eq!(size_of::<PeerAddr>(), 16);

@@ -123,6 +123,8 @@ impl<Y: Sys> Worker<Y> {
     /// listeners close.
     pub(super) fn accept_all(&mut self) {
         for n in 0..self.acceptors.len() {
+            // Whatever the last event said: who came since may be waiting without one.
+            self.acceptors[n].ready = true;
             // Bounded all the same, in case a flood never lets the queue run empty.
             self.accept_from(n, self.core.limits.backlog_max as usize * 2);
         }

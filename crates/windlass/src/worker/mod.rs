@@ -101,7 +101,7 @@ impl<Y: Sys> Worker<Y> {
         Ok(Worker {
             index,
             core,
-            io: Io { sys, streams: Vec::new() },
+            io: Io::new(sys, shared.limits.connections_max),
             scratch: scratch.into_boxed_slice(),
             services,
             acceptors,
@@ -111,7 +111,8 @@ impl<Y: Sys> Worker<Y> {
             shared,
             handoffs,
             phase: Phase::Running,
-            mail_left: false,
+            // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
+            mail_left: true,
             running: Vec::new(),
             fired: Vec::new(),
             turn_times: TurnTimes::default(),
