@@ -15,7 +15,7 @@ pub(super) struct Io<Y: Sys> {
 const NO_STREAM: &str = "an open connection has a stream";
 
 /// Makes a call again that a signal interrupted. For calls nobody would come back to otherwise.
-fn again(mut call: impl FnMut() -> Result<()>) -> Result<()> {
+fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -168,7 +168,11 @@ impl Client for ChatClient {
         // Nobody speaks before everybody is in, so that everybody is owed everything.
         let all_in = room.members.iter().all(|member| member.place != Place::Coming);
         let me = &mut room.members[self.number];
-        if all_in && self.unsent.is_empty() && me.said < me.says && self.wake.is_none_or(|at| line.now() >= at) {
+        if all_in
+            && self.unsent.is_empty()
+            && me.said < me.says
+            && self.wake.is_none_or(|at| line.now() >= at)
+        {
             let padding = line.rng().below(self.padding as u64 + 1) as usize;
             let text = format!("{} {} {padding} {}\n", self.number, me.said, "x".repeat(padding));
             self.unsent = text.into_bytes();
