@@ -61,8 +61,8 @@ impl Output {
             Place::Stderr => terminal_size_of(stderr()),
             Place::Stdout => terminal_size_of(stdout()),
         };
-        // In the last column the cursor would wait to wrap.
-        Some(size.map_or(USUAL_WIDTH, |(Width(width), _)| width.into()).saturating_sub(1))
+        // In the last column the cursor would wait to wrap; and Ctrl-C is shown as `^C` behind the line.
+        Some(size.map_or(USUAL_WIDTH, |(Width(width), _)| width.into()).saturating_sub(3))
     }
 
     /// Renews the status line.

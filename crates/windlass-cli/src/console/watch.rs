@@ -32,14 +32,17 @@ impl Watch {
         for (limit, message, times) in self.reached(&stats.counters) {
             tracing::warn!(limit, times, "{message}");
         }
-        for stall in stalls {
+        // On an overloaded machine there are many: one line a second will do.
+        let new = stats.counters.stalls.saturating_sub(self.last.stalls).max(stalls.len() as u64);
+        if let Some(stall) = stalls.into_iter().max_by_key(|stall| stall.took) {
             tracing::warn!(
+                stalls = new,
                 worker = stall.worker,
                 callback = stall.callback,
                 listener = stall.listener,
                 conn = stall.conn.map(tracing::field::display),
                 took_ms = stall.took.as_millis() as u64,
-                "a callback held its worker for too long"
+                "callbacks held their worker for too long; the longest:"
             );
         }
         self.last = stats.counters.clone();

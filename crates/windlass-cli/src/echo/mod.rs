@@ -44,7 +44,18 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
         .map(|console| Console::start(console, args.log, args.log_level, handle, messages.clone()))
         .transpose()
         .context("cannot start the console")?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, addresses = addresses(&bound), "started");
+    match args.log {
+        // The addresses have just been printed.
+        LogFormat::Text => tracing::info!(workers, "started"),
+        LogFormat::Json => {
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                workers,
+                addresses = addresses(&bound),
+                "started"
+            );
+        }
+    }
     let started = Instant::now();
     let outcome = bound.run();
     let messages = messages.total();
