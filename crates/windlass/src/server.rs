@@ -131,12 +131,14 @@ impl Listening {
                 let mut options = TcpOptions {
                     backlog,
                     reuse_port: listen::REUSE_PORT && workers > 1,
+                    first: true,
                     dual_stack: text.starts_with(':'),
                     congestion: config.congestion.clone(),
                 };
                 let candidates =
                     Address::resolve(text).map_err(|e| Error::config(format!("cannot listen: {e}")))?;
                 let (first, bound) = listen_first(&candidates, text, &mut options).map_err(failed)?;
+                options.first = false;
                 for worker in 1..workers {
                     // One accept queue each where the system spreads connections over them, one for
                     // all where it does not.
@@ -270,6 +272,8 @@ impl Bound {
         let handoffs = Arc::new(Handoffs::<MioStream>::new(per_worker.len()));
         #[cfg(unix)]
         let mut stop_pipe = self.stop_pipe;
+        #[cfg(unix)]
+        let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
         let mut threads = Vec::new();
         for index in (1..per_worker.len()).rev() {
             let listeners = per_worker.pop().unwrap_or_default();
@@ -294,6 +298,10 @@ impl Bound {
             }
             Ok(())
         });
+        #[cfg(unix)]
+        if let Some(pipe) = later_requests {
+            hear_requests(pipe, &threads, &shared);
+        }
         for thread in threads {
             match thread.join() {
                 Ok(worker) => result = result.and(worker),
@@ -302,6 +310,30 @@ impl Bound {
         }
         drop(unix_paths);
         result.map(|()| Summary { stats: Handle { shared }.stats() })
+    }
+}
+
+/// Takes requests to stop while other workers still drain: worker 0, which watched the pipe, is gone.
+#[cfg(unix)]
+fn hear_requests(
+    mut pipe: std::os::unix::net::UnixStream,
+    threads: &[thread::JoinHandle<Result<()>>],
+    shared: &Shared,
+) {
+    use std::io::Read;
+    /// How long the end of the last worker may go unnoticed.
+    const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+    if pipe.set_nonblocking(false).and_then(|()| pipe.set_read_timeout(Some(LOOK_EVERY))).is_err() {
+        return;
+    }
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        match pipe.read(&mut [0; 16]) {
+            Ok(0) => return,
+            Ok(n) => (0..n).for_each(|_| shared.request_stop(false)),
+            // Nothing yet, or a signal.
+            Err(_) => {}
+        }
     }
 }
 

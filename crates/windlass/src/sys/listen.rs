@@ -16,6 +16,8 @@ pub(crate) struct TcpOptions {
     pub(crate) backlog: i32,
     /// Several listeners on one address, one per worker.
     pub(crate) reuse_port: bool,
+    /// Nobody may be there yet.
+    pub(crate) first: bool,
     /// Accept IPv4 on an IPv6 wildcard address too.
     pub(crate) dual_stack: bool,
     /// Congestion control by name, where the system lets it be chosen.
@@ -27,6 +29,9 @@ pub(crate) const REUSE_PORT: bool =
     cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "dragonfly"));
 
 pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioListener, SocketAddr)> {
+    if options.reuse_port && options.first {
+        check_free(addr, options)?;
+    }
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if addr.is_ipv6() {
@@ -54,6 +59,19 @@ pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioList
     let listener: std::net::TcpListener = socket.into();
     let bound = listener.local_addr()?;
     Ok((MioListener::Tcp(mio::net::TcpListener::from_std(listener)), bound))
+}
+
+/// Fails if somebody listens on the address. Those who ask to share a port are not told so by the
+/// system: a second server of the same user would join unnoticed and take half of the connections.
+fn check_free(addr: SocketAddr, options: &TcpOptions) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(!options.dual_stack)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    // To bind is enough to know; without `listen` nobody connects to a socket that goes again.
+    socket.bind(&addr.into())
 }
 
 /// A second handle on the same listening socket, for workers that share one accept queue.

@@ -1,11 +1,12 @@
 //! Mistakes that were made once, each as small as it could be made.
 
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use windlass::{Close, Conn, Input, Limits, Mailbox, Receive, Scope, Service, Sessions, serve};
+use windlass::{Close, Config, Conn, Input, Limits, Mailbox, Receive, Scope, Service, Sessions, serve};
 
 use crate::harness::*;
 use crate::probe::Probe;
@@ -70,5 +71,43 @@ fn a_server_without_listeners_hears_what_was_sent_before_it_ran() {
     let server = Running::run(bound);
     assert_eq!(seen.recv_timeout(LONG), Ok(7));
     server.handle.shutdown();
+    server.ended_well();
+}
+
+/// Listeners that share a port let a second server of the same user join them unnoticed.
+#[test]
+fn a_port_in_use_is_in_use_with_any_number_of_workers() {
+    for workers in [1, 2] {
+        let bind = |at: String| serve(|| Echo).workers(workers).tcp(at).bind();
+        let first = bind("127.0.0.1:0".into()).unwrap();
+        let error = bind(first.addresses()[0].to_string()).err().expect("the port is taken");
+        assert_eq!(error.io().map(|e| e.kind()), Some(std::io::ErrorKind::AddrInUse));
+    }
+}
+
+/// Worker 0 watches the stop pipe; when it had drained nobody heard the second request.
+#[test]
+fn a_second_request_on_the_stop_pipe_is_heard_while_anybody_drains() {
+    let linger_timeout = Duration::from_millis(20);
+    let limits = Limits { drain_timeout: LONG * 10, linger_timeout, ..limits() };
+    let probe = Probe::new().0.draining(|conn| match conn.id().worker() {
+        0 => Err(Close::Shutdown),
+        _ => Ok(()),
+    });
+    let config = Config::default().workers(2).limits(limits);
+    let bound = serve(move || probe.clone()).config(config).tcp("127.0.0.1:0").bind().unwrap();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let server = Running::run(bound.stop_pipe(ours));
+    let on = |worker| server.handle.worker_stats(worker).unwrap().counters.connections;
+    let mut streams = Vec::new();
+    while on(0) == 0 || on(1) == 0 {
+        streams.push(server.connect());
+        server.wait_for("it to be counted", |c| c.opened == streams.len() as u64);
+    }
+    theirs.write_all(b"!").unwrap();
+    server.wait_for("worker 0 to be done", |_| on(0) == 0);
+    thread::sleep(Duration::from_millis(50));
+    assert!(on(1) > 0, "and worker 1 is not");
+    theirs.write_all(b"!").unwrap();
     server.ended_well();
 }
