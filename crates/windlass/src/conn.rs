@@ -108,6 +108,10 @@ impl<'a> Conn<'a> {
         self.core.slot(self.index).set(flag::PAUSED);
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        self.core.slots[self.index as usize].is(flag::PAUSED)
+    }
+
     /// Undoes [`Conn::pause`]. Input left untaken is offered again.
     pub fn resume(&mut self) {
         let slot = self.core.slot(self.index);

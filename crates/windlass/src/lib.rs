@@ -58,6 +58,7 @@ mod serve;
 mod server;
 mod service;
 mod shared;
+pub mod sim;
 mod stats;
 mod sys;
 mod wheel;

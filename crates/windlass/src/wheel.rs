@@ -30,11 +30,10 @@ pub(crate) fn reached(a: Tick, b: Tick) -> bool {
 struct Node {
     prev: u32,
     next: u32,
-    at: Tick,
     slot: u16,
 }
 
-const UNLINKED: Node = Node { prev: NIL, next: NIL, at: 0, slot: UNARMED };
+const UNLINKED: Node = Node { prev: NIL, next: NIL, slot: UNARMED };
 
 pub(crate) struct Wheel {
     /// The next tick to look at: everything before it has fired.
@@ -57,19 +56,39 @@ impl Wheel {
         }
     }
 
-    /// Arms timer `id` for `at`, unless it is armed for that or an earlier tick already.
+    /// Room for timers 0 to `n`, so that arming them never moves the table.
+    pub(crate) fn reserve(&mut self, n: usize) {
+        // A hint: without the room, the table grows as it is needed.
+        let _ = self.nodes.try_reserve_exact(n);
+    }
+
+    /// Arms timer `id` for `at`, unless it will be asked by then anyway.
     pub(crate) fn arm(&mut self, id: u32, at: Tick) {
         if self.nodes.len() <= id as usize {
             self.nodes.resize(id as usize + 1, UNLINKED);
         }
         let node = &self.nodes[id as usize];
         if node.slot != UNARMED {
-            if reached(node.at, at) || planted(Fault::EarlierDeadlineIgnored) {
+            if reached(self.begins(node.slot), at) || planted(Fault::EarlierDeadlineIgnored) {
                 return;
             }
             self.unlink(id);
         }
         self.link(id, at);
+    }
+
+    /// The tick at which the timers of an occupied slot are asked. Slots need no tick of their own:
+    /// each comes up once a round.
+    fn begins(&self, slot: u16) -> Tick {
+        let (ring, slot) = (slot as usize / SLOTS, slot as usize % SLOTS);
+        let shift = 8 * ring as u32;
+        let position = self.now >> shift;
+        let ahead = (slot as u32).wrapping_sub(position) % SLOTS as u32;
+        // The present slot of a higher ring has been emptied, unless it begins just now: what is in
+        // it waits for its next round.
+        let emptied = ahead == 0 && self.now & ((1 << shift) - 1) != 0;
+        let ahead = if emptied { SLOTS as u32 } else { ahead };
+        position.wrapping_add(ahead) << shift
     }
 
     /// Disarms timer `id`, if it is armed.
@@ -183,7 +202,7 @@ impl Wheel {
         if head != NIL {
             self.nodes[head as usize].prev = id;
         }
-        self.nodes[id as usize] = Node { prev: NIL, next: head, at, slot: slot as u16 };
+        self.nodes[id as usize] = Node { prev: NIL, next: head, slot: slot as u16 };
         self.heads[slot] = id;
         self.occupied[ring][(slot % SLOTS) / 64] |= 1 << (slot % 64);
         self.armed += 1;

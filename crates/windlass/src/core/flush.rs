@@ -12,11 +12,17 @@ use crate::planted::{Fault, planted};
 const CALLS_MAX: usize = 16;
 
 /// Ends the present connection's hold on the cork and sends what is in it.
+///
+/// Where callbacks of this turn write to other connections too (a chat, a game), more may come for
+/// this one before the turn is over: then its output waits for the flush at the end of the turn, and
+/// goes out in one call.
 pub(crate) fn uncork<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
     debug_assert_eq!(core.cork_owner, index);
     if !core.cork.is_empty() {
         let mut rest = 0;
-        if core.slots[index as usize].is(flag::WRITABLE) {
+        if !core.touched.is_empty() {
+            core.touch(index);
+        } else if core.slots[index as usize].is(flag::WRITABLE) {
             let result = io.write(index, &core.cork);
             rest = sent(core, io, index, result, core.cork.len()).unwrap_or(core.cork.len());
         }
@@ -29,7 +35,7 @@ pub(crate) fn uncork<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32
     }
     core.cork_owner = u32::MAX;
     let slot = &core.slots[index as usize];
-    if slot.output.is_some() || slot.is(flag::FINISH) {
+    if !slot.is(flag::TOUCHED) && (slot.output.is_some() || slot.is(flag::FINISH)) {
         flush(core, io, index);
     }
 }
@@ -93,12 +99,17 @@ fn after<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
         core.counters.finishes += 1;
         // Fails only on a connection that is gone, which reading will find.
         let _ = io.finish(index);
+        if core.slots[index as usize].is(flag::EOF) {
+            // Both halves are finished.
+            core.close(index, Close::Eof);
+        }
     }
     core.settle(index);
 }
 
 /// Books the result of a write of `wanted` bytes: how many were sent (0 when there was no room), or
 /// `None` when the connection broke and is being closed.
+#[inline]
 pub(crate) fn sent<D: Direct + ?Sized>(
     core: &mut Core,
     io: &mut D,
@@ -107,6 +118,25 @@ pub(crate) fn sent<D: Direct + ?Sized>(
     wanted: usize,
 ) -> Option<usize> {
     core.counters.writes += 1;
+    match result {
+        // As nearly always.
+        Ok(n) if n == wanted => {
+            core.counters.bytes_out += n as u64;
+            core.slots[index as usize].active = core.tick;
+            Some(n)
+        }
+        result => sent_in_part(core, io, index, result, wanted),
+    }
+}
+
+#[cold]
+fn sent_in_part<D: Direct + ?Sized>(
+    core: &mut Core,
+    io: &mut D,
+    index: u32,
+    result: io::Result<usize>,
+    wanted: usize,
+) -> Option<usize> {
     let tick = core.tick;
     let short_ends = io.short_ends();
     let slot = &mut core.slots[index as usize];

@@ -33,6 +33,8 @@ use slot::{PeerAddr, Slot, flag};
 pub(crate) const CORK_MAX: usize = 64 * 1024;
 /// One write of at least this size is not copied to the cork, but sent from where it lies.
 const DIRECT_MIN: usize = 8 * 1024;
+/// Slots for which room is reserved at the start, at most: 1 Mi, about 80 MiB of address space.
+pub(crate) const TABLE_RESERVED_MAX: usize = 1 << 20;
 /// No member.
 const NONE: u32 = u32::MAX;
 
@@ -120,6 +122,13 @@ const TICK_ORIGIN: Tick = u32::MAX - 60_000;
 
 impl Core {
     pub(crate) fn new(worker: u16, services: usize, limits: Limits, now: Time) -> Core {
+        // Reserved, not touched: memory nobody uses costs nothing, and no newcomer waits for a table
+        // to be moved. Only a hint; without the room, tables grow as they are needed.
+        let room = limits.connections_max.min(TABLE_RESERVED_MAX);
+        let mut slots = Vec::new();
+        let _ = slots.try_reserve_exact(room);
+        let mut wheel = Wheel::new(TICK_ORIGIN);
+        wheel.reserve(room);
         Core {
             worker,
             now,
@@ -127,11 +136,11 @@ impl Core {
             origin: now,
             limits,
             draining: false,
-            slots: Vec::new(),
+            slots,
             free: Vec::new(),
             freed: Vec::new(),
             members: (0..services).map(|_| Members::default()).collect(),
-            wheel: Wheel::new(TICK_ORIGIN),
+            wheel,
             cork: Vec::new(),
             cork_owner: NONE,
             pool: Pool::default(),

@@ -45,6 +45,8 @@ pub(crate) mod flag {
     pub(crate) const SOURCE_COUNTED: u32 = 1 << 18;
     /// Write interest has been added (Unix streams).
     pub(crate) const WANTS_WRITE: u32 = 1 << 19;
+    /// An event said that the socket is broken after its input had ended: only asking it can tell.
+    pub(crate) const PROBE: u32 = 1 << 12;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
 }
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_slot_stays_small() {
-        // With 8 bytes of stream, 16 of timer, 4 of membership and the session: the figure in the
+        // With 8 bytes of stream, 12 of timer, 4 of membership and the session: the figure in the
         // README for an idle connection.
         assert_eq!(size_of::<Slot>(), 56);
         assert_eq!(size_of::<PeerAddr>(), 16);

@@ -266,6 +266,15 @@ impl Sys for MioSys {
         }
     }
 
+    fn take_error(&mut self, stream: &mut MioStream) -> Option<io::Error> {
+        match stream {
+            MioStream::Tcp(s) => s.take_error(),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.take_error(),
+        }
+        .unwrap_or_else(Some)
+    }
+
     fn finish(&mut self, stream: &mut MioStream) -> io::Result<()> {
         match stream {
             MioStream::Tcp(s) => s.shutdown(Shutdown::Write),

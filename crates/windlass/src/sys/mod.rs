@@ -113,6 +113,9 @@ pub(crate) trait Sys: Sized + 'static {
     fn write(&mut self, stream: &mut Self::Stream, buf: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, stream: &mut Self::Stream, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// The error pending on a stream, if there is one (`SO_ERROR`); asking clears it.
+    fn take_error(&mut self, stream: &mut Self::Stream) -> Option<io::Error>;
+
     /// Sends FIN: our half of the stream is finished.
     fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 

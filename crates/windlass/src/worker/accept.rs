@@ -24,6 +24,8 @@ use super::Worker;
 /// accepting must resume once there are descriptors again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(80);
+/// Newcomers lost in a row before a pause.
+const LOST_MAX: usize = 32;
 /// How often room is looked for while `connections_max` is reached; a close on this worker is
 /// noticed at once, one elsewhere by this.
 const FULL_RETRY: Duration = Duration::from_millis(20);
@@ -121,16 +123,25 @@ impl<Y: Sys> Worker<Y> {
     /// listeners close.
     pub(super) fn accept_all(&mut self) {
         for n in 0..self.acceptors.len() {
+            // Whatever the last event said: who came since may be waiting without one.
+            self.acceptors[n].ready = true;
             // Bounded all the same, in case a flood never lets the queue run empty.
             self.accept_from(n, self.core.limits.backlog_max as usize * 2);
         }
     }
 
     fn accept_from(&mut self, n: usize, budget: usize) {
+        let mut lost = 0;
         for _ in 0..budget {
             match self.try_accept(n) {
                 Tried::Accepted if planted(Fault::OneAcceptPerEdge) => self.acceptors[n].ready = false,
-                Tried::Accepted | Tried::Lost => {}
+                Tried::Accepted => lost = 0,
+                // One after the other is lost: the system's doing, and no reason to spin.
+                Tried::Lost if lost == LOST_MAX => {
+                    self.acceptors[n].retry_at = Some(self.core.now + BACKOFF_MIN);
+                    return;
+                }
+                Tried::Lost => lost += 1,
                 Tried::Nobody => {
                     self.acceptors[n].ready = false;
                     self.acceptors[n].backoff = BACKOFF_MIN;
@@ -168,7 +179,7 @@ impl<Y: Sys> Worker<Y> {
             Ok((stream, _)) if shed => {
                 self.core.counters.shed_full += 1;
                 self.io.sys.close(stream, false, true);
-                Tried::Lost
+                Tried::Accepted
             }
             Ok((stream, peer)) => {
                 self.acceptors[n].full = false;
@@ -216,7 +227,7 @@ impl<Y: Sys> Worker<Y> {
             match self.io.sys.shed(listener) {
                 Ok(true) => {
                     self.core.counters.shed_full += 1;
-                    return Tried::Lost;
+                    return Tried::Accepted;
                 }
                 Err(e) if accept_error(&e) == AcceptError::Nobody => return Tried::Nobody,
                 _ => {}

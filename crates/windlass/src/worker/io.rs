@@ -1,8 +1,8 @@
 //! The driver and the streams, as the non-generic core sees them.
 
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 
-use crate::core::Direct;
+use crate::core::{Direct, TABLE_RESERVED_MAX};
 use crate::sys::{Sys, Token};
 
 pub(super) struct Io<Y: Sys> {
@@ -14,11 +14,32 @@ pub(super) struct Io<Y: Sys> {
 /// A slot in use has a stream; anything else is the engine's bug.
 const NO_STREAM: &str = "an open connection has a stream";
 
+/// Makes a call again that a signal interrupted. For calls nobody would come back to otherwise.
+fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 impl<Y: Sys> Io<Y> {
+    pub(super) fn new(sys: Y, connections_max: usize) -> Io<Y> {
+        let mut streams = Vec::new();
+        let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
+        Io { sys, streams }
+    }
+
     #[inline]
     pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         self.sys.read(stream, buf)
+    }
+
+    pub(super) fn take_error(&mut self, index: u32) -> Option<std::io::Error> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.take_error(stream)
     }
 
     pub(super) fn insert(&mut self, index: u32, stream: Y::Stream) {
@@ -31,7 +52,7 @@ impl<Y: Sys> Io<Y> {
 
     pub(super) fn register(&mut self, index: u32, generation: u32) -> Result<()> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
-        self.sys.register(stream, Token::conn(index, generation))
+        again(|| self.sys.register(stream, Token::conn(index, generation)))
     }
 
     pub(super) fn close(&mut self, index: u32, registered: bool, reset: bool) {
@@ -55,12 +76,12 @@ impl<Y: Sys> Direct for Io<Y> {
 
     fn want_write(&mut self, index: u32, generation: u32) -> Result<bool> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
-        self.sys.want_write(stream, Token::conn(index, generation))
+        again(|| self.sys.want_write(stream, Token::conn(index, generation)))
     }
 
     fn finish(&mut self, index: u32) -> Result<()> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
-        self.sys.finish(stream)
+        again(|| self.sys.finish(stream))
     }
 
     #[inline]

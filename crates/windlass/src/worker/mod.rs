@@ -101,7 +101,7 @@ impl<Y: Sys> Worker<Y> {
         Ok(Worker {
             index,
             core,
-            io: Io { sys, streams: Vec::new() },
+            io: Io::new(sys, shared.limits.connections_max),
             scratch: scratch.into_boxed_slice(),
             services,
             acceptors,
@@ -200,12 +200,16 @@ impl<Y: Sys> Worker<Y> {
         if !slot.is(flag::LIVE) {
             return;
         }
-        if slot.output.is_some() {
+        // Output that was queued in this very turn goes out at its end, with what may yet come.
+        if slot.output.is_some() && !slot.is(flag::TOUCHED) {
             flush::flush(&mut self.core, &mut self.io, index);
         }
         let slot = self.core.slot(index);
         if slot.is(flag::ENDED) {
             return self.read_and_discard(index);
+        }
+        if slot.is(flag::PROBE) {
+            self.probe(index);
         }
         self.core.cork_owner = index;
         if self.core.slot(index).is(flag::OWED_DRAINED) && !self.core.slot(index).is(flag::CLOSING) {
@@ -320,6 +324,9 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
     }
     if has(Readiness::READABLE) || broken {
         slot.set(flag::READABLE);
+    }
+    if broken && slot.is(flag::EOF) {
+        slot.set(flag::PROBE);
     }
     if has(Readiness::READ_CLOSED) {
         slot.set(flag::READABLE | flag::READ_CLOSED);

@@ -35,18 +35,23 @@ impl<Y: Sys> Worker<Y> {
             if !slot.is(flag::READABLE) || slot.is(NO_READING) {
                 return;
             }
-            let held = slot.input.as_ref().map_or(0, |residue| residue.bytes.len());
-            let room = self.core.limits.input_max.saturating_sub(held);
-            if room == 0 && !planted(Fault::NoInputCap) {
-                return self.core.close(index, Close::InputFull);
-            }
-            let head = if held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2) { held } else { 0 };
-            if head > 0
-                && let Some(residue) = &slot.input
-            {
-                self.scratch[..head].copy_from_slice(&residue.bytes);
-            }
-            let wanted = (self.scratch.len() - head).min(room.max(1)).min(budget);
+            let (held, head, room) = match &slot.input {
+                // As nearly always.
+                None => (0, 0, self.core.limits.input_max),
+                Some(residue) => {
+                    let held = residue.bytes.len();
+                    let room = self.core.limits.input_max.saturating_sub(held);
+                    if room == 0 && !planted(Fault::NoInputCap) {
+                        return self.core.close(index, Close::InputFull);
+                    }
+                    let copied = held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2);
+                    if copied {
+                        self.scratch[..held].copy_from_slice(&residue.bytes);
+                    }
+                    (held, if copied { held } else { 0 }, room.max(1))
+                }
+            };
+            let wanted = (self.scratch.len() - head).min(room).min(budget);
             self.core.counters.reads += 1;
             match self.io.read(index, &mut self.scratch[head..head + wanted]) {
                 Ok(0) => return self.end_of_stream(index),
@@ -56,6 +61,10 @@ impl<Y: Sys> Worker<Y> {
                     budget -= n;
                     if short {
                         return;
+                    }
+                    if self.core.output_len(index) >= self.core.limits.output_high {
+                        // What is corked counts: send it, and see how much is left, before reading on.
+                        return self.core.queue(index);
                     }
                     if budget == 0 {
                         self.core.counters.budget_spent += 1;
@@ -118,6 +127,7 @@ impl<Y: Sys> Worker<Y> {
     /// Gives the service its untaken input (`held` bytes) with the `n` just read behind it. The first
     /// `head` bytes of the scratch are a copy of the former; where they are not, what was read is
     /// moved to them.
+    #[inline]
     fn deliver(&mut self, index: u32, held: usize, head: usize, n: usize) {
         if head == held {
             let left = {
@@ -200,10 +210,22 @@ impl<Y: Sys> Worker<Y> {
             self.core.drop_output(index);
             self.core.cork.clear();
         }
-        if let Err(why) = result {
-            self.core.close(index, why);
+        match result {
+            Err(why) => self.core.close(index, why),
+            // Both halves are finished.
+            Ok(()) if self.core.slot(index).is(flag::FINISHED) => self.core.close(index, Close::Eof),
+            Ok(()) => {}
         }
         self.check_stall("eof", Some(index), service);
+    }
+
+    /// A half-open connection whose input has ended cannot find by reading that its peer is gone:
+    /// asks the socket itself whether there was truth in the event.
+    pub(super) fn probe(&mut self, index: u32) {
+        self.core.slot(index).clear(flag::PROBE);
+        if let Some(error) = self.io.take_error(index) {
+            self.core.close(index, Close::from_io(error));
+        }
     }
 
     /// Reads a connection that has ended, for its FIN: closing with input unread would make the

@@ -1,0 +1,293 @@
+//! What a test says about a run, and the run made of it.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_proto::testing::Rng;
+
+use super::client::{Client, Place, Seat};
+use super::plan::{Edges, Plan, SECOND, log_draw};
+use super::run::{self, Deed, Ended, Run};
+use super::sys::{SimStream, SimSys};
+use super::watch::Watched;
+use super::world::World;
+use crate::config::{Config, Limits, WhenFull};
+use crate::serve::{Serve, ServiceSpec, serve};
+use crate::server::Handle;
+use crate::service::Service;
+use crate::shared::Shared;
+use crate::worker::{Handoffs, HostedService, Setup, Worker};
+
+/// One run of a simulation, being described: what is served, and who calls.
+///
+/// Everything not said is drawn from the seed: the network and its faults, the number of workers (1 to
+/// 3), the limits, when clients come, when the server is shut down.
+pub struct Sim {
+    seed: u64,
+    rng: Rng,
+    plan: Plan,
+    config: Config,
+    services: Vec<Box<dyn ServiceSpec>>,
+    clients: Vec<Box<dyn Client>>,
+    deeds: Vec<(Duration, Box<dyn FnOnce(&Handle)>)>,
+    room_for_all: bool,
+    early_end: bool,
+    trace_kept: Option<usize>,
+}
+
+impl Sim {
+    pub(crate) fn new(seed: u64) -> Sim {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::swarm(&mut rng);
+        let config = draw_config(&mut rng);
+        let early_end = rng.chance(1, 4);
+        Sim {
+            seed,
+            rng,
+            plan,
+            config,
+            services: Vec::new(),
+            clients: Vec::new(),
+            deeds: Vec::new(),
+            room_for_all: false,
+            early_end,
+            trace_kept: None,
+        }
+    }
+
+    /// The seed of this run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Random numbers of this run, for what the test itself draws.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Serves a service; `make` makes its value for each worker.
+    pub fn service<S, F>(&mut self, make: F) -> &mut Sim
+    where
+        S: Service,
+        F: Fn() -> S + Send + Sync + 'static,
+    {
+        self.serve(serve(make))
+    }
+
+    /// The same for a service with a mailbox or a tick. Where it listens is ignored: clients
+    /// [`connect`](super::Line::connect) to the first service.
+    pub fn serve<S: Service>(&mut self, service: Serve<S>) -> &mut Sim {
+        self.services.push(service.into_spec());
+        self
+    }
+
+    /// Adds `n` clients, made by `make` from random numbers of this run.
+    pub fn clients<C: Client + 'static>(
+        &mut self,
+        n: usize,
+        mut make: impl FnMut(&mut Rng) -> C,
+    ) -> &mut Sim {
+        for _ in 0..n {
+            let client = make(&mut self.rng);
+            self.clients.push(Box::new(client));
+        }
+        self
+    }
+
+    /// Changes the limits drawn for this run.
+    pub fn limits(&mut self, change: impl FnOnce(&mut Limits)) -> &mut Sim {
+        change(&mut self.config.limits);
+        self
+    }
+
+    /// The number of workers, instead of one that is drawn. At most 64.
+    pub fn workers(&mut self, workers: usize) -> &mut Sim {
+        self.config.workers = workers.clamp(1, 64);
+        self
+    }
+
+    /// Does something to the server at a time after the start: shut it down, send to a mailbox.
+    pub fn at(&mut self, after: Duration, deed: impl FnOnce(&Handle) + 'static) -> &mut Sim {
+        self.deeds.push((after, Box::new(deed)));
+        self
+    }
+
+    /// All clients can be connected at the same time: no cap on descriptors or connections below their
+    /// number. For clients who wait for each other.
+    pub fn room_for_all(&mut self) -> &mut Sim {
+        self.room_for_all = true;
+        self
+    }
+
+    /// Shuts the server down only after every client has finished. Otherwise a quarter of all runs is
+    /// shut down earlier, to find what breaks then.
+    pub fn to_the_end(&mut self) -> &mut Sim {
+        self.early_end = false;
+        self
+    }
+
+    /// No faults and no delays: everything arrives at once and whole.
+    pub fn calm(&mut self) -> &mut Sim {
+        self.plan = Plan::calm();
+        self
+    }
+
+    /// How many of the last happenings a failure shows.
+    pub(crate) fn keep_trace(&mut self, kept: usize) {
+        self.trace_kept = Some(kept);
+    }
+
+    /// A line about this run's world, for a failure's report.
+    pub(crate) fn world_in_words(&self) -> String {
+        format!("{:?}, {:?}", self.config, self.plan)
+    }
+
+    /// Draws what the description left open. To be called once.
+    pub(crate) fn settle(&mut self) {
+        let n = self.clients.len();
+        let limits = &mut self.config.limits;
+        if limits.connections_max == 0 {
+            // Sometimes fewer places than clients: then somebody has to wait, or is turned away.
+            let few = !self.room_for_all && self.rng.chance(1, 6);
+            limits.connections_max = if few { 1 + self.rng.below(n as u64 + 1) as usize } else { n + 1000 };
+        }
+        if self.room_for_all {
+            self.plan.descriptors_max = self.plan.descriptors_max.max(n + 1);
+            limits.source_connections_max = 0;
+        }
+        if self.early_end {
+            let at = log_draw(&mut self.rng, &(1_000_000..20 * SECOND));
+            self.deeds.push((Duration::from_nanos(at), Box::new(Handle::shutdown)));
+            if self.rng.chance(1, 3) {
+                let again = at + self.rng.below(2 * SECOND);
+                self.deeds.push((Duration::from_nanos(again), Box::new(Handle::shutdown)));
+            }
+        }
+    }
+
+    pub(crate) fn run(self) -> Ended {
+        self.into_run().go()
+    }
+
+    /// Puts it all together.
+    pub(crate) fn into_run(mut self) -> Run {
+        if let Err(e) = self.config.limits.check() {
+            panic!("the limits of this simulation cannot work: {e}");
+        }
+        let workers = self.config.workers;
+        let mut world = World::new(self.seed, self.plan, workers);
+        if let Some(kept) = self.trace_kept {
+            world.trace.keep(kept);
+        }
+        world.patience = super::clients::patience(&self.config.limits).as_nanos() as u64 / 2;
+        world.connections_max = self.config.limits.connections_max;
+        world.source_connections_max = self.config.limits.source_connections_max;
+        let burst = self.rng.chance(1, 3);
+        let same_source = self.rng.chance(1, 4);
+        for client in 0..self.clients.len() as u32 {
+            let number = if same_source { client % 3 } else { client };
+            world.addresses.push(IpAddr::V4(Ipv4Addr::new(10, 9, (number >> 8) as u8, number as u8)));
+            run::arrival(&mut world, client, burst);
+        }
+        // One accept queue per worker, or one for all, as systems differ.
+        let shared_queue = world.plan.unix || self.rng.chance(1, 4);
+        let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for service in 0..self.services.len() as u16 {
+            let first = world.open_listener(service.into());
+            for of_worker in listeners.iter_mut().skip(1) {
+                let listener = if shared_queue {
+                    world.share_listener(&first)
+                } else {
+                    world.open_listener(service.into())
+                };
+                of_worker.push((listener, service, service));
+            }
+            listeners[0].push((first, service, service));
+        }
+        let origin = world.now;
+        let world = Rc::new(RefCell::new(world));
+        let limits = Rc::new(self.config.limits.clone());
+        let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
+        let shared = Arc::new(Shared::new(self.config, workers, names));
+        for spec in &self.services {
+            assert!(spec.bind_mailbox(&shared), "a mailbox serves one run: make it anew in each");
+        }
+        let handoffs = Arc::new(Handoffs::<SimStream>::new(workers));
+        let made = listeners.into_iter().enumerate().map(|(index, listeners)| {
+            let services = self.services.iter().map(|spec| {
+                let period = spec.tick().map(|period| period.as_nanos() as u64);
+                let (world, limits) = (world.clone(), limits.clone());
+                let host = Watched::new(spec.host(index), index, world, limits, period);
+                HostedService { name: spec.name(), tick: spec.tick(), host: Box::new(host) }
+            });
+            let setup = Setup {
+                index,
+                sys: SimSys::new(world.clone(), index),
+                listeners,
+                services: services.collect(),
+                shared: shared.clone(),
+                handoffs: handoffs.clone(),
+            };
+            Worker::new(setup).expect("the simulated system registers every listener")
+        });
+        let made = made.collect();
+        let seats = self.clients.into_iter().enumerate().map(|(index, client)| {
+            let rng = Rng::new(self.rng.next_u64());
+            let index = index as u32;
+            Seat {
+                client,
+                place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
+                done: false,
+            }
+        });
+        let seats = seats.collect();
+        let deeds: Vec<Deed> =
+            self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
+        Run::new(world, made, seats, shared, limits, deeds, self.rng)
+    }
+}
+
+/// Limits small enough to be reached, and deadlines short enough to pass.
+fn draw_config(rng: &mut Rng) -> Config {
+    let seconds = |rng: &mut Rng, low: u64, high: u64| Duration::from_millis(low + rng.below(high - low));
+    let usize_of = |rng: &mut Rng, range| log_draw(rng, &range) as usize;
+    let scratch_bytes = usize_of(rng, 4096..128 * 1024);
+    let output_high = usize_of(rng, 64..64 * 1024);
+    let input_max = usize_of(rng, 4 * 1024..1024 * 1024);
+    let idle = rng.chance(7, 8).then(|| seconds(rng, 2_000, 15_000));
+    let rate = rng.chance(1, 6);
+    let defaults = Limits::default();
+    let limits = Limits {
+        source_connections_max: if rng.chance(1, 5) { 1 + rng.below(5) as usize } else { 0 },
+        accept_rate_max: if rate { 5 + rng.below(200) as u32 } else { 0 },
+        accept_burst_max: 1 + rng.below(20) as u32,
+        accepts_per_turn_max: usize_of(rng, 1..65),
+        closes_per_turn_max: usize_of(rng, 1..257),
+        when_full: if rng.chance(1, 2) { WhenFull::Wait } else { WhenFull::Shed },
+        idle_timeout: idle.unwrap_or_default(),
+        write_stall_timeout: seconds(rng, 1_000, 10_000),
+        linger_timeout: seconds(rng, 100, 4_000),
+        drain_timeout: seconds(rng, 300, 8_000),
+        read_budget_bytes: usize_of(rng, 64..256 * 1024),
+        input_max,
+        output_high,
+        output_low: rng.below(output_high as u64) as usize,
+        // A service that answers what it is given, and no more, never reaches this.
+        output_max: output_high + scratch_bytes + input_max,
+        mailbox_per_turn_max: usize_of(rng, 1..1024),
+        ..defaults
+    };
+    let workers = 1 + rng.below(3) as usize;
+    let rebalance_lead = rng.below(4) as usize;
+    Config { workers, limits, scratch_bytes, rebalance_lead, ..Config::default() }
+}
+
+impl Sim {
+    /// Whether this run's network reports an edge only after `WouldBlock`.
+    pub fn is_stingy(&self) -> bool {
+        self.plan.edges == Edges::Stingy
+    }
+}

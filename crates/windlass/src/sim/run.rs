@@ -1,0 +1,289 @@
+//! One run: the scheduler that lets workers, clients and the network take turns, by seed.
+//!
+//! Everything due happens, clients react, then one worker that has a reason to run gets one turn. Only
+//! when no worker has a reason does time move on, to whatever comes first. So a run is as fast as the
+//! work in it, and a silent hour costs nothing.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use windlass_proto::testing::Rng;
+
+use super::client::Seat;
+use super::oracle::Spin;
+use super::plan::{MILLI, SECOND};
+use super::sys::SimSys;
+use super::world::{Happening, World};
+use crate::config::Limits;
+use crate::server::Handle;
+use crate::shared::{RUNNING, STOPPING, Shared};
+use crate::worker::{Turn, Worker};
+
+/// Virtual time after which a run that has not ended never will.
+const TIME_MAX: u64 = 3600 * SECOND;
+/// Turns after which the same is so.
+const TURNS_MAX: u64 = 5_000_000;
+
+/// Something the test does to the server at a given time.
+pub(crate) type Deed = (u64, Box<dyn FnOnce(&Handle)>);
+
+/// A worker and what the scheduler knows of it.
+struct Berth {
+    /// `None` once it has stopped.
+    worker: Option<Worker<SimSys>>,
+    spin: Spin,
+}
+
+pub(crate) struct Run {
+    pub(crate) world: Rc<RefCell<World>>,
+    berths: Vec<Berth>,
+    seats: Vec<Seat>,
+    shared: Arc<Shared>,
+    limits: Rc<Limits>,
+    /// Soonest last.
+    deeds: Vec<Deed>,
+    rng: Rng,
+    /// After the last client: how long the server is watched before it is shut down.
+    quiet: u64,
+    turns: u64,
+}
+
+/// What a run came to.
+pub(crate) struct Ended {
+    pub(crate) hash: u64,
+    pub(crate) entries: u64,
+    pub(crate) turns: u64,
+    pub(crate) connections: u64,
+    pub(crate) bytes: u64,
+    /// Virtual nanoseconds.
+    pub(crate) took: u64,
+    /// What broke, and the last of the trace.
+    pub(crate) failure: Option<(String, String)>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        world: Rc<RefCell<World>>,
+        workers: Vec<Worker<SimSys>>,
+        seats: Vec<Seat>,
+        shared: Arc<Shared>,
+        limits: Rc<Limits>,
+        mut deeds: Vec<Deed>,
+        mut rng: Rng,
+    ) -> Run {
+        // Stable, so that deeds of one moment keep their order.
+        deeds.reverse();
+        deeds.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let berths =
+            workers.into_iter().map(|worker| Berth { worker: Some(worker), spin: Spin::default() }).collect();
+        let quiet = rng.below(8 * SECOND);
+        Run { world, berths, seats, shared, limits, deeds, rng, quiet, turns: 0 }
+    }
+
+    /// Runs to the end, or to the first failure.
+    pub(crate) fn go(mut self) -> Ended {
+        let result = catch_unwind(AssertUnwindSafe(|| self.all()));
+        let panic = result.err().map(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or("a panic".into())
+        });
+        let failed = panic.is_some() || !self.world.borrow().failures.is_empty();
+        if panic.is_some() {
+            // A worker that panicked is in no state to be taken down in good order.
+            std::mem::take(&mut self.berths).into_iter().for_each(std::mem::forget);
+        }
+        self.berths.clear();
+        let stats = Handle { shared: self.shared.clone() }.stats();
+        let mut world = self.world.borrow_mut();
+        if !failed {
+            world.check_end(&self.limits, &self.shared, &stats);
+        }
+        let failure = panic.map(|text| format!("panicked: {text}")).or(world.failures.first().cloned());
+        Ended {
+            hash: world.trace.hash(),
+            entries: world.trace.entries(),
+            turns: self.turns,
+            connections: world.counts.accepted,
+            bytes: world.counts.bytes,
+            took: world.now - world.origin,
+            failure: failure.map(|what| (what, world.trace.last())),
+        }
+    }
+
+    fn all(&mut self) {
+        while self.step() {
+            if !self.world.borrow().failures.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// One step of the whole; false when everything has ended.
+    pub(crate) fn step(&mut self) -> bool {
+        self.world.borrow_mut().happen();
+        self.deeds();
+        self.clients();
+        let mut runnable = [0; 64];
+        let mut count = 0;
+        for worker in 0..self.berths.len() {
+            if self.wants_to_run(worker) {
+                runnable[count] = worker;
+                count += 1;
+            }
+        }
+        if count > 0 {
+            let worker = runnable[self.rng.below(count as u64) as usize];
+            self.turn(worker);
+            return true;
+        }
+        self.world.borrow_mut().check_deadlines(&self.limits);
+        self.end_of_clients();
+        self.move_time()
+    }
+
+    fn deeds(&mut self) {
+        let now = self.world.borrow().now;
+        while self.deeds.last().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, deed)) = self.deeds.pop() {
+                deed(&Handle { shared: self.shared.clone() });
+            }
+        }
+        let stop = self.shared.stop_state();
+        if stop != RUNNING {
+            let mut world = self.world.borrow_mut();
+            world.shutdown_at.get_or_insert(now);
+            world.stop_now = stop == STOPPING;
+        }
+    }
+
+    fn clients(&mut self) {
+        // In rounds, since a client's step may stir others, or itself.
+        for _ in 0..1000 {
+            let mut stirred = std::mem::take(&mut self.world.borrow_mut().stirred);
+            if stirred.is_empty() {
+                return;
+            }
+            for &client in &stirred {
+                if let Some(seat) = self.seats.get_mut(client as usize) {
+                    seat.step(&mut self.world.borrow_mut());
+                }
+            }
+            stirred.clear();
+        }
+    }
+
+    /// The time at which a worker wants to run by itself, the lateness of this world included.
+    fn wake_of(&self, worker: usize) -> Option<u64> {
+        let wake = self.berths[worker].worker.as_ref()?.next_wake()?.as_nanos();
+        let world = self.world.borrow();
+        let late_max = world.plan.late_wake_max;
+        if late_max == 0 || wake <= world.turn_started {
+            return Some(wake);
+        }
+        // The same for every look at the same wake.
+        let late = Rng::new(wake ^ worker as u64).below(late_max);
+        Some(wake + late)
+    }
+
+    fn wants_to_run(&self, worker: usize) -> bool {
+        if self.berths[worker].worker.is_none() {
+            return false;
+        }
+        let now = self.world.borrow().now;
+        self.wake_of(worker).is_some_and(|at| at <= now) || self.world.borrow_mut().has_events(worker)
+    }
+
+    fn turn(&mut self, n: usize) {
+        {
+            let mut world = self.world.borrow_mut();
+            world.turn_started = world.now;
+            world.turn_calls = 0;
+        }
+        self.turns += 1;
+        let Some(worker) = &mut self.berths[n].worker else { return };
+        let result = worker.turn();
+        let mut world = self.world.borrow_mut();
+        let took = world.now - world.turn_started;
+        world.turn_longest = world.turn_longest.max(took);
+        world.reap();
+        world.check_counts(&self.limits);
+        let Berth { worker, spin } = &mut self.berths[n];
+        spin.turned(n, &mut world);
+        match result {
+            Ok(Turn::Running) => {}
+            Ok(Turn::Stopped) => {
+                drop(world);
+                *worker = None;
+                world = self.world.borrow_mut();
+            }
+            Err(e) => world.fail(format!("worker {n} gave up: {e}")),
+        }
+        if self.turns > TURNS_MAX {
+            world.fail(format!("no end after {} turns", self.turns));
+        }
+    }
+
+    /// Once all clients have finished, a quiet time, and then the shutdown.
+    fn end_of_clients(&mut self) {
+        if self.seats.iter().any(|seat| !seat.done) || self.shared.stop_state() != RUNNING {
+            return;
+        }
+        if !self.deeds.is_empty() {
+            return;
+        }
+        let at = self.world.borrow().now + self.quiet;
+        self.deeds.push((at, Box::new(Handle::shutdown)));
+    }
+
+    /// Moves on to whatever comes next; false when nothing will ever happen again.
+    fn move_time(&mut self) -> bool {
+        let wakes = (0..self.berths.len()).filter_map(|worker| self.wake_of(worker)).min();
+        let mut world = self.world.borrow_mut();
+        let stopped = self.berths.iter().all(|berth| berth.worker.is_none());
+        if stopped && self.seats.iter().all(|seat| seat.done) {
+            return false;
+        }
+        let deed = self.deeds.last().map(|(at, _)| *at);
+        let next = [wakes, world.next_happening(), deed].into_iter().flatten().min();
+        match next {
+            None => {
+                let workers = self.berths.iter().filter(|berth| berth.worker.is_some()).count();
+                let waiting = waiting(&mut self.seats, &mut world);
+                world.fail(format!(
+                    "nothing will ever happen again, with {workers} workers running and these clients waiting:{waiting}"
+                ));
+                false
+            }
+            Some(at) if at > world.origin + TIME_MAX => {
+                let waiting = waiting(&mut self.seats, &mut world);
+                world.fail(format!("no end after an hour, with these clients waiting:{waiting}"));
+                false
+            }
+            Some(at) => {
+                // Never back, and never on the spot for ever: a wake that has passed is a turn's work.
+                world.now = at.max(world.now);
+                true
+            }
+        }
+    }
+}
+
+/// The clients that have not finished, and how their connections are.
+fn waiting(seats: &mut [Seat], world: &mut World) -> String {
+    let mut text = String::new();
+    for seat in seats.iter_mut().filter(|seat| !seat.done) {
+        let line = super::client::Line { world, place: &mut seat.place };
+        let _ = write!(text, " {} ({})", line.index(), line.in_words());
+    }
+    text
+}
+
+/// When a client comes: all at once, or spread over some time.
+pub(crate) fn arrival(world: &mut World, client: u32, burst: bool) {
+    let spread = if burst { MILLI } else { 3 * SECOND };
+    let at = world.now + world.rng.below(spread);
+    world.at(at, Happening::ClientTimer(client));
+}

@@ -1,0 +1,275 @@
+//! Watches every callback a worker makes, and holds the engine to what it promised services.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use windlass_proto::Input;
+
+use super::end::{EndId, State};
+use super::world::World;
+use crate::close::Close;
+use crate::config::Limits;
+use crate::conn::Conn;
+use crate::hosted::Hosted;
+use crate::id::ConnId;
+use crate::scope::Scope;
+use crate::service::Tick;
+use crate::sys::Token;
+
+/// A service on one worker, watched.
+pub(crate) struct Watched {
+    inner: Box<dyn Hosted>,
+    worker: usize,
+    world: Rc<RefCell<World>>,
+    limits: Rc<Limits>,
+    open: BTreeMap<ConnId, Life>,
+    /// Ids are never used twice, so all of them are remembered.
+    seen: BTreeSet<ConnId>,
+    period: Option<u64>,
+    last_tick: Option<Tick>,
+    shut_down: bool,
+}
+
+#[derive(Default)]
+struct Life {
+    eof: bool,
+    draining: bool,
+}
+
+impl Watched {
+    pub(crate) fn new(
+        inner: Box<dyn Hosted>,
+        worker: usize,
+        world: Rc<RefCell<World>>,
+        limits: Rc<Limits>,
+        period: Option<u64>,
+    ) -> Watched {
+        let (open, seen) = (BTreeMap::new(), BTreeSet::new());
+        Watched { inner, worker, world, limits, open, seen, period, last_tick: None, shut_down: false }
+    }
+
+    fn fail(&self, id: Option<ConnId>, what: impl std::fmt::Display) {
+        let mut world = self.world.borrow_mut();
+        let about = match id.and_then(|id| world.find(self.worker, id)) {
+            Some(end) => format!("connection #{}: ", end.conn()),
+            None => String::new(),
+        };
+        world.fail(format!("{about}{what}"));
+    }
+
+    /// The rules for a callback on a connection.
+    fn enter(&mut self, callback: &'static str, conn: &Conn<'_>) {
+        let id = conn.id();
+        let mut world = self.world.borrow_mut();
+        world.callbacks += 1;
+        let on = world.find(self.worker, id).map_or(super::trace::NONE, EndId::conn);
+        let (now, who) = (world.now, super::trace::Who::Worker(self.worker as u16));
+        world.trace.note(now, who, callback, on, 0);
+        if conn.now().as_nanos() > now {
+            world.fail(format!("{callback}: the time in a callback is ahead of the clock"));
+        }
+        drop(world);
+        if !self.open.contains_key(&id) {
+            self.fail(Some(id), format_args!("{callback} for a connection that is not open"));
+        }
+    }
+
+    fn check_closed(&self, conn: &Conn<'_>, why: &Close) {
+        let (id, paused) = (conn.id(), conn.is_paused());
+        let mut world = self.world.borrow_mut();
+        let Some(end_id) = world.find(self.worker, id) else {
+            // Closed already: nothing to compare with.
+            return;
+        };
+        let (now, turn) = (world.turn_started, world.turn_started);
+        let end = world.end_mut(end_id);
+        end.ended_at = Some(now);
+        let label = why.label();
+        let complaint = match why {
+            Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
+                Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
+            }
+            Close::SlowConsumer => match end.stalled_since {
+                None => Some("its output was not stuck".into()),
+                Some(since) if turn.saturating_sub(since) < nanos(self.limits.write_stall_timeout) => {
+                    Some(format!("its output was stuck for {} ms only", (turn - since) / 1_000_000))
+                }
+                Some(_) => None,
+            },
+            Close::Reset if !end.reset_arrived => Some("nobody reset it".into()),
+            Close::Reset if !end.arrived.is_empty() && !paused => {
+                Some(format!("{} bytes that came before the reset were not read", end.arrived.len()))
+            }
+            Close::Eof | Close::Truncated if !end.fin_arrived && !end.reset_arrived => {
+                Some("its peer has not finished".into())
+            }
+            Close::Eof | Close::Truncated if !end.arrived.is_empty() => {
+                Some(format!("{} bytes before the end were not read", end.arrived.len()))
+            }
+            Close::Io(e) => Some(format!("no call on it failed for good: {e}")),
+            _ => None,
+        };
+        if let Some(complaint) = complaint {
+            world.fail(format!("connection #{}: closed as {label}, but {complaint}", end_id.conn()));
+        }
+    }
+
+    fn check_tick(&mut self, now: u64, tick: Tick) {
+        let Some(period) = self.period else { return self.fail(None, "a tick without a period") };
+        let due = tick.due.as_nanos();
+        if now < due {
+            self.fail(None, format_args!("tick {} came {} ns early", tick.number, due - now));
+        }
+        if let Some(last) = self.last_tick {
+            let passed = tick.number.wrapping_sub(last.number);
+            if passed != tick.missed + 1 || due != last.due.as_nanos() + passed * period {
+                self.fail(
+                    None,
+                    format_args!(
+                        "tick {} due at {due} (missed {}) follows tick {} due at {}: not whole periods of {period}",
+                        tick.number, tick.missed, last.number, last.due.as_nanos()
+                    ),
+                );
+            }
+        } else if tick.number != tick.missed + 1 {
+            self.fail(
+                None,
+                format_args!("the first tick has number {} and missed {}", tick.number, tick.missed),
+            );
+        }
+        if (now - due) >= 2 * period.max(1) && now - due > self.world.borrow().slack() {
+            self.fail(None, format_args!("tick {} is late by {} ns", tick.number, now - due));
+        }
+        self.last_tick = Some(tick);
+    }
+
+    /// At the end of the run: nobody may be left.
+    fn left_open(&self) -> usize {
+        self.open.len()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let left = self.left_open();
+        // Not while a panic unwinds: that is the failure then.
+        if left > 0
+            && !std::thread::panicking()
+            && let Ok(mut world) = self.world.try_borrow_mut()
+        {
+            world.never_closed += left;
+        }
+    }
+}
+
+fn nanos(duration: std::time::Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+impl World {
+    /// The server's end of a connection of worker `worker`, while it is registered.
+    pub(crate) fn find(&self, worker: usize, id: ConnId) -> Option<EndId> {
+        let token = Token::conn(id.index, id.generation);
+        self.pollers[worker].find(token).filter(|&end| self.end(end).state == State::Open)
+    }
+}
+
+impl Hosted for Watched {
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        let id = conn.id();
+        self.open.insert(id, Life::default());
+        self.enter("open", conn);
+        if !self.seen.insert(id) {
+            self.fail(Some(id), format_args!("open with id {id}, which an earlier connection had"));
+        }
+        let result = self.inner.open(conn);
+        match &result {
+            Ok(()) => self.world.borrow_mut().opened += 1,
+            Err(_) => {
+                self.open.remove(&id);
+            }
+        }
+        result
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close> {
+        self.enter("data", conn);
+        let (id, len) = (conn.id(), input.len());
+        if len > self.limits.input_max {
+            self.fail(Some(id), format_args!("{len} bytes of input, {} allowed", self.limits.input_max));
+        }
+        self.world.borrow_mut().trace.bytes(input.peek());
+        self.inner.data(conn, input)
+    }
+
+    fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close> {
+        self.enter("eof", conn);
+        let id = conn.id();
+        if let Some(life) = self.open.get_mut(&id)
+            && std::mem::replace(&mut life.eof, true)
+        {
+            self.fail(Some(id), "eof twice");
+        }
+        self.inner.eof(conn, input)
+    }
+
+    fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        self.enter("drained", conn);
+        self.inner.drained(conn)
+    }
+
+    fn timeout(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        self.enter("timeout", conn);
+        self.inner.timeout(conn)
+    }
+
+    fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        self.enter("draining", conn);
+        let id = conn.id();
+        if self.world.borrow().shutdown_at.is_none() {
+            self.fail(Some(id), "draining without a shutdown");
+        }
+        if let Some(life) = self.open.get_mut(&id)
+            && std::mem::replace(&mut life.draining, true)
+        {
+            self.fail(Some(id), "draining twice");
+        }
+        self.inner.draining(conn)
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, why: Close) {
+        let id = conn.id();
+        if self.open.contains_key(&id) {
+            self.enter("closed", conn);
+            self.check_closed(conn, &why);
+            self.open.remove(&id);
+            self.world.borrow_mut().closed += 1;
+        }
+        // Without a session it was refused, and the service is not told.
+        self.inner.closed(conn, why);
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, tick: Tick) {
+        self.check_tick(scope.now().as_nanos(), tick);
+        let mut world = self.world.borrow_mut();
+        world.callbacks += 1;
+        world.ticks += 1;
+        drop(world);
+        self.inner.tick(scope, tick);
+    }
+
+    fn shutdown(&mut self, scope: &mut Scope<'_>) {
+        if std::mem::replace(&mut self.shut_down, true) {
+            self.fail(None, "shutdown was told twice");
+        }
+        self.world.borrow_mut().callbacks += 1;
+        self.inner.shutdown(scope);
+    }
+
+    fn receive(&mut self, scope: &mut Scope<'_>) -> bool {
+        let some = self.inner.receive(scope);
+        self.world.borrow_mut().callbacks += u64::from(some);
+        some
+    }
+}

@@ -1,0 +1,21 @@
+//! Whole servers under the simulated network: an echo server and a line chat, 2,000 seeds each.
+//!
+//! `WINDLASS_SIM_SEEDS=100000` runs more, `WINDLASS_SIM_SEED=7` only one.
+
+mod sim_services;
+
+use sim_services::{chat, echo};
+use windlass::sim;
+
+/// How many seeds a build runs: debug builds only look whether everything still works.
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
+
+#[test]
+fn echo_serves_every_byte() {
+    sim::check("echo", 0..SEEDS, echo);
+}
+
+#[test]
+fn chat_reaches_everybody() {
+    sim::check("chat", 0..SEEDS, chat);
+}
