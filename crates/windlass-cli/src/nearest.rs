@@ -15,6 +15,10 @@ pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>)
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour to get from `a` to `b`.
+///
+/// Not inlined: unrolled over a list of candidates known when compiling, it keeps the optimizer busy
+/// for many minutes.
+#[inline(never)]
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
