@@ -60,8 +60,9 @@ impl Figures<'_> {
         median(&self.each(figure)).map_or("-".into(), number)
     }
 
-    /// What went wrong, and in how many rounds.
-    pub(crate) fn notes(&self) -> String {
+    /// What went wrong, and in how many rounds. Where server and generator share their cores,
+    /// waiting for one is no disturbance.
+    pub(crate) fn notes(&self, shared_cores: bool) -> String {
         let mut notes = Vec::new();
         let mut note = |what: &str, unit: &str, figure: fn(&EchoReport) -> f64, over: f64| {
             let rounds = self.each(|report| Some(figure(report)).filter(|&value| value > over));
@@ -74,7 +75,8 @@ impl Figures<'_> {
         note("stalled", "", |report| report.stalled as f64, 0.0);
         note("unanswered", "", |report| report.unanswered as f64, 0.0);
         note("failed", "", |report| report.faults as f64, 0.0);
-        note("disturbed", " %", |report| report.disturbed() * 100.0, super::DISTURBED * 100.0);
+        let over = if shared_cores { f64::INFINITY } else { super::DISTURBED * 100.0 };
+        note("disturbed", " %", |report| report.disturbed() * 100.0, over);
         notes.join(", ")
     }
 }
@@ -152,6 +154,6 @@ mod tests {
     fn trouble_is_noted() {
         let mut runs = [run("mio", 0, 10), run("mio", 1, 10)];
         runs[1].report.stalled = 8;
-        assert_eq!(figures(&runs, "mio").notes(), "stalled 8 in 1 round");
+        assert_eq!(figures(&runs, "mio").notes(false), "stalled 8 in 1 round");
     }
 }

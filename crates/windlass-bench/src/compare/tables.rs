@@ -68,7 +68,7 @@ fn command() -> String {
 
 /// One workload's table. The first peer is the reference.
 pub(crate) struct Section<'a> {
-    /// Instead of the workload's own.
+    /// Instead of the workload's own, for runs in which server and generator share all cores.
     pub(crate) title: Option<String>,
     pub(crate) workload: &'a Workload,
     pub(crate) peers: &'a [Peer],
@@ -96,7 +96,7 @@ impl Section<'_> {
                 };
                 let mut row = vec![peer.name.clone()];
                 row.extend(columns.iter().map(|(_, cell)| cell(&figures)));
-                row.push(figures.notes());
+                row.push(figures.notes(self.title.is_some()));
                 row
             })
             .collect();
