@@ -65,8 +65,10 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
         messages,
         summary,
     });
-    if let Some(figures) = &figures {
-        figures.log();
+    match (&figures, args.log) {
+        (Some(figures), LogFormat::Json) => figures.log(),
+        (Some(_), LogFormat::Text) => tracing::info!("stopped"),
+        (None, _) => {}
     }
     if let Some(console) = console {
         console.finish();

@@ -1,6 +1,5 @@
 //! The services that are simulated, and who calls them.
 
-
 use windlass::sim::{self, Sim};
 use windlass::{Close, Conn, Input, Service};
 
@@ -35,5 +34,4 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
-pub(crate) fn chat(_: &mut Sim) {
-}
+pub(crate) fn chat(_: &mut Sim) {}
