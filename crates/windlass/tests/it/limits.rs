@@ -86,6 +86,28 @@ fn connections_max_holds_over_all_workers() {
     }
 }
 
+/// All workers decide at once, on counts that the others are changing.
+#[test]
+fn limits_are_exact_when_workers_race() {
+    for of_listener in [true, false] {
+        for _ in 0..10 {
+            let (all, one) = if of_listener { (1000, 10) } else { (10, 0) };
+            let when_full = WhenFull::Shed;
+            let limits =
+                Limits { connections_max: all, listener_connections_max: one, when_full, ..limits() };
+            let config = Config::default().workers(3).limits(limits);
+            let bound = serve(|| Echo).config(config).tcp("127.0.0.1:0").bind().unwrap();
+            let addr = bound.addresses()[0].tcp().unwrap();
+            let streams: Vec<_> = (0..150).map(|_| connect(addr)).collect();
+            let server = Running::run(bound);
+            let counters = server.wait_for("all to be decided", |c| c.opened + c.shed_full == 150);
+            assert_eq!((counters.opened, counters.connections), (10, 10), "of a listener: {of_listener}");
+            server.stop();
+            drop(streams);
+        }
+    }
+}
+
 #[test]
 fn a_listener_has_a_limit_of_its_own() {
     let limits = Limits { listener_connections_max: 2, ..limits() };
