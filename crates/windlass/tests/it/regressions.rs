@@ -85,6 +85,28 @@ fn descriptor_of_listener(port: u16) -> Option<i32> {
     files.next()?.file_name().to_str()?.parse().ok()
 }
 
+/// A successor may listen on the path while its predecessor drains; the latter, once gone, removed the
+/// socket file of the former.
+#[test]
+fn a_predecessor_leaves_the_socket_file_of_its_successor_alone() {
+    let path = SocketPath::new();
+    let probe = Probe::new().0.draining(|_| Ok(())).eof(|_| Err(Close::Eof));
+    let old = Running::start(serve(move || probe.clone()).config(one_worker(limits())).unix(&path.0));
+    let stream = path.connect();
+    old.wait_for("the connection", |c| c.connections == 1);
+    old.handle.shutdown();
+    while std::os::unix::net::UnixStream::connect(&path.0).is_ok() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let new = Running::start(serve(|| Echo).config(one_worker(limits())).unix(&path.0));
+    round_trip(&mut path.connect(), b"hello");
+    drop(stream);
+    old.ended_well();
+    round_trip(&mut path.connect(), b"still here");
+    new.stop();
+    assert!(!path.0.exists(), "its own is removed");
+}
+
 /// Without a listener nothing made the worker's first turn happen; a message or a shutdown from
 /// before it was never seen, and with it all later ones.
 #[test]
