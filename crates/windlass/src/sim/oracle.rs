@@ -15,6 +15,7 @@ const IDLE_TURNS_MAX: u64 = 300;
 pub(crate) struct Spin {
     second: u64,
     idle_turns: u64,
+    busy_turns: u64,
     progress: u64,
     marks: u64,
     callbacks: u64,
@@ -25,16 +26,19 @@ impl Spin {
     pub(crate) fn turned(&mut self, worker: usize, world: &mut World) {
         let second = (world.now - world.origin) / SECOND;
         if second != self.second {
-            (self.second, self.idle_turns) = (second, 0);
+            (self.second, self.idle_turns, self.busy_turns) = (second, 0, 0);
         }
         let marks = world.pollers[worker].marks;
         let seen = (world.counts.progress, marks, world.callbacks);
         if seen == (self.progress, self.marks, self.callbacks) {
             self.idle_turns += 1;
+        } else {
+            self.busy_turns += 1;
         }
         (self.progress, self.marks, self.callbacks) = seen;
-        // Every connection has timers of its own, put off again and again.
-        let allowed = IDLE_TURNS_MAX + 8 * world.descriptors as u64;
+        // Every connection has timers of its own, put off again and again; and a turn that did something
+        // may look once more in vain.
+        let allowed = IDLE_TURNS_MAX + 8 * world.descriptors as u64 + self.busy_turns;
         if self.idle_turns > allowed {
             world.fail(format!("worker {worker} spins: {} turns for nothing in one second", self.idle_turns));
             self.idle_turns = 0;

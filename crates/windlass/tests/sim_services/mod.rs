@@ -1,12 +1,13 @@
 //! The services that are simulated, and who calls them.
 
+
 use windlass::sim::{self, Sim};
 use windlass::{Close, Conn, Input, Service};
 
 /// Sends everything back.
-pub struct Echo {
+pub(crate) struct Echo {
     /// Finishes what it has begun when the server shuts down.
-    pub stays: bool,
+    pub(crate) stays: bool,
 }
 
 impl Service for Echo {
@@ -27,11 +28,12 @@ impl Service for Echo {
 }
 
 /// Good clients of every mood, with some rude ones among them.
-pub fn echo(sim: &mut Sim) {
+pub(crate) fn echo(sim: &mut Sim) {
     let stays = sim.rng().chance(1, 3);
     let good = 1 + sim.rng().below(24) as usize;
     let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(8) as usize };
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
-pub fn chat(_: &mut Sim) {}
+pub(crate) fn chat(_: &mut Sim) {
+}
