@@ -155,7 +155,7 @@ impl Listening {
             #[cfg(unix)]
             Address::Unix(path) => {
                 let first = listen::unix(path, backlog).map_err(failed)?;
-                self.unix_paths.0.push(path.clone());
+                self.unix_paths.0.push((path.clone(), file_mark(path)));
                 for listeners in &mut self.per_worker[1..] {
                     listeners.push((listen::share(&first).map_err(failed)?, id, service));
                 }
@@ -218,15 +218,34 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// Socket files of ours, removed when the server is gone.
-struct UnixPaths(Vec<std::path::PathBuf>);
+/// Socket files of ours, removed when the server is gone; unless one is no longer ours, since a server
+/// that is draining no longer listens, and its successor may have taken the path.
+struct UnixPaths(Vec<(std::path::PathBuf, Option<FileMark>)>);
 
 impl Drop for UnixPaths {
     fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
+        for (path, mark) in &self.0 {
+            if mark.is_some() && file_mark(path) == *mark {
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
+}
+
+/// What tells a file from another one in its place: device, inode, and the time it was made, since an
+/// inode is soon used again.
+type FileMark = (u64, u64, i64, i64);
+
+#[cfg(unix)]
+fn file_mark(path: &std::path::Path) -> Option<FileMark> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn file_mark(_: &std::path::Path) -> Option<FileMark> {
+    None
 }
 
 /// A server whose listeners are open.
