@@ -49,7 +49,9 @@ pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioList
         set_congestion(&socket, name)?;
     }
     socket.bind(&addr.into())?;
-    socket.listen(options.backlog)?;
+    // Windows takes a length over 200 only as `SOMAXCONN_HINT`, which is its negative, and refuses
+    // whoever comes when the queue is full.
+    socket.listen(if cfg!(windows) { -options.backlog } else { options.backlog })?;
     let listener: std::net::TcpListener = socket.into();
     let bound = listener.local_addr()?;
     Ok((MioListener::Tcp(mio::net::TcpListener::from_std(listener)), bound))
