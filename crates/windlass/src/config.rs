@@ -88,7 +88,7 @@ macro_rules! limits {
 
 // (name, documentation, default) once: fields, defaults and the list come out of it.
 limits! {
-    #[doc = "Connections in the whole server. 0: what the descriptor limit allows, less a reserve of 64."]
+    #[doc = "Connections in the whole server. 0: what the descriptor limit allows, less a reserve of 64 (a quarter below 256)."]
     connections_max: usize = 0,
     #[doc = "Connections of one listener. 0: no limit of its own."]
     listener_connections_max: usize = 0,
@@ -124,7 +124,7 @@ limits! {
     output_low: usize = 16 * 1024,
     #[doc = "Queued output of one connection that ends it."]
     output_max: usize = 32 * 1024 * 1024,
-    #[doc = "Queued input and output of all connections of one worker. Over it, a connection that would queue past its high-water mark is ended."]
+    #[doc = "Queued input and output of all connections of one worker. Over it, a connection that would queue more than `output_high`, of either, is ended."]
     buffered_max: usize = 512 * 1024 * 1024,
     #[doc = "Messages waiting in one mailbox of one worker."]
     mailbox_max: usize = 65_536,

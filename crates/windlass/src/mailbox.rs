@@ -57,6 +57,8 @@ struct Bound<M> {
 
 struct Queue<M> {
     messages: VecDeque<M>,
+    /// Messages the worker took out last, some of which may still wait on its side.
+    taken: usize,
     open: bool,
 }
 
@@ -134,7 +136,7 @@ impl<M: Send + 'static> Mailbox<M> {
             if !queue.open {
                 return Err(SendError::Closed(message));
             }
-            if queue.messages.len() >= bound.shared.limits.mailbox_max {
+            if queue.messages.len() + queue.taken >= bound.shared.limits.mailbox_max {
                 return Err(SendError::Full(message));
             }
             queue.messages.push_back(message);
@@ -164,7 +166,7 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Makes the queues; false if the mailbox has some already.
     pub(crate) fn bind(&self, shared: &Arc<Shared>) -> bool {
-        let queue = || Mutex::new(Queue { messages: VecDeque::new(), open: true });
+        let queue = || Mutex::new(Queue { messages: VecDeque::new(), taken: 0, open: true });
         let queues = (0..shared.workers.len()).map(|_| queue()).collect();
         self.inner.bound.set(Bound { queues, shared: shared.clone() }).is_ok()
     }
@@ -203,7 +205,9 @@ impl<S: Receive> Inbox<S> for Receiving<S::Message> {
         if self.taken.is_empty()
             && let Some(bound) = self.mailbox.inner.bound.get()
         {
-            std::mem::swap(&mut self.taken, &mut lock(&bound.queues[self.worker]).messages);
+            let mut queue = lock(&bound.queues[self.worker]);
+            std::mem::swap(&mut self.taken, &mut queue.messages);
+            queue.taken = self.taken.len();
         }
         let Some(message) = self.taken.pop_front() else { return false };
         service.receive(scope, sessions, message);

@@ -17,7 +17,8 @@ use crate::sys::listen::{self, TcpOptions};
 use crate::sys::{self, MioListener, MioStream, MioSys, Token};
 use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
 
-/// Descriptors kept free for everything that is not a connection.
+/// Descriptors kept free for everything that is not a connection: these, or a quarter where there are
+/// so few that these would leave none for connections.
 const DESCRIPTOR_RESERVE: usize = 64;
 /// The longest a Unix listener's queue may be on this kind of system is its own affair; this only
 /// keeps the number in range.
@@ -73,7 +74,8 @@ impl Server {
         };
         let connections_max = &mut self.config.limits.connections_max;
         if *connections_max == 0 {
-            *connections_max = sys::descriptor_limit().saturating_sub(DESCRIPTOR_RESERVE).max(1);
+            let descriptors = sys::descriptor_limit();
+            *connections_max = (descriptors - DESCRIPTOR_RESERVE.min(descriptors / 4)).max(1);
         }
         let mut listening = Listening::new(workers);
         for (service, spec) in self.services.iter().enumerate() {

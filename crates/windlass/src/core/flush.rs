@@ -109,6 +109,7 @@ fn after<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
 
 /// Books the result of a write of `wanted` bytes: how many were sent (0 when there was no room), or
 /// `None` when the connection broke and is being closed.
+#[inline]
 pub(crate) fn sent<D: Direct + ?Sized>(
     core: &mut Core,
     io: &mut D,
@@ -117,6 +118,25 @@ pub(crate) fn sent<D: Direct + ?Sized>(
     wanted: usize,
 ) -> Option<usize> {
     core.counters.writes += 1;
+    match result {
+        // As nearly always.
+        Ok(n) if n == wanted => {
+            core.counters.bytes_out += n as u64;
+            core.slots[index as usize].active = core.tick;
+            Some(n)
+        }
+        result => sent_in_part(core, io, index, result, wanted),
+    }
+}
+
+#[cold]
+fn sent_in_part<D: Direct + ?Sized>(
+    core: &mut Core,
+    io: &mut D,
+    index: u32,
+    result: io::Result<usize>,
+    wanted: usize,
+) -> Option<usize> {
     let tick = core.tick;
     let short_ends = io.short_ends();
     let slot = &mut core.slots[index as usize];
@@ -172,7 +192,7 @@ fn blocked<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
     slot.set(flag::WANTS_WRITE);
     let generation = slot.generation;
     match io.want_write(index, generation) {
-        Ok(()) => {}
+        Ok(modified) => core.counters.modifies += u64::from(modified),
         Err(e) => core.close(index, Close::from_io(e)),
     }
 }

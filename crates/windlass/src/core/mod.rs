@@ -42,8 +42,8 @@ const NONE: u32 = u32::MAX;
 pub(crate) trait Direct {
     fn write(&mut self, index: u32, bytes: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// A write found the stream full.
-    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<()>;
+    /// A write found the stream full. Tells whether the registration had to be changed.
+    fn want_write(&mut self, index: u32, generation: u32) -> io::Result<bool>;
     fn finish(&mut self, index: u32) -> io::Result<()>;
     fn short_ends(&self) -> bool;
 }
@@ -449,7 +449,17 @@ impl Core {
         self.buffered = self.buffered + bytes.len() - residue.bytes.len();
         residue.bytes.clear();
         residue.bytes.extend_from_slice(bytes);
-        self.counters.input_peak_bytes = self.counters.input_peak_bytes.max(bytes.len() as u64);
+        self.bound_input(index);
+    }
+
+    /// Counts untaken input, and holds it to the worker's bound as `enqueue` does output.
+    pub(crate) fn bound_input(&mut self, index: u32) {
+        let held = self.slots[index as usize].input.as_ref().map_or(0, |residue| residue.bytes.len());
+        self.counters.input_peak_bytes = self.counters.input_peak_bytes.max(held as u64);
+        if self.buffered > self.limits.buffered_max && held > self.limits.output_high {
+            self.close(index, Close::MemoryFull);
+            self.drop_input(index);
+        }
     }
 
     pub(crate) fn drop_input(&mut self, index: u32) {

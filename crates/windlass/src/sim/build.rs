@@ -85,7 +85,11 @@ impl Sim {
     }
 
     /// Adds `n` clients, made by `make` from random numbers of this run.
-    pub fn clients<C: Client + 'static>(&mut self, n: usize, mut make: impl FnMut(&mut Rng) -> C) -> &mut Sim {
+    pub fn clients<C: Client + 'static>(
+        &mut self,
+        n: usize,
+        mut make: impl FnMut(&mut Rng) -> C,
+    ) -> &mut Sim {
         for _ in 0..n {
             let client = make(&mut self.rng);
             self.clients.push(Box::new(client));
@@ -194,8 +198,11 @@ impl Sim {
         for service in 0..self.services.len() as u16 {
             let first = world.open_listener(service.into());
             for of_worker in listeners.iter_mut().skip(1) {
-                let listener =
-                    if shared_queue { world.share_listener(&first) } else { world.open_listener(service.into()) };
+                let listener = if shared_queue {
+                    world.share_listener(&first)
+                } else {
+                    world.open_listener(service.into())
+                };
                 of_worker.push((listener, service, service));
             }
             listeners[0].push((first, service, service));
@@ -230,14 +237,15 @@ impl Sim {
         let seats = self.clients.into_iter().enumerate().map(|(index, client)| {
             let rng = Rng::new(self.rng.next_u64());
             let index = index as u32;
-            Seat { client, place: Place { index, end: None, rng, limits: limits.clone(), failed: false }, done: false }
+            Seat {
+                client,
+                place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
+                done: false,
+            }
         });
         let seats = seats.collect();
-        let deeds: Vec<Deed> = self
-            .deeds
-            .into_iter()
-            .map(|(after, deed)| (origin + after.as_nanos() as u64, deed))
-            .collect();
+        let deeds: Vec<Deed> =
+            self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
         Run::new(world, made, seats, shared, limits, deeds, self.rng)
     }
 }

@@ -309,7 +309,9 @@ impl Seat {
         let step = self.client.step(&mut Line { world, place: &mut self.place });
         match step {
             Step::Wait => {}
-            Step::Until(at) => world.at(at.as_nanos().max(world.now + 1), Happening::ClientTimer(self.place.index)),
+            Step::Until(at) => {
+                world.at(at.as_nanos().max(world.now + 1), Happening::ClientTimer(self.place.index))
+            }
             Step::Done => {
                 self.done = true;
                 Line { world, place: &mut self.place }.close();

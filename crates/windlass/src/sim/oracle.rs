@@ -70,7 +70,9 @@ impl World {
                     _ if stuck.is_some_and(|since| passed(since, limits.write_stall_timeout)) => {
                         "its output is stuck, and it is not ended for that"
                     }
-                    (None, _) if !limits.idle_timeout.is_zero() && passed(end.active, limits.idle_timeout) => {
+                    (None, _)
+                        if !limits.idle_timeout.is_zero() && passed(end.active, limits.idle_timeout) =>
+                    {
                         "it is idle, and not ended for that"
                     }
                     (Some(ended), Some(finished)) if passed(ended.max(finished), limits.linger_timeout) => {

@@ -412,16 +412,16 @@ impl Sys for SimSys {
         self.call("register", id.conn(), |world| world.register(worker, id, token))
     }
 
-    fn want_write(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
+    fn want_write(&mut self, stream: &mut SimStream, token: Token) -> io::Result<bool> {
         let (worker, id) = (self.worker, stream.id);
         if !self.world.borrow().plan.unix {
-            return Ok(());
+            return Ok(false);
         }
         self.call("want write", id.conn(), |world| {
             assert_eq!(world.end(id).registered, Some((worker, token)), "want_write with another token");
             world.end_mut(id).write_interest = true;
             world.report_present(worker, id);
-            Ok(())
+            Ok(true)
         })
     }
 

@@ -133,7 +133,10 @@ impl Watched {
                 );
             }
         } else if tick.number != tick.missed + 1 {
-            self.fail(None, format_args!("the first tick has number {} and missed {}", tick.number, tick.missed));
+            self.fail(
+                None,
+                format_args!("the first tick has number {} and missed {}", tick.number, tick.missed),
+            );
         }
         if (now - due) >= 2 * period.max(1) && now - due > self.world.borrow().slack() {
             self.fail(None, format_args!("tick {} is late by {} ns", tick.number, now - due));

@@ -227,15 +227,15 @@ impl Sys for MioSys {
         }
     }
 
-    fn want_write(&mut self, stream: &mut MioStream, _token: Token) -> io::Result<()> {
+    fn want_write(&mut self, stream: &mut MioStream, _token: Token) -> io::Result<bool> {
         match stream {
-            MioStream::Tcp(_) => Ok(()),
+            MioStream::Tcp(_) => Ok(false),
             #[cfg(unix)]
-            MioStream::Unix(s) => self.poll.registry().reregister(
-                s,
-                mio::Token(_token.0),
-                Interest::READABLE | Interest::WRITABLE,
-            ),
+            MioStream::Unix(s) => {
+                let both = Interest::READABLE | Interest::WRITABLE;
+                self.poll.registry().reregister(s, mio::Token(_token.0), both)?;
+                Ok(true)
+            }
         }
     }
 

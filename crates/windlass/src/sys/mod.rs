@@ -106,8 +106,8 @@ pub(crate) trait Sys: Sized + 'static {
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
 
     /// Called when a write has found a stream full. Unix streams are registered for reading only,
-    /// since write interest doubles their events, and add it here, once.
-    fn want_write(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+    /// since write interest doubles their events, and add it here, once. Tells whether it did.
+    fn want_write(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<bool>;
 
     fn read(&mut self, stream: &mut Self::Stream, buf: &mut [u8]) -> io::Result<usize>;
     fn write(&mut self, stream: &mut Self::Stream, buf: &[u8]) -> io::Result<usize>;

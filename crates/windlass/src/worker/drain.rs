@@ -70,6 +70,8 @@ impl<Y: Sys> Worker<Y> {
             && !matches!(self.phase, Phase::LastRead { .. })
             && self.core.counters.connections == 0
             && self.core.closing.is_empty()
+            // Messages that were taken in are delivered, unless it must be at once.
+            && (!self.mail_left || self.phase == Phase::Stopping)
             && self.handoffs.close_if_empty(self.index)
     }
 

@@ -71,6 +71,10 @@ impl<Y: Sys> Worker<Y> {
     /// One step of an ended connection whose output has all been sent.
     fn step(&mut self, index: u32, closes_left: &mut usize) {
         let slot = self.core.slot(index);
+        // Closed since by a deadline or a shutdown, and perhaps somebody else's by now.
+        if !slot.is(flag::SETTLING) {
+            return;
+        }
         slot.clear(flag::SETTLING);
         if slot.output.is_some() {
             return;

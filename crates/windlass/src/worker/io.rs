@@ -15,7 +15,7 @@ pub(super) struct Io<Y: Sys> {
 const NO_STREAM: &str = "an open connection has a stream";
 
 /// Makes a call again that a signal interrupted. For calls nobody would come back to otherwise.
-fn again(mut call: impl FnMut() -> Result<()>) -> Result<()> {
+fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -74,7 +74,7 @@ impl<Y: Sys> Direct for Io<Y> {
         self.sys.writev(stream, bufs)
     }
 
-    fn want_write(&mut self, index: u32, generation: u32) -> Result<()> {
+    fn want_write(&mut self, index: u32, generation: u32) -> Result<bool> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         again(|| self.sys.want_write(stream, Token::conn(index, generation)))
     }

@@ -111,7 +111,8 @@ impl<Y: Sys> Worker<Y> {
             shared,
             handoffs,
             phase: Phase::Running,
-            mail_left: false,
+            // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
+            mail_left: true,
             running: Vec::new(),
             fired: Vec::new(),
             turn_times: TurnTimes::default(),

@@ -35,18 +35,23 @@ impl<Y: Sys> Worker<Y> {
             if !slot.is(flag::READABLE) || slot.is(NO_READING) {
                 return;
             }
-            let held = slot.input.as_ref().map_or(0, |residue| residue.bytes.len());
-            let room = self.core.limits.input_max.saturating_sub(held);
-            if room == 0 && !planted(Fault::NoInputCap) {
-                return self.core.close(index, Close::InputFull);
-            }
-            let head = if held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2) { held } else { 0 };
-            if head > 0
-                && let Some(residue) = &slot.input
-            {
-                self.scratch[..head].copy_from_slice(&residue.bytes);
-            }
-            let wanted = (self.scratch.len() - head).min(room.max(1)).min(budget);
+            let (held, head, room) = match &slot.input {
+                // As nearly always.
+                None => (0, 0, self.core.limits.input_max),
+                Some(residue) => {
+                    let held = residue.bytes.len();
+                    let room = self.core.limits.input_max.saturating_sub(held);
+                    if room == 0 && !planted(Fault::NoInputCap) {
+                        return self.core.close(index, Close::InputFull);
+                    }
+                    let copied = held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2);
+                    if copied {
+                        self.scratch[..held].copy_from_slice(&residue.bytes);
+                    }
+                    (held, if copied { held } else { 0 }, room.max(1))
+                }
+            };
+            let wanted = (self.scratch.len() - head).min(room).min(budget);
             self.core.counters.reads += 1;
             match self.io.read(index, &mut self.scratch[head..head + wanted]) {
                 Ok(0) => return self.end_of_stream(index),
@@ -122,6 +127,7 @@ impl<Y: Sys> Worker<Y> {
     /// Gives the service its untaken input (`held` bytes) with the `n` just read behind it. The first
     /// `head` bytes of the scratch are a copy of the former; where they are not, what was read is
     /// moved to them.
+    #[inline]
     fn deliver(&mut self, index: u32, held: usize, head: usize, n: usize) {
         if head == held {
             let left = {
@@ -167,7 +173,6 @@ impl<Y: Sys> Worker<Y> {
         let hopeless = input.needed().is_some_and(|need| need > self.core.limits.input_max);
         residue.bytes.drain(..len - left);
         self.core.buffered -= len - left;
-        self.core.counters.input_peak_bytes = self.core.counters.input_peak_bytes.max(left as u64);
         self.core.slot(index).input = Some(residue);
         if left == 0 {
             self.core.drop_input(index);
@@ -175,7 +180,7 @@ impl<Y: Sys> Worker<Y> {
         match result {
             Err(why) => self.core.close(index, why),
             Ok(()) if hopeless => self.core.close(index, Close::InputFull),
-            Ok(()) => {}
+            Ok(()) => self.core.bound_input(index),
         }
         self.check_stall("data", Some(index), service);
     }

@@ -64,8 +64,14 @@ impl ChatRoom {
 
     /// A client for the room. All must be made before the first runs.
     pub fn member(&self, rng: &mut Rng) -> ChatClient {
+        let says = 1 + rng.below(12) as u32;
+        self.speaker(rng, says)
+    }
+
+    /// A client for the room that says so many lines.
+    pub fn speaker(&self, rng: &mut Rng, lines: u32) -> ChatClient {
         let mut room = self.inner.borrow_mut();
-        room.members.push(Member { place: Place::Coming, says: 1 + rng.below(12) as u32, said: 0 });
+        room.members.push(Member { place: Place::Coming, says: lines, said: 0 });
         ChatClient {
             room: self.clone(),
             number: room.members.len() - 1,
@@ -168,7 +174,11 @@ impl Client for ChatClient {
         // Nobody speaks before everybody is in, so that everybody is owed everything.
         let all_in = room.members.iter().all(|member| member.place != Place::Coming);
         let me = &mut room.members[self.number];
-        if all_in && self.unsent.is_empty() && me.said < me.says && self.wake.is_none_or(|at| line.now() >= at) {
+        if all_in
+            && self.unsent.is_empty()
+            && me.said < me.says
+            && self.wake.is_none_or(|at| line.now() >= at)
+        {
             let padding = line.rng().below(self.padding as u64 + 1) as usize;
             let text = format!("{} {} {padding} {}\n", self.number, me.said, "x".repeat(padding));
             self.unsent = text.into_bytes();

@@ -30,8 +30,14 @@ enum Manner {
 /// A client that behaves badly: one of [`silent`], [`never_reader`], [`resetter`], [`vanisher`], or one
 /// that never closes.
 pub fn rude_client(rng: &mut Rng) -> Rude {
-    let manners =
-        [Manner::Silent, Manner::NeverReads, Manner::Resets, Manner::Resets, Manner::Vanishes, Manner::Lingers];
+    let manners = [
+        Manner::Silent,
+        Manner::NeverReads,
+        Manner::Resets,
+        Manner::Resets,
+        Manner::Vanishes,
+        Manner::Lingers,
+    ];
     Rude::new(manners[rng.below(manners.len() as u64) as usize], rng)
 }
 

@@ -1,0 +1,130 @@
+//! System calls per message, counted by `strace`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Place;
+use super::peers::Peer;
+use super::server::Server;
+use super::workloads::{self, Workload};
+use crate::{echo, text};
+
+/// Calls rarer than this are not worth a mention: they belong to start-up and accept.
+const RARE: f64 = 0.01;
+/// Long enough for tens of thousands of messages even under `strace`.
+const SECONDS: Duration = Duration::from_secs(2);
+/// One workload of small messages and one of large ones.
+const COUNTED: [&str; 2] = ["W1", "W4"];
+
+/// Calls and errors by name.
+type Calls = BTreeMap<String, (u64, u64)>;
+
+/// Counts the calls of each peer; `None`, said loudly, if there is no `strace`.
+pub(crate) fn section(peers: &[Peer], place: &Place) -> Result<Option<String>> {
+    let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !found.is_ok_and(|status| status.success()) {
+        eprintln!("NOT COUNTED: there is no strace on this machine, so --strace reports nothing");
+        return Ok(None);
+    }
+    let workloads = workloads::select(&COUNTED.map(str::to_owned))?;
+    let mut rows = Vec::new();
+    for peer in peers {
+        let mut row = vec![peer.name.clone()];
+        for workload in &workloads {
+            eprintln!("counting {} {}", workload.id, peer.name);
+            row.push(count(workload, peer, place).unwrap_or_else(|error| format!("{error:#}")));
+        }
+        rows.push(row);
+    }
+    let table = text::table(&["server", COUNTED[0], COUNTED[1]], &rows);
+    Ok(Some(format!("\n## System calls per message (`strace -c -f`)\n\n{table}")))
+}
+
+fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<String> {
+    let summary = std::env::temp_dir().join(format!("windlass-bench-{}.strace", std::process::id()));
+    let outcome = trace(workload, peer, place, &summary);
+    let text = std::fs::read_to_string(&summary);
+    // Removed whatever happened; if it was never written there is nothing to remove.
+    let _ = std::fs::remove_file(&summary);
+    let messages = outcome?;
+    ensure!(messages > 0, "no message came back");
+    Ok(tell(&parse(&text.context("strace wrote no summary")?), messages))
+}
+
+/// Runs the workload against a traced server; returns how many messages it echoed.
+fn trace(workload: &Workload, peer: &Peer, place: &Place, summary: &Path) -> Result<u64> {
+    let prefix = ["strace", "-c", "-f", "-o"].map(str::to_owned);
+    let prefix = [&prefix[..], &[summary.display().to_string()]].concat();
+    let server = Server::start(peer, place.server(), workload.cubic, &prefix)?;
+    let mut options = workload.options(SECONDS);
+    options.target = server.target.clone();
+    let report = echo::run(&options, &mut |_| {})?;
+    server.end_traced()?;
+    Ok(report.total_messages)
+}
+
+/// Reads the table of `strace -c`: share, seconds, time per call, calls, errors or nothing, name.
+fn parse(summary: &str) -> Calls {
+    let mut calls = Calls::new();
+    for line in summary.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (count, errors, name) = match fields.as_slice() {
+            [_, _, _, count, name] => (count.parse(), Ok(0), name),
+            [_, _, _, count, errors, name] => (count.parse(), errors.parse(), name),
+            _ => continue,
+        };
+        if let (Ok(count), Ok(errors)) = (count, errors)
+            && *name != "total"
+        {
+            calls.insert((*name).to_owned(), (count, errors));
+        }
+    }
+    calls
+}
+
+/// The frequent calls, the most frequent first.
+fn tell(calls: &Calls, messages: u64) -> String {
+    let mut each: Vec<(f64, f64, &str)> = calls
+        .iter()
+        .map(|(name, &(count, errors))| {
+            (count as f64 / messages as f64, errors as f64 / messages as f64, name.as_str())
+        })
+        .filter(|&(count, _, _)| count >= RARE)
+        .collect();
+    each.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let texts: Vec<String> = each
+        .into_iter()
+        .map(|(count, errors, name)| match errors {
+            errors if errors >= RARE => format!("{name} {count:.2} ({errors:.2} failed)"),
+            _ => format!("{name} {count:.2}"),
+        })
+        .collect();
+    texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUMMARY: &str = "\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.200000           2    100000           sendto
+ 30.00    0.100000           1    110000     10000 recvfrom
+ 10.00    0.010000           5      2000           epoll_wait
+  0.00    0.000000           1        64         1 accept4
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.310000           2    212064     10001 total
+";
+
+    #[test]
+    fn counts_per_message() {
+        let calls = parse(SUMMARY);
+        assert_eq!(calls["recvfrom"], (110_000, 10_000));
+        assert_eq!(tell(&calls, 100_000), "recvfrom 1.10 (0.10 failed), sendto 1.00, epoll_wait 0.02");
+    }
+}

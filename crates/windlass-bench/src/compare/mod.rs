@@ -1,0 +1,272 @@
+//! Echo servers side by side.
+//!
+//! Every round runs every server once on every workload, each run with a fresh server process, and
+//! the next round starts with the next server. All ratios are taken within a round, so that what
+//! the machine does in the meantime hits both sides of a ratio. Server and generator are bound to
+//! different cores.
+
+mod calls;
+mod figures;
+mod machine;
+mod peers;
+mod server;
+mod tables;
+mod workloads;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+pub use server::{PinnedArgs, pinned};
+
+use self::figures::Run;
+use self::peers::{Layout, Peer};
+use self::server::Server;
+use self::tables::Section;
+use self::workloads::Workload;
+use crate::echo::EchoReport;
+use crate::{args, echo, text};
+
+/// A run in which something else had one of the two cores for a larger share of the time than
+/// this is repeated...
+const DISTURBED: f64 = 0.03;
+/// ... as often as this; the least disturbed one counts.
+const ATTEMPTS: usize = 3;
+
+/// Options of `compare echo`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CompareArgs {
+    /// Rounds; medians are taken over them
+    #[arg(long, value_parser = args::count, default_value = "5")]
+    rounds: u64,
+    /// How long each server is measured on each workload
+    #[arg(long, value_parser = args::duration, default_value = "3s")]
+    seconds: Duration,
+    /// Only these workloads, as in W1,W4
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these servers, as in windlass,mio (epoll, the reference, always takes part)
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// The windlass binary to measure instead of the workspace's; may be given several times
+    /// with names, as in old=PATH
+    #[arg(long, value_name = "[NAME=]PATH")]
+    windlass: Vec<String>,
+    /// Also measure windlass with two workers against one, on all cores and not bound to any
+    #[arg(long)]
+    two_workers: bool,
+    /// Also count system calls per message with strace
+    #[arg(long)]
+    strace: bool,
+    /// Do not build anything first
+    #[arg(long)]
+    no_build: bool,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Where to write the tables; `-` for nowhere
+    #[arg(long, default_value = "benches/RESULTS.md")]
+    output: PathBuf,
+}
+
+/// Builds the servers, measures them, prints the tables and writes them to a file.
+///
+/// # Errors
+/// A build fails, or the reference does not run. Another server that does not start is reported
+/// and left out.
+pub fn main(args: CompareArgs) -> Result<()> {
+    let workloads = workloads::select(&args.only)?;
+    let layout = Layout::find()?;
+    let mut peers = layout.peers(&args.peers, &args.windlass)?;
+    if !args.no_build {
+        layout.build_peers()?;
+        if args.windlass.is_empty() && peers.iter().any(Peer::is_windlass) {
+            layout.build_windlass()?;
+        }
+    }
+    let place = Place::choose()?;
+    peers.retain(|peer| starts(peer, &place));
+    ensure!(peers.first().is_some_and(|peer| peer.name == peers::REFERENCE), "the reference does not run");
+
+    let mut runs = measure(&args, &workloads, &peers, &place)?;
+    let mut markdown = tables::head(&peers, &place, args.rounds, args.seconds);
+    for workload in &workloads {
+        markdown += &Section { title: None, workload, peers: &peers, runs: &runs }.to_markdown();
+    }
+    if args.two_workers {
+        let (text, more) = two_workers(&args, &workloads, &peers, &place)?;
+        markdown += &text;
+        runs.extend(more);
+    }
+    if args.strace
+        && let Some(section) = calls::section(&peers, &place)?
+    {
+        markdown += &section;
+    }
+    if args.json {
+        println!("{:#}", to_json(&runs));
+    } else {
+        println!("{markdown}");
+    }
+    if args.output.as_os_str() != "-" {
+        let path = layout.root.join(&args.output);
+        std::fs::write(&path, markdown).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", args.output.display());
+    }
+    Ok(())
+}
+
+/// Which cores the two sides use.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// All cores this process was given.
+    all: Vec<usize>,
+    /// The server's core and the generator's; `None` if neither is bound to any.
+    bound: Option<(usize, usize)>,
+}
+
+impl Place {
+    /// Takes the first two cores and binds this process to the second.
+    fn choose() -> Result<Place> {
+        let all = server::cores()?;
+        let bound = match all.as_slice() {
+            [server, generator, ..] => {
+                server::pin(&[*generator])?;
+                Some((*server, *generator))
+            }
+            _ => {
+                eprintln!("note: only one core to use; server and generator share it");
+                None
+            }
+        };
+        Ok(Place { all, bound })
+    }
+
+    /// The same machine with server and generator free to run anywhere.
+    fn unbound(&self) -> Result<Place> {
+        server::pin(&self.all)?;
+        Ok(Place { all: self.all.clone(), bound: None })
+    }
+
+    fn rebind(&self) -> Result<()> {
+        self.bound.map_or(Ok(()), |(_, generator)| server::pin(&[generator]))
+    }
+
+    fn server(&self) -> Option<usize> {
+        self.bound.map(|(server, _)| server)
+    }
+}
+
+/// Tries whether a server starts at all, so that a missing one is reported once and at once.
+fn starts(peer: &Peer, place: &Place) -> bool {
+    match Server::start(peer, place.server(), true, &[]) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("LEFT OUT: {error:#}");
+            false
+        }
+    }
+}
+
+fn measure(args: &CompareArgs, workloads: &[Workload], peers: &[Peer], place: &Place) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for round in 0..args.rounds as usize {
+        for workload in workloads {
+            for turn in 0..peers.len() {
+                // Another order in each round: whoever comes first finds a colder machine.
+                let peer = &peers[(turn + round) % peers.len()];
+                let report = measure_calmly(workload, peer, place, args.seconds)
+                    .with_context(|| format!("{} on {}", peer.name, workload.id))?;
+                eprintln!("round {} {} {:<14} {}", round + 1, workload.id, peer.name, brief(&report));
+                runs.push(Run { workload: workload.id, peer: peer.name.clone(), round, report });
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// Measures, and measures again if something else had the cores.
+fn measure_calmly(workload: &Workload, peer: &Peer, place: &Place, seconds: Duration) -> Result<EchoReport> {
+    let mut best = measure_once(workload, peer, place, seconds)?;
+    // Where both sides share cores, waiting for one is part of the load.
+    let calm = |report: &EchoReport| place.bound.is_none() || report.disturbed() <= DISTURBED;
+    for _ in 1..ATTEMPTS {
+        if calm(&best) {
+            break;
+        }
+        let next = measure_once(workload, peer, place, seconds)?;
+        if next.disturbed() < best.disturbed() {
+            best = next;
+        }
+    }
+    Ok(best)
+}
+
+fn measure_once(workload: &Workload, peer: &Peer, place: &Place, seconds: Duration) -> Result<EchoReport> {
+    let server = Server::start(peer, place.server(), workload.cubic, &[])?;
+    let mut options = workload.options(seconds);
+    options.target = server.target.clone();
+    options.pid = Some(server.pid());
+    echo::run(&options, &mut |_| {})
+}
+
+/// One worker against two on the same cores, with the generator beside them.
+fn two_workers(
+    args: &CompareArgs,
+    workloads: &[Workload],
+    peers: &[Peer],
+    place: &Place,
+) -> Result<(String, Vec<Run>)> {
+    let free = place.unbound()?;
+    let (mut markdown, mut runs) = (String::new(), Vec::new());
+    for ours in peers.iter().filter(|peer| peer.is_windlass()) {
+        let pair = [ours.with_workers(1), ours.with_workers(2)];
+        for workload in workloads.iter().filter(|workload| workload.scales()) {
+            let some = measure(args, std::slice::from_ref(workload), &pair, &free)?;
+            let title = format!(
+                "Two workers on {}: not bound to cores, generator beside them on the same {} cores",
+                workload.id,
+                free.all.len()
+            );
+            markdown += &Section { title: Some(title), workload, peers: &pair, runs: &some }.to_markdown();
+            runs.extend(some);
+        }
+    }
+    place.rebind()?;
+    if runs.is_empty() {
+        eprintln!("NOT MEASURED: --two-workers needs windlass and one of W1 to W6");
+    }
+    Ok((markdown, runs))
+}
+
+/// A run in a few words, for the one who waits.
+fn brief(report: &EchoReport) -> String {
+    let mut text = String::new();
+    if let Some((open, used)) = report.idle.and_then(|idle| idle.bytes_per_connection()) {
+        text += &format!("{} B open, {} B used", text::number(open), text::number(used));
+    } else if let Some(slow) = &report.slow {
+        let growth = slow.growth_mib().unwrap_or(0.0);
+        text += &format!("grew {} MiB, {} of {} whole", text::number(growth), slow.whole, slow.clients);
+    } else {
+        text += &format!("{}/s", text::number(report.per_second()));
+    }
+    if let Some(cost) = report.server.and_then(|server| server.per_message()) {
+        text += &format!(", {} µs CPU", text::number(cost));
+    }
+    if report.disturbed() > DISTURBED {
+        text += &format!(", disturbed {:.0} %", report.disturbed() * 100.0);
+    }
+    if let Some(trouble) = report.trouble() {
+        text += &format!(", {trouble}");
+    }
+    text
+}
+
+fn to_json(runs: &[Run]) -> Value {
+    let machine: serde_json::Map<String, Value> =
+        machine::facts().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let runs: Vec<Value> = runs.iter().map(Run::to_json).collect();
+    json!({ "machine": machine, "runs": runs })
+}

@@ -1,0 +1,163 @@
+//! The workloads of the comparison.
+
+use std::time::Duration;
+
+use crate::echo::{EchoOptions, Mode};
+
+/// How long a connection may owe a reply and give nothing, in a comparison. Some peers stall on
+/// purpose of being here, and waiting longer for them shows nothing new.
+const STALL: Duration = Duration::from_millis(1500);
+
+/// What a workload's first column of figures is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Messages or connections per second.
+    Throughput { unit: &'static str },
+    /// Mebibytes per second.
+    Streaming,
+    /// Server memory per idle connection.
+    Idle,
+    /// Slow readers beside good clients.
+    Slow,
+    /// Latency at a fixed rate.
+    OpenLoop,
+}
+
+/// One workload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workload {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) kind: Kind,
+    mode: Mode,
+    connections: usize,
+    size: usize,
+    depth: u64,
+    rate: Option<u64>,
+    /// Both sides use cubic: BBR paces by timers, which halves streaming over loopback and
+    /// measures the timers.
+    pub(crate) cubic: bool,
+}
+
+const STEADY: Workload = Workload {
+    id: "",
+    title: "",
+    kind: Kind::Throughput { unit: "messages/s" },
+    mode: Mode::Steady,
+    connections: 64,
+    size: 64,
+    depth: 1,
+    rate: None,
+    cubic: false,
+};
+
+/// All workloads, in the order of the tables.
+pub(crate) const ALL: [Workload; 9] = [
+    Workload { id: "W1", title: "64 B messages, 64 connections, depth 1", ..STEADY },
+    Workload { id: "W2", title: "64 B messages, 1,000 connections, depth 1", connections: 1000, ..STEADY },
+    Workload {
+        id: "W3",
+        title: "64 B messages, 100 connections, depth 32",
+        connections: 100,
+        depth: 32,
+        ..STEADY
+    },
+    Workload {
+        id: "W4",
+        title: "16 KiB messages, 64 connections, depth 4, cubic",
+        size: 16 << 10,
+        depth: 4,
+        cubic: true,
+        ..STEADY
+    },
+    Workload {
+        id: "W5",
+        title: "1 MiB messages, 8 connections, depth 2, cubic",
+        kind: Kind::Streaming,
+        connections: 8,
+        size: 1 << 20,
+        depth: 2,
+        cubic: true,
+        ..STEADY
+    },
+    Workload {
+        id: "W6",
+        title: "connect, one echo of 64 B, close; 32 at a time",
+        kind: Kind::Throughput { unit: "connections/s" },
+        mode: Mode::Churn,
+        connections: 32,
+        ..STEADY
+    },
+    Workload {
+        id: "W7",
+        title: "10,000 idle connections",
+        kind: Kind::Idle,
+        mode: Mode::Idle,
+        connections: 10_000,
+        ..STEADY
+    },
+    Workload {
+        id: "W8",
+        title: "4 clients send 64 MiB each and do not read for 5 s, beside 16 good ones",
+        kind: Kind::Slow,
+        mode: Mode::Slow,
+        connections: 16,
+        ..STEADY
+    },
+    Workload {
+        id: "W9",
+        title: "open loop at 50,000 messages/s, 64 B, 64 connections",
+        kind: Kind::OpenLoop,
+        rate: Some(50_000),
+        ..STEADY
+    },
+];
+
+impl Workload {
+    /// Whether more workers can make a difference to its figures.
+    pub(crate) fn scales(&self) -> bool {
+        matches!(self.kind, Kind::Throughput { .. } | Kind::Streaming)
+    }
+
+    /// The generator's options for one run against one server.
+    pub(crate) fn options(&self, seconds: Duration) -> EchoOptions {
+        EchoOptions {
+            mode: self.mode,
+            connections: self.connections,
+            size: self.size,
+            depth: self.depth,
+            duration: seconds,
+            warmup: (seconds / 4).max(Duration::from_millis(250)),
+            rate: self.rate,
+            cubic: self.cubic,
+            stall: STALL,
+            ..EchoOptions::default()
+        }
+    }
+}
+
+/// Picks workloads by a list like `W1,W4`.
+///
+/// # Errors
+/// A name that does not exist.
+pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<Workload>> {
+    let known = |name: &String| {
+        let found = ALL.iter().find(|workload| workload.id.eq_ignore_ascii_case(name)).copied();
+        found.ok_or_else(|| anyhow::anyhow!("there is no workload `{name}`; they are W1 to W9"))
+    };
+    if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(known).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selection() {
+        let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let picked = select(&names("w4,W1")).unwrap();
+        assert_eq!(picked.iter().map(|workload| workload.id).collect::<Vec<_>>(), ["W4", "W1"]);
+        assert_eq!(select(&[]).unwrap().len(), 9);
+        assert!(select(&names("W1,W10")).unwrap_err().to_string().contains("`W10`"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Churn mode: connect, echo one message, close, and again, in as many slots as connections.
+//!
+//! A "message" here is a whole connection, and its latency runs from `connect` to the last byte of
+//! the echo. The client closes first and normally (FIN), as clients do.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use anyhow::Result;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::time::Timespec;
+
+use super::load::Tally;
+use super::options::EchoOptions;
+use super::run::{Part, Shared};
+use super::steady::Meter;
+use super::stream::{Fault, Stream};
+use crate::clock;
+use crate::net::Dialer;
+use crate::pattern::Pattern;
+
+const EVENTS: usize = 1024;
+const NAP: i64 = 10_000_000;
+/// A server that fails this often is not worth measuring further.
+const FAULTS_MAX: u64 = 1000;
+
+/// One connection at a time.
+struct Slot {
+    stream: Option<Stream>,
+    began: u64,
+}
+
+struct Churn<'a> {
+    dialer: &'a Dialer,
+    epoll: OwnedFd,
+    pattern: Pattern,
+    scratch: Vec<u8>,
+    size: usize,
+    slots: Vec<Slot>,
+    /// Connections begun over all time; numbers them for the pattern and the source address.
+    begun: u64,
+    stride: u64,
+    window: (u64, u64),
+    tally: Tally,
+}
+
+/// Runs one thread's share from the common start to its end.
+pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thread: usize) -> Result<Part> {
+    let (start, open, close) = shared.window();
+    let slots = (thread..options.connections).step_by(options.threads).count();
+    let mut churn = Churn {
+        dialer,
+        epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+        pattern: Pattern::new(),
+        scratch: vec![0; options.size.clamp(4096, 256 * 1024)],
+        size: options.size,
+        slots: (0..slots).map(|_| Slot { stream: None, began: 0 }).collect(),
+        begun: thread as u64,
+        stride: options.threads as u64,
+        window: (open, close),
+        tally: Tally::default(),
+    };
+    clock::sleep_until(start);
+    let patience = clock::nanos(options.stall);
+    let mut meter = Meter::new(open, close);
+    let mut stalled = 0;
+    loop {
+        let now = clock::now();
+        let closing = now >= close || churn.tally.faults >= FAULTS_MAX;
+        if !closing {
+            churn.begin_all(now);
+        }
+        churn.pass()?;
+        shared.publish(&mut churn.tally);
+        meter.tick(clock::now(), 0);
+        stalled += churn.give_up(now.saturating_sub(patience));
+        if closing && churn.slots.iter().all(|slot| slot.stream.is_none()) {
+            break;
+        }
+    }
+    Ok(Part { tally: churn.tally, stalled, unanswered: stalled, shares: meter.shares() })
+}
+
+impl Churn<'_> {
+    /// Fills every empty slot with a new connection.
+    fn begin_all(&mut self, now: u64) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].stream.is_some() {
+                continue;
+            }
+            match self.begin(index, now) {
+                Ok(()) => {}
+                // The server's backlog is full (Unix sockets say so here): try in the next pass.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => self.tally.fault(|| self.dialer.explain(&error)),
+            }
+        }
+    }
+
+    fn begin(&mut self, index: usize, now: u64) -> io::Result<()> {
+        let socket = self.dialer.begin(self.begun)?;
+        let mut stream = Stream::new(socket, self.begun as usize, self.size);
+        self.begun += self.stride;
+        stream.issue(1, now);
+        // On loopback the handshake is over by now, and sending at once saves a wake-up. If it is
+        // not, the socket refuses and the event that it is writable follows.
+        if let Err(fault) = stream.flush(&self.pattern) {
+            self.tally.fault(|| fault.to_string());
+            return Ok(());
+        }
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, &stream.socket, EventData::new_u64(index as u64), interest)?;
+        self.slots[index] = Slot { stream: Some(stream), began: now };
+        Ok(())
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+        let timeout = Timespec { tv_sec: 0, tv_nsec: NAP };
+        let ready = match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
+            Ok((ready, _)) => ready,
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for event in ready.iter() {
+            // Copied out, because the kernel's structure is packed.
+            let data = event.data;
+            let index = data.u64() as usize;
+            match self.serve(index) {
+                Ok(false) => {}
+                // Dropping the stream closes its socket.
+                Ok(true) => self.slots[index].stream = None,
+                Err(fault) => {
+                    self.slots[index].stream = None;
+                    self.tally.fault(|| fault.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves one connection. True: its message is back and it can be closed.
+    fn serve(&mut self, index: usize) -> Result<bool, Fault> {
+        let Slot { stream: Some(stream), began } = &mut self.slots[index] else { return Ok(false) };
+        stream.flush(&self.pattern)?;
+        while stream.outstanding() > 0 {
+            let Some(arrived) = stream.read(&self.pattern, &mut self.scratch)? else { return Ok(false) };
+            stream.progress = clock::now();
+            if arrived.messages > 0 {
+                let now = stream.progress;
+                self.tally.messages += 1;
+                if self.window.0 <= now && now < self.window.1 {
+                    self.tally.counted += 1;
+                    self.tally.counted_bytes += stream.received();
+                    self.tally.latency.record(now - *began);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Drops connections that have given nothing since `since`; returns how many.
+    fn give_up(&mut self, since: u64) -> u64 {
+        let mut dropped = 0;
+        for slot in &mut self.slots {
+            if slot.stream.as_ref().is_some_and(|stream| stream.progress < since) {
+                slot.stream = None;
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+}

@@ -1,0 +1,63 @@
+//! The `windlass-bench` binary: `echo` puts load on one server, `compare` measures several.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use windlass_bench::{compare, echo};
+
+/// Load generators and side-by-side comparisons for echo servers.
+#[derive(Parser)]
+#[command(name = "windlass-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Put load on an echo server, verify every byte, report latency.
+    Echo(echo::EchoArgs),
+    /// Measure windlass and its peers side by side.
+    #[command(subcommand)]
+    Compare(Compare),
+    /// Run a program on one core; used by `compare` to start servers.
+    #[command(hide = true)]
+    Pinned(compare::PinnedArgs),
+}
+
+#[derive(Subcommand)]
+enum Compare {
+    /// Echo servers, over nine workloads.
+    Echo(compare::CompareArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no mistakes, and belong on standard output.
+        Err(error) if !error.use_stderr() => error.exit(),
+        // Nothing was asked for: show what there is.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            return ExitCode::FAILURE;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            eprintln!("{}; try --help", text.lines().next().unwrap_or("error: bad arguments"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = match cli.command {
+        Command::Echo(args) => echo::main(args),
+        Command::Compare(Compare::Echo(args)) => compare::main(args),
+        Command::Pinned(args) => compare::pinned(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

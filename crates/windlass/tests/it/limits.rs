@@ -1,0 +1,189 @@
+//! Limits on connections: how many, how fast, and what becomes of those who are too many. (The limit
+//! per source exempts loopback, so it is tested at its own level, beside the code.)
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use windlass::{Config, Limits, Server, WhenFull, serve};
+
+use crate::harness::*;
+
+/// Whether a connection is served: it gets its echo soon.
+fn is_served(stream: &mut TcpStream) -> bool {
+    use std::io::Write;
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut back = [0; 2];
+    let served = stream.write_all(b"hi").and_then(|()| stream.read_exact(&mut back)).is_ok();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    served
+}
+
+fn is_reset(stream: &mut TcpStream) -> bool {
+    stream.read(&mut [0]).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+}
+
+#[test]
+fn over_connections_max_newcomers_wait() {
+    let server = echo(Limits { connections_max: 3, ..limits() });
+    let mut streams: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        round_trip(stream, b"hello");
+    }
+    let mut fourth = server.connect();
+    assert!(!is_served(&mut fourth));
+    let counters = server.counters();
+    assert_eq!((counters.connections, counters.accept_paused_full, counters.shed_full), (3, 1, 0));
+    thread::sleep(Duration::from_millis(300));
+    let polls = server.counters().polls - counters.polls;
+    assert!(polls < 60, "{polls} polls in 0.3 s while full");
+    streams.pop();
+    // The "hi" it sent while it waited.
+    expect(&mut fourth, b"hi");
+    round_trip(&mut fourth, b"hello");
+    assert_eq!(server.counters().connections, 3);
+    server.stop();
+}
+
+#[test]
+fn over_connections_max_newcomers_are_shed() {
+    let server = echo(Limits { connections_max: 3, when_full: WhenFull::Shed, ..limits() });
+    let mut streams: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        round_trip(stream, b"hello");
+    }
+    for n in 1..=5 {
+        assert!(is_reset(&mut server.connect()));
+        server.wait_for("the count", |c| c.shed_full == n);
+    }
+    streams.pop();
+    server.wait_for("the place", |c| c.connections == 2);
+    round_trip(&mut server.connect(), b"hello");
+    server.stop();
+}
+
+#[test]
+fn connections_max_holds_over_all_workers() {
+    for when_full in [WhenFull::Wait, WhenFull::Shed] {
+        let limits = Limits { connections_max: 10, when_full, ..limits() };
+        let config = Config::default().workers(3).limits(limits);
+        let server = Running::start(serve(|| Echo).config(config).tcp("127.0.0.1:0"));
+        let mut streams: Vec<_> = (0..40).map(|_| server.connect()).collect();
+        server.wait_for("the limit", |c| c.connections == 10);
+        thread::sleep(Duration::from_millis(100));
+        let counters = server.counters();
+        assert_eq!((counters.connections, counters.opened), (10, 10));
+        if when_full == WhenFull::Wait {
+            // As many get in as leave.
+            let mut served = 0;
+            while let Some(mut stream) = streams.pop() {
+                served += is_served(&mut stream) as u32;
+            }
+            assert!(served >= 10, "{served}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_listener_has_a_limit_of_its_own() {
+    let limits = Limits { listener_connections_max: 2, ..limits() };
+    let bound = Server::new(one_worker(limits))
+        .add(serve(|| Echo).name("one").tcp("127.0.0.1:0"))
+        .add(serve(|| Echo).name("two").tcp("127.0.0.1:0"))
+        .bind()
+        .unwrap();
+    let server = Running::run(bound);
+    let (one, two) = (server.addrs[0], server.addrs[1]);
+    let mut at_one: Vec<_> = (0..3).map(|_| connect(one)).collect();
+    let served: Vec<_> = at_one.iter_mut().map(is_served).collect();
+    assert_eq!(served, [true, true, false]);
+    let mut at_two = [connect(two), connect(two)];
+    assert!(at_two.iter_mut().all(is_served), "the other listener is not full");
+    let counts: Vec<_> = server.handle.listener_connections().into_iter().map(|(_, n)| n).collect();
+    assert_eq!(counts, [2, 2]);
+    at_one.remove(0);
+    expect(&mut at_one[1], b"hi");
+    server.stop();
+}
+
+#[test]
+fn the_accept_rate_lets_a_burst_in_and_then_the_rate() {
+    let server = echo(Limits { accept_rate_max: 50, accept_burst_max: 10, ..limits() });
+    let begun = Instant::now();
+    let mut streams: Vec<_> = (0..30).map(|_| server.connect()).collect();
+    let counters = server.wait_for("all to get in", |c| c.opened == 30);
+    // 10 at once, and 20 ms for each of the other 20: never faster, however slow the machine.
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(20 * 20 - 20), "30 were accepted in {took:?}");
+    assert!(counters.accept_paused_rate >= 1);
+    assert!(counters.accept_paused_rate <= 60, "{} pauses", counters.accept_paused_rate);
+    assert!(counters.polls < 400, "it sleeps between: {} polls", counters.polls);
+    for stream in &mut streams {
+        round_trip(stream, b"hello");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_storm_of_newcomers_is_taken_in_turns() {
+    let server = echo(Limits { accepts_per_turn_max: 1, ..limits() });
+    let mut old = server.connect();
+    let streams: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    for _ in 0..50 {
+        round_trip(&mut old, b"hello");
+    }
+    let counters = server.wait_for("all to get in", |c| c.opened == 201);
+    assert!(counters.turns >= 201);
+    drop(streams);
+    server.stop();
+}
+
+#[test]
+fn limits_that_cannot_work_are_refused_by_name() {
+    let bad = [
+        (Limits { output_low: 70_000, ..limits() }, "output_low"),
+        (Limits { output_max: 1, ..limits() }, "output_max"),
+        (Limits { input_max: 0, ..limits() }, "input_max"),
+        (Limits { idle_timeout: Duration::from_secs(3_000_000), ..limits() }, "idle_timeout"),
+    ];
+    for (limits, name) in bad {
+        let error = serve(|| Echo).config(one_worker(limits)).tcp("127.0.0.1:0").bind().err().unwrap();
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.io().is_none());
+    }
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_one_clear_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let not_a_socket = SocketPath::new();
+    std::fs::write(&not_a_socket.0, "a file").unwrap();
+    let bad = [
+        (address.clone(), "in use"),
+        ("192.0.2.1:0".into(), "no such address"),
+        ("nonsense".into(), "port"),
+        ("unix:/nonexistent/folder/socket".into(), "no such file"),
+        (format!("unix:{}", not_a_socket.0.display()), "not a socket"),
+    ];
+    for (address, why) in bad {
+        let error = serve(|| Echo).config(one_worker(limits())).listen(&address).bind().err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains(why) && text.lines().count() == 1, "{address}: {text}");
+    }
+    assert_eq!(std::fs::read(&not_a_socket.0).unwrap(), b"a file", "left alone");
+}
+
+#[test]
+fn a_socket_file_is_replaced_only_if_nobody_listens() {
+    let path = SocketPath::new();
+    drop(std::os::unix::net::UnixListener::bind(&path.0).unwrap());
+    let server = Running::start(serve(|| Echo).config(one_worker(limits())).unix(&path.0));
+    round_trip(&mut path.connect(), b"hello");
+    let second = serve(|| Echo).config(one_worker(limits())).unix(&path.0).bind();
+    assert!(second.err().unwrap().to_string().contains("in use"));
+    round_trip(&mut path.connect(), b"the first is still there");
+    server.stop();
+}

@@ -1,0 +1,20 @@
+//! The engine on real sockets. Each module is one promise; `harness.rs` starts and stops servers,
+//! `probe.rs` is a service that a test scripts, `child.rs` runs a part of a test in another process.
+#![cfg(unix)]
+
+mod backpressure;
+mod child;
+mod descriptors;
+mod echo;
+mod ends;
+mod harness;
+mod limits;
+mod mailbox;
+mod probe;
+mod regressions;
+mod services;
+mod shutdown;
+mod steady;
+mod stopped;
+mod timers;
+mod workers;
