@@ -68,6 +68,11 @@ impl Sim {
         &mut self.rng
     }
 
+    /// About as many bytes as one connection of this run's network carries in reasonable time.
+    pub fn volume_max(&self) -> usize {
+        self.plan.volume_max() as usize
+    }
+
     /// Serves a service; `make` makes its value for each worker.
     pub fn service<S, F>(&mut self, make: F) -> &mut Sim
     where
@@ -241,6 +246,7 @@ impl Sim {
                 client,
                 place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
                 done: false,
+                timer: None,
             }
         });
         let seats = seats.collect();

@@ -299,6 +299,8 @@ pub(crate) struct Seat {
     pub(crate) client: Box<dyn Client>,
     pub(crate) place: Place,
     pub(crate) done: bool,
+    /// When it is to be called at the latest.
+    pub(crate) timer: Option<u64>,
 }
 
 impl Seat {
@@ -306,11 +308,17 @@ impl Seat {
         if self.done {
             return;
         }
+        self.timer = self.timer.filter(|&at| at > world.now);
         let step = self.client.step(&mut Line { world, place: &mut self.place });
         match step {
             Step::Wait => {}
+            // One timer at a time, or every step would leave one behind that starts another.
             Step::Until(at) => {
-                world.at(at.as_nanos().max(world.now + 1), Happening::ClientTimer(self.place.index))
+                let at = at.as_nanos().max(world.now + 1);
+                if self.timer.is_none_or(|timer| at < timer) {
+                    self.timer = Some(at);
+                    world.at(at, Happening::ClientTimer(self.place.index));
+                }
             }
             Step::Done => {
                 self.done = true;

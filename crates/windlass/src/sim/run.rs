@@ -34,6 +34,8 @@ pub(crate) type Deed = (u64, Box<dyn FnOnce(&Handle)>);
 struct Berth {
     /// `None` once it has stopped.
     worker: Option<Worker<SimSys>>,
+    /// When it wants to run by itself: asked after each turn, since only a turn can change it.
+    wake: Option<u64>,
     spin: Spin,
 }
 
@@ -78,7 +80,7 @@ impl Run {
         deeds.reverse();
         deeds.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let berths =
-            workers.into_iter().map(|worker| Berth { worker: Some(worker), spin: Spin::default() }).collect();
+            workers.into_iter().map(|worker| Berth { wake: wake_of(&worker), worker: Some(worker), spin: Spin::default() }).collect();
         let quiet = rng.below(8 * SECOND);
         Run { world, berths, seats, shared, limits, deeds, rng, quiet, turns: 0 }
     }
@@ -177,7 +179,7 @@ impl Run {
 
     /// The time at which a worker wants to run by itself, the lateness of this world included.
     fn wake_of(&self, worker: usize) -> Option<u64> {
-        let wake = self.berths[worker].worker.as_ref()?.next_wake()?.as_nanos();
+        let wake = self.berths[worker].wake?;
         let world = self.world.borrow();
         let late_max = world.plan.late_wake_max;
         if late_max == 0 || wake <= world.turn_started {
@@ -210,13 +212,13 @@ impl Run {
         world.turn_longest = world.turn_longest.max(took);
         world.reap();
         world.check_counts(&self.limits);
-        let Berth { worker, spin } = &mut self.berths[n];
+        let Berth { worker, wake, spin } = &mut self.berths[n];
         spin.turned(n, &mut world);
         match result {
-            Ok(Turn::Running) => {}
+            Ok(Turn::Running) => *wake = worker.as_ref().and_then(wake_of),
             Ok(Turn::Stopped) => {
                 drop(world);
-                *worker = None;
+                (*worker, *wake) = (None, None);
                 world = self.world.borrow_mut();
             }
             Err(e) => world.fail(format!("worker {n} gave up: {e}")),
@@ -269,6 +271,10 @@ impl Run {
             }
         }
     }
+}
+
+fn wake_of(worker: &Worker<SimSys>) -> Option<u64> {
+    Some(worker.next_wake()?.as_nanos())
 }
 
 /// The clients that have not finished, and how their connections are.

@@ -100,12 +100,17 @@ impl Receive for Chat {
 
 fn serve_chat(sim: &mut Sim) {
     let mailbox = Mailbox::new();
-    let nudge = Duration::from_millis(50 + sim.rng().below(3_000));
-    let period = Duration::from_micros(5_000 << sim.rng().below(8));
+    let nudge = Duration::from_millis(200 + sim.rng().below(4_000));
+    let period = Duration::from_millis(30 << sim.rng().below(6));
     let made = mailbox.clone();
     sim.serve(serve(move || Chat { mailbox: made.clone(), nudge }).mailbox(&mailbox).tick(period));
     // Members wait for each other, in silence.
-    sim.room_for_all().limits(|limits| limits.idle_timeout = Duration::from_secs(90));
+    // A line that never ends must reach its limit through the narrowest pipe.
+    let input_max = (sim.volume_max() / 4).clamp(512, 64 * 1024);
+    sim.room_for_all().limits(|limits| {
+        limits.idle_timeout = Duration::from_secs(25);
+        limits.input_max = limits.input_max.min(input_max);
+    });
 }
 
 /// A room of good members, with some who only listen, or do not, or never end their line.

@@ -9,7 +9,7 @@ use windlass_proto::Time;
 use windlass_proto::testing::Rng;
 
 use super::pause;
-use crate::sim::client::{Client, Line, Status, Step};
+use crate::sim::client::{Client, Ending, Line, Status, Step};
 
 /// What the members of one room know of each other: the test's own knowledge, not the server's.
 ///
@@ -165,6 +165,7 @@ impl Client for ChatClient {
             }
         }
         match line.status() {
+            Status::Ended(Ending::Fin) if self.place() == Place::Finished => return Step::Done,
             Status::Ended(_) if line.excused() => return self.lost(),
             Status::Ended(how) => return line.fail(format!("ended by {how:?} while in the room")),
             _ => {}
@@ -192,13 +193,10 @@ impl Client for ChatClient {
             let sent = line.send(&self.unsent);
             self.unsent.drain(..sent);
         }
-        if done_saying && self.unsent.is_empty() && self.heard_all() {
+        if done_saying && self.unsent.is_empty() && self.place() == Place::In && self.heard_all() {
+            // In good order, so that what it said last is not lost on the way.
             self.set_place(Place::Finished);
-        }
-        // Stays until everybody has finished: leaving early would be nobody's fault, but also no test.
-        let room = self.room.inner.borrow();
-        if room.members.iter().all(|m| matches!(m.place, Place::Finished | Place::Lost)) {
-            return Step::Done;
+            line.finish();
         }
         Step::Until(line.after(Duration::from_millis(50)))
     }

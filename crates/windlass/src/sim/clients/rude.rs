@@ -142,7 +142,7 @@ impl Client for Rude {
             self.left = Some(left - sent);
             if sent == piece.len() && left > sent {
                 // More soon; not at once, or time would not pass.
-                return Step::Until(line.after(Duration::from_micros(10)));
+                return Step::Until(line.after(Duration::from_millis(2)));
             }
         }
         if self.reads {
