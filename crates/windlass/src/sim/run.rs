@@ -79,8 +79,10 @@ impl Run {
         // Stable, so that deeds of one moment keep their order.
         deeds.reverse();
         deeds.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        let berths =
-            workers.into_iter().map(|worker| Berth { wake: wake_of(&worker), worker: Some(worker), spin: Spin::default() }).collect();
+        let berths = workers
+            .into_iter()
+            .map(|worker| Berth { wake: wake_of(&worker), worker: Some(worker), spin: Spin::default() })
+            .collect();
         let quiet = rng.below(8 * SECOND);
         Run { world, berths, seats, shared, limits, deeds, rng, quiet, turns: 0 }
     }

@@ -64,12 +64,7 @@ impl Service for Chat {
         Ok(Member { lines: Lines::max(1 << 30), due })
     }
 
-    fn data(
-        &mut self,
-        conn: &mut Conn<'_>,
-        member: &mut Member,
-        input: &mut Input<'_>,
-    ) -> Result<(), Close> {
+    fn data(&mut self, conn: &mut Conn<'_>, member: &mut Member, input: &mut Input<'_>) -> Result<(), Close> {
         while let Some(line) = member.lines.decode(input)? {
             let line = [&*line, b"\n"].concat();
             conn.broadcast(&line);
