@@ -1,38 +1,207 @@
-//! What can be typed.
+//! What can be typed. Every flag is an environment variable too.
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
+use windlass::Address;
 
-/// Network services on one event loop per core.
+use crate::limits::Setting;
+use crate::quantity;
+
+/// Network services on one event loop per core
 #[derive(Parser)]
-#[command(name = "windlass", version)]
+#[command(name = "windlass", version, after_help = FIRST_STEPS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+const FIRST_STEPS: &str = "\
+Try it:
+  windlass echo                  serve on 127.0.0.1:9000
+  nc 127.0.0.1 9000              in another terminal: what you type comes back
+  windlass help echo             all that can be set";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Send back to every client what it sends
-    Echo(EchoArgs),
+    /// Serve echo: every client gets back what it sends
+    #[command(long_about = ECHO_ABOUT, after_long_help = ECHO_EXAMPLES)]
+    Echo(Box<EchoArgs>),
+    /// Put load on a server and measure it
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Print a script that completes commands in your shell
+    #[command(after_help = COMPLETIONS_EXAMPLE)]
+    Completions {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
 }
+
+#[cfg(target_os = "linux")]
+#[derive(Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Put load on an echo server, verify every byte, report latency
+    Echo(windlass_bench::echo::EchoArgs),
+}
+
+const COMPLETIONS_EXAMPLE: &str = "\
+Example:
+  windlass completions bash > ~/.local/share/bash-completion/completions/windlass";
+
+const ECHO_ABOUT: &str = "\
+Serve echo: every client gets back what it sends
+
+Stdout gets one `Listening on` line for each address, and a summary at the end. \
+Stderr gets logs, errors and, on a terminal, a status line that is renewed every second. \
+A message in its figures is one piece of input as it arrived: \
+echo knows nothing of where your messages begin and end.
+
+Ctrl-C (or SIGTERM) drains: no new connections, what has arrived is still answered. \
+A second one stops at once. Either way the exit code is 0; \
+it is 1 if the server could not start, and 2 if the command line is wrong.";
+
+const ECHO_EXAMPLES: &str = "\
+Every flag is an environment variable too: --log-level is WINDLASS_LOG_LEVEL, ADDR is
+WINDLASS_LISTEN. Several values stand behind each other with commas.
+
+Examples:
+  windlass echo
+      On 127.0.0.1:9000, reachable from this machine only.
+  windlass echo :9000
+      On every address of this machine, IPv4 and IPv6: reachable by others.
+  windlass echo '[::1]:9000' unix:/tmp/echo.sock
+      On IPv6 loopback and on a Unix socket.
+  windlass echo 127.0.0.1:0 -q
+      On a port that the system chooses; the one line printed tells which.
+  windlass echo --workers 1 --limit idle_timeout=30s --limit connections_max=10k
+      On one thread, at most 10,000 connections, silent ones ended after 30 s.
+  windlass echo --log json --log-level debug 2>echo.log
+      With every connection logged, as one JSON object per line.";
 
 /// The flags of `windlass echo`.
 #[derive(Args)]
 pub(crate) struct EchoArgs {
-    /// Where to listen: HOST:PORT, :PORT, [IPv6]:PORT or unix:PATH
-    #[arg(value_name = "ADDR", default_value = "127.0.0.1:9000", env = "WINDLASS_LISTEN")]
-    pub(crate) listen: Vec<String>,
+    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, or unix:PATH.
+    /// Port 0 lets the system choose. Several may be given
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:9000", value_delimiter = ',')]
+    #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
+    pub(crate) listen: Vec<Address>,
 
-    /// Worker threads; 0 is one per core
-    #[arg(long, value_name = "N", default_value_t = 0, env = "WINDLASS_WORKERS")]
+    /// Worker threads; 0 is one per core. A single worker runs on the main thread
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SERVING)]
+    #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
     pub(crate) workers: usize,
 
-    /// Use the cubic congestion control on every connection
-    #[arg(long, env = "WINDLASS_CUBIC", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    /// Buffer that a worker reads into, shared by all its connections: how much one call can move
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_SCRATCH", hide_env = true, value_parser = scratch)]
+    pub(crate) scratch: usize,
+
+    /// Use the cubic congestion control on every connection. Only useful to measure on one machine,
+    /// where a default of BBR slows large transfers down. Linux and FreeBSD
+    #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = SERVING)]
+    #[arg(env = "WINDLASS_CUBIC", hide_env = true)]
     pub(crate) cubic: bool,
 
-    /// Print nothing but the `Listening on` lines and errors
-    #[arg(short, long, env = "WINDLASS_QUIET", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    /// Set a limit: idle_timeout=30s, output_max=1MiB, connections_max=10k, when_full=shed. May be
+    /// given several times
+    #[arg(long = "limit", value_name = "KEY=VALUE", value_delimiter = ',', help_heading = LIMITS)]
+    #[arg(env = "WINDLASS_LIMIT", hide_env = true, value_parser = Setting::parse)]
+    pub(crate) limit: Vec<Setting>,
+
+    /// Print every limit with its value and what it bounds, and exit
+    #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), help_heading = LIMITS)]
+    #[arg(env = "WINDLASS_LIMITS", hide_env = true)]
+    pub(crate) limits: bool,
+
+    /// Print nothing but the `Listening on` lines and errors; goes before the log flags
+    #[arg(short, long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_QUIET", hide_env = true, help_heading = PRINTING)]
     pub(crate) quiet: bool,
+
+    /// How logs are written, to stderr
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
+    pub(crate) log: LogFormat,
+
+    /// What is logged, and everything more urgent
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    #[arg(env = "WINDLASS_LOG_LEVEL", hide_env = true, help_heading = PRINTING)]
+    pub(crate) log_level: LogLevel,
+}
+
+const SERVING: &str = "Serving";
+const LIMITS: &str = "Limits";
+const PRINTING: &str = "Printing";
+
+/// More workers than any machine has cores are a typing error.
+const WORKERS_MAX: usize = 1_024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    let n = quantity::count(text)?;
+    if n > WORKERS_MAX { Err(format!("at most {WORKERS_MAX}")) } else { Ok(n) }
+}
+
+fn scratch(text: &str) -> Result<usize, String> {
+    let bytes = quantity::size(text)?;
+    // The engine clamps; a person who asks for more should know.
+    if (4 << 10..=16 << 20).contains(&bytes) { Ok(bytes) } else { Err("from 4KiB to 16MiB".into()) }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Nothing
+    Off,
+    /// What keeps the server from serving
+    Error,
+    /// Limits reached, and callbacks that stalled a worker
+    Warn,
+    /// Start and stop, and connections ended through the fault of their peer
+    Info,
+    /// Every connection as it opens and closes
+    Debug,
+}
+
+impl LogLevel {
+    pub(crate) fn filter(self) -> LevelFilter {
+        match self {
+            LogLevel::Off => LevelFilter::OFF,
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_an_environment_variable() {
+        let cli = super::Cli::command();
+        let echo = cli.find_subcommand("echo").unwrap();
+        for arg in echo.get_arguments().filter(|arg| arg.get_id() != "help") {
+            let name = arg.get_env().unwrap_or_else(|| panic!("{} has none", arg.get_id()));
+            assert!(name.to_str().unwrap().starts_with("WINDLASS_"), "{name:?}");
+        }
+    }
 }

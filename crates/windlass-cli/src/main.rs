@@ -1,24 +1,47 @@
-//! The `windlass` binary. Read `args` for what can be typed, then `echo` for the server behind it.
+//! The `windlass` binary. Read `args` for what can be typed, then `echo` for the server behind it,
+//! and `console` for everything it prints while it serves.
 
 mod args;
+mod console;
 mod echo;
+mod failure;
+mod limits;
+mod logs;
+mod nearest;
+mod quantity;
 mod signals;
+mod text;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Echo(args) => echo::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);
+            print(&script);
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            failure::report(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes to stdout. A reader that has gone (`windlass echo | head -1`) is no reason to fail.
+pub(crate) fn print(text: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }

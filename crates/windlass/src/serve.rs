@@ -140,7 +140,8 @@ impl<S: Service> Serve<S> {
     }
 
     /// Calls [`Service::tick`] with this period on every worker. On Linux the tick is precise to
-    /// some tens of microseconds on an idle machine; elsewhere to a millisecond.
+    /// some tens of microseconds on an idle machine; elsewhere to a millisecond, and on Windows to
+    /// the system's timer interrupt, usually 15.6 ms.
     pub fn tick(mut self, period: Duration) -> Serve<S> {
         self.spec.tick = Some(period);
         self

@@ -131,12 +131,14 @@ impl Listening {
                 let mut options = TcpOptions {
                     backlog,
                     reuse_port: listen::REUSE_PORT && workers > 1,
+                    first: true,
                     dual_stack: text.starts_with(':'),
                     congestion: config.congestion.clone(),
                 };
                 let candidates =
                     Address::resolve(text).map_err(|e| Error::config(format!("cannot listen: {e}")))?;
                 let (first, bound) = listen_first(&candidates, text, &mut options).map_err(failed)?;
+                options.first = false;
                 for worker in 1..workers {
                     // One accept queue each where the system spreads connections over them, one for
                     // all where it does not.
@@ -153,7 +155,7 @@ impl Listening {
             #[cfg(unix)]
             Address::Unix(path) => {
                 let first = listen::unix(path, backlog).map_err(failed)?;
-                self.unix_paths.0.push(path.clone());
+                self.unix_paths.0.push((path.clone(), file_mark(path)));
                 for listeners in &mut self.per_worker[1..] {
                     listeners.push((listen::share(&first).map_err(failed)?, id, service));
                 }
@@ -216,15 +218,34 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// Socket files of ours, removed when the server is gone.
-struct UnixPaths(Vec<std::path::PathBuf>);
+/// Socket files of ours, removed when the server is gone; unless one is no longer ours, since a server
+/// that is draining no longer listens, and its successor may have taken the path.
+struct UnixPaths(Vec<(std::path::PathBuf, Option<FileMark>)>);
 
 impl Drop for UnixPaths {
     fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
+        for (path, mark) in &self.0 {
+            if mark.is_some() && file_mark(path) == *mark {
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
+}
+
+/// What tells a file from another one in its place: device, inode, and the time it was made, since an
+/// inode is soon used again.
+type FileMark = (u64, u64, i64, i64);
+
+#[cfg(unix)]
+fn file_mark(path: &std::path::Path) -> Option<FileMark> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn file_mark(_: &std::path::Path) -> Option<FileMark> {
+    None
 }
 
 /// A server whose listeners are open.
@@ -270,6 +291,8 @@ impl Bound {
         let handoffs = Arc::new(Handoffs::<MioStream>::new(per_worker.len()));
         #[cfg(unix)]
         let mut stop_pipe = self.stop_pipe;
+        #[cfg(unix)]
+        let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
         let mut threads = Vec::new();
         for index in (1..per_worker.len()).rev() {
             let listeners = per_worker.pop().unwrap_or_default();
@@ -294,6 +317,10 @@ impl Bound {
             }
             Ok(())
         });
+        #[cfg(unix)]
+        if let Some(pipe) = later_requests {
+            hear_requests(pipe, &threads, &shared);
+        }
         for thread in threads {
             match thread.join() {
                 Ok(worker) => result = result.and(worker),
@@ -302,6 +329,30 @@ impl Bound {
         }
         drop(unix_paths);
         result.map(|()| Summary { stats: Handle { shared }.stats() })
+    }
+}
+
+/// Takes requests to stop while other workers still drain: worker 0, which watched the pipe, is gone.
+#[cfg(unix)]
+fn hear_requests(
+    mut pipe: std::os::unix::net::UnixStream,
+    threads: &[thread::JoinHandle<Result<()>>],
+    shared: &Shared,
+) {
+    use std::io::Read;
+    /// How long the end of the last worker may go unnoticed.
+    const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+    if pipe.set_nonblocking(false).and_then(|()| pipe.set_read_timeout(Some(LOOK_EVERY))).is_err() {
+        return;
+    }
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        match pipe.read(&mut [0; 16]) {
+            Ok(0) => return,
+            Ok(n) => (0..n).for_each(|_| shared.request_stop(false)),
+            // Nothing yet, or a signal.
+            Err(_) => {}
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Figures<'a> {
     pub(crate) peer: &'a str,
     /// The server that ratios refer to.
     pub(crate) reference: &'a str,
+    /// Server and generator share their cores, so that waiting for one is no disturbance.
+    pub(crate) shared_cores: bool,
 }
 
 impl Figures<'_> {
@@ -43,11 +45,13 @@ impl Figures<'_> {
         self.runs_of(self.peer).filter_map(|run| figure(&run.report)).collect()
     }
 
-    /// The figure divided by the reference's in the same round, for each round that has both.
+    /// The figure divided by the reference's in the same round, for each round that has both and
+    /// in which neither was disturbed so much that the ratio would tell about the disturbance.
     pub(crate) fn ratios(&self, figure: impl Fn(&EchoReport) -> Option<f64>) -> Vec<f64> {
         let of_round = |peer, round| {
             let run = self.runs_of(peer).find(|run| run.round == round)?;
-            figure(&run.report).filter(|&value| value > 0.0)
+            let calm = self.shared_cores || run.report.disturbed() <= super::UNUSABLE;
+            figure(&run.report).filter(|&value| calm && value > 0.0)
         };
         let rounds = self.runs_of(self.peer).map(|run| run.round);
         rounds
@@ -74,7 +78,8 @@ impl Figures<'_> {
         note("stalled", "", |report| report.stalled as f64, 0.0);
         note("unanswered", "", |report| report.unanswered as f64, 0.0);
         note("failed", "", |report| report.faults as f64, 0.0);
-        note("disturbed", " %", |report| report.disturbed() * 100.0, super::DISTURBED * 100.0);
+        let over = if self.shared_cores { f64::INFINITY } else { super::DISTURBED * 100.0 };
+        note("disturbed", " %", |report| report.disturbed() * 100.0, over);
         notes.join(", ")
     }
 }
@@ -114,7 +119,7 @@ mod tests {
     }
 
     fn figures<'a>(runs: &'a [Run], peer: &'a str) -> Figures<'a> {
-        Figures { runs, workload: "W1", peer, reference: "epoll" }
+        Figures { runs, workload: "W1", peer, reference: "epoll", shared_cores: false }
     }
 
     #[test]
@@ -146,6 +151,15 @@ mod tests {
     fn a_stalled_reference_gives_no_ratio() {
         let runs = [run("epoll", 0, 0), run("mio", 0, 100)];
         assert!(figures(&runs, "mio").ratios(|report| Some(report.per_second())).is_empty());
+    }
+
+    #[test]
+    fn a_disturbed_round_gives_no_ratio_unless_cores_are_shared() {
+        let mut runs = [run("epoll", 0, 100), run("mio", 0, 100)];
+        runs[0].report.generator_waited = 0.4;
+        let rate = |report: &EchoReport| Some(report.per_second());
+        assert!(figures(&runs, "mio").ratios(rate).is_empty());
+        assert_eq!(Figures { shared_cores: true, ..figures(&runs, "mio") }.ratios(rate), [1.0]);
     }
 
     #[test]

@@ -59,6 +59,37 @@ pub(crate) fn cores() -> Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
 }
 
+/// A high priority for this process and the servers it starts, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Urgency(());
+
+impl Urgency {
+    const NICE: i32 = -19;
+    /// Where the kernel groups processes by session, it shares out the cores among the sessions
+    /// first, and this is the nice value of ours.
+    const SESSION: &str = "/proc/self/autogroup";
+
+    pub(crate) fn claim() -> Result<Urgency> {
+        let urgency = Urgency(());
+        urgency.set(Urgency::NICE).context("--urgent needs the right to raise priorities")?;
+        Ok(urgency)
+    }
+
+    fn set(&self, nice: i32) -> std::io::Result<()> {
+        rustix::process::setpriority_process(None, nice)?;
+        // Not every kernel groups by session; then the line above is all there is.
+        let _ = std::fs::write(Urgency::SESSION, nice.to_string());
+        Ok(())
+    }
+}
+
+impl Drop for Urgency {
+    fn drop(&mut self) {
+        // Less priority is always permitted.
+        let _ = self.set(0);
+    }
+}
+
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Server {

@@ -10,7 +10,8 @@ use crate::wheel::Tick;
 
 use super::slot::Residue;
 
-/// Small writes are gathered into blocks of up to this size.
+/// Small writes are gathered into blocks of up to this size. A power of two, like the size of every
+/// block up to it: one that grew past it could not be kept.
 const BLOCK_MAX: usize = 16 * 1024;
 /// The least a block holds.
 const BLOCK_MIN: usize = 512;
@@ -56,10 +57,13 @@ impl Output {
         if let Some(Piece::Owned(last)) = self.pieces.back_mut()
             && last.len() + bytes.len() <= BLOCK_MAX
         {
+            make_room(last, bytes.len());
             last.extend_from_slice(bytes);
             return;
         }
-        let mut block = pool.block(bytes.len());
+        // The first block of a queue grows as it must; behind it, more is to be expected.
+        let room = if self.pieces.is_empty() { bytes.len() } else { bytes.len().max(BLOCK_MAX) };
+        let mut block = pool.block(bytes.len(), room);
         block.extend_from_slice(bytes);
         self.pieces.push_back(Piece::Owned(block));
     }
@@ -132,13 +136,17 @@ const BLOCKS_KEPT: usize = 64;
 const QUEUES_KEPT: usize = 256;
 
 impl Pool {
-    fn block(&mut self, len: usize) -> Vec<u8> {
+    /// A block that holds `len` bytes; one that must be made has room for `room`.
+    fn block(&mut self, len: usize, room: usize) -> Vec<u8> {
         if len <= BLOCK_MAX
-            && let Some(block) = self.blocks.pop()
+            && let Some(mut block) = self.blocks.pop()
         {
+            make_room(&mut block, len);
             return block;
         }
-        Vec::with_capacity(len.max(BLOCK_MIN))
+        let mut block = Vec::new();
+        make_room(&mut block, room.max(BLOCK_MIN));
+        block
     }
 
     fn give_block(&mut self, mut block: Vec<u8>) {
@@ -171,6 +179,15 @@ impl Pool {
     }
 }
 
+/// Makes room for `more` bytes: up to `BLOCK_MAX` in powers of two, beyond it exactly.
+fn make_room(block: &mut Vec<u8>, more: usize) {
+    let needed = block.len() + more;
+    if needed > block.capacity() {
+        let room = if needed <= BLOCK_MAX { needed.next_power_of_two() } else { needed };
+        block.reserve_exact(room - block.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +215,23 @@ mod tests {
             output.consume(256 - first, &mut pool);
             assert_eq!((output.len(), unsent(&output)), (0, vec![]));
         }
+    }
+
+    #[test]
+    fn blocks_never_grow_past_what_is_kept() {
+        let mut pool = Pool::default();
+        for len in [1, 64, 511, 513, 3000, 6000, 9000, BLOCK_MAX] {
+            let mut output = pool.output();
+            for _ in 0..20 {
+                output.push(&vec![1; len], &mut pool);
+            }
+            for piece in &output.pieces {
+                let Piece::Owned(block) = piece else { panic!("owned") };
+                assert!(block.capacity() <= BLOCK_MAX, "{} for writes of {len}", block.capacity());
+            }
+            pool.give_output(output);
+        }
+        assert!(!pool.blocks.is_empty());
     }
 
     #[test]

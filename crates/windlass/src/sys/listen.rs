@@ -16,6 +16,8 @@ pub(crate) struct TcpOptions {
     pub(crate) backlog: i32,
     /// Several listeners on one address, one per worker.
     pub(crate) reuse_port: bool,
+    /// Nobody may be there yet.
+    pub(crate) first: bool,
     /// Accept IPv4 on an IPv6 wildcard address too.
     pub(crate) dual_stack: bool,
     /// Congestion control by name, where the system lets it be chosen.
@@ -27,6 +29,9 @@ pub(crate) const REUSE_PORT: bool =
     cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "dragonfly"));
 
 pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioListener, SocketAddr)> {
+    if options.reuse_port && options.first {
+        check_free(addr, options)?;
+    }
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if addr.is_ipv6() {
@@ -45,15 +50,40 @@ pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioList
     }
     // Accepted sockets inherit both, which saves two calls on each.
     socket.set_tcp_nodelay(true)?;
-    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     if let Some(name) = &options.congestion {
-        socket.set_tcp_congestion(name.as_bytes())?;
+        set_congestion(&socket, name)?;
     }
     socket.bind(&addr.into())?;
-    socket.listen(options.backlog)?;
+    // Windows takes a length over 200 only as `SOMAXCONN_HINT`, which is its negative, and refuses
+    // whoever comes when the queue is full.
+    socket.listen(if cfg!(windows) { -options.backlog } else { options.backlog })?;
     let listener: std::net::TcpListener = socket.into();
     let bound = listener.local_addr()?;
     Ok((MioListener::Tcp(mio::net::TcpListener::from_std(listener)), bound))
+}
+
+/// Fails if somebody listens on the address. Those who ask to share a port are not told so by the
+/// system: a second server of the same user would join unnoticed and take half of the connections.
+fn check_free(addr: SocketAddr, options: &TcpOptions) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(!options.dual_stack)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    // To bind is enough to know; without `listen` nobody connects to a socket that goes again.
+    socket.bind(&addr.into())
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
+    socket.set_tcp_congestion(name.as_bytes())
+}
+
+/// Here the system cannot be asked for one by name.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn set_congestion(_: &Socket, _: &str) -> io::Result<()> {
+    Ok(())
 }
 
 /// A second handle on the same listening socket, for workers that share one accept queue.

@@ -93,9 +93,13 @@ impl MioStream {
 
     /// RST instead of FIN, and nothing left in the kernel: close with a linger time of zero.
     fn set_reset(&self) {
-        // A socket that is gone already cannot be told; then there is nothing left to reset.
-        if let MioStream::Tcp(s) = self {
-            let _ = SockRef::from(s).set_linger(Some(Duration::ZERO));
+        match self {
+            MioStream::Tcp(s) => {
+                // A socket that is gone already cannot be told; then there is nothing left to reset.
+                let _ = SockRef::from(s).set_linger(Some(Duration::ZERO));
+            }
+            #[cfg(unix)]
+            MioStream::Unix(_) => {}
         }
     }
 }
@@ -138,9 +142,9 @@ impl Sys for MioSys {
         cfg!(unix)
     }
 
+    #[cfg(unix)]
     fn stop_requests(&mut self) -> u32 {
         let mut requests = 0;
-        #[cfg(unix)]
         if let Some(pipe) = &mut self.stop_pipe {
             let mut bytes = [0; 16];
             while let Ok(n @ 1..) = pipe.read(&mut bytes) {

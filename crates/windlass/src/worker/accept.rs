@@ -266,11 +266,12 @@ impl<Y: Sys> Worker<Y> {
         }
         // Two workers may take the last place at once, and stand one over the limit for a moment
         // each; counting first and giving back keeps it exact.
-        let shared = &self.shared;
+        let (shared, limits) = (&self.shared, &self.core.limits);
         let before = shared.connections.fetch_add(1, Relaxed);
-        shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
+        let of_listener = shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
         let handed = Handed { stream, peer, listener, service, source_counted };
-        if before >= self.core.limits.connections_max {
+        let listener_max = limits.listener_connections_max;
+        if before >= limits.connections_max || (listener_max > 0 && of_listener >= listener_max) {
             self.core.counters.shed_full += 1;
             let source = if source_counted { PeerAddr::new(peer).source() } else { None };
             self.io.sys.close(handed.stream, false, true);

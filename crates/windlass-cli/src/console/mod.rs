@@ -1,0 +1,159 @@
+//! The console: the one thread that writes to the terminal while the server runs.
+//!
+//! Log lines, the status line and notices all pass through it, so that none garbles another. Once a
+//! second it looks at the server's counters, renews the status line, and logs the limits that were
+//! reached. Read `teller` for its queue, `status` for the line itself, `watch` for what is logged.
+
+mod status;
+mod teller;
+mod terminal;
+mod watch;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use windlass::Handle;
+
+use crate::args::{LogFormat, LogLevel};
+use crate::echo::Messages;
+use crate::logs;
+use crate::quantity::thousands;
+use status::{Sample, status_line};
+pub(crate) use teller::{Notice, Teller};
+use terminal::Output;
+pub(crate) use terminal::stdout_width;
+use watch::Watch;
+
+/// How often figures are renewed.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for a terminal or pipe that takes nothing.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Log lines are written in pieces of about this size.
+const WRITE_BYTES: usize = 16 * 1024;
+
+/// A running console. [`Console::finish`] ends it.
+pub(crate) struct Console {
+    teller: Teller,
+    finished: Receiver<()>,
+}
+
+impl Console {
+    /// Starts the thread, and with it the logs.
+    pub(crate) fn start(
+        (teller, notices): (Teller, Receiver<Notice>),
+        format: LogFormat,
+        level: LogLevel,
+        handle: Handle,
+        messages: Messages,
+    ) -> std::io::Result<Console> {
+        teller.watch(handle.clone());
+        logs::start(format, level, terminal::wants_color(), teller.clone());
+        let (done, finished) = sync_channel(1);
+        let mut writer = Writer {
+            format,
+            // Between JSON objects a status line would be in the way of whoever reads them there.
+            out: Output::new(format == LogFormat::Text),
+            teller: teller.clone(),
+            notices,
+            handle,
+            messages,
+        };
+        thread::Builder::new().name("console".into()).spawn(move || {
+            writer.run();
+            let _ = done.send(());
+        })?;
+        Ok(Console { teller, finished })
+    }
+
+    /// Writes what still waits, clears the status line and ends the thread.
+    pub(crate) fn finish(self) {
+        self.teller.end();
+        // Somebody who reads none of our logs does not keep the program from ending.
+        let _ = self.finished.recv_timeout(FINISH_TIMEOUT);
+    }
+}
+
+struct Writer {
+    format: LogFormat,
+    out: Output,
+    teller: Teller,
+    notices: Receiver<Notice>,
+    handle: Handle,
+    messages: Messages,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        let mut last = Sample::take(&self.handle, &self.messages);
+        let mut watch = Watch::new(&last.stats);
+        let mut due = Instant::now() + PERIOD;
+        self.renew(&last, &last);
+        while !self.teller.is_over() {
+            match self.notices.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Notice::Line(first)) => self.write_lines(first),
+                Ok(Notice::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if let Some(connections) = self.teller.take_draining() {
+                self.tell_draining(connections);
+            }
+            if Instant::now() >= due {
+                let now = Sample::take(&self.handle, &self.messages);
+                watch.look(&now.stats, self.handle.take_stalls());
+                self.report_dropped();
+                self.renew(&last, &now);
+                last = now;
+                // When the machine was suspended there is nothing to catch up with.
+                due = (due + PERIOD).max(Instant::now());
+            }
+        }
+        watch.look(&self.handle.stats(), self.handle.take_stalls());
+        self.out.clear();
+        while let Ok(notice) = self.notices.try_recv() {
+            if let Notice::Line(first) = notice {
+                self.write_lines(first);
+            }
+        }
+        self.report_dropped();
+    }
+
+    /// Writes a line and those that came with it, at once.
+    fn write_lines(&mut self, mut text: Vec<u8>) {
+        while text.len() < WRITE_BYTES {
+            match self.notices.try_recv() {
+                Ok(Notice::Line(more)) => text.extend_from_slice(&more),
+                Ok(Notice::Look) => {}
+                Err(_) => break,
+            }
+        }
+        self.out.lines(&text);
+    }
+
+    fn renew(&mut self, last: &Sample, now: &Sample) {
+        if let Some(width) = self.out.status_width() {
+            self.out.status(status_line(last, now, self.handle.is_stopping(), width));
+        }
+    }
+
+    fn tell_draining(&mut self, connections: u64) {
+        match self.format {
+            LogFormat::Json => tracing::info!(connections, "draining"),
+            LogFormat::Text if connections == 0 => {}
+            LogFormat::Text => {
+                let s = if connections == 1 { "" } else { "s" };
+                let n = thousands(connections);
+                let text = format!("Draining {n} connection{s}, press Ctrl-C again to stop at once\n");
+                self.out.lines(text.as_bytes());
+            }
+        }
+    }
+
+    /// Says that log lines are missing. In their place, since they are late anyway.
+    fn report_dropped(&mut self) {
+        let lines = self.teller.take_dropped();
+        if lines > 0 {
+            tracing::warn!(lines, "log lines dropped: they came faster than they could be written");
+        }
+    }
+}

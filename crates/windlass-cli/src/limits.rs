@@ -1,0 +1,125 @@
+//! `--limit KEY=VALUE`: every bound of the engine, by name.
+
+use windlass::{Limits, WhenFull};
+
+use crate::nearest::nearest;
+use crate::quantity::{count, duration, show_count, show_duration, show_size, size};
+
+/// One bound: how its value is read and shown.
+struct Key {
+    name: &'static str,
+    read: fn(&mut Limits, &str) -> Result<(), String>,
+    show: fn(&Limits) -> String,
+}
+
+macro_rules! keys {
+    ($($name:ident: $read:expr, $show:expr;)*) => {
+        const KEYS: &[Key] = &[$(Key {
+            name: stringify!($name),
+            read: |limits, text| { limits.$name = $read(text)?; Ok(()) },
+            show: |limits| $show(&limits.$name),
+        },)*];
+    };
+}
+
+// In the order of `Limits::NAMES`; a test holds the two together.
+keys! {
+    connections_max: count, show_count;
+    listener_connections_max: count, show_count;
+    source_connections_max: count, show_count;
+    accept_rate_max: count, show_count;
+    accept_burst_max: count, show_count;
+    accepts_per_turn_max: count, show_count;
+    closes_per_turn_max: count, show_count;
+    when_full: when_full, show_when_full;
+    backlog_max: count, show_count;
+    idle_timeout: duration, show_duration;
+    write_stall_timeout: duration, show_duration;
+    linger_timeout: duration, show_duration;
+    drain_timeout: duration, show_duration;
+    read_budget_bytes: size, show_size;
+    input_max: size, show_size;
+    output_high: size, show_size;
+    output_low: size, show_size;
+    output_max: size, show_size;
+    buffered_max: size, show_size;
+    mailbox_max: count, show_count;
+    mailbox_per_turn_max: count, show_count;
+    stall_timeout: duration, show_duration;
+}
+
+fn when_full(text: &str) -> Result<WhenFull, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "wait" => Ok(WhenFull::Wait),
+        "shed" => Ok(WhenFull::Shed),
+        _ => Err(format!("`{text}` is no policy: it is `wait` or `shed`")),
+    }
+}
+
+fn show_when_full(policy: &WhenFull) -> String {
+    match policy {
+        WhenFull::Wait => "wait".into(),
+        WhenFull::Shed => "shed".into(),
+    }
+}
+
+/// One `KEY=VALUE`, known to be good.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    key: &'static str,
+    value: String,
+}
+
+impl Setting {
+    /// Reads `KEY=VALUE`, and says in one sentence what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Setting, String> {
+        let (name, value) = text.split_once('=').ok_or(
+            "write it as KEY=VALUE, for example idle_timeout=30s; `windlass echo --limits` lists the keys",
+        )?;
+        let name = name.trim();
+        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+            return Err(unknown(name));
+        };
+        (key.read)(&mut Limits::default(), value)?;
+        Ok(Setting { key: key.name, value: value.into() })
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let mut text = format!("there is no limit `{name}`");
+    if let Some(near) = nearest(name, KEYS.iter().map(|key| key.name)) {
+        text += &format!("; did you mean `{near}`?");
+    }
+    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    text + "\n\nThe limits are:\n" + &crate::text::wrap(&names.join(", "), 2, 80)
+}
+
+/// The defaults with `settings` over them, the last one of a key last.
+pub(crate) fn apply(settings: &[Setting]) -> Limits {
+    let mut limits = Limits::default();
+    for setting in settings {
+        if let Some(key) = KEYS.iter().find(|key| key.name == setting.key) {
+            // It was read once already, so it can be read again.
+            let _ = (key.read)(&mut limits, &setting.value);
+        }
+    }
+    limits
+}
+
+/// A table of every limit in effect with its text, `width` columns wide.
+pub(crate) fn table(limits: &Limits, width: usize) -> String {
+    let names = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
+    let values = KEYS.iter().map(|key| (key.show)(limits).len()).max().unwrap_or(0).max("value".len());
+    let indent = names + values + 4;
+    let mut table = format!("{:names$}  {:>values$}  what it bounds\n", "limit", "value");
+    for key in KEYS {
+        let about = Limits::NAMES.iter().find(|(name, _)| *name == key.name).map_or("", |(_, about)| about);
+        let about = crate::text::wrap(about, indent, width);
+        table += &format!("{:names$}  {:>values$}  {}\n", key.name, (key.show)(limits), about.trim_start());
+    }
+    table
+}
+
+#[cfg(test)]
+#[path = "tests/limits.rs"]
+mod tests;

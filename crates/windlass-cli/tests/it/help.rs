@@ -1,0 +1,54 @@
+//! What `--help` says, compared with `tests/help/*.txt`. Run with `WINDLASS_TEST_BLESS=1` to write those
+//! anew, and read the difference.
+
+use crate::server::*;
+
+fn same(name: &str, args: &[&str]) {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    // Trailing spaces are clap's, and nobody sees them.
+    let said: String = said.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "80 columns: {said}");
+    let path = format!("{}/tests/help/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("WINDLASS_TEST_BLESS").is_some() {
+        std::fs::write(&path, &said).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(said, wanted, "the help has changed: see {path}");
+}
+
+#[test]
+fn help_is_what_it_was() {
+    same("windlass", &["--help"]);
+    same("echo", &["echo", "--help"]);
+    same("echo-short", &["echo", "-h"]);
+    same("limits", &["echo", "--limits"]);
+}
+
+#[test]
+fn help_and_version_in_their_other_spellings() {
+    assert_eq!(run(&["help", "echo"]).stdout, run(&["echo", "--help"]).stdout);
+    let version = String::from_utf8(run(&["--version"]).stdout).unwrap();
+    assert_eq!(version, format!("windlass {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(run(&[]).status.code(), Some(2), "no command is a mistake");
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("workers"), "{shell}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bench_puts_load_on_echo() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let args = ["bench", "echo", &server.address, "-c", "4", "-t", "200ms", "--warmup", "50ms", "--json"];
+    let output = run(&args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("a report in JSON");
+}

@@ -1,0 +1,10 @@
+//! The real binary, as people start and stop it. Read `server` first.
+
+#![cfg(unix)]
+
+mod echo;
+mod errors;
+mod help;
+mod logs;
+mod server;
+mod stop;

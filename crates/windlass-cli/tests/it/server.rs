@@ -1,0 +1,139 @@
+//! Starts `windlass echo` on a free port, and sees to it that none is left behind.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than anything takes here on a busy machine.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// The binary, without what the environment would set.
+pub(crate) fn windlass(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WINDLASS_")) {
+        command.env_remove(name);
+    }
+    command.env("COLUMNS", "80").env_remove("RUST_BACKTRACE").args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    windlass(args).output().expect("the binary runs")
+}
+
+/// A running `windlass echo`.
+pub(crate) struct Server {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    /// What the first line said.
+    pub(crate) address: String,
+    reads_stderr: Option<thread::JoinHandle<String>>,
+}
+
+impl Server {
+    /// On a port of the system's choice.
+    pub(crate) fn start(args: &[&str]) -> Server {
+        Server::on("127.0.0.1:0", args)
+    }
+
+    pub(crate) fn on(address: &str, args: &[&str]) -> Server {
+        let mut command = windlass(&["echo", address]);
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let reads_stderr = thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("Listening on ").map(str::to_owned);
+        match address {
+            Some(address) => Server { child, stdout, address, reads_stderr: Some(reads_stderr) },
+            None => {
+                let _ = child.wait();
+                panic!("first line: {line:?}; stderr: {}", reads_stderr.join().unwrap());
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_write_timeout(Some(LONG)).unwrap();
+        stream
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end: the status, the rest of stdout, and all of stderr.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String, String) {
+        let deadline = Instant::now() + LONG;
+        while self.is_running() {
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let stderr = self.reads_stderr.take().unwrap().join().unwrap();
+        (self.child.wait().unwrap(), rest, stderr)
+    }
+
+    /// Sends SIGINT and waits for its end.
+    pub(crate) fn stop(self) -> (ExitStatus, String, String) {
+        self.signal(Signal::INT);
+        self.ended()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a message and reads it back.
+pub(crate) fn round_trip(stream: &mut (impl Read + std::io::Write), message: &[u8]) {
+    stream.write_all(message).unwrap();
+    let mut echo = vec![0; message.len()];
+    stream.read_exact(&mut echo).unwrap();
+    assert_eq!(echo, message);
+}
+
+/// A path for a socket, gone when dropped.
+pub(crate) struct SocketPath(pub(crate) std::path::PathBuf);
+
+impl SocketPath {
+    pub(crate) fn new(name: &str) -> SocketPath {
+        SocketPath(std::env::temp_dir().join(format!("windlass-cli-{}-{name}", std::process::id())))
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whether we are root, whom nothing is forbidden.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
