@@ -44,6 +44,7 @@ fn every_planted_fault_is_found() {
             None => println!("{name:<26} {:<10} {:>4}  NOT FOUND", "", ""),
         }
     }
-    let missed: Vec<_> = found.iter().filter(|(_, failure)| failure.is_none()).map(|(fault, _)| fault).collect();
+    let missed: Vec<_> =
+        found.iter().filter(|(_, failure)| failure.is_none()).map(|(fault, _)| fault).collect();
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }

@@ -58,6 +58,25 @@ impl Sim {
         }
     }
 
+    /// One service in a world without faults, driven by hand.
+    pub(crate) fn by_hand(config: Config, service: Box<dyn ServiceSpec>, buffers: usize) -> Sim {
+        let mut plan = Plan::calm();
+        let size = buffers as u64..buffers as u64 + 1;
+        (plan.send_buffer, plan.receive_buffer) = (size.clone(), size);
+        Sim {
+            seed: 0,
+            rng: Rng::new(0),
+            plan,
+            config,
+            services: vec![service],
+            clients: Vec::new(),
+            deeds: Vec::new(),
+            room_for_all: true,
+            early_end: false,
+            trace_kept: None,
+        }
+    }
+
     /// The seed of this run.
     pub fn seed(&self) -> u64 {
         self.seed

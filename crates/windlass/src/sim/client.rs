@@ -145,16 +145,7 @@ impl Line<'_> {
 
     /// How the connection is.
     pub fn status(&self) -> Status {
-        let Some(id) = self.place.end else { return Status::Idle };
-        let end = self.world.end(id);
-        match end.state {
-            State::Opening => Status::Connecting,
-            State::Closed if end.error.is_some() => Status::Ended(Ending::Refused),
-            State::Closed | State::Vanished => Status::Ended(Ending::Own),
-            _ if end.reset_arrived => Status::Ended(Ending::Reset),
-            _ if end.at_end() => Status::Ended(Ending::Fin),
-            _ => Status::Open,
-        }
+        self.place.end.map_or(Status::Idle, |id| self.world.status(id))
     }
 
     /// Whether the connection's end, if it ended, is not the server's to answer for: a fault of the
@@ -291,6 +282,21 @@ impl Line<'_> {
         let conn = self.place.end.map_or(super::trace::NONE, EndId::conn);
         let (now, who) = (self.world.now, Who::Client(self.place.index));
         self.world.trace.note(now, who, what, conn, value as u64);
+    }
+}
+
+impl World {
+    /// How a connection is, as its client sees it.
+    pub(crate) fn status(&self, id: EndId) -> Status {
+        let end = self.end(id);
+        match end.state {
+            State::Opening => Status::Connecting,
+            State::Closed if end.error.is_some() => Status::Ended(Ending::Refused),
+            State::Closed | State::Vanished => Status::Ended(Ending::Own),
+            _ if end.reset_arrived => Status::Ended(Ending::Reset),
+            _ if end.at_end() => Status::Ended(Ending::Fin),
+            _ => Status::Open,
+        }
     }
 }
 

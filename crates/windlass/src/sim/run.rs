@@ -126,7 +126,17 @@ impl Run {
     }
 
     /// One step of the whole; false when everything has ended.
-    pub(crate) fn step(&mut self) -> bool {
+    fn step(&mut self) -> bool {
+        if self.one_due() {
+            return true;
+        }
+        self.world.borrow_mut().check_deadlines(&self.limits);
+        self.end_of_clients();
+        self.move_time()
+    }
+
+    /// Lets happen what is due, and gives one worker that has a reason a turn; false if none has.
+    fn one_due(&mut self) -> bool {
         self.world.borrow_mut().happen();
         self.deeds();
         self.clients();
@@ -141,11 +151,40 @@ impl Run {
         if count > 0 {
             let worker = runnable[self.rng.below(count as u64) as usize];
             self.turn(worker);
-            return true;
         }
+        count > 0
+    }
+
+    /// For a run that is driven by hand: everything that is due now.
+    pub(crate) fn settle(&mut self) {
+        while self.one_due() {}
         self.world.borrow_mut().check_deadlines(&self.limits);
-        self.end_of_clients();
-        self.move_time()
+    }
+
+    /// The same: everything that is due in the next `by` nanoseconds, each at its time.
+    pub(crate) fn advance(&mut self, by: u64) {
+        let until = self.world.borrow().now + by;
+        loop {
+            self.settle();
+            let wakes = (0..self.berths.len()).filter_map(|worker| self.wake_of(worker)).min();
+            let mut world = self.world.borrow_mut();
+            let next = wakes.into_iter().chain(world.next_happening()).min();
+            match next.filter(|&at| at <= until) {
+                Some(at) => world.now = at.max(world.now),
+                None => {
+                    world.now = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle { shared: self.shared.clone() }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.berths.iter().all(|berth| berth.worker.is_none())
     }
 
     fn deeds(&mut self) {
