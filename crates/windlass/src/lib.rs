@@ -61,6 +61,7 @@ mod shared;
 pub mod sim;
 mod stats;
 mod sys;
+pub mod testing;
 mod wheel;
 mod worker;
 

@@ -185,6 +185,10 @@ impl<S: Service> Serve<S> {
         self.bind()?.run()
     }
 
+    pub(crate) fn into_parts(self) -> (Config, Box<dyn ServiceSpec>) {
+        (self.config, Box::new(self.spec))
+    }
+
     pub(crate) fn into_spec(self) -> Box<dyn ServiceSpec> {
         Box::new(self.spec)
     }

@@ -58,6 +58,25 @@ impl Sim {
         }
     }
 
+    /// One service in a world without faults, driven by hand.
+    pub(crate) fn by_hand(config: Config, service: Box<dyn ServiceSpec>, buffers: usize) -> Sim {
+        let mut plan = Plan::calm();
+        let size = buffers as u64..buffers as u64 + 1;
+        (plan.send_buffer, plan.receive_buffer) = (size.clone(), size);
+        Sim {
+            seed: 0,
+            rng: Rng::new(0),
+            plan,
+            config,
+            services: vec![service],
+            clients: Vec::new(),
+            deeds: Vec::new(),
+            room_for_all: true,
+            early_end: false,
+            trace_kept: None,
+        }
+    }
+
     /// The seed of this run.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -66,6 +85,11 @@ impl Sim {
     /// Random numbers of this run, for what the test itself draws.
     pub fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+
+    /// About as many bytes as one connection of this run's network carries in reasonable time.
+    pub fn volume_max(&self) -> usize {
+        self.plan.volume_max() as usize
     }
 
     /// Serves a service; `make` makes its value for each worker.
@@ -241,6 +265,7 @@ impl Sim {
                 client,
                 place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
                 done: false,
+                timer: None,
             }
         });
         let seats = seats.collect();

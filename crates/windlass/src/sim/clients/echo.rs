@@ -11,8 +11,8 @@ use crate::sim::client::{Client, Ending, Line, Status, Step};
 /// Sends bytes in random pieces and checks that every one comes back: in order, once, whatever the
 /// network does. It never deserves to be cut off, so being cut off fails the run.
 ///
-/// Its mood is drawn from the seed: it may think between pieces, read slowly, read nothing until its
-/// own sending is stuck, fall silent for a while, half-close before it has its answers, or come back.
+/// Its mood is drawn from the seed: it may think between pieces, read slowly, read nothing at
+/// first, fall silent for a while, half-close before it has its answers, or come back.
 pub fn echo_client(rng: &mut Rng) -> EchoClient {
     EchoClient {
         mood: None,
@@ -21,7 +21,7 @@ pub fn echo_client(rng: &mut Rng) -> EchoClient {
         received: Vec::new(),
         checked: 0,
         wake: None,
-        stuck_since: None,
+        unread_since: None,
         finished: false,
         silences: 0,
         hush: false,
@@ -38,7 +38,7 @@ pub struct EchoClient {
     checked: usize,
     /// Does nothing before this time.
     wake: Option<Time>,
-    stuck_since: Option<Time>,
+    unread_since: Option<Time>,
     finished: bool,
     silences: u64,
     /// Sends nothing until it has all its answers, and then falls silent.
@@ -54,7 +54,7 @@ struct Mood {
     gulp: usize,
     /// Pause after each such read.
     digest: Duration,
-    /// Reads nothing until sending has been stuck for this long.
+    /// Reads nothing for so long, or until it has sent everything.
     reads_late: Option<Duration>,
     /// Sends its FIN before it has its answers.
     finishes_early: bool,
@@ -117,8 +117,7 @@ impl EchoClient {
         if let Some(patience) = mood.reads_late
             && self.sent < mood.text.len()
         {
-            // Reads only once its own sending is stuck, and then some.
-            let since = *self.stuck_since.get_or_insert(line.now());
+            let since = *self.unread_since.get_or_insert(line.now());
             if line.now() < since + patience {
                 self.wake = Some(since + patience);
                 return Ok(false);
@@ -140,9 +139,6 @@ impl EchoClient {
         let piece = 1 + line.rng().below(most as u64) as usize;
         let n = line.send(&mood.text[self.sent..self.sent + piece]);
         self.sent += n;
-        if n > 0 {
-            self.stuck_since = None;
-        }
         n > 0
     }
 
@@ -156,7 +152,7 @@ impl EchoClient {
         self.mood = None;
         (self.sent, self.checked, self.finished, self.silences) = (0, 0, false, 0);
         self.received.clear();
-        (self.wake, self.stuck_since, self.hush) = (None, None, false);
+        (self.wake, self.unread_since, self.hush) = (None, None, false);
         self.step(line)
     }
 
