@@ -59,6 +59,7 @@ pub struct Serve<S: Service> {
 trait Mail<S: Service>: Send + Sync {
     fn bind(&self, shared: &Arc<Shared>) -> bool;
     fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>>;
+    fn close(&self);
 }
 
 impl<S: Receive> Mail<S> for Mailbox<S::Message> {
@@ -67,6 +68,9 @@ impl<S: Receive> Mail<S> for Mailbox<S::Message> {
     }
     fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
         self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
     }
 }
 
@@ -86,6 +90,7 @@ pub(crate) trait ServiceSpec: Send + Sync {
     fn listen(&self) -> &[Address];
     fn take_error(&mut self) -> Option<Error>;
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
+    fn close_mailbox(&self);
     fn host(&self, worker: usize) -> Box<dyn Hosted>;
 }
 
@@ -104,6 +109,11 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
         self.mailbox.as_ref().is_none_or(|mailbox| mailbox.bind(shared))
+    }
+    fn close_mailbox(&self) {
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.close();
+        }
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
         let inbox = self.mailbox.as_ref().map(|mailbox| mailbox.inbox(worker));

@@ -270,6 +270,10 @@ impl Hosted for Watched {
         self.inner.shutdown(scope);
     }
 
+    fn close_mailbox_if_empty(&mut self) -> bool {
+        self.inner.close_mailbox_if_empty()
+    }
+
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool {
         let some = self.inner.receive(scope);
         self.world.borrow_mut().callbacks += u64::from(some);

@@ -138,7 +138,9 @@ impl<Y: Sys> Worker<Y> {
                 Tried::Accepted => lost = 0,
                 // One after the other is lost: the system's doing, and no reason to spin.
                 Tried::Lost if lost == LOST_MAX => {
-                    self.acceptors[n].retry_at = Some(self.core.now + BACKOFF_MIN);
+                    let acceptor = &mut self.acceptors[n];
+                    acceptor.retry_at = Some(self.core.now + acceptor.backoff);
+                    acceptor.backoff = (acceptor.backoff * 2).min(BACKOFF_MAX);
                     return;
                 }
                 Tried::Lost => lost += 1,
@@ -308,7 +310,7 @@ impl<Y: Sys> Worker<Y> {
         }
         let mine = workers[self.index].load.load(Relaxed);
         let least = workers.iter().map(|worker| worker.load.load(Relaxed)).min()?;
-        if mine < least + lead {
+        if mine < least.saturating_add(lead) {
             return None;
         }
         let equals = || (0..workers.len()).filter(|n| workers[*n].load.load(Relaxed) <= least);
