@@ -14,7 +14,7 @@ struct Key {
 
 macro_rules! keys {
     ($($name:ident: $read:expr, $show:expr;)*) => {
-        const KEYS: &[Key] = &[$(Key {
+        static KEYS: &[Key] = &[$(Key {
             name: stringify!($name),
             read: |limits, text| { limits.$name = $read(text)?; Ok(()) },
             show: |limits| $show(&limits.$name),
@@ -77,7 +77,7 @@ impl Setting {
             "write it as KEY=VALUE, for example idle_timeout=30s; `windlass echo --limits` lists the keys",
         )?;
         let name = name.trim();
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        let Some(key) = find(name) else {
             return Err(unknown(name));
         };
         (key.read)(&mut Limits::default(), value)?;
@@ -85,12 +85,21 @@ impl Setting {
     }
 }
 
+/// Not inlined: unrolled over all keys, with every key's parser inside, it keeps the optimizer busy
+/// for many minutes. The same holds for `nearest`.
+#[inline(never)]
+fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+#[cold]
+#[inline(never)]
 fn unknown(name: &str) -> String {
     let mut text = format!("there is no limit `{name}`");
-    if let Some(near) = nearest(name, KEYS.iter().map(|key| key.name)) {
+    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    if let Some(near) = nearest(name, &names) {
         text += &format!("; did you mean `{near}`?");
     }
-    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     text + "\n\nThe limits are:\n" + &crate::text::wrap(&names.join(", "), 2, 80)
 }
 
@@ -98,7 +107,7 @@ fn unknown(name: &str) -> String {
 pub(crate) fn apply(settings: &[Setting]) -> Limits {
     let mut limits = Limits::default();
     for setting in settings {
-        if let Some(key) = KEYS.iter().find(|key| key.name == setting.key) {
+        if let Some(key) = find(setting.key) {
             // It was read once already, so it can be read again.
             let _ = (key.read)(&mut limits, &setting.value);
         }

@@ -1,12 +1,14 @@
 //! "Did you mean ..?"
 
 /// The candidate that `text` most likely stands for, if one is near enough.
-pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[inline(never)]
+pub(crate) fn nearest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let typed = text.to_ascii_lowercase().replace('-', "_");
     // A third of the letters wrong is a typing error, more is another word.
     let allowed = (typed.chars().count() / 3).max(1);
     candidates
-        .map(|candidate| (distance(&typed, candidate), candidate))
+        .iter()
+        .map(|&candidate| (distance(&typed, candidate), candidate))
         // A part of a name is as good as a name: `idle` for `idle_timeout`.
         .map(|(d, c)| if typed.len() >= 3 && c.contains(&typed) { (d.min(1), c) } else { (d, c) })
         .filter(|(distance, _)| *distance <= allowed)
@@ -15,10 +17,6 @@ pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>)
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour to get from `a` to `b`.
-///
-/// Not inlined: unrolled over a list of candidates known when compiling, it keeps the optimizer busy
-/// for many minutes.
-#[inline(never)]
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
@@ -55,7 +53,7 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(nearest(typed, names.into_iter()), meant, "{typed}");
+            assert_eq!(nearest(typed, &names), meant, "{typed}");
         }
     }
 
