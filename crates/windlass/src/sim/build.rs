@@ -32,7 +32,7 @@ pub struct Sim {
     config: Config,
     services: Vec<Box<dyn ServiceSpec>>,
     clients: Vec<Box<dyn Client>>,
-    deeds: Vec<(Duration, Box<dyn FnOnce(&Handle)>)>,
+    deeds: Vec<(Duration, Deed)>,
     room_for_all: bool,
     early_end: bool,
     trace_kept: Option<usize>,
@@ -271,7 +271,7 @@ impl Sim {
             }
         });
         let seats = seats.collect();
-        let deeds: Vec<Deed> =
+        let deeds: Vec<(u64, Deed)> =
             self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
         Run::new(world, made, seats, shared, limits, deeds, self.rng)
     }
