@@ -28,7 +28,7 @@ const TIME_MAX: u64 = 3600 * SECOND;
 const TURNS_MAX: u64 = 5_000_000;
 
 /// Something the test does to the server at a given time.
-pub(crate) type Deed = (u64, Box<dyn FnOnce(&Handle)>);
+pub(crate) type Deed = Box<dyn FnOnce(&Handle)>;
 
 /// A worker and what the scheduler knows of it.
 struct Berth {
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     shared: Arc<Shared>,
     limits: Rc<Limits>,
     /// Soonest last.
-    deeds: Vec<Deed>,
+    deeds: Vec<(u64, Deed)>,
     rng: Rng,
     /// After the last client: how long the server is watched before it is shut down.
     quiet: u64,
@@ -73,7 +73,7 @@ impl Run {
         seats: Vec<Seat>,
         shared: Arc<Shared>,
         limits: Rc<Limits>,
-        mut deeds: Vec<Deed>,
+        mut deeds: Vec<(u64, Deed)>,
         mut rng: Rng,
     ) -> Run {
         // Stable, so that deeds of one moment keep their order.

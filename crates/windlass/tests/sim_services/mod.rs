@@ -139,3 +139,16 @@ pub(crate) fn monologue(sim: &mut Sim) {
         limits.output_low = limits.output_low.min(limits.output_high - 1);
     });
 }
+
+/// Many who come for a moment, on a server with few places, among some who stay longer.
+pub(crate) fn flood(sim: &mut Sim) {
+    let many = 50 + sim.rng().below(250) as usize;
+    let most = 1 + sim.rng().below(40) as usize;
+    sim.service(|| Echo { stays: false })
+        .clients(many, |_| sim::Script::new().send(b"?").expect(b"?"))
+        .clients(3, sim::echo_client)
+        .limits(|limits| {
+            limits.connections_max = most;
+            limits.idle_timeout = limits.idle_timeout.max(Duration::from_secs(5));
+        });
+}

@@ -18,6 +18,7 @@ pub fn echo_client(rng: &mut Rng) -> EchoClient {
         mood: None,
         visits: if rng.chance(1, 4) { 1 + rng.below(4) } else { 1 },
         sent: 0,
+        sent_at: Time::ZERO,
         received: Vec::new(),
         checked: 0,
         wake: None,
@@ -33,6 +34,7 @@ pub struct EchoClient {
     mood: Option<Mood>,
     visits: u64,
     sent: usize,
+    sent_at: Time,
     /// Received and not yet checked.
     received: Vec<u8>,
     checked: usize,
@@ -52,6 +54,8 @@ struct Mood {
     think_max: Duration,
     /// Bytes read at once.
     gulp: usize,
+    /// After so many, it reads at full speed.
+    gulps: u32,
     /// Pause after each such read.
     digest: Duration,
     /// Reads nothing for so long, or until it has sent everything.
@@ -77,12 +81,12 @@ impl Mood {
         // One of these at a time: together they would try the server's patience.
         let silences = if rng.chance(1, 6) { 1 + rng.below(3) } else { 0 };
         let slow = silences == 0 && rng.chance(1, 4);
-        // Eight gulps at most are digested: slow, but never so slow that the server sees no progress.
         let gulp_min = length / 8 + 1;
         Mood {
             piece_max: if whole { length } else { 1 + rng.below(most) as usize },
             think_max: if rng.chance(1, 2) { Duration::ZERO } else { pause(rng, Duration::from_millis(200)) },
             gulp: if slow { gulp_min + rng.below(length as u64) as usize } else { usize::MAX },
+            gulps: 8,
             digest: if slow { pause(rng, patience / 4) } else { Duration::ZERO },
             reads_late: (!slow && silences == 0 && rng.chance(1, 3)).then(|| pause(rng, patience)),
             finishes_early: rng.chance(1, 3),
@@ -124,6 +128,11 @@ impl EchoClient {
             }
             mood.reads_late = None;
         }
+        // Over a narrow pipe every gulp is small: it digests only so many of them.
+        if mood.gulps == 0 {
+            (mood.gulp, mood.digest) = (usize::MAX, Duration::ZERO);
+        }
+        mood.gulps = mood.gulps.saturating_sub(1);
         let (gulp, digest) = (mood.gulp, mood.digest);
         let n = line.receive(&mut self.received, gulp);
         self.check(line)?;
@@ -139,6 +148,9 @@ impl EchoClient {
         let piece = 1 + line.rng().below(most as u64) as usize;
         let n = line.send(&mood.text[self.sent..self.sent + piece]);
         self.sent += n;
+        if n > 0 {
+            self.sent_at = line.now();
+        }
         n > 0
     }
 
@@ -213,7 +225,8 @@ impl Client for EchoClient {
             if self.hush && self.checked == self.sent {
                 // Silent for long, several times over, but never for as long as would end it.
                 self.hush = false;
-                let pause = patience(line.limits());
+                // Counted from what it sent last, since the server has seen nothing from it since.
+                let pause = patience(line.limits()).saturating_sub(line.now().since(self.sent_at));
                 return self.sleep(line, pause);
             }
             if wrote && self.silences < mood.map_or(0, |m| m.silences) {
