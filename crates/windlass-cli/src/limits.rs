@@ -48,6 +48,12 @@ keys! {
     stall_timeout: duration, show_duration;
 }
 
+/// The list, hidden from the optimizer: where it knows the constants it unrolls what runs over them,
+/// and LLVM's constraint elimination (as of Rust 1.95) then takes longer than anybody would wait.
+fn keys() -> &'static [Key] {
+    std::hint::black_box(KEYS)
+}
+
 fn when_full(text: &str) -> Result<WhenFull, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "wait" => Ok(WhenFull::Wait),
@@ -77,7 +83,7 @@ impl Setting {
             "write it as KEY=VALUE, for example idle_timeout=30s; `windlass echo --limits` lists the keys",
         )?;
         let name = name.trim();
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        let Some(key) = keys().iter().find(|key| key.name == name) else {
             return Err(unknown(name));
         };
         (key.read)(&mut Limits::default(), value)?;
@@ -86,11 +92,11 @@ impl Setting {
 }
 
 fn unknown(name: &str) -> String {
+    let names: Vec<&str> = keys().iter().map(|key| key.name).collect();
     let mut text = format!("there is no limit `{name}`");
-    if let Some(near) = nearest(name, KEYS.iter().map(|key| key.name)) {
+    if let Some(near) = nearest(name, &names) {
         text += &format!("; did you mean `{near}`?");
     }
-    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     text + "\n\nThe limits are:\n" + &crate::text::wrap(&names.join(", "), 2, 80)
 }
 
@@ -98,7 +104,7 @@ fn unknown(name: &str) -> String {
 pub(crate) fn apply(settings: &[Setting]) -> Limits {
     let mut limits = Limits::default();
     for setting in settings {
-        if let Some(key) = KEYS.iter().find(|key| key.name == setting.key) {
+        if let Some(key) = keys().iter().find(|key| key.name == setting.key) {
             // It was read once already, so it can be read again.
             let _ = (key.read)(&mut limits, &setting.value);
         }
@@ -108,16 +114,23 @@ pub(crate) fn apply(settings: &[Setting]) -> Limits {
 
 /// A table of every limit in effect with its text, `width` columns wide.
 pub(crate) fn table(limits: &Limits, width: usize) -> String {
-    let names = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
-    let values = KEYS.iter().map(|key| (key.show)(limits).len()).max().unwrap_or(0).max("value".len());
+    let about = |name| Limits::NAMES.iter().find(|(known, _)| *known == name).map_or("", |(_, about)| about);
+    let mut rows = vec![["limit".to_owned(), "value".to_owned(), "what it bounds".to_owned()]];
+    rows.extend(
+        keys().iter().map(|key| [key.name.to_owned(), (key.show)(limits), about(key.name).to_owned()]),
+    );
+    let (names, values) = (widest(&rows, 0), widest(&rows, 1));
     let indent = names + values + 4;
-    let mut table = format!("{:names$}  {:>values$}  what it bounds\n", "limit", "value");
-    for key in KEYS {
-        let about = Limits::NAMES.iter().find(|(name, _)| *name == key.name).map_or("", |(_, about)| about);
+    let mut table = String::new();
+    for [name, value, about] in &rows {
         let about = crate::text::wrap(about, indent, width);
-        table += &format!("{:names$}  {:>values$}  {}\n", key.name, (key.show)(limits), about.trim_start());
+        table += &format!("{name:names$}  {value:>values$}  {}\n", about.trim_start());
     }
     table
+}
+
+fn widest(rows: &[[String; 3]], column: usize) -> usize {
+    rows.iter().map(|row| row[column].len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

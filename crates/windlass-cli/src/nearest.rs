@@ -1,12 +1,13 @@
 //! "Did you mean ..?"
 
 /// The candidate that `text` most likely stands for, if one is near enough.
-pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let typed = text.to_ascii_lowercase().replace('-', "_");
     // A third of the letters wrong is a typing error, more is another word.
     let allowed = (typed.chars().count() / 3).max(1);
     candidates
-        .map(|candidate| (distance(&typed, candidate), candidate))
+        .iter()
+        .map(|&candidate| (distance(&typed, candidate), candidate))
         // A part of a name is as good as a name: `idle` for `idle_timeout`.
         .map(|(d, c)| if typed.len() >= 3 && c.contains(&typed) { (d.min(1), c) } else { (d, c) })
         .filter(|(distance, _)| *distance <= allowed)
@@ -51,7 +52,7 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(nearest(typed, names.into_iter()), meant, "{typed}");
+            assert_eq!(nearest(typed, &names), meant, "{typed}");
         }
     }
 
