@@ -14,7 +14,7 @@ struct Key {
 
 macro_rules! keys {
     ($($name:ident: $read:expr, $show:expr;)*) => {
-        const KEYS: &[Key] = &[$(Key {
+        static KEYS: &[Key] = &[$(Key {
             name: stringify!($name),
             read: |limits, text| { limits.$name = $read(text)?; Ok(()) },
             show: |limits| $show(&limits.$name),
@@ -48,12 +48,6 @@ keys! {
     stall_timeout: duration, show_duration;
 }
 
-/// The list, hidden from the optimizer: where it knows the constants it unrolls what runs over them,
-/// and LLVM's constraint elimination (as of Rust 1.95) then takes longer than anybody would wait.
-fn keys() -> &'static [Key] {
-    std::hint::black_box(KEYS)
-}
-
 fn when_full(text: &str) -> Result<WhenFull, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "wait" => Ok(WhenFull::Wait),
@@ -83,7 +77,7 @@ impl Setting {
             "write it as KEY=VALUE, for example idle_timeout=30s; `windlass echo --limits` lists the keys",
         )?;
         let name = name.trim();
-        let Some(key) = keys().iter().find(|key| key.name == name) else {
+        let Some(key) = find(name) else {
             return Err(unknown(name));
         };
         (key.read)(&mut Limits::default(), value)?;
@@ -91,9 +85,18 @@ impl Setting {
     }
 }
 
+/// Not inlined: unrolled over all keys, with every key's parser inside, it keeps the optimizer busy
+/// for many minutes. The same holds for `nearest`.
+#[inline(never)]
+fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+#[cold]
+#[inline(never)]
 fn unknown(name: &str) -> String {
-    let names: Vec<&str> = keys().iter().map(|key| key.name).collect();
     let mut text = format!("there is no limit `{name}`");
+    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     if let Some(near) = nearest(name, &names) {
         text += &format!("; did you mean `{near}`?");
     }
@@ -104,7 +107,7 @@ fn unknown(name: &str) -> String {
 pub(crate) fn apply(settings: &[Setting]) -> Limits {
     let mut limits = Limits::default();
     for setting in settings {
-        if let Some(key) = keys().iter().find(|key| key.name == setting.key) {
+        if let Some(key) = find(setting.key) {
             // It was read once already, so it can be read again.
             let _ = (key.read)(&mut limits, &setting.value);
         }
@@ -114,23 +117,16 @@ pub(crate) fn apply(settings: &[Setting]) -> Limits {
 
 /// A table of every limit in effect with its text, `width` columns wide.
 pub(crate) fn table(limits: &Limits, width: usize) -> String {
-    let about = |name| Limits::NAMES.iter().find(|(known, _)| *known == name).map_or("", |(_, about)| about);
-    let mut rows = vec![["limit".to_owned(), "value".to_owned(), "what it bounds".to_owned()]];
-    rows.extend(
-        keys().iter().map(|key| [key.name.to_owned(), (key.show)(limits), about(key.name).to_owned()]),
-    );
-    let (names, values) = (widest(&rows, 0), widest(&rows, 1));
+    let names = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
+    let values = KEYS.iter().map(|key| (key.show)(limits).len()).max().unwrap_or(0).max("value".len());
     let indent = names + values + 4;
-    let mut table = String::new();
-    for [name, value, about] in &rows {
+    let mut table = format!("{:names$}  {:>values$}  what it bounds\n", "limit", "value");
+    for key in KEYS {
+        let about = Limits::NAMES.iter().find(|(name, _)| *name == key.name).map_or("", |(_, about)| about);
         let about = crate::text::wrap(about, indent, width);
-        table += &format!("{name:names$}  {value:>values$}  {}\n", about.trim_start());
+        table += &format!("{:names$}  {:>values$}  {}\n", key.name, (key.show)(limits), about.trim_start());
     }
     table
-}
-
-fn widest(rows: &[[String; 3]], column: usize) -> usize {
-    rows.iter().map(|row| row[column].len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

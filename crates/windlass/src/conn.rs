@@ -123,7 +123,7 @@ impl<'a> Conn<'a> {
     }
 
     /// Sets this connection's deadline: `timeout` is called at the first millisecond after `at`.
-    /// There is one; setting it again replaces it.
+    /// There is one; setting it again replaces it. One more than 20 days ahead never comes.
     pub fn wake_at(&mut self, at: Time) {
         self.core.wake_at(self.index, at);
     }

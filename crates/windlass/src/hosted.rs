@@ -22,6 +22,8 @@ pub(crate) trait Hosted {
     fn shutdown(&mut self, scope: &mut Scope<'_>);
     /// Delivers one message; false when there is none.
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool;
+    /// Closes the mailbox, unless a message is waiting; true if there is none open.
+    fn close_mailbox_if_empty(&mut self) -> bool;
 }
 
 pub(crate) struct Host<S: Service> {
@@ -92,5 +94,9 @@ impl<S: Service> Hosted for Host<S> {
             Some(inbox) => inbox.deliver(&mut self.service, scope, &mut self.sessions),
             None => false,
         }
+    }
+
+    fn close_mailbox_if_empty(&mut self) -> bool {
+        self.inbox.as_mut().is_none_or(|inbox| inbox.close_if_empty())
     }
 }

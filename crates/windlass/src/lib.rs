@@ -50,8 +50,7 @@ mod hosted;
 mod id;
 mod mailbox;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
-#[cfg_attr(feature = "planted-faults", doc(hidden))]
-#[cfg_attr(not(feature = "planted-faults"), allow(unreachable_pub))]
+#[doc(hidden)]
 pub mod planted;
 mod scope;
 mod serve;
@@ -61,12 +60,15 @@ mod shared;
 pub mod sim;
 mod stats;
 mod sys;
+pub mod testing;
 mod wheel;
 mod worker;
 
 /// Bytes to messages and back: decoders, and the types they share with the engine.
 pub use windlass_proto as proto;
 pub use windlass_proto::{Input, Time};
+
+pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
 pub use close::{Close, Fault};

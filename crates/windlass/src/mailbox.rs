@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::scope::{Scope, Sessions};
@@ -52,13 +53,13 @@ struct Inner<M> {
 
 struct Bound<M> {
     queues: Vec<Mutex<Queue<M>>>,
+    /// Messages each worker has taken out of its queue and not delivered yet.
+    taken: Vec<AtomicUsize>,
     shared: Arc<Shared>,
 }
 
 struct Queue<M> {
     messages: VecDeque<M>,
-    /// Messages the worker took out last, some of which may still wait on its side.
-    taken: usize,
     open: bool,
 }
 
@@ -136,7 +137,7 @@ impl<M: Send + 'static> Mailbox<M> {
             if !queue.open {
                 return Err(SendError::Closed(message));
             }
-            if queue.messages.len() + queue.taken >= bound.shared.limits.mailbox_max {
+            if queue.messages.len() + bound.taken[worker].load(Relaxed) >= bound.shared.limits.mailbox_max {
                 return Err(SendError::Full(message));
             }
             queue.messages.push_back(message);
@@ -166,9 +167,22 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Makes the queues; false if the mailbox has some already.
     pub(crate) fn bind(&self, shared: &Arc<Shared>) -> bool {
-        let queue = || Mutex::new(Queue { messages: VecDeque::new(), taken: 0, open: true });
+        let queue = || Mutex::new(Queue { messages: VecDeque::new(), open: true });
         let queues = (0..shared.workers.len()).map(|_| queue()).collect();
-        self.inner.bound.set(Bound { queues, shared: shared.clone() }).is_ok()
+        let taken = (0..shared.workers.len()).map(|_| AtomicUsize::new(0)).collect();
+        self.inner.bound.set(Bound { queues, taken, shared: shared.clone() }).is_ok()
+    }
+
+    /// Refuses messages from now on: nobody will take them.
+    pub(crate) fn close(&self) {
+        for queue in self.inner.bound.get().into_iter().flat_map(|bound| &bound.queues) {
+            let mut queue = lock(queue);
+            queue.open = false;
+            let left = std::mem::take(&mut queue.messages);
+            drop(queue);
+            // Outside the lock, since a message may do anything when it is dropped.
+            drop(left);
+        }
     }
 
     /// The receiving end on one worker.
@@ -186,6 +200,9 @@ pub(crate) trait Inbox<S: crate::Service> {
         scope: &mut Scope<'_>,
         sessions: &mut Sessions<S::Session>,
     ) -> bool;
+
+    /// Refuses messages from now on, unless one is waiting; true if it does.
+    fn close_if_empty(&mut self) -> bool;
 }
 
 struct Receiving<M> {
@@ -202,16 +219,21 @@ impl<S: Receive> Inbox<S> for Receiving<S::Message> {
         scope: &mut Scope<'_>,
         sessions: &mut Sessions<S::Session>,
     ) -> bool {
-        if self.taken.is_empty()
-            && let Some(bound) = self.mailbox.inner.bound.get()
-        {
-            let mut queue = lock(&bound.queues[self.worker]);
-            std::mem::swap(&mut self.taken, &mut queue.messages);
-            queue.taken = self.taken.len();
+        let Some(bound) = self.mailbox.inner.bound.get() else { return false };
+        if self.taken.is_empty() {
+            std::mem::swap(&mut self.taken, &mut lock(&bound.queues[self.worker]).messages);
         }
         let Some(message) = self.taken.pop_front() else { return false };
+        bound.taken[self.worker].store(self.taken.len(), Relaxed);
         service.receive(scope, sessions, message);
         true
+    }
+
+    fn close_if_empty(&mut self) -> bool {
+        let Some(bound) = self.mailbox.inner.bound.get() else { return true };
+        let mut queue = lock(&bound.queues[self.worker]);
+        queue.open &= !(self.taken.is_empty() && queue.messages.is_empty());
+        !queue.open
     }
 }
 
@@ -221,7 +243,10 @@ impl<M> Drop for Receiving<M> {
         if let Some(bound) = self.mailbox.inner.bound.get() {
             let mut queue = lock(&bound.queues[self.worker]);
             queue.open = false;
-            queue.messages.clear();
+            let left = std::mem::take(&mut queue.messages);
+            drop(queue);
+            // Outside the lock, since a message may do anything when it is dropped.
+            drop(left);
         }
     }
 }

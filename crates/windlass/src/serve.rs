@@ -59,6 +59,7 @@ pub struct Serve<S: Service> {
 trait Mail<S: Service>: Send + Sync {
     fn bind(&self, shared: &Arc<Shared>) -> bool;
     fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>>;
+    fn close(&self);
 }
 
 impl<S: Receive> Mail<S> for Mailbox<S::Message> {
@@ -67,6 +68,9 @@ impl<S: Receive> Mail<S> for Mailbox<S::Message> {
     }
     fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
         self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
     }
 }
 
@@ -86,6 +90,7 @@ pub(crate) trait ServiceSpec: Send + Sync {
     fn listen(&self) -> &[Address];
     fn take_error(&mut self) -> Option<Error>;
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
+    fn close_mailbox(&self);
     fn host(&self, worker: usize) -> Box<dyn Hosted>;
 }
 
@@ -104,6 +109,11 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
         self.mailbox.as_ref().is_none_or(|mailbox| mailbox.bind(shared))
+    }
+    fn close_mailbox(&self) {
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.close();
+        }
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
         let inbox = self.mailbox.as_ref().map(|mailbox| mailbox.inbox(worker));
@@ -140,7 +150,8 @@ impl<S: Service> Serve<S> {
     }
 
     /// Calls [`Service::tick`] with this period on every worker. On Linux the tick is precise to
-    /// some tens of microseconds on an idle machine; elsewhere to a millisecond.
+    /// some tens of microseconds on an idle machine; elsewhere to a millisecond, and on Windows to
+    /// the system's timer interrupt, usually 15.6 ms.
     pub fn tick(mut self, period: Duration) -> Serve<S> {
         self.spec.tick = Some(period);
         self
@@ -182,6 +193,10 @@ impl<S: Service> Serve<S> {
     /// Opens the listeners and serves until the server is shut down.
     pub fn run(self) -> Result<Summary> {
         self.bind()?.run()
+    }
+
+    pub(crate) fn into_parts(self) -> (Config, Box<dyn ServiceSpec>) {
+        (self.config, Box::new(self.spec))
     }
 
     pub(crate) fn into_spec(self) -> Box<dyn ServiceSpec> {

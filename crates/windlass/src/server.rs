@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::config::Config;
+use crate::config::{Config, TIMEOUT_MAX};
 use crate::error::{Error, Result};
 use crate::serve::{Serve, ServiceSpec};
 use crate::service::Service;
@@ -17,6 +17,10 @@ use crate::sys::listen::{self, TcpOptions};
 use crate::sys::{self, MioListener, MioStream, MioSys, Token};
 use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
 
+/// Worker threads of one server.
+const WORKERS_MAX: usize = 1024;
+/// The shortest period of a tick.
+const TICK_MIN: Duration = Duration::from_micros(100);
 /// Descriptors kept free for everything that is not a connection: these, or a quarter where there are
 /// so few that these would leave none for connections.
 const DESCRIPTOR_RESERVE: usize = 64;
@@ -72,6 +76,15 @@ impl Server {
             0 => thread::available_parallelism().map_or(1, |n| n.get()),
             n => n,
         };
+        if workers > WORKERS_MAX {
+            return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
+        }
+        for spec in &self.services {
+            if spec.tick().is_some_and(|period| !(TICK_MIN..=TIMEOUT_MAX).contains(&period)) {
+                let name = spec.name();
+                return Err(Error::config(format!("the tick of {name} must be from 100 us to 20 days")));
+            }
+        }
         let connections_max = &mut self.config.limits.connections_max;
         if *connections_max == 0 {
             let descriptors = sys::descriptor_limit();
@@ -95,7 +108,7 @@ impl Server {
             }
         }
         Ok(Bound {
-            services: self.services.into(),
+            services: Services(self.services.into()),
             shared,
             addresses,
             per_worker,
@@ -155,7 +168,7 @@ impl Listening {
             #[cfg(unix)]
             Address::Unix(path) => {
                 let first = listen::unix(path, backlog).map_err(failed)?;
-                self.unix_paths.0.push(path.clone());
+                self.unix_paths.0.push((path.clone(), file_mark(path)));
                 for listeners in &mut self.per_worker[1..] {
                     listeners.push((listen::share(&first).map_err(failed)?, id, service));
                 }
@@ -218,20 +231,50 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// Socket files of ours, removed when the server is gone.
-struct UnixPaths(Vec<std::path::PathBuf>);
+/// Socket files of ours, removed when the server is gone; unless one is no longer ours, since a server
+/// that is draining no longer listens, and its successor may have taken the path.
+struct UnixPaths(Vec<(std::path::PathBuf, Option<FileMark>)>);
 
 impl Drop for UnixPaths {
     fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
+        for (path, mark) in &self.0 {
+            if mark.is_some() && file_mark(path) == *mark {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// What tells a file from another one in its place: device, inode, and the time it was made, since an
+/// inode is soon used again.
+type FileMark = (u64, u64, i64, i64);
+
+#[cfg(unix)]
+fn file_mark(path: &std::path::Path) -> Option<FileMark> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn file_mark(_: &std::path::Path) -> Option<FileMark> {
+    None
+}
+
+/// The services of a server; when it is gone, or never ran, their mailboxes say so.
+struct Services(Arc<[Box<dyn ServiceSpec>]>);
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for spec in self.0.iter() {
+            spec.close_mailbox();
         }
     }
 }
 
 /// A server whose listeners are open.
 pub struct Bound {
-    services: Arc<[Box<dyn ServiceSpec>]>,
+    services: Services,
     shared: Arc<Shared>,
     addresses: Vec<BoundAddress>,
     per_worker: Vec<WorkerListeners>,
@@ -277,7 +320,7 @@ impl Bound {
         let mut threads = Vec::new();
         for index in (1..per_worker.len()).rev() {
             let listeners = per_worker.pop().unwrap_or_default();
-            let (services, handoffs) = (services.clone(), handoffs.clone());
+            let (services, handoffs) = (services.0.clone(), handoffs.clone());
             let in_thread = shared.clone();
             let thread = thread::Builder::new()
                 .name(format!("windlass-{index}"))
@@ -291,7 +334,7 @@ impl Bound {
             }
         }
         let listeners = per_worker.pop().unwrap_or_default();
-        let mut result = work(0, listeners, &services, shared.clone(), handoffs, |_sys| {
+        let mut result = work(0, listeners, &services.0, shared.clone(), handoffs, |_sys| {
             #[cfg(unix)]
             if let Some(pipe) = stop_pipe.take() {
                 _sys.watch_stop_pipe(pipe)?;

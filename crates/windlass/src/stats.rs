@@ -80,8 +80,6 @@ counters! {
     shed_full,
     /// Newcomers reset because of `source_connections_max`.
     shed_source,
-    /// Newcomers reset because the server was shutting down at once.
-    shed_stopping,
     /// Times accepting paused because `connections_max` was reached.
     accept_paused_full,
     /// Times accepting paused because of `accept_rate_max`.

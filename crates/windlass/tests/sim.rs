@@ -4,7 +4,7 @@
 
 mod sim_services;
 
-use sim_services::{chat, echo};
+use sim_services::{chat, echo, flood, monologue};
 use windlass::sim;
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -18,4 +18,14 @@ fn echo_serves_every_byte() {
 #[test]
 fn chat_reaches_everybody() {
     sim::check("chat", 0..SEEDS, chat);
+}
+
+#[test]
+fn a_monologue_is_bounded_by_those_who_do_not_listen() {
+    sim::check("monologue", 0..SEEDS / 4, monologue);
+}
+
+#[test]
+fn a_flood_of_newcomers_finds_its_limits() {
+    sim::check("flood", 0..SEEDS / 4, flood);
 }

@@ -31,6 +31,8 @@ pub(crate) struct Figures<'a> {
     pub(crate) peer: &'a str,
     /// The server that ratios refer to.
     pub(crate) reference: &'a str,
+    /// Server and generator share their cores, so that waiting for one is no disturbance.
+    pub(crate) shared_cores: bool,
 }
 
 impl Figures<'_> {
@@ -43,11 +45,13 @@ impl Figures<'_> {
         self.runs_of(self.peer).filter_map(|run| figure(&run.report)).collect()
     }
 
-    /// The figure divided by the reference's in the same round, for each round that has both.
+    /// The figure divided by the reference's in the same round, for each round that has both and
+    /// in which neither was disturbed so much that the ratio would tell about the disturbance.
     pub(crate) fn ratios(&self, figure: impl Fn(&EchoReport) -> Option<f64>) -> Vec<f64> {
         let of_round = |peer, round| {
             let run = self.runs_of(peer).find(|run| run.round == round)?;
-            figure(&run.report).filter(|&value| value > 0.0)
+            let calm = self.shared_cores || run.report.disturbed() <= super::UNUSABLE;
+            figure(&run.report).filter(|&value| calm && value > 0.0)
         };
         let rounds = self.runs_of(self.peer).map(|run| run.round);
         rounds
@@ -60,9 +64,8 @@ impl Figures<'_> {
         median(&self.each(figure)).map_or("-".into(), number)
     }
 
-    /// What went wrong, and in how many rounds. Where server and generator share their cores,
-    /// waiting for one is no disturbance.
-    pub(crate) fn notes(&self, shared_cores: bool) -> String {
+    /// What went wrong, and in how many rounds.
+    pub(crate) fn notes(&self) -> String {
         let mut notes = Vec::new();
         let mut note = |what: &str, unit: &str, figure: fn(&EchoReport) -> f64, over: f64| {
             let rounds = self.each(|report| Some(figure(report)).filter(|&value| value > over));
@@ -75,7 +78,7 @@ impl Figures<'_> {
         note("stalled", "", |report| report.stalled as f64, 0.0);
         note("unanswered", "", |report| report.unanswered as f64, 0.0);
         note("failed", "", |report| report.faults as f64, 0.0);
-        let over = if shared_cores { f64::INFINITY } else { super::DISTURBED * 100.0 };
+        let over = if self.shared_cores { f64::INFINITY } else { super::DISTURBED * 100.0 };
         note("disturbed", " %", |report| report.disturbed() * 100.0, over);
         notes.join(", ")
     }
@@ -116,7 +119,7 @@ mod tests {
     }
 
     fn figures<'a>(runs: &'a [Run], peer: &'a str) -> Figures<'a> {
-        Figures { runs, workload: "W1", peer, reference: "epoll" }
+        Figures { runs, workload: "W1", peer, reference: "epoll", shared_cores: false }
     }
 
     #[test]
@@ -151,9 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn a_disturbed_round_gives_no_ratio_unless_cores_are_shared() {
+        let mut runs = [run("epoll", 0, 100), run("mio", 0, 100)];
+        runs[0].report.generator_waited = 0.4;
+        let rate = |report: &EchoReport| Some(report.per_second());
+        assert!(figures(&runs, "mio").ratios(rate).is_empty());
+        assert_eq!(Figures { shared_cores: true, ..figures(&runs, "mio") }.ratios(rate), [1.0]);
+    }
+
+    #[test]
     fn trouble_is_noted() {
         let mut runs = [run("mio", 0, 10), run("mio", 1, 10)];
         runs[1].report.stalled = 8;
-        assert_eq!(figures(&runs, "mio").notes(false), "stalled 8 in 1 round");
+        assert_eq!(figures(&runs, "mio").notes(), "stalled 8 in 1 round");
     }
 }

@@ -34,6 +34,8 @@ use crate::{args, echo, text};
 const DISTURBED: f64 = 0.05;
 /// ... as often as this; the least disturbed one counts.
 const ATTEMPTS: usize = 3;
+/// Beyond this share a run gives no ratio: it would tell about the disturbance.
+const UNUSABLE: f64 = 0.15;
 
 /// Options of `compare echo`.
 #[derive(Debug, Clone, clap::Args)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::figures::{Figures, Run, spread};
 use super::peers::Peer;
 use super::workloads::{Kind, Workload};
-use super::{ATTEMPTS, DISTURBED, Place, machine};
+use super::{ATTEMPTS, DISTURBED, Place, UNUSABLE, machine};
 use crate::echo::{EchoReport, IdleReport, SlowReport};
 use crate::text;
 
@@ -42,10 +42,12 @@ fn write_head(
          starts with another server. Figures are medians (lowest–highest). Ratios are to `{}` in the same \
          round, then the median of them. The generator verifies every byte. CPU is the server's, all \
          threads, as the scheduler counts it. A run in which something else had one of the two cores for \
-         more than {:.0} % of the time is repeated, at most {} times, and the calmest counts.\n",
+         more than {:.0} % of the time is repeated, at most {} times, and the calmest counts; if \
+         that one was still disturbed for more than {:.0} %, its ratios are left out.\n",
         peers[0].name,
         DISTURBED * 100.0,
         ATTEMPTS - 1,
+        UNUSABLE * 100.0,
     )?;
     for peer in peers {
         writeln!(out, "- `{}`: {}", peer.name, peer.about)?;
@@ -93,10 +95,11 @@ impl Section<'_> {
                     workload: self.workload.id,
                     peer: &peer.name,
                     reference: &self.peers[0].name,
+                    shared_cores: self.title.is_some(),
                 };
                 let mut row = vec![peer.name.clone()];
                 row.extend(columns.iter().map(|(_, cell)| cell(&figures)));
-                row.push(figures.notes(self.title.is_some()));
+                row.push(figures.notes());
                 row
             })
             .collect();

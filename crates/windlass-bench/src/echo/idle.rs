@@ -151,7 +151,7 @@ fn open(
 /// Echoes one message on each connection; returns how many connections stalled.
 fn echo_once(mut load: Load, options: &EchoOptions) -> (Load, usize) {
     load.start_closed();
-    load.issuing = false;
+    load.stop();
     let patience = clock::nanos(options.stall);
     loop {
         let now = load.pass();

@@ -79,7 +79,7 @@ pub(crate) struct Load {
     first: u64,
     stride: u64,
     /// Completed messages are followed by new ones.
-    pub(crate) issuing: bool,
+    issuing: bool,
     /// Only what falls between these two moments is counted.
     pub(crate) window: (u64, u64),
     pub(crate) tally: Tally,
@@ -135,6 +135,15 @@ impl Load {
         self.issuing = true;
         let cursor = Cursor::new(pace, self.first, self.stride, self.streams.len() as u64);
         self.pace = Some((pace, cursor));
+    }
+
+    /// Ends the load. What was due inside the window is still sent, however late we are: leaving it
+    /// out would forget the very messages that waited longest.
+    pub(crate) fn stop(&mut self) {
+        if self.issuing {
+            self.send_until(self.window.1.saturating_sub(1), clock::now());
+            self.issuing = false;
+        }
     }
 
     /// From now on, streams that are added carry one bulk message each.
@@ -214,15 +223,19 @@ impl Load {
 
     /// Sends what is due in an open loop; returns how long to sleep.
     fn send_due(&mut self) -> u64 {
-        let Some((_, mut cursor)) = self.pace.filter(|_| self.issuing) else { return NAP };
         let now = clock::now();
-        while let Some(index) = cursor.take(now) {
+        let Some(next) = self.send_until(now, now) else { return NAP };
+        next.saturating_sub(now).saturating_sub(SPIN).min(NAP)
+    }
+
+    /// Sends what is due by `due` in an open loop; returns when the next message is.
+    fn send_until(&mut self, due: u64, now: u64) -> Option<u64> {
+        let (pace, mut cursor) = self.pace.filter(|_| self.issuing)?;
+        while let Some(index) = cursor.take(due) {
             self.issue(index, 1, now);
         }
-        if let Some((_, saved)) = &mut self.pace {
-            *saved = cursor;
-        }
-        cursor.next_due().saturating_sub(now).saturating_sub(SPIN).min(NAP)
+        self.pace = Some((pace, cursor));
+        Some(cursor.next_due())
     }
 
     /// Serves one event of one connection.

@@ -185,7 +185,7 @@ fn work(mut load: Load, options: &EchoOptions, dialer: &Dialer) -> Result<EchoRe
     let dead = load.bulk().iter().filter(|stream| stream.is_none()).count();
 
     // And the good ones finish what is under way.
-    load.issuing = false;
+    load.stop();
     let mut stalled = 0;
     while load.outstanding() > 0 && load.stalled(u64::MAX) > stalled {
         let now = load.pass();

@@ -50,7 +50,7 @@ pub(crate) fn work(mut load: Load, options: &EchoOptions, shared: &Shared) -> Pa
             }
         }
         if now >= close {
-            load.issuing = false;
+            load.stop();
             if load.outstanding() == 0 || load.live() == stalled {
                 break;
             }

@@ -174,6 +174,10 @@ fn write_failed(core: &mut Core, index: u32, why: Close) {
     core.drop_output(index);
     let slot = &mut core.slots[index as usize];
     slot.set(flag::WRITE_FAILED | flag::READ_CLOSED | flag::READABLE);
+    if slot.is(flag::CONGESTED) {
+        // What was left for want of room is offered once more.
+        slot.set(flag::REDELIVER);
+    }
     slot.clear(flag::WRITABLE | flag::CONGESTED);
     if slot.is(flag::PAUSED | flag::EOF) || !matches!(why, Close::Reset) || planted(Fault::ErrorBeforeData) {
         core.close(index, why);

@@ -282,14 +282,20 @@ impl Core {
         }
     }
 
-    /// Decides that a connection ends. The first reason wins; it is carried out at the end of the
-    /// turn, never inside a callback.
+    /// Decides that a connection ends. The first reason wins, but an abort overrides good order; it is
+    /// carried out at the end of the turn, never inside a callback.
     pub(crate) fn close(&mut self, index: u32, why: Close) {
         let slot = &mut self.slots[index as usize];
         if !slot.is(flag::CLOSING) {
             slot.set(flag::CLOSING);
             slot.clear(flag::HAS_WAKE);
             self.closing.push_back((index, why));
+        } else if matches!(why, Close::Aborted)
+            && let Some((_, first)) =
+                self.closing.iter_mut().find(|(n, first)| *n == index && first.is_orderly())
+        {
+            // Said of a connection that was to end in good order, it means what it says.
+            *first = why;
         }
     }
 
@@ -312,9 +318,13 @@ impl Core {
 
     pub(crate) fn wake_at(&mut self, index: u32, at: Time) {
         let tick = self.tick_of(at);
+        let never = at.since(self.now) > crate::config::TIMEOUT_MAX;
         let slot = self.slot(index);
         if slot.is(flag::CLOSING) {
             return;
+        }
+        if never {
+            return slot.clear(flag::HAS_WAKE);
         }
         slot.wake = tick;
         slot.set(flag::HAS_WAKE);
@@ -333,7 +343,7 @@ impl Core {
     #[inline]
     pub(crate) fn write<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: &[u8]) {
         let slot = &self.slots[index as usize];
-        if slot.is(flag::CLOSING | flag::FINISH | flag::WRITE_FAILED) {
+        if slot.is(flag::CLOSING | flag::FINISH | flag::WRITE_FAILED) || bytes.is_empty() {
             return;
         }
         if self.cork_owner == index && slot.output.is_none() {
@@ -449,6 +459,7 @@ impl Core {
         self.buffered = self.buffered + bytes.len() - residue.bytes.len();
         residue.bytes.clear();
         residue.bytes.extend_from_slice(bytes);
+        residue.fit();
         self.bound_input(index);
     }
 
@@ -493,8 +504,10 @@ pub(crate) fn idle_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
 }
 
 pub(crate) fn stall_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
-    let timeout = limits.write_stall_timeout;
-    if timeout.is_zero() || planted(Fault::NoWriteStall) {
+    // An end is bounded even where a stall is not.
+    let off = limits.write_stall_timeout.is_zero();
+    let timeout = if off { limits.linger_timeout } else { limits.write_stall_timeout };
+    if (off && !slot.is(flag::ENDED)) || planted(Fault::NoWriteStall) {
         return None;
     }
     let output = slot.output.as_ref()?;

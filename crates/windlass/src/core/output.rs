@@ -13,6 +13,8 @@ use super::slot::Residue;
 /// Small writes are gathered into blocks of up to this size. A power of two, like the size of every
 /// block up to it: one that grew past it could not be kept.
 const BLOCK_MAX: usize = 16 * 1024;
+/// A large write is kept in pieces of up to this size.
+const CHUNK_MAX: usize = 256 * 1024;
 /// The least a block holds.
 const BLOCK_MIN: usize = 512;
 /// Slices handed to one `writev`.
@@ -62,10 +64,13 @@ impl Output {
             return;
         }
         // The first block of a queue grows as it must; behind it, more is to be expected.
-        let room = if self.pieces.is_empty() { bytes.len() } else { bytes.len().max(BLOCK_MAX) };
-        let mut block = pool.block(bytes.len(), room);
-        block.extend_from_slice(bytes);
-        self.pieces.push_back(Piece::Owned(block));
+        let least = if self.pieces.is_empty() { 0 } else { BLOCK_MAX };
+        // In chunks, so that memory goes back as it is sent and not only with the last byte.
+        for chunk in bytes.chunks(CHUNK_MAX) {
+            let mut block = pool.block(chunk.len(), chunk.len().max(least));
+            block.extend_from_slice(chunk);
+            self.pieces.push_back(Piece::Owned(block));
+        }
     }
 
     pub(crate) fn push_shared(&mut self, bytes: Bytes) {

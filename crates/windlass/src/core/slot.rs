@@ -47,6 +47,8 @@ pub(crate) mod flag {
     pub(crate) const WANTS_WRITE: u32 = 1 << 19;
     /// An event said that the socket is broken after its input had ended: only asking it can tell.
     pub(crate) const PROBE: u32 = 1 << 12;
+    /// Its close is a reset: output was left that could not be sent in time.
+    pub(crate) const RESET: u32 = 1 << 21;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
 }
@@ -54,6 +56,16 @@ pub(crate) mod flag {
 /// Input a service has left untaken.
 pub(crate) struct Residue {
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Residue {
+    /// Gives back the room of a large message that is gone: limits count bytes, and memory must not
+    /// be far from them.
+    pub(crate) fn fit(&mut self) {
+        if self.bytes.capacity() > 16 * 1024 && self.bytes.capacity() / 4 > self.bytes.len() {
+            self.bytes.shrink_to(self.bytes.len());
+        }
+    }
 }
 
 /// The engine's side of one connection. The stream is in the driver's table, the session in the

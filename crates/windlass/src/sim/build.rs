@@ -32,7 +32,7 @@ pub struct Sim {
     config: Config,
     services: Vec<Box<dyn ServiceSpec>>,
     clients: Vec<Box<dyn Client>>,
-    deeds: Vec<(Duration, Box<dyn FnOnce(&Handle)>)>,
+    deeds: Vec<(Duration, Deed)>,
     room_for_all: bool,
     early_end: bool,
     trace_kept: Option<usize>,
@@ -58,6 +58,25 @@ impl Sim {
         }
     }
 
+    /// One service in a world without faults, driven by hand.
+    pub(crate) fn by_hand(config: Config, service: Box<dyn ServiceSpec>, buffers: usize) -> Sim {
+        let mut plan = Plan::calm();
+        let size = buffers as u64..buffers as u64 + 1;
+        (plan.send_buffer, plan.receive_buffer) = (size.clone(), size);
+        Sim {
+            seed: 0,
+            rng: Rng::new(0),
+            plan,
+            config,
+            services: vec![service],
+            clients: Vec::new(),
+            deeds: Vec::new(),
+            room_for_all: true,
+            early_end: false,
+            trace_kept: None,
+        }
+    }
+
     /// The seed of this run.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -66,6 +85,11 @@ impl Sim {
     /// Random numbers of this run, for what the test itself draws.
     pub fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+
+    /// About as many bytes as one connection of this run's network carries in reasonable time.
+    pub fn volume_max(&self) -> usize {
+        self.plan.volume_max() as usize
     }
 
     /// Serves a service; `make` makes its value for each worker.
@@ -149,13 +173,15 @@ impl Sim {
     pub(crate) fn settle(&mut self) {
         let n = self.clients.len();
         let limits = &mut self.config.limits;
+        // Where nobody is ever sent away for silence, one who vanished could keep the last place for ever.
+        let room_for_all = self.room_for_all || limits.idle_timeout.is_zero();
         if limits.connections_max == 0 {
             // Sometimes fewer places than clients: then somebody has to wait, or is turned away.
-            let few = !self.room_for_all && self.rng.chance(1, 6);
+            let few = !room_for_all && self.rng.chance(1, 6);
             limits.connections_max = if few { 1 + self.rng.below(n as u64 + 1) as usize } else { n + 1000 };
         }
-        if self.room_for_all {
-            self.plan.descriptors_max = self.plan.descriptors_max.max(n + 1);
+        if room_for_all {
+            self.plan.descriptors_max = self.plan.descriptors_max.max(2 * n + 1);
             limits.source_connections_max = 0;
         }
         if self.early_end {
@@ -241,10 +267,11 @@ impl Sim {
                 client,
                 place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
                 done: false,
+                timer: None,
             }
         });
         let seats = seats.collect();
-        let deeds: Vec<Deed> =
+        let deeds: Vec<(u64, Deed)> =
             self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
         Run::new(world, made, seats, shared, limits, deeds, self.rng)
     }

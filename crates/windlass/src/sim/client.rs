@@ -145,16 +145,7 @@ impl Line<'_> {
 
     /// How the connection is.
     pub fn status(&self) -> Status {
-        let Some(id) = self.place.end else { return Status::Idle };
-        let end = self.world.end(id);
-        match end.state {
-            State::Opening => Status::Connecting,
-            State::Closed if end.error.is_some() => Status::Ended(Ending::Refused),
-            State::Closed | State::Vanished => Status::Ended(Ending::Own),
-            _ if end.reset_arrived => Status::Ended(Ending::Reset),
-            _ if end.at_end() => Status::Ended(Ending::Fin),
-            _ => Status::Open,
-        }
+        self.place.end.map_or(Status::Idle, |id| self.world.status(id))
     }
 
     /// Whether the connection's end, if it ended, is not the server's to answer for: a fault of the
@@ -294,11 +285,28 @@ impl Line<'_> {
     }
 }
 
+impl World {
+    /// How a connection is, as its client sees it.
+    pub(crate) fn status(&self, id: EndId) -> Status {
+        let end = self.end(id);
+        match end.state {
+            State::Opening => Status::Connecting,
+            State::Closed if end.error.is_some() => Status::Ended(Ending::Refused),
+            State::Closed | State::Vanished => Status::Ended(Ending::Own),
+            _ if end.reset_arrived => Status::Ended(Ending::Reset),
+            _ if end.at_end() => Status::Ended(Ending::Fin),
+            _ => Status::Open,
+        }
+    }
+}
+
 /// A client and its place, as the scheduler runs it.
 pub(crate) struct Seat {
     pub(crate) client: Box<dyn Client>,
     pub(crate) place: Place,
     pub(crate) done: bool,
+    /// When it is to be called at the latest.
+    pub(crate) timer: Option<u64>,
 }
 
 impl Seat {
@@ -306,11 +314,17 @@ impl Seat {
         if self.done {
             return;
         }
+        self.timer = self.timer.filter(|&at| at > world.now);
         let step = self.client.step(&mut Line { world, place: &mut self.place });
         match step {
             Step::Wait => {}
+            // One timer at a time, or every step would leave one behind that starts another.
             Step::Until(at) => {
-                world.at(at.as_nanos().max(world.now + 1), Happening::ClientTimer(self.place.index))
+                let at = at.as_nanos().max(world.now + 1);
+                if self.timer.is_none_or(|timer| at < timer) {
+                    self.timer = Some(at);
+                    world.at(at, Happening::ClientTimer(self.place.index));
+                }
             }
             Step::Done => {
                 self.done = true;

@@ -109,6 +109,8 @@ pub(crate) struct End {
     pub(crate) finished_at: Option<u64>,
     /// When its service was told of its end.
     pub(crate) ended_at: Option<u64>,
+    /// The reason it was told: label and text.
+    pub(crate) closed_as: Option<(&'static str, String)>,
 }
 
 impl End {
@@ -143,6 +145,7 @@ impl End {
             stalled_since: None,
             finished_at: None,
             ended_at: None,
+            closed_as: None,
         }
     }
 

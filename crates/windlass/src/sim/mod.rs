@@ -36,17 +36,17 @@
 //! A failure names its seed and the command that replays it. `WINDLASS_SIM_SEED=7` runs only seed 7,
 //! `WINDLASS_SIM_SEEDS=100000` that many. Every eighth seed is run twice, and must do the same twice.
 
-mod build;
+pub(crate) mod build;
 mod check;
-mod client;
+pub(crate) mod client;
 mod clients;
-mod end;
+pub(crate) mod end;
 mod errno;
 mod net;
 mod oracle;
 mod plan;
 mod poller;
-mod run;
+pub(crate) mod run;
 mod sys;
 #[cfg(test)]
 mod tests;

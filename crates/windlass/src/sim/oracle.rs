@@ -138,7 +138,8 @@ impl World {
         // This one is among them.
         let full = conns_max > 0 && clients.len() > conns_max;
         let same = clients.iter().filter(|&&other| self.address(other, 0).ip() == source).count();
-        if !full && !(source_max > 0 && same > source_max) {
+        let many = source_max > 0 && same > source_max;
+        if !full && !many {
             self.fail(format!(
                 "connection #{}: turned away with {} of {conns_max} open, {same} of {source_max} from its address",
                 id.conn(),

@@ -188,7 +188,7 @@ impl Plan {
             aborted_accept: rng.chance(1, 4),
             delay,
             descriptors_max: if rng.chance(1, 4) { 6 + rng.below(12) as usize } else { 4096 },
-            emfile_every: rng.chance(1, 4).then(|| 20 * MILLI..2 * SECOND),
+            emfile_every: rng.chance(1, 4).then_some(20 * MILLI..2 * SECOND),
             emfile_for: 5 * MILLI..300 * MILLI,
             spare: if rng.chance(1, 3) { Odds::NEVER } else { Odds(1024 >> rng.below(3)) },
         }

@@ -28,12 +28,14 @@ const TIME_MAX: u64 = 3600 * SECOND;
 const TURNS_MAX: u64 = 5_000_000;
 
 /// Something the test does to the server at a given time.
-pub(crate) type Deed = (u64, Box<dyn FnOnce(&Handle)>);
+pub(crate) type Deed = Box<dyn FnOnce(&Handle)>;
 
 /// A worker and what the scheduler knows of it.
 struct Berth {
     /// `None` once it has stopped.
     worker: Option<Worker<SimSys>>,
+    /// When it wants to run by itself: asked after each turn, since only a turn can change it.
+    wake: Option<u64>,
     spin: Spin,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct Run {
     shared: Arc<Shared>,
     limits: Rc<Limits>,
     /// Soonest last.
-    deeds: Vec<Deed>,
+    deeds: Vec<(u64, Deed)>,
     rng: Rng,
     /// After the last client: how long the server is watched before it is shut down.
     quiet: u64,
@@ -71,14 +73,16 @@ impl Run {
         seats: Vec<Seat>,
         shared: Arc<Shared>,
         limits: Rc<Limits>,
-        mut deeds: Vec<Deed>,
+        mut deeds: Vec<(u64, Deed)>,
         mut rng: Rng,
     ) -> Run {
         // Stable, so that deeds of one moment keep their order.
         deeds.reverse();
         deeds.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        let berths =
-            workers.into_iter().map(|worker| Berth { worker: Some(worker), spin: Spin::default() }).collect();
+        let berths = workers
+            .into_iter()
+            .map(|worker| Berth { wake: wake_of(&worker), worker: Some(worker), spin: Spin::default() })
+            .collect();
         let quiet = rng.below(8 * SECOND);
         Run { world, berths, seats, shared, limits, deeds, rng, quiet, turns: 0 }
     }
@@ -122,7 +126,17 @@ impl Run {
     }
 
     /// One step of the whole; false when everything has ended.
-    pub(crate) fn step(&mut self) -> bool {
+    fn step(&mut self) -> bool {
+        if self.one_due() {
+            return true;
+        }
+        self.world.borrow_mut().check_deadlines(&self.limits);
+        self.end_of_clients();
+        self.move_time()
+    }
+
+    /// Lets happen what is due, and gives one worker that has a reason a turn; false if none has.
+    fn one_due(&mut self) -> bool {
         self.world.borrow_mut().happen();
         self.deeds();
         self.clients();
@@ -137,11 +151,40 @@ impl Run {
         if count > 0 {
             let worker = runnable[self.rng.below(count as u64) as usize];
             self.turn(worker);
-            return true;
         }
+        count > 0
+    }
+
+    /// For a run that is driven by hand: everything that is due now.
+    pub(crate) fn settle(&mut self) {
+        while self.one_due() {}
         self.world.borrow_mut().check_deadlines(&self.limits);
-        self.end_of_clients();
-        self.move_time()
+    }
+
+    /// The same: everything that is due in the next `by` nanoseconds, each at its time.
+    pub(crate) fn advance(&mut self, by: u64) {
+        let until = self.world.borrow().now + by;
+        loop {
+            self.settle();
+            let wakes = (0..self.berths.len()).filter_map(|worker| self.wake_of(worker)).min();
+            let mut world = self.world.borrow_mut();
+            let next = wakes.into_iter().chain(world.next_happening()).min();
+            match next.filter(|&at| at <= until) {
+                Some(at) => world.now = at.max(world.now),
+                None => {
+                    world.now = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle { shared: self.shared.clone() }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.berths.iter().all(|berth| berth.worker.is_none())
     }
 
     fn deeds(&mut self) {
@@ -177,7 +220,7 @@ impl Run {
 
     /// The time at which a worker wants to run by itself, the lateness of this world included.
     fn wake_of(&self, worker: usize) -> Option<u64> {
-        let wake = self.berths[worker].worker.as_ref()?.next_wake()?.as_nanos();
+        let wake = self.berths[worker].wake?;
         let world = self.world.borrow();
         let late_max = world.plan.late_wake_max;
         if late_max == 0 || wake <= world.turn_started {
@@ -210,13 +253,13 @@ impl Run {
         world.turn_longest = world.turn_longest.max(took);
         world.reap();
         world.check_counts(&self.limits);
-        let Berth { worker, spin } = &mut self.berths[n];
+        let Berth { worker, wake, spin } = &mut self.berths[n];
         spin.turned(n, &mut world);
         match result {
-            Ok(Turn::Running) => {}
+            Ok(Turn::Running) => *wake = worker.as_ref().and_then(wake_of),
             Ok(Turn::Stopped) => {
                 drop(world);
-                *worker = None;
+                (*worker, *wake) = (None, None);
                 world = self.world.borrow_mut();
             }
             Err(e) => world.fail(format!("worker {n} gave up: {e}")),
@@ -269,6 +312,10 @@ impl Run {
             }
         }
     }
+}
+
+fn wake_of(worker: &Worker<SimSys>) -> Option<u64> {
+    Some(worker.next_wake()?.as_nanos())
 }
 
 /// The clients that have not finished, and how their connections are.

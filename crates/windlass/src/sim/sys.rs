@@ -11,7 +11,7 @@ use windlass_proto::Time;
 
 use super::end::{EndId, Fin, State};
 use super::errno::Errno;
-use super::plan::{Edges, MILLI, Odds};
+use super::plan::{Edges, MILLI};
 use super::poller::Source;
 use super::trace::{NONE, Who};
 use super::world::{Dropped, Happening, ListenerId, World};
@@ -478,12 +478,5 @@ impl Sys for SimSys {
             world.fail(format!("connection #{}: closed without being deregistered", id.conn()));
         }
         world.close_descriptor(id, reset);
-    }
-}
-
-impl Odds {
-    /// For a world that is to have no more of this fault.
-    pub(crate) fn stop(&mut self) {
-        *self = Odds::NEVER;
     }
 }

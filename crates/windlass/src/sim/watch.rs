@@ -83,9 +83,12 @@ impl Watched {
             return;
         };
         let (now, turn) = (world.turn_started, world.turn_started);
-        let end = world.end_mut(end_id);
-        end.ended_at = Some(now);
+        world.end_mut(end_id).ended_at = Some(now);
         let label = why.label();
+        if world.by_hand {
+            world.end_mut(end_id).closed_as = Some((label, why.to_string()));
+        }
+        let end = world.end_mut(end_id);
         let complaint = match why {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
@@ -265,6 +268,10 @@ impl Hosted for Watched {
         }
         self.world.borrow_mut().callbacks += 1;
         self.inner.shutdown(scope);
+    }
+
+    fn close_mailbox_if_empty(&mut self) -> bool {
+        self.inner.close_mailbox_if_empty()
     }
 
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool {

@@ -120,6 +120,8 @@ pub(crate) struct World {
     pub(crate) closed: u64,
     /// Connections whose service never heard of their end.
     pub(crate) never_closed: usize,
+    /// Driven by a test, which may ask for the reason of every end.
+    pub(crate) by_hand: bool,
 }
 
 /// What the world has seen, for oracles and for the report.
@@ -173,6 +175,7 @@ impl World {
             opened: 0,
             closed: 0,
             never_closed: 0,
+            by_hand: false,
             plan,
             rng,
         };

@@ -50,12 +50,13 @@ pub(crate) fn tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(MioList
     }
     // Accepted sockets inherit both, which saves two calls on each.
     socket.set_tcp_nodelay(true)?;
-    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     if let Some(name) = &options.congestion {
-        socket.set_tcp_congestion(name.as_bytes())?;
+        set_congestion(&socket, name)?;
     }
     socket.bind(&addr.into())?;
-    socket.listen(options.backlog)?;
+    // Windows takes a length over 200 only as `SOMAXCONN_HINT`, which is its negative, and refuses
+    // whoever comes when the queue is full.
+    socket.listen(if cfg!(windows) { -options.backlog } else { options.backlog })?;
     let listener: std::net::TcpListener = socket.into();
     let bound = listener.local_addr()?;
     Ok((MioListener::Tcp(mio::net::TcpListener::from_std(listener)), bound))
@@ -72,6 +73,17 @@ fn check_free(addr: SocketAddr, options: &TcpOptions) -> io::Result<()> {
     socket.set_reuse_address(true)?;
     // To bind is enough to know; without `listen` nobody connects to a socket that goes again.
     socket.bind(&addr.into())
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
+    socket.set_tcp_congestion(name.as_bytes())
+}
+
+/// Here the system cannot be asked for one by name.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn set_congestion(_: &Socket, _: &str) -> io::Result<()> {
+    Ok(())
 }
 
 /// A second handle on the same listening socket, for workers that share one accept queue.

@@ -22,6 +22,12 @@ use super::clock_other as clock;
 #[cfg(unix)]
 use super::clock_unix as clock;
 
+/// Urgent data is asked about because a read stops at its mark, short of what lies behind.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const TCP_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const TCP_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// Events taken from the system at once. More only makes a turn, and so a latency, longer.
 const EVENTS_MAX: usize = 512;
 
@@ -93,9 +99,13 @@ impl MioStream {
 
     /// RST instead of FIN, and nothing left in the kernel: close with a linger time of zero.
     fn set_reset(&self) {
-        // A socket that is gone already cannot be told; then there is nothing left to reset.
-        if let MioStream::Tcp(s) = self {
-            let _ = SockRef::from(s).set_linger(Some(Duration::ZERO));
+        match self {
+            MioStream::Tcp(s) => {
+                // A socket that is gone already cannot be told; then there is nothing left to reset.
+                let _ = SockRef::from(s).set_linger(Some(Duration::ZERO));
+            }
+            #[cfg(unix)]
+            MioStream::Unix(_) => {}
         }
     }
 }
@@ -138,9 +148,9 @@ impl Sys for MioSys {
         cfg!(unix)
     }
 
+    #[cfg(unix)]
     fn stop_requests(&mut self) -> u32 {
         let mut requests = 0;
-        #[cfg(unix)]
         if let Some(pipe) = &mut self.stop_pipe {
             let mut bytes = [0; 16];
             while let Ok(n @ 1..) = pipe.read(&mut bytes) {
@@ -165,7 +175,7 @@ impl Sys for MioSys {
         for event in &self.events {
             let bits = (event.is_readable() as u8 * Readiness::READABLE)
                 | (event.is_writable() as u8 * Readiness::WRITABLE)
-                | (event.is_read_closed() as u8 * Readiness::READ_CLOSED)
+                | ((event.is_read_closed() || event.is_priority()) as u8 * Readiness::READ_CLOSED)
                 | ((event.is_write_closed() || event.is_error()) as u8 * Readiness::BROKEN);
             mark(Token(event.token().0), Readiness(bits));
         }
@@ -219,9 +229,7 @@ impl Sys for MioSys {
         let token = mio::Token(token.0);
         match stream {
             // Both directions at once and for good: on TCP the second costs no event.
-            MioStream::Tcp(s) => {
-                self.poll.registry().register(s, token, Interest::READABLE | Interest::WRITABLE)
-            }
+            MioStream::Tcp(s) => self.poll.registry().register(s, token, TCP_INTEREST),
             #[cfg(unix)]
             MioStream::Unix(s) => self.poll.registry().register(s, token, Interest::READABLE),
         }

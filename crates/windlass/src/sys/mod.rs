@@ -11,7 +11,10 @@
 //!   worker has seen `WouldBlock` and the direction becomes ready again. Events may also be
 //!   spurious, stale, repeated or merged; they are hints, and only a system call tells the truth.
 //! - Where [`Sys::short_ends`] is true, a short read or write also promises a later event (not so
-//!   for the end of the stream, which may share the event of the data before it).
+//!   for the end of the stream, which may share the event of the data before it). A driver that knows
+//!   of another reason for a read to stop short (urgent data) reports READ_CLOSED for it. One is not
+//!   covered: behind a message that passes descriptors over a Unix socket, a read stops too. Nobody
+//!   has reason to pass any to a server that takes none, and such a peer delays only itself.
 //! - Calls never block. `Interrupted` may be returned by any of them and means "again".
 
 #[cfg(not(unix))]

@@ -22,6 +22,7 @@ const RESERVED: usize = 1024;
 
 impl Token {
     pub(crate) const WAKE: Token = Token(INDEX_MASK);
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only a timerfd ticks"))]
     pub(crate) const TICK: Token = Token(INDEX_MASK - 1);
     pub(crate) const STOP: Token = Token(INDEX_MASK - 2);
     /// Listeners are numbered below this.

@@ -138,7 +138,9 @@ impl<Y: Sys> Worker<Y> {
                 Tried::Accepted => lost = 0,
                 // One after the other is lost: the system's doing, and no reason to spin.
                 Tried::Lost if lost == LOST_MAX => {
-                    self.acceptors[n].retry_at = Some(self.core.now + BACKOFF_MIN);
+                    let acceptor = &mut self.acceptors[n];
+                    acceptor.retry_at = Some(self.core.now + acceptor.backoff);
+                    acceptor.backoff = (acceptor.backoff * 2).min(BACKOFF_MAX);
                     return;
                 }
                 Tried::Lost => lost += 1,
@@ -266,11 +268,12 @@ impl<Y: Sys> Worker<Y> {
         }
         // Two workers may take the last place at once, and stand one over the limit for a moment
         // each; counting first and giving back keeps it exact.
-        let shared = &self.shared;
+        let (shared, limits) = (&self.shared, &self.core.limits);
         let before = shared.connections.fetch_add(1, Relaxed);
-        shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
+        let of_listener = shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
         let handed = Handed { stream, peer, listener, service, source_counted };
-        if before >= self.core.limits.connections_max {
+        let listener_max = limits.listener_connections_max;
+        if before >= limits.connections_max || (listener_max > 0 && of_listener >= listener_max) {
             self.core.counters.shed_full += 1;
             let source = if source_counted { PeerAddr::new(peer).source() } else { None };
             self.io.sys.close(handed.stream, false, true);
@@ -307,7 +310,7 @@ impl<Y: Sys> Worker<Y> {
         }
         let mine = workers[self.index].load.load(Relaxed);
         let least = workers.iter().map(|worker| worker.load.load(Relaxed)).min()?;
-        if mine < least + lead {
+        if mine < least.saturating_add(lead) {
             return None;
         }
         let equals = || (0..workers.len()).filter(|n| workers[*n].load.load(Relaxed) <= least);

@@ -65,14 +65,22 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.phase != Phase::Running
+    pub(super) fn is_stopped(&mut self) -> bool {
+        let ended = self.phase != Phase::Running
             && !matches!(self.phase, Phase::LastRead { .. })
             && self.core.counters.connections == 0
             && self.core.closing.is_empty()
-            // Messages that were taken in are delivered, unless it must be at once.
-            && (!self.mail_left || self.phase == Phase::Stopping)
-            && self.handoffs.close_if_empty(self.index)
+            && self.handoffs.close_if_empty(self.index);
+        if !ended || self.phase == Phase::Stopping {
+            return ended;
+        }
+        // A message that was accepted is delivered, unless it must be at once.
+        let mut delivered = true;
+        for service in &mut self.services {
+            delivered &= service.host.close_mailbox_if_empty();
+        }
+        self.mail_left |= !delivered;
+        delivered
     }
 
     /// Takes in everybody who is waiting in the accept queues, then stops listening: closing a

@@ -17,16 +17,21 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn end(&mut self) {
         let mut closes_left = self.core.limits.closes_per_turn_max;
         loop {
-            // `closed` may write to others, and a flush may fail and end one more.
-            self.flush_touched();
-            if closes_left == 0 {
-                return;
-            }
-            if let Some((index, why)) = self.core.closing.pop_front() {
+            // Services first: `closed` may write to others, who still get it all in one call.
+            while closes_left > 0
+                && let Some((index, why)) = self.core.closing.pop_front()
+            {
                 self.tell_closed(index, why, &mut closes_left);
-            } else if let Some(index) = self.core.settling.pop() {
+            }
+            // A flush may fail and end one more, or be the last before a FIN.
+            self.flush_touched();
+            while closes_left > 0
+                && let Some(index) = self.core.settling.pop()
+            {
                 self.step(index, &mut closes_left);
-            } else {
+            }
+            let done = self.core.closing.is_empty() && self.core.settling.is_empty();
+            if closes_left == 0 || (done && self.core.touched.is_empty()) {
                 return;
             }
         }
@@ -40,6 +45,7 @@ impl<Y: Sys> Worker<Y> {
         self.core.counters.closed_by[why.kind()] += 1;
         let service = self.core.slot(index).service as usize;
         if orderly || !planted(Fault::ClosedNotCalled) {
+            self.coarse = self.io.sys.coarse_now();
             let mut conn = Conn::new(&mut self.core, &mut self.io, index);
             self.services[service].host.closed(&mut conn, why);
             self.check_stall("closed", Some(index), service);
@@ -54,11 +60,7 @@ impl<Y: Sys> Worker<Y> {
             return self.destroy(index, reset);
         }
         if slot.output.is_some() {
-            // The flush that empties it takes the next step; should it never, a deadline does. An
-            // orderly end is bounded even where the write stall timeout is off.
-            if self.core.limits.write_stall_timeout.is_zero() {
-                self.set_linger_deadline(index);
-            }
+            // The flush that empties it takes the next step; should it never, the stall deadline does.
             self.core.arm(index);
         } else {
             self.core.settle(index);
@@ -81,7 +83,8 @@ impl<Y: Sys> Worker<Y> {
         }
         if slot.is(flag::EOF | flag::WRITE_FAILED) {
             *closes_left -= 1;
-            return self.destroy(index, false);
+            let reset = slot.is(flag::RESET);
+            return self.destroy(index, reset);
         }
         if !slot.is(flag::FINISHED) {
             slot.set(flag::FINISHED);
@@ -94,8 +97,9 @@ impl<Y: Sys> Worker<Y> {
             self.set_linger_deadline(index);
         }
         // Input left unread by a pause has sent its event long ago.
-        self.core.slot(index).set(flag::READABLE);
-        self.core.queue(index);
+        if self.core.slot(index).is(flag::READABLE) {
+            self.core.queue(index);
+        }
     }
 
     fn set_linger_deadline(&mut self, index: u32) {

@@ -182,8 +182,8 @@ impl<Y: Sys> Worker<Y> {
         Ok(())
     }
 
-    /// Serves every connection that is ready or has work left: those marked in this turn first, and
-    /// behind them, in the next turn, those whose budget ran out in this one.
+    /// Serves every connection that is ready or has work left, each once: what its budget leaves
+    /// undone waits for the next turn, and so for everybody else's.
     fn run(&mut self) {
         std::mem::swap(&mut self.running, &mut self.core.run);
         for n in 0..self.running.len() {
@@ -211,6 +211,10 @@ impl<Y: Sys> Worker<Y> {
         if slot.is(flag::PROBE) {
             self.probe(index);
         }
+        if self.core.slot(index).is(flag::WRITE_FAILED) && self.core.slot(index).is(flag::PAUSED) {
+            // Nobody reads it, so nothing else would end it.
+            self.core.close(index, Close::Reset);
+        }
         self.core.cork_owner = index;
         if self.core.slot(index).is(flag::OWED_DRAINED) && !self.core.slot(index).is(flag::CLOSING) {
             self.core.slot(index).clear(flag::OWED_DRAINED);
@@ -229,6 +233,7 @@ impl<Y: Sys> Worker<Y> {
         self.adopt_handed_over();
         self.mail_left = false;
         for n in 0..self.services.len() {
+            self.coarse = self.io.sys.coarse_now();
             for delivered in 0.. {
                 if delivered == self.core.limits.mailbox_per_turn_max {
                     self.mail_left = true;
@@ -261,6 +266,7 @@ impl<Y: Sys> Worker<Y> {
         f: impl FnOnce(&mut dyn Hosted, &mut Conn<'_>) -> Result<(), Close>,
     ) {
         let service = self.core.slot(index).service as usize;
+        self.coarse = self.io.sys.coarse_now();
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);
         if let Err(why) = f(&mut *self.services[service].host, &mut conn) {
             self.core.close(index, why);
@@ -325,7 +331,7 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
     if has(Readiness::READABLE) || broken {
         slot.set(flag::READABLE);
     }
-    if broken && slot.is(flag::EOF) {
+    if broken && slot.is(flag::EOF | flag::PAUSED) {
         slot.set(flag::PROBE);
     }
     if has(Readiness::READ_CLOSED) {
@@ -338,7 +344,7 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
         slot.set(flag::WRITABLE);
     }
     // "Writable" is news only to those who wait for it; every new connection is told it once.
-    if slot.is(flag::READABLE) || slot.output.is_some() {
+    if slot.is(flag::READABLE | flag::PROBE) || slot.output.is_some() {
         core.queue(index);
     }
 }

@@ -42,7 +42,7 @@ impl<Y: Sys> Worker<Y> {
                     let held = residue.bytes.len();
                     let room = self.core.limits.input_max.saturating_sub(held);
                     if room == 0 && !planted(Fault::NoInputCap) {
-                        return self.core.close(index, Close::InputFull);
+                        return self.read_past_full(index);
                     }
                     let copied = held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2);
                     if copied {
@@ -92,6 +92,21 @@ impl<Y: Sys> Worker<Y> {
                     return self.core.close(index, Close::from_io(e));
                 }
             }
+        }
+    }
+
+    /// Untaken input is at its limit: one byte more is too much, but the end may be all that follows.
+    fn read_past_full(&mut self, index: u32) {
+        self.core.counters.reads += 1;
+        match self.io.read(index, &mut self.scratch[..1]) {
+            Ok(0) => self.end_of_stream(index),
+            Ok(_) => self.core.close(index, Close::InputFull),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.core.counters.reads_would_block += 1;
+                self.nothing_to_read(index);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.core.queue(index),
+            Err(e) => self.core.close(index, Close::from_io(e)),
         }
     }
 
@@ -163,7 +178,10 @@ impl<Y: Sys> Worker<Y> {
     /// Offers the untaken input where it lies.
     fn redeliver(&mut self, index: u32) {
         // Out of the slot, so that the service may borrow it while the connection is lent too.
-        let Some(mut residue) = self.core.slot(index).input.take() else { return };
+        let Some(mut residue) = self.core.slot(index).input.take_if(|residue| !residue.bytes.is_empty())
+        else {
+            return;
+        };
         let len = residue.bytes.len();
         let mut input = Input::new(&mut residue.bytes);
         let service = self.core.slots[index as usize].service as usize;
@@ -172,6 +190,7 @@ impl<Y: Sys> Worker<Y> {
         let left = input.len();
         let hopeless = input.needed().is_some_and(|need| need > self.core.limits.input_max);
         residue.bytes.drain(..len - left);
+        residue.fit();
         self.core.buffered -= len - left;
         self.core.slot(index).input = Some(residue);
         if left == 0 {
@@ -205,6 +224,9 @@ impl<Y: Sys> Worker<Y> {
             residue.bytes.drain(..taken);
             self.core.buffered -= taken;
             self.core.slot(index).input = Some(residue);
+            if left == 0 {
+                self.core.drop_input(index);
+            }
         }
         if planted(Fault::EofDropsOutput) {
             self.core.drop_output(index);

@@ -27,7 +27,7 @@ pub(super) struct Ticker {
 impl Ticker {
     pub(super) fn start(services: &[HostedService], now: Time) -> Vec<Ticker> {
         let ticker = |(n, service): (usize, &HostedService)| {
-            let period = service.tick.filter(|period| !period.is_zero())?;
+            let period = service.tick?;
             Some(Ticker { service: n as u16, period, start: now, number: 0 })
         };
         services.iter().enumerate().filter_map(ticker).collect()
@@ -72,12 +72,20 @@ impl<Y: Sys> Worker<Y> {
     }
 
     fn due(&mut self, index: u32) {
-        let (limits, tick) = (&self.core.limits, self.core.tick);
+        let tick = self.core.tick;
+        let passed = |at: Option<u32>| at.is_some_and(|at| reached(at, tick));
         let slot = &self.core.slots[index as usize];
         if !slot.is(flag::LIVE) {
             return;
         }
-        let passed = |at: Option<u32>| at.is_some_and(|at| reached(at, tick));
+        if passed(stall_deadline(slot, &self.core.limits)) {
+            // The system says "writable" only when a good part of the send buffer is free; a peer that
+            // reads slowly but steadily has made room long before. Only a write tells.
+            self.core.slot(index).set(flag::WRITABLE);
+            flush::flush(&mut self.core, &mut self.io, index);
+        }
+        let limits = &self.core.limits;
+        let slot = &self.core.slots[index as usize];
         let stalled = passed(stall_deadline(slot, limits));
         let woken = slot.is(flag::HAS_WAKE) && reached(slot.wake, tick);
         let idle = passed(idle_deadline(slot, limits));
@@ -87,8 +95,12 @@ impl<Y: Sys> Worker<Y> {
         self.core.counters.deadlines += 1;
         if self.core.slot(index).is(flag::ENDED) {
             // The way down has taken too long. With output unsent there is nothing orderly left.
-            let reset = self.core.slot(index).output.is_some();
-            return self.destroy(index, reset);
+            let unsent = self.core.slot(index).output.is_some();
+            self.core.drop_output(index);
+            let slot = self.core.slot(index);
+            slot.set(flag::EOF | if unsent { flag::RESET } else { 0 });
+            slot.clear(flag::HAS_WAKE);
+            return self.core.settle(index);
         }
         if stalled {
             self.core.close(index, Close::SlowConsumer);
@@ -109,6 +121,7 @@ impl<Y: Sys> Worker<Y> {
             let service = self.tickers[n].service;
             self.core.counters.ticks += 1;
             self.core.counters.ticks_missed += tick.missed;
+            self.coarse = self.io.sys.coarse_now();
             let mut scope = Scope::new(&mut self.core, &mut self.io, service);
             self.services[service as usize].host.tick(&mut scope, tick);
             self.check_stall("tick", None, service as usize);

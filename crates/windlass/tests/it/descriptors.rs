@@ -1,7 +1,7 @@
 //! Out of descriptors: a server in a process that may have 64, and 500 clients. Nobody established is
 //! lost, nothing spins, and accepting goes on as soon as it can.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,22 +47,30 @@ fn cpu_ticks(pid: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// Those of `streams` that are served, with one echo; the others wait.
-fn served(streams: &mut Vec<TcpStream>) -> Vec<TcpStream> {
-    let mut served = Vec::new();
-    let mut waiting = Vec::new();
-    for mut stream in streams.drain(..) {
-        use std::io::Write;
-        let wrote = stream.write_all(b"ping");
-        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        let mut back = [0; 4];
-        match wrote.and_then(|()| stream.read_exact(&mut back)) {
-            Ok(()) => served.push(stream),
-            Err(_) => waiting.push(stream),
-        }
+/// Those of `streams` that are served, with one echo; the others wait, or are gone.
+fn served(server: &mut Process, streams: &mut Vec<TcpStream>) -> Vec<TcpStream> {
+    for stream in streams.iter_mut() {
+        // Fails for those who have been reset.
+        let _ = stream.write_all(b"ping");
     }
-    *streams = waiting;
-    served.iter().for_each(|stream| stream.set_read_timeout(Some(LONG)).unwrap());
+    let begun = Instant::now();
+    loop {
+        let counters = child::ask(server);
+        if counters["bytes_out"] == 4 * counters["connections"] {
+            break;
+        }
+        assert!(begun.elapsed() < LONG, "everybody who got in is answered");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut served = Vec::new();
+    let mut others = Vec::new();
+    for mut stream in streams.drain(..) {
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let answered = stream.read_exact(&mut [0; 4]).is_ok();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        if answered { served.push(stream) } else { others.push(stream) }
+    }
+    *streams = others;
     served
 }
 
@@ -83,7 +91,7 @@ fn newcomers_wait_and_are_taken_in_when_descriptors_come_free() {
     let (mut server, addr) = start("wait");
     let mut waiting: Vec<_> = (0..CLIENTS).map(|_| connect(addr)).collect();
     thread::sleep(Duration::from_millis(200));
-    let mut lucky = served(&mut waiting);
+    let mut lucky = served(&mut server, &mut waiting);
     assert!((30..64).contains(&lucky.len()), "{} are served", lucky.len());
     low_cpu_and_few_polls(&mut server);
     for stream in &mut lucky {
@@ -119,7 +127,6 @@ fn newcomers_wait_and_are_taken_in_when_descriptors_come_free() {
     }
     // The "ping" of each that waited is answered, and the next message too.
     for stream in &mut waiting {
-        stream.set_read_timeout(Some(LONG)).unwrap();
         expect(stream, b"ping");
         round_trip(stream, b"at last");
     }
@@ -135,10 +142,9 @@ fn newcomers_are_shed_if_the_policy_says_so() {
     let (mut server, addr) = start("shed");
     let mut all: Vec<_> = (0..CLIENTS).map(|_| connect(addr)).collect();
     thread::sleep(Duration::from_millis(200));
-    let mut lucky = served(&mut all);
+    let mut lucky = served(&mut server, &mut all);
     assert!((30..64).contains(&lucky.len()), "{} are served", lucky.len());
     for stream in &mut all {
-        stream.set_read_timeout(Some(LONG)).unwrap();
         // A reset, which the "ping" may have been told already; then the end is all there is to read.
         let end = stream.read(&mut [0]);
         let waits = end.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
@@ -162,7 +168,7 @@ fn the_automatic_limit_leaves_room_for_connections() {
     let (mut server, addr) = start("automatic");
     let mut streams: Vec<_> = (0..CLIENTS).map(|_| connect(addr)).collect();
     thread::sleep(Duration::from_millis(200));
-    let lucky = served(&mut streams).len();
+    let lucky = served(&mut server, &mut streams).len();
     assert!((16..64).contains(&lucky), "{lucky} are served with {DESCRIPTORS} descriptors");
     assert_eq!(
         child::ask(&mut server)["accept_paused_resources"],

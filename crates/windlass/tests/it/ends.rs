@@ -143,6 +143,37 @@ fn our_half_close_leaves_the_other_direction_open() {
 }
 
 #[test]
+fn a_connection_ends_when_both_halves_have() {
+    let (probe, events) = Probe::new();
+    let probe = probe.input(|conn, input| {
+        input.take_all();
+        conn.half_close();
+        Ok(())
+    });
+    let server = start(probe, limits());
+    let mut stream = server.connect();
+    stream.write_all(b"x").unwrap();
+    expect_end(&mut stream);
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(wait_closed(&events), "eof", "though the service says nothing to it");
+    server.wait_for("the close", |c| c.connections == 0);
+    server.stop();
+}
+
+#[test]
+fn a_reset_of_a_half_open_connection_is_seen() {
+    let (probe, events) = Probe::new();
+    let server = start(probe, limits());
+    let stream = server.connect();
+    stream.shutdown(Shutdown::Write).unwrap();
+    wait(&events, |event| *event == Event::Eof(0));
+    reset_on_drop(&stream);
+    drop(stream);
+    assert_eq!(wait_closed(&events), "reset", "though there is nothing left to read");
+    server.stop();
+}
+
+#[test]
 fn a_half_close_waits_for_queued_output() {
     let message = pattern(12 * 1024 * 1024);
     let sent = message.clone();

@@ -1,5 +1,4 @@
-//! Limits on connections: how many, how fast, and what becomes of those who are too many. (The limit
-//! per source exempts loopback, so it is tested at its own level, beside the code.)
+//! Limits on connections: how many, how fast, and what becomes of those who are too many.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -86,6 +85,28 @@ fn connections_max_holds_over_all_workers() {
     }
 }
 
+/// All workers decide at once, on counts that the others are changing.
+#[test]
+fn limits_are_exact_when_workers_race() {
+    for of_listener in [true, false] {
+        for _ in 0..10 {
+            let (all, one) = if of_listener { (1000, 10) } else { (10, 0) };
+            let when_full = WhenFull::Shed;
+            let limits =
+                Limits { connections_max: all, listener_connections_max: one, when_full, ..limits() };
+            let config = Config::default().workers(3).limits(limits);
+            let bound = serve(|| Echo).config(config).tcp("127.0.0.1:0").bind().unwrap();
+            let addr = bound.addresses()[0].tcp().unwrap();
+            let streams: Vec<_> = (0..150).map(|_| connect(addr)).collect();
+            let server = Running::run(bound);
+            let counters = server.wait_for("all to be decided", |c| c.opened + c.shed_full == 150);
+            assert_eq!((counters.opened, counters.connections), (10, 10), "of a listener: {of_listener}");
+            server.stop();
+            drop(streams);
+        }
+    }
+}
+
 #[test]
 fn a_listener_has_a_limit_of_its_own() {
     let limits = Limits { listener_connections_max: 2, ..limits() };
@@ -106,6 +127,42 @@ fn a_listener_has_a_limit_of_its_own() {
     at_one.remove(0);
     expect(&mut at_one[1], b"hi");
     server.stop();
+}
+
+/// An address of this machine that is not a loopback one, for which no packet needs to be sent.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Only asks the routing table which source a packet there would have.
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[test]
+fn a_source_has_a_limit_and_loopback_has_none() {
+    let Some(ip) = own_address() else {
+        eprintln!("!!! SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    for workers in [1, 3] {
+        let limits = Limits { source_connections_max: 3, ..limits() };
+        let config = Config::default().workers(workers).limits(limits);
+        let server = Running::start(serve(|| Echo).config(config).tcp("0.0.0.0:0"));
+        let from_outside = (ip, server.addr().port()).into();
+        let local = (std::net::Ipv4Addr::LOCALHOST, server.addr().port()).into();
+        let mut first: Vec<_> = (0..3).map(|_| connect(from_outside)).collect();
+        first.iter_mut().for_each(|stream| round_trip(stream, b"hello"));
+        for n in 1..=3 {
+            assert!(is_reset(&mut connect(from_outside)));
+            server.wait_for("the count", |c| c.shed_source == n);
+        }
+        let mut others: Vec<_> = (0..10).map(|_| connect(local)).collect();
+        others.iter_mut().for_each(|stream| round_trip(stream, b"hello"));
+        // One leaves, and one may come.
+        first.pop();
+        server.wait_for("the place", |c| c.connections == 2 + 10);
+        round_trip(&mut connect(from_outside), b"hello");
+        server.stop();
+    }
 }
 
 #[test]

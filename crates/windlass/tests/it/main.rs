@@ -4,10 +4,12 @@
 
 mod backpressure;
 mod child;
+mod corners;
 mod descriptors;
 mod echo;
 mod ends;
 mod harness;
+mod leftovers;
 mod limits;
 mod mailbox;
 mod probe;

@@ -43,6 +43,70 @@ fn a_fin_and_the_linger_deadline_in_one_turn() {
     server.stop();
 }
 
+/// A listener that fails for ever, in a way nobody foresaw, must not make its worker spin. (Shut down
+/// behind the server's back, every accept from it says "invalid argument".)
+#[test]
+#[cfg(target_os = "linux")]
+fn a_broken_listener_is_no_reason_to_spin() {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let bound = windlass::Server::new(one_worker(limits()))
+        .add(serve(|| Echo).tcp("127.0.0.1:0").tcp("127.0.0.1:0"))
+        .bind()
+        .unwrap();
+    let server = Running::run(bound);
+    let Some(fd) = descriptor_of_listener(server.addr().port()) else { panic!("it listens") };
+    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let Ok(listener) = pidfd_getfd(this, fd, PidfdGetfdFlags::empty()) else {
+        eprintln!("!!! SKIPPED: descriptors cannot be duplicated here");
+        return;
+    };
+    socket2::Socket::from(listener).shutdown(std::net::Shutdown::Both).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let mut other = connect(server.addrs[1]);
+    let before = server.counters();
+    thread::sleep(Duration::from_millis(500));
+    round_trip(&mut other, b"the other listener works");
+    let after = server.counters();
+    let polls = after.polls - before.polls;
+    assert!(polls <= 200, "{polls} polls in half a second");
+    server.stop();
+}
+
+/// The descriptor in this process of the socket that listens on a port of IPv4.
+#[cfg(target_os = "linux")]
+fn descriptor_of_listener(port: u16) -> Option<i32> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // Local address in hexadecimal, and state 0A: listening.
+    let mut rows = rows.filter(|row| row[1].ends_with(&format!(":{port:04X}")) && row[3] == "0A");
+    let socket = format!("socket:[{}]", rows.next()?[9]);
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let mut files = files.filter(|f| std::fs::read_link(f.path()).is_ok_and(|to| to.as_os_str() == &*socket));
+    files.next()?.file_name().to_str()?.parse().ok()
+}
+
+/// A successor may listen on the path while its predecessor drains; the latter, once gone, removed the
+/// socket file of the former.
+#[test]
+fn a_predecessor_leaves_the_socket_file_of_its_successor_alone() {
+    let path = SocketPath::new();
+    let probe = Probe::new().0.draining(|_| Ok(())).eof(|_| Err(Close::Eof));
+    let old = Running::start(serve(move || probe.clone()).config(one_worker(limits())).unix(&path.0));
+    let stream = path.connect();
+    old.wait_for("the connection", |c| c.connections == 1);
+    old.handle.shutdown();
+    while std::os::unix::net::UnixStream::connect(&path.0).is_ok() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let new = Running::start(serve(|| Echo).config(one_worker(limits())).unix(&path.0));
+    round_trip(&mut path.connect(), b"hello");
+    drop(stream);
+    old.ended_well();
+    round_trip(&mut path.connect(), b"still here");
+    new.stop();
+    assert!(!path.0.exists(), "its own is removed");
+}
+
 /// Without a listener nothing made the worker's first turn happen; a message or a shutdown from
 /// before it was never seen, and with it all later ones.
 #[test]

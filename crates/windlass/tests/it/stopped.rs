@@ -1,5 +1,5 @@
-//! A client that is stopped (SIGSTOP) in the middle of a flood: others go on, and it gets every byte
-//! once it goes on too.
+//! Stopped processes. A client that is stopped (SIGSTOP) in the middle of a flood: others go on, and it
+//! gets every byte once it goes on too. A server that is stopped: it goes on where it was.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -62,4 +62,41 @@ fn a_stopped_client_gets_every_byte_and_holds_nobody_up() {
     assert_eq!(client.hear(), "every byte");
     client.finish();
     server.stop();
+}
+
+/// In a child: an echo server.
+#[test]
+#[ignore = "a part of the test below, run in a child"]
+fn echo_in_a_child() {
+    if child::arg().is_none() {
+        return;
+    }
+    let server = echo(limits());
+    child::say(server.addr());
+    child::answer(&server.handle);
+    server.stop();
+}
+
+/// Stopping and going on interrupts a poll (EINTR), which must end neither the loop nor a connection.
+#[test]
+fn a_stopped_server_goes_on() {
+    let mut server = Process::start("stopped::echo_in_a_child", "");
+    let addr: SocketAddr = server.hear().parse().unwrap();
+    let pid = Pid::from_raw(server.pid() as i32).unwrap();
+    let mut stream = connect(addr);
+    round_trip(&mut stream, b"before");
+    for n in 0..20_u32 {
+        kill_process(pid, Signal::STOP).unwrap();
+        let mut waiting = connect(addr);
+        waiting.write_all(b"meanwhile").unwrap();
+        stream.write_all(&n.to_le_bytes()).unwrap();
+        kill_process(pid, Signal::CONT).unwrap();
+        expect(&mut waiting, b"meanwhile");
+        expect(&mut stream, &n.to_le_bytes());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let counters = child::ask(&mut server);
+    assert_eq!(counters["opened"], 21);
+    assert!(counters["polls"] < 1000, "{} polls", counters["polls"]);
+    server.finish();
 }

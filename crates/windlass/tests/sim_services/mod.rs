@@ -1,12 +1,16 @@
 //! The services that are simulated, and who calls them.
+#![allow(dead_code, reason = "each test binary uses some of them")]
 
-use windlass::sim::{self, Sim};
-use windlass::{Close, Conn, Input, Service};
+use std::time::Duration;
+
+use windlass::proto::{Decode, Lines};
+use windlass::sim::{self, ChatRoom, Sim};
+use windlass::{Close, Conn, Input, Mailbox, Receive, Scope, Service, Sessions, Time, serve};
 
 /// Sends everything back.
-pub(crate) struct Echo {
+struct Echo {
     /// Finishes what it has begun when the server shuts down.
-    pub(crate) stays: bool,
+    stays: bool,
 }
 
 impl Service for Echo {
@@ -26,7 +30,7 @@ impl Service for Echo {
     }
 }
 
-/// Good clients of every mood, with some rude ones among them.
+/// Good clients of every mood, with some rude ones among them in half of all runs.
 pub(crate) fn echo(sim: &mut Sim) {
     let stays = sim.rng().chance(1, 3);
     let good = 1 + sim.rng().below(24) as usize;
@@ -34,4 +38,117 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
-pub(crate) fn chat(_: &mut Sim) {}
+/// Passes every line on to everybody else, on all workers. Says "hello" first.
+struct Chat {
+    mailbox: Mailbox<Vec<u8>>,
+    /// Each member's deadline is set anew this often.
+    nudge: Duration,
+}
+
+struct Member {
+    lines: Lines,
+    due: Time,
+}
+
+/// A timeout may come so much late, and never early.
+const LATE_MAX: Duration = Duration::from_millis(500);
+
+impl Service for Chat {
+    type Session = Member;
+
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Member, Close> {
+        conn.write(b"hello\n");
+        let due = conn.now() + self.nudge;
+        conn.wake_at(due);
+        // Longer than any input may be: the engine's limit is the one to be met.
+        Ok(Member { lines: Lines::max(1 << 30), due })
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, member: &mut Member, input: &mut Input<'_>) -> Result<(), Close> {
+        while let Some(line) = member.lines.decode(input)? {
+            let line = [&*line, b"\n"].concat();
+            conn.broadcast(&line);
+            for worker in (0..self.mailbox.workers()).filter(|&worker| worker != conn.id().worker()) {
+                // Refused only by a worker that has stopped, and then there is nobody to hear it.
+                let _ = self.mailbox.send(worker, line.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn timeout(&mut self, conn: &mut Conn<'_>, member: &mut Member) -> Result<(), Close> {
+        assert!(conn.now() >= member.due, "timeout came early");
+        assert!(conn.now() <= member.due + LATE_MAX, "timeout came {:?} late", conn.now().since(member.due));
+        member.due = conn.now() + self.nudge;
+        conn.wake_at(member.due);
+        Ok(())
+    }
+}
+
+impl Receive for Chat {
+    type Message = Vec<u8>;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Member>, line: Vec<u8>) {
+        scope.broadcast(&line);
+    }
+}
+
+fn serve_chat(sim: &mut Sim) {
+    let mailbox = Mailbox::new();
+    let nudge = Duration::from_millis(200 + sim.rng().below(4_000));
+    let period = Duration::from_millis(30 << sim.rng().below(6));
+    let made = mailbox.clone();
+    sim.serve(serve(move || Chat { mailbox: made.clone(), nudge }).mailbox(&mailbox).tick(period));
+    // Members wait for each other, in silence.
+    // A line that never ends must reach its limit through the narrowest pipe.
+    let input_max = (sim.volume_max() / 4).clamp(512, 64 * 1024);
+    sim.room_for_all().limits(|limits| {
+        limits.idle_timeout = Duration::from_secs(25);
+        limits.input_max = limits.input_max.min(input_max);
+    });
+}
+
+/// A room of good members, with some who only listen, or do not, or never end their line.
+pub(crate) fn chat(sim: &mut Sim) {
+    serve_chat(sim);
+    let room = ChatRoom::new("hello\n");
+    let members = 1 + sim.rng().below(10) as usize;
+    sim.clients(members, |rng| room.member(rng));
+    // Nobody is slow on purpose here, but some are far away: enough room for everything there is to say.
+    sim.limits(|limits| limits.output_max = limits.output_max.max(64 * 1024));
+    if sim.rng().chance(1, 3) {
+        let endless = sim.rng().below(3) as usize;
+        sim.clients(endless, sim::endless);
+    }
+    if sim.rng().chance(1, 3) {
+        let deaf = sim.rng().below(3) as usize;
+        sim.clients(deaf, sim::deaf);
+    }
+}
+
+/// One who talks and many who do not listen, with little room for what they leave unread.
+pub(crate) fn monologue(sim: &mut Sim) {
+    serve_chat(sim);
+    let room = ChatRoom::new("hello\n");
+    let deaf = 1 + sim.rng().below(5) as usize;
+    sim.clients(1, |rng| room.speaker(rng, 150)).clients(deaf, sim::deaf);
+    let most = 64 << sim.rng().below(7);
+    sim.limits(|limits| {
+        limits.output_max = most;
+        limits.output_high = most.min(limits.output_high);
+        limits.output_low = limits.output_low.min(limits.output_high - 1);
+    });
+}
+
+/// Many who come for a moment, on a server with few places, among some who stay longer.
+pub(crate) fn flood(sim: &mut Sim) {
+    let many = 50 + sim.rng().below(250) as usize;
+    let most = 1 + sim.rng().below(40) as usize;
+    sim.service(|| Echo { stays: false })
+        .clients(many, |_| sim::Script::new().send(b"?").expect(b"?"))
+        .clients(3, sim::echo_client)
+        .limits(|limits| {
+            limits.connections_max = most;
+            limits.idle_timeout = limits.idle_timeout.max(Duration::from_secs(5));
+        });
+}

@@ -9,7 +9,7 @@ use windlass_proto::Time;
 use windlass_proto::testing::Rng;
 
 use super::pause;
-use crate::sim::client::{Client, Line, Status, Step};
+use crate::sim::client::{Client, Ending, Line, Status, Step};
 
 /// What the members of one room know of each other: the test's own knowledge, not the server's.
 ///
@@ -64,8 +64,14 @@ impl ChatRoom {
 
     /// A client for the room. All must be made before the first runs.
     pub fn member(&self, rng: &mut Rng) -> ChatClient {
+        let says = 1 + rng.below(12) as u32;
+        self.speaker(rng, says)
+    }
+
+    /// A client for the room that says so many lines.
+    pub fn speaker(&self, rng: &mut Rng, lines: u32) -> ChatClient {
         let mut room = self.inner.borrow_mut();
-        room.members.push(Member { place: Place::Coming, says: 1 + rng.below(12) as u32, said: 0 });
+        room.members.push(Member { place: Place::Coming, says: lines, said: 0 });
         ChatClient {
             room: self.clone(),
             number: room.members.len() - 1,
@@ -159,6 +165,7 @@ impl Client for ChatClient {
             }
         }
         match line.status() {
+            Status::Ended(Ending::Fin) if self.place() == Place::Finished => return Step::Done,
             Status::Ended(_) if line.excused() => return self.lost(),
             Status::Ended(how) => return line.fail(format!("ended by {how:?} while in the room")),
             _ => {}
@@ -186,13 +193,10 @@ impl Client for ChatClient {
             let sent = line.send(&self.unsent);
             self.unsent.drain(..sent);
         }
-        if done_saying && self.unsent.is_empty() && self.heard_all() {
+        if done_saying && self.unsent.is_empty() && self.place() == Place::In && self.heard_all() {
+            // In good order, so that what it said last is not lost on the way.
             self.set_place(Place::Finished);
-        }
-        // Stays until everybody has finished: leaving early would be nobody's fault, but also no test.
-        let room = self.room.inner.borrow();
-        if room.members.iter().all(|m| matches!(m.place, Place::Finished | Place::Lost)) {
-            return Step::Done;
+            line.finish();
         }
         Step::Until(line.after(Duration::from_millis(50)))
     }

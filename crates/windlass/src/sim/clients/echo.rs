@@ -11,17 +11,18 @@ use crate::sim::client::{Client, Ending, Line, Status, Step};
 /// Sends bytes in random pieces and checks that every one comes back: in order, once, whatever the
 /// network does. It never deserves to be cut off, so being cut off fails the run.
 ///
-/// Its mood is drawn from the seed: it may think between pieces, read slowly, read nothing until its
-/// own sending is stuck, fall silent for a while, half-close before it has its answers, or come back.
+/// Its mood is drawn from the seed: it may think between pieces, read slowly, read nothing at
+/// first, fall silent for a while, half-close before it has its answers, or come back.
 pub fn echo_client(rng: &mut Rng) -> EchoClient {
     EchoClient {
         mood: None,
         visits: if rng.chance(1, 4) { 1 + rng.below(4) } else { 1 },
         sent: 0,
+        sent_at: Time::ZERO,
         received: Vec::new(),
         checked: 0,
         wake: None,
-        stuck_since: None,
+        unread_since: None,
         finished: false,
         silences: 0,
         hush: false,
@@ -33,12 +34,13 @@ pub struct EchoClient {
     mood: Option<Mood>,
     visits: u64,
     sent: usize,
+    sent_at: Time,
     /// Received and not yet checked.
     received: Vec<u8>,
     checked: usize,
     /// Does nothing before this time.
     wake: Option<Time>,
-    stuck_since: Option<Time>,
+    unread_since: Option<Time>,
     finished: bool,
     silences: u64,
     /// Sends nothing until it has all its answers, and then falls silent.
@@ -52,9 +54,11 @@ struct Mood {
     think_max: Duration,
     /// Bytes read at once.
     gulp: usize,
+    /// After so many, it reads at full speed.
+    gulps: u32,
     /// Pause after each such read.
     digest: Duration,
-    /// Reads nothing until sending has been stuck for this long.
+    /// Reads nothing for so long, or until it has sent everything.
     reads_late: Option<Duration>,
     /// Sends its FIN before it has its answers.
     finishes_early: bool,
@@ -77,12 +81,12 @@ impl Mood {
         // One of these at a time: together they would try the server's patience.
         let silences = if rng.chance(1, 6) { 1 + rng.below(3) } else { 0 };
         let slow = silences == 0 && rng.chance(1, 4);
-        // Eight gulps at most are digested: slow, but never so slow that the server sees no progress.
         let gulp_min = length / 8 + 1;
         Mood {
             piece_max: if whole { length } else { 1 + rng.below(most) as usize },
             think_max: if rng.chance(1, 2) { Duration::ZERO } else { pause(rng, Duration::from_millis(200)) },
             gulp: if slow { gulp_min + rng.below(length as u64) as usize } else { usize::MAX },
+            gulps: 8,
             digest: if slow { pause(rng, patience / 4) } else { Duration::ZERO },
             reads_late: (!slow && silences == 0 && rng.chance(1, 3)).then(|| pause(rng, patience)),
             finishes_early: rng.chance(1, 3),
@@ -117,14 +121,18 @@ impl EchoClient {
         if let Some(patience) = mood.reads_late
             && self.sent < mood.text.len()
         {
-            // Reads only once its own sending is stuck, and then some.
-            let since = *self.stuck_since.get_or_insert(line.now());
+            let since = *self.unread_since.get_or_insert(line.now());
             if line.now() < since + patience {
                 self.wake = Some(since + patience);
                 return Ok(false);
             }
             mood.reads_late = None;
         }
+        // Over a narrow pipe every gulp is small: it digests only so many of them.
+        if mood.gulps == 0 {
+            (mood.gulp, mood.digest) = (usize::MAX, Duration::ZERO);
+        }
+        mood.gulps = mood.gulps.saturating_sub(1);
         let (gulp, digest) = (mood.gulp, mood.digest);
         let n = line.receive(&mut self.received, gulp);
         self.check(line)?;
@@ -141,7 +149,7 @@ impl EchoClient {
         let n = line.send(&mood.text[self.sent..self.sent + piece]);
         self.sent += n;
         if n > 0 {
-            self.stuck_since = None;
+            self.sent_at = line.now();
         }
         n > 0
     }
@@ -156,7 +164,7 @@ impl EchoClient {
         self.mood = None;
         (self.sent, self.checked, self.finished, self.silences) = (0, 0, false, 0);
         self.received.clear();
-        (self.wake, self.stuck_since, self.hush) = (None, None, false);
+        (self.wake, self.unread_since, self.hush) = (None, None, false);
         self.step(line)
     }
 
@@ -217,7 +225,8 @@ impl Client for EchoClient {
             if self.hush && self.checked == self.sent {
                 // Silent for long, several times over, but never for as long as would end it.
                 self.hush = false;
-                let pause = patience(line.limits());
+                // Counted from what it sent last, since the server has seen nothing from it since.
+                let pause = patience(line.limits()).saturating_sub(line.now().since(self.sent_at));
                 return self.sleep(line, pause);
             }
             if wrote && self.silences < mood.map_or(0, |m| m.silences) {

@@ -77,6 +77,7 @@ pub struct Rude {
     rng: Rng,
     /// Bytes still to send.
     left: Option<usize>,
+    sends_at: Option<Time>,
     acts_at: Option<Time>,
     acted: bool,
     reads: bool,
@@ -88,7 +89,16 @@ impl Rude {
         let mut rng = Rng::new(rng.next_u64());
         let deaf = matches!(manner, Manner::NeverReads | Manner::Deaf);
         let reads = !deaf && (manner == Manner::Endless || rng.chance(1, 2));
-        Rude { manner, rng, left: None, acts_at: None, acted: false, reads, received: Vec::new() }
+        Rude {
+            manner,
+            rng,
+            left: None,
+            sends_at: None,
+            acts_at: None,
+            acted: false,
+            reads,
+            received: Vec::new(),
+        }
     }
 
     /// How much it sends.
@@ -136,13 +146,16 @@ impl Client for Rude {
         if self.left.is_none() {
             self.left = Some(self.volume(line));
         }
-        if let Some(left) = self.left.filter(|&left| left > 0) {
+        let may_send = self.sends_at.is_none_or(|at| line.now() >= at);
+        if let Some(left) = self.left.filter(|&left| left > 0 && may_send) {
             let piece = vec![b'a' + self.rng.below(26) as u8; left.min(4096)];
             let sent = line.send(&piece);
             self.left = Some(left - sent);
             if sent == piece.len() && left > sent {
-                // More soon; not at once, or time would not pass.
-                return Step::Until(line.after(Duration::from_micros(10)));
+                // More soon; not at once, or it could go on without end and no time would pass.
+                let at = line.after(Duration::from_millis(2));
+                self.sends_at = Some(at);
+                return Step::Until(at);
             }
         }
         if self.reads {

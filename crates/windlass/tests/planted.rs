@@ -1,0 +1,50 @@
+//! Whether the simulator sees: every known fault, planted in the engine, must be found.
+//!
+//! `cargo test -p windlass --release --features planted-faults --test planted -- --nocapture` prints
+//! which seed found which fault, and what gave it away.
+#![cfg(feature = "planted-faults")]
+
+mod sim_services;
+
+use sim_services::{chat, echo, monologue};
+use windlass::planted::{Fault, plant};
+use windlass::sim::{self, Failure, Sim};
+
+/// A fault must be found within so many seeds.
+const SEEDS: u64 = 1_000;
+
+type Scenario = (&'static str, fn(&mut Sim));
+
+const SCENARIOS: [Scenario; 3] = [("echo", echo), ("chat", chat), ("monologue", monologue)];
+
+fn first_failure(fault: Fault) -> Option<Box<Failure>> {
+    plant(Some(fault));
+    let found = (0..SEEDS).find_map(|seed| {
+        SCENARIOS.iter().find_map(|(name, describe)| sim::explore(name, seed..seed + 1, describe).err())
+    });
+    plant(None);
+    found
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    // What a fault makes panic is no news; the table tells.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let found: Vec<_> = Fault::ALL.iter().map(|&fault| (fault, first_failure(fault))).collect();
+    std::panic::set_hook(told);
+    println!("{:<26} {:<10} {:>4}  what gave it away", "fault", "in", "seed");
+    for (fault, failure) in &found {
+        let name = format!("{fault:?}");
+        match failure {
+            Some(failure) => {
+                let what = failure.what.lines().next().unwrap_or("");
+                println!("{name:<26} {:<10} {:>4}  {what:.110}", failure.name, failure.seed);
+            }
+            None => println!("{name:<26} {:<10} {:>4}  NOT FOUND", "", ""),
+        }
+    }
+    let missed: Vec<_> =
+        found.iter().filter(|(_, failure)| failure.is_none()).map(|(fault, _)| fault).collect();
+    assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
+}
