@@ -138,8 +138,9 @@ impl Writer {
 
     fn tell_draining(&mut self, connections: u64) {
         match self.format {
+            // It may be over by now.
+            _ if connections == 0 => {}
             LogFormat::Json => tracing::info!(connections, "draining"),
-            LogFormat::Text if connections == 0 => {}
             LogFormat::Text => {
                 let s = if connections == 1 { "" } else { "s" };
                 let n = thousands(connections);
