@@ -100,7 +100,10 @@ impl<Y: Sys> Worker<Y> {
         self.core.counters.reads += 1;
         match self.io.read(index, &mut self.scratch[..1]) {
             Ok(0) => self.end_of_stream(index),
-            Ok(_) => self.core.close(index, Close::InputFull),
+            Ok(n) => {
+                self.core.counters.bytes_in += n as u64;
+                self.core.close(index, Close::InputFull);
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.core.counters.reads_would_block += 1;
                 self.nothing_to_read(index);
