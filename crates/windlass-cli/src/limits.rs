@@ -85,18 +85,19 @@ impl Setting {
     }
 }
 
-/// Not inlined: unrolled over all keys, with every key's parser inside, it keeps the optimizer busy
-/// for many minutes. The same holds for `nearest`.
-#[inline(never)]
 fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    keys().iter().find(|key| key.name == name)
 }
 
-#[cold]
-#[inline(never)]
+/// The list, hidden from the optimizer: where it knows the constants it unrolls what runs over them,
+/// and LLVM's constraint elimination (as of Rust 1.95) then takes longer than anybody would wait.
+fn keys() -> &'static [Key] {
+    std::hint::black_box(KEYS)
+}
+
 fn unknown(name: &str) -> String {
     let mut text = format!("there is no limit `{name}`");
-    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let names: Vec<&str> = keys().iter().map(|key| key.name).collect();
     if let Some(near) = nearest(name, &names) {
         text += &format!("; did you mean `{near}`?");
     }
@@ -117,11 +118,11 @@ pub(crate) fn apply(settings: &[Setting]) -> Limits {
 
 /// A table of every limit in effect with its text, `width` columns wide.
 pub(crate) fn table(limits: &Limits, width: usize) -> String {
-    let names = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
-    let values = KEYS.iter().map(|key| (key.show)(limits).len()).max().unwrap_or(0).max("value".len());
+    let names = keys().iter().map(|key| key.name.len()).max().unwrap_or(0);
+    let values = keys().iter().map(|key| (key.show)(limits).len()).max().unwrap_or(0).max("value".len());
     let indent = names + values + 4;
     let mut table = format!("{:names$}  {:>values$}  what it bounds\n", "limit", "value");
-    for key in KEYS {
+    for key in keys() {
         let about = Limits::NAMES.iter().find(|(name, _)| *name == key.name).map_or("", |(_, about)| about);
         let about = crate::text::wrap(about, indent, width);
         table += &format!("{:names$}  {:>values$}  {}\n", key.name, (key.show)(limits), about.trim_start());

@@ -1,7 +1,6 @@
 //! "Did you mean ..?"
 
 /// The candidate that `text` most likely stands for, if one is near enough.
-#[inline(never)]
 pub(crate) fn nearest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let typed = text.to_ascii_lowercase().replace('-', "_");
     // A third of the letters wrong is a typing error, more is another word.

@@ -95,9 +95,7 @@ impl Writer {
                 Ok(Notice::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if let Some(connections) = self.teller.take_draining() {
-                self.tell_draining(connections);
-            }
+            self.tell_draining();
             if Instant::now() >= due {
                 let now = Sample::take(&self.handle, &self.messages);
                 watch.look(&now.stats, self.handle.take_stalls());
@@ -110,6 +108,7 @@ impl Writer {
         }
         watch.look(&self.handle.stats(), self.handle.take_stalls());
         self.out.clear();
+        self.tell_draining();
         while let Ok(notice) = self.notices.try_recv() {
             if let Notice::Line(first) = notice {
                 self.write_lines(first);
@@ -136,7 +135,8 @@ impl Writer {
         }
     }
 
-    fn tell_draining(&mut self, connections: u64) {
+    fn tell_draining(&mut self) {
+        let Some(connections) = self.teller.take_draining() else { return };
         match self.format {
             // It may be over by now.
             _ if connections == 0 => {}
