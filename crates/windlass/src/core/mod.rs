@@ -35,6 +35,9 @@ pub(crate) const CORK_MAX: usize = 64 * 1024;
 const DIRECT_MIN: usize = 8 * 1024;
 /// Slots for which room is reserved at the start, at most: 1 Mi, about 80 MiB of address space.
 pub(crate) const TABLE_RESERVED_MAX: usize = 1 << 20;
+/// Room for a turn's lists of connections from the start: more than one poll reports, so that they do
+/// not grow in the steady state.
+pub(crate) const LIST_RESERVED: usize = 1024;
 /// No member.
 const NONE: u32 = u32::MAX;
 
@@ -141,12 +144,12 @@ impl Core {
             freed: Vec::new(),
             members: (0..services).map(|_| Members::default()).collect(),
             wheel,
-            cork: Vec::new(),
+            cork: Vec::with_capacity(CORK_MAX),
             cork_owner: NONE,
             pool: Pool::default(),
             buffered: 0,
-            run: Vec::new(),
-            touched: Vec::new(),
+            run: Vec::with_capacity(LIST_RESERVED),
+            touched: Vec::with_capacity(LIST_RESERVED),
             closing: VecDeque::new(),
             settling: Vec::new(),
             counters: Counters::default(),

@@ -20,7 +20,7 @@ use windlass_proto::Time;
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::core::slot::flag;
-use crate::core::{Core, flush};
+use crate::core::{Core, LIST_RESERVED, flush};
 use crate::hosted::Hosted;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
@@ -113,8 +113,8 @@ impl<Y: Sys> Worker<Y> {
             phase: Phase::Running,
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
-            running: Vec::new(),
-            fired: Vec::new(),
+            running: Vec::with_capacity(LIST_RESERVED),
+            fired: Vec::with_capacity(LIST_RESERVED),
             turn_times: TurnTimes::default(),
             turn_ended: now,
             coarse: now,
