@@ -342,7 +342,6 @@ fn those_who_leave_together_are_told_of_in_one_write() {
         expect(s, &b"left\n".repeat(50));
     }
     let c = server.wait_for("all gone", |c| c.ended == 50);
-    println!("writes {}", c.writes);
     assert!(c.writes < 300, "51 members, 50 leave in one turn: {} writes", c.writes);
     server.stop();
 }
