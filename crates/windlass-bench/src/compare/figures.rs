@@ -35,8 +35,26 @@ pub(crate) struct Figures<'a> {
     pub(crate) shared_cores: bool,
 }
 
-impl Figures<'_> {
-    fn runs_of<'a>(&'a self, peer: &'a str) -> impl Iterator<Item = &'a Run> {
+impl<'a> Figures<'a> {
+    /// The figures of `peer` beside `reference`, each on a core of its own.
+    pub(crate) fn of(runs: &'a [Run], workload: &'a str, peer: &'a str, reference: &'a str) -> Figures<'a> {
+        Figures { runs, workload, peer, reference, shared_cores: false }
+    }
+
+    /// Throughput and cost beside the reference's, in a few words.
+    pub(crate) fn brief(&self) -> String {
+        let rate = |report: &EchoReport| Some(report.per_second());
+        let cost = |report: &EchoReport| report.server?.per_message();
+        format!(
+            "{}/s, ratio {}; {} µs CPU, ratio {}",
+            self.middle(rate),
+            spread(&self.ratios(rate)),
+            self.middle(cost),
+            spread(&self.ratios(cost))
+        )
+    }
+
+    fn runs_of<'b>(&'b self, peer: &'b str) -> impl Iterator<Item = &'b Run> {
         self.runs.iter().filter(move |run| run.workload == self.workload && run.peer == peer)
     }
 
@@ -96,14 +114,19 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The median with the lowest and highest value.
+/// From this many values on, the range that is told leaves out the outer quarters.
+const MANY: usize = 12;
+
+/// The median with the lowest and highest value, or of many values the middle half.
 pub(crate) fn spread(values: &[f64]) -> String {
     let Some(middle) = median(values) else { return "-".into() };
     if values.len() == 1 {
         return number(middle);
     }
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let cut = if sorted.len() < MANY { 0 } else { sorted.len() / 4 };
+    let (low, high) = (sorted[cut], sorted[sorted.len() - 1 - cut]);
     format!("{} ({}–{})", number(middle), number(low), number(high))
 }
 

@@ -1,9 +1,10 @@
 //! Echo servers side by side.
 //!
-//! Every round runs every server once on every workload, each run with a fresh server process, and
-//! the next round starts with the next server. All ratios are taken within a round, so that what
-//! the machine does in the meantime hits both sides of a ratio. Server and generator are bound to
-//! different cores.
+//! Every round starts every server afresh for every workload. Where messages or connections per
+//! second are asked for, the servers of a round run side by side and take turns of a tenth of a
+//! second, so that what the machine does in the meantime hits both sides of a ratio; the other
+//! workloads run one server after the other, and the next round starts with the next server. Server
+//! and generator are bound to different cores.
 
 mod calls;
 mod figures;
@@ -21,13 +22,16 @@ use serde_json::{Value, json};
 
 pub use server::{PinnedArgs, pinned};
 
-use self::figures::Run;
+use self::figures::{Figures, Run};
 use self::peers::{Layout, Peer};
 use self::server::Server;
 use self::tables::Section;
 use self::workloads::Workload;
-use crate::echo::EchoReport;
+use crate::echo::{EchoReport, Sliced};
 use crate::{args, echo, text};
+
+/// How long a server is driven before the next one has its turn, where they take turns.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// A run in which something else had one of the two cores for a larger share of the time than
 /// this is repeated...
@@ -181,6 +185,10 @@ fn measure(args: &CompareArgs, workloads: &[Workload], peers: &[Peer], place: &P
     let mut runs = Vec::new();
     for round in 0..args.rounds as usize {
         for workload in workloads {
+            if workload.scales() && place.bound.is_some() {
+                runs.extend(measure_in_slices(args, workload, peers, place, round)?);
+                continue;
+            }
             for turn in 0..peers.len() {
                 // Another order in each round: whoever comes first finds a colder machine.
                 let peer = &peers[(turn + round) % peers.len()];
@@ -190,6 +198,52 @@ fn measure(args: &CompareArgs, workloads: &[Workload], peers: &[Peer], place: &P
                 runs.push(Run { workload: workload.id, peer: peer.name.clone(), round, report });
             }
         }
+    }
+    Ok(runs)
+}
+
+/// Runs all servers side by side and drives one at a time, each for a slice. Every slice is a run.
+fn measure_in_slices(
+    args: &CompareArgs,
+    workload: &Workload,
+    peers: &[Peer],
+    place: &Place,
+    round: usize,
+) -> Result<Vec<Run>> {
+    let mut driven = Vec::new();
+    for peer in peers {
+        let server = Server::start(peer, place.server(), workload.cubic, &[])?;
+        let mut options = workload.options(SLICE);
+        options.target = server.target.clone();
+        options.pid = Some(server.pid());
+        let mut load =
+            Sliced::prepare(&options).with_context(|| format!("{} on {}", peer.name, workload.id))?;
+        load.slice(SLICE)?;
+        driven.push((peer, load, server));
+    }
+    let slices = args.seconds.div_duration_f64(SLICE).ceil() as usize;
+    let mut runs = Vec::new();
+    for slice in 0..slices {
+        let mut turns: Vec<usize> = (0..driven.len()).collect();
+        // There and back: nobody always follows the same server.
+        if slice % 2 == 1 {
+            turns.reverse();
+        }
+        turns.rotate_left(slice / 2 % driven.len());
+        for turn in turns {
+            let (peer, load, _) = &mut driven[turn];
+            let report = load.slice(SLICE).with_context(|| format!("{} on {}", peer.name, workload.id))?;
+            runs.push(Run {
+                workload: workload.id,
+                peer: peer.name.clone(),
+                round: round * slices + slice,
+                report,
+            });
+        }
+    }
+    for (peer, ..) in &driven {
+        let figures = Figures::of(&runs, workload.id, &peer.name, &peers[0].name);
+        eprintln!("round {} {} {:<14} {}", round + 1, workload.id, peer.name, figures.brief());
     }
     Ok(runs)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::figures::{Figures, Run, spread};
 use super::peers::Peer;
 use super::workloads::{Kind, Workload};
-use super::{ATTEMPTS, DISTURBED, Place, UNUSABLE, machine};
+use super::{ATTEMPTS, DISTURBED, Place, SLICE, UNUSABLE, machine};
 use crate::echo::{EchoReport, IdleReport, SlowReport};
 use crate::text;
 
@@ -38,11 +38,13 @@ fn write_head(
     }
     writeln!(
         out,
-        "\nEach round runs every server once, for {seconds:?}, as a fresh process; {rounds} rounds, and each \
-         starts with another server. Figures are medians (lowest–highest). Ratios are to `{}` in the same \
-         round, then the median of them. The generator verifies every byte. CPU is the server's, all \
-         threads, as the scheduler counts it. A run in which something else had one of the two cores for \
-         more than {:.0} % of the time is repeated, at most {} times, and the calmest counts; if \
+        "\nEach round starts every server afresh; {rounds} rounds. On W1 to W6 the servers of a round \
+         run side by side and take turns of {SLICE:?}, {seconds:?} each in all; each turn gives one ratio to \
+         the turn of `{}` next to it, and figures are medians (and the middle half) of all turns. Other \
+         workloads run one server after the other, for {seconds:?}, and figures are medians \
+         (lowest–highest). The generator verifies every byte. CPU is the server's, all threads, as the \
+         scheduler counts it. A run in which something else had one of the two cores for more than {:.0} % \
+         of the time is repeated, at most {} times, and the calmest counts; if \
          that one was still disturbed for more than {:.0} %, its ratios are left out.\n",
         peers[0].name,
         DISTURBED * 100.0,

@@ -32,8 +32,8 @@ struct Slot {
     began: u64,
 }
 
-struct Churn<'a> {
-    dialer: &'a Dialer,
+pub(crate) struct Churn {
+    dialer: Dialer,
     epoll: OwnedFd,
     pattern: Pattern,
     scratch: Vec<u8>,
@@ -42,26 +42,16 @@ struct Churn<'a> {
     /// Connections begun over all time; numbers them for the pattern and the source address.
     begun: u64,
     stride: u64,
-    window: (u64, u64),
-    tally: Tally,
+    /// Only what is completed between these two moments is counted.
+    pub(crate) window: (u64, u64),
+    pub(crate) tally: Tally,
 }
 
 /// Runs one thread's share from the common start to its end.
 pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thread: usize) -> Result<Part> {
     let (start, open, close) = shared.window();
-    let slots = (thread..options.connections).step_by(options.threads).count();
-    let mut churn = Churn {
-        dialer,
-        epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-        pattern: Pattern::new(),
-        scratch: vec![0; options.size.clamp(4096, 256 * 1024)],
-        size: options.size,
-        slots: (0..slots).map(|_| Slot { stream: None, began: 0 }).collect(),
-        begun: thread as u64,
-        stride: options.threads as u64,
-        window: (open, close),
-        tally: Tally::default(),
-    };
+    let mut churn = Churn::new(options, dialer.clone(), thread)?;
+    churn.window = (open, close);
     clock::sleep_until(start);
     let patience = clock::nanos(options.stall);
     let mut meter = Meter::new(open, close);
@@ -83,9 +73,42 @@ pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thre
     Ok(Part { tally: churn.tally, stalled, unanswered: stalled, shares: meter.shares() })
 }
 
-impl Churn<'_> {
+impl Churn {
+    /// Thread number `thread`'s share of the slots, all empty.
+    pub(crate) fn new(options: &EchoOptions, dialer: Dialer, thread: usize) -> io::Result<Churn> {
+        let slots = (thread..options.connections).step_by(options.threads).count();
+        Ok(Churn {
+            dialer,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            pattern: Pattern::new(),
+            scratch: vec![0; options.size.clamp(4096, 256 * 1024)],
+            size: options.size,
+            slots: (0..slots).map(|_| Slot { stream: None, began: 0 }).collect(),
+            begun: thread as u64,
+            stride: options.threads as u64,
+            window: (0, u64::MAX),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Counts the time of all that is under way from `now` on: the load was at rest until then.
+    pub(crate) fn restart(&mut self, now: u64) {
+        for slot in &mut self.slots {
+            slot.began = slot.began.max(now);
+            if let Some(stream) = &mut slot.stream {
+                stream.progress = now;
+            }
+        }
+    }
+
+    /// Slots whose connection has given nothing since `since`.
+    pub(crate) fn stalled(&self, since: u64) -> usize {
+        let stuck = |slot: &&Slot| slot.stream.as_ref().is_some_and(|stream| stream.progress < since);
+        self.slots.iter().filter(stuck).count()
+    }
+
     /// Fills every empty slot with a new connection.
-    fn begin_all(&mut self, now: u64) {
+    pub(crate) fn begin_all(&mut self, now: u64) {
         for index in 0..self.slots.len() {
             if self.slots[index].stream.is_some() {
                 continue;
@@ -116,7 +139,8 @@ impl Churn<'_> {
         Ok(())
     }
 
-    fn pass(&mut self) -> Result<()> {
+    /// Waits for events once and serves them.
+    pub(crate) fn pass(&mut self) -> Result<()> {
         let mut events = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
         let timeout = Timespec { tv_sec: 0, tv_nsec: NAP };
         let ready = match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {

@@ -130,6 +130,16 @@ impl Load {
         }
     }
 
+    /// Counts the time of all that is under way from `now` on: the load was at rest until then.
+    pub(crate) fn restart(&mut self, now: u64) {
+        for start in &mut self.starts {
+            *start = now.max(*start);
+        }
+        for stream in self.streams.iter_mut().flatten() {
+            stream.progress = now;
+        }
+    }
+
     /// Starts the open loop.
     pub(crate) fn start_open(&mut self, pace: Pace) {
         self.issuing = true;

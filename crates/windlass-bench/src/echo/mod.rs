@@ -11,6 +11,7 @@ mod options;
 mod pace;
 mod report;
 mod run;
+mod slices;
 mod slow;
 mod steady;
 mod stream;
@@ -24,6 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub use idle::IdleReport;
 pub use options::{EchoArgs, EchoOptions, Mode};
 pub use report::{EchoReport, ServerUse};
+pub(crate) use slices::Sliced;
 pub use slow::SlowReport;
 
 use crate::{plot, text};
