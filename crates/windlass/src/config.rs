@@ -115,7 +115,7 @@ limits! {
     #[doc = "Graceful shutdown: connections that have not ended after this long are aborted."]
     drain_timeout: Duration = Duration::from_secs(10),
     #[doc = "Bytes read from one connection in one turn before the others get theirs."]
-    read_budget_bytes: usize = 256 * 1024,
+    read_budget_bytes: usize = 1024 * 1024,
     #[doc = "Bytes of input a service may leave untaken, waiting for more: the longest message. More ends the connection."]
     input_max: usize = 1024 * 1024,
     #[doc = "Queued output at which the engine stops reading the peer that causes it."]

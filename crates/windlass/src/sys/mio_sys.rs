@@ -12,6 +12,8 @@ use mio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use mio::net::{UnixListener, UnixStream};
 use mio::{Events, Interest, Poll};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use windlass_proto::Time;
 
@@ -106,6 +108,52 @@ impl MioStream {
             }
             #[cfg(unix)]
             MioStream::Unix(_) => {}
+        }
+    }
+}
+
+/// The system calls themselves: on epoll a stream's readiness is no concern of mio's, and the layers
+/// between are four calls that the processor has forgotten each time it comes back from the kernel.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl MioStream {
+    #[inline]
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        match self {
+            MioStream::Tcp(s) => s.as_fd(),
+            MioStream::Unix(s) => s.as_fd(),
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let (read, _) = rustix::net::recv(self.fd(), buf, RecvFlags::empty())?;
+        Ok(read)
+    }
+
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.fd(), buf, SendFlags::NOSIGNAL)?)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+impl MioStream {
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            MioStream::Tcp(s) => s.read(buf),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.read(buf),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            MioStream::Tcp(s) => s.write(buf),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.write(buf),
         }
     }
 }
@@ -249,20 +297,12 @@ impl Sys for MioSys {
 
     #[inline]
     fn read(&mut self, stream: &mut MioStream, buf: &mut [u8]) -> io::Result<usize> {
-        match stream {
-            MioStream::Tcp(s) => s.read(buf),
-            #[cfg(unix)]
-            MioStream::Unix(s) => s.read(buf),
-        }
+        stream.read(buf)
     }
 
     #[inline]
     fn write(&mut self, stream: &mut MioStream, buf: &[u8]) -> io::Result<usize> {
-        match stream {
-            MioStream::Tcp(s) => s.write(buf),
-            #[cfg(unix)]
-            MioStream::Unix(s) => s.write(buf),
-        }
+        stream.write(buf)
     }
 
     #[inline]

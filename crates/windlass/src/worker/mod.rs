@@ -9,6 +9,7 @@ mod drain;
 mod end;
 mod io;
 mod read;
+mod scratch;
 mod timers;
 
 use std::io::Result as IoResult;
@@ -31,6 +32,7 @@ use crate::sys::{Readiness, Sys, Token};
 pub(crate) use accept::{Acceptor, Handoffs};
 use drain::Phase;
 use io::Io;
+use scratch::Scratch;
 use timers::Ticker;
 
 /// What a worker is made of.
@@ -64,7 +66,7 @@ pub(crate) struct Worker<Y: Sys> {
     core: Core,
     io: Io<Y>,
     /// The one buffer all connections are read into.
-    scratch: Box<[u8]>,
+    scratch: Scratch,
     services: Vec<HostedService>,
     acceptors: Vec<Acceptor<Y>>,
     tickers: Vec<Ticker>,
@@ -97,12 +99,12 @@ impl<Y: Sys> Worker<Y> {
         }
         let tickers = Ticker::start(&services, now);
         let core = Core::new(index as u16, services.len(), shared.limits.clone(), now);
-        let scratch = vec![0; shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024)];
+        let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         Ok(Worker {
             index,
             core,
             io: Io::new(sys, shared.limits.connections_max),
-            scratch: scratch.into_boxed_slice(),
+            scratch,
             services,
             acceptors,
             tickers,
