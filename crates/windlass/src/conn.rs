@@ -30,6 +30,10 @@ impl<'a> Conn<'a> {
         self.core.slots[self.index as usize].key as usize
     }
 
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
+    }
+
     /// This connection's name, to find it again from other callbacks.
     pub fn id(&self) -> ConnId {
         self.core.id(self.index)
@@ -79,10 +83,23 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// The same with shared bytes: what must wait is kept by reference count.
+    pub fn write_shared_to(&mut self, id: ConnId, bytes: Bytes) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write_shared(&mut *self.io, index, bytes);
+        }
+    }
+
     /// Queues bytes on every other connection of this service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         let service = self.core.slots[self.index as usize].service;
         broadcast(self.core, self.io, service, Some(self.index), bytes);
+    }
+
+    /// The same with shared bytes, which are copied for none of them.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        let service = self.core.slots[self.index as usize].service;
+        broadcast_shared(self.core, self.io, service, Some(self.index), bytes);
     }
 
     /// Another connection of this worker, if it is still open.
@@ -169,15 +186,28 @@ pub(crate) fn broadcast(
     bytes: &[u8],
 ) {
     // Many bytes are kept once and shared, few are copied.
-    let shared = (bytes.len() >= SHARE_MIN).then(|| Bytes::copy_from_slice(bytes));
+    if bytes.len() >= SHARE_MIN {
+        return broadcast_shared(core, io, service, except, Bytes::copy_from_slice(bytes));
+    }
+    each(core, service, except, |core, index| core.write(io, index, bytes));
+}
+
+/// The same with shared bytes.
+pub(crate) fn broadcast_shared(
+    core: &mut Core,
+    io: &mut dyn Direct,
+    service: u16,
+    except: Option<u32>,
+    bytes: Bytes,
+) {
+    each(core, service, except, |core, index| core.write_shared(io, index, bytes.clone()));
+}
+
+fn each(core: &mut Core, service: u16, except: Option<u32>, mut write: impl FnMut(&mut Core, u32)) {
     for key in 0..core.members[service as usize].positions() {
         let Some(index) = core.members[service as usize].at(key) else { continue };
-        if Some(index) == except || core.slots[index as usize].is(flag::CLOSING) {
-            continue;
-        }
-        match &shared {
-            Some(shared) => core.write_shared(io, index, shared.clone()),
-            None => core.write(io, index, bytes),
+        if Some(index) != except && !core.slots[index as usize].is(flag::CLOSING) {
+            write(core, index);
         }
     }
 }

@@ -5,7 +5,7 @@ use windlass_proto::Input;
 
 use crate::close::Close;
 use crate::conn::Conn;
-use crate::mailbox::Inbox;
+use crate::mailbox::{Inbox, Shut};
 use crate::scope::{Scope, Sessions};
 use crate::service::{Service, Tick};
 
@@ -22,19 +22,21 @@ pub(crate) trait Hosted {
     fn shutdown(&mut self, scope: &mut Scope<'_>);
     /// Delivers one message; false when there is none.
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool;
-    /// Closes the mailbox, unless a message is waiting; true if there is none open.
-    fn close_mailbox_if_empty(&mut self) -> bool;
+    /// Closes the mailbox and its like, unless something is still to come.
+    fn close_mailbox_if_empty(&mut self) -> Shut;
 }
 
 pub(crate) struct Host<S: Service> {
     service: S,
     sessions: Sessions<S::Session>,
-    inbox: Option<Box<dyn Inbox<S>>>,
+    inboxes: Vec<Box<dyn Inbox<S>>>,
+    /// The one to ask first next time, so that none starves the others.
+    next_inbox: usize,
 }
 
 impl<S: Service> Host<S> {
-    pub(crate) fn new(service: S, inbox: Option<Box<dyn Inbox<S>>>) -> Host<S> {
-        Host { service, sessions: Sessions::new(), inbox }
+    pub(crate) fn new(service: S, inboxes: Vec<Box<dyn Inbox<S>>>) -> Host<S> {
+        Host { service, sessions: Sessions::new(), inboxes, next_inbox: 0 }
     }
 }
 
@@ -75,6 +77,7 @@ impl<S: Service> Hosted for Host<S> {
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close) {
+        self.inboxes.iter_mut().for_each(|inbox| inbox.gone(conn));
         // None after an `open` that refused.
         if let Some(session) = self.sessions.remove(conn.key()) {
             self.service.closed(conn, session, why);
@@ -90,13 +93,17 @@ impl<S: Service> Hosted for Host<S> {
     }
 
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool {
-        match &mut self.inbox {
-            Some(inbox) => inbox.deliver(&mut self.service, scope, &mut self.sessions),
-            None => false,
+        for _ in 0..self.inboxes.len() {
+            let n = self.next_inbox % self.inboxes.len();
+            self.next_inbox = n + 1;
+            if self.inboxes[n].deliver(&mut self.service, scope, &mut self.sessions) {
+                return true;
+            }
         }
+        false
     }
 
-    fn close_mailbox_if_empty(&mut self) -> bool {
-        self.inbox.as_mut().is_none_or(|inbox| inbox.close_if_empty())
+    fn close_mailbox_if_empty(&mut self) -> Shut {
+        self.inboxes.iter_mut().map(|inbox| inbox.close_if_empty()).max().unwrap_or(Shut::Closed)
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windlass_proto::Time;
 
-use crate::conn::{Conn, broadcast};
+use crate::conn::{Conn, broadcast, broadcast_shared};
 use crate::core::slot::flag;
 use crate::core::{Core, Direct};
 use crate::id::ConnId;
@@ -19,6 +19,10 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(crate) fn new(core: &'a mut Core, io: &'a mut dyn Direct, service: u16) -> Scope<'a> {
         Scope { core, io, service }
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
     }
 
     /// The time, read once a turn.
@@ -59,6 +63,12 @@ impl<'a> Scope<'a> {
     /// Queues bytes on every connection of the service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         broadcast(self.core, self.io, self.service, None, bytes);
+    }
+
+    /// The same with shared bytes, which are copied for none of them: what came in a message from
+    /// another worker is passed on as it is.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        broadcast_shared(self.core, self.io, self.service, None, bytes);
     }
 }
 

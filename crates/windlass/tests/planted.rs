@@ -6,6 +6,7 @@
 
 mod sim_services;
 
+use sim_services::jobs::offload;
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -15,7 +16,8 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 3] = [("echo", echo), ("chat", chat), ("monologue", monologue)];
+const SCENARIOS: [Scenario; 4] =
+    [("echo", echo), ("chat", chat), ("monologue", monologue), ("offload", offload)];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {
     plant(Some(fault));

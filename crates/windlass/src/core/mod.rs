@@ -117,6 +117,9 @@ pub(crate) struct Core {
     /// Ended connections whose next step (FIN, close) is due.
     pub(crate) settling: Vec<u32>,
 
+    /// When something from off the loop is overdue, and its inbox wants to be asked.
+    pub(crate) answers_due: Time,
+
     pub(crate) counters: Counters,
 }
 
@@ -152,6 +155,7 @@ impl Core {
             touched: Vec::with_capacity(LIST_RESERVED),
             closing: VecDeque::new(),
             settling: Vec::new(),
+            answers_due: Time::MAX,
             counters: Counters::default(),
         }
     }

@@ -165,6 +165,9 @@ impl World {
             let (opened, closed) = (self.opened, self.closed);
             self.fail(format!("{opened} connections were opened, and closed was called {closed} times"));
         }
+        if let Some(what) = self.jobs.check_end() {
+            self.fail(what);
+        }
         let counters = &stats.counters;
         let left = [
             ("connections counted", shared.connections.load(Relaxed) as u64),

@@ -13,6 +13,7 @@ use crate::config::Limits;
 use crate::conn::Conn;
 use crate::hosted::Hosted;
 use crate::id::ConnId;
+use crate::mailbox::Shut;
 use crate::scope::Scope;
 use crate::service::Tick;
 use crate::sys::Token;
@@ -270,7 +271,7 @@ impl Hosted for Watched {
         self.inner.shutdown(scope);
     }
 
-    fn close_mailbox_if_empty(&mut self) -> bool {
+    fn close_mailbox_if_empty(&mut self) -> Shut {
         self.inner.close_mailbox_if_empty()
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use windlass_proto::testing::Rng;
 
 use super::end::{End, EndId, State};
+use super::jobs::Pools;
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
 use super::trace::{self, LAST, Trace, Who};
@@ -61,6 +62,15 @@ pub(crate) enum Happening {
         accepted: bool,
     },
     ClientTimer(u32),
+    /// A thread of a pool looks for a job.
+    JobStarts {
+        pool: u32,
+        thread: u32,
+    },
+    JobReturns {
+        pool: u32,
+        thread: u32,
+    },
     /// Out of descriptors from now until then.
     Exhausted(u64),
     Recovered,
@@ -100,6 +110,7 @@ pub(crate) struct World {
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
+    pub(crate) jobs: Pools,
 
     // What oracles go by.
     pub(crate) shutdown_at: Option<u64>,
@@ -162,6 +173,7 @@ impl World {
             dropped: Arc::default(),
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
+            jobs: Pools::new(seed),
             shutdown_at: None,
             stop_now: false,
             connections_max: 0,
@@ -246,6 +258,8 @@ impl World {
             Happening::Syn { end, group } => self.syn(EndId(end), group),
             Happening::Answer { end, accepted } => self.answer(EndId(end), accepted),
             Happening::ClientTimer(client) => self.stir(client),
+            Happening::JobStarts { pool, thread } => self.job_starts(pool as usize, thread as usize),
+            Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
                 self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);

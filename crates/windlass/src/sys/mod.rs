@@ -126,6 +126,14 @@ pub(crate) trait Sys: Sized + 'static {
     fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
 }
 
+/// The monotonic clock, for threads that are no workers.
+pub(crate) fn now() -> Time {
+    #[cfg(unix)]
+    return clock_unix::now();
+    #[cfg(not(unix))]
+    clock_other::now()
+}
+
 /// Descriptors this process may have open.
 pub(crate) fn descriptor_limit() -> usize {
     #[cfg(unix)]

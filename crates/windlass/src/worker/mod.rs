@@ -152,7 +152,11 @@ impl<Y: Sys> Worker<Y> {
         }
         let timers = core.wheel.next().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
-        [timers, accept, self.next_tick(), self.phase.next_wake(core.now)].into_iter().flatten().min()
+        let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
+        [timers, accept, self.next_tick(), self.phase.next_wake(core.now), answers]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
@@ -229,9 +233,10 @@ impl<Y: Sys> Worker<Y> {
     /// Takes what came from other threads: handed-over connections first, then messages.
     fn mail(&mut self) {
         let woken = self.shared.take_wake(self.index);
-        if !woken && !self.mail_left {
+        if !woken && !self.mail_left && self.core.answers_due > self.core.now {
             return;
         }
+        self.core.answers_due = Time::MAX;
         self.adopt_handed_over();
         self.mail_left = false;
         for n in 0..self.services.len() {

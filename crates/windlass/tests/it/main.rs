@@ -12,6 +12,7 @@ mod harness;
 mod leftovers;
 mod limits;
 mod mailbox;
+mod offload;
 mod probe;
 mod regressions;
 mod services;

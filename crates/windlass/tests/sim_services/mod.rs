@@ -1,6 +1,8 @@
 //! The services that are simulated, and who calls them.
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
+pub(crate) mod jobs;
+
 use std::time::Duration;
 
 use windlass::proto::{Decode, Lines};
@@ -51,7 +53,7 @@ struct Member {
 }
 
 /// A timeout may come so much late, and never early.
-const LATE_MAX: Duration = Duration::from_millis(500);
+pub(crate) const LATE_MAX: Duration = Duration::from_millis(500);
 
 impl Service for Chat {
     type Session = Member;
