@@ -108,8 +108,10 @@ limits! {
     backlog_max: u32 = 4096,
     #[doc = "End a connection on which nothing was received or sent for this long. 0: never."]
     idle_timeout: Duration = Duration::from_secs(300),
-    #[doc = "End a connection that has output waiting and takes none of it for this long. 0: never."]
+    #[doc = "End a connection that has output waiting and takes less than `write_progress_min` of it for this long. 0: never."]
     write_stall_timeout: Duration = Duration::from_secs(30),
+    #[doc = "Bytes of waiting output a connection must take within `write_stall_timeout`, or all there are: less is as good as nothing."]
+    write_progress_min: usize = 4 * 1024,
     #[doc = "After our FIN, wait this long for the peer's before closing for good."]
     linger_timeout: Duration = Duration::from_secs(5),
     #[doc = "Graceful shutdown: connections that have not ended after this long are aborted."]

@@ -12,6 +12,9 @@ use crate::scope::{Scope, Sessions};
 /// block**: one that takes longer than [`Limits::stall_timeout`](crate::Limits::stall_timeout) is
 /// reported. `Err` from a callback ends the connection, for that reason.
 ///
+/// A panic in a callback is a bug, and ends the server: its session may be half changed, and nobody
+/// knows what others share with it. Decoders and services return errors for what peers send.
+///
 /// ```
 /// use windlass::{Close, Conn, Input, Service};
 ///

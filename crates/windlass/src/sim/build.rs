@@ -297,6 +297,8 @@ fn draw_config(rng: &mut Rng) -> Config {
         when_full: if rng.chance(1, 2) { WhenFull::Wait } else { WhenFull::Shed },
         idle_timeout: idle.unwrap_or_default(),
         write_stall_timeout: seconds(rng, 1_000, 10_000),
+        // A simulated peer that is slow on purpose is well-behaved all the same.
+        write_progress_min: 1,
         linger_timeout: seconds(rng, 100, 4_000),
         drain_timeout: seconds(rng, 300, 8_000),
         read_budget_bytes: usize_of(rng, 64..256 * 1024),

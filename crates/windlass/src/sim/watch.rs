@@ -94,6 +94,8 @@ impl Watched {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
             }
+            // The world notes every byte of progress, and knows no more about a trickle.
+            Close::SlowConsumer if self.limits.write_progress_min > 1 => None,
             Close::SlowConsumer => match end.stalled_since {
                 None => Some("its output was not stuck".into()),
                 Some(since) if turn.saturating_sub(since) < nanos(self.limits.write_stall_timeout) => {

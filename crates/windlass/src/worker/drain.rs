@@ -48,7 +48,7 @@ impl<Y: Sys> Worker<Y> {
         }
         if requested == STOPPING && self.phase != Phase::Stopping {
             self.close_listeners();
-            self.stop_now();
+            return self.stop_now();
         }
         match self.phase {
             Phase::Running if requested == DRAINING => self.begin_drain(),
