@@ -10,6 +10,8 @@ use crate::close::Close;
 use crate::core::slot::flag;
 use crate::core::{Core, Direct};
 use crate::id::ConnId;
+use crate::moving::MoveError;
+use crate::worker::NOT_MOVING;
 
 /// A cursor on one connection, lent to a callback.
 ///
@@ -163,6 +165,39 @@ impl<'a> Conn<'a> {
                 self.core.touch(self.index);
             }
         }
+    }
+
+    /// Moves this connection to another worker, counted from 0, once this callback's output has been sent.
+    /// Untaken input goes with it; nothing is read until it is there. Its service must be a
+    /// [`Move`](crate::Move), which tells the rest.
+    ///
+    /// # Errors
+    ///
+    /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
+    /// such worker, when the connection or the server is ending, and where connections cannot move.
+    /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
+    /// offered again then.
+    pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {
+        let core = &mut *self.core;
+        let slot = &core.slots[self.index as usize];
+        let movable = core.members[usize::from(slot.service)].movable;
+        let Some(workers) = core.workers.filter(|_| movable) else { return Err(MoveError::Unsupported) };
+        if worker >= workers {
+            return Err(MoveError::NoWorker);
+        }
+        if core.draining {
+            return Err(MoveError::Stopping);
+        }
+        if slot.is(NOT_MOVING) {
+            return Err(MoveError::Ending);
+        }
+        if worker == usize::from(core.worker) {
+            return Err(MoveError::Here);
+        }
+        if !slot.is(flag::MOVING) {
+            core.begin_move(self.index, worker);
+        }
+        Ok(())
     }
 
     /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning

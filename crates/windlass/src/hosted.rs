@@ -4,13 +4,19 @@
 use windlass_proto::Input;
 
 use crate::close::Close;
-use crate::conn::Conn;
+use crate::conn::{Conn, Peer};
 use crate::mailbox::{Inbox, Shut};
+use crate::moving::{AnySeed, Mover, Placement};
 use crate::scope::{Scope, Sessions};
 use crate::service::{Service, Tick};
 
 /// What a worker calls. `Conn` tells which connection; its key finds the session.
 pub(crate) trait Hosted {
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement;
+    /// Whether `move_out` and `move_in` may be called.
+    fn is_movable(&self) -> bool;
+    fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed;
+    fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close>;
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn data(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
@@ -32,18 +38,43 @@ pub(crate) struct Host<S: Service> {
     inboxes: Vec<Box<dyn Inbox<S>>>,
     /// The one to ask first next time, so that none starves the others.
     next_inbox: usize,
+    mover: Option<Mover<S>>,
 }
 
 impl<S: Service> Host<S> {
-    pub(crate) fn new(service: S, inboxes: Vec<Box<dyn Inbox<S>>>) -> Host<S> {
-        Host { service, sessions: Sessions::new(), inboxes, next_inbox: 0 }
+    pub(crate) fn new(service: S, inboxes: Vec<Box<dyn Inbox<S>>>, mover: Option<Mover<S>>) -> Host<S> {
+        Host { service, sessions: Sessions::new(), inboxes, next_inbox: 0, mover }
     }
 }
 
 /// The engine keeps sessions and connections in step; a callback without a session is its bug.
+/// Asked by `Conn::move_to` before anything moves.
+const NOT_MOVABLE: &str = "only a movable service's connections move";
 const NO_SESSION: &str = "a connection in service has a session";
 
 impl<S: Service> Hosted for Host<S> {
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        self.service.place(peer, listener)
+    }
+
+    fn is_movable(&self) -> bool {
+        self.mover.is_some()
+    }
+
+    fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed {
+        self.inboxes.iter_mut().for_each(|inbox| inbox.gone(conn));
+        let session = self.sessions.remove(conn.key()).expect(NO_SESSION);
+        let mover = self.mover.expect(NOT_MOVABLE);
+        (mover.out)(&mut self.service, conn, session)
+    }
+
+    fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close> {
+        let mover = self.mover.expect(NOT_MOVABLE);
+        let session = (mover.into)(&mut self.service, conn, seed)?;
+        self.sessions.insert(conn.key(), session);
+        Ok(())
+    }
+
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let session = self.service.open(conn)?;
         self.sessions.insert(conn.key(), session);

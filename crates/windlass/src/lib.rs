@@ -49,6 +49,7 @@ mod error;
 mod hosted;
 mod id;
 mod mailbox;
+mod moving;
 mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
@@ -78,6 +79,7 @@ pub use conn::{Conn, Peer};
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
+pub use moving::{Move, MoveError, Placement};
 pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};

@@ -9,6 +9,7 @@ use crate::config::{Config, Limits};
 use crate::error::{Error, Result};
 use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
+use crate::moving::{Move, Mover};
 use crate::offload::{Offload, Work};
 use crate::server::{Bound, Server, Summary};
 use crate::service::{Receive, Service};
@@ -45,6 +46,7 @@ where
             listen: Vec::new(),
             bad_address: None,
             mail: Vec::new(),
+            mover: None,
             make: Arc::new(make),
         },
     }
@@ -94,6 +96,7 @@ pub(crate) struct Spec<S: Service> {
     bad_address: Option<Error>,
     /// The mailbox, and what else answers from other threads.
     mail: Vec<Box<dyn Mail<S>>>,
+    mover: Option<Mover<S>>,
     make: Arc<dyn Fn() -> S + Send + Sync>,
 }
 
@@ -129,7 +132,7 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
         let inboxes = self.mail.iter().map(|mail| mail.inbox(worker)).collect();
-        Box::new(Host::new((self.make)(), inboxes))
+        Box::new(Host::new((self.make)(), inboxes, self.mover))
     }
 }
 
@@ -175,6 +178,15 @@ impl<S: Service> Serve<S> {
         S: Receive,
     {
         self.spec.mail.push(Box::new(mailbox.clone()));
+        self
+    }
+
+    /// Lets the service's connections move to other workers ([`Conn::move_to`](crate::Conn::move_to)).
+    pub fn movable(mut self) -> Serve<S>
+    where
+        S: Move,
+    {
+        self.spec.mover = Some(Mover::new());
         self
     }
 

@@ -3,6 +3,7 @@
 mod sim_services;
 
 use sim_services::jobs::offload;
+use sim_services::moving::moving;
 use windlass::sim;
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -11,4 +12,9 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
 #[test]
 fn every_job_gets_one_answer() {
     sim::check("offload", 0..SEEDS, offload);
+}
+
+#[test]
+fn connections_that_move_lose_nothing() {
+    sim::check("moving", 0..SEEDS, moving);
 }

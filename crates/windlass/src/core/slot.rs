@@ -51,6 +51,8 @@ pub(crate) mod flag {
     pub(crate) const RESET: u32 = 1 << 21;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// About to move to another worker: not read until it is there.
+    pub(crate) const MOVING: u32 = 1 << 22;
 }
 
 /// Input a service has left untaken.

@@ -25,7 +25,7 @@ use crate::shared::Shared;
 
 use board::Board;
 pub(crate) use crew::{Crew, Jobs, Started, Threads};
-pub(crate) use inbox::Taken;
+pub(crate) use inbox::{Lane, Taken};
 
 /// Threads of one pool, at most.
 const THREADS_MAX: usize = 256;

@@ -165,6 +165,9 @@ impl World {
             let (opened, closed) = (self.opened, self.closed);
             self.fail(format!("{opened} connections were opened, and closed was called {closed} times"));
         }
+        if self.moving != 0 {
+            self.fail(format!("{} connections left one worker and never came to another", self.moving));
+        }
         if let Some(what) = self.jobs.check_end() {
             self.fail(what);
         }

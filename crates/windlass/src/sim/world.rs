@@ -129,6 +129,8 @@ pub(crate) struct World {
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
+    /// Left one worker, and did not come to another yet.
+    pub(crate) moving: i64,
     /// Connections whose service never heard of their end.
     pub(crate) never_closed: usize,
     /// Driven by a test, which may ask for the reason of every end.
@@ -186,6 +188,7 @@ impl World {
             ticks: 0,
             opened: 0,
             closed: 0,
+            moving: 0,
             never_closed: 0,
             by_hand: false,
             plan,

@@ -8,6 +8,7 @@ mod accept;
 mod drain;
 mod end;
 mod io;
+mod moving;
 mod read;
 mod scratch;
 mod timers;
@@ -32,6 +33,7 @@ use crate::sys::{Readiness, Sys, Token};
 pub(crate) use accept::{Acceptor, Handoffs};
 use drain::Phase;
 use io::Io;
+pub(crate) use moving::NOT_MOVING;
 use scratch::Scratch;
 use timers::Ticker;
 
@@ -98,7 +100,11 @@ impl<Y: Sys> Worker<Y> {
             acceptors.push(Acceptor::new(listener, id, service));
         }
         let tickers = Ticker::start(&services, now);
-        let core = Core::new(index as u16, services.len(), shared.limits.clone(), now);
+        let mut core = Core::new(index as u16, services.len(), shared.limits.clone(), now);
+        core.workers = sys.can_move().then_some(shared.workers.len());
+        for (members, service) in core.members.iter_mut().zip(&services) {
+            members.movable = service.host.is_movable();
+        }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         Ok(Worker {
             index,
@@ -132,6 +138,7 @@ impl<Y: Sys> Worker<Y> {
         self.ticks();
         self.mail();
         self.end();
+        self.move_out();
         self.drain();
         self.core.recycle();
         self.publish();

@@ -12,6 +12,7 @@ mod harness;
 mod leftovers;
 mod limits;
 mod mailbox;
+mod moving;
 mod offload;
 mod probe;
 mod regressions;

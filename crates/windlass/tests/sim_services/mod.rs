@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
 pub(crate) mod jobs;
+pub(crate) mod moving;
 
 use std::time::Duration;
 
