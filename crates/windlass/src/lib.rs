@@ -54,6 +54,7 @@ mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
+mod resolve;
 mod scope;
 mod serve;
 mod server;
@@ -81,6 +82,9 @@ pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
 pub use moving::{Move, MoveError, Placement};
 pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
+pub use resolve::{
+    Lookup, LookupId, Resolve, ResolveError, Resolved, Resolver, ResolverConfig, ResolverStats,
+};
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};
 pub use server::{Bound, BoundAddress, Handle, Server, Summary};

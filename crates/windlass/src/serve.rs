@@ -11,6 +11,7 @@ use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
 use crate::moving::{Move, Mover};
 use crate::offload::{Offload, Work};
+use crate::resolve::{Resolve, Resolver};
 use crate::server::{Bound, Server, Summary};
 use crate::service::{Receive, Service};
 use crate::shared::Shared;
@@ -66,6 +67,18 @@ trait Mail<S: Service>: Send + Sync {
 }
 
 impl<S: Work> Mail<S> for Offload<S::Answer> {
+    fn bind(&self, shared: &Arc<Shared>) -> bool {
+        self.bind(shared)
+    }
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
+        self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
+    }
+}
+
+impl<S: Resolve> Mail<S> for Resolver {
     fn bind(&self, shared: &Arc<Shared>) -> bool {
         self.bind(shared)
     }
@@ -178,6 +191,15 @@ impl<S: Service> Serve<S> {
         S: Receive,
     {
         self.spec.mail.push(Box::new(mailbox.clone()));
+        self
+    }
+
+    /// Lets the service resolve names with `resolver`, and gives it the answers.
+    pub fn resolver(mut self, resolver: &Resolver) -> Serve<S>
+    where
+        S: Resolve,
+    {
+        self.spec.mail.push(Box::new(resolver.clone()));
         self
     }
 

@@ -162,6 +162,16 @@ impl<A> fmt::Debug for Offload<A> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct JobId(u64);
 
+impl JobId {
+    pub(crate) const FIRST: JobId = JobId(0);
+    pub(crate) const LAST: JobId = JobId(u64::MAX);
+
+    #[cfg(test)]
+    pub(crate) fn numbered(number: u64) -> JobId {
+        JobId(number)
+    }
+}
+
 /// What came of a job.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -16,6 +16,7 @@ mod moving;
 mod offload;
 mod probe;
 mod regressions;
+mod resolver;
 mod services;
 mod shutdown;
 mod steady;

@@ -3,6 +3,7 @@
 
 pub(crate) mod jobs;
 pub(crate) mod moving;
+pub(crate) mod names;
 
 use std::time::Duration;
 
