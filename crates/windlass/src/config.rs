@@ -23,7 +23,7 @@ pub struct Config {
     /// Hand an accepted connection to the least loaded worker when this worker has more connections
     /// than that one by at least this many. 0 never hands over. Default 2.
     pub rebalance_lead: usize,
-    /// Congestion control of accepted TCP connections, by the system's name for it ("cubic",
+    /// Congestion control of TCP connections, by the system's name for it ("cubic",
     /// "bbr"); `None` leaves the system's default. Linux and FreeBSD.
     pub congestion: Option<String>,
 }
@@ -102,6 +102,12 @@ limits! {
     accepts_per_turn_max: usize = 64,
     #[doc = "Connections closed in one turn of a worker: a close is the dearest call there is."]
     closes_per_turn_max: usize = 256,
+    #[doc = "Connections being made by one worker at the same time, those waiting to begin included. More are refused."]
+    connecting_max: usize = 1024,
+    #[doc = "Connections begun, or found to be made or failed, in one turn of a worker. The others wait for the next."]
+    connects_per_turn_max: usize = 64,
+    #[doc = "A connection being made fails after this long, unless it was given a timeout of its own."]
+    connect_timeout: Duration = Duration::from_secs(10),
     #[doc = "What happens to newcomers over `connections_max` or without a descriptor left."]
     when_full: WhenFull = WhenFull::Wait,
     #[doc = "Connections the system queues before they are accepted."]
@@ -157,6 +163,8 @@ impl Limits {
         let positive = [
             ("accepts_per_turn_max", self.accepts_per_turn_max),
             ("closes_per_turn_max", self.closes_per_turn_max),
+            ("connecting_max", self.connecting_max),
+            ("connects_per_turn_max", self.connects_per_turn_max),
             ("read_budget_bytes", self.read_budget_bytes),
             ("input_max", self.input_max),
             ("buffered_max", self.buffered_max),
@@ -173,6 +181,7 @@ impl Limits {
             ("write_stall_timeout", self.write_stall_timeout),
             ("linger_timeout", self.linger_timeout),
             ("drain_timeout", self.drain_timeout),
+            ("connect_timeout", self.connect_timeout),
         ];
         if let Some((name, _)) = timeouts.iter().find(|(_, t)| *t > TIMEOUT_MAX) {
             return Err(format!("{name} must be at most 20 days"));

@@ -5,6 +5,8 @@ use windlass_proto::Input;
 
 use crate::close::Close;
 use crate::conn::{Conn, Peer};
+use crate::connect::ConnectError;
+use crate::id::ConnId;
 use crate::mailbox::{Inbox, Shut};
 use crate::moving::{AnySeed, Mover, Placement};
 use crate::scope::{Scope, Sessions};
@@ -17,7 +19,10 @@ pub(crate) trait Hosted {
     fn is_movable(&self) -> bool;
     fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed;
     fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close>;
+    fn start(&mut self, scope: &mut Scope<'_>);
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close>;
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError);
     fn data(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
@@ -73,6 +78,20 @@ impl<S: Service> Hosted for Host<S> {
         let session = (mover.into)(&mut self.service, conn, seed)?;
         self.sessions.insert(conn.key(), session);
         Ok(())
+    }
+
+    fn start(&mut self, scope: &mut Scope<'_>) {
+        self.service.start(scope, &mut self.sessions);
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
+        let session = self.service.connected(conn, tag)?;
+        self.sessions.insert(conn.key(), session);
+        Ok(())
+    }
+
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError) {
+        self.service.connect_failed(scope, &mut self.sessions, id, tag, why);
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {

@@ -44,6 +44,7 @@ mod address;
 mod close;
 mod config;
 mod conn;
+mod connect;
 mod core;
 mod error;
 mod hosted;
@@ -54,6 +55,7 @@ mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
+mod reconnect;
 mod resolve;
 mod scope;
 mod serve;
@@ -77,11 +79,13 @@ pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenFull};
 pub use conn::{Conn, Peer};
+pub use connect::{Connect, ConnectError, Remote};
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
 pub use moving::{Move, MoveError, Placement};
 pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
+pub use reconnect::Reconnect;
 pub use resolve::{
     Lookup, LookupId, Resolve, ResolveError, Resolved, Resolver, ResolverConfig, ResolverStats,
 };

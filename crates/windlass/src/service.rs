@@ -4,6 +4,8 @@ use windlass_proto::{Input, Time};
 
 use crate::close::Close;
 use crate::conn::{Conn, Peer};
+use crate::connect::ConnectError;
+use crate::id::ConnId;
 use crate::moving::Placement;
 use crate::scope::{Scope, Sessions};
 
@@ -48,8 +50,30 @@ pub trait Service: Sized + 'static {
         Placement::Balanced
     }
 
+    /// The worker begins: called once on each, before everything else. The place for a client to
+    /// [`connect`](Scope::connect).
+    fn start(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>) {}
+
     /// A peer connected. `Err` refuses it: `closed` is not called then.
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Self::Session, Close>;
+
+    /// A connection asked for with [`Conn::connect`] or [`Scope::connect`] is there; `tag` is the one it
+    /// was asked for with. Exactly one of this and `connect_failed` follows every `connect` that returned
+    /// `Ok`. `Err` gives it up: `closed` is not called then. The default calls `open`.
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Self::Session, Close> {
+        self.open(conn)
+    }
+
+    /// A connection asked for did not come about; its id is dead already.
+    fn connect_failed(
+        &mut self,
+        scope: &mut Scope<'_>,
+        sessions: &mut Sessions<Self::Session>,
+        id: ConnId,
+        tag: u64,
+        why: ConnectError,
+    ) {
+    }
 
     /// Bytes arrived. Take what is complete; the rest comes back with more behind it. `input` is
     /// never longer than [`Limits::input_max`](crate::Limits::input_max).

@@ -4,6 +4,7 @@
 pub(crate) mod jobs;
 pub(crate) mod moving;
 pub(crate) mod names;
+pub(crate) mod outbound;
 
 use std::time::Duration;
 
