@@ -159,7 +159,6 @@ pub struct LookupId {
 
 /// How a lookup began.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
 pub enum Lookup {
     /// It is over: at least one address, best first.
     Ready(Vec<SocketAddr>),

@@ -35,8 +35,8 @@ impl JobPlan {
 
     pub(crate) fn draw(mut rng: Rng) -> JobPlan {
         JobPlan {
-            start_max: if rng.chance(1, 2) { 1 } else { 100 * MICRO << rng.below(10) },
-            run_max: 10 * MICRO << rng.below(18),
+            start_max: if rng.chance(1, 2) { 1 } else { (100 * MICRO) << rng.below(10) },
+            run_max: (10 * MICRO) << rng.below(18),
             hangs: if rng.chance(1, 3) { 2 + rng.below(60) } else { 0 },
         }
     }

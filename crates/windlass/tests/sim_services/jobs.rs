@@ -92,7 +92,7 @@ impl Service for Bureau {
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Desk>, tick: Tick) {
         self.check(scope.now());
         let due = scope.now() + self.pool.config().timeout;
-        if tick.number % 3 == 0
+        if tick.number.is_multiple_of(3)
             && let Ok(id) = self.pool.submit(scope, || "of the house".to_string())
         {
             self.open.insert(id, (None, due));

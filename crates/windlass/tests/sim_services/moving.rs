@@ -77,10 +77,10 @@ impl Move for Nomads {
 
     fn move_in(&mut self, conn: &mut Conn<'_>, (mut nomad, number): (Nomad, u64)) -> Result<Nomad, Close> {
         assert!(nomad.moves > 0);
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             nomad.left = 1;
         }
-        if number % 8 == 0 {
+        if number.is_multiple_of(8) {
             conn.wake_at(conn.now() + std::time::Duration::from_millis(number % 1000));
         }
         Ok(nomad)

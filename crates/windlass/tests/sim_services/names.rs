@@ -68,7 +68,6 @@ impl Service for Names {
                     continue;
                 }
                 Ok(Lookup::Ready(addrs)) => Ok(addrs),
-                Ok(other) => panic!("{other:?}"),
                 Err(e) => Err(e),
             };
             conn.write(reply(host, port, &result).as_bytes());
@@ -84,7 +83,7 @@ impl Service for Names {
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Lines>, tick: Tick) {
         self.check(scope.now());
         let due = scope.now() + self.resolver.config().timeout;
-        if tick.number % 5 == 0
+        if tick.number.is_multiple_of(5)
             && let Ok(Lookup::Pending(id)) = self.resolver.lookup(scope, "name1", 1)
         {
             self.open.insert(id, (None, due));
