@@ -81,6 +81,14 @@ faults! {
     TickDrifts,
     /// Input over its limit is kept growing.
     NoInputCap,
+    /// A job's answer goes to whoever has its connection's slot now.
+    AnswerToRecycled,
+    /// Jobs are not cancelled when their connection is gone.
+    CancelledJobAnswers,
+    /// An answer that finds others waiting is dropped.
+    AnswerLostWhenFull,
+    /// A connection that moves leaves its untaken input behind.
+    MoveForgetsInput,
     /// A connection being made has no deadline.
     ConnectWithoutDeadline,
     /// Any event on a connection being made is taken for its success.

@@ -6,6 +6,8 @@
 
 mod sim_services;
 
+use sim_services::jobs::offload;
+use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
@@ -16,8 +18,15 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 5] =
-    [("echo", echo), ("chat", chat), ("monologue", monologue), ("calls", calls), ("through", through)];
+const SCENARIOS: [Scenario; 7] = [
+    ("echo", echo),
+    ("chat", chat),
+    ("monologue", monologue),
+    ("calls", calls),
+    ("through", through),
+    ("offload", offload),
+    ("moving", moving),
+];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {
     plant(Some(fault));

@@ -53,6 +53,8 @@ pub(crate) mod flag {
     pub(crate) const CONNECTING: u32 = 1 << 24;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// About to move to another worker: not read until it is there.
+    pub(crate) const MOVING: u32 = 1 << 22;
 }
 
 /// The `listener` of a connection that we made.
