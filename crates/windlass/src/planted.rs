@@ -81,6 +81,16 @@ faults! {
     TickDrifts,
     /// Input over its limit is kept growing.
     NoInputCap,
+    /// An end of a relay is not read on when the other has sent what it was given.
+    RelayDrainLost,
+    /// The end of a stream is not passed on to the other end of a relay.
+    RelayEofNotPassed,
+    /// What the other end of a relay had no room for is dropped.
+    RelayResidueDropped,
+    /// What is in a pipe when a relay ends is dropped.
+    RelayPipeLost,
+    /// A reset at one end of a relay is passed on as the end of the stream.
+    RelayResetIsEnd,
 }
 
 #[cfg(feature = "planted-faults")]

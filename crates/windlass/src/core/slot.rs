@@ -47,10 +47,13 @@ pub(crate) mod flag {
     pub(crate) const WANTS_WRITE: u32 = 1 << 19;
     /// An event said that the socket is broken after its input had ended: only asking it can tell.
     pub(crate) const PROBE: u32 = 1 << 12;
-    /// Its close is a reset: output was left that could not be sent in time.
+    /// Its close is a reset: output was left that could not be sent in time, or what was relayed to it
+    /// was cut off.
     pub(crate) const RESET: u32 = 1 << 21;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// Coupled with another connection: its input goes there, and its output comes from there.
+    pub(crate) const RELAYED: u32 = 1 << 28;
 }
 
 /// Input a service has left untaken.
