@@ -6,6 +6,7 @@
 
 mod sim_services;
 
+use sim_services::outbound::{calls, through};
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
@@ -16,10 +17,12 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 8] = [
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
+    ("calls", calls),
+    ("through", through),
     ("pairs", pairs),
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),

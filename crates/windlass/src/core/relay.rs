@@ -12,7 +12,7 @@ use crate::wheel::reached;
 
 /// Reads in a row that filled their buffer, before splicing is tried: it costs two calls where a small
 /// message needs one.
-const FULL_READS: u8 = 4;
+const FULL_READS: u8 = 3;
 /// A read of less than this ends splicing.
 const SPLICED_MIN: usize = 32 * 1024;
 

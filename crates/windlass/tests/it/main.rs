@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod child;
+mod connect;
 mod corners;
 mod descriptors;
 mod echo;
@@ -14,6 +15,7 @@ mod limits;
 mod mailbox;
 mod probe;
 mod regressions;
+mod relay;
 mod services;
 mod shutdown;
 mod steady;

@@ -125,6 +125,8 @@ fn serve(sim: &mut Sim, cut: bool) {
         cut_at: cut.then(|| 1 + rng.below(8) as u32),
         stays: rng.chance(1, 3),
     };
+    // Bulk: many full reads in a row, which is what makes a relay splice.
+    let bulk = rng.chance(1, 2);
     let pipes = if rng.chance(1, 4) { 0 } else { 1 + rng.below(4) as usize };
     sim.service(move || pairs.clone()).limits(|limits| {
         limits.relay_pipes_max = pipes;
@@ -132,7 +134,13 @@ fn serve(sim: &mut Sim, cut: bool) {
         if limits.idle_timeout.is_zero() {
             limits.idle_timeout = Duration::from_secs(10);
         }
+        if bulk {
+            limits.read_budget_bytes = limits.read_budget_bytes.max(64 * 1024);
+        }
     });
+    if bulk {
+        sim.scratch_bytes(4096);
+    }
 }
 
 /// Good clients only: every byte and every end comes through.

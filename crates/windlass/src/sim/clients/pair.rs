@@ -115,7 +115,7 @@ impl PairClient {
     fn begin(&mut self, line: &mut Line<'_>) {
         let (most, patience) = (line.volume_max() as u64, patience(line.limits()));
         let rng = line.rng();
-        let most = most >> rng.below(10);
+        let most = if rng.chance(1, 4) { most } else { most >> rng.below(10) };
         let length = rng.below(most + 1) as usize;
         // Silence of the one that waits is as long as the other takes, and a silent pair is ended.
         self.kept_back = if rng.chance(1, 3) { rng.below(length as u64 + 1) as usize } else { 0 };
