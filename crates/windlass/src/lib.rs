@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Where to go on: [`Service`] for the callbacks, [`Conn`] for what they may do, [`Limits`] for what
-//! is bounded, [`Mailbox`] for other threads, [`Server`] for several services in one.
+//! is bounded, [`Connect`] for connections of your own, [`Mailbox`] for other threads, [`Server`] for
+//! several services in one.
 //!
 //! **What the engine promises.** Callbacks never nest. `closed` is called once for every `open` that
 //! returned `Ok`. Bytes come in order and none twice; what a service leaves untaken comes back.

@@ -111,7 +111,7 @@ impl Run {
             hash: world.trace.hash(),
             entries: world.trace.entries(),
             turns: self.turns,
-            connections: world.counts.accepted,
+            connections: world.counts.accepted + world.counts.calls_out,
             bytes: world.counts.bytes,
             took: world.now - world.origin,
             failure: failure.map(|what| (what, world.trace.last())),
