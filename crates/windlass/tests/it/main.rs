@@ -17,6 +17,7 @@ mod moving;
 mod offload;
 mod probe;
 mod regressions;
+mod relay;
 mod resolver;
 mod services;
 mod shutdown;
