@@ -11,6 +11,8 @@ use crate::connect::{Connect, ConnectError};
 use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Core, Direct};
 use crate::id::ConnId;
+use crate::moving::MoveError;
+use crate::worker::NOT_MOVING;
 
 /// A cursor on one connection, lent to a callback.
 ///
@@ -27,12 +29,12 @@ impl<'a> Conn<'a> {
         Conn { core, io, index }
     }
 
-    pub(crate) fn core(&mut self) -> &mut Core {
-        self.core
-    }
-
     pub(crate) fn key(&self) -> usize {
         self.core.slots[self.index as usize].key as usize
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
     }
 
     /// This connection's name, to find it again from other callbacks.
@@ -84,10 +86,23 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// The same with shared bytes: what must wait is kept by reference count.
+    pub fn write_shared_to(&mut self, id: ConnId, bytes: Bytes) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write_shared(&mut *self.io, index, bytes);
+        }
+    }
+
     /// Queues bytes on every other connection of this service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         let service = self.core.slots[self.index as usize].service;
         broadcast(self.core, self.io, service, Some(self.index), bytes);
+    }
+
+    /// The same with shared bytes, which are copied for none of them.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        let service = self.core.slots[self.index as usize].service;
+        broadcast_shared(self.core, self.io, service, Some(self.index), bytes);
     }
 
     /// Another connection of this worker, if it is still open.
@@ -167,7 +182,8 @@ impl<'a> Conn<'a> {
     ///   stream that was cut off does not look whole. What was received before is passed on first.
     /// - **Deadlines:** activity of either keeps both from being idle; output that is stuck ends both.
     ///
-    /// False, and nothing happens, if either is gone, closing, half-closed by us, or coupled already.
+    /// False, and nothing happens, if either is gone, closing, half-closed by us, about to move to another
+    /// worker, or coupled already.
     pub fn relay(&mut self, other: ConnId) -> bool {
         match self.core.find(other) {
             Some(other) => self.core.couple(self.index, other),
@@ -221,6 +237,42 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// Moves this connection to another worker, counted from 0, once this callback's output has been sent.
+    /// Untaken input goes with it; nothing is read until it is there. Its service must be a
+    /// [`Move`](crate::Move), which tells the rest.
+    ///
+    /// # Errors
+    ///
+    /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
+    /// such worker, when the connection or the server is ending, and where connections cannot move.
+    /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
+    /// offered again then.
+    pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {
+        let core = &mut *self.core;
+        let slot = &core.slots[self.index as usize];
+        let movable = core.members[usize::from(slot.service)].movable;
+        let Some(workers) = core.workers.filter(|_| movable) else { return Err(MoveError::Unsupported) };
+        if worker >= workers {
+            return Err(MoveError::NoWorker);
+        }
+        if core.draining {
+            return Err(MoveError::Stopping);
+        }
+        if slot.is(NOT_MOVING) {
+            return Err(MoveError::Ending);
+        }
+        if slot.is(flag::RELAYED) {
+            return Err(MoveError::Coupled);
+        }
+        if worker == usize::from(core.worker) {
+            return Err(MoveError::Here);
+        }
+        if !slot.is(flag::MOVING) {
+            core.begin_move(self.index, worker);
+        }
+        Ok(())
+    }
+
     /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning
     /// `Err(Close::Done)`, for a connection other than the one whose callback runs.
     pub fn close(&mut self) {
@@ -253,15 +305,28 @@ pub(crate) fn broadcast(
     bytes: &[u8],
 ) {
     // Many bytes are kept once and shared, few are copied.
-    let shared = (bytes.len() >= SHARE_MIN).then(|| Bytes::copy_from_slice(bytes));
+    if bytes.len() >= SHARE_MIN {
+        return broadcast_shared(core, io, service, except, Bytes::copy_from_slice(bytes));
+    }
+    each(core, service, except, |core, index| core.write(io, index, bytes));
+}
+
+/// The same with shared bytes.
+pub(crate) fn broadcast_shared(
+    core: &mut Core,
+    io: &mut dyn Direct,
+    service: u16,
+    except: Option<u32>,
+    bytes: Bytes,
+) {
+    each(core, service, except, |core, index| core.write_shared(io, index, bytes.clone()));
+}
+
+fn each(core: &mut Core, service: u16, except: Option<u32>, mut write: impl FnMut(&mut Core, u32)) {
     for key in 0..core.members[service as usize].positions() {
         let Some(index) = core.members[service as usize].at(key) else { continue };
-        if Some(index) == except || core.slots[index as usize].is(flag::CLOSING) {
-            continue;
-        }
-        match &shared {
-            Some(shared) => core.write_shared(io, index, shared.clone()),
-            None => core.write(io, index, bytes),
+        if Some(index) != except && !core.slots[index as usize].is(flag::CLOSING) {
+            write(core, index);
         }
     }
 }

@@ -51,10 +51,13 @@ mod error;
 mod hosted;
 mod id;
 mod mailbox;
+mod moving;
+mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
 mod reconnect;
+mod resolve;
 mod scope;
 mod serve;
 mod server;
@@ -81,7 +84,12 @@ pub use connect::{Connect, ConnectError, Remote};
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
+pub use moving::{Move, MoveError, Placement};
+pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
 pub use reconnect::Reconnect;
+pub use resolve::{
+    Lookup, LookupId, Resolve, ResolveError, Resolved, Resolver, ResolverConfig, ResolverStats,
+};
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};
 pub use server::{Bound, BoundAddress, Handle, Server, Summary};

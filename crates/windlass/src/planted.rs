@@ -81,6 +81,14 @@ faults! {
     TickDrifts,
     /// Input over its limit is kept growing.
     NoInputCap,
+    /// A job's answer goes to whoever has its connection's slot now.
+    AnswerToRecycled,
+    /// Jobs are not cancelled when their connection is gone.
+    CancelledJobAnswers,
+    /// An answer that finds others waiting is dropped.
+    AnswerLostWhenFull,
+    /// A connection that moves leaves its untaken input behind.
+    MoveForgetsInput,
     /// An end of a relay is not read on when the other has sent what it was given.
     RelayDrainLost,
     /// The end of a stream is not passed on to the other end of a relay.

@@ -90,8 +90,12 @@ counters! {
     connects_cancelled,
     /// Outbound connections not begun, because `connecting_max` or `connections_max` was reached.
     connects_over_limit,
-    /// Accepted connections handed to a less loaded worker.
+    /// Accepted connections handed to a less loaded worker, or to the one they were placed on.
     handed_over,
+    /// Open connections that left for another worker (`Conn::move_to`).
+    moved_out,
+    /// Open connections that came from another worker.
+    moved_in,
     /// Newcomers reset because `connections_max` was reached or descriptors ran out.
     shed_full,
     /// Newcomers reset because of `source_connections_max`.

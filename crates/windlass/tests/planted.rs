@@ -6,6 +6,8 @@
 
 mod sim_services;
 
+use sim_services::jobs::offload;
+use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 use sim_services::{chat, echo, monologue};
@@ -17,12 +19,14 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 10] = [
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
     ("calls", calls),
     ("through", through),
+    ("offload", offload),
+    ("moving", moving),
     ("pairs", pairs),
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),

@@ -69,6 +69,8 @@ pub(crate) trait Direct {
 pub(crate) struct Members {
     slots: Vec<u32>,
     free: Vec<u32>,
+    /// They can move to another worker.
+    pub(crate) movable: bool,
 }
 
 impl Members {
@@ -132,6 +134,14 @@ pub(crate) struct Core {
     pub(crate) settling: Vec<u32>,
     pub(crate) connecting: Connecting,
 
+    /// Connections on their way to other workers, once their output is sent.
+    pub(crate) moving: Vec<(ConnId, usize)>,
+    /// Whether this driver's streams can move, and how many workers there are.
+    pub(crate) workers: Option<usize>,
+
+    /// When something from off the loop is overdue, and its inbox wants to be asked.
+    pub(crate) answers_due: Time,
+
     pub(crate) counters: Counters,
 }
 
@@ -169,6 +179,9 @@ impl Core {
             touched: Vec::with_capacity(LIST_RESERVED),
             closing: VecDeque::new(),
             settling: Vec::new(),
+            moving: Vec::new(),
+            workers: None,
+            answers_due: Time::MAX,
             connecting: Connecting::new(shared.clone()),
             counters: Counters::default(),
         }

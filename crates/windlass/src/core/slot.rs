@@ -54,6 +54,8 @@ pub(crate) mod flag {
     pub(crate) const CONNECTING: u32 = 1 << 24;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// About to move to another worker: not read until it is there.
+    pub(crate) const MOVING: u32 = 1 << 22;
     /// Coupled with another connection: its input goes there, and its output comes from there.
     pub(crate) const RELAYED: u32 = 1 << 28;
 }

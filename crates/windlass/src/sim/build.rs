@@ -264,6 +264,7 @@ impl Sim {
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let shared = Arc::new(Shared::new(self.config, workers, names));
+        let _ = shared.crew.set(world.borrow().jobs.crew());
         for spec in &self.services {
             assert!(spec.bind_mailbox(&shared), "a mailbox serves one run: make it anew in each");
         }

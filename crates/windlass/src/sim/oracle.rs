@@ -169,6 +169,12 @@ impl World {
             let (opened, closed) = (self.opened, self.closed);
             self.fail(format!("{opened} connections were opened, and closed was called {closed} times"));
         }
+        if self.moving != 0 {
+            self.fail(format!("{} connections left one worker and never came to another", self.moving));
+        }
+        if let Some(what) = self.jobs.check_end() {
+            self.fail(what);
+        }
         if let Some((id, _)) = self.attempts.first_key_value() {
             let n = self.attempts.len();
             self.fail(format!("{n} connections were asked for and never heard of again, {id} first"));

@@ -270,6 +270,7 @@ impl Run {
         let took = world.now - world.turn_started;
         world.turn_longest = world.turn_longest.max(took);
         world.reap();
+        world.hire();
         world.check_counts(&self.limits);
         let Berth { worker, wake, spin } = &mut self.berths[n];
         spin.turned(n, &mut world);

@@ -479,6 +479,24 @@ impl Sys for SimSys {
         self.call("register", id.conn(), |world| world.register(worker, id, token))
     }
 
+    fn can_move(&self) -> bool {
+        // As on Windows, where edges come so.
+        self.world.borrow().plan.edges != Edges::Stingy
+    }
+
+    fn release(&mut self, stream: &mut SimStream) -> io::Result<()> {
+        let id = stream.id;
+        let mut world = self.world.borrow_mut();
+        let (now, who) = (world.now, Who::Worker(self.worker as u16));
+        world.trace.note(now, who, "release", id.conn(), 0);
+        if let Some((worker, token)) = world.end_mut(id).registered.take() {
+            world.deregistered(worker, Source::End(id), token);
+        }
+        world.end_mut(id).marked = false;
+        world.counts.progress += 1;
+        Ok(())
+    }
+
     fn want_write(&mut self, stream: &mut SimStream, token: Token) -> io::Result<bool> {
         let (worker, id) = (self.worker, stream.id);
         if !self.world.borrow().plan.unix {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use windlass_proto::testing::Rng;
 
 use super::end::{End, EndId, State};
+use super::jobs::Pools;
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
 use super::remote::{Attempt, Newcomer, RemoteHost};
@@ -77,6 +78,15 @@ pub(crate) enum Happening {
         unreachable: bool,
     },
     ClientTimer(u32),
+    /// A thread of a pool looks for a job.
+    JobStarts {
+        pool: u32,
+        thread: u32,
+    },
+    JobReturns {
+        pool: u32,
+        thread: u32,
+    },
     /// Out of descriptors from now until then.
     Exhausted(u64),
     Recovered,
@@ -123,6 +133,7 @@ pub(crate) struct World {
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
+    pub(crate) jobs: Pools,
 
     // What oracles go by.
     /// Connections asked for by services, without an answer yet.
@@ -145,6 +156,8 @@ pub(crate) struct World {
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
+    /// Left one worker, and did not come to another yet.
+    pub(crate) moving: i64,
     /// Connections whose service never heard of their end.
     pub(crate) never_closed: usize,
     /// Driven by a test, which may ask for the reason of every end.
@@ -203,6 +216,7 @@ impl World {
             dropped: Arc::default(),
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
+            jobs: Pools::new(seed),
             shutdown_at: None,
             stop_now: false,
             connections_max: 0,
@@ -215,6 +229,7 @@ impl World {
             ticks: 0,
             opened: 0,
             closed: 0,
+            moving: 0,
             never_closed: 0,
             by_hand: false,
             plan,
@@ -297,6 +312,8 @@ impl World {
             Happening::Made(end) => self.made(EndId(end)),
             Happening::Refused { end, unreachable } => self.refused(EndId(end), unreachable),
             Happening::ClientTimer(client) => self.stir(client),
+            Happening::JobStarts { pool, thread } => self.job_starts(pool as usize, thread as usize),
+            Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
                 self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);

@@ -304,6 +304,14 @@ impl Sys for MioSys {
         }
     }
 
+    fn can_move(&self) -> bool {
+        cfg!(unix)
+    }
+
+    fn release(&mut self, stream: &mut MioStream) -> io::Result<()> {
+        self.poll.registry().deregister(stream.source())
+    }
+
     fn want_write(&mut self, stream: &mut MioStream, _token: Token) -> io::Result<bool> {
         match stream {
             MioStream::Tcp(_) => Ok(false),

@@ -131,6 +131,12 @@ pub(crate) trait Sys: Sized + 'static {
     /// Starts readiness events for a stream: once, and for good.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
 
+    /// Whether a stream can leave its poll for another one (not on Windows).
+    fn can_move(&self) -> bool;
+
+    /// Ends readiness events for a stream that goes on living on another worker.
+    fn release(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+
     /// Called when a write has found a stream full. Unix streams are registered for reading only,
     /// since write interest doubles their events, and add it here, once. Tells whether it did.
     fn want_write(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<bool>;
@@ -168,6 +174,14 @@ pub(crate) trait Sys: Sized + 'static {
 
     /// Deregisters (if `registered`) and closes; with `reset`, discards what is unsent and sends RST.
     fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
+}
+
+/// The monotonic clock, for threads that are no workers.
+pub(crate) fn now() -> Time {
+    #[cfg(unix)]
+    return clock_unix::now();
+    #[cfg(not(unix))]
+    clock_other::now()
 }
 
 /// Descriptors this process may have open.

@@ -110,6 +110,15 @@ impl<Y: Sys> Io<Y> {
         again(|| self.sys.register(stream, Token::conn(index, generation)))
     }
 
+    pub(super) fn release(&mut self, index: u32) -> Result<()> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        again(|| self.sys.release(stream))
+    }
+
+    pub(super) fn take(&mut self, index: u32) -> Option<Y::Stream> {
+        self.streams[index as usize].take()
+    }
+
     pub(super) fn close(&mut self, index: u32, registered: bool, reset: bool) {
         if let Some(stream) = self.streams[index as usize].take() {
             self.sys.close(stream, registered, reset);

@@ -19,7 +19,8 @@ const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 pub(super) const INTERRUPTS_MAX: usize = 8;
 
 /// Reading must wait, or is not for the service any more.
-const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::RELAYED;
+const NO_READING: u32 =
+    flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING | flag::RELAYED;
 
 impl<Y: Sys> Worker<Y> {
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
