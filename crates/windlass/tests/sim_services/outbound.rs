@@ -244,6 +244,8 @@ struct Through {
     /// Clients whose other half is not there yet, by tag, with that half's id.
     waiting: HashMap<u64, (ConnId, ConnId)>,
     next: u64,
+    /// Has the engine pass on what comes, instead of doing it itself.
+    relays: bool,
     /// The other half of each, both ways.
     halves: HashMap<ConnId, ConnId>,
 }
@@ -273,6 +275,10 @@ impl Service for Through {
         let (id, client) = (conn.id(), self.waiting.remove(&tag));
         let client = client.and_then(|(client, _)| conn.other(client));
         let Some(mut client) = client else { return Err(Close::Done) };
+        if self.relays {
+            let client = client.id();
+            return if conn.relay(client) { Ok(()) } else { Err(Close::Done) };
+        }
         self.halves.insert(id, client.id());
         self.halves.insert(client.id(), id);
         client.resume();
@@ -351,8 +357,14 @@ pub(crate) fn through(sim: &mut Sim) {
     let remote = sim.remote(answers, |_| Echoer::new(b""));
     let connect_timeout = Duration::from_millis(100 << sim.rng().below(6));
     let clients = 1 + sim.rng().below(16) as usize;
-    let make =
-        move || Through { remote: remote.clone(), waiting: HashMap::new(), next: 0, halves: HashMap::new() };
+    let relays = sim.rng().chance(1, 2);
+    let make = move || Through {
+        remote: remote.clone(),
+        waiting: HashMap::new(),
+        next: 0,
+        relays,
+        halves: HashMap::new(),
+    };
     let rude = sim.rng().below(4) as usize;
     sim.service(make)
         .clients(clients, sim::echo_client)
@@ -361,6 +373,8 @@ pub(crate) fn through(sim: &mut Sim) {
         .limits(|limits| {
             limits.connecting_max = 1_000;
             limits.connect_timeout = connect_timeout;
+            // In small steps, with short writes between, it takes an hour to fill a buffer nobody empties.
+            limits.read_budget_bytes = limits.read_budget_bytes.max(4096);
             // Nobody is sent away while the other half is tried again and again.
             limits.idle_timeout = Duration::from_secs(120);
         });
