@@ -63,7 +63,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let relay_pipes_max = rest.first().map_or(Ok(Limits::default().relay_pipes_max), |n| n.parse())?;
     let bound = serve(move || Proxy { upstream, waiting: HashMap::new(), tags: 0 })
         .workers(1)
-        .limits(Limits { relay_pipes_max, ..Limits::default() })
+        // A burst of clients is a burst of upstream connections.
+        .limits(Limits { relay_pipes_max, connecting_max: 16 * 1024, ..Limits::default() })
         .tcp(listen.as_str())
         .bind()?;
     for address in bound.addresses() {

@@ -19,7 +19,7 @@ use super::peers::{Layout, Peer};
 use super::server::Server;
 use super::tables::Section;
 use super::workloads::{RELAY, Workload};
-use super::{CompareArgs, Place, SLICE, calls, machine, measure, starts};
+use super::{CompareArgs, Place, SLICE, calls, machine, measure};
 use crate::{args, text};
 
 /// What must be done in a fresh network namespace before anything can run in it.
@@ -86,7 +86,13 @@ pub fn main(args: RelayArgs) -> Result<()> {
     let upstream = backend.target.to_string();
     let files = Files::new()?;
     let mut peers = peers(&layout, &files, &upstream)?;
-    peers.retain(|peer| starts(peer, &place));
+    peers.retain(|peer| match Server::start(peer, place.server(), false, &[]) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("LEFT OUT: {}: {error:#}", peer.name);
+            false
+        }
+    });
     ensure!(peers.iter().any(|peer| peer.name == OURS), "windlass' relay does not run");
 
     let shared = CompareArgs {
@@ -169,7 +175,7 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
         ] {
             let port = free_port()?;
             let text = format!(
-                "global\n nbthread 1\n maxconn 20000\n tune.bufsize {bufsize}\ndefaults\n mode tcp\n {option}\n \
+                "global\n nbthread 1\n maxconn 7000\n tune.bufsize {bufsize}\ndefaults\n mode tcp\n {option}\n \
                  timeout connect 5s\n timeout client 120s\n timeout server 120s\nlisten relay\n \
                  bind 127.0.0.1:{port} backlog 4096\n server upstream {upstream}\n"
             );
@@ -189,7 +195,7 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
         };
         let text = format!(
             "{module}worker_processes 1;\ndaemon off;\nmaster_process off;\npid {pid};\nerror_log stderr crit;\n\
-             worker_rlimit_nofile 40000;\nevents {{ worker_connections 20000; }}\nstream {{ server {{ \
+             events {{ worker_connections 18000; }}\nstream {{ server {{ \
              listen 127.0.0.1:{port} backlog=4096; proxy_pass {upstream}; proxy_timeout 120s; }} }}\n",
             pid = files.path("nginx.pid").display()
         );
@@ -214,8 +220,8 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
 /// A server that does not say when it listens: the shell in front of it does, and then becomes it.
 fn foreign(name: &str, about: String, port: u16, command: &str) -> Peer {
     let script = format!(
-        "( (for n in $(seq 200); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.05; done; \
-         echo Listening on 127.0.0.1:{port}) & ); exec {command}"
+        "( (for n in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && \
+         echo Listening on 127.0.0.1:{port} && break; sleep 0.05; done) & ); exec {command}"
     );
     Peer { name: name.into(), about, program: "bash".into(), args: vec!["-c".into(), script] }
 }
