@@ -122,6 +122,12 @@ counters! {
     messages,
     /// Callbacks that held the worker longer than `stall_timeout`.
     stalls,
+    /// Successors that were offered the server's sockets.
+    handovers_offered,
+    /// Connections to the control socket refused: of another user or version, garbage, or too many.
+    handovers_refused,
+    /// Successors that ended, or took too long, before they were ready.
+    handovers_lost,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
     /// Gauge: connections open now, those still connecting or closing included.
