@@ -9,7 +9,7 @@ mod sim_services;
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
-use sim_services::{chat, echo, monologue};
+use sim_services::{chat, echo, monologue, succession};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
 
@@ -18,7 +18,7 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 7] = [
+const SCENARIOS: [Scenario; 8] = [
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
@@ -26,6 +26,7 @@ const SCENARIOS: [Scenario; 7] = [
     ("through", through),
     ("offload", offload),
     ("moving", moving),
+    ("succession", succession),
 ];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {

@@ -293,6 +293,9 @@ impl<Y: Sys> Worker<Y> {
 
     /// Gives a place back.
     fn give_back(&mut self, n: usize) {
+        if planted(Fault::PlaceKept) {
+            return;
+        }
         self.shared.connections.fetch_sub(1, Relaxed);
         self.shared.listeners[self.acceptors[n].id as usize].connections.fetch_sub(1, Relaxed);
     }

@@ -57,6 +57,7 @@ impl<Y: Sys> Worker<Y> {
         }
         match self.phase {
             Phase::Running if requested == SUPERSEDED => self.be_superseded(),
+            Phase::Superseded { .. } if planted(Fault::SupersededForEver) => {}
             Phase::Running | Phase::Superseded { .. } if requested == DRAINING => self.begin_drain(),
             Phase::Superseded { deadline: Some(at) } if self.core.now >= at => self.begin_drain(),
             Phase::LastRead { deadline } => {
@@ -91,7 +92,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// Takes in everybody who is waiting in the accept queues, then stops listening: closing a
     /// listener resets the connections in its queue.
-    fn begin_drain(&mut self) {
+    pub(super) fn begin_drain(&mut self) {
         self.core.draining = true;
         self.accept_all();
         self.close_listeners();

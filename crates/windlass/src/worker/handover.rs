@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::core::slot::flag;
+use crate::planted::{Fault, planted};
 use crate::sys::Sys;
 
 use super::Worker;
@@ -35,6 +36,9 @@ impl<Y: Sys> Worker<Y> {
         }
         self.close_listeners();
         self.control_at = None;
+        if planted(Fault::SupersededDrains) {
+            return self.begin_drain();
+        }
         let timeout = self.core.limits.handover_drain_timeout;
         let deadline = (!timeout.is_zero()).then(|| self.core.now + timeout);
         self.phase = Phase::Superseded { deadline };
