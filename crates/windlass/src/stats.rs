@@ -122,6 +122,14 @@ counters! {
     messages,
     /// Callbacks that held the worker longer than `stall_timeout`.
     stalls,
+    /// Pairs of connections coupled.
+    relays,
+    /// Bytes taken from one end of a relay for the other.
+    relayed_bytes,
+    /// Reads and writes of relays, among the others, that moved bytes through a pipe.
+    splices,
+    /// Times a relay wanted a pipe and there was none: `relay_pipes_max` or descriptors.
+    pipes_refused,
     /// Successors that were offered the server's sockets.
     handovers_offered,
     /// Connections to the control socket refused: of another user or version, garbage, or too many.
@@ -138,6 +146,8 @@ counters! {
     buffered_bytes,
     /// Gauge: connections waiting for the next turn, their budget spent.
     run_queue,
+    /// Gauge: pipes open for relays, in use and waiting for it.
+    pipes,
     /// Gauge: most bytes of output one connection has had queued.
     output_peak_bytes,
     /// Gauge: most bytes of input one connection has had untaken.

@@ -8,6 +8,8 @@
 mod board;
 mod crew;
 mod inbox;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -12,6 +12,7 @@ mod handover;
 mod io;
 mod moving;
 mod read;
+mod relay;
 mod scratch;
 mod timers;
 
@@ -150,6 +151,7 @@ impl<Y: Sys> Worker<Y> {
         self.end();
         self.move_out();
         self.drain();
+        self.close_lost_pipes();
         self.core.recycle();
         self.publish();
         Ok(if self.is_stopped() { Turn::Stopped } else { Turn::Running })
@@ -163,6 +165,7 @@ impl<Y: Sys> Worker<Y> {
             || !core.touched.is_empty()
             || !core.closing.is_empty()
             || !core.settling.is_empty()
+            || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
             || self.mail_left;
         if work_left {
@@ -217,6 +220,9 @@ impl<Y: Sys> Worker<Y> {
             self.serve(self.running[n]);
         }
         self.running.clear();
+        if !self.core.relays.ready.is_empty() {
+            self.run_relays();
+        }
         self.core.counters.run_queue = self.core.run.len() as u64;
     }
 
@@ -232,8 +238,8 @@ impl<Y: Sys> Worker<Y> {
             flush::flush(&mut self.core, &mut self.io, index);
         }
         let slot = self.core.slot(index);
-        if slot.is(flag::ENDED) {
-            return self.read_and_discard(index);
+        if slot.is(flag::ENDED | flag::RELAYED) {
+            return if slot.is(flag::ENDED) { self.read_and_discard(index) } else { self.relay(index) };
         }
         if slot.is(flag::PROBE) {
             self.probe(index);

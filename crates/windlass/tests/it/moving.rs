@@ -316,3 +316,65 @@ fn a_message_finds_the_worker_of_a_connection() {
     server.handle.shutdown();
     server.ended_well();
 }
+
+/// Couples the second connection with the first; `m` and `c` say in which order it also tries to move.
+struct Both {
+    first: Option<ConnId>,
+    told: Sender<(bool, Option<MoveError>)>,
+}
+
+impl Service for Both {
+    type Session = ();
+
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        Placement::Worker(0)
+    }
+
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        let order = input.take_all().to_vec();
+        let Some(first) = self.first else {
+            self.first = Some(conn.id());
+            conn.write(&order);
+            return Ok(());
+        };
+        let (coupled, moved) = if order == b"m" {
+            let moved = conn.move_to(1);
+            (conn.relay(first), moved)
+        } else {
+            (conn.relay(first), conn.move_to(1))
+        };
+        let _ = self.told.send((coupled, moved.err()));
+        Ok(())
+    }
+}
+
+impl Move for Both {
+    type Seed = ();
+    fn move_out(&mut self, _: &mut Conn<'_>, _: ()) {}
+    fn move_in(&mut self, _: &mut Conn<'_>, _: ()) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_coupled_stays_and_what_moves_is_not_coupled() {
+    let (told, receiver) = channel();
+    let serve = serve(move || Both { first: None, told: told.clone() }).movable().config(config());
+    let server = Running::start(serve.tcp("127.0.0.1:0"));
+    let mut first = server.connect();
+    ask(&mut first, b"?", b"?");
+    let mut moves = server.connect();
+    moves.write_all(b"m").unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), (false, None));
+    let mut couples = server.connect();
+    couples.write_all(b"c").unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), (true, Some(MoveError::Coupled)));
+    first.write_all(b"through").unwrap();
+    expect(&mut couples, b"through");
+    drop((first, couples, moves));
+    server.stop();
+}

@@ -1,7 +1,8 @@
 //! Services that connect to others: one that only calls, and one that stands between its clients and a
 //! remote.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use windlass::proto::testing::Rng;
@@ -73,6 +74,9 @@ fn speech(tag: u64, round: u64) -> Vec<u8> {
     (0..len).map(|n| (n * 7 + tag * 3 + round) as u8).collect()
 }
 
+/// What became of calls, by label, over all runs.
+pub(crate) type Seen = Arc<Mutex<BTreeSet<&'static str>>>;
+
 /// Calls its remotes, again and again.
 struct Calls {
     remotes: Vec<Remote>,
@@ -80,6 +84,7 @@ struct Calls {
     waiting: HashMap<ConnId, u64>,
     /// Tags for which there was no place.
     later: Vec<u64>,
+    seen: Seen,
 }
 
 struct Lane {
@@ -97,6 +102,10 @@ struct Talk {
 const GREETING: &[u8] = b"hello";
 
 impl Calls {
+    fn see(&self, label: &'static str) {
+        self.seen.lock().unwrap().insert(label);
+    }
+
     fn call(&mut self, scope: &mut Scope<'_>, lane: u64, failed: bool) {
         let remote = self.remotes[lane as usize % self.remotes.len()].clone();
         let mut connect = Connect::to(remote).tag(lane);
@@ -116,7 +125,10 @@ impl Calls {
                     assert!(scope.cancel_connect(id));
                 }
             }
-            Err(ConnectError::Full) => self.later.push(lane),
+            Err(ConnectError::Full) => {
+                self.see("full");
+                self.later.push(lane);
+            }
             Err(ConnectError::Shutdown) => assert!(scope.is_draining()),
             Err(why) => panic!("{why}"),
         }
@@ -137,6 +149,7 @@ impl Service for Calls {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, lane: u64) -> Result<Talk, Close> {
+        self.see("connected");
         assert_eq!(self.waiting.remove(&conn.id()), Some(lane));
         assert!(conn.is_outbound());
         let Lane { reconnect, round } = &mut self.lanes[lane as usize];
@@ -155,8 +168,9 @@ impl Service for Calls {
         _: &mut Sessions<Talk>,
         id: ConnId,
         lane: u64,
-        _: ConnectError,
+        why: ConnectError,
     ) {
+        self.see(why.label());
         assert_eq!(self.waiting.remove(&id), Some(lane));
         if !scope.is_draining() {
             self.call(scope, lane, true);
@@ -195,6 +209,12 @@ impl Service for Calls {
 
 /// A service that only calls: remotes of every mood, for some seconds.
 pub(crate) fn calls(sim: &mut Sim) {
+    calls_seen(sim, &Seen::default());
+}
+
+/// The same, and what came of it.
+pub(crate) fn calls_seen(sim: &mut Sim, seen: &Seen) {
+    let seen = seen.clone();
     let mut remotes = Vec::new();
     for _ in 0..1 + sim.rng().below(4) {
         let answers = mood(sim.rng());
@@ -205,7 +225,13 @@ pub(crate) fn calls(sim: &mut Sim) {
     let make = move || {
         let reconnect = || Reconnect::default().pauses(Duration::from_millis(20), Duration::from_secs(2));
         let lanes = (0..lanes).map(|_| Lane { reconnect: reconnect(), round: 0 }).collect();
-        Calls { remotes: remotes.clone(), lanes, waiting: HashMap::new(), later: Vec::new() }
+        Calls {
+            remotes: remotes.clone(),
+            lanes,
+            waiting: HashMap::new(),
+            later: Vec::new(),
+            seen: seen.clone(),
+        }
     };
     sim.serve(serve(make).tick(Duration::from_millis(100)))
         .to_the_end()
