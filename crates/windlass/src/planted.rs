@@ -93,6 +93,8 @@ faults! {
     CancelledJobAnswers,
     /// An answer that finds others waiting is dropped.
     AnswerLostWhenFull,
+    /// A job that does not return is never answered.
+    JobWithoutDeadline,
     /// A connection that moves leaves its untaken input behind.
     MoveForgetsInput,
     /// An end of a relay is not read on when the other has sent what it was given.

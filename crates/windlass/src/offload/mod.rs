@@ -300,6 +300,30 @@ pub struct OffloadStats {
     pub open: u64,
 }
 
+impl OffloadStats {
+    /// Names and values of all of them, in the order of their declaration; times in nanoseconds.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("submitted", self.submitted),
+            ("rejected", self.rejected),
+            ("run", self.run),
+            ("answered", self.answered),
+            ("cancelled", self.cancelled),
+            ("timed_out", self.timed_out),
+            ("panicked", self.panicked),
+            ("late", self.late),
+            ("detached", self.detached),
+            ("queued_peak", self.queued_peak),
+            ("longest_wait_nanos", self.longest_wait.as_nanos() as u64),
+            ("spawn_failed", self.spawn_failed),
+            ("queued", self.queued),
+            ("running", self.running),
+            ("open", self.open),
+        ]
+        .into_iter()
+    }
+}
+
 mod sealed {
     /// What can submit a job.
     pub trait Origin {

@@ -113,3 +113,15 @@ fn present<A>(peer: io::Result<A>) -> io::Result<Option<A>> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_writes_are_not_delayed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (stream, _) = begin(&Remote::Tcp(listener.local_addr().unwrap()), None, None).unwrap();
+        assert!(matches!(stream, MioStream::Tcp(stream) if stream.nodelay().unwrap()));
+    }
+}

@@ -245,10 +245,14 @@ impl<Y: Sys> Worker<Y> {
         self.check_stall("eof", Some(index), service);
     }
 
-    /// A half-open connection whose input has ended cannot find by reading that its peer is gone:
+    /// A connection that is paused, or whose input has ended, cannot find by reading that its peer is gone:
     /// asks the socket itself whether there was truth in the event.
     pub(super) fn probe(&mut self, index: u32) {
         self.core.slot(index).clear(flag::PROBE);
+        if !self.core.slot(index).is(flag::EOF | flag::PAUSED) {
+            // Resumed since the event: reading finds the break, and what came before it.
+            return;
+        }
         if let Some(error) = self.io.take_error(index) {
             self.core.close(index, Close::from_io(error));
         }

@@ -6,7 +6,8 @@
 //! is coupled with whom.
 //!
 //! On Linux, after several full reads in a row, bytes go through a pipe instead and never leave the
-//! kernel, as long as there are enough of them and a pipe can be had.
+//! kernel, as long as there are enough of them and a pipe can be had. Measured: a third to a half of the
+//! CPU of copying for bulk, and more calls for anything small.
 
 use std::io;
 

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use windlass::{
@@ -30,7 +31,8 @@ enum Told {
     Closed,
 }
 
-const LARGE: usize = 8 << 20;
+/// More than sockets hold.
+static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(8 << 20));
 
 impl Rooms {
     fn tell(&self, told: Told) {
@@ -59,7 +61,7 @@ impl Service for Rooms {
                     Ok(()) => return Ok(()),
                     Err(why) => self.tell(Told::Refused(why)),
                 },
-                b'!' => conn.write(&pattern(LARGE)),
+                b'!' => conn.write(&LARGE),
                 b'?' => conn.write(&[b'0' + conn.id().worker() as u8]),
                 b'#' => conn.write(taken.to_string().as_bytes()),
                 byte => conn.write(&[byte]),
@@ -166,7 +168,7 @@ fn it_leaves_only_when_its_output_is_sent() {
     stream.write_all(b"!1?").unwrap();
     server.wait_for("the reply to be stuck", |c| c.buffered_bytes > 0);
     assert_eq!(server.counters().moved_out, 0);
-    expect(&mut stream, &pattern(LARGE));
+    expect(&mut stream, &LARGE);
     expect(&mut stream, b"1");
     assert!(matches!(told.try_iter().nth(1), Some(Told::In(_))));
     assert_eq!(server.stop().stats.counters.moved_out, 1);
@@ -213,7 +215,7 @@ fn unix_connections_move_too() {
     let mut stream = path.connect();
     ask(&mut stream, b"?1?2?0?", b"0120");
     stream.write_all(b"!2?").unwrap();
-    expect(&mut stream, &pattern(LARGE));
+    expect(&mut stream, &LARGE);
     expect(&mut stream, b"2");
     server.stop();
 }

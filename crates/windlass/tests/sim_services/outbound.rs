@@ -241,8 +241,8 @@ pub(crate) fn calls_seen(sim: &mut Sim, seen: &Seen) {
 /// Stands between each of its clients and a remote: what comes from one goes to the other.
 struct Through {
     remote: Remote,
-    /// Clients whose other half is not there yet, by tag.
-    waiting: HashMap<u64, ConnId>,
+    /// Clients whose other half is not there yet, by tag, with that half's id.
+    waiting: HashMap<u64, (ConnId, ConnId)>,
     next: u64,
     /// The other half of each, both ways.
     halves: HashMap<ConnId, ConnId>,
@@ -264,14 +264,15 @@ impl Service for Through {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         conn.pause();
         self.next += 1;
-        self.waiting.insert(self.next, conn.id());
-        conn.connect(self.connect(self.next, Duration::ZERO))?;
+        let call = conn.connect(self.connect(self.next, Duration::ZERO))?;
+        self.waiting.insert(self.next, (conn.id(), call));
         Ok(())
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
         let (id, client) = (conn.id(), self.waiting.remove(&tag));
-        let Some(mut client) = client.and_then(|client| conn.other(client)) else { return Err(Close::Done) };
+        let client = client.and_then(|(client, _)| conn.other(client));
+        let Some(mut client) = client else { return Err(Close::Done) };
         self.halves.insert(id, client.id());
         self.halves.insert(client.id(), id);
         client.resume();
@@ -287,13 +288,11 @@ impl Service for Through {
         _: ConnectError,
     ) {
         let pause = Duration::from_millis(1 + scope.random() % 100);
-        let client = self.waiting.get(&tag).and_then(|&client| scope.conn(client));
-        let again = client.is_some() && scope.connect(self.connect(tag, pause)).is_ok();
-        if !again
-            && let Some(client) = self.waiting.remove(&tag)
-            && let Some(mut client) = scope.conn(client)
-        {
-            client.abort();
+        // Whoever is gone has taken it back.
+        let Some((client, _)) = self.waiting.remove(&tag) else { return };
+        match scope.connect(self.connect(tag, pause)) {
+            Ok(call) => drop(self.waiting.insert(tag, (client, call))),
+            Err(_) => scope.conn(client).into_iter().for_each(|mut client| client.abort()),
         }
     }
 
@@ -331,7 +330,13 @@ impl Service for Through {
                 _ => other.abort(),
             }
         }
-        self.halves.remove(&conn.id());
+        let id = conn.id();
+        self.halves.remove(&id);
+        self.waiting.retain(|_, (client, call)| {
+            // No other answer has come yet, so there is one to be taken back.
+            assert!(*client != id || conn.cancel_connect(*call));
+            *client != id
+        });
     }
 }
 
@@ -348,10 +353,15 @@ pub(crate) fn through(sim: &mut Sim) {
     let clients = 1 + sim.rng().below(16) as usize;
     let make =
         move || Through { remote: remote.clone(), waiting: HashMap::new(), next: 0, halves: HashMap::new() };
-    sim.service(make).clients(clients, sim::echo_client).room_for_all().limits(|limits| {
-        limits.connecting_max = 1_000;
-        limits.connect_timeout = connect_timeout;
-        // Nobody is sent away while the other half is tried again and again.
-        limits.idle_timeout = Duration::from_secs(120);
-    });
+    let rude = sim.rng().below(4) as usize;
+    sim.service(make)
+        .clients(clients, sim::echo_client)
+        .clients(rude, sim::rude_client)
+        .room_for_all()
+        .limits(|limits| {
+            limits.connecting_max = 1_000;
+            limits.connect_timeout = connect_timeout;
+            // Nobody is sent away while the other half is tried again and again.
+            limits.idle_timeout = Duration::from_secs(120);
+        });
 }
