@@ -272,6 +272,33 @@ fn what_cannot_be_listened_on_is_one_clear_line() {
     assert_eq!(std::fs::read(&not_a_socket.0).unwrap(), b"a file", "left alone");
 }
 
+/// In a child, as another user.
+#[test]
+#[ignore = "a part of the test below, run in a child"]
+fn listens_on_the_path_of_another_user() {
+    let Some(path) = crate::child::arg() else { return };
+    let error = serve(|| Echo).config(one_worker(limits())).unix(path).bind().err().unwrap();
+    crate::child::say(error);
+}
+
+#[test]
+fn a_socket_file_one_may_not_ask_is_not_said_to_be_in_use() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("!!! SKIPPED: only root can become another user");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let path = SocketPath::new();
+    drop(std::os::unix::net::UnixListener::bind(&path.0).unwrap());
+    std::fs::set_permissions(&path.0, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let part = "limits::listens_on_the_path_of_another_user";
+    let mut child = crate::child::Process::start_as(54_321, part, &path.0.display().to_string());
+    let said = child.hear();
+    assert!(said.ends_with(": permission denied"), "{said}");
+    child.finish();
+    assert!(path.0.exists());
+}
+
 #[test]
 fn a_socket_file_is_replaced_only_if_nobody_listens() {
     let path = SocketPath::new();
