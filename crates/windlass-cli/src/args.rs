@@ -60,7 +60,9 @@ echo knows nothing of where your messages begin and end.
 
 Ctrl-C (or SIGTERM) drains: no new connections, what has arrived is still answered. \
 A second one stops at once. Either way the exit code is 0; \
-it is 1 if the server could not start, and 2 if the command line is wrong.";
+it is 1 if the server could not start, and 2 if the command line is wrong.
+
+Under systemd, sockets of a socket unit are taken where an address fits, and a unit of Type=notify is told when the server serves.";
 
 const ECHO_EXAMPLES: &str = "\
 Every flag is an environment variable too: --log-level is WINDLASS_LOG_LEVEL, ADDR is
@@ -77,6 +79,8 @@ Examples:
       On a port that the system chooses; the one line printed tells which.
   windlass echo --workers 1 --limit idle_timeout=30s --limit connections_max=10k
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
+  windlass echo :9000 --control /run/echo.control
+      The first serves; the next, started the same way, takes over from it while it serves.
   windlass echo --log json --log-level debug 2>echo.log
       With every connection logged, as one JSON object per line.";
 
@@ -98,6 +102,12 @@ pub(crate) struct EchoArgs {
     #[arg(long, value_name = "SIZE", default_value = "256KiB", help_heading = SERVING)]
     #[arg(env = "WINDLASS_SCRATCH", hide_env = true, value_parser = scratch)]
     pub(crate) scratch: usize,
+
+    /// Take over from the server that hands over at this Unix socket, if there is one, and hand over there
+    /// to the next. Nobody is refused meanwhile, and connections stay where they are. Linux
+    #[arg(long, value_name = "PATH", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_CONTROL", hide_env = true)]
+    pub(crate) control: Option<std::path::PathBuf>,
 
     /// Use the cubic congestion control on every connection. Only useful to measure on one machine,
     /// where a default of BBR slows large transfers down. Linux and FreeBSD

@@ -37,7 +37,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ErrorKind::AddrInUse => {
             Some("stop the other program, or choose another port; port 0 lets the system choose")
         }
-        ErrorKind::PermissionDenied if path => Some("the folder must be writable for you"),
+        ErrorKind::PermissionDenied if path => {
+            Some("the folder must be writable for you, and so must a socket that is there already")
+        }
         ErrorKind::PermissionDenied if port.is_some_and(|port| (1..1024).contains(&port)) => Some(
             "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; choose a higher one, for example 9000",
         ),

@@ -41,6 +41,8 @@ keys! {
     write_progress_min: size, show_size;
     linger_timeout: duration, show_duration;
     drain_timeout: duration, show_duration;
+    handover_drain_timeout: duration, show_duration;
+    handover_ready_timeout: duration, show_duration;
     read_budget_bytes: size, show_size;
     input_max: size, show_size;
     output_high: size, show_size;

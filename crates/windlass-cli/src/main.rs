@@ -8,6 +8,7 @@ mod failure;
 mod limits;
 mod logs;
 mod nearest;
+mod notify;
 mod quantity;
 mod signals;
 mod text;

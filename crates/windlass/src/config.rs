@@ -122,6 +122,10 @@ limits! {
     linger_timeout: Duration = Duration::from_secs(5),
     #[doc = "Graceful shutdown: connections that have not ended after this long are aborted."]
     drain_timeout: Duration = Duration::from_secs(10),
+    #[doc = "How long a server goes on with its connections after a successor has taken its listeners; then it drains. 0: until they end."]
+    handover_drain_timeout: Duration = Duration::from_secs(600),
+    #[doc = "How long a successor may take from being offered the listeners to being ready. Then it is given up."]
+    handover_ready_timeout: Duration = Duration::from_secs(30),
     #[doc = "Bytes read from one connection in one turn before the others get theirs."]
     read_budget_bytes: usize = 1024 * 1024,
     #[doc = "Bytes of input a service may leave untaken, waiting for more: the longest message. More ends the connection."]
@@ -183,6 +187,8 @@ impl Limits {
             ("write_stall_timeout", self.write_stall_timeout),
             ("linger_timeout", self.linger_timeout),
             ("drain_timeout", self.drain_timeout),
+            ("handover_drain_timeout", self.handover_drain_timeout),
+            ("handover_ready_timeout", self.handover_ready_timeout),
             ("connect_timeout", self.connect_timeout),
         ];
         if let Some((name, _)) = timeouts.iter().find(|(_, t)| *t > TIMEOUT_MAX) {

@@ -28,6 +28,7 @@ pub(crate) trait Hosted {
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn timeout(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
+    fn superseded(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close);
     fn tick(&mut self, scope: &mut Scope<'_>, tick: Tick);
     fn shutdown(&mut self, scope: &mut Scope<'_>);
@@ -124,6 +125,11 @@ impl<S: Service> Hosted for Host<S> {
     fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let session = self.sessions.at(conn.key()).expect(NO_SESSION);
         self.service.draining(conn, session)
+    }
+
+    fn superseded(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        let session = self.sessions.at(conn.key()).expect(NO_SESSION);
+        self.service.superseded(conn, session)
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close) {

@@ -38,7 +38,7 @@
 //! steady state of a connection the engine allocates nothing, takes no lock and changes no
 //! registration.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![deny(missing_docs)]
 
 mod address;
@@ -48,6 +48,7 @@ mod conn;
 mod connect;
 mod core;
 mod error;
+mod handover;
 mod hosted;
 mod id;
 mod mailbox;
@@ -82,6 +83,7 @@ pub use config::{Config, Limits, WhenFull};
 pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
 pub use error::{Error, Result};
+pub use handover::Inherited;
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
 pub use moving::{Move, MoveError, Placement};

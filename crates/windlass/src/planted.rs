@@ -81,6 +81,12 @@ faults! {
     TickDrifts,
     /// Input over its limit is kept growing.
     NoInputCap,
+    /// A place taken for a newcomer is kept when nobody came.
+    PlaceKept,
+    /// A server that has handed its listeners over ends its connections.
+    SupersededDrains,
+    /// A server that has handed its listeners over goes on for ever, whoever stops it.
+    SupersededForEver,
     /// A job's answer goes to whoever has its connection's slot now.
     AnswerToRecycled,
     /// Jobs are not cancelled when their connection is gone.

@@ -1,21 +1,32 @@
-//! A server: listeners, workers, and the handle to stop and watch them.
+//! A server: listeners, workers, and the handle to stop and watch them. Read `server/start.rs` for the
+//! moment in which it begins, and `server/inherit.rs` for listeners that were open before it.
+
+mod inherit;
+mod start;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
 use std::thread;
 use std::time::Duration;
 
 use crate::address::Address;
 use crate::config::{Config, TIMEOUT_MAX};
 use crate::error::{Error, Result};
+use crate::handover::Inherited;
 use crate::serve::{Serve, ServiceSpec};
 use crate::service::Service;
 use crate::shared::{Shared, Stall};
 use crate::stats::Stats;
+use crate::sys::handover::{self, Control, Item, Local, Passed, Twin};
 use crate::sys::listen::{self, TcpOptions};
 use crate::sys::{self, MioListener, MioStream, MioSys, Token};
 use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
+
+use inherit::{Group, Legacy};
+use start::Start;
 
 /// Worker threads of one server.
 const WORKERS_MAX: usize = 1024;
@@ -50,18 +61,41 @@ const BACKLOG_MAX: u32 = i32::MAX as u32;
 pub struct Server {
     config: Config,
     services: Vec<Box<dyn ServiceSpec>>,
+    inherited: Vec<Inherited>,
+    handover_socket: Option<PathBuf>,
 }
 
 impl Server {
     /// A server without services.
     pub fn new(config: Config) -> Server {
-        Server { config, services: Vec::new() }
+        Server { config, services: Vec::new(), inherited: Vec::new(), handover_socket: None }
     }
 
     /// Adds a service with its listeners.
     #[allow(clippy::should_implement_trait, reason = "nobody takes a server for a number")]
     pub fn add<S: Service>(mut self, service: Serve<S>) -> Server {
         self.services.push(service.into_spec());
+        self
+    }
+
+    /// Listens on sockets that are open already, where they fit an address: by where they listen, and
+    /// for port 0 by their host. What fits none is closed, see [`Bound::left_over`]. From a
+    /// predecessor with another number of workers, workers share accept queues so that none is left
+    /// without somebody to accept from it.
+    pub fn inherit(mut self, inherited: Inherited) -> Server {
+        self.inherited.push(inherited);
+        self
+    }
+
+    /// Hands every listener over to a successor that asks for them at the Unix socket `path`
+    /// ([`Inherited::from_predecessor`](crate::Inherited::from_predecessor)). Only processes of our own
+    /// user, or of root, may; its file has mode 0600. The server goes on until the successor is ready.
+    /// Then it accepts no more, and its connections stay with it for
+    /// [`Limits::handover_drain_timeout`](crate::Limits::handover_drain_timeout).
+    ///
+    /// Linux only; elsewhere `bind` says `Unsupported`.
+    pub fn handover_socket(mut self, path: impl Into<PathBuf>) -> Server {
+        self.handover_socket = Some(path.into());
         self
     }
 
@@ -90,14 +124,17 @@ impl Server {
             let descriptors = sys::descriptor_limit();
             *connections_max = (descriptors - DESCRIPTOR_RESERVE.min(descriptors / 4)).max(1);
         }
+        let mut legacy = Legacy::new(self.inherited)?;
+        legacy.assign(self.services.iter().flat_map(|spec| spec.listen()));
         let mut listening = Listening::new(workers);
         for (service, spec) in self.services.iter().enumerate() {
             for address in spec.listen() {
-                listening.open(address, service as u16, &self.config)?;
+                let inherited = legacy.take(listening.addresses.len());
+                listening.open(address, service as u16, &self.config, inherited)?;
             }
         }
-        let Listening { per_worker, addresses, unix_paths } = listening;
-        if addresses.len() > Token::LISTENERS_MAX {
+        let Listening { per_worker, addresses, mut unix_paths, mut adopted_paths } = listening;
+        if per_worker.iter().any(|listeners| listeners.len() > Token::LISTENERS_MAX) {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
         let names = addresses.iter().map(|a| a.to_string()).collect();
@@ -107,12 +144,32 @@ impl Server {
                 return Err(Error::config("a mailbox, pool or resolver can be bound to one service only"));
             }
         }
+        let mut estate = Estate::default();
+        if let Some(path) = self.handover_socket {
+            let failed = |e| Error::system(format!("cannot hand over at {}", path.display()), e);
+            let at_path = |passed: &mut Passed| matches!(passed.local(), Local::Unix(at) if *at == path);
+            let passed = legacy.control.take_if(at_path);
+            let inherited = passed.is_some();
+            estate = Estate::new(&path, passed, &per_worker, &shared).map_err(failed)?;
+            if inherited {
+                legacy.taken.push(Item::Control);
+                adopted_paths.push((path, None));
+            } else {
+                unix_paths.push(path, None);
+            }
+        }
+        legacy.close_rest();
+        unix_paths.shared = Some(shared.clone());
         Ok(Bound {
             services: Services(self.services.into()),
             shared,
             addresses,
             per_worker,
             unix_paths,
+            adopted_paths,
+            estate,
+            legacy,
+            on_ready: None,
             #[cfg(unix)]
             stop_pipe: None,
         })
@@ -120,24 +177,95 @@ impl Server {
 }
 
 type WorkerListeners = Vec<(MioListener, u16, u16)>;
+/// A socket's file, and the number of its listener; `None` for the control socket.
+type SocketFile = (PathBuf, Option<u16>);
+
+/// What is kept for a successor.
+#[derive(Default)]
+struct Estate {
+    control: Option<Control>,
+    twins: Vec<Vec<Twin>>,
+}
+
+impl Estate {
+    fn new(
+        path: &std::path::Path,
+        passed: Option<Passed>,
+        per_worker: &[WorkerListeners],
+        shared: &Shared,
+    ) -> std::io::Result<Estate> {
+        let listener = handover::open_control(path, passed)?;
+        let (mut items, mut twins) = (Vec::new(), Vec::new());
+        for listeners in per_worker {
+            let mut of_worker = Vec::new();
+            for (listener, id, _) in listeners {
+                let twin = handover::twin(listener)?;
+                items.push((Item::Listener(*id), twin.clone()));
+                of_worker.push(twin);
+            }
+            twins.push(of_worker);
+        }
+        let control = Control::new(listener, &items, shared.limits.handover_ready_timeout)?;
+        Ok(Estate { control: Some(control), twins })
+    }
+}
 
 /// Listeners opened so far.
 struct Listening {
     per_worker: Vec<WorkerListeners>,
     addresses: Vec<BoundAddress>,
     unix_paths: UnixPaths,
+    adopted_paths: Vec<SocketFile>,
 }
 
 impl Listening {
     fn new(workers: usize) -> Listening {
         let per_worker = (0..workers).map(|_| Vec::new()).collect();
-        Listening { per_worker, addresses: Vec::new(), unix_paths: UnixPaths(Vec::new()) }
+        Listening {
+            per_worker,
+            addresses: Vec::new(),
+            unix_paths: UnixPaths::default(),
+            adopted_paths: Vec::new(),
+        }
     }
 
-    fn open(&mut self, address: &Address, service: u16, config: &Config) -> Result<()> {
+    /// Listens where a predecessor did: every queue has a worker, and every worker a queue.
+    fn adopt(&mut self, group: &Group, service: u16, options: &TcpOptions) -> std::io::Result<()> {
+        let id = self.addresses.len() as u16;
+        let (queues, workers) = (group.sockets.len(), self.per_worker.len());
+        for n in 0..queues.max(workers) {
+            let listener = group.sockets[n % queues].passed.listener(options)?;
+            self.per_worker[n % workers].push((listener, id, service));
+        }
+        self.addresses.push(match group.local() {
+            Local::Tcp(addr) => BoundAddress::Tcp(*addr),
+            Local::Unix(path) => {
+                // What systemd made is for systemd to remove.
+                if group.is_from_predecessor() {
+                    self.adopted_paths.push((path.clone(), Some(id)));
+                }
+                BoundAddress::Unix(path.clone())
+            }
+            Local::Other(_) => return Err(std::io::ErrorKind::Unsupported.into()),
+        });
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        address: &Address,
+        service: u16,
+        config: &Config,
+        inherited: Option<Group>,
+    ) -> Result<()> {
         let id = self.addresses.len() as u16;
         let failed = |e| Error::listen(&address.to_string(), e);
         let backlog = config.limits.backlog_max.min(BACKLOG_MAX) as i32;
+        if let Some(group) = inherited {
+            let congestion = config.congestion.clone();
+            let options = TcpOptions { backlog, congestion, ..TcpOptions::default() };
+            return self.adopt(&group, service, &options).map_err(failed);
+        }
         match address {
             Address::Tcp(text) => {
                 let workers = self.per_worker.len();
@@ -167,8 +295,8 @@ impl Listening {
             }
             #[cfg(unix)]
             Address::Unix(path) => {
-                let first = listen::unix(path, backlog).map_err(failed)?;
-                self.unix_paths.0.push((path.clone(), file_mark(path)));
+                let first = listen::unix(path, backlog, false).map_err(failed)?;
+                self.unix_paths.push(path.clone(), Some(id));
                 for listeners in &mut self.per_worker[1..] {
                     listeners.push((listen::share(&first).map_err(failed)?, id, service));
                 }
@@ -232,13 +360,28 @@ impl fmt::Display for BoundAddress {
 }
 
 /// Socket files of ours, removed when the server is gone; unless one is no longer ours, since a server
-/// that is draining no longer listens, and its successor may have taken the path.
-struct UnixPaths(Vec<(std::path::PathBuf, Option<FileMark>)>);
+/// that is draining no longer listens, and its successor may have taken the path or the very socket.
+#[derive(Default)]
+struct UnixPaths {
+    files: Vec<(SocketFile, Option<FileMark>)>,
+    shared: Option<Arc<Shared>>,
+}
+
+impl UnixPaths {
+    fn push(&mut self, path: PathBuf, listener: Option<u16>) {
+        let mark = file_mark(&path);
+        self.files.push(((path, listener), mark));
+    }
+}
 
 impl Drop for UnixPaths {
     fn drop(&mut self) {
-        for (path, mark) in &self.0 {
-            if mark.is_some() && file_mark(path) == *mark {
+        for ((path, listener), mark) in &self.files {
+            let taken = self.shared.as_ref().is_some_and(|shared| match listener {
+                Some(n) => shared.listeners[*n as usize].taken.load(Acquire),
+                None => shared.control_taken.load(Acquire),
+            });
+            if !taken && mark.is_some() && file_mark(path) == *mark {
                 let _ = std::fs::remove_file(path);
             }
         }
@@ -279,6 +422,11 @@ pub struct Bound {
     addresses: Vec<BoundAddress>,
     per_worker: Vec<WorkerListeners>,
     unix_paths: UnixPaths,
+    /// Files of sockets that are ours only once their predecessor is told so.
+    adopted_paths: Vec<SocketFile>,
+    estate: Estate,
+    legacy: Legacy,
+    on_ready: Option<Box<dyn FnOnce() + Send>>,
     #[cfg(unix)]
     stop_pipe: Option<std::os::unix::net::UnixStream>,
 }
@@ -292,6 +440,24 @@ impl Bound {
     /// The number of workers.
     pub fn workers(&self) -> usize {
         self.shared.workers.len()
+    }
+
+    /// Inherited sockets that no address asked for, in words. They are closed here; those who wait in
+    /// their queues are seen to by whoever passed them.
+    pub fn left_over(&self) -> &[String] {
+        &self.legacy.left
+    }
+
+    /// Whether it takes over from a predecessor, which still serves.
+    pub fn has_predecessor(&self) -> bool {
+        self.legacy.predecessor.is_some()
+    }
+
+    /// Has `told` called once, when every worker listens and a predecessor, if there is one, has given
+    /// way: the moment to print where it listens, or to tell a supervisor.
+    pub fn on_ready(mut self, told: impl FnOnce() + Send + 'static) -> Bound {
+        self.on_ready = Some(Box::new(told));
+        self
     }
 
     /// A handle to stop and watch it from anywhere.
@@ -311,36 +477,63 @@ impl Bound {
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
     /// of its own.
     pub fn run(self) -> Result<Summary> {
-        let Bound { services, shared, mut per_worker, unix_paths, .. } = self;
+        let Bound { services, shared, mut per_worker, mut unix_paths, .. } = self;
+        let Estate { mut control, mut twins } = self.estate;
+        let (predecessor, taken, on_ready) = (self.legacy.predecessor, self.legacy.taken, self.on_ready);
+        let opening = move || {
+            if let Some((predecessor, path)) = predecessor {
+                let failed =
+                    |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
+                predecessor.ready(taken).map_err(failed)?;
+            }
+            if let Some(told) = on_ready {
+                told();
+            }
+            Ok(())
+        };
+        let start = Arc::new(Start::new(per_worker.len(), Box::new(opening)));
         let handoffs = Arc::new(Handoffs::<MioStream>::new(per_worker.len()));
         #[cfg(unix)]
         let mut stop_pipe = self.stop_pipe;
         #[cfg(unix)]
         let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
-        let mut threads = Vec::new();
+        let (mut threads, mut failed) = (Vec::new(), None);
         for index in (1..per_worker.len()).rev() {
             let listeners = per_worker.pop().unwrap_or_default();
+            let twins = twins.pop().unwrap_or_default();
             let (services, handoffs) = (services.0.clone(), handoffs.clone());
-            let in_thread = shared.clone();
-            let thread = thread::Builder::new()
-                .name(format!("windlass-{index}"))
-                .spawn(move || work(index, listeners, &services, in_thread, handoffs, |_| Ok(())));
+            let (in_thread, start) = (shared.clone(), start.clone());
+            let thread = thread::Builder::new().name(format!("windlass-{index}")).spawn(move || {
+                let prepare = |sys: &mut MioSys| sys.keep_for_successor(twins, None);
+                work(index, listeners, &services, in_thread, handoffs, &start, prepare)
+            });
             match thread {
                 Ok(thread) => threads.push(thread),
                 Err(e) => {
-                    shared.request_stop(true);
-                    return Err(Error::system("cannot start a worker", e));
+                    failed = Some(Error::system("cannot start a worker", e));
+                    break;
                 }
             }
         }
+        if let Some(e) = failed {
+            // Those that were started wait for the others, or would.
+            start.fail();
+            for thread in threads {
+                let _ = thread.join();
+            }
+            return Err(e);
+        }
         let listeners = per_worker.pop().unwrap_or_default();
-        let mut result = work(0, listeners, &services.0, shared.clone(), handoffs, |_sys| {
+        let mut result = work(0, listeners, &services.0, shared.clone(), handoffs, &start, |sys| {
             #[cfg(unix)]
             if let Some(pipe) = stop_pipe.take() {
-                _sys.watch_stop_pipe(pipe)?;
+                sys.watch_stop_pipe(pipe)?;
             }
-            Ok(())
+            sys.keep_for_successor(twins.pop().unwrap_or_default(), control.take())
         });
+        if start.has_begun() {
+            self.adopted_paths.into_iter().for_each(|(path, listener)| unix_paths.push(path, listener));
+        }
         #[cfg(unix)]
         if let Some(pipe) = later_requests {
             hear_requests(pipe, &threads, &shared);
@@ -382,12 +575,13 @@ fn hear_requests(
 
 /// Stops the other workers when this one is gone for a reason that is none of theirs: a panic in a
 /// callback, or a poll that failed. Half a server would be worse than none.
-struct StopOthers<'a>(&'a Shared, bool);
+struct StopOthers<'a>(&'a Shared, &'a Start, bool);
 
 impl Drop for StopOthers<'_> {
     fn drop(&mut self) {
-        if !self.1 {
+        if !self.2 {
             self.0.request_stop(true);
+            self.1.fail();
         }
     }
 }
@@ -399,9 +593,10 @@ fn work(
     services: &[Box<dyn ServiceSpec>],
     shared: Arc<Shared>,
     handoffs: Arc<Handoffs<MioStream>>,
+    start: &Start,
     prepare: impl FnOnce(&mut MioSys) -> std::io::Result<()>,
 ) -> Result<()> {
-    let mut guard = StopOthers(&shared, false);
+    let mut guard = StopOthers(&shared, start, false);
     let failed = |e| Error::system(format!("worker {index} failed"), e);
     let mut sys = MioSys::new().map_err(failed)?;
     prepare(&mut sys).map_err(failed)?;
@@ -411,8 +606,11 @@ fn work(
         .collect();
     let setup = Setup { index, sys, listeners, services, shared: shared.clone(), handoffs };
     let mut worker = Worker::new(setup).map_err(failed)?;
-    while worker.turn().map_err(failed)? == Turn::Running {}
-    guard.1 = true;
+    // Otherwise it never accepts anybody, and closes its listeners as they are.
+    if start.wait()? {
+        while worker.turn().map_err(failed)? == Turn::Running {}
+    }
+    guard.2 = true;
     Ok(())
 }
 
@@ -441,7 +639,12 @@ impl Handle {
         self.shared.request_stop(true);
     }
 
-    /// Whether a shutdown has been asked for.
+    /// Whether a successor has taken the listeners over; connections go on.
+    pub fn is_superseded(&self) -> bool {
+        self.shared.is_superseded()
+    }
+
+    /// Whether a shutdown has been asked for, or a successor has taken over.
     pub fn is_stopping(&self) -> bool {
         self.shared.stop_state() != crate::shared::RUNNING
     }

@@ -116,6 +116,14 @@ pub trait Service: Sized + 'static {
         Err(Close::Shutdown)
     }
 
+    /// A successor has taken the server's listeners over, and this connection stays: called once for
+    /// every open connection. It may go on for
+    /// [`Limits::handover_drain_timeout`](crate::Limits::handover_drain_timeout), and is told
+    /// `draining` after it. A protocol that can ask its peer to come back in its own time does so here.
+    fn superseded(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {
+        Ok(())
+    }
+
     /// The last call for a connection, once for every `open` that returned `Ok`. Nothing can be
     /// written to it any more; to others it can.
     fn closed(&mut self, conn: &mut Conn<'_>, session: Self::Session, why: Close) {}

@@ -15,10 +15,13 @@ use crate::offload::{Crew, Jobs, Threads};
 use crate::planted::{Fault, planted};
 use crate::stats::Published;
 use crate::sys::Wake;
+use crate::sys::handover::Item;
 
 pub(crate) const RUNNING: u8 = 0;
-pub(crate) const DRAINING: u8 = 1;
-pub(crate) const STOPPING: u8 = 2;
+/// A successor listens; connections go on.
+pub(crate) const SUPERSEDED: u8 = 1;
+pub(crate) const DRAINING: u8 = 2;
+pub(crate) const STOPPING: u8 = 3;
 
 pub(crate) struct Shared {
     /// With every automatic value resolved.
@@ -33,6 +36,9 @@ pub(crate) struct Shared {
     /// bucket's tokens are spent.
     accept_spent: AtomicU64,
     stop: AtomicU8,
+    superseded: AtomicBool,
+    /// A successor has the control socket.
+    pub(crate) control_taken: AtomicBool,
     stalls: Mutex<VecDeque<Stall>>,
     /// Who runs the jobs of pools, where it is not threads: the simulator.
     pub(crate) crew: OnceLock<Box<dyn Crew>>,
@@ -50,6 +56,8 @@ pub(crate) struct WorkerShared {
 
 pub(crate) struct ListenerShared {
     pub(crate) name: String,
+    /// A successor has it.
+    pub(crate) taken: AtomicBool,
     pub(crate) connections: AtomicUsize,
 }
 
@@ -81,12 +89,18 @@ impl Shared {
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
             listeners: listeners
                 .into_iter()
-                .map(|name| ListenerShared { name, connections: AtomicUsize::new(0) })
+                .map(|name| ListenerShared {
+                    name,
+                    taken: AtomicBool::new(false),
+                    connections: AtomicUsize::new(0),
+                })
                 .collect(),
             connections: AtomicUsize::new(0),
             sources: Mutex::default(),
             accept_spent: AtomicU64::new(0),
             stop: AtomicU8::new(RUNNING),
+            superseded: AtomicBool::new(false),
+            control_taken: AtomicBool::new(false),
             stalls: Mutex::default(),
             crew: OnceLock::new(),
         }
@@ -133,11 +147,31 @@ impl Shared {
 
     /// The first request drains, the second stops at once.
     pub(crate) fn request_stop(&self, at_once: bool) {
-        let next = |state: u8| if at_once { STOPPING } else { (state + 1).min(STOPPING) };
+        let next = |state: u8| if at_once { STOPPING } else { (state + 1).clamp(DRAINING, STOPPING) };
         let _ = self.stop.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| Some(next(state)));
         for worker in 0..self.workers.len() {
             self.wake(worker);
         }
+    }
+
+    /// A successor stands ready and has taken these: their queues are its own from now on. The server
+    /// stops listening, unless it is shutting down already.
+    pub(crate) fn supersede(&self, taken: &[Item]) {
+        for item in taken {
+            match item {
+                Item::Listener(n) => self.listeners[*n as usize].taken.store(true, Ordering::Release),
+                Item::Control => self.control_taken.store(true, Ordering::Release),
+            }
+        }
+        self.superseded.store(true, Ordering::Release);
+        let _ = self.stop.compare_exchange(RUNNING, SUPERSEDED, Ordering::AcqRel, Ordering::Acquire);
+        for worker in 0..self.workers.len() {
+            self.wake(worker);
+        }
+    }
+
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Acquire)
     }
 
     // --- Counting connections.

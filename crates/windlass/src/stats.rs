@@ -130,6 +130,12 @@ counters! {
     splices,
     /// Times a relay wanted a pipe and there was none: `relay_pipes_max` or descriptors.
     pipes_refused,
+    /// Successors that were offered the server's sockets.
+    handovers_offered,
+    /// Connections to the control socket refused: of another user or version, garbage, or too many.
+    handovers_refused,
+    /// Successors that ended, or took too long, before they were ready.
+    handovers_lost,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
     /// Gauge: connections open now, those still connecting or closing included.

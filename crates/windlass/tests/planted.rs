@@ -10,7 +10,7 @@ use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
-use sim_services::{chat, echo, monologue};
+use sim_services::{chat, echo, monologue, succession};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
 
@@ -19,7 +19,7 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
@@ -30,6 +30,7 @@ const SCENARIOS: [Scenario; 10] = [
     ("pairs", pairs),
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),
+    ("succession", succession),
 ];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {

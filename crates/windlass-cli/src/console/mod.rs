@@ -87,6 +87,7 @@ impl Writer {
     fn run(&mut self) {
         let mut last = Sample::take(&self.handle, &self.messages);
         let mut watch = Watch::new(&last.stats);
+        let mut superseded = false;
         let mut due = Instant::now() + PERIOD;
         self.renew(&last, &last);
         while !self.teller.is_over() {
@@ -99,6 +100,13 @@ impl Writer {
             if Instant::now() >= due {
                 let now = Sample::take(&self.handle, &self.messages);
                 watch.look(&now.stats, self.handle.take_stalls());
+                if !superseded && self.handle.is_superseded() {
+                    superseded = true;
+                    tracing::info!(
+                        connections = now.stats.counters.connections,
+                        "a successor has taken over"
+                    );
+                }
                 self.report_dropped();
                 self.renew(&last, &now);
                 last = now;

@@ -6,11 +6,11 @@ mod summary;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Bound, Config, serve};
+use windlass::{Bound, Config, Inherited, Server, serve};
 
 use crate::args::{EchoArgs, LogFormat};
 use crate::console::{Console, Teller, stdout_width};
-use crate::{limits, print, signals};
+use crate::{limits, notify, print, signals};
 use service::Echo;
 pub(crate) use service::Messages;
 use summary::Figures;
@@ -37,13 +37,28 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
     let bound = bind(args, config, messages.clone(), console.as_ref().map(|(teller, _)| teller.clone()))?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let listening: String = bound.addresses().iter().map(|at| format!("Listening on {at}\n")).collect();
-    print(listening.as_bytes());
+    let tell = move || {
+        print(listening.as_bytes());
+        notify::ready();
+    };
+    // Whoever reads the lines may rely on them: there is no predecessor any more. Without one they come
+    // before anything else that is printed.
+    let bound = match bound.has_predecessor() {
+        true => bound.on_ready(tell),
+        false => {
+            tell();
+            bound
+        }
+    };
 
     let (handle, workers) = (bound.handle(), bound.workers());
     let console = console
         .map(|console| Console::start(console, args.log, args.log_level, handle, messages.clone()))
         .transpose()
         .context("cannot start the console")?;
+    for socket in bound.left_over() {
+        tracing::warn!(socket, "inherited a socket that no address asks for");
+    }
     match args.log {
         // The addresses have just been printed.
         LogFormat::Text => tracing::info!(workers, "started"),
@@ -82,9 +97,20 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
 }
 
 fn bind(args: &EchoArgs, config: Config, messages: Messages, teller: Option<Teller>) -> Result<Bound> {
-    let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo").config(config);
+    let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo");
     let echo = args.listen.iter().fold(echo, |echo, address| echo.listen(address.to_string()));
-    Ok(echo.bind()?)
+    let mut server = Server::new(config).add(echo);
+    if let Some(path) = &args.control {
+        server = server.handover_socket(path);
+        // Its sockets first: they are in use.
+        if let Some(inherited) = Inherited::from_predecessor(path)? {
+            server = server.inherit(inherited);
+        }
+    }
+    if let Some(inherited) = Inherited::from_systemd()? {
+        server = server.inherit(inherited);
+    }
+    Ok(server.bind()?)
 }
 
 fn addresses(bound: &Bound) -> String {

@@ -4,6 +4,7 @@
 
 mod echo;
 mod errors;
+mod handover;
 mod help;
 mod logs;
 mod server;

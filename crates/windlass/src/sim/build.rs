@@ -12,8 +12,7 @@ use super::client::{Client, Place, Seat};
 use super::plan::{Edges, Plan, SECOND, log_draw};
 use super::remote::{self, Answer, RemoteHost};
 use super::run::{self, Deed, Ended, Run};
-use super::sys::{SimStream, SimSys};
-use super::watch::Watched;
+use super::succession::{Maker, Succession};
 use super::world::World;
 use crate::config::{Config, Limits, WhenFull};
 use crate::connect::Remote;
@@ -21,7 +20,6 @@ use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
 use crate::service::Service;
 use crate::shared::Shared;
-use crate::worker::{Handoffs, HostedService, Setup, Worker};
 
 /// One run of a simulation, being described: what is served, and who calls.
 ///
@@ -38,6 +36,7 @@ pub struct Sim {
     deeds: Vec<(Duration, Deed)>,
     room_for_all: bool,
     early_end: bool,
+    succession: bool,
     trace_kept: Option<usize>,
 }
 
@@ -58,6 +57,7 @@ impl Sim {
             deeds: Vec::new(),
             room_for_all: false,
             early_end,
+            succession: false,
             trace_kept: None,
         }
     }
@@ -78,6 +78,7 @@ impl Sim {
             deeds: Vec::new(),
             room_for_all: true,
             early_end: false,
+            succession: false,
             trace_kept: None,
         }
     }
@@ -178,6 +179,14 @@ impl Sim {
         self
     }
 
+    /// Another server takes over the listeners, at a time that is drawn, and sometimes one is gone
+    /// before it does; connections stay with the first until they end. For services without a mailbox.
+    pub fn succession(&mut self) -> &mut Sim {
+        self.succession = true;
+        self.config.limits.handover_drain_timeout = Duration::ZERO;
+        self
+    }
+
     /// No faults and no delays: everything arrives at once and whole.
     pub fn calm(&mut self) -> &mut Sim {
         self.plan = Plan::calm();
@@ -229,7 +238,9 @@ impl Sim {
             panic!("the limits of this simulation cannot work: {e}");
         }
         let workers = self.config.workers;
-        let mut world = World::new(self.seed, self.plan, workers);
+        let successors = if self.succession { 1 + self.rng.below(3) as usize } else { 0 };
+        let mut world = World::new(self.seed, self.plan, workers + successors);
+        world.servers = 1 + usize::from(self.succession);
         world.remotes = self.remotes;
         if let Some(kept) = self.trace_kept {
             world.trace.keep(kept);
@@ -263,30 +274,20 @@ impl Sim {
         let world = Rc::new(RefCell::new(world));
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
+        let names: Vec<String> = names;
+        let successor =
+            self.succession.then(|| Arc::new(Shared::new(self.config.clone(), successors, names.clone())));
         let shared = Arc::new(Shared::new(self.config, workers, names));
-        let _ = shared.crew.set(world.borrow().jobs.crew());
-        for spec in &self.services {
-            assert!(spec.bind_mailbox(&shared), "a mailbox serves one run: make it anew in each");
+        for shared in [&shared].into_iter().chain(&successor) {
+            let _ = shared.crew.set(world.borrow().jobs.crew());
+            for spec in &self.services {
+                assert!(spec.bind_mailbox(shared), "a mailbox serves one run: make it anew in each");
+            }
         }
-        let handoffs = Arc::new(Handoffs::<SimStream>::new(workers));
-        let made = listeners.into_iter().enumerate().map(|(index, listeners)| {
-            let services = self.services.iter().map(|spec| {
-                let period = spec.tick().map(|period| period.as_nanos() as u64);
-                let (world, limits) = (world.clone(), limits.clone());
-                let host = Watched::new(spec.host(index), index, world, limits, period);
-                HostedService { name: spec.name(), tick: spec.tick(), host: Box::new(host) }
-            });
-            let setup = Setup {
-                index,
-                sys: SimSys::new(world.clone(), index),
-                listeners,
-                services: services.collect(),
-                shared: shared.clone(),
-                handoffs: handoffs.clone(),
-            };
-            Worker::new(setup).expect("the simulated system registers every listener")
-        });
-        let made = made.collect();
+        let maker = Maker { services: self.services, world: world.clone(), limits: limits.clone() };
+        let made = maker.workers(0, &shared, listeners);
+        let succession =
+            successor.map(|successor| Succession::new(maker, shared.clone(), successor, &mut self.rng));
         let seats = self.clients.into_iter().enumerate().map(|(index, client)| {
             let rng = Rng::new(self.rng.next_u64());
             let index = index as u32;
@@ -301,7 +302,9 @@ impl Sim {
         let seats = seats.collect();
         let deeds: Vec<(u64, Deed)> =
             self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
-        Run::new(world, made, seats, shared, limits, deeds, self.rng)
+        let mut run = Run::new(world, made, seats, shared, limits, deeds, self.rng);
+        run.succession = succession;
+        run
     }
 }
 

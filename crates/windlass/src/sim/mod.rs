@@ -52,6 +52,7 @@ mod plan;
 mod poller;
 pub(crate) mod remote;
 pub(crate) mod run;
+mod succession;
 mod sys;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What must hold at every moment, whatever the service and its clients do.
 
+use std::sync::Arc;
+
 use super::end::{EndId, State};
 use super::plan::{MILLI, SECOND};
 use super::world::World;
@@ -104,7 +106,7 @@ impl World {
     /// After every turn: no limit on connections may be exceeded.
     pub(crate) fn check_counts(&mut self, limits: &Limits) {
         let open: usize = self.pollers.iter().map(|poller| poller.ends().count()).sum();
-        if limits.connections_max > 0 && open > limits.connections_max {
+        if limits.connections_max > 0 && open > limits.connections_max * self.servers {
             self.fail(format!("{open} connections are open, {} allowed", limits.connections_max));
         }
         if self.limits_sources(limits) {
@@ -114,7 +116,7 @@ impl World {
                     *by_source.entry(self.address(self.end(id).client, 0).ip()).or_insert(0) += 1;
                 }
             }
-            let most = limits.source_connections_max;
+            let most = limits.source_connections_max * self.servers;
             if let Some((source, n)) = by_source.into_iter().find(|&(_, n)| n > most) {
                 self.fail(format!("{n} connections from {source} are open, {most} allowed"));
             }
@@ -155,7 +157,7 @@ impl World {
     }
 
     /// After the last worker has stopped: nothing may be left.
-    pub(crate) fn check_end(&mut self, limits: &Limits, shared: &Shared, stats: &Stats) {
+    pub(crate) fn check_end(&mut self, limits: &Limits, servers: &[Arc<Shared>], stats: &Stats) {
         use std::sync::atomic::Ordering::Relaxed;
         self.reap();
         if self.descriptors > 0 {
@@ -180,12 +182,16 @@ impl World {
             self.fail(format!("{n} connections were asked for and never heard of again, {id} first"));
         }
         let counters = &stats.counters;
+        let workers = servers.iter().flat_map(|shared| &shared.workers);
         let left = [
-            ("connections counted", shared.connections.load(Relaxed) as u64),
+            (
+                "connections counted",
+                servers.iter().map(|shared| shared.connections.load(Relaxed) as u64).sum(),
+            ),
             ("connections in the gauge", counters.connections),
             ("connections in the gauge of those being made", counters.connecting),
             ("bytes in the buffer gauge", counters.buffered_bytes),
-            ("load", shared.workers.iter().map(|worker| worker.load.load(Relaxed) as u64).sum()),
+            ("load", workers.map(|worker| worker.load.load(Relaxed) as u64).sum()),
         ];
         for (what, n) in left {
             if n != 0 {

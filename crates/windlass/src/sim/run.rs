@@ -16,11 +16,13 @@ use super::client::{Place, Seat};
 use super::oracle::Spin;
 use super::plan::{MILLI, SECOND};
 use super::remote::Newcomer;
+use super::succession::Succession;
 use super::sys::SimSys;
 use super::world::{Happening, World};
 use crate::config::Limits;
 use crate::server::Handle;
-use crate::shared::{RUNNING, STOPPING, Shared};
+use crate::shared::{DRAINING, STOPPING, Shared};
+use crate::stats::Stats;
 use crate::worker::{Turn, Worker};
 
 /// Virtual time after which a run that has not ended never will.
@@ -40,11 +42,18 @@ struct Berth {
     spin: Spin,
 }
 
+impl Berth {
+    fn new(worker: Worker<SimSys>) -> Berth {
+        Berth { wake: wake_of(&worker), worker: Some(worker), spin: Spin::default() }
+    }
+}
+
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
     berths: Vec<Berth>,
     seats: Vec<Seat>,
     shared: Arc<Shared>,
+    pub(crate) succession: Option<Succession>,
     limits: Rc<Limits>,
     /// Soonest last.
     deeds: Vec<(u64, Deed)>,
@@ -80,12 +89,9 @@ impl Run {
         // Stable, so that deeds of one moment keep their order.
         deeds.reverse();
         deeds.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        let berths = workers
-            .into_iter()
-            .map(|worker| Berth { wake: wake_of(&worker), worker: Some(worker), spin: Spin::default() })
-            .collect();
+        let berths = workers.into_iter().map(Berth::new).collect();
         let quiet = rng.below(8 * SECOND);
-        Run { world, berths, seats, shared, limits, deeds, rng, quiet, turns: 0 }
+        Run { world, berths, seats, shared, succession: None, limits, deeds, rng, quiet, turns: 0 }
     }
 
     /// Runs to the end, or to the first failure.
@@ -101,10 +107,13 @@ impl Run {
             std::mem::take(&mut self.berths).into_iter().for_each(std::mem::forget);
         }
         self.berths.clear();
-        let stats = Handle { shared: self.shared.clone() }.stats();
+        let servers: Vec<_> = self.servers().cloned().collect();
+        self.succession = None;
+        let mut stats = Stats::default();
+        servers.iter().for_each(|shared| stats.add(&Handle { shared: shared.clone() }.stats()));
         let mut world = self.world.borrow_mut();
         if !failed {
-            world.check_end(&self.limits, &self.shared, &stats);
+            world.check_end(&self.limits, &servers, &stats);
         }
         let failure = panic.map(|text| format!("panicked: {text}")).or(world.failures.first().cloned());
         Ended {
@@ -188,6 +197,14 @@ impl Run {
         self.berths.iter().all(|berth| berth.worker.is_none())
     }
 
+    fn servers(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        [&self.shared].into_iter().chain(self.succession.as_ref().map(|succession| &succession.shared))
+    }
+
+    fn stop_state(&self) -> u8 {
+        self.servers().map(|shared| shared.stop_state()).max().unwrap_or_default()
+    }
+
     fn deeds(&mut self) {
         let now = self.world.borrow().now;
         while self.deeds.last().is_some_and(|(at, _)| *at <= now) {
@@ -195,8 +212,14 @@ impl Run {
                 deed(&Handle { shared: self.shared.clone() });
             }
         }
-        let stop = self.shared.stop_state();
-        if stop != RUNNING {
+        let took_over = self.succession.as_mut().and_then(|succession| succession.step(now));
+        self.berths.extend(took_over.into_iter().flatten().map(Berth::new));
+        // Whoever stops the one stops the other.
+        let stop = self.stop_state();
+        for shared in self.servers().filter(|shared| stop >= DRAINING && shared.stop_state() < stop) {
+            shared.request_stop(stop == STOPPING);
+        }
+        if stop >= DRAINING {
             let mut world = self.world.borrow_mut();
             world.shutdown_at.get_or_insert(now);
             world.stop_now = stop == STOPPING;
@@ -290,7 +313,7 @@ impl Run {
 
     /// Once all clients have finished, a quiet time, and then the shutdown.
     fn end_of_clients(&mut self) {
-        if self.seats.iter().any(|seat| !seat.done && !seat.remote) || self.shared.stop_state() != RUNNING {
+        if self.seats.iter().any(|seat| !seat.done && !seat.remote) || self.stop_state() >= DRAINING {
             return;
         }
         if !self.deeds.is_empty() {
@@ -309,7 +332,8 @@ impl Run {
             return false;
         }
         let deed = self.deeds.last().map(|(at, _)| *at);
-        let next = [wakes, world.next_happening(), deed].into_iter().flatten().min();
+        let step = self.succession.as_ref().and_then(Succession::next);
+        let next = [wakes, world.next_happening(), deed, step].into_iter().flatten().min();
         match next {
             None => {
                 let workers = self.berths.iter().filter(|berth| berth.worker.is_some()).count();

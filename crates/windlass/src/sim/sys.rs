@@ -145,7 +145,12 @@ impl World {
 
     /// Another listener on the same accept queue.
     pub(crate) fn share_listener(&mut self, of: &SimListener) -> SimListener {
-        let id = self.share(self.listeners[of.id.0].queue);
+        self.open_shared(self.listeners[of.id.0].queue)
+    }
+
+    /// Another listener on a queue.
+    pub(crate) fn open_shared(&mut self, queue: usize) -> SimListener {
+        let id = self.share(queue);
         SimListener { id, dropped: self.dropped.clone(), closed: false }
     }
 

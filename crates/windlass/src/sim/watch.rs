@@ -353,6 +353,11 @@ impl Hosted for Watched {
         result
     }
 
+    fn superseded(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        self.enter("superseded", conn);
+        self.inner.superseded(conn)
+    }
+
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close) {
         let id = conn.id();
         if self.open.contains_key(&id) {

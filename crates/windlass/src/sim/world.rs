@@ -141,6 +141,8 @@ pub(crate) struct World {
     /// The worker's ends of those that were begun.
     pub(crate) calls: BTreeMap<ConnId, EndId>,
     pub(crate) shutdown_at: Option<u64>,
+    /// Servers in this run, each with the limits for itself.
+    pub(crate) servers: usize,
     /// A second shutdown was asked for, which aborts everything.
     pub(crate) stop_now: bool,
     /// The server's limits, as far as they decide who may be turned away; 0: none.
@@ -218,6 +220,7 @@ impl World {
             random: Rng::new(seed ^ 0x0DD5),
             jobs: Pools::new(seed),
             shutdown_at: None,
+            servers: 1,
             stop_now: false,
             connections_max: 0,
             patience: SECOND,

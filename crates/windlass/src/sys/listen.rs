@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::MioListener;
 
 /// What a TCP listener is opened with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct TcpOptions {
     /// Connections the system queues before they are accepted.
     pub(crate) backlog: i32,
@@ -103,24 +103,36 @@ pub(crate) fn share(listener: &MioListener) -> io::Result<MioListener> {
 }
 
 /// Listens on a path. A socket file that nobody listens on is a leftover of a killed process and is
-/// replaced; anything else there is left alone and is an error.
+/// replaced; anything else there is left alone and is an error. A `private` one is for this user only,
+/// where the system can be told so before the file is there.
 #[cfg(unix)]
-pub(crate) fn unix(path: &Path, backlog: i32) -> io::Result<MioListener> {
+pub(crate) fn unix(path: &Path, backlog: i32, private: bool) -> io::Result<MioListener> {
     use std::os::unix::fs::FileTypeExt;
-    use std::os::unix::net::UnixStream;
 
     if let Ok(meta) = std::fs::symlink_metadata(path) {
         if !meta.file_type().is_socket() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
         }
-        match UnixStream::connect(path) {
+        let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Somebody whose queue is full must not hold us up.
+        probe.set_nonblocking(true)?;
+        match probe.connect(&socket2::SockAddr::unix(path)?) {
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-            // Connected, or not allowed to: somebody is there.
+            // Whether anybody is there cannot be known then.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Err(e),
+            // Connected, or the queue is full.
             _ => return Err(io::ErrorKind::AddrInUse.into()),
         }
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
+    #[cfg(target_os = "linux")]
+    if private {
+        // The mode that its file will have, less the umask.
+        rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = private;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
     socket.listen(backlog)?;
     let listener: std::os::unix::net::UnixListener = socket.into();

@@ -61,6 +61,11 @@ pub(crate) struct MioSys {
     random: u64,
     #[cfg(unix)]
     stop_pipe: Option<UnixStream>,
+    /// Kept for a successor: the sockets of this worker, and on worker 0 the place to ask for them.
+    #[cfg(target_os = "linux")]
+    twins: Vec<super::handover::Twin>,
+    #[cfg(target_os = "linux")]
+    control: Option<super::handover::Control>,
     #[cfg(target_os = "linux")]
     timer: Option<super::timerfd::TimerFd>,
 }
@@ -78,6 +83,10 @@ impl MioSys {
             #[cfg(unix)]
             stop_pipe: None,
             #[cfg(target_os = "linux")]
+            twins: Vec::new(),
+            #[cfg(target_os = "linux")]
+            control: None,
+            #[cfg(target_os = "linux")]
             timer: None,
         })
     }
@@ -89,6 +98,24 @@ impl MioSys {
         let mut pipe = UnixStream::from_std(pipe);
         self.poll.registry().register(&mut pipe, mio::Token(Token::STOP.0), Interest::READABLE)?;
         self.stop_pipe = Some(pipe);
+        Ok(())
+    }
+
+    /// Keeps the twins of this worker's sockets, and serves the control socket if it is given one.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables, reason = "there are none"))]
+    pub(crate) fn keep_for_successor(
+        &mut self,
+        twins: Vec<super::handover::Twin>,
+        control: Option<super::handover::Control>,
+    ) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            self.twins = twins;
+            if let Some(mut control) = control {
+                control.register(self.poll.registry())?;
+                self.control = Some(control);
+            }
+        }
         Ok(())
     }
 }
@@ -214,6 +241,20 @@ impl Sys for MioSys {
             }
         }
         requests
+    }
+
+    #[cfg(target_os = "linux")]
+    fn control(&mut self, now: Time) -> super::ControlTurn {
+        let registry = self.poll.registry();
+        self.control.as_mut().map(|control| control.turn(now, registry)).unwrap_or_default()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn stop_listening(&mut self) {
+        self.twins.clear();
+        if let Some(control) = self.control.take() {
+            control.close(self.poll.registry());
+        }
     }
 
     fn waker(&self) -> Arc<dyn Wake> {

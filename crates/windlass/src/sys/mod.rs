@@ -23,6 +23,7 @@ mod clock_other;
 mod clock_unix;
 mod connect;
 mod errors;
+pub(crate) mod handover;
 pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]
@@ -62,6 +63,19 @@ pub(crate) trait Wake: Send + Sync + 'static {
     fn wake(&self);
 }
 
+/// What came in on the control socket of a server in one turn.
+#[derive(Default)]
+pub(crate) struct ControlTurn {
+    /// When to look again, though nothing happens.
+    pub(crate) next: Option<Time>,
+    /// A successor stands ready, with these.
+    pub(crate) taken: Option<Vec<handover::Item>>,
+    /// Successors that were offered the sockets; that were refused; that ended before they were ready.
+    pub(crate) offered: u64,
+    pub(crate) refused: u64,
+    pub(crate) lost: u64,
+}
+
 /// The driver under one worker.
 pub(crate) trait Sys: Sized + 'static {
     type Listener;
@@ -87,6 +101,14 @@ pub(crate) trait Sys: Sized + 'static {
     fn stop_requests(&mut self) -> u32 {
         0
     }
+
+    /// Serves the control socket, after an event on [`Token::CONTROL`] or when it asked for it.
+    fn control(&mut self, _now: Time) -> ControlTurn {
+        ControlTurn::default()
+    }
+
+    /// The server listens no more: lets go of all that it kept for a successor.
+    fn stop_listening(&mut self) {}
 
     /// The waker of this driver's poll.
     fn waker(&self) -> Arc<dyn Wake>;

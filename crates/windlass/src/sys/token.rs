@@ -27,6 +27,8 @@ impl Token {
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only a timerfd ticks"))]
     pub(crate) const TICK: Token = Token(INDEX_MASK - 1);
     pub(crate) const STOP: Token = Token(INDEX_MASK - 2);
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "sockets are handed over on Linux only"))]
+    pub(crate) const CONTROL: Token = Token(INDEX_MASK - 3);
     /// Listeners are numbered below this.
     pub(crate) const LISTENERS_MAX: usize = RESERVED - 8;
 

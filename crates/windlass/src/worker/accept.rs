@@ -55,6 +55,10 @@ impl<Y: Sys> Acceptor<Y> {
         Acceptor { listener, id, service, ready: true, retry_at: None, backoff: BACKOFF_MIN, full: false }
     }
 
+    pub(super) fn id(&self) -> u16 {
+        self.id
+    }
+
     /// When it wants to be tried, if somebody may be waiting.
     pub(super) fn next_try(&self, now: Time) -> Option<Time> {
         (self.ready && self.listener.is_some()).then(|| self.retry_at.unwrap_or(now))
@@ -118,7 +122,7 @@ impl<Y: Sys> Worker<Y> {
         for n in 0..self.acceptors.len() {
             if self.acceptors[n].next_try(self.core.now).is_some_and(|at| at <= self.core.now) {
                 self.acceptors[n].retry_at = None;
-                self.accept_from(n, self.core.limits.accepts_per_turn_max);
+                self.accept_from(n, self.core.limits.accepts_per_turn_max, false);
             }
         }
     }
@@ -127,17 +131,23 @@ impl<Y: Sys> Worker<Y> {
     /// listeners close.
     pub(super) fn accept_all(&mut self) {
         for n in 0..self.acceptors.len() {
-            // Whatever the last event said: who came since may be waiting without one.
-            self.acceptors[n].ready = true;
-            // Bounded all the same, in case a flood never lets the queue run empty.
-            self.accept_from(n, self.core.limits.backlog_max as usize * 2);
+            self.accept_all_from(n);
         }
     }
 
-    fn accept_from(&mut self, n: usize, budget: usize) {
+    /// The same for one listener.
+    pub(super) fn accept_all_from(&mut self, n: usize) {
+        // Whatever the last event said: who came since may be waiting without one.
+        self.acceptors[n].ready = true;
+        // Bounded all the same, in case a flood never lets the queue run empty.
+        self.accept_from(n, self.core.limits.backlog_max as usize * 2, true);
+    }
+
+    /// Takes in up to `budget`; `last` goes past the rate.
+    fn accept_from(&mut self, n: usize, budget: usize, last: bool) {
         let mut lost = 0;
         for _ in 0..budget {
-            match self.try_accept(n) {
+            match self.try_accept(n, last) {
                 Tried::Accepted if planted(Fault::OneAcceptPerEdge) => self.acceptors[n].ready = false,
                 Tried::Accepted => lost = 0,
                 // One after the other is lost: the system's doing, and no reason to spin.
@@ -160,9 +170,14 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    fn try_accept(&mut self, n: usize) -> Tried {
-        let shed = self.is_full(n);
-        if shed && self.core.limits.when_full == WhenFull::Wait {
+    fn try_accept(&mut self, n: usize, last: bool) -> Tried {
+        if self.acceptors[n].listener.is_none() {
+            return Tried::Nobody;
+        }
+        // Nobody is to be sent away once accepted: a place is taken first, and given back if nobody came.
+        let wait = self.core.limits.when_full == WhenFull::Wait;
+        let full = if wait { !self.reserve(n) } else { self.is_full(n) };
+        if full && wait {
             let acceptor = &mut self.acceptors[n];
             if !acceptor.full {
                 self.core.counters.accept_paused_full += 1;
@@ -171,18 +186,19 @@ impl<Y: Sys> Worker<Y> {
             acceptor.retry_at = Some(self.core.now + FULL_RETRY);
             return Tried::Pause;
         }
-        if !shed
-            && !self.core.draining
-            && let Err(at) = self.shared.take_accept_token(self.core.now)
-        {
+        let rated = !full && !last;
+        if rated && let Err(at) = self.shared.take_accept_token(self.core.now) {
             self.core.counters.accept_paused_rate += 1;
             self.acceptors[n].retry_at = Some(at);
+            if wait {
+                self.give_back(n);
+            }
             return Tried::Pause;
         }
         let Some(listener) = &mut self.acceptors[n].listener else { return Tried::Nobody };
         self.core.counters.accepts += 1;
         match self.io.sys.accept(listener) {
-            Ok((stream, _)) if shed => {
+            Ok((stream, _)) if full => {
                 self.core.counters.shed_full += 1;
                 self.io.sys.close(stream, false, true);
                 Tried::Accepted
@@ -190,11 +206,14 @@ impl<Y: Sys> Worker<Y> {
             Ok((stream, peer)) => {
                 self.acceptors[n].full = false;
                 self.acceptors[n].backoff = BACKOFF_MIN;
-                self.admit(n, stream, peer);
+                self.admit(n, stream, peer, wait);
                 Tried::Accepted
             }
             Err(e) => {
-                if !shed && !self.core.draining {
+                if wait {
+                    self.give_back(n);
+                }
+                if rated {
                     self.shared.return_accept_token();
                 }
                 self.accept_failed(n, accept_error(&e))
@@ -257,8 +276,32 @@ impl<Y: Sys> Worker<Y> {
                 && of_listener.load(Relaxed) >= limits.listener_connections_max)
     }
 
-    /// Counts a newcomer in and finds it a worker.
-    fn admit(&mut self, n: usize, stream: Y::Stream, peer: Option<SocketAddr>) {
+    /// Takes a place for a newcomer of this listener, if there is one: several workers may want the
+    /// last.
+    fn reserve(&mut self, n: usize) -> bool {
+        let (shared, limits) = (&self.shared, &self.core.limits);
+        let before = shared.connections.fetch_add(1, Relaxed);
+        let of_listener = &shared.listeners[self.acceptors[n].id as usize].connections;
+        let of_listener = of_listener.fetch_add(1, Relaxed);
+        let listener_max = limits.listener_connections_max;
+        if before >= limits.connections_max || (listener_max > 0 && of_listener >= listener_max) {
+            self.give_back(n);
+            return false;
+        }
+        true
+    }
+
+    /// Gives a place back.
+    fn give_back(&mut self, n: usize) {
+        if planted(Fault::PlaceKept) {
+            return;
+        }
+        self.shared.connections.fetch_sub(1, Relaxed);
+        self.shared.listeners[self.acceptors[n].id as usize].connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Finds a worker for a newcomer. If it has no place yet it gets one, or is sent away.
+    fn admit(&mut self, n: usize, stream: Y::Stream, peer: Option<SocketAddr>, mut has_place: bool) {
         let (listener, service) = (self.acceptors[n].id, self.acceptors[n].service);
         let mut source_counted = false;
         if self.core.limits.source_connections_max > 0
@@ -266,22 +309,21 @@ impl<Y: Sys> Worker<Y> {
         {
             if !self.shared.enter_source(source) {
                 self.core.counters.shed_source += 1;
+                if has_place {
+                    self.give_back(n);
+                }
                 return self.io.sys.close(stream, false, true);
             }
             source_counted = true;
         }
-        // Two workers may take the last place at once, and stand one over the limit for a moment
-        // each; counting first and giving back keeps it exact.
-        let (shared, limits) = (&self.shared, &self.core.limits);
-        let before = shared.connections.fetch_add(1, Relaxed);
-        let of_listener = shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
+        has_place = has_place || self.reserve(n);
         let handed = Handed { stream, peer, listener, service, source_counted, moved: None };
-        let listener_max = limits.listener_connections_max;
-        if before >= limits.connections_max || (listener_max > 0 && of_listener >= listener_max) {
+        if !has_place {
             self.core.counters.shed_full += 1;
-            let source = if source_counted { PeerAddr::new(peer).source() } else { None };
-            self.io.sys.close(handed.stream, false, true);
-            return self.count_out(listener, source, false);
+            if let Some(source) = PeerAddr::new(peer).source().filter(|_| source_counted) {
+                self.shared.leave_source(source);
+            }
+            return self.io.sys.close(handed.stream, false, true);
         }
         let placed = match self.services[usize::from(service)].host.place(peer_of(peer), listener.into()) {
             Placement::Balanced => self.less_loaded(),
@@ -357,7 +399,7 @@ impl<Y: Sys> Worker<Y> {
             }
             self.io.sys.close(stream, false, true);
             let source = if source_counted { PeerAddr::new(peer).source() } else { None };
-            return self.count_out(listener, source, true);
+            return self.count_out(listener, source);
         };
         if source_counted {
             self.core.slot(index).set(flag::SOURCE_COUNTED);
@@ -383,7 +425,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// Counts a connection out again, wherever it got to.
-    pub(super) fn count_out(&mut self, listener: u16, source: Option<IpAddr>, on_worker: bool) {
+    pub(super) fn count_out(&mut self, listener: u16, source: Option<IpAddr>) {
         if planted(Fault::ConnectionCountLeaks) {
             return;
         }
@@ -392,9 +434,7 @@ impl<Y: Sys> Worker<Y> {
         if let Some(listener) = shared.listeners.get(listener as usize) {
             listener.connections.fetch_sub(1, Relaxed);
         }
-        if on_worker {
-            shared.workers[self.index].load.fetch_sub(1, Relaxed);
-        }
+        shared.workers[self.index].load.fetch_sub(1, Relaxed);
         if let Some(source) = source {
             shared.leave_source(source);
         }

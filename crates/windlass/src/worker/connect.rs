@@ -156,7 +156,7 @@ impl<Y: Sys> Worker<Y> {
             self.core.slot(index).flags = 0;
         } else {
             self.core.remove(index);
-            self.count_out(NO_LISTENER, None, true);
+            self.count_out(NO_LISTENER, None);
         }
         if planted(Fault::ConnectFailsSilently) {
             return;

@@ -8,7 +8,7 @@ use crate::core::slot::flag;
 use crate::mailbox::Shut;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
-use crate::shared::{DRAINING, RUNNING, STOPPING};
+use crate::shared::{DRAINING, RUNNING, STOPPING, SUPERSEDED};
 use crate::sys::Sys;
 
 use super::Worker;
@@ -17,6 +17,10 @@ use super::Worker;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
     Running,
+    /// A successor listens instead; connections go on as ever.
+    Superseded {
+        deadline: Option<Time>,
+    },
     /// No longer listening; everything that has arrived is being read before services are told.
     LastRead {
         deadline: Time,
@@ -33,6 +37,7 @@ impl Phase {
     pub(super) fn next_wake(self, now: Time) -> Option<Time> {
         match self {
             Phase::Running => None,
+            Phase::Superseded { deadline } => deadline,
             Phase::LastRead { .. } | Phase::Stopping => Some(now),
             Phase::Draining { deadline } => Some(deadline),
         }
@@ -51,7 +56,10 @@ impl<Y: Sys> Worker<Y> {
             return self.stop_now();
         }
         match self.phase {
-            Phase::Running if requested == DRAINING => self.begin_drain(),
+            Phase::Running if requested == SUPERSEDED => self.be_superseded(),
+            Phase::Superseded { .. } if planted(Fault::SupersededForEver) => {}
+            Phase::Running | Phase::Superseded { .. } if requested == DRAINING => self.begin_drain(),
+            Phase::Superseded { deadline: Some(at) } if self.core.now >= at => self.begin_drain(),
             Phase::LastRead { deadline } => {
                 self.phase = Phase::Draining { deadline };
                 self.tell_draining();
@@ -84,7 +92,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// Takes in everybody who is waiting in the accept queues, then stops listening: closing a
     /// listener resets the connections in its queue.
-    fn begin_drain(&mut self) {
+    pub(super) fn begin_drain(&mut self) {
         self.core.draining = true;
         self.accept_all();
         self.close_listeners();
@@ -123,10 +131,13 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn tell_if_draining(&mut self, index: u32) {
         if matches!(self.phase, Phase::Draining { .. }) && !self.core.slot(index).is(flag::CLOSING) {
             self.tell_one_draining(index);
+        } else if matches!(self.phase, Phase::Superseded { .. }) && !self.core.slot(index).is(flag::CLOSING) {
+            self.tell_one_superseded(index);
         }
     }
 
-    fn close_listeners(&mut self) {
+    pub(super) fn close_listeners(&mut self) {
+        self.io.sys.stop_listening();
         for acceptor in &mut self.acceptors {
             if let Some(listener) = acceptor.listener.take() {
                 self.io.sys.close_listener(listener);

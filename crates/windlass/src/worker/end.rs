@@ -130,6 +130,6 @@ impl<Y: Sys> Worker<Y> {
         let listener = slot.listener;
         let source = if slot.is(flag::SOURCE_COUNTED) { slot.peer.source() } else { None };
         self.core.remove(index);
-        self.count_out(listener, source, true);
+        self.count_out(listener, source);
     }
 }

@@ -8,6 +8,7 @@ mod accept;
 mod connect;
 mod drain;
 mod end;
+mod handover;
 mod io;
 mod moving;
 mod read;
@@ -80,6 +81,8 @@ pub(crate) struct Worker<Y: Sys> {
     shared: Arc<Shared>,
     handoffs: Arc<Handoffs<Y::Stream>>,
     phase: Phase,
+    /// When the control socket wants to be served though nothing happens on it.
+    control_at: Option<Time>,
     /// More messages wait than one turn takes.
     mail_left: bool,
     /// Services have been told that it starts.
@@ -123,6 +126,7 @@ impl<Y: Sys> Worker<Y> {
             shared,
             handoffs,
             phase: Phase::Running,
+            control_at: None,
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
             started: false,
@@ -170,10 +174,8 @@ impl<Y: Sys> Worker<Y> {
         let timers = core.wheel.next().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
         let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
-        [timers, accept, self.next_tick(), self.phase.next_wake(core.now), answers]
-            .into_iter()
-            .flatten()
-            .min()
+        let rest = [self.next_tick(), self.phase.next_wake(core.now), answers, self.control_at];
+        [timers, accept].into_iter().chain(rest).flatten().min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
@@ -181,7 +183,7 @@ impl<Y: Sys> Worker<Y> {
         self.arm_tick();
         let timeout = self.next_wake().map(|at| at.since(self.turn_ended));
         let Worker { core, io, acceptors, .. } = self;
-        let mut stop = false;
+        let (mut stop, mut control) = (false, false);
         core.counters.polls += 1;
         io.sys.poll(timeout, |token, readiness| {
             core.counters.events += 1;
@@ -191,6 +193,8 @@ impl<Y: Sys> Worker<Y> {
                 acceptors[n].ready = true;
             } else if token == Token::STOP {
                 stop = true;
+            } else if token == Token::CONTROL {
+                control = true;
             }
         })?;
         if stop {
@@ -202,6 +206,9 @@ impl<Y: Sys> Worker<Y> {
         self.core.set_now(now);
         self.coarse = io.sys.coarse_now();
         self.turn_ended = now;
+        if control || self.control_at.is_some_and(|at| at <= now) {
+            self.control();
+        }
         Ok(())
     }
 

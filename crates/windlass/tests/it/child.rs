@@ -23,11 +23,25 @@ impl Process {
         Process::wrapped(&[], part, arg)
     }
 
+    /// As `start`, as the user with that number.
+    pub(crate) fn start_as(uid: u32, part: &str, arg: &str) -> Process {
+        Process::spawn(&[], Some(uid), part, arg)
+    }
+
     /// As `start`, under another program (`strace -c ..`).
     pub(crate) fn wrapped(under: &[&str], part: &str, arg: &str) -> Process {
+        Process::spawn(under, None, part, arg)
+    }
+
+    fn spawn(under: &[&str], uid: Option<u32>, part: &str, arg: &str) -> Process {
+        use std::os::unix::process::CommandExt;
         let this = std::env::current_exe().unwrap();
         let mut words = under.iter().map(std::ffi::OsStr::new).chain([this.as_os_str()]);
-        let mut child = Command::new(words.next().unwrap())
+        let mut command = Command::new(words.next().unwrap());
+        if let Some(uid) = uid {
+            command.uid(uid);
+        }
+        let mut child = command
             .args(words)
             .args(["--exact", part, "--ignored", "--nocapture", "--test-threads=1"])
             .env(MARK, arg)

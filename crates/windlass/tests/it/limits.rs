@@ -107,6 +107,45 @@ fn limits_are_exact_when_workers_race() {
     }
 }
 
+/// The same with newcomers who wait: two workers that want the last place must not both let one in,
+/// since one of those would be sent away.
+#[test]
+fn nobody_who_may_wait_is_reset_when_workers_race() {
+    for of_listener in [true, false] {
+        for _ in 0..20 {
+            let (all, one) = if of_listener { (1000, 3) } else { (3, 0) };
+            let limits = Limits { connections_max: all, listener_connections_max: one, ..limits() };
+            let config = Config::default().workers(3).limits(limits);
+            let bound = serve(|| Echo).config(config).tcp("127.0.0.1:0").bind().unwrap();
+            let addr = bound.addresses()[0].tcp().unwrap();
+            let mut waiting: Vec<_> = (0..30).map(|_| connect(addr)).collect();
+            let server = Running::run(bound);
+            for stream in &mut waiting {
+                stream.set_nonblocking(true).unwrap();
+                std::io::Write::write_all(stream, b"hi").unwrap();
+            }
+            // Each leaves as soon as it is served, and makes place for the next.
+            let begun = Instant::now();
+            while !waiting.is_empty() {
+                assert!(begun.elapsed() < LONG, "{} still wait", waiting.len());
+                waiting.retain_mut(|stream| match stream.read(&mut [0; 2]) {
+                    Ok(n) => {
+                        assert_eq!(n, 2, "served, not sent away");
+                        false
+                    }
+                    Err(e) => {
+                        assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock, "nobody is reset");
+                        true
+                    }
+                });
+            }
+            let counters = server.wait_for("all to be gone", |c| c.opened == 30 && c.connections == 0);
+            assert_eq!(counters.shed_full, 0, "of a listener: {of_listener}");
+            server.stop();
+        }
+    }
+}
+
 #[test]
 fn a_listener_has_a_limit_of_its_own() {
     let limits = Limits { listener_connections_max: 2, ..limits() };
@@ -231,6 +270,33 @@ fn what_cannot_be_listened_on_is_one_clear_line() {
         assert!(text.contains(why) && text.lines().count() == 1, "{address}: {text}");
     }
     assert_eq!(std::fs::read(&not_a_socket.0).unwrap(), b"a file", "left alone");
+}
+
+/// In a child, as another user.
+#[test]
+#[ignore = "a part of the test below, run in a child"]
+fn listens_on_the_path_of_another_user() {
+    let Some(path) = crate::child::arg() else { return };
+    let error = serve(|| Echo).config(one_worker(limits())).unix(path).bind().err().unwrap();
+    crate::child::say(error);
+}
+
+#[test]
+fn a_socket_file_one_may_not_ask_is_not_said_to_be_in_use() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("!!! SKIPPED: only root can become another user");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let path = SocketPath::new();
+    drop(std::os::unix::net::UnixListener::bind(&path.0).unwrap());
+    std::fs::set_permissions(&path.0, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let part = "limits::listens_on_the_path_of_another_user";
+    let mut child = crate::child::Process::start_as(54_321, part, &path.0.display().to_string());
+    let said = child.hear();
+    assert!(said.ends_with(": permission denied"), "{said}");
+    child.finish();
+    assert!(path.0.exists());
 }
 
 #[test]

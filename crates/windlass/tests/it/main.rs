@@ -9,6 +9,7 @@ mod corners;
 mod descriptors;
 mod echo;
 mod ends;
+mod handover;
 mod harness;
 mod leftovers;
 mod limits;

@@ -5,6 +5,7 @@ use std::thread;
 
 use windlass::{Config, ConnId, serve};
 
+use crate::child::{self, Process};
 use crate::harness::*;
 use crate::probe::{Event, Probe};
 
@@ -94,4 +95,37 @@ fn ids_name_one_connection_of_one_worker() {
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 100, "no id is used twice");
     let workers: HashSet<_> = ids.iter().map(|id| id.worker()).collect();
     assert_eq!(workers.len(), 3);
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// In a child, as a user who may have few threads.
+#[test]
+#[ignore = "a part of the test below, run in a child"]
+fn more_workers_than_threads() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if child::arg().is_none() {
+        return;
+    }
+    let before = threads();
+    let most = Some(before as u64 + 3);
+    setrlimit(Resource::Nproc, Rlimit { current: most, maximum: most }).unwrap();
+    let config = Config::default().workers(20).limits(limits());
+    let error = serve(|| Echo).config(config).tcp("127.0.0.1:0").run().expect_err("not that many");
+    child::say(format_args!("{error}, {} threads left", threads() - before));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn when_a_worker_cannot_be_started_the_others_are_gone_before_it_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("!!! SKIPPED: only root can become a user without other processes");
+        return;
+    }
+    let mut child = Process::start_as(54_321, "workers::more_workers_than_threads", "");
+    let said = child.hear();
+    assert!(said.starts_with("cannot start a worker") && said.ends_with(", 0 threads left"), "{said}");
+    child.finish();
 }

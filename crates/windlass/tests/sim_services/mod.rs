@@ -44,6 +44,16 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
+/// The same, while another server takes over. Nobody comes to be refused or reset for it.
+pub(crate) fn succession(sim: &mut Sim) {
+    let good = 5 + sim.rng().below(40) as usize;
+    let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(8) as usize };
+    sim.service(move || Echo { stays: false })
+        .clients(good, sim::echo_client)
+        .clients(rude, sim::rude_client)
+        .succession();
+}
+
 /// Passes every line on to everybody else, on all workers. Says "hello" first.
 struct Chat {
     mailbox: Mailbox<Vec<u8>>,

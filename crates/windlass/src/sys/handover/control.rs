@@ -1,0 +1,342 @@
+//! The side that gives: a Unix socket on which a successor asks for the sockets of this server.
+//!
+//! Worker 0 serves it between its other work: nothing here blocks, and everything is bounded. The
+//! server goes on as if nothing had happened until a successor says that it stands ready.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use socket2::SockRef;
+use windlass_proto::Time;
+
+use super::super::listen::{self, TcpOptions};
+use super::super::{ControlTurn, MioListener, Token};
+use super::Passed;
+use super::protocol::{Answer, Ask, DESCRIPTORS_MAX, Incoming, Item, VERSION};
+
+/// Those who may ask at the same time; one of them is served.
+const PEERS_MAX: usize = 4;
+/// Reads from one of them in one turn: more than any line takes.
+const READS_MAX: usize = 64;
+/// Newcomers taken in one turn.
+const ACCEPTS_MAX: usize = 8;
+/// How long nobody is tried to be taken after that failed.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+/// How long the first line may take, and the last answer.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Descriptors in one message, of the 253 that a system takes.
+const MESSAGE_DESCRIPTORS: usize = 64;
+/// Connections that wait for worker 0 to look.
+const BACKLOG: i32 = 16;
+
+/// A second descriptor of a socket, kept for a successor. The worker that has the first holds it, and
+/// lets go of both together: a queue with no one to accept from it must not stay open.
+pub(crate) type Twin = Arc<OwnedFd>;
+
+/// Makes the twin of a listener.
+pub(crate) fn twin(listener: &MioListener) -> io::Result<Twin> {
+    let fd: OwnedFd = match listener {
+        MioListener::Tcp(l) => SockRef::from(l).try_clone()?.into(),
+        MioListener::Unix(l) => SockRef::from(l).try_clone()?.into(),
+    };
+    Ok(Arc::new(fd))
+}
+
+/// Opens the control socket at `path`, or goes on with the one that a predecessor had there.
+pub(crate) fn open_control(path: &Path, passed: Option<Passed>) -> io::Result<MioListener> {
+    match passed {
+        Some(passed) => passed.listener(&TcpOptions { backlog: BACKLOG, ..TcpOptions::default() }),
+        None => listen::unix(path, BACKLOG, true),
+    }
+}
+
+/// Whether the process at the other end belongs to our user, or to root.
+pub(super) fn may_speak(socket: &impl AsFd) -> io::Result<bool> {
+    let uid = rustix::net::sockopt::socket_peercred(socket)?.uid;
+    Ok(uid == rustix::process::geteuid() || uid.is_root())
+}
+
+/// The control socket of a running server.
+pub(crate) struct Control {
+    listener: UnixListener,
+    estate: Vec<(Item, Weak<OwnedFd>)>,
+    /// The listener's own.
+    twin: Twin,
+    peers: Vec<Peer>,
+    ready_timeout: Duration,
+}
+
+/// Somebody who asks.
+struct Peer {
+    stream: UnixStream,
+    stage: Stage,
+    incoming: Incoming,
+    outgoing: VecDeque<Piece>,
+    deadline: Time,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its first line is awaited.
+    Greeting,
+    /// It has everything, and makes itself ready.
+    Offered,
+    /// Its last answer is on its way.
+    Leaving,
+}
+
+/// Bytes to be sent, with the descriptors that go with the first of them.
+struct Piece {
+    bytes: Vec<u8>,
+    sent: usize,
+    twins: Vec<Twin>,
+}
+
+impl Control {
+    /// Serves `listener`; `estate` is what a successor gets.
+    pub(crate) fn new(
+        listener: MioListener,
+        estate: &[(Item, Twin)],
+        ready_timeout: Duration,
+    ) -> io::Result<Control> {
+        let twin = twin(&listener)?;
+        let MioListener::Unix(listener) = listener else { return Err(io::ErrorKind::InvalidInput.into()) };
+        // Workers that share a queue have a descriptor each; one of them is enough.
+        let mut seen = std::collections::HashSet::new();
+        let mut once = Vec::new();
+        for (item, twin) in estate {
+            if seen.insert(rustix::net::sockopt::socket_cookie(twin)?) {
+                once.push((*item, Arc::downgrade(twin)));
+            }
+        }
+        if once.len() >= DESCRIPTORS_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more sockets than can be handed over"));
+        }
+        Ok(Control { listener, estate: once, twin, peers: Vec::new(), ready_timeout })
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut self.listener, mio::Token(Token::CONTROL.0), Interest::READABLE)
+    }
+
+    /// The end of it: the server listens no more, and a successor hears its goodbye. The descriptor
+    /// lives on in the successor, so what was registered must be taken back.
+    pub(crate) fn close(mut self, registry: &Registry) {
+        let _ = registry.deregister(&mut self.listener);
+        for peer in &mut self.peers {
+            // Whoever does not take it finds the end of the stream.
+            let _ = peer.flush();
+        }
+    }
+
+    /// Does what there is to do, and says when to come again if nothing happens.
+    pub(crate) fn turn(&mut self, now: Time, registry: &Registry) -> ControlTurn {
+        let mut turn = ControlTurn::default();
+        self.accept(now, registry, &mut turn);
+        let mut n = 0;
+        while n < self.peers.len() {
+            if self.serve(n, now, &mut turn) {
+                n += 1;
+            } else {
+                self.peers.swap_remove(n);
+            }
+        }
+        let deadline = self.peers.iter().map(|peer| peer.deadline).min();
+        turn.next = [turn.next, deadline].into_iter().flatten().min();
+        turn
+    }
+
+    fn accept(&mut self, now: Time, registry: &Registry, turn: &mut ControlTurn) {
+        for _ in 0..ACCEPTS_MAX {
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) =>
+                {
+                    continue;
+                }
+                // No descriptor for it, most likely: it waits.
+                Err(_) => {
+                    turn.next = Some(now + ACCEPT_RETRY);
+                    return;
+                }
+            };
+            let why = match may_speak(&stream) {
+                Ok(true) if self.peers.len() < PEERS_MAX => None,
+                Ok(true) => Some("too many others ask"),
+                _ => Some("another user's process"),
+            };
+            let token = mio::Token(Token::CONTROL.0);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let mut peer = Peer {
+                stage: Stage::Greeting,
+                incoming: Incoming::default(),
+                outgoing: VecDeque::new(),
+                deadline: now + GREETING_TIMEOUT,
+                stream: match registry.register(&mut stream, token, interest) {
+                    Ok(()) => stream,
+                    Err(_) => continue,
+                },
+            };
+            match why {
+                None => self.peers.push(peer),
+                Some(why) => {
+                    turn.refused += 1;
+                    // One line fits into what has just been opened.
+                    peer.say(Answer::Refused(why.into()), Vec::new());
+                    let _ = peer.flush();
+                }
+            }
+        }
+        turn.next = Some(now);
+    }
+
+    /// Reads, answers, flushes; false when that one is to go.
+    fn serve(&mut self, n: usize, now: Time, turn: &mut ControlTurn) -> bool {
+        let ended = self.peers[n].read();
+        loop {
+            let peer = &mut self.peers[n];
+            if peer.stage == Stage::Leaving {
+                break;
+            }
+            match peer.incoming.line().map(|line| line.as_deref().map(Ask::parse)) {
+                Ok(None) => break,
+                Ok(Some(Some(ask))) => self.answer(n, ask, now, turn),
+                _ => self.refuse(n, "that is no hand-over", now, turn),
+            }
+        }
+        if turn.taken.is_some() {
+            // Its goodbye is sent when we have stopped listening.
+            return true;
+        }
+        let peer = &mut self.peers[n];
+        let (stage, broken) = (peer.stage, peer.flush().is_err());
+        if ended || broken || (stage == Stage::Leaving && peer.outgoing.is_empty()) {
+            match stage {
+                Stage::Greeting => turn.refused += 1,
+                Stage::Offered => turn.lost += 1,
+                Stage::Leaving => {}
+            }
+            return false;
+        }
+        if now >= peer.deadline {
+            self.refuse(n, "that took too long", now, turn);
+            let _ = self.peers[n].flush();
+            return false;
+        }
+        true
+    }
+
+    fn answer(&mut self, n: usize, ask: Ask, now: Time, turn: &mut ControlTurn) {
+        let busy = self.peers.iter().any(|peer| peer.stage == Stage::Offered);
+        match (self.peers[n].stage, ask) {
+            (Stage::Greeting, Ask::Hello(VERSION)) if busy => {
+                self.refuse(n, "another successor is being served", now, turn);
+            }
+            (Stage::Greeting, Ask::Hello(VERSION)) => self.offer(n, now, turn),
+            (Stage::Greeting, Ask::Hello(version)) => {
+                let why = format!("it speaks version {VERSION} of the hand-over, not {version}");
+                self.refuse(n, &why, now, turn);
+            }
+            (Stage::Offered, Ask::Ready(taken)) if taken.iter().all(|item| self.has(*item)) => {
+                turn.taken = Some(taken);
+                let peer = &mut self.peers[n];
+                peer.stage = Stage::Leaving;
+                peer.say(Answer::Goodbye, Vec::new());
+            }
+            _ => self.refuse(n, "that is out of turn", now, turn),
+        }
+    }
+
+    fn has(&self, item: Item) -> bool {
+        item == Item::Control || self.estate.iter().any(|(other, _)| *other == item)
+    }
+
+    fn offer(&mut self, n: usize, now: Time, turn: &mut ControlTurn) {
+        let twins: Option<Vec<_>> =
+            self.estate.iter().map(|(item, twin)| Some((*item, twin.upgrade()?))).collect();
+        let Some(mut twins) = twins else {
+            // A worker has closed its listeners, and the others are about to.
+            return self.refuse(n, "it is shutting down", now, turn);
+        };
+        twins.push((Item::Control, self.twin.clone()));
+        let peer = &mut self.peers[n];
+        (peer.stage, peer.deadline) = (Stage::Offered, now + self.ready_timeout);
+        peer.say(Answer::Offer(twins.len()), Vec::new());
+        for part in twins.chunks(MESSAGE_DESCRIPTORS) {
+            let lines: String = part.iter().map(|(item, _)| Answer::Given(*item).to_string()).collect();
+            let twins = part.iter().map(|(_, twin)| twin.clone()).collect();
+            peer.outgoing.push_back(Piece { bytes: lines.into(), sent: 0, twins });
+        }
+        turn.offered += 1;
+    }
+
+    fn refuse(&mut self, n: usize, why: &str, now: Time, turn: &mut ControlTurn) {
+        let peer = &mut self.peers[n];
+        match peer.stage {
+            Stage::Greeting => turn.refused += 1,
+            Stage::Offered => turn.lost += 1,
+            Stage::Leaving => {}
+        }
+        peer.stage = Stage::Leaving;
+        peer.deadline = now + GREETING_TIMEOUT;
+        peer.say(Answer::Refused(why.into()), Vec::new());
+    }
+}
+
+impl Peer {
+    fn say(&mut self, answer: Answer, twins: Vec<Twin>) {
+        self.outgoing.push_back(Piece { bytes: answer.to_string().into(), sent: 0, twins });
+    }
+
+    /// Reads what is there, up to the longest line and a little more; true at the end of the stream.
+    /// Descriptors that come along are closed by the system, since nobody asks for them.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        for _ in 0..READS_MAX {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return true,
+                // Whoever leaves is not listened to any more.
+                Ok(_) if self.stage == Stage::Leaving => {}
+                Ok(n) => self.incoming.push(&bytes[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return e.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+        false
+    }
+
+    /// Sends what the stream takes.
+    fn flush(&mut self) -> io::Result<()> {
+        while let Some(piece) = self.outgoing.front_mut() {
+            let fds: Vec<_> = piece.twins.iter().map(|twin| twin.as_fd()).collect();
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MESSAGE_DESCRIPTORS))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            if !fds.is_empty() {
+                ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+            }
+            let bytes = IoSlice::new(&piece.bytes[piece.sent..]);
+            match rustix::net::sendmsg(&self.stream, &[bytes], &mut ancillary, SendFlags::NOSIGNAL) {
+                Ok(n) => piece.sent += n,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+            drop(fds);
+            piece.twins.clear();
+            if piece.sent == piece.bytes.len() {
+                self.outgoing.pop_front();
+            }
+        }
+        Ok(())
+    }
+}

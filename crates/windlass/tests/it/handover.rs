@@ -1,0 +1,519 @@
+//! Handing every listener to a successor, in processes of their own: nobody is refused, nobody is
+//! reset, and whoever fails on the way leaves no trace.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use windlass::{Config, Handle, Inherited, Limits, Server, serve};
+
+use crate::child::{self, Process};
+use crate::harness::*;
+
+/// In a child: an echo server. The argument is `CONTROL WORKERS HOW ADDRESS...`; what it says: where it
+/// listens, then "ready", and answers to what it is asked.
+#[test]
+#[ignore = "a part of the tests below, run in a child"]
+fn a_generation() {
+    let Some(arg) = child::arg() else { return };
+    let words: Vec<&str> = arg.split(' ').collect();
+    let [control, workers, how, addresses @ ..] = &words[..] else { panic!("{words:?}") };
+    let mut limits = Limits { drain_timeout: Duration::from_secs(1), ..limits() };
+    if let Some(ms) = how.strip_prefix("drain=") {
+        limits.handover_drain_timeout = Duration::from_millis(ms.parse().unwrap());
+    }
+    if let Some(ms) = how.strip_prefix("ready=") {
+        limits.handover_ready_timeout = Duration::from_millis(ms.parse().unwrap());
+    }
+    let config = Config::default().workers(workers.parse().unwrap()).limits(limits);
+    let stands = (*how == "stop=opening").then(std::sync::atomic::AtomicBool::default);
+    let make = move || {
+        // One worker never stands ready; the others do, with listeners registered.
+        if stands.as_ref().is_some_and(|told| !told.swap(true, std::sync::atomic::Ordering::SeqCst)) {
+            child::say("opening");
+            child::listen();
+        }
+        Echo
+    };
+    let echo = addresses.iter().fold(serve(make), |echo, address| echo.listen(address));
+    let mut server = Server::new(config).add(echo).handover_socket(control);
+    match Inherited::from_predecessor(control) {
+        Ok(Some(inherited)) => server = server.inherit(inherited),
+        Ok(None) => {}
+        Err(e) => return child::say(format_args!("error {e}")),
+    }
+    if *how == "stop=inherited" {
+        child::say("inherited");
+        child::listen();
+    }
+    let bound = match server.bind() {
+        Ok(bound) => bound,
+        Err(e) => return child::say(format_args!("error {e}")),
+    };
+    let at: Vec<String> = bound.addresses().iter().map(|at| at.to_string()).collect();
+    child::say(format_args!("at {} left [{}]", at.join(" "), bound.left_over().join(" ")));
+    if *how == "stop=bound" {
+        child::listen();
+    }
+    let server = Running::run(bound.on_ready(|| child::say("ready")));
+    answer(&server);
+}
+
+/// Answers until the parent finishes or the server ends.
+fn answer(server: &Running) {
+    while let Some(question) = child::listen() {
+        match question.as_str() {
+            "counters" => say_counters(&server.handle),
+            "shutdown" => server.handle.shutdown(),
+            "end" => {
+                let summary = server.join().unwrap();
+                child::say(match summary {
+                    Ok(_) => "ended".into(),
+                    Err(e) => format!("error {e}"),
+                });
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn say_counters(handle: &Handle) {
+    let counters = handle.stats().counters;
+    let superseded = ("superseded", u64::from(handle.is_superseded()));
+    let text: Vec<_> =
+        counters.entries().chain([superseded]).map(|(name, n)| format!("{name}={n}")).collect();
+    child::say(text.join(" "));
+}
+
+struct Generation {
+    process: Process,
+    at: Vec<String>,
+    left: String,
+}
+
+impl Generation {
+    /// Started and bound, with what it says next still to come.
+    fn bound(control: &Path, workers: usize, how: &str, addresses: &[&str]) -> Generation {
+        let arg = format!("{} {workers} {how} {}", control.display(), addresses.join(" "));
+        let mut process = Process::start("handover::a_generation", &arg);
+        let line = process.hear();
+        let (at, left) = line.split_once(" left ").unwrap_or_else(|| panic!("{line}"));
+        let at = at.split(' ').skip(1).map(str::to_string).collect();
+        Generation { process, at, left: left.into() }
+    }
+
+    /// Serving.
+    fn start(control: &Path, workers: usize, how: &str, addresses: &[&str]) -> Generation {
+        let mut generation = Generation::bound(control, workers, how, addresses);
+        assert_eq!(generation.process.hear(), "ready");
+        generation
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.at[0].parse().unwrap()
+    }
+
+    fn connect(&self) -> TcpStream {
+        connect(self.addr())
+    }
+
+    fn counter(&mut self, name: &str) -> u64 {
+        child::ask(&mut self.process)[name]
+    }
+
+    fn wait_for(&mut self, name: &str, n: u64) {
+        let deadline = Instant::now() + LONG;
+        loop {
+            let is = self.counter(name);
+            if is == n {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name} is {is}, and {n} was waited for");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends with its last connection.
+    fn ended(mut self) {
+        self.process.tell("end");
+        assert_eq!(self.process.hear(), "ended");
+        self.process.finish();
+    }
+}
+
+#[test]
+fn a_successor_takes_the_listeners_and_connections_stay() {
+    let control = SocketPath::new();
+    let path = SocketPath::new();
+    let unix = format!("unix:{}", path.0.display());
+    for (before, after) in [(1, 1), (2, 2), (3, 1), (1, 3), (2, 3)] {
+        let mut old = Generation::start(&control.0, before, "-", &["127.0.0.1:0", &unix]);
+        let (mut stays, mut stays_unix) = (old.connect(), path.connect());
+        round_trip(&mut stays, b"first");
+        round_trip(&mut stays_unix, b"first");
+        let addr = old.at[0].clone();
+        let mut new = Generation::start(&control.0, after, "-", &[&addr, &unix]);
+        assert_eq!((&new.at, new.left.as_str()), (&old.at, "[]"));
+        assert_eq!(old.counter("superseded"), 1);
+        old.wait_for("connections", 2);
+        // Everybody who comes now is served, whatever queue the system puts them in; for a moment perhaps
+        // by a worker of the old one that has not heard of it yet.
+        let mut streams: Vec<_> = (0..50).map(|_| new.connect()).collect();
+        streams.iter_mut().for_each(|stream| round_trip(stream, b"newcomer"));
+        round_trip(&mut path.connect(), b"newcomer");
+        let opened = old.counter("opened") + new.counter("opened");
+        assert_eq!(opened, 2 + 51, "{before} workers before, {after} after");
+        round_trip(&mut stays, b"still there");
+        round_trip(&mut stays_unix, b"still there");
+        drop((stays, stays_unix, streams));
+        old.ended();
+        assert!(path.0.exists() && control.0.exists(), "they are the successor's now");
+        round_trip(&mut path.connect(), b"served");
+        new.process.tell("shutdown");
+        new.ended();
+        assert!(!path.0.exists() && !control.0.exists(), "and it takes them away");
+    }
+}
+
+#[test]
+fn those_who_wait_in_a_queue_are_served_by_the_successor() {
+    let control = SocketPath::new();
+    // Accepts nobody while it has one.
+    let limit = Limits { connections_max: 1, ..limits() };
+    for workers in [1, 2] {
+        let config = Config::default().workers(workers).limits(limit.clone());
+        let server = Server::new(config).add(serve(|| Echo).tcp("127.0.0.1:0")).handover_socket(&control.0);
+        let old = Running::run(server.bind().unwrap());
+        let mut first = old.connect();
+        round_trip(&mut first, b"first");
+        let mut waiting: Vec<_> = (0..40).map(|_| old.connect()).collect();
+        waiting.iter_mut().for_each(|stream| stream.write_all(b"waited").unwrap());
+        let new = Generation::start(&control.0, 1, "-", &[&old.addr().to_string()]);
+        waiting.iter_mut().for_each(|stream| expect(stream, b"waited"));
+        round_trip(&mut first, b"still there");
+        drop((first, waiting));
+        old.ended_well();
+        drop(new);
+    }
+}
+
+#[test]
+fn a_listener_the_successor_does_not_want_is_drained_by_the_predecessor() {
+    let control = SocketPath::new();
+    let bound = Server::new(one_worker(limits()))
+        .add(serve(|| Echo).tcp("127.0.0.1:0").tcp("127.0.0.1:0"))
+        .handover_socket(&control.0);
+    let old = Running::run(bound.bind().unwrap());
+    let (kept, dropped) = (old.addrs[0], old.addrs[1]);
+    let new = Generation::start(&control.0, 1, "-", &[&kept.to_string()]);
+    assert_eq!(new.left, format!("[{dropped}]"));
+    old.wait_for("the end of it", |_| TcpStream::connect(dropped).is_err());
+    round_trip(&mut connect(kept), b"served");
+    old.ended_well();
+}
+
+#[test]
+fn a_successor_that_dies_changes_nothing() {
+    let control = SocketPath::new();
+    let mut old = Generation::start(&control.0, 2, "-", &["127.0.0.1:0"]);
+    let addr = old.at[0].clone();
+    let mut stays = old.connect();
+    for (n, how) in ["stop=inherited", "stop=bound", "stop=opening"].into_iter().enumerate() {
+        let arg = format!("{} 2 {how} {addr}", control.0.display());
+        let mut new = Process::start("handover::a_generation", &arg);
+        assert!(new.hear().starts_with(if how == "stop=inherited" { "inherited" } else { "at " }));
+        if how == "stop=opening" {
+            assert_eq!(new.hear(), "opening");
+        }
+        let mut streams: Vec<_> = (0..50).map(|_| old.connect()).collect();
+        // SIGKILL, with the descriptors in its hands.
+        drop(new);
+        old.wait_for("handovers_lost", n as u64 + 1);
+        streams.extend((0..50).map(|_| old.connect()));
+        streams.iter_mut().for_each(|stream| round_trip(stream, b"nobody was lost"));
+        round_trip(&mut stays, b"still there");
+        assert_eq!((old.counter("superseded"), old.counter("opened")), (0, 1 + 100 * (n as u64 + 1)));
+    }
+    let new = Generation::start(&control.0, 2, "-", &[&addr]);
+    round_trip(&mut new.connect(), b"and the next takes over");
+    assert_eq!(old.counter("superseded"), 1);
+}
+
+#[test]
+fn a_predecessor_that_dies_is_no_loss() {
+    let control = SocketPath::new();
+    let old = Generation::start(&control.0, 2, "-", &["127.0.0.1:0"]);
+    let addr = old.at[0].clone();
+    // Between the offer and ready: nobody is left to say goodbye.
+    let mut new = Generation::bound(&control.0, 2, "stop=bound", &[&addr]);
+    drop(old);
+    new.process.tell("go on");
+    assert_eq!(new.process.hear(), "ready");
+    round_trip(&mut new.connect(), b"served");
+    // While it drains.
+    let stays = new.connect();
+    let newer = Generation::start(&control.0, 2, "-", &[&addr]);
+    drop(new);
+    for _ in 0..50 {
+        round_trip(&mut newer.connect(), b"served");
+    }
+    drop(stays);
+    // Of the whole server nothing is left but the files, and the next starts as the first did.
+    drop(newer);
+    let first = Generation::start(&control.0, 1, "-", &[&addr]);
+    round_trip(&mut first.connect(), b"served");
+}
+
+#[test]
+fn a_successor_that_takes_too_long_is_given_up() {
+    let control = SocketPath::new();
+    let mut old = Generation::start(&control.0, 1, "ready=50", &["127.0.0.1:0"]);
+    let addr = old.at[0].clone();
+    let mut new = Generation::bound(&control.0, 2, "stop=bound", &[&addr]);
+    old.wait_for("handovers_lost", 1);
+    let mut streams: Vec<_> = (0..20).map(|_| old.connect()).collect();
+    new.process.tell("go on");
+    new.process.tell("end");
+    let said = new.process.hear();
+    assert!(said.starts_with("error cannot take over") && said.ends_with("that took too long"), "{said}");
+    streams.iter_mut().for_each(|stream| round_trip(stream, b"nobody was lost"));
+    assert_eq!((old.counter("opened"), old.counter("superseded")), (20, 0));
+}
+
+#[test]
+fn connections_drain_after_the_time_they_are_given() {
+    let control = SocketPath::new();
+    let old = Generation::start(&control.0, 1, "drain=200", &["127.0.0.1:0"]);
+    let mut stays = old.connect();
+    round_trip(&mut stays, b"first");
+    let begun = Instant::now();
+    let new = Generation::start(&control.0, 1, "-", &[&old.at[0]]);
+    round_trip(&mut stays, b"for a while");
+    expect_end(&mut stays);
+    assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+    drop(stays);
+    old.ended();
+    round_trip(&mut new.connect(), b"served");
+}
+
+#[test]
+fn a_shutdown_after_the_handover_drains_at_once() {
+    let control = SocketPath::new();
+    let mut old = Generation::start(&control.0, 2, "drain=0", &["127.0.0.1:0"]);
+    let mut stays = old.connect();
+    round_trip(&mut stays, b"first");
+    let new = Generation::start(&control.0, 2, "-", &[&old.at[0]]);
+    old.process.tell("shutdown");
+    expect_end(&mut stays);
+    drop(stays);
+    old.ended();
+    round_trip(&mut new.connect(), b"served");
+}
+
+/// The lines a stranger gets on the control socket.
+struct Stranger(BufReader<UnixStream>);
+
+impl Stranger {
+    fn says(control: &Path, bytes: &[u8]) -> Stranger {
+        let mut stream = connect_unix(control);
+        stream.write_all(bytes).unwrap();
+        Stranger(BufReader::new(stream))
+    }
+
+    fn hears(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().into()
+    }
+
+    /// The end, or the reset that stands for it when something was left unread.
+    fn hears_the_end(&mut self) {
+        let end = self.0.read(&mut [0]);
+        assert!(matches!(&end, Ok(0)) || end.as_ref().is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));
+    }
+}
+
+#[test]
+fn strangers_on_the_control_socket_are_refused_and_counted() {
+    use std::os::unix::fs::PermissionsExt;
+    let control = SocketPath::new();
+    let server = Server::new(one_worker(limits())).add(serve(|| Echo).tcp("127.0.0.1:0"));
+    let old = Running::run(server.handover_socket(&control.0).bind().unwrap());
+    let mode = std::fs::metadata(&control.0).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let mut refused = 0;
+    let mut refuses = |bytes: &[u8], why: &str| {
+        let mut stranger = Stranger::says(&control.0, bytes);
+        assert_eq!(stranger.hears(), format!("refused {why}"));
+        stranger.hears_the_end();
+        refused += 1;
+        let counters = old.wait_for("the count", |c| c.handovers_refused == refused);
+        assert_eq!((counters.handovers_offered, counters.handovers_lost), (0, 0));
+        round_trip(&mut old.connect(), b"undisturbed");
+    };
+    refuses(b"windlass handover 2\n", "it speaks version 1 of the hand-over, not 2");
+    refuses(b"GET / HTTP/1.1\r\n\r\n", "that is no hand-over");
+    refuses(b"ready 0\n", "that is out of turn");
+    refuses(b"\xff\xfe\n", "that is no hand-over");
+    refuses(&[b'x'; 10_000], "that is no hand-over");
+    // Says nothing, and is not waited for for ever.
+    let mut silent = Stranger::says(&control.0, b"");
+    assert_eq!(silent.hears(), "refused that took too long");
+    // Comes and goes.
+    drop(Stranger::says(&control.0, b"windl"));
+    old.wait_for("the count", |c| c.handovers_refused == refused + 2);
+    // Asks for what is not there, once it has been served.
+    let mut served = Stranger::says(&control.0, b"windlass handover 1\n");
+    assert_eq!(served.hears(), "offer 2");
+    served.0.get_mut().write_all(b"ready 7\n").unwrap();
+    assert_eq!(["listener 0", "control"], [served.hears(), served.hears()].each_ref().map(String::as_str));
+    assert_eq!(served.hears(), "refused that is out of turn");
+    old.wait_for("the count", |c| c.handovers_lost == 1);
+    // Many at once wait without a word: more than are listened to.
+    let mut many: Vec<_> = (0..20).map(|_| Stranger::says(&control.0, b"")).collect();
+    assert_eq!(many[19].hears(), "refused too many others ask");
+    drop(many);
+    assert!(!old.handle.is_superseded());
+    round_trip(&mut old.connect(), b"undisturbed");
+    old.stop();
+    assert!(!control.0.exists());
+}
+
+#[test]
+fn of_two_successors_one_is_refused() {
+    let control = SocketPath::new();
+    let mut old = Generation::start(&control.0, 2, "-", &["127.0.0.1:0"]);
+    let addr = old.at[0].clone();
+    let mut first = Generation::bound(&control.0, 1, "stop=bound", &[&addr]);
+    let arg = format!("{} 1 - {addr}", control.0.display());
+    let mut second = Process::start("handover::a_generation", &arg);
+    let said = second.hear();
+    assert!(
+        said.starts_with("error cannot take over") && said.ends_with("another successor is being served"),
+        "{said}"
+    );
+    second.finish();
+    assert_eq!((old.counter("handovers_offered"), old.counter("handovers_refused")), (1, 1));
+    first.process.tell("go on");
+    assert_eq!(first.process.hear(), "ready");
+    old.ended();
+    round_trip(&mut first.connect(), b"served");
+}
+
+/// In a child, as another user.
+#[test]
+#[ignore = "a part of the test below, run in a child"]
+fn another_user() {
+    let Some(control) = child::arg() else { return };
+    child::say(match Inherited::from_predecessor(control) {
+        Err(e) => e.to_string(),
+        other => format!("no error but {other:?}"),
+    });
+}
+
+#[test]
+fn another_user_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("!!! SKIPPED: only root can become another user");
+        return;
+    }
+    let control = SocketPath::new();
+    let server = Server::new(one_worker(limits())).add(serve(|| Echo).tcp("127.0.0.1:0"));
+    let old = Running::run(server.handover_socket(&control.0).bind().unwrap());
+    let mut child = Process::start_as(65534, "handover::another_user", &control.0.display().to_string());
+    assert!(child.hear().ends_with("permission denied"), "the file is for us alone");
+    child.finish();
+    std::fs::set_permissions(&control.0, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let mut child = Process::start_as(65534, "handover::another_user", &control.0.display().to_string());
+    let said = child.hear();
+    assert!(said.contains("cannot take over"), "{said}");
+    child.finish();
+    assert_eq!(old.counters().handovers_offered, 0);
+    old.stop();
+}
+
+/// In a child: what systemd passed.
+#[test]
+#[ignore = "a part of the tests below, run in a child"]
+fn activated() {
+    let Some(address) = child::arg() else { return };
+    let inherited = match Inherited::from_systemd() {
+        Ok(inherited) => inherited,
+        Err(e) => return child::say(format_args!("error {e}")),
+    };
+    let Some(inherited) = inherited else { return child::say("none") };
+    child::say(inherited.sockets().join(" "));
+    assert!(Inherited::from_systemd().err().unwrap().to_string().contains("taken already"));
+    let server = Server::new(Config::default().workers(2).limits(limits())).inherit(inherited);
+    let bound = server.add(serve(|| Echo).listen(address)).bind().unwrap();
+    child::say(format_args!("at {} left [{}]", bound.addresses()[0], bound.left_over().join(" ")));
+    let server = Running::run(bound);
+    answer(&server);
+    server.stop();
+}
+
+/// Starts a child with these sockets as descriptors 3.., as systemd does.
+fn activate(sockets: &[std::os::fd::BorrowedFd<'_>], more: &str, address: &str) -> Process {
+    use std::os::fd::AsRawFd;
+    // A shell moves them to where they belong, from numbers that are out of the way, and its number
+    // becomes the server's.
+    let copies: Vec<_> =
+        sockets.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 100).expect("a descriptor")).collect();
+    for copy in &copies {
+        rustix::io::fcntl_setfd(copy, rustix::io::FdFlags::empty()).unwrap();
+    }
+    let moves: String = copies
+        .iter()
+        .enumerate()
+        .map(|(n, fd)| format!("{}<&{} {}<&- ", n + 3, fd.as_raw_fd(), fd.as_raw_fd()))
+        .collect();
+    let script =
+        format!("exec {moves}; export LISTEN_PID=$$ LISTEN_FDS={} {more}; exec \"$@\"", sockets.len());
+    Process::wrapped(&["bash", "-c", &script, "bash"], "handover::activated", address)
+}
+
+#[test]
+fn sockets_from_systemd_are_served() {
+    use std::os::fd::AsFd;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    // Connected before anybody serves, as is usual there.
+    let mut early = connect(addr);
+    early.write_all(b"early").unwrap();
+    let names = "LISTEN_FDNAMES=web:admin";
+    let mut child = activate(&[listener.as_fd(), other.as_fd()], names, &addr.to_string());
+    let left = other.local_addr().unwrap();
+    assert_eq!(child.hear(), format!("{addr} (web) {left} (admin)"));
+    assert_eq!(child.hear(), format!("at {addr} left [{left} (admin)]"));
+    expect(&mut early, b"early");
+    round_trip(&mut connect(addr), b"hello");
+    drop(early);
+    child.finish();
+}
+
+#[test]
+fn what_is_not_for_us_or_no_listener_is_not_taken() {
+    use std::os::fd::AsFd;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let mut child = activate(&[listener.as_fd()], "LISTEN_PID=1", &addr);
+    assert_eq!(child.hear(), "none");
+    child.finish();
+    let (not_listening, _other) = UnixStream::pair().unwrap();
+    let mut child = activate(&[listener.as_fd(), not_listening.as_fd()], "", &addr);
+    let said = child.hear();
+    assert!(said.starts_with("error cannot take the sockets that systemd passed: descriptor 4"), "{said}");
+    child.finish();
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let mut child = activate(&[file.as_fd()], "", &addr);
+    assert!(child.hear().contains("descriptor 3"));
+    child.finish();
+    let mut child = activate(&[], "LISTEN_FDS=1000000", &addr);
+    assert!(child.hear().starts_with("error LISTEN_FDS is `1000000`"));
+    child.finish();
+}

@@ -1,0 +1,15 @@
+//! One server takes over from another under the simulated network: nobody is refused or reset for it,
+//! and connections stay where they are.
+
+mod sim_services;
+
+use sim_services::succession;
+use windlass::sim;
+
+/// How many seeds a build runs: debug builds only look whether everything still works.
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
+
+#[test]
+fn nobody_notices_the_succession() {
+    sim::check("succession", 0..SEEDS, succession);
+}
