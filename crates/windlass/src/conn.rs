@@ -43,6 +43,28 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// What was agreed in the TLS handshake; `None` on a plain connection.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<crate::TlsInfo<'_>> {
+        self.core.tls_info(self.index)
+    }
+
+    /// In `eof`: whether the peer ended its TCP stream without the `close_notify` alert that ends a TLS
+    /// stream, so that somebody in between may have cut it short. Always false on a plain connection,
+    /// which cannot know. The reason in `closed` is [`TlsError::Truncated`](crate::TlsError::Truncated)
+    /// then, where it would have been `Eof`.
+    pub fn is_truncated(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let truncated = self.core.is_truncated(self.index);
+        #[cfg(not(feature = "tls"))]
+        let truncated = false;
+        truncated
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.core.slots[self.index as usize].is(flag::TLS)
+    }
+
     /// The time, read once a turn.
     pub fn now(&self) -> Time {
         self.core.now

@@ -81,6 +81,14 @@ faults! {
     TickDrifts,
     /// Input over its limit is kept growing.
     NoInputCap,
+    /// A TLS connection is closed without `close_notify`.
+    CloseNotifyForgotten,
+    /// A TLS handshake may take for ever.
+    NoHandshakeDeadline,
+    /// Decrypted input that found no room is not looked at before more arrives.
+    PlaintextHeldBack,
+    /// A TCP stream that ends without `close_notify` passes for a clean end.
+    TruncationIsClean,
 }
 
 #[cfg(feature = "planted-faults")]

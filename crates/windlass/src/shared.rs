@@ -48,6 +48,19 @@ pub(crate) struct WorkerShared {
 pub(crate) struct ListenerShared {
     pub(crate) name: String,
     pub(crate) connections: AtomicUsize,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsAcceptor>,
+}
+
+impl ListenerShared {
+    fn new(name: String) -> ListenerShared {
+        ListenerShared {
+            name,
+            connections: AtomicUsize::new(0),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
 }
 
 /// A callback that held its worker for too long.
@@ -76,10 +89,7 @@ impl Shared {
             limits: config.limits.clone(),
             config,
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
-            listeners: listeners
-                .into_iter()
-                .map(|name| ListenerShared { name, connections: AtomicUsize::new(0) })
-                .collect(),
+            listeners: listeners.into_iter().map(ListenerShared::new).collect(),
             connections: AtomicUsize::new(0),
             sources: Mutex::default(),
             accept_spent: AtomicU64::new(0),

@@ -4,6 +4,8 @@
 
 mod sim_services;
 
+#[cfg(feature = "tls")]
+use sim_services::tls::{tls_chat, tls_echo};
 use sim_services::{chat, echo, flood, monologue};
 use windlass::sim;
 
@@ -28,4 +30,16 @@ fn a_monologue_is_bounded_by_those_who_do_not_listen() {
 #[test]
 fn a_flood_of_newcomers_finds_its_limits() {
     sim::check("flood", 0..SEEDS / 4, flood);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn echo_over_tls_serves_every_byte() {
+    sim::check("tls echo", 0..SEEDS / 2, tls_echo);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn chat_over_tls_reaches_everybody() {
+    sim::check("tls chat", 0..SEEDS / 4, tls_chat);
 }

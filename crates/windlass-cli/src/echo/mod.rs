@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use windlass::{Bound, Config, serve};
+#[cfg(feature = "tls")]
+use windlass::{TlsIdentity, TlsServer};
 
 use crate::args::{EchoArgs, LogFormat};
 use crate::console::{Console, Teller, stdout_width};
@@ -83,6 +85,12 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
 
 fn bind(args: &EchoArgs, config: Config, messages: Messages, teller: Option<Teller>) -> Result<Bound> {
     let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo").config(config);
+    #[cfg(feature = "tls")]
+    if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        let tls = TlsServer::new(TlsIdentity::from_files(cert, key)?).build()?;
+        let echo = args.listen.iter().fold(echo, |echo, address| echo.tls(address.to_string(), &tls));
+        return Ok(echo.bind()?);
+    }
     let echo = args.listen.iter().fold(echo, |echo, address| echo.listen(address.to_string()));
     Ok(echo.bind()?)
 }

@@ -8,3 +8,5 @@ mod help;
 mod logs;
 mod server;
 mod stop;
+#[cfg(feature = "tls")]
+mod tls;

@@ -51,6 +51,11 @@ pub(crate) mod flag {
     pub(crate) const RESET: u32 = 1 << 21;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// It speaks TLS: what is written is encrypted, what is read decrypted.
+    pub(crate) const TLS: u32 = 1 << 30;
+    /// The TLS handshake is not over, and the service does not know of the connection; `wake` is the
+    /// handshake's deadline.
+    pub(crate) const HANDSHAKE: u32 = 1 << 31;
 }
 
 /// Input a service has left untaken.

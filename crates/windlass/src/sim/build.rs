@@ -36,6 +36,8 @@ pub struct Sim {
     room_for_all: bool,
     early_end: bool,
     trace_kept: Option<usize>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::peer::PeerConfig>,
 }
 
 impl Sim {
@@ -55,6 +57,8 @@ impl Sim {
             room_for_all: false,
             early_end,
             trace_kept: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -74,6 +78,8 @@ impl Sim {
             room_for_all: true,
             early_end: false,
             trace_kept: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -105,6 +111,15 @@ impl Sim {
     /// [`connect`](super::Line::connect) to the first service.
     pub fn serve<S: Service>(&mut self, service: Serve<S>) -> &mut Sim {
         self.services.push(service.into_spec());
+        self
+    }
+
+    /// Clients speak TLS: they want the server to be `name`, and trust `authorities` (PEM). Version and
+    /// record size are drawn for each run, and some sessions are resumed. To the clients it makes no
+    /// difference; those that are rude in TLS are made for it.
+    #[cfg(feature = "tls")]
+    pub fn tls(&mut self, name: &str, authorities: &[u8]) -> &mut Sim {
+        self.tls = Some(super::tls::draw(&mut self.rng, name, authorities));
         self
     }
 
@@ -237,7 +252,15 @@ impl Sim {
         let world = Rc::new(RefCell::new(world));
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
-        let shared = Arc::new(Shared::new(self.config, workers, names));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+        let mut shared = Shared::new(self.config, workers, names);
+        #[cfg(feature = "tls")]
+        for (listener, spec) in shared.listeners.iter_mut().zip(&self.services) {
+            // Where it listens is ignored; how is not.
+            listener.tls = spec.tls(0).cloned();
+            world.borrow_mut().speaks_tls |= listener.tls.is_some();
+        }
+        let shared = Arc::new(shared);
         for spec in &self.services {
             assert!(spec.bind_mailbox(&shared), "a mailbox serves one run: make it anew in each");
         }
@@ -265,7 +288,17 @@ impl Sim {
             let index = index as u32;
             Seat {
                 client,
-                place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
+                place: Place {
+                    index,
+                    end: None,
+                    rng,
+                    limits: limits.clone(),
+                    failed: false,
+                    #[cfg(feature = "tls")]
+                    tls_config: self.tls.clone(),
+                    #[cfg(feature = "tls")]
+                    tls: None,
+                },
                 done: false,
                 timer: None,
             }

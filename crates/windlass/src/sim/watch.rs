@@ -16,6 +16,7 @@ use crate::id::ConnId;
 use crate::scope::Scope;
 use crate::service::Tick;
 use crate::sys::Token;
+use crate::tls_error::TlsError;
 
 /// A service on one worker, watched.
 pub(crate) struct Watched {
@@ -76,7 +77,7 @@ impl Watched {
     }
 
     fn check_closed(&self, conn: &Conn<'_>, why: &Close) {
-        let (id, paused) = (conn.id(), conn.is_paused());
+        let (id, paused, tls) = (conn.id(), conn.is_paused(), conn.is_tls());
         let mut world = self.world.borrow_mut();
         let Some(end_id) = world.find(self.worker, id) else {
             // Closed already: nothing to compare with.
@@ -88,6 +89,7 @@ impl Watched {
         if world.by_hand {
             world.end_mut(end_id).closed_as = Some((label, why.to_string()));
         }
+        let notified = world.end(end_id.peer()).notified;
         let end = world.end_mut(end_id);
         let complaint = match why {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
@@ -104,6 +106,14 @@ impl Watched {
             Close::Reset if !end.arrived.is_empty() && !paused => {
                 Some(format!("{} bytes that came before the reset were not read", end.arrived.len()))
             }
+            Close::Eof | Close::Truncated if tls => {
+                (!notified).then(|| "its peer sent no close_notify".into())
+            }
+            Close::Tls(TlsError::Truncated) if tls => {
+                let cut = (end.fin_arrived || end.reset_arrived) && !notified;
+                (!cut).then(|| "its peer cut nothing short".into())
+            }
+            Close::Tls(error) => Some(format!("nobody did anything wrong: {error}")),
             Close::Eof | Close::Truncated if !end.fin_arrived && !end.reset_arrived => {
                 Some("its peer has not finished".into())
             }
@@ -181,6 +191,12 @@ impl World {
 impl Hosted for Watched {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let id = conn.id();
+        if conn.is_tls() {
+            let mut world = self.world.borrow_mut();
+            if let Some(end) = world.find(self.worker, id) {
+                world.end_mut(end).shaking_since = None;
+            }
+        }
         self.open.insert(id, Life::default());
         self.enter("open", conn);
         if !self.seen.insert(id) {
@@ -213,6 +229,16 @@ impl Hosted for Watched {
             && std::mem::replace(&mut life.eof, true)
         {
             self.fail(Some(id), "eof twice");
+        }
+        if conn.is_tls() {
+            let end = self.world.borrow().find(self.worker, id);
+            let notified = end.is_some_and(|end| self.world.borrow().end(end.peer()).notified);
+            if conn.is_truncated() == notified {
+                self.fail(
+                    Some(id),
+                    format_args!("eof, truncated: {}, close_notify sent: {notified}", !notified),
+                );
+            }
         }
         self.inner.eof(conn, input)
     }

@@ -14,12 +14,12 @@ use super::Worker;
 
 /// Untaken input up to this is copied in front of the next read, so that the service sees one piece;
 /// beyond it, what is read is appended to it instead.
-const RESIDUE_COPIED_MAX: usize = 16 * 1024;
+pub(super) const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 /// Signals endured in one read before the connection goes to the back of the queue.
-const INTERRUPTS_MAX: usize = 8;
+pub(super) const INTERRUPTS_MAX: usize = 8;
 
 /// Reading must wait.
-const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF;
+pub(super) const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF;
 
 impl<Y: Sys> Worker<Y> {
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
@@ -27,6 +27,10 @@ impl<Y: Sys> Worker<Y> {
         if self.core.slot(index).is(flag::REDELIVER) && !self.core.slot(index).is(NO_READING & !flag::EOF) {
             self.core.slot(index).clear(flag::REDELIVER);
             self.redeliver(index);
+        }
+        #[cfg(feature = "tls")]
+        if self.core.slot(index).is(flag::TLS) {
+            return self.read_tls(index);
         }
         let mut budget = self.core.limits.read_budget_bytes;
         let mut interrupts = 0;
@@ -117,7 +121,7 @@ impl<Y: Sys> Worker<Y> {
     /// kqueue an event follows when more arrives, and the read that would say EAGAIN is saved. But a
     /// FIN may have shared the event of the data before it, and is found only by reading on.
     #[inline]
-    fn book_read(&mut self, index: u32, n: usize, wanted: usize) -> bool {
+    pub(super) fn book_read(&mut self, index: u32, n: usize, wanted: usize) -> bool {
         let short_ends = self.io.sys.short_ends();
         let core = &mut self.core;
         core.counters.bytes_in += n as u64;
@@ -133,7 +137,7 @@ impl<Y: Sys> Worker<Y> {
         short
     }
 
-    fn nothing_to_read(&mut self, index: u32) {
+    pub(super) fn nothing_to_read(&mut self, index: u32) {
         let slot = self.core.slot(index);
         slot.clear(flag::READABLE);
         if slot.is(flag::WRITE_FAILED) {
@@ -146,7 +150,7 @@ impl<Y: Sys> Worker<Y> {
     /// `head` bytes of the scratch are a copy of the former; where they are not, what was read is
     /// moved to them.
     #[inline]
-    fn deliver(&mut self, index: u32, held: usize, head: usize, n: usize) {
+    pub(super) fn deliver(&mut self, index: u32, held: usize, head: usize, n: usize) {
         if head == held {
             let left = {
                 let mut input = Input::new(&mut self.scratch[..held + n]);
@@ -208,7 +212,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// The peer's FIN: the service decides what becomes of our half.
-    fn end_of_stream(&mut self, index: u32) {
+    pub(super) fn end_of_stream(&mut self, index: u32) {
         let slot = self.core.slot(index);
         slot.set(flag::EOF);
         slot.clear(flag::READABLE);

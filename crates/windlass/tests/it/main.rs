@@ -19,4 +19,6 @@ mod shutdown;
 mod steady;
 mod stopped;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 mod workers;
