@@ -35,6 +35,7 @@ keys! {
     backlog_max: count, show_count;
     idle_timeout: duration, show_duration;
     write_stall_timeout: duration, show_duration;
+    write_progress_min: size, show_size;
     linger_timeout: duration, show_duration;
     drain_timeout: duration, show_duration;
     tls_handshake_timeout: duration, show_duration;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use windlass_proto::Time;
 
 use crate::close::Close;
-use crate::core::slot::flag;
+use crate::connect::{Connect, ConnectError};
+use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Core, Direct};
 use crate::id::ConnId;
 
@@ -24,6 +25,10 @@ pub struct Conn<'a> {
 impl<'a> Conn<'a> {
     pub(crate) fn new(core: &'a mut Core, io: &'a mut dyn Direct, index: u32) -> Conn<'a> {
         Conn { core, io, index }
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
     }
 
     pub(crate) fn key(&self) -> usize {
@@ -111,6 +116,38 @@ impl<'a> Conn<'a> {
     pub fn other(&mut self, id: ConnId) -> Option<Conn<'_>> {
         let index = self.core.find(id)?;
         Some(Conn { core: self.core, io: self.io, index })
+    }
+
+    /// Begins a connection of our own to somebody else, for the same service on this worker.
+    ///
+    /// Returns its id at once: [`Conn::other`] does not find it until
+    /// [`Service::connected`](crate::Service::connected) is called for it; or
+    /// [`Service::connect_failed`](crate::Service::connect_failed) is. Neither is called before this
+    /// callback is over.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Full`] at a limit, which counts what is accepted and what is connected alike, and
+    /// [`ConnectError::Shutdown`] once the server is shutting down (but see
+    /// [`Connect::while_draining`]). Nothing else is called then.
+    pub fn connect(&mut self, connect: Connect) -> Result<ConnId, ConnectError> {
+        self.core.connect(self.core.slots[self.index as usize].service, connect)
+    }
+
+    /// Takes back a connection that is not there yet: `connect_failed` is called for it, with
+    /// [`ConnectError::Cancelled`]. False if there is none.
+    pub fn cancel_connect(&mut self, id: ConnId) -> bool {
+        self.core.cancel_connect(id)
+    }
+
+    /// Whether we made this connection, and not its peer.
+    pub fn is_outbound(&self) -> bool {
+        self.core.slots[self.index as usize].listener == NO_LISTENER
+    }
+
+    /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
+    pub fn random(&mut self) -> u64 {
+        self.io.random()
     }
 
     /// Bytes queued on this connection and not yet sent.

@@ -5,13 +5,18 @@ use windlass_proto::Input;
 
 use crate::close::Close;
 use crate::conn::Conn;
+use crate::connect::ConnectError;
+use crate::id::ConnId;
 use crate::mailbox::Inbox;
 use crate::scope::{Scope, Sessions};
 use crate::service::{Service, Tick};
 
 /// What a worker calls. `Conn` tells which connection; its key finds the session.
 pub(crate) trait Hosted {
+    fn start(&mut self, scope: &mut Scope<'_>);
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close>;
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError);
     fn data(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
@@ -42,6 +47,20 @@ impl<S: Service> Host<S> {
 const NO_SESSION: &str = "a connection in service has a session";
 
 impl<S: Service> Hosted for Host<S> {
+    fn start(&mut self, scope: &mut Scope<'_>) {
+        self.service.start(scope, &mut self.sessions);
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
+        let session = self.service.connected(conn, tag)?;
+        self.sessions.insert(conn.key(), session);
+        Ok(())
+    }
+
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError) {
+        self.service.connect_failed(scope, &mut self.sessions, id, tag, why);
+    }
+
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let session = self.service.open(conn)?;
         self.sessions.insert(conn.key(), session);

@@ -44,6 +44,7 @@ mod address;
 mod close;
 mod config;
 mod conn;
+mod connect;
 mod core;
 mod error;
 mod hosted;
@@ -52,6 +53,7 @@ mod mailbox;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
+mod reconnect;
 mod scope;
 mod serve;
 mod server;
@@ -77,9 +79,11 @@ pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenFull};
 pub use conn::{Conn, Peer};
+pub use connect::{Connect, ConnectError, Remote};
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
+pub use reconnect::Reconnect;
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};
 pub use server::{Bound, BoundAddress, Handle, Server, Summary};

@@ -89,6 +89,20 @@ faults! {
     PlaintextHeldBack,
     /// A TCP stream that ends without `close_notify` passes for a clean end.
     TruncationIsClean,
+    /// A connection being made has no deadline.
+    ConnectWithoutDeadline,
+    /// Any event on a connection being made is taken for its success.
+    ConnectBelievesEvents,
+    /// A connection that failed is given up without a word to its service.
+    ConnectFailsSilently,
+    /// The slot of a connection that failed is never given back.
+    ConnectSlotLeaks,
+    /// What an event said of input is forgotten when the same event says that the connection is made.
+    ConnectForgetsInput,
+    /// A shutdown forgets the connections being made.
+    ConnectForgottenByDrain,
+    /// After an event that came too early, nobody looks again.
+    ConnectLooksOnce,
 }
 
 #[cfg(feature = "planted-faults")]

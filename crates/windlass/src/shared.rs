@@ -73,10 +73,10 @@ pub struct Stall {
     pub callback: &'static str,
     /// Which connection it was for, if for one.
     pub conn: Option<ConnId>,
-    /// The listener that connection came from, as it was asked for; for other callbacks the
-    /// service's name.
+    /// The address of the listener that connection came from; for other callbacks the service's name.
     pub listener: String,
-    /// How long it took, to the resolution of the system's coarse clock (1-10 ms).
+    /// How long it took, to the resolution of the system's coarse clock (1-10 ms). Time in which the
+    /// system ran something else on this core counts too: the connections waited for that as well.
     pub took: Duration,
 }
 

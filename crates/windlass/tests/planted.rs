@@ -6,6 +6,9 @@
 
 mod sim_services;
 
+use sim_services::outbound::{calls, through};
+#[cfg(feature = "tls")]
+use sim_services::tls::tls_echo;
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -15,7 +18,15 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 3] = [("echo", echo), ("chat", chat), ("monologue", monologue)];
+const SCENARIOS: &[Scenario] = &[
+    ("echo", echo),
+    ("chat", chat),
+    ("monologue", monologue),
+    ("calls", calls),
+    ("through", through),
+    #[cfg(feature = "tls")]
+    ("tls echo", tls_echo),
+];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {
     plant(Some(fault));

@@ -49,6 +49,8 @@ pub(crate) mod flag {
     pub(crate) const PROBE: u32 = 1 << 12;
     /// Its close is a reset: output was left that could not be sent in time.
     pub(crate) const RESET: u32 = 1 << 21;
+    /// Being connected by us: in use, but not LIVE yet, and `wake` is when to look at it.
+    pub(crate) const CONNECTING: u32 = 1 << 24;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
     /// It speaks TLS: what is written is encrypted, what is read decrypted.
@@ -57,6 +59,9 @@ pub(crate) mod flag {
     /// handshake's deadline.
     pub(crate) const HANDSHAKE: u32 = 1 << 31;
 }
+
+/// The `listener` of a connection that we made.
+pub(crate) const NO_LISTENER: u16 = u16::MAX;
 
 /// Input a service has left untaken.
 pub(crate) struct Residue {

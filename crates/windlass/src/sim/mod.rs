@@ -38,6 +38,9 @@
 //! leaves ciphertext out. It has the lengths of everything that is read and written, and all plaintext:
 //! with a certificate whose signatures all have one length (Ed25519), every seed replays.
 //!
+//! Services that connect to others find [remotes](Sim::remote) there, which accept, refuse, come late or
+//! never answer. That every `connect` has exactly one answer, a true one, and in time, is checked too.
+//!
 //! A failure names its seed and the command that replays it. `WINDLASS_SIM_SEED=7` runs only seed 7,
 //! `WINDLASS_SIM_SEEDS=100000` that many. Every eighth seed is run twice, and must do the same twice.
 
@@ -51,6 +54,7 @@ mod net;
 mod oracle;
 mod plan;
 mod poller;
+pub(crate) mod remote;
 pub(crate) mod run;
 mod sys;
 #[cfg(test)]
@@ -65,3 +69,4 @@ pub use build::Sim;
 pub use check::{Failure, Report, check, explore};
 pub use client::{Client, Ending, Line, Status, Step};
 pub use clients::*;
+pub use remote::Answer;

@@ -65,6 +65,9 @@ impl World {
         for poller in &self.pollers {
             for id in poller.ends() {
                 let end = self.end(id);
+                if end.state == State::Opening {
+                    continue;
+                }
                 let stuck = end.stalled_since.filter(|_| !limits.write_stall_timeout.is_zero());
                 // A way down after the handshake's end has deadlines of its own.
                 let down = limits.tls_handshake_timeout + limits.linger_timeout + limits.write_stall_timeout;
@@ -99,6 +102,7 @@ impl World {
         for (id, what) in late {
             self.fail(format!("connection #{}: {what}", id.conn()));
         }
+        self.check_attempts();
         if let Some(at) = self.shutdown_at
             && passed(at, limits.drain_timeout)
             && self.descriptors > 0
@@ -116,7 +120,7 @@ impl World {
         if self.limits_sources(limits) {
             let mut by_source = std::collections::BTreeMap::new();
             for poller in &self.pollers {
-                for id in poller.ends() {
+                for id in poller.ends().filter(|&id| !self.end(id).outbound) {
                     *by_source.entry(self.address(self.end(id).client, 0).ip()).or_insert(0) += 1;
                 }
             }
@@ -146,7 +150,7 @@ impl World {
         let clients: Vec<u32> =
             (0..self.ends.len() as u32).skip(1).step_by(2).filter_map(|end| held(self, end)).collect();
         // This one is among them.
-        let full = conns_max > 0 && clients.len() > conns_max;
+        let full = conns_max > 0 && clients.len() + self.attempts.len() > conns_max;
         let same = clients.iter().filter(|&&other| self.address(other, 0).ip() == source).count();
         let many = source_max > 0 && same > source_max;
         if !full && !many {
@@ -175,10 +179,15 @@ impl World {
             let (opened, closed) = (self.opened, self.closed);
             self.fail(format!("{opened} connections were opened, and closed was called {closed} times"));
         }
+        if let Some((id, _)) = self.attempts.first_key_value() {
+            let n = self.attempts.len();
+            self.fail(format!("{n} connections were asked for and never heard of again, {id} first"));
+        }
         let counters = &stats.counters;
         let left = [
             ("connections counted", shared.connections.load(Relaxed) as u64),
             ("connections in the gauge", counters.connections),
+            ("connections in the gauge of those being made", counters.connecting),
             ("bytes in the buffer gauge", counters.buffered_bytes),
             ("load", shared.workers.iter().map(|worker| worker.load.load(Relaxed) as u64).sum()),
         ];

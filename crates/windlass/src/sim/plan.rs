@@ -90,6 +90,14 @@ pub(crate) struct Plan {
     /// Who resets while queued is not accepted but reported as aborted.
     pub(crate) aborted_accept: bool,
 
+    // Calls to remotes.
+    /// A call fails by itself.
+    pub(crate) call_fails: Odds,
+    /// A call is through at once.
+    pub(crate) made_at_once: Odds,
+    /// Events come before a call is through.
+    pub(crate) early_event: Odds,
+
     // Descriptors.
     pub(crate) descriptors_max: usize,
     /// Out of descriptors every so often, for a while.
@@ -131,6 +139,9 @@ impl Plan {
             reset_discards: false,
             reset_overtakes: Odds::NEVER,
             aborted_accept: false,
+            call_fails: Odds::NEVER,
+            made_at_once: Odds::NEVER,
+            early_event: Odds::NEVER,
             descriptors_max: usize::MAX,
             emfile_every: None,
             emfile_for: 0..1,
@@ -187,6 +198,9 @@ impl Plan {
             reset_overtakes: if delay.end > MILLI { Odds::draw(rng, 1024) } else { Odds::NEVER },
             aborted_accept: rng.chance(1, 4),
             delay,
+            call_fails: Odds::draw(rng, 256),
+            made_at_once: Odds::draw(rng, 512),
+            early_event: Odds::draw(rng, 768),
             descriptors_max: if rng.chance(1, 4) { 6 + rng.below(12) as usize } else { 4096 },
             emfile_every: rng.chance(1, 4).then_some(20 * MILLI..2 * SECOND),
             emfile_for: 5 * MILLI..300 * MILLI,

@@ -15,6 +15,7 @@ use super::plan::{Edges, MILLI};
 use super::poller::Source;
 use super::trace::{NONE, Who};
 use super::world::{Dropped, Happening, ListenerId, World};
+use crate::connect::Remote;
 use crate::sys::{Readiness, Sys, Token, Wake};
 
 pub(crate) struct SimSys {
@@ -123,6 +124,12 @@ impl Traced for (EndId, SocketAddr) {
     }
 }
 
+impl Traced for (EndId, bool) {
+    fn traced(&self) -> u64 {
+        u64::from(self.0.conn())
+    }
+}
+
 impl World {
     /// Listens as a new group member and hands the listener out.
     pub(crate) fn open_listener(&mut self, group: usize) -> SimListener {
@@ -136,7 +143,7 @@ impl World {
         SimListener { id, dropped: self.dropped.clone(), closed: false }
     }
 
-    fn out_of_descriptors(&mut self) -> Option<Errno> {
+    pub(super) fn out_of_descriptors(&mut self) -> Option<Errno> {
         if self.exhausted {
             return Some(if self.rng.chance(1, 2) { Errno::SystemFiles } else { Errno::ProcessFiles });
         }
@@ -213,6 +220,10 @@ impl World {
         end.write_interest = !unix;
         end.shaking_since = shaking.then_some(turn);
         self.now_registered(worker, Source::End(id), token);
+        if self.end(id).outbound {
+            self.calls.insert(token.id(worker as u16), id);
+            self.early_events(worker, id, token);
+        }
         self.report_present(worker, id);
         Ok(())
     }
@@ -220,7 +231,8 @@ impl World {
     /// A new registration, or a changed one, reports what is there already.
     fn report_present(&mut self, worker: usize, id: EndId) {
         let end = self.end(id);
-        let something = end.readable() || (end.write_interest && end.writable());
+        let calling = end.state == State::Opening && end.error.is_none();
+        let something = !calling && (end.readable() || (end.write_interest && end.writable()));
         if something && !end.marked {
             self.end_mut(id).marked = true;
             self.mark(worker, Source::End(id));
@@ -410,6 +422,23 @@ impl Sys for SimSys {
         let now = world.now;
         world.trace.note(now, Who::Worker(self.worker as u16), "close listener", NONE, listener.id.0 as u64);
         world.close_listener(listener.id);
+    }
+
+    fn connect(
+        &mut self,
+        remote: &Remote,
+        _source: Option<SocketAddr>,
+        _congestion: Option<&str>,
+    ) -> io::Result<(SimStream, bool)> {
+        let worker = self.worker;
+        let (id, done) = self.call("connect", NONE, |world| world.call(worker, remote))?;
+        let dropped = self.world.borrow().dropped.clone();
+        Ok((SimStream { id, dropped, closed: false }, done))
+    }
+
+    fn connected(&mut self, stream: &mut SimStream) -> io::Result<bool> {
+        let id = stream.id;
+        self.call("connected?", id.conn(), |world| world.is_connected(id))
     }
 
     fn register(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {

@@ -69,16 +69,17 @@ impl Line<'_> {
     pub(super) fn receive_tls(&mut self, into: &mut Vec<u8>, max: usize) -> usize {
         self.pump_tls();
         let Some(mut tls) = self.place.tls.take() else { return 0 };
-        // A part of a record is nothing yet.
-        while !tls.has_plaintext() {
+        let at = into.len();
+        let mut n = tls.read(into, max);
+        // A part of a record is nothing yet, so it reads on.
+        while n < max {
             let mut wire = Vec::new();
-            if self.receive_plain(&mut wire, max) == 0 {
+            if self.receive_plain(&mut wire, max - n) == 0 {
                 break;
             }
             tls.hear(&wire);
+            n += tls.read(into, max - n);
         }
-        let at = into.len();
-        let n = tls.read(into, max);
         self.world.trace.bytes(&into[at..]);
         self.place.tls = Some(tls);
         self.pump_tls();

@@ -5,7 +5,7 @@
 //! borrowed for one call at a time.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,10 @@ use windlass_proto::testing::Rng;
 use super::end::{End, EndId, State};
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
+use super::remote::{Attempt, Newcomer, RemoteHost};
 use super::trace::{self, LAST, Trace, Who};
+use crate::connect::Remote;
+use crate::id::ConnId;
 use crate::sys::Token;
 
 /// A handle on an accept queue, as one worker holds it.
@@ -60,6 +63,19 @@ pub(crate) enum Happening {
         end: u32,
         accepted: bool,
     },
+    /// A worker's call arrives at the remote.
+    Reach {
+        end: u32,
+        host: usize,
+        reset: bool,
+    },
+    /// The remote's answer to a call arrives: yes,
+    Made(u32),
+    /// or no.
+    Refused {
+        end: u32,
+        unreachable: bool,
+    },
     ClientTimer(u32),
     /// Out of descriptors from now until then.
     Exhausted(u64),
@@ -91,6 +107,11 @@ pub(crate) struct World {
     pub(crate) addresses: Vec<IpAddr>,
     /// Clients that something happened to, to be run.
     pub(crate) stirred: Vec<u32>,
+    /// Whom services can connect to, and who of them has accepted a call and has no seat yet.
+    pub(crate) remotes: Vec<RemoteHost>,
+    pub(crate) newcomers: Vec<Newcomer>,
+    /// Calls that a test answers by hand.
+    pub(crate) held: Vec<(EndId, Remote)>,
     /// Streams accepted and not closed.
     pub(crate) descriptors: usize,
     pub(crate) exhausted: bool,
@@ -102,6 +123,10 @@ pub(crate) struct World {
     pub(crate) random: Rng,
 
     // What oracles go by.
+    /// Connections asked for by services, without an answer yet.
+    pub(crate) attempts: BTreeMap<ConnId, Attempt>,
+    /// The worker's ends of those that were begun.
+    pub(crate) calls: BTreeMap<ConnId, EndId>,
     pub(crate) shutdown_at: Option<u64>,
     /// A second shutdown was asked for, which aborts everything.
     pub(crate) stop_now: bool,
@@ -138,6 +163,8 @@ pub(crate) struct Counts {
     /// Attempts to accept that were refused for want of descriptors.
     pub(crate) accept_refused: u64,
     pub(crate) connects: u64,
+    /// Calls made by workers.
+    pub(crate) calls_out: u64,
 }
 
 impl World {
@@ -157,6 +184,11 @@ impl World {
             pollers: (0..workers).map(|_| Poller::default()).collect(),
             addresses: Vec::new(),
             stirred: Vec::new(),
+            remotes: Vec::new(),
+            newcomers: Vec::new(),
+            held: Vec::new(),
+            attempts: BTreeMap::new(),
+            calls: BTreeMap::new(),
             descriptors: 0,
             exhausted: false,
             spare: plan.spare.hit(&mut rng),
@@ -248,6 +280,9 @@ impl World {
             }
             Happening::Syn { end, group } => self.syn(EndId(end), group),
             Happening::Answer { end, accepted } => self.answer(EndId(end), accepted),
+            Happening::Reach { end, host, reset } => self.reached(EndId(end), host, reset),
+            Happening::Made(end) => self.made(EndId(end)),
+            Happening::Refused { end, unreachable } => self.refused(EndId(end), unreachable),
             Happening::ClientTimer(client) => self.stir(client),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
@@ -324,7 +359,7 @@ impl World {
         // They had been told that they are connected, so resetting them needs an excuse.
         let room = !self.exhausted
             && self.descriptors < self.plan.descriptors_max
-            && (self.connections_max == 0 || self.descriptors < self.connections_max);
+            && (self.connections_max == 0 || self.descriptors + self.attempts.len() < self.connections_max);
         if !waiting.is_empty() && room && !self.stop_now {
             self.fail(format!("{} connections were reset in the accept queue of a listener", waiting.len()));
         }
@@ -344,7 +379,8 @@ impl World {
     /// Closes a stream the server holds.
     pub(crate) fn close_descriptor(&mut self, id: EndId, reset: bool) {
         let state = self.end(id).state;
-        assert!(state == State::Open, "connection #{}: closed while {state:?}", id.conn());
+        let calling = state == State::Opening && self.end(id).outbound;
+        assert!(state == State::Open || calling, "connection #{}: closed while {state:?}", id.conn());
         if let Some((worker, token)) = self.end_mut(id).registered.take() {
             self.deregistered(worker, super::poller::Source::End(id), token);
         }
@@ -352,6 +388,12 @@ impl World {
         self.counts.progress += 1;
         if !self.end(id).was_registered {
             self.turned_away(id);
+        }
+        if calling && self.end(id.peer()).state == State::Queued {
+            // Nobody has heard of it.
+            self.end_mut(id).state = State::Closed;
+            self.end_mut(id.peer()).state = State::Closed;
+            return;
         }
         self.close_end(id, reset);
     }

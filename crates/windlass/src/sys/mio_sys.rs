@@ -17,7 +17,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use windlass_proto::Time;
 
-use super::{Readiness, Sys, Token, Wake};
+use super::{Readiness, Sys, Token, Wake, connect};
+use crate::connect::Remote;
 
 #[cfg(not(unix))]
 use super::clock_other as clock;
@@ -270,6 +271,19 @@ impl Sys for MioSys {
     fn close_listener(&mut self, mut listener: MioListener) {
         // Fails only for what is not registered, and then there is nothing to undo.
         let _ = self.poll.registry().deregister(listener.source());
+    }
+
+    fn connect(
+        &mut self,
+        remote: &Remote,
+        source: Option<SocketAddr>,
+        congestion: Option<&str>,
+    ) -> io::Result<(MioStream, bool)> {
+        connect::begin(remote, source, congestion)
+    }
+
+    fn connected(&mut self, stream: &mut MioStream) -> io::Result<bool> {
+        connect::is_done(stream)
     }
 
     #[inline]

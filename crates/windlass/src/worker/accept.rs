@@ -367,7 +367,9 @@ impl<Y: Sys> Worker<Y> {
         }
         let shared = &self.shared;
         shared.connections.fetch_sub(1, Relaxed);
-        shared.listeners[listener as usize].connections.fetch_sub(1, Relaxed);
+        if let Some(listener) = shared.listeners.get(listener as usize) {
+            listener.connections.fetch_sub(1, Relaxed);
+        }
         if on_worker {
             shared.workers[self.index].load.fetch_sub(1, Relaxed);
         }

@@ -47,7 +47,7 @@ impl<Y: Sys> Worker<Y> {
         }
         if requested == STOPPING && self.phase != Phase::Stopping {
             self.close_listeners();
-            self.stop_now();
+            return self.stop_now();
         }
         match self.phase {
             Phase::Running if requested == DRAINING => self.begin_drain(),
@@ -89,6 +89,7 @@ impl<Y: Sys> Worker<Y> {
         self.core.draining = true;
         self.accept_all();
         self.close_listeners();
+        self.core.shut_connecting(false);
         // What a connection has sent before we stopped is answered: one more read for each.
         for index in 0..self.core.slots.len() as u32 {
             if self.core.slot(index).is(flag::LIVE) {
@@ -140,6 +141,7 @@ impl<Y: Sys> Worker<Y> {
     fn stop_now(&mut self) {
         self.core.draining = true;
         self.phase = Phase::Stopping;
+        self.core.shut_connecting(true);
         self.adopt_handed_over();
         let mut left = self.core.limits.closes_per_turn_max;
         for index in 0..self.core.slots.len() as u32 {

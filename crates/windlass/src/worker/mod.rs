@@ -5,6 +5,7 @@
 //! never reach a connection that was closed or replaced since.
 
 mod accept;
+mod connect;
 mod drain;
 mod end;
 mod io;
@@ -80,6 +81,8 @@ pub(crate) struct Worker<Y: Sys> {
     phase: Phase,
     /// More messages wait than one turn takes.
     mail_left: bool,
+    /// Services have been told that it starts.
+    started: bool,
     /// This turn's run list, and the deadlines that came due: kept for their memory.
     running: Vec<u32>,
     fired: Vec<u32>,
@@ -100,7 +103,7 @@ impl<Y: Sys> Worker<Y> {
             acceptors.push(Acceptor::new(listener, id, service));
         }
         let tickers = Ticker::start(&services, now);
-        let core = Core::new(index as u16, services.len(), shared.limits.clone(), now);
+        let core = Core::new(index as u16, services.len(), &shared, now);
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         Ok(Worker {
             index,
@@ -117,6 +120,7 @@ impl<Y: Sys> Worker<Y> {
             phase: Phase::Running,
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
+            started: false,
             running: Vec::with_capacity(LIST_RESERVED),
             fired: Vec::with_capacity(LIST_RESERVED),
             turn_times: TurnTimes::default(),
@@ -127,12 +131,14 @@ impl<Y: Sys> Worker<Y> {
 
     /// One turn. Sleeps until there is something to do, and does it.
     pub(crate) fn turn(&mut self) -> IoResult<Turn> {
+        self.start();
         self.poll()?;
         self.run();
         self.accept();
         self.timers();
         self.ticks();
         self.mail();
+        self.connect();
         self.end();
         self.drain();
         self.core.recycle();
@@ -148,6 +154,7 @@ impl<Y: Sys> Worker<Y> {
             || !core.touched.is_empty()
             || !core.closing.is_empty()
             || !core.settling.is_empty()
+            || !core.connecting.due.is_empty()
             || self.mail_left;
         if work_left {
             return Some(core.now);
@@ -299,9 +306,11 @@ impl<Y: Sys> Worker<Y> {
     fn report_stall(&mut self, callback: &'static str, index: Option<u32>, service: usize, took: Duration) {
         self.core.counters.stalls += 1;
         let listener = match index {
-            Some(index) => self.shared.listeners[self.core.slot(index).listener as usize].name.clone(),
-            None => self.services[service].name.to_string(),
+            Some(index) => self.shared.listeners.get(self.core.slot(index).listener as usize),
+            None => None,
         };
+        let listener = listener
+            .map_or_else(|| self.services[service].name.to_string(), |listener| listener.name.clone());
         let conn = index.map(|index| self.core.id(index));
         self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took });
     }
@@ -326,6 +335,9 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
     let Some(slot) = core.slots.get_mut(index as usize) else { return };
     let same = Token::conn(index, slot.generation) == token || planted(Fault::SlotReusedTooEarly);
     if !same || !slot.is(flag::LIVE) {
+        if same && slot.is(flag::CONNECTING) {
+            core.mark_connecting(index, readiness);
+        }
         return;
     }
     let has = |bit| readiness.0 & bit != 0;

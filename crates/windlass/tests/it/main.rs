@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod child;
+mod connect;
 mod corners;
 mod descriptors;
 mod echo;
