@@ -91,5 +91,8 @@ pub use service::{Receive, Service, Tick};
 pub use shared::Stall;
 pub use stats::{Counters, Stats, TurnTimes};
 #[cfg(feature = "tls")]
-pub use tls::{ClientCertificates, TlsAcceptor, TlsIdentity, TlsInfo, TlsServer, TlsVersion};
+pub use tls::{
+    ClientCertificates, TlsAcceptor, TlsClient, TlsConnector, TlsIdentity, TlsInfo, TlsServer, TlsTarget,
+    TlsVersion,
+};
 pub use tls_error::TlsError;

@@ -7,6 +7,7 @@
 //!
 //! This folder is the one place outside `sys/` that names rustls.
 
+mod client;
 mod fail;
 mod identity;
 mod info;
@@ -15,6 +16,7 @@ mod server;
 pub(crate) mod session;
 mod table;
 
+pub use client::{TlsClient, TlsConnector, TlsTarget};
 pub use identity::TlsIdentity;
 pub use info::TlsInfo;
 pub use server::{ClientCertificates, TlsAcceptor, TlsServer, TlsVersion};

@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
@@ -15,6 +17,7 @@ use rustls::unbuffered::{
 use rustls::{CommonState, HandshakeKind, ServerConfig};
 use windlass_proto::{ClientHello, ClientHelloError, Input};
 
+use super::client::TlsTarget;
 use super::fail::tls_error;
 use super::info::TlsInfo;
 use crate::tls_error::TlsError;
@@ -31,6 +34,7 @@ const HELLO_MAX: usize = 64 * 1024;
 
 enum Side {
     Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
 }
 
 /// How the peer's half of the session ended.
@@ -43,6 +47,8 @@ pub(crate) enum End {
 
 pub(crate) struct Session {
     side: Side,
+    /// Of a connection we made: the service's own number for it.
+    tag: Option<u64>,
     /// Ciphertext that is no whole record yet.
     rest: Vec<u8>,
     backlog: Vec<u8>,
@@ -90,8 +96,24 @@ enum Next {
 impl Session {
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session, TlsError> {
         let side = UnbufferedServerConnection::new(config).map_err(tls_error)?;
-        Ok(Session {
-            side: Side::Server(side),
+        Ok(Session::new(Side::Server(side), None))
+    }
+
+    /// Of a connection we made. The service's `tag` is kept with it until it is connected.
+    pub(crate) fn client(target: &TlsTarget, tag: u64) -> Result<Session, TlsError> {
+        let side = UnbufferedClientConnection::new(target.config.clone(), target.name.clone());
+        let mut session = Session::new(Side::Client(side.map_err(tls_error)?), Some(tag));
+        if let ServerName::DnsName(name) = &target.name {
+            session.server_name = Some(name.as_ref().into());
+        }
+        session.hello_seen = true;
+        Ok(session)
+    }
+
+    fn new(side: Side, tag: Option<u64>) -> Session {
+        Session {
+            side,
+            tag,
             rest: Vec::new(),
             backlog: Vec::new(),
             backlog_at: 0,
@@ -102,12 +124,18 @@ impl Session {
             hello_need: 0,
             truncated: false,
             notified: false,
-        })
+        }
+    }
+
+    /// The tag of a connection we made.
+    pub(crate) fn tag(&self) -> Option<u64> {
+        self.tag
     }
 
     pub(super) fn common(&self) -> &CommonState {
         match &self.side {
             Side::Server(side) => side,
+            Side::Client(side) => side,
         }
     }
 
@@ -208,6 +236,7 @@ impl Session {
     fn step(&mut self, wire: &mut [u8], plain: &mut Plain<'_>, out: &mut Vec<u8>) -> (usize, Next) {
         match &mut self.side {
             Side::Server(side) => advance(side.process_tls_records(wire), plain, out),
+            Side::Client(side) => advance(side.process_tls_records(wire), plain, out),
         }
     }
 
@@ -305,30 +334,30 @@ impl Session {
         // The state machine hands out the right to write only when it is given what it has not consumed.
         let mut rest = std::mem::take(&mut self.rest);
         let mut write = Some(write);
-        let done = loop {
+        let mut done = None;
+        loop {
+            let write = &mut |traffic: &mut dyn Traffic| {
+                if let Some(write) = write.take() {
+                    let n = write(traffic, out);
+                    out.truncate(at + n);
+                    done = Some(());
+                }
+            };
             let (discard, next) = match &mut self.side {
                 Side::Server(side) => {
-                    let UnbufferedStatus { discard, state } = side.process_tls_records(&mut rest);
-                    match state {
-                        Ok(ConnectionState::WriteTraffic(mut traffic)) => match write.take() {
-                            Some(write) => {
-                                let n = write(&mut traffic, out);
-                                out.truncate(at + n);
-                                break Some(());
-                            }
-                            None => break None,
-                        },
-                        state => advance(UnbufferedStatus { discard, state }, &mut plain, &mut first),
-                    }
+                    advance_or_write(side.process_tls_records(&mut rest), &mut plain, &mut first, write)
+                }
+                Side::Client(side) => {
+                    advance_or_write(side.process_tls_records(&mut rest), &mut plain, &mut first, write)
                 }
             };
             rest.drain(..discard);
             match next {
                 Next::Again => {}
                 Next::PeerClosed => self.end = Some(End::Clean),
-                Next::Stop | Next::Failed(_) => break None,
+                Next::Stop | Next::Failed(_) => break,
             }
-        };
+        }
         if done.is_none() {
             out.truncate(at);
         }
@@ -388,6 +417,22 @@ fn advance<D>(
         Err(e) => Next::Failed(e),
     };
     (discard, next)
+}
+
+/// As `advance`, but with the right to write it writes.
+fn advance_or_write<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    plain: &mut Plain<'_>,
+    out: &mut Vec<u8>,
+    write: &mut dyn FnMut(&mut dyn Traffic),
+) -> (usize, Next) {
+    match status {
+        UnbufferedStatus { discard, state: Ok(ConnectionState::WriteTraffic(mut traffic)) } => {
+            write(&mut traffic);
+            (discard, Next::Stop)
+        }
+        status => advance(status, plain, out),
+    }
 }
 
 fn append<D>(encode: &mut EncodeTlsData<'_, D>, out: &mut Vec<u8>) {

@@ -1,12 +1,14 @@
 //! The TLS sessions of one worker, beside the table of connections, and what the core does for those that
 //! have one: encrypting at the flush, `close_notify` before the FIN, counting handshakes.
 
+use super::client::TlsTarget;
 use super::info::TlsInfo;
 use super::server::TlsAcceptor;
 use super::session::{FRAGMENT, Session};
 use crate::close::Close;
 use crate::core::slot::flag;
 use crate::core::{CORK_MAX, Core, Direct, flush};
+use crate::id::ConnId;
 use crate::planted::{Fault, planted};
 use crate::tls_error::TlsError;
 
@@ -77,10 +79,45 @@ impl Core {
 
     /// Starts the session of a connection whose first bytes have come.
     pub(crate) fn start_tls(&mut self, index: u32, acceptor: &TlsAcceptor) -> Result<(), TlsError> {
+        self.begin_handshake(index, || Session::server(acceptor.config()))
+    }
+
+    /// Starts the session of a connection we made, and queues what it says first.
+    pub(crate) fn start_tls_client(
+        &mut self,
+        index: u32,
+        target: &TlsTarget,
+        tag: u64,
+    ) -> Result<(), TlsError> {
+        self.begin_handshake(index, || Session::client(target, tag))?;
+        self.with_out(index, |session, out| {
+            session.open(&mut [], &mut [], out);
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Takes back a connection we made and that is in its handshake; false if it is none.
+    pub(crate) fn cancel_handshake(&mut self, id: ConnId) -> bool {
+        let same = self.slots.get(id.index as usize).is_some_and(|slot| {
+            slot.generation == id.generation && id.worker == self.worker && slot.is(flag::HANDSHAKE)
+        });
+        let ours = same && self.tls.get(id.index).is_some_and(|session| session.tag().is_some());
+        if ours {
+            self.close(id.index, Close::Aborted);
+        }
+        ours
+    }
+
+    fn begin_handshake(
+        &mut self,
+        index: u32,
+        make: impl FnOnce() -> Result<Session, TlsError>,
+    ) -> Result<(), TlsError> {
         if self.counters.tls_handshakes as usize >= self.limits.tls_handshakes_max {
             return Err(TlsError::HandshakesFull);
         }
-        let session = Session::server(acceptor.config())?;
+        let session = make()?;
         self.tls.put(index, Box::new(session));
         self.counters.tls_handshakes += 1;
         self.counters.tls_handshakes_started += 1;
@@ -88,16 +125,18 @@ impl Core {
     }
 
     /// The handshake is over, the service may have the connection.
-    pub(crate) fn handshake_done(&mut self, index: u32) {
+    /// Returns the tag of one that we made.
+    pub(crate) fn handshake_done(&mut self, index: u32) -> Option<u64> {
         let resumed = self.tls.get(index).is_some_and(Session::is_resumed);
         self.counters.tls_handshakes -= 1;
         self.counters.tls_handshakes_done += 1;
         self.counters.tls_handshakes_resumed += u64::from(resumed);
         self.slot(index).clear(flag::HANDSHAKE | flag::HAS_WAKE | flag::OWED_DRAINED | flag::REDELIVER);
+        self.tls.get(index).and_then(Session::tag)
     }
 
-    /// The connection ends before the service had it.
-    pub(crate) fn handshake_failed(&mut self, index: u32, why: &Close) {
+    /// The connection ends before the service had it. Returns the tag of one that we made.
+    pub(crate) fn handshake_failed(&mut self, index: u32, why: &Close) -> Option<u64> {
         let kind = match why {
             Close::Tls(error) => error.kind(),
             _ => TlsError::HandshakeCut.kind(),
@@ -108,6 +147,7 @@ impl Core {
             self.counters.tls_handshakes -= 1;
         }
         self.slot(index).clear(flag::HANDSHAKE);
+        self.tls.get(index).and_then(Session::tag)
     }
 
     /// Why a connection of the service ends: its peer may have ended the TCP stream only.

@@ -6,9 +6,12 @@
 use std::io;
 
 use crate::close::Close;
+use crate::connect::ConnectError;
 use crate::core::slot::flag;
 use crate::planted::{Fault, planted};
+use crate::shared::RUNNING;
 use crate::sys::Sys;
+use crate::tls::TlsTarget;
 use crate::tls::session::End;
 use crate::tls_error::TlsError;
 
@@ -33,6 +36,25 @@ impl<Y: Sys> Worker<Y> {
     /// Takes in a connection of a TLS listener: no session yet, neither of TLS nor of the service, only a
     /// deadline.
     pub(super) fn adopt_tls(&mut self, index: u32) {
+        self.await_handshake(index);
+        self.core.arm(index);
+    }
+
+    /// Begins the handshake of a connection we made.
+    pub(super) fn connect_tls(&mut self, index: u32, target: &TlsTarget, tag: u64) {
+        self.await_handshake(index);
+        if let Err(error) = self.core.start_tls_client(index, target, tag) {
+            // Without a session there is nothing to take leave of.
+            let (id, service) = (self.core.id(index), self.core.slot(index).service);
+            self.core.counters.tls_failed_by[error.kind()] += 1;
+            self.core.leave_service(index);
+            self.destroy(index, true);
+            return self.tell_connect_failed(id, service, tag, ConnectError::Tls(error));
+        }
+        self.core.arm(index);
+    }
+
+    fn await_handshake(&mut self, index: u32) {
         self.core.slot(index).set(flag::TLS | flag::HANDSHAKE);
         let timeout = self.core.limits.tls_handshake_timeout;
         if !timeout.is_zero() && !planted(Fault::NoHandshakeDeadline) {
@@ -41,7 +63,6 @@ impl<Y: Sys> Worker<Y> {
             slot.wake = at;
             slot.set(flag::HAS_WAKE);
         }
-        self.core.arm(index);
     }
 
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
@@ -195,9 +216,15 @@ impl<Y: Sys> Worker<Y> {
             // On with reading, unless the socket is empty.
             return self.core.slot(index).is(flag::READABLE);
         }
-        self.core.handshake_done(index);
+        let tag = self.core.handshake_done(index);
         self.core.counters.opened += 1;
-        self.call("open", index, |service, conn| service.open(conn));
+        match tag {
+            None => self.call("open", index, |service, conn| service.open(conn)),
+            Some(tag) => {
+                self.core.counters.connects_done += 1;
+                self.call("connected", index, |service, conn| service.connected(conn, tag));
+            }
+        }
         self.core.arm(index);
         self.tell_if_draining(index);
         // Telling uncorks, and what follows is corked again.
@@ -239,9 +266,26 @@ impl<Y: Sys> Worker<Y> {
         self.core.close(index, Close::Tls(TlsError::HandshakeCut));
     }
 
+    /// The same for one that we made: the service waits for an answer.
+    fn end_connecting(&mut self, index: u32, tag: u64, why: Close, closes_left: &mut usize) {
+        let (orderly, stopping) = (why.is_orderly(), self.shared.stop_state() != RUNNING);
+        let (id, service) = (self.core.id(index), self.core.slot(index).service);
+        let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
+        self.go_down(index, orderly, reset, closes_left);
+        let why = match why {
+            Close::Tls(error) => ConnectError::Tls(error),
+            Close::Aborted if !stopping => ConnectError::Cancelled,
+            Close::Aborted | Close::Shutdown => ConnectError::Shutdown,
+            _ => ConnectError::Tls(TlsError::HandshakeCut),
+        };
+        self.tell_connect_failed(id, service, tag, why);
+    }
+
     /// Carries out the end of a connection that the service never had.
     pub(super) fn end_handshake(&mut self, index: u32, why: Close, closes_left: &mut usize) {
-        self.core.handshake_failed(index, &why);
+        if let Some(tag) = self.core.handshake_failed(index, &why) {
+            return self.end_connecting(index, tag, why, closes_left);
+        }
         let reset = !why.is_orderly() && !matches!(why, Close::Reset | Close::Io(_));
         self.go_down(index, why.is_orderly(), reset, closes_left);
     }

@@ -22,4 +22,6 @@ mod stopped;
 mod timers;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod workers;
