@@ -16,7 +16,7 @@ use windlass::{Close, Config, Conn, Input, Limits, Service, TlsIdentity, TlsServ
 /// Connections of one measurement.
 const CONNECTIONS: usize = if cfg!(debug_assertions) { 200 } else { 9_000 };
 /// Bytes one may cost, state of TLS included. What it is now, and a quarter.
-const BYTES_MAX: usize = 12 * 1024;
+const BYTES_MAX: usize = 4_700;
 const ADDRESS: &str = "WINDLASS_TEST_TLS_ADDRESS";
 
 struct Echo;

@@ -103,7 +103,7 @@ impl Watched {
         if world.by_hand {
             world.end_mut(end_id).closed_as = Some((label, why.to_string()));
         }
-        let notified = world.end(end_id.peer()).notified;
+        let (by_hand, notified) = (world.by_hand, world.end(end_id.peer()).notified);
         let end = world.end_mut(end_id);
         let complaint = match why {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
@@ -122,6 +122,7 @@ impl Watched {
             Close::Reset if !end.arrived.is_empty() && !paused => {
                 Some(format!("{} bytes that came before the reset were not read", end.arrived.len()))
             }
+            Close::Eof | Close::Truncated | Close::Tls(_) if tls && by_hand => None,
             Close::Eof | Close::Truncated if tls => {
                 (!notified).then(|| "its peer sent no close_notify".into())
             }
@@ -292,7 +293,8 @@ impl Hosted for Watched {
         {
             self.fail(Some(id), "eof twice");
         }
-        if conn.is_tls() {
+        // Driven by hand, only the hand knows what was sent.
+        if conn.is_tls() && !self.world.borrow().by_hand {
             let end = self.world.borrow().find(self.worker, id);
             let notified = end.is_some_and(|end| self.world.borrow().end(end.peer()).notified);
             if conn.is_truncated() == notified {
