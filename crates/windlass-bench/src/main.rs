@@ -30,6 +30,8 @@ enum Command {
 enum Compare {
     /// Echo servers, over nine workloads.
     Echo(compare::CompareArgs),
+    /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
+    Relay(compare::RelayArgs),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Echo(args) => echo::main(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
+        Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

@@ -31,6 +31,9 @@ keys! {
     accept_burst_max: count, show_count;
     accepts_per_turn_max: count, show_count;
     closes_per_turn_max: count, show_count;
+    connecting_max: count, show_count;
+    connects_per_turn_max: count, show_count;
+    connect_timeout: duration, show_duration;
     when_full: when_full, show_when_full;
     backlog_max: count, show_count;
     idle_timeout: duration, show_duration;
@@ -47,6 +50,7 @@ keys! {
     output_low: size, show_size;
     output_max: size, show_size;
     buffered_max: size, show_size;
+    relay_pipes_max: count, show_count;
     mailbox_max: count, show_count;
     mailbox_per_turn_max: count, show_count;
     stall_timeout: duration, show_duration;

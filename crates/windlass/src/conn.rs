@@ -11,6 +11,8 @@ use crate::connect::{Connect, ConnectError};
 use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Core, Direct};
 use crate::id::ConnId;
+use crate::moving::MoveError;
+use crate::worker::NOT_MOVING;
 
 /// A cursor on one connection, lent to a callback.
 ///
@@ -27,12 +29,12 @@ impl<'a> Conn<'a> {
         Conn { core, io, index }
     }
 
-    pub(crate) fn core(&mut self) -> &mut Core {
-        self.core
-    }
-
     pub(crate) fn key(&self) -> usize {
         self.core.slots[self.index as usize].key as usize
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
     }
 
     /// This connection's name, to find it again from other callbacks.
@@ -106,10 +108,23 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// The same with shared bytes: what must wait is kept by reference count.
+    pub fn write_shared_to(&mut self, id: ConnId, bytes: Bytes) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write_shared(&mut *self.io, index, bytes);
+        }
+    }
+
     /// Queues bytes on every other connection of this service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         let service = self.core.slots[self.index as usize].service;
         broadcast(self.core, self.io, service, Some(self.index), bytes);
+    }
+
+    /// The same with shared bytes, which are copied for none of them.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        let service = self.core.slots[self.index as usize].service;
+        broadcast_shared(self.core, self.io, service, Some(self.index), bytes);
     }
 
     /// Another connection of this worker, if it is still open.
@@ -171,6 +186,43 @@ impl<'a> Conn<'a> {
         self.core.slots[self.index as usize].is(flag::PAUSED)
     }
 
+    /// Couples this connection with another of the same worker, whatever their services: from the end of
+    /// this callback on, what one sends goes to the other, and the service is not woken for it.
+    ///
+    /// What is queued on either goes out first, and input left untaken is passed on first: so a proxy
+    /// writes a header to one, takes what is for itself from the other, and couples them. A pause
+    /// ends with it. For a coupled connection `data`, `eof` and `drained` are not called any more, and
+    /// what is written to it, or a half-close, is ignored; `timeout`, `draining` and `closed` are called
+    /// as ever, [`Conn::pause`] stops what it sends, and [`Conn::relayed`] tells what has passed.
+    ///
+    /// - **Backpressure:** an end is read only when the other has sent all it was given, so a pair holds
+    ///   at most one read ([`Config::scratch_bytes`](crate::Config::scratch_bytes)) in each direction.
+    /// - **Half-close:** an end's FIN is passed on behind its last byte; the other direction goes on.
+    ///   When both have ended, both connections close, as [`Close::Eof`].
+    /// - **One end ends for another reason:** so does the other. In good order (`closed` is told the same
+    ///   reason, or [`Close::Done`]), if that one was; else by a reset ([`Close::Aborted`]), so that a
+    ///   stream that was cut off does not look whole. What was received before is passed on first.
+    /// - **Deadlines:** activity of either keeps both from being idle; output that is stuck ends both.
+    ///
+    /// False, and nothing happens, if either is gone, closing, half-closed by us, about to move to another
+    /// worker, coupled already, or speaks TLS.
+    pub fn relay(&mut self, other: ConnId) -> bool {
+        match self.core.find(other) {
+            Some(other) => self.core.couple(self.index, other),
+            None => false,
+        }
+    }
+
+    /// What has passed between this connection and the one it is coupled with; `None` if it never was.
+    /// Still there in [`closed`](crate::Service::closed), for the access log.
+    pub fn relayed(&self) -> Option<Relayed> {
+        if !self.core.slots[self.index as usize].is(flag::RELAYED) {
+            return None;
+        }
+        let (received, sent) = self.core.relays.received(self.index)?;
+        Some(Relayed { received, sent })
+    }
+
     /// Undoes [`Conn::pause`]. Input left untaken is offered again.
     pub fn resume(&mut self) {
         let slot = self.core.slot(self.index);
@@ -199,12 +251,52 @@ impl<'a> Conn<'a> {
     /// comes.
     pub fn half_close(&mut self) {
         let slot = self.core.slot(self.index);
-        if !slot.is(flag::FINISH) {
+        if !slot.is(flag::FINISH | flag::RELAYED) {
             slot.set(flag::FINISH);
             if self.core.cork_owner != self.index {
                 self.core.touch(self.index);
             }
         }
+    }
+
+    /// Moves this connection to another worker, counted from 0, once this callback's output has been sent.
+    /// Untaken input goes with it; nothing is read until it is there. Its service must be a
+    /// [`Move`](crate::Move), which tells the rest.
+    ///
+    /// # Errors
+    ///
+    /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
+    /// such worker, when the connection or the server is ending, and where connections cannot move: one
+    /// that speaks TLS does not.
+    /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
+    /// offered again then.
+    pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {
+        let core = &mut *self.core;
+        let slot = &core.slots[self.index as usize];
+        let movable = core.members[usize::from(slot.service)].movable;
+        let Some(workers) = core.workers.filter(|_| movable) else { return Err(MoveError::Unsupported) };
+        if worker >= workers {
+            return Err(MoveError::NoWorker);
+        }
+        if core.draining {
+            return Err(MoveError::Stopping);
+        }
+        if slot.is(flag::TLS) {
+            return Err(MoveError::Unsupported);
+        }
+        if slot.is(NOT_MOVING) {
+            return Err(MoveError::Ending);
+        }
+        if slot.is(flag::RELAYED) {
+            return Err(MoveError::Coupled);
+        }
+        if worker == usize::from(core.worker) {
+            return Err(MoveError::Here);
+        }
+        if !slot.is(flag::MOVING) {
+            core.begin_move(self.index, worker);
+        }
+        Ok(())
     }
 
     /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning
@@ -219,6 +311,17 @@ impl<'a> Conn<'a> {
     }
 }
 
+/// Bytes that have passed through one connection of a relay.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Relayed {
+    /// Received from its peer, for the other connection.
+    pub received: u64,
+    /// Received from the other connection for its peer; all of it has been sent when the connection
+    /// ended in good order.
+    pub sent: u64,
+}
+
 /// Queues `bytes` on every connection of `service` but one.
 pub(crate) fn broadcast(
     core: &mut Core,
@@ -228,15 +331,28 @@ pub(crate) fn broadcast(
     bytes: &[u8],
 ) {
     // Many bytes are kept once and shared, few are copied.
-    let shared = (bytes.len() >= SHARE_MIN).then(|| Bytes::copy_from_slice(bytes));
+    if bytes.len() >= SHARE_MIN {
+        return broadcast_shared(core, io, service, except, Bytes::copy_from_slice(bytes));
+    }
+    each(core, service, except, |core, index| core.write(io, index, bytes));
+}
+
+/// The same with shared bytes.
+pub(crate) fn broadcast_shared(
+    core: &mut Core,
+    io: &mut dyn Direct,
+    service: u16,
+    except: Option<u32>,
+    bytes: Bytes,
+) {
+    each(core, service, except, |core, index| core.write_shared(io, index, bytes.clone()));
+}
+
+fn each(core: &mut Core, service: u16, except: Option<u32>, mut write: impl FnMut(&mut Core, u32)) {
     for key in 0..core.members[service as usize].positions() {
         let Some(index) = core.members[service as usize].at(key) else { continue };
-        if Some(index) == except || core.slots[index as usize].is(flag::CLOSING) {
-            continue;
-        }
-        match &shared {
-            Some(shared) => core.write_shared(io, index, shared.clone()),
-            None => core.write(io, index, bytes),
+        if Some(index) != except && !core.slots[index as usize].is(flag::CLOSING) {
+            write(core, index);
         }
     }
 }

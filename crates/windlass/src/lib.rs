@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Where to go on: [`Service`] for the callbacks, [`Conn`] for what they may do, [`Limits`] for what
-//! is bounded, [`Mailbox`] for other threads, [`Server`] for several services in one.
+//! is bounded, [`Connect`] for connections of your own, [`Mailbox`] for other threads, [`Server`] for
+//! several services in one.
 //!
 //! **What the engine promises.** Callbacks never nest. `closed` is called once for every `open` that
 //! returned `Ok`. Bytes come in order and none twice; what a service leaves untaken comes back.
@@ -50,10 +51,13 @@ mod error;
 mod hosted;
 mod id;
 mod mailbox;
+mod moving;
+mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
 mod reconnect;
+mod resolve;
 mod scope;
 mod serve;
 mod server;
@@ -78,12 +82,17 @@ pub use bytes::Bytes;
 pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenFull};
-pub use conn::{Conn, Peer};
+pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
+pub use moving::{Move, MoveError, Placement};
+pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
 pub use reconnect::Reconnect;
+pub use resolve::{
+    Lookup, LookupId, Resolve, ResolveError, Resolved, Resolver, ResolverConfig, ResolverStats,
+};
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};
 pub use server::{Bound, BoundAddress, Handle, Server, Summary};

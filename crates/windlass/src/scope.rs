@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windlass_proto::Time;
 
-use crate::conn::{Conn, broadcast};
+use crate::conn::{Conn, broadcast, broadcast_shared};
 use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::core::{Core, Direct};
@@ -83,6 +83,12 @@ impl<'a> Scope<'a> {
     /// Queues bytes on every connection of the service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         broadcast(self.core, self.io, self.service, None, bytes);
+    }
+
+    /// The same with shared bytes, which are copied for none of them: what came in a message from
+    /// another worker is passed on as it is.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        broadcast_shared(self.core, self.io, self.service, None, bytes);
     }
 }
 

@@ -9,6 +9,9 @@ use crate::config::{Config, Limits};
 use crate::error::{Error, Result};
 use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
+use crate::moving::{Move, Mover};
+use crate::offload::{Offload, Work};
+use crate::resolve::{Resolve, Resolver};
 use crate::server::{Bound, Server, Summary};
 use crate::service::{Receive, Service};
 use crate::shared::Shared;
@@ -47,7 +50,8 @@ where
             bad_address: None,
             #[cfg(feature = "tls")]
             tls: Vec::new(),
-            mailbox: None,
+            mail: Vec::new(),
+            mover: None,
             make: Arc::new(make),
         },
     }
@@ -64,6 +68,30 @@ trait Mail<S: Service>: Send + Sync {
     fn bind(&self, shared: &Arc<Shared>) -> bool;
     fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>>;
     fn close(&self);
+}
+
+impl<S: Work> Mail<S> for Offload<S::Answer> {
+    fn bind(&self, shared: &Arc<Shared>) -> bool {
+        self.bind(shared)
+    }
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
+        self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
+    }
+}
+
+impl<S: Resolve> Mail<S> for Resolver {
+    fn bind(&self, shared: &Arc<Shared>) -> bool {
+        self.bind(shared)
+    }
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
+        self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
+    }
 }
 
 impl<S: Receive> Mail<S> for Mailbox<S::Message> {
@@ -86,7 +114,9 @@ pub(crate) struct Spec<S: Service> {
     /// By the number of their address in `listen`.
     #[cfg(feature = "tls")]
     tls: Vec<(usize, TlsAcceptor)>,
-    mailbox: Option<Box<dyn Mail<S>>>,
+    /// The mailbox, and what else answers from other threads.
+    mail: Vec<Box<dyn Mail<S>>>,
+    mover: Option<Mover<S>>,
     make: Arc<dyn Fn() -> S + Send + Sync>,
 }
 
@@ -122,16 +152,14 @@ impl<S: Service> ServiceSpec for Spec<S> {
         self.bad_address.take()
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
-        self.mailbox.as_ref().is_none_or(|mailbox| mailbox.bind(shared))
+        self.mail.iter().all(|mail| mail.bind(shared))
     }
     fn close_mailbox(&self) {
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.close();
-        }
+        self.mail.iter().for_each(|mail| mail.close());
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
-        let inbox = self.mailbox.as_ref().map(|mailbox| mailbox.inbox(worker));
-        Box::new(Host::new((self.make)(), inbox))
+        let inboxes = self.mail.iter().map(|mail| mail.inbox(worker)).collect();
+        Box::new(Host::new((self.make)(), inboxes, self.mover))
     }
 }
 
@@ -184,7 +212,34 @@ impl<S: Service> Serve<S> {
     where
         S: Receive,
     {
-        self.spec.mailbox = Some(Box::new(mailbox.clone()));
+        self.spec.mail.push(Box::new(mailbox.clone()));
+        self
+    }
+
+    /// Lets the service resolve names with `resolver`, and gives it the answers.
+    pub fn resolver(mut self, resolver: &Resolver) -> Serve<S>
+    where
+        S: Resolve,
+    {
+        self.spec.mail.push(Box::new(resolver.clone()));
+        self
+    }
+
+    /// Lets the service's connections move to other workers ([`Conn::move_to`](crate::Conn::move_to)).
+    pub fn movable(mut self) -> Serve<S>
+    where
+        S: Move,
+    {
+        self.spec.mover = Some(Mover::new());
+        self
+    }
+
+    /// Lets the service have its work done by `pool`, and gives it the answers.
+    pub fn offload(mut self, pool: &Offload<S::Answer>) -> Serve<S>
+    where
+        S: Work,
+    {
+        self.spec.mail.push(Box::new(pool.clone()));
         self
     }
 

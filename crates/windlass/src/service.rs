@@ -3,9 +3,10 @@
 use windlass_proto::{Input, Time};
 
 use crate::close::Close;
-use crate::conn::Conn;
+use crate::conn::{Conn, Peer};
 use crate::connect::ConnectError;
 use crate::id::ConnId;
+use crate::moving::Placement;
 use crate::scope::{Scope, Sessions};
 
 /// A service: one value per worker thread, never shared, so never locked.
@@ -40,6 +41,15 @@ pub trait Service: Sized + 'static {
     /// assignment to it.
     type Session: 'static;
 
+    /// Which worker a newcomer is to live on: asked on the worker that accepted it, before it is
+    /// registered anywhere and before `open`, with the number of the listener in the order of
+    /// [`Bound::addresses`](crate::Bound::addresses). The portable and cheapest way to gather those who
+    /// belong together, where the address tells; where only their first bytes do, see
+    /// [`Move`](crate::Move).
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        Placement::Balanced
+    }
+
     /// The worker begins: called once on each, before everything else. The place for a client to
     /// [`connect`](Scope::connect).
     fn start(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>) {}
@@ -54,7 +64,9 @@ pub trait Service: Sized + 'static {
         self.open(conn)
     }
 
-    /// A connection asked for did not come about; its id is dead already.
+    /// A connection asked for did not come about; its id is dead already, and its place free. To try again
+    /// here without a pause is to try again every turn: [`Connect::after`](crate::Connect::after) takes
+    /// one, and [`Reconnect`](crate::Reconnect) says how long.
     fn connect_failed(
         &mut self,
         scope: &mut Scope<'_>,

@@ -97,8 +97,12 @@ counters! {
     connects_cancelled,
     /// Outbound connections not begun, because `connecting_max` or `connections_max` was reached.
     connects_over_limit,
-    /// Accepted connections handed to a less loaded worker.
+    /// Accepted connections handed to a less loaded worker, or to the one they were placed on.
     handed_over,
+    /// Open connections that left for another worker (`Conn::move_to`).
+    moved_out,
+    /// Open connections that came from another worker.
+    moved_in,
     /// Newcomers reset because `connections_max` was reached or descriptors ran out.
     shed_full,
     /// Newcomers reset because of `source_connections_max`.
@@ -125,6 +129,14 @@ counters! {
     messages,
     /// Callbacks that held the worker longer than `stall_timeout`.
     stalls,
+    /// Pairs of connections coupled.
+    relays,
+    /// Bytes taken from one end of a relay for the other.
+    relayed_bytes,
+    /// Reads and writes of relays, among the others, that moved bytes through a pipe.
+    splices,
+    /// Times a relay wanted a pipe and there was none: `relay_pipes_max` or descriptors.
+    pipes_refused,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
     /// TLS handshakes begun: first bytes came on a TLS listener.
@@ -147,6 +159,8 @@ counters! {
     buffered_bytes,
     /// Gauge: connections waiting for the next turn, their budget spent.
     run_queue,
+    /// Gauge: pipes open for relays, in use and waiting for it.
+    pipes,
     /// Gauge: most bytes of output one connection has had queued.
     output_peak_bytes,
     /// Gauge: most bytes of input one connection has had untaken.

@@ -38,6 +38,10 @@
 //! assert!(harness.is_ended(two));
 //! ```
 
+mod calls;
+
+pub use calls::TestCall;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 

@@ -6,7 +6,10 @@
 
 mod sim_services;
 
+use sim_services::jobs::offload;
+use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
+use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 #[cfg(feature = "tls")]
 use sim_services::tls::tls_echo;
 use sim_services::{chat, echo, monologue};
@@ -24,6 +27,11 @@ const SCENARIOS: &[Scenario] = &[
     ("monologue", monologue),
     ("calls", calls),
     ("through", through),
+    ("offload", offload),
+    ("moving", moving),
+    ("pairs", pairs),
+    ("broken pairs", broken_pairs),
+    ("cut pairs", cut_pairs),
     #[cfg(feature = "tls")]
     ("tls echo", tls_echo),
 ];

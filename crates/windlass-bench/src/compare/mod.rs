@@ -10,6 +10,7 @@ mod calls;
 mod figures;
 mod machine;
 mod peers;
+mod relay;
 mod server;
 mod tables;
 mod workloads;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use relay::{RelayArgs, main as relay};
 pub use server::{PinnedArgs, pinned};
 
 use self::figures::{Figures, Run};

@@ -50,6 +50,7 @@ pub(crate) mod client;
 mod clients;
 pub(crate) mod end;
 mod errno;
+mod jobs;
 mod net;
 mod oracle;
 mod plan;

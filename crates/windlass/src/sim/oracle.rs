@@ -65,6 +65,8 @@ impl World {
         for poller in &self.pollers {
             for id in poller.ends() {
                 let end = self.end(id);
+                // Activity at one end of a relay keeps both alive.
+                let active = end.coupled.map_or(0, |other| self.end(other).active).max(end.active);
                 if end.state == State::Opening {
                     continue;
                 }
@@ -84,7 +86,7 @@ impl World {
                     (None, _)
                         if (shaking.is_none() || stuck.is_none())
                             && !limits.idle_timeout.is_zero()
-                            && passed(end.active, limits.idle_timeout) =>
+                            && passed(active, limits.idle_timeout) =>
                     {
                         "it is idle, and not ended for that"
                     }
@@ -178,6 +180,12 @@ impl World {
         if self.never_closed > 0 || self.opened != self.closed {
             let (opened, closed) = (self.opened, self.closed);
             self.fail(format!("{opened} connections were opened, and closed was called {closed} times"));
+        }
+        if self.moving != 0 {
+            self.fail(format!("{} connections left one worker and never came to another", self.moving));
+        }
+        if let Some(what) = self.jobs.check_end() {
+            self.fail(what);
         }
         if let Some((id, _)) = self.attempts.first_key_value() {
             let n = self.attempts.len();

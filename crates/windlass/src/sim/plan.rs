@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use windlass_proto::testing::Rng;
 
+use super::jobs::JobPlan;
+
 pub(crate) const MICRO: u64 = 1_000;
 pub(crate) const MILLI: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -105,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) emfile_for: Range<u64>,
     /// Whether there is a spare descriptor for `shed`.
     pub(crate) spare: Odds,
+
+    pub(crate) jobs: JobPlan,
 }
 
 impl Plan {
@@ -146,6 +150,7 @@ impl Plan {
             emfile_every: None,
             emfile_for: 0..1,
             spare: Odds(1024),
+            jobs: JobPlan::calm(),
         }
     }
 
@@ -168,6 +173,7 @@ impl Plan {
             _ => 5 * MILLI..120 * MILLI,
         };
         let unix = rng.chance(1, 8);
+        let jobs = JobPlan::draw(rng.clone());
         let late = |rng: &mut Rng, most: u64| if rng.chance(1, 2) { 0 } else { 1 + rng.below(most) };
         Plan {
             edges: if !unix && rng.chance(1, 3) { Edges::Stingy } else { Edges::Arrival },
@@ -205,6 +211,7 @@ impl Plan {
             emfile_every: rng.chance(1, 4).then_some(20 * MILLI..2 * SECOND),
             emfile_for: 5 * MILLI..300 * MILLI,
             spare: if rng.chance(1, 3) { Odds::NEVER } else { Odds(1024 >> rng.below(3)) },
+            jobs,
         }
     }
 

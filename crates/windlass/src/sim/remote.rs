@@ -12,12 +12,15 @@ use windlass_proto::testing::Rng;
 use super::client::Client;
 use super::end::{EndId, State};
 use super::errno::Errno;
-use super::plan::Edges;
+use super::plan::{Edges, MILLI};
 use super::trace::Who;
 use super::world::{Happening, World};
 use crate::connect::{ConnectError, Remote};
 use crate::id::ConnId;
 use crate::sys::{Readiness, Token};
+
+/// A connection that is made is noticed after this long, whatever events said of it.
+const NOTICED_MAX: u64 = 700 * MILLI;
 
 /// How a simulated remote answers a call. See [`Sim::remote`](super::Sim::remote).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -258,12 +261,20 @@ impl World {
         }
     }
 
-    /// With every worker asleep: nobody waits for an answer past the deadline.
+    /// With every worker asleep: nobody waits for an answer past the deadline, or long for one that is
+    /// there.
     pub(crate) fn check_attempts(&mut self) {
         let slack = self.slack();
         let late = self.attempts.iter().find(|(_, attempt)| self.now > attempt.deadline + slack);
         if let Some((id, _)) = late {
             self.fail(format!("{id}: it is being connected past its deadline"));
+        }
+        let unnoticed = self.attempts.keys().find(|id| {
+            let end = self.calls.get(id).map(|&end| self.end(end));
+            end.is_some_and(|end| end.state == State::Open && self.now > end.active + slack + NOTICED_MAX)
+        });
+        if let Some(id) = unnoticed {
+            self.fail(format!("{id}: it is connected, and nobody has noticed"));
         }
     }
 }

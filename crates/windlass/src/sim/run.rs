@@ -111,7 +111,7 @@ impl Run {
             hash: world.trace.hash(),
             entries: world.trace.entries(),
             turns: self.turns,
-            connections: world.counts.accepted,
+            connections: world.counts.accepted + world.counts.calls_out,
             bytes: world.counts.bytes,
             took: world.now - world.origin,
             failure: failure.map(|what| (what, world.trace.last())),
@@ -273,9 +273,13 @@ impl Run {
         let Some(worker) = &mut self.berths[n].worker else { return };
         let result = worker.turn();
         let mut world = self.world.borrow_mut();
+        for (a, b) in worker.pairs() {
+            world.couple(n, a, b);
+        }
         let took = world.now - world.turn_started;
         world.turn_longest = world.turn_longest.max(took);
         world.reap();
+        world.hire();
         world.check_counts(&self.limits);
         let Berth { worker, wake, spin } = &mut self.berths[n];
         spin.turned(n, &mut world);

@@ -11,11 +11,13 @@ use super::remote::Attempt;
 use super::world::World;
 use crate::close::Close;
 use crate::config::Limits;
-use crate::conn::Conn;
+use crate::conn::{Conn, Peer};
 use crate::connect::ConnectError;
 use crate::core::Core;
 use crate::hosted::Hosted;
 use crate::id::ConnId;
+use crate::mailbox::Shut;
+use crate::moving::{AnySeed, Placement};
 use crate::scope::Scope;
 use crate::service::Tick;
 use crate::sys::Token;
@@ -104,7 +106,13 @@ impl Watched {
             world.end_mut(end_id).closed_as = Some((label, why.to_string()));
         }
         let (by_hand, notified) = (world.by_hand, world.end(end_id.peer()).notified);
+        // What came from the other end of a relay is owed in good order.
+        let owed = conn.relayed().filter(|_| why.is_orderly()).map_or(0, |relayed| relayed.sent);
+        // What nobody could be given any more need not be read.
+        let coupled = world.end(end_id).coupled;
+        let given_up = coupled.is_some_and(|other| world.end(other).reset_arrived);
         let end = world.end_mut(end_id);
+        end.owed = owed;
         let complaint = match why {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
@@ -119,7 +127,7 @@ impl Watched {
                 Some(_) => None,
             },
             Close::Reset if !end.reset_arrived => Some("nobody reset it".into()),
-            Close::Reset if !end.arrived.is_empty() && !paused => {
+            Close::Reset if !end.arrived.is_empty() && !paused && !given_up => {
                 Some(format!("{} bytes that came before the reset were not read", end.arrived.len()))
             }
             Close::Eof | Close::Truncated | Close::Tls(_) if tls && by_hand => None,
@@ -206,6 +214,41 @@ impl World {
 }
 
 impl Hosted for Watched {
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        self.inner.place(peer, listener)
+    }
+
+    fn is_movable(&self) -> bool {
+        self.inner.is_movable()
+    }
+
+    fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed {
+        self.enter("move_out", conn);
+        self.open.remove(&conn.id());
+        self.world.borrow_mut().moving += 1;
+        let seed = self.inner.move_out(conn);
+        self.asked(conn.core());
+        seed
+    }
+
+    fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close> {
+        let id = conn.id();
+        self.open.insert(id, Life::default());
+        self.enter("move_in", conn);
+        if !self.seen.insert(id) {
+            self.fail(Some(id), format_args!("move_in with id {id}, which an earlier connection had"));
+        }
+        self.world.borrow_mut().moving -= 1;
+        let result = self.inner.move_in(conn, seed);
+        if result.is_err() {
+            // Its end is not told.
+            self.open.remove(&id);
+            self.world.borrow_mut().closed += 1;
+        }
+        self.asked(conn.core());
+        result
+    }
+
     fn start(&mut self, scope: &mut Scope<'_>) {
         self.world.borrow_mut().callbacks += 1;
         scope.core().take_asked();
@@ -371,7 +414,7 @@ impl Hosted for Watched {
         self.asked(scope.core());
     }
 
-    fn close_mailbox_if_empty(&mut self) -> bool {
+    fn close_mailbox_if_empty(&mut self) -> Shut {
         self.inner.close_mailbox_if_empty()
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use windlass_proto::testing::Rng;
 
 use super::end::{End, EndId, State};
+use super::jobs::Pools;
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
 use super::remote::{Attempt, Newcomer, RemoteHost};
@@ -77,6 +78,15 @@ pub(crate) enum Happening {
         unreachable: bool,
     },
     ClientTimer(u32),
+    /// A thread of a pool looks for a job.
+    JobStarts {
+        pool: u32,
+        thread: u32,
+    },
+    JobReturns {
+        pool: u32,
+        thread: u32,
+    },
     /// Out of descriptors from now until then.
     Exhausted(u64),
     Recovered,
@@ -116,11 +126,14 @@ pub(crate) struct World {
     pub(crate) descriptors: usize,
     pub(crate) exhausted: bool,
     pub(crate) spare: bool,
+    /// What a pipe may hold, if the system has pipes to splice through.
+    pub(crate) pipes: Option<std::ops::Range<u64>>,
     /// Broken rules, in the order they were found. The first is what the seed fails with.
     pub(crate) failures: Vec<String>,
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
+    pub(crate) jobs: Pools,
 
     // What oracles go by.
     /// Connections asked for by services, without an answer yet.
@@ -143,6 +156,8 @@ pub(crate) struct World {
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
+    /// Left one worker, and did not come to another yet.
+    pub(crate) moving: i64,
     /// Connections whose service never heard of their end.
     pub(crate) never_closed: usize,
     /// Driven by a test, which may ask for the reason of every end.
@@ -165,6 +180,12 @@ pub(crate) struct Counts {
     pub(crate) connects: u64,
     /// Calls made by workers.
     pub(crate) calls_out: u64,
+}
+
+/// Drawn apart, so that the rest of a seed's world is the same with and without.
+fn draw_pipes(seed: u64) -> Option<std::ops::Range<u64>> {
+    let mut rng = Rng::new(seed ^ 0x91BE5);
+    rng.chance(2, 3).then(|| 64 << rng.below(4)..1 << 20)
 }
 
 impl World {
@@ -192,10 +213,12 @@ impl World {
             descriptors: 0,
             exhausted: false,
             spare: plan.spare.hit(&mut rng),
+            pipes: draw_pipes(seed),
             failures: Vec::new(),
             dropped: Arc::default(),
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
+            jobs: Pools::new(seed),
             shutdown_at: None,
             stop_now: false,
             connections_max: 0,
@@ -208,6 +231,7 @@ impl World {
             ticks: 0,
             opened: 0,
             closed: 0,
+            moving: 0,
             never_closed: 0,
             by_hand: false,
             speaks_tls: false,
@@ -232,6 +256,13 @@ impl World {
 
     pub(crate) fn end_mut(&mut self, id: EndId) -> &mut End {
         &mut self.ends[id.0 as usize]
+    }
+
+    /// The server relays between two connections, named as their worker names them.
+    pub(crate) fn couple(&mut self, worker: usize, a: ConnId, b: ConnId) {
+        if let (Some(a), Some(b)) = (self.find(worker, a), self.find(worker, b)) {
+            (self.end_mut(a).coupled, self.end_mut(b).coupled) = (Some(b), Some(a));
+        }
     }
 
     pub(crate) fn fail(&mut self, what: String) {
@@ -284,6 +315,8 @@ impl World {
             Happening::Made(end) => self.made(EndId(end)),
             Happening::Refused { end, unreachable } => self.refused(EndId(end), unreachable),
             Happening::ClientTimer(client) => self.stir(client),
+            Happening::JobStarts { pool, thread } => self.job_starts(pool as usize, thread as usize),
+            Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
                 self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);
@@ -386,6 +419,14 @@ impl World {
         }
         self.descriptors -= 1;
         self.counts.progress += 1;
+        let end = self.end(id);
+        if !reset && !end.reset_arrived && end.written < end.owed {
+            let (owed, written) = (end.owed, end.written);
+            self.fail(format!(
+                "connection #{}: closed in good order with {written} bytes sent, {owed} of them owed by a relay",
+                id.conn()
+            ));
+        }
         if !self.end(id).was_registered {
             self.turned_away(id);
         }

@@ -20,6 +20,12 @@ use windlass_proto::Time;
 use super::{Readiness, Sys, Token, Wake, connect};
 use crate::connect::Remote;
 
+#[cfg(target_os = "linux")]
+use super::pipe::Pipe;
+/// There is no splicing here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) enum Pipe {}
+
 #[cfg(not(unix))]
 use super::clock_other as clock;
 #[cfg(unix)]
@@ -172,6 +178,7 @@ impl MioListener {
 impl Sys for MioSys {
     type Listener = MioListener;
     type Stream = MioStream;
+    type Pipe = Pipe;
 
     #[inline]
     fn now(&mut self) -> Time {
@@ -297,6 +304,14 @@ impl Sys for MioSys {
         }
     }
 
+    fn can_move(&self) -> bool {
+        cfg!(unix)
+    }
+
+    fn release(&mut self, stream: &mut MioStream) -> io::Result<()> {
+        self.poll.registry().deregister(stream.source())
+    }
+
     fn want_write(&mut self, stream: &mut MioStream, _token: Token) -> io::Result<bool> {
         match stream {
             MioStream::Tcp(_) => Ok(false),
@@ -326,6 +341,27 @@ impl Sys for MioSys {
             #[cfg(unix)]
             MioStream::Unix(s) => s.write_vectored(bufs),
         }
+    }
+
+    fn pipe(&mut self) -> Option<Pipe> {
+        #[cfg(target_os = "linux")]
+        return Pipe::new().ok();
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    fn splice_in(&mut self, _stream: &mut MioStream, pipe: &mut Pipe, _len: usize) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        return pipe.fill(_stream.fd(), _len);
+        #[cfg(not(target_os = "linux"))]
+        match *pipe {}
+    }
+
+    fn splice_out(&mut self, pipe: &mut Pipe, _stream: &mut MioStream, _len: usize) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        return pipe.empty(_stream.fd(), _len);
+        #[cfg(not(target_os = "linux"))]
+        match *pipe {}
     }
 
     fn take_error(&mut self, stream: &mut MioStream) -> Option<io::Error> {

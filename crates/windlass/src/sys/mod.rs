@@ -26,6 +26,8 @@ mod errors;
 pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]
+mod pipe;
+#[cfg(target_os = "linux")]
 mod timerfd;
 mod token;
 
@@ -65,6 +67,8 @@ pub(crate) trait Sys: Sized + 'static {
     type Listener;
     /// `Send`, because an accepted stream may be handed to another worker before it is registered.
     type Stream: Send + 'static;
+    /// What bytes are spliced through, from one stream to another.
+    type Pipe;
 
     /// The monotonic clock. The worker reads it once a turn and once before it sleeps.
     fn now(&mut self) -> Time;
@@ -127,6 +131,12 @@ pub(crate) trait Sys: Sized + 'static {
     /// Starts readiness events for a stream: once, and for good.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
 
+    /// Whether a stream can leave its poll for another one (not on Windows).
+    fn can_move(&self) -> bool;
+
+    /// Ends readiness events for a stream that goes on living on another worker.
+    fn release(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+
     /// Called when a write has found a stream full. Unix streams are registered for reading only,
     /// since write interest doubles their events, and add it here, once. Tells whether it did.
     fn want_write(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<bool>;
@@ -134,6 +144,27 @@ pub(crate) trait Sys: Sized + 'static {
     fn read(&mut self, stream: &mut Self::Stream, buf: &mut [u8]) -> io::Result<usize>;
     fn write(&mut self, stream: &mut Self::Stream, buf: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, stream: &mut Self::Stream, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// An empty pipe; `None` where the system has none, or none left.
+    fn pipe(&mut self) -> Option<Self::Pipe>;
+
+    /// Moves up to `len` bytes from a stream to an empty pipe. Less than `len` means nothing: the
+    /// stream is empty when it says `WouldBlock`. 0 is its end. `Unsupported`: not from this stream.
+    fn splice_in(
+        &mut self,
+        stream: &mut Self::Stream,
+        pipe: &mut Self::Pipe,
+        len: usize,
+    ) -> io::Result<usize>;
+
+    /// Moves up to `len` bytes of a pipe that holds as many to a stream. Less than `len` means nothing:
+    /// the stream is full when it says `WouldBlock`.
+    fn splice_out(
+        &mut self,
+        pipe: &mut Self::Pipe,
+        stream: &mut Self::Stream,
+        len: usize,
+    ) -> io::Result<usize>;
 
     /// The error pending on a stream, if there is one (`SO_ERROR`); asking clears it.
     fn take_error(&mut self, stream: &mut Self::Stream) -> Option<io::Error>;
@@ -143,6 +174,14 @@ pub(crate) trait Sys: Sized + 'static {
 
     /// Deregisters (if `registered`) and closes; with `reset`, discards what is unsent and sends RST.
     fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
+}
+
+/// The monotonic clock, for threads that are no workers.
+pub(crate) fn now() -> Time {
+    #[cfg(unix)]
+    return clock_unix::now();
+    #[cfg(not(unix))]
+    clock_other::now()
 }
 
 /// Descriptors this process may have open.

@@ -5,6 +5,7 @@ use windlass_proto::Time;
 
 use crate::close::Close;
 use crate::core::slot::flag;
+use crate::mailbox::Shut;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::shared::{DRAINING, RUNNING, STOPPING};
@@ -75,12 +76,10 @@ impl<Y: Sys> Worker<Y> {
             return ended;
         }
         // A message that was accepted is delivered, unless it must be at once.
-        let mut delivered = true;
-        for service in &mut self.services {
-            delivered &= service.host.close_mailbox_if_empty();
-        }
-        self.mail_left |= !delivered;
-        delivered
+        let hosts = self.services.iter_mut().map(|service| service.host.close_mailbox_if_empty());
+        let shut = hosts.max().unwrap_or(Shut::Closed);
+        self.mail_left |= shut == Shut::Mail;
+        shut == Shut::Closed
     }
 
     /// Takes in everybody who is waiting in the accept queues, then stops listening: closing a

@@ -45,7 +45,13 @@ impl<Y: Sys> Worker<Y> {
         }
         #[cfg(feature = "tls")]
         let why = if self.core.slot(index).is(flag::TLS) { self.core.tls_reason(index, why) } else { why };
+        let relayed = self.core.slot(index).is(flag::RELAYED);
+        if relayed {
+            self.core.uncouple(index, &why);
+        }
         let orderly = why.is_orderly();
+        // A reset that follows what is queued.
+        let late_reset = relayed && self.core.slot(index).is(flag::RESET);
         let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
         self.core.counters.ended += 1;
         self.core.counters.closed_by[why.kind()] += 1;
@@ -56,7 +62,10 @@ impl<Y: Sys> Worker<Y> {
             self.services[service].host.closed(&mut conn, why);
             self.check_stall("closed", Some(index), service);
         }
-        self.go_down(index, orderly, reset, closes_left);
+        if relayed {
+            self.core.leave_relay(index);
+        }
+        self.go_down(index, orderly || late_reset, reset, closes_left);
     }
 
     /// Takes a connection out of its service, and on its way down.
@@ -97,7 +106,7 @@ impl<Y: Sys> Worker<Y> {
         if slot.output.is_some() {
             return;
         }
-        if slot.is(flag::EOF | flag::WRITE_FAILED) {
+        if slot.is(flag::EOF | flag::WRITE_FAILED | flag::RESET) {
             *closes_left -= 1;
             let reset = slot.is(flag::RESET);
             return self.destroy(index, reset);

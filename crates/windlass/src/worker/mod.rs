@@ -9,7 +9,9 @@ mod connect;
 mod drain;
 mod end;
 mod io;
+mod moving;
 mod read;
+mod relay;
 mod scratch;
 mod timers;
 #[cfg(feature = "tls")]
@@ -35,6 +37,7 @@ use crate::sys::{Readiness, Sys, Token};
 pub(crate) use accept::{Acceptor, Handoffs};
 use drain::Phase;
 use io::Io;
+pub(crate) use moving::NOT_MOVING;
 use scratch::Scratch;
 use timers::Ticker;
 
@@ -103,7 +106,11 @@ impl<Y: Sys> Worker<Y> {
             acceptors.push(Acceptor::new(listener, id, service));
         }
         let tickers = Ticker::start(&services, now);
-        let core = Core::new(index as u16, services.len(), &shared, now);
+        let mut core = Core::new(index as u16, services.len(), &shared, now);
+        core.workers = sys.can_move().then_some(shared.workers.len());
+        for (members, service) in core.members.iter_mut().zip(&services) {
+            members.movable = service.host.is_movable();
+        }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         Ok(Worker {
             index,
@@ -140,7 +147,9 @@ impl<Y: Sys> Worker<Y> {
         self.mail();
         self.connect();
         self.end();
+        self.move_out();
         self.drain();
+        self.close_lost_pipes();
         self.core.recycle();
         self.publish();
         Ok(if self.is_stopped() { Turn::Stopped } else { Turn::Running })
@@ -154,6 +163,7 @@ impl<Y: Sys> Worker<Y> {
             || !core.touched.is_empty()
             || !core.closing.is_empty()
             || !core.settling.is_empty()
+            || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
             || self.mail_left;
         if work_left {
@@ -161,7 +171,11 @@ impl<Y: Sys> Worker<Y> {
         }
         let timers = core.wheel.next().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
-        [timers, accept, self.next_tick(), self.phase.next_wake(core.now)].into_iter().flatten().min()
+        let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
+        [timers, accept, self.next_tick(), self.phase.next_wake(core.now), answers]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
@@ -203,6 +217,9 @@ impl<Y: Sys> Worker<Y> {
             self.serve(self.running[n]);
         }
         self.running.clear();
+        if !self.core.relays.ready.is_empty() {
+            self.run_relays();
+        }
         self.core.counters.run_queue = self.core.run.len() as u64;
     }
 
@@ -218,8 +235,8 @@ impl<Y: Sys> Worker<Y> {
             flush::flush(&mut self.core, &mut self.io, index);
         }
         let slot = self.core.slot(index);
-        if slot.is(flag::ENDED) {
-            return self.read_and_discard(index);
+        if slot.is(flag::ENDED | flag::RELAYED) {
+            return if slot.is(flag::ENDED) { self.read_and_discard(index) } else { self.relay(index) };
         }
         if slot.is(flag::PROBE) {
             self.probe(index);
@@ -242,9 +259,10 @@ impl<Y: Sys> Worker<Y> {
     /// Takes what came from other threads: handed-over connections first, then messages.
     fn mail(&mut self) {
         let woken = self.shared.take_wake(self.index);
-        if !woken && !self.mail_left {
+        if !woken && !self.mail_left && self.core.answers_due > self.core.now {
             return;
         }
+        self.core.answers_due = Time::MAX;
         self.adopt_handed_over();
         self.mail_left = false;
         for n in 0..self.services.len() {

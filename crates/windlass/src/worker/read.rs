@@ -18,8 +18,9 @@ pub(super) const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 /// Signals endured in one read before the connection goes to the back of the queue.
 pub(super) const INTERRUPTS_MAX: usize = 8;
 
-/// Reading must wait.
-pub(super) const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF;
+/// Reading must wait, or is not for the service any more.
+pub(super) const NO_READING: u32 =
+    flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING | flag::RELAYED;
 
 impl<Y: Sys> Worker<Y> {
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
@@ -248,10 +249,14 @@ impl<Y: Sys> Worker<Y> {
         self.check_stall("eof", Some(index), service);
     }
 
-    /// A half-open connection whose input has ended cannot find by reading that its peer is gone:
+    /// A connection that is paused, or whose input has ended, cannot find by reading that its peer is gone:
     /// asks the socket itself whether there was truth in the event.
     pub(super) fn probe(&mut self, index: u32) {
         self.core.slot(index).clear(flag::PROBE);
+        if !self.core.slot(index).is(flag::EOF | flag::PAUSED) {
+            // Resumed since the event: reading finds the break, and what came before it.
+            return;
+        }
         if let Some(error) = self.io.take_error(index) {
             self.core.close(index, Close::from_io(error));
         }

@@ -1,7 +1,11 @@
 //! The services that are simulated, and who calls them.
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
+pub(crate) mod jobs;
+pub(crate) mod moving;
+pub(crate) mod names;
 pub(crate) mod outbound;
+pub(crate) mod pairs;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 
@@ -55,7 +59,7 @@ struct Member {
 }
 
 /// A timeout may come so much late, and never early.
-const LATE_MAX: Duration = Duration::from_millis(500);
+pub(crate) const LATE_MAX: Duration = Duration::from_millis(500);
 
 impl Service for Chat {
     type Session = Member;

@@ -2,11 +2,13 @@
 
 mod chat;
 mod echo;
+mod pair;
 mod rude;
 mod script;
 
 pub use chat::{ChatClient, ChatRoom};
 pub use echo::{EchoClient, echo_client};
+pub use pair::{ALONE, COUPLED, PairClient, pair_client, rude_pair_client};
 pub use rude::{Rude, deaf, endless, never_reader, resetter, rude_client, silent, vanisher};
 pub use script::Script;
 
