@@ -77,6 +77,8 @@ Examples:
       On IPv6 loopback and on a Unix socket.
   windlass echo 127.0.0.1:0 -q
       On a port that the system chooses; the one line printed tells which.
+  windlass echo :9443 --tls-cert chain.pem --tls-key key.pem
+      Over TLS 1.2 and 1.3. Try `openssl s_client -connect localhost:9443`.
   windlass echo --workers 1 --limit idle_timeout=30s --limit connections_max=10k
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
   windlass echo :9000 --control /run/echo.control
@@ -108,6 +110,18 @@ pub(crate) struct EchoArgs {
     #[arg(long, value_name = "PATH", help_heading = SERVING)]
     #[arg(env = "WINDLASS_CONTROL", hide_env = true)]
     pub(crate) control: Option<std::path::PathBuf>,
+
+    /// Speak TLS on every address, with the certificate chain in this PEM file
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_TLS_CERT", hide_env = true)]
+    pub(crate) tls_cert: Option<std::path::PathBuf>,
+
+    /// The private key of that certificate, as PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_TLS_KEY", hide_env = true)]
+    pub(crate) tls_key: Option<std::path::PathBuf>,
 
     /// Use the cubic congestion control on every connection. Only useful to measure on one machine,
     /// where a default of BBR slows large transfers down. Linux and FreeBSD

@@ -43,6 +43,9 @@ keys! {
     drain_timeout: duration, show_duration;
     handover_drain_timeout: duration, show_duration;
     handover_ready_timeout: duration, show_duration;
+    tls_handshake_timeout: duration, show_duration;
+    tls_handshakes_max: count, show_count;
+    tls_handshakes_per_turn_max: count, show_count;
     read_budget_bytes: size, show_size;
     input_max: size, show_size;
     output_high: size, show_size;

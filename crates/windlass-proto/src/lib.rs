@@ -33,11 +33,13 @@ mod input;
 mod lines;
 pub mod testing;
 mod time;
+mod tls_hello;
 
 pub use decode::Decode;
 pub use input::Input;
 pub use lines::{Lines, LinesError};
 pub use time::Time;
+pub use tls_hello::{CLIENT_HELLO_MAX, ClientHello, ClientHelloError};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::tls_error::TlsError;
+
 /// Why a connection ends: what a callback returns as its error, and what [`closed`] is told.
 ///
 /// `?` in a callback ends the connection: any error type becomes [`Close::Protocol`].
@@ -60,6 +62,8 @@ pub enum Close {
     Reset,
     /// The system failed a call on it.
     Io(io::Error),
+    /// TLS failed, or was cut short. Orderly, so that the alert that says why arrives.
+    Tls(TlsError),
 }
 
 /// Whose doing a [`Close`] was.
@@ -77,7 +81,7 @@ pub enum Fault {
 }
 
 /// How many kinds there are, for the counters.
-pub(crate) const KINDS: usize = 15;
+pub(crate) const KINDS: usize = 16;
 
 impl Close {
     /// A short stable name, fit for a metric's label.
@@ -98,6 +102,13 @@ impl Close {
             | Close::InputFull => Fault::Peer,
             Close::Shutdown | Close::Refused | Close::MemoryFull | Close::Aborted => Fault::Server,
             Close::Reset | Close::Io(_) => Fault::Network,
+            Close::Tls(error) => {
+                if error.is_ours() {
+                    Fault::Server
+                } else {
+                    Fault::Peer
+                }
+            }
         }
     }
 
@@ -118,11 +129,15 @@ impl Close {
             Close::Aborted => 12,
             Close::Reset => 13,
             Close::Io(_) => 14,
+            Close::Tls(_) => 15,
         }
     }
 
     /// Whether queued output is still sent, then FIN.
     pub(crate) fn is_orderly(&self) -> bool {
+        if let Close::Tls(error) = self {
+            return error.is_orderly();
+        }
         !matches!(
             self,
             Close::SlowConsumer
@@ -162,6 +177,7 @@ pub(crate) const LABELS: [&str; KINDS] = [
     "aborted",
     "reset",
     "io",
+    "tls",
 ];
 
 impl fmt::Display for Close {
@@ -182,6 +198,7 @@ impl fmt::Display for Close {
             Close::Aborted => "aborted",
             Close::Reset => "reset by the peer",
             Close::Io(e) => return write!(f, "{e}"),
+            Close::Tls(e) => return write!(f, "{e}"),
         };
         f.write_str(text)
     }

@@ -126,6 +126,12 @@ limits! {
     handover_drain_timeout: Duration = Duration::from_secs(600),
     #[doc = "How long a successor may take from being offered the listeners to being ready. Then it is given up."]
     handover_ready_timeout: Duration = Duration::from_secs(30),
+    #[doc = "End a connection whose TLS handshake is not over this long after it was accepted. 0: never."]
+    tls_handshake_timeout: Duration = Duration::from_secs(10),
+    #[doc = "TLS handshakes in progress in one worker, from their first byte on. Who comes over it is reset."]
+    tls_handshakes_max: usize = 4_096,
+    #[doc = "TLS handshakes taken a step further in one turn of a worker: each costs as much as hundreds of messages. Others wait."]
+    tls_handshakes_per_turn_max: usize = 8,
     #[doc = "Bytes read from one connection in one turn before the others get theirs."]
     read_budget_bytes: usize = 1024 * 1024,
     #[doc = "Bytes of input a service may leave untaken, waiting for more: the longest message. More ends the connection."]
@@ -178,6 +184,8 @@ impl Limits {
             ("mailbox_per_turn_max", self.mailbox_per_turn_max),
             ("backlog_max", self.backlog_max as usize),
             ("accept_burst_max", self.accept_burst_max as usize),
+            ("tls_handshakes_max", self.tls_handshakes_max),
+            ("tls_handshakes_per_turn_max", self.tls_handshakes_per_turn_max),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, n)| *n == 0) {
             return Err(format!("{name} must be at least 1"));
@@ -189,6 +197,7 @@ impl Limits {
             ("drain_timeout", self.drain_timeout),
             ("handover_drain_timeout", self.handover_drain_timeout),
             ("handover_ready_timeout", self.handover_ready_timeout),
+            ("tls_handshake_timeout", self.tls_handshake_timeout),
             ("connect_timeout", self.connect_timeout),
         ];
         if let Some((name, _)) = timeouts.iter().find(|(_, t)| *t > TIMEOUT_MAX) {

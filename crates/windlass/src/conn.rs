@@ -50,6 +50,28 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// What was agreed in the TLS handshake; `None` on a plain connection.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<crate::TlsInfo<'_>> {
+        self.core.tls_info(self.index)
+    }
+
+    /// In `eof`: whether the peer ended its TCP stream without the `close_notify` alert that ends a TLS
+    /// stream, so that somebody in between may have cut it short. Always false on a plain connection,
+    /// which cannot know. The reason in `closed` is [`TlsError::Truncated`](crate::TlsError::Truncated)
+    /// then, where it would have been `Eof`.
+    pub fn is_truncated(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let truncated = self.core.is_truncated(self.index);
+        #[cfg(not(feature = "tls"))]
+        let truncated = false;
+        truncated
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.core.slots[self.index as usize].is(flag::TLS)
+    }
+
     /// The time, read once a turn.
     pub fn now(&self) -> Time {
         self.core.now
@@ -183,7 +205,7 @@ impl<'a> Conn<'a> {
     /// - **Deadlines:** activity of either keeps both from being idle; output that is stuck ends both.
     ///
     /// False, and nothing happens, if either is gone, closing, half-closed by us, about to move to another
-    /// worker, or coupled already.
+    /// worker, coupled already, or speaks TLS.
     pub fn relay(&mut self, other: ConnId) -> bool {
         match self.core.find(other) {
             Some(other) => self.core.couple(self.index, other),
@@ -244,7 +266,8 @@ impl<'a> Conn<'a> {
     /// # Errors
     ///
     /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
-    /// such worker, when the connection or the server is ending, and where connections cannot move.
+    /// such worker, when the connection or the server is ending, and where connections cannot move: one
+    /// that speaks TLS does not.
     /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
     /// offered again then.
     pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {
@@ -257,6 +280,9 @@ impl<'a> Conn<'a> {
         }
         if core.draining {
             return Err(MoveError::Stopping);
+        }
+        if slot.is(flag::TLS) {
+            return Err(MoveError::Unsupported);
         }
         if slot.is(NOT_MOVING) {
             return Err(MoveError::Ending);

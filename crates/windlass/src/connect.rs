@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::sys::{AcceptError, accept_error};
+#[cfg(feature = "tls")]
+use crate::tls::TlsTarget;
+use crate::tls_error::TlsError;
 
 /// Whom to connect to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -91,6 +94,11 @@ pub struct Connect {
     /// finished, such as the other half of a proxied connection. Otherwise the shutdown cancels it.
     /// Default false.
     pub while_draining: bool,
+    /// Speak TLS, with this server: `connected` is called when the handshake is done, for which there is
+    /// [`Limits::tls_handshake_timeout`](crate::Limits::tls_handshake_timeout) after the connection is
+    /// made. Default: plain.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsTarget>,
 }
 
 impl Connect {
@@ -103,6 +111,8 @@ impl Connect {
             tag: 0,
             source: None,
             while_draining: false,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -127,6 +137,13 @@ impl Connect {
     /// Sets [`Connect::source`].
     pub fn source(mut self, addr: SocketAddr) -> Connect {
         self.source = Some(addr);
+        self
+    }
+
+    /// Sets [`Connect::tls`].
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, target: TlsTarget) -> Connect {
+        self.tls = Some(target);
         self
     }
 
@@ -159,6 +176,8 @@ pub enum ConnectError {
     OutOfResources,
     /// The system failed it otherwise.
     Other(io::Error),
+    /// It was made, but the TLS handshake failed.
+    Tls(TlsError),
 }
 
 impl ConnectError {
@@ -173,6 +192,7 @@ impl ConnectError {
             ConnectError::Full => "full",
             ConnectError::OutOfResources => "out_of_resources",
             ConnectError::Other(_) => "other",
+            ConnectError::Tls(_) => "tls",
         }
     }
 
@@ -204,6 +224,7 @@ impl fmt::Display for ConnectError {
             ConnectError::Full => "as many connections as are allowed",
             ConnectError::OutOfResources => "out of descriptors, memory or local ports",
             ConnectError::Other(e) => return e.fmt(f),
+            ConnectError::Tls(e) => return e.fmt(f),
         })
     }
 }

@@ -68,6 +68,9 @@ pub mod sim;
 mod stats;
 mod sys;
 pub mod testing;
+#[cfg(feature = "tls")]
+mod tls;
+mod tls_error;
 mod wheel;
 mod worker;
 
@@ -98,3 +101,9 @@ pub use server::{Bound, BoundAddress, Handle, Server, Summary};
 pub use service::{Receive, Service, Tick};
 pub use shared::Stall;
 pub use stats::{Counters, Stats, TurnTimes};
+#[cfg(feature = "tls")]
+pub use tls::{
+    ClientCertificates, TlsAcceptor, TlsClient, TlsConnector, TlsIdentity, TlsInfo, TlsServer, TlsTarget,
+    TlsVersion,
+};
+pub use tls_error::TlsError;

@@ -87,6 +87,14 @@ faults! {
     SupersededDrains,
     /// A server that has handed its listeners over goes on for ever, whoever stops it.
     SupersededForEver,
+    /// A TLS connection is closed without `close_notify`.
+    CloseNotifyForgotten,
+    /// A TLS handshake may take for ever.
+    NoHandshakeDeadline,
+    /// Decrypted input that found no room is not looked at before more arrives.
+    PlaintextHeldBack,
+    /// A TCP stream that ends without `close_notify` passes for a clean end.
+    TruncationIsClean,
     /// A job's answer goes to whoever has its connection's slot now.
     AnswerToRecycled,
     /// Jobs are not cancelled when their connection is gone.

@@ -15,6 +15,8 @@ use crate::resolve::{Resolve, Resolver};
 use crate::server::{Bound, Server, Summary};
 use crate::service::{Receive, Service};
 use crate::shared::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::TlsAcceptor;
 
 /// Starts the description of a server with one service.
 ///
@@ -46,6 +48,8 @@ where
             tick: None,
             listen: Vec::new(),
             bad_address: None,
+            #[cfg(feature = "tls")]
+            tls: Vec::new(),
             mail: Vec::new(),
             mover: None,
             make: Arc::new(make),
@@ -107,6 +111,9 @@ pub(crate) struct Spec<S: Service> {
     tick: Option<Duration>,
     listen: Vec<Address>,
     bad_address: Option<Error>,
+    /// By the number of their address in `listen`.
+    #[cfg(feature = "tls")]
+    tls: Vec<(usize, TlsAcceptor)>,
     /// The mailbox, and what else answers from other threads.
     mail: Vec<Box<dyn Mail<S>>>,
     mover: Option<Mover<S>>,
@@ -118,6 +125,9 @@ pub(crate) trait ServiceSpec: Send + Sync {
     fn name(&self) -> Arc<str>;
     fn tick(&self) -> Option<Duration>;
     fn listen(&self) -> &[Address];
+    /// The TLS of the n-th address.
+    #[cfg(feature = "tls")]
+    fn tls(&self, n: usize) -> Option<&TlsAcceptor>;
     fn take_error(&mut self) -> Option<Error>;
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
     fn close_mailbox(&self);
@@ -133,6 +143,10 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn listen(&self) -> &[Address] {
         &self.listen
+    }
+    #[cfg(feature = "tls")]
+    fn tls(&self, n: usize) -> Option<&TlsAcceptor> {
+        self.tls.iter().find(|(of, _)| *of == n).map(|(_, tls)| tls)
     }
     fn take_error(&mut self) -> Option<Error> {
         self.bad_address.take()
@@ -169,6 +183,14 @@ impl<S: Service> Serve<S> {
             Err(e) => self.spec.bad_address = Some(Error::config(format!("cannot listen: {e}"))),
         }
         self
+    }
+
+    /// Listens on an [`Address`], or its text, and speaks TLS there. Each listener has its own; those
+    /// from [`tcp`](Serve::tcp), [`unix`](Serve::unix) and [`listen`](Serve::listen) stay plain.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, address: impl AsRef<str>, tls: &TlsAcceptor) -> Serve<S> {
+        self.spec.tls.push((self.spec.listen.len(), tls.clone()));
+        self.listen(address)
     }
 
     /// The service's name in reports. Default: its type's.

@@ -138,7 +138,17 @@ impl Server {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
         let names = addresses.iter().map(|a| a.to_string()).collect();
-        let shared = Arc::new(Shared::new(self.config, workers, names));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+        let mut shared = Shared::new(self.config, workers, names);
+        #[cfg(feature = "tls")]
+        {
+            let addresses =
+                self.services.iter().flat_map(|spec| (0..spec.listen().len()).map(|n| spec.tls(n)));
+            for (listener, tls) in shared.listeners.iter_mut().zip(addresses) {
+                listener.tls = tls.cloned();
+            }
+        }
+        let shared = Arc::new(shared);
         for spec in &self.services {
             if !spec.bind_mailbox(&shared) {
                 return Err(Error::config("a mailbox, pool or resolver can be bound to one service only"));

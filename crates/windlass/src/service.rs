@@ -89,6 +89,9 @@ pub trait Service: Sized + 'static {
     /// The peer ended its stream (FIN), all it sent has been offered, and `input` is what was left
     /// untaken. The default ends the connection in good order: queued replies are still sent.
     /// `Ok(())` keeps our half open, until you close it.
+    ///
+    /// With TLS this is the peer's `close_notify`, or a FIN without one: who takes the end of the stream
+    /// for the end of a message asks [`Conn::is_truncated`] which.
     fn eof(
         &mut self,
         conn: &mut Conn<'_>,

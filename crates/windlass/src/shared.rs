@@ -59,6 +59,20 @@ pub(crate) struct ListenerShared {
     /// A successor has it.
     pub(crate) taken: AtomicBool,
     pub(crate) connections: AtomicUsize,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsAcceptor>,
+}
+
+impl ListenerShared {
+    fn new(name: String) -> ListenerShared {
+        ListenerShared {
+            name,
+            taken: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
 }
 
 /// A callback that held its worker for too long.
@@ -87,14 +101,7 @@ impl Shared {
             limits: config.limits.clone(),
             config,
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
-            listeners: listeners
-                .into_iter()
-                .map(|name| ListenerShared {
-                    name,
-                    taken: AtomicBool::new(false),
-                    connections: AtomicUsize::new(0),
-                })
-                .collect(),
+            listeners: listeners.into_iter().map(ListenerShared::new).collect(),
             connections: AtomicUsize::new(0),
             sources: Mutex::default(),
             accept_spent: AtomicU64::new(0),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::close::{KINDS, LABELS};
+use crate::tls_error::{TLS_KINDS, TLS_LABELS};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -17,6 +18,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// Connections ended, by reason, in the order of [`Counters::closes`].
             pub(crate) closed_by: [u64; KINDS],
+            /// The same for TLS, in the order of [`Counters::tls_failures`].
+            pub(crate) tls_failed_by: [u64; TLS_KINDS],
         }
 
         const COUNTERS: usize = [$(stringify!($name)),*].len();
@@ -31,9 +34,13 @@ macro_rules! counters {
                 [$(self.$name),*]
             }
 
-            fn from_values(values: [u64; COUNTERS], closed_by: [u64; KINDS]) -> Counters {
+            fn from_values(
+                values: [u64; COUNTERS],
+                closed_by: [u64; KINDS],
+                tls_failed_by: [u64; TLS_KINDS],
+            ) -> Counters {
                 let [$($name),*] = values;
-                Counters { $($name,)* closed_by }
+                Counters { $($name,)* closed_by, tls_failed_by }
             }
         }
     };
@@ -138,6 +145,18 @@ counters! {
     handovers_lost,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
+    /// TLS handshakes begun: first bytes came on a TLS listener.
+    tls_handshakes_started,
+    /// TLS handshakes done; `open` was called.
+    tls_handshakes_done,
+    /// Those of them that resumed an earlier session.
+    tls_handshakes_resumed,
+    /// Connections to TLS listeners that ended before their handshake was done.
+    tls_handshakes_failed,
+    /// Times a handshake waited for the next turn, because of `tls_handshakes_per_turn_max`.
+    tls_handshakes_deferred,
+    /// Gauge: TLS handshakes in progress now.
+    tls_handshakes,
     /// Gauge: connections open now, those still connecting or closing included.
     connections,
     /// Gauge: outbound connections being made now.
@@ -165,6 +184,17 @@ impl Counters {
         self.closes().find(|(l, _)| *l == label).map_or(0, |(_, n)| n)
     }
 
+    /// TLS failures by reason: the label of each [`TlsError`](crate::TlsError) and how many connections it
+    /// ended, in the handshake or after it.
+    pub fn tls_failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        TLS_LABELS.into_iter().zip(self.tls_failed_by)
+    }
+
+    /// Connections that TLS ended for the reason with this label.
+    pub fn tls_failed_by(&self, label: &str) -> u64 {
+        self.tls_failures().find(|(l, _)| *l == label).map_or(0, |(_, n)| n)
+    }
+
     fn add(&mut self, other: &Counters) {
         let (mut values, others) = (self.values(), other.values());
         for (value, other) in values.iter_mut().zip(others) {
@@ -174,11 +204,15 @@ impl Counters {
         for (value, other) in closed_by.iter_mut().zip(other.closed_by) {
             *value += other;
         }
+        let mut tls_failed_by = self.tls_failed_by;
+        for (value, other) in tls_failed_by.iter_mut().zip(other.tls_failed_by) {
+            *value += other;
+        }
         let peaks = [
             self.output_peak_bytes.max(other.output_peak_bytes),
             self.input_peak_bytes.max(other.input_peak_bytes),
         ];
-        *self = Counters::from_values(values, closed_by);
+        *self = Counters::from_values(values, closed_by, tls_failed_by);
         [self.output_peak_bytes, self.input_peak_bytes] = peaks;
     }
 }
@@ -278,6 +312,7 @@ impl Stats {
 pub(crate) struct Published {
     counters: [AtomicU64; COUNTERS],
     closed_by: [AtomicU64; KINDS],
+    tls_failed_by: [AtomicU64; TLS_KINDS],
     turn_times: [AtomicU64; BUCKETS],
 }
 
@@ -286,6 +321,7 @@ impl Default for Published {
         Published {
             counters: [const { AtomicU64::new(0) }; COUNTERS],
             closed_by: [const { AtomicU64::new(0) }; KINDS],
+            tls_failed_by: [const { AtomicU64::new(0) }; TLS_KINDS],
             turn_times: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -300,6 +336,12 @@ impl Published {
         for (published, value) in self.closed_by.iter().zip(counters.closed_by) {
             published.store(value, Relaxed);
         }
+        // A worker without TLS has nothing to say about it.
+        if counters.tls_handshakes_started + counters.tls_handshakes_failed > 0 {
+            for (published, value) in self.tls_failed_by.iter().zip(counters.tls_failed_by) {
+                published.store(value, Relaxed);
+            }
+        }
         self.turn_times[bucket].store(turn_times.buckets[bucket], Relaxed);
     }
 
@@ -312,11 +354,15 @@ impl Published {
         for (value, published) in closed_by.iter_mut().zip(&self.closed_by) {
             *value = published.load(Relaxed);
         }
+        let mut tls_failed_by = [0; TLS_KINDS];
+        for (value, published) in tls_failed_by.iter_mut().zip(&self.tls_failed_by) {
+            *value = published.load(Relaxed);
+        }
         let mut turn_times = TurnTimes::default();
         for (value, published) in turn_times.buckets.iter_mut().zip(&self.turn_times) {
             *value = published.load(Relaxed);
         }
-        Stats { counters: Counters::from_values(values, closed_by), turn_times }
+        Stats { counters: Counters::from_values(values, closed_by, tls_failed_by), turn_times }
     }
 }
 

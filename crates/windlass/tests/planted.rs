@@ -10,6 +10,8 @@ use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
+#[cfg(feature = "tls")]
+use sim_services::tls::tls_echo;
 use sim_services::{chat, echo, monologue, succession};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -19,7 +21,7 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: &[Scenario] = &[
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
@@ -31,6 +33,8 @@ const SCENARIOS: [Scenario; 11] = [
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),
     ("succession", succession),
+    #[cfg(feature = "tls")]
+    ("tls echo", tls_echo),
 ];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {

@@ -5,6 +5,8 @@
 mod sim_services;
 
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
+#[cfg(feature = "tls")]
+use sim_services::tls::{tls_chat, tls_echo};
 use sim_services::{chat, echo, flood, monologue};
 use windlass::sim;
 
@@ -44,4 +46,16 @@ fn a_relay_survives_those_who_break_off() {
 #[test]
 fn a_relay_that_is_ended_sends_what_it_has() {
     sim::check("cut pairs", 0..SEEDS / 2, cut_pairs);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn echo_over_tls_serves_every_byte() {
+    sim::check("tls echo", 0..SEEDS / 2, tls_echo);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn chat_over_tls_reaches_everybody() {
+    sim::check("tls chat", 0..SEEDS / 4, tls_chat);
 }

@@ -6,7 +6,9 @@ mod summary;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Bound, Config, Inherited, Server, serve};
+use windlass::{Bound, Config, Inherited, Serve, Server, serve};
+#[cfg(feature = "tls")]
+use windlass::{TlsIdentity, TlsServer};
 
 use crate::args::{EchoArgs, LogFormat};
 use crate::console::{Console, Teller, stdout_width};
@@ -98,8 +100,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
 
 fn bind(args: &EchoArgs, config: Config, messages: Messages, teller: Option<Teller>) -> Result<Bound> {
     let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo");
-    let echo = args.listen.iter().fold(echo, |echo, address| echo.listen(address.to_string()));
-    let mut server = Server::new(config).add(echo);
+    let mut server = Server::new(config).add(listening(echo, args)?);
     if let Some(path) = &args.control {
         server = server.handover_socket(path);
         // Its sockets first: they are in use.
@@ -111,6 +112,16 @@ fn bind(args: &EchoArgs, config: Config, messages: Messages, teller: Option<Tell
         server = server.inherit(inherited);
     }
     Ok(server.bind()?)
+}
+
+/// With TLS on every address, if there is a certificate.
+fn listening(echo: Serve<Echo>, args: &EchoArgs) -> Result<Serve<Echo>> {
+    #[cfg(feature = "tls")]
+    if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        let tls = TlsServer::new(TlsIdentity::from_files(cert, key)?).build()?;
+        return Ok(args.listen.iter().fold(echo, |echo, address| echo.tls(address.to_string(), &tls)));
+    }
+    Ok(args.listen.iter().fold(echo, |echo, address| echo.listen(address.to_string())))
 }
 
 fn addresses(bound: &Bound) -> String {

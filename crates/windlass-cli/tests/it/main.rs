@@ -9,3 +9,5 @@ mod help;
 mod logs;
 mod server;
 mod stop;
+#[cfg(feature = "tls")]
+mod tls;

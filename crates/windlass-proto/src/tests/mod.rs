@@ -4,3 +4,4 @@ mod input;
 mod lines;
 mod testing;
 mod time;
+mod tls_hello;

@@ -139,6 +139,10 @@ impl Core {
         let same = self.slots.get(id.index as usize).is_some_and(|slot| {
             slot.generation == id.generation && id.worker == self.worker && slot.is(flag::CONNECTING)
         });
+        #[cfg(feature = "tls")]
+        if self.cancel_handshake(id) {
+            return true;
+        }
         if !same {
             return false;
         }

@@ -18,6 +18,10 @@ const CALLS_MAX: usize = 16;
 /// goes out in one call.
 pub(crate) fn uncork<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
     debug_assert_eq!(core.cork_owner, index);
+    #[cfg(feature = "tls")]
+    if core.slots[index as usize].is(flag::TLS) {
+        core.seal_cork(index);
+    }
     if !core.cork.is_empty() {
         let mut rest = 0;
         if !core.touched.is_empty() {
@@ -42,6 +46,10 @@ pub(crate) fn uncork<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32
 
 /// Sends a connection's queue as far as its socket takes it.
 pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
+    #[cfg(feature = "tls")]
+    if core.slots[index as usize].is(flag::TLS) {
+        core.seal_for_flush(index);
+    }
     let slot = &mut core.slots[index as usize];
     slot.clear(flag::TOUCHED);
     for _ in 0..CALLS_MAX {

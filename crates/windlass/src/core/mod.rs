@@ -143,6 +143,8 @@ pub(crate) struct Core {
     pub(crate) answers_due: Time,
 
     pub(crate) counters: Counters,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: crate::tls::Table,
 }
 
 /// Close to the wrap, so that every process that lives a minute has crossed it.
@@ -184,6 +186,8 @@ impl Core {
             answers_due: Time::MAX,
             connecting: Connecting::new(shared.clone()),
             counters: Counters::default(),
+            #[cfg(feature = "tls")]
+            tls: crate::tls::Table::default(),
         }
     }
 
@@ -234,7 +238,7 @@ impl Core {
     pub(crate) fn find(&self, id: ConnId) -> Option<u32> {
         let slot = self.slots.get(id.index as usize)?;
         let same = slot.generation == id.generation && id.worker == self.worker;
-        (same && slot.is(flag::LIVE) && !slot.is(flag::CLOSING)).then_some(id.index)
+        (same && slot.is(flag::LIVE) && !slot.is(flag::CLOSING | flag::HANDSHAKE)).then_some(id.index)
     }
 
     /// A slot for a new connection; `None` when there are as many as a token can name.
@@ -283,6 +287,10 @@ impl Core {
         self.drop_output(index);
         self.drop_input(index);
         self.wheel.disarm(index);
+        #[cfg(feature = "tls")]
+        if self.slots[index as usize].is(flag::TLS) {
+            self.drop_tls(index);
+        }
         let slot = self.slot(index);
         slot.flags = 0;
         slot.peer = PeerAddr::Unix;
@@ -373,6 +381,8 @@ impl Core {
     /// Bytes a connection has queued, its cork included.
     pub(crate) fn output_len(&self, index: u32) -> usize {
         let cork = if self.cork_owner == index { self.cork.len() } else { 0 };
+        #[cfg(feature = "tls")]
+        let cork = cork + if self.slots[index as usize].is(flag::TLS) { self.pending_len(index) } else { 0 };
         self.slots[index as usize].output_len() + cork
     }
 
@@ -380,7 +390,11 @@ impl Core {
     #[inline]
     pub(crate) fn write<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: &[u8]) {
         let slot = &self.slots[index as usize];
-        if slot.is(NO_WRITING) || bytes.is_empty() {
+        if slot.is(NO_WRITING | flag::TLS) || bytes.is_empty() {
+            #[cfg(feature = "tls")]
+            if !slot.is(NO_WRITING | flag::HANDSHAKE) {
+                self.write_tls(io, index, bytes);
+            }
             return;
         }
         if self.cork_owner == index && slot.output.is_none() {
@@ -401,8 +415,8 @@ impl Core {
         if slot.is(NO_WRITING) {
             return;
         }
-        // Below this, copying is cheaper than counting references.
-        if bytes.len() < BLOCK_SHARE_MIN {
+        // Below this, copying is cheaper than counting references; and what is encrypted is copied.
+        if bytes.len() < BLOCK_SHARE_MIN || slot.is(flag::TLS) {
             return self.write(io, index, &bytes);
         }
         if self.cork_owner == index && slot.output.is_none() {

@@ -137,8 +137,14 @@ impl Relays {
 impl Core {
     /// Couples two open connections; false if one of them is over, or coupled already.
     pub(crate) fn couple(&mut self, a: u32, b: u32) -> bool {
-        let unfit =
-            flag::RELAYED | flag::MOVING | flag::CLOSING | flag::FINISH | flag::FINISHED | flag::WRITE_FAILED;
+        // What speaks TLS cannot go from socket to socket unseen.
+        let unfit = flag::TLS
+            | flag::RELAYED
+            | flag::MOVING
+            | flag::CLOSING
+            | flag::FINISH
+            | flag::FINISHED
+            | flag::WRITE_FAILED;
         if a == b || self.slots[a as usize].is(unfit) || self.slots[b as usize].is(unfit) {
             return false;
         }

@@ -54,6 +54,11 @@ pub(crate) mod flag {
     pub(crate) const CONNECTING: u32 = 1 << 24;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// It speaks TLS: what is written is encrypted, what is read decrypted.
+    pub(crate) const TLS: u32 = 1 << 30;
+    /// The TLS handshake is not over, and the service does not know of the connection; `wake` is the
+    /// handshake's deadline.
+    pub(crate) const HANDSHAKE: u32 = 1 << 31;
     /// About to move to another worker: not read until it is there.
     pub(crate) const MOVING: u32 = 1 << 22;
     /// Coupled with another connection: its input goes there, and its output comes from there.

@@ -38,6 +38,8 @@ pub struct Sim {
     early_end: bool,
     succession: bool,
     trace_kept: Option<usize>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::peer::PeerConfig>,
 }
 
 impl Sim {
@@ -59,6 +61,8 @@ impl Sim {
             early_end,
             succession: false,
             trace_kept: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -80,6 +84,8 @@ impl Sim {
             early_end: false,
             succession: false,
             trace_kept: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -111,6 +117,15 @@ impl Sim {
     /// [`connect`](super::Line::connect) to the first service.
     pub fn serve<S: Service>(&mut self, service: Serve<S>) -> &mut Sim {
         self.services.push(service.into_spec());
+        self
+    }
+
+    /// Clients speak TLS: they want the server to be `name`, and trust `authorities` (PEM). Version and
+    /// record size are drawn for each run, and some sessions are resumed. To the clients it makes no
+    /// difference; those that are rude in TLS are made for it.
+    #[cfg(feature = "tls")]
+    pub fn tls(&mut self, name: &str, authorities: &[u8]) -> &mut Sim {
+        self.tls = Some(super::tls::draw(&mut self.rng, name, authorities));
         self
     }
 
@@ -275,9 +290,19 @@ impl Sim {
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let names: Vec<String> = names;
-        let successor =
-            self.succession.then(|| Arc::new(Shared::new(self.config.clone(), successors, names.clone())));
-        let shared = Arc::new(Shared::new(self.config, workers, names));
+        let share = |workers| {
+            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+            let mut shared = Shared::new(self.config.clone(), workers, names.clone());
+            #[cfg(feature = "tls")]
+            for (listener, spec) in shared.listeners.iter_mut().zip(&self.services) {
+                // Where it listens is ignored; how is not.
+                listener.tls = spec.tls(0).cloned();
+                world.borrow_mut().speaks_tls |= listener.tls.is_some();
+            }
+            Arc::new(shared)
+        };
+        let successor = self.succession.then(|| share(successors));
+        let shared = share(workers);
         for shared in [&shared].into_iter().chain(&successor) {
             let _ = shared.crew.set(world.borrow().jobs.crew());
             for spec in &self.services {
@@ -293,7 +318,17 @@ impl Sim {
             let index = index as u32;
             Seat {
                 client,
-                place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
+                place: Place {
+                    index,
+                    end: None,
+                    rng,
+                    limits: limits.clone(),
+                    failed: false,
+                    #[cfg(feature = "tls")]
+                    tls_config: self.tls.clone(),
+                    #[cfg(feature = "tls")]
+                    tls: None,
+                },
                 done: false,
                 timer: None,
                 remote: false,

@@ -103,6 +103,11 @@ pub(crate) struct Place {
     pub(crate) rng: Rng,
     pub(crate) limits: Rc<Limits>,
     pub(crate) failed: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls_config: Option<crate::tls::peer::PeerConfig>,
+    /// The TLS of the connection.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Box<crate::tls::peer::Peer>>,
 }
 
 impl Line<'_> {
@@ -139,13 +144,23 @@ impl Line<'_> {
 
     /// Connects to the server. A connection from before is closed first.
     pub fn connect(&mut self) {
+        self.connect_plain();
+        #[cfg(feature = "tls")]
+        self.start_tls();
+    }
+
+    /// The same without TLS, where clients speak it: for those who send something else.
+    pub fn connect_plain(&mut self) {
         self.close();
         self.place.end = Some(self.world.connect(self.place.index, 0));
     }
 
     /// How the connection is.
     pub fn status(&self) -> Status {
-        self.place.end.map_or(Status::Idle, |id| self.world.status(id))
+        let status = self.place.end.map_or(Status::Idle, |id| self.world.status(id));
+        #[cfg(feature = "tls")]
+        let status = self.tls_status(status);
+        status
     }
 
     /// Whether the connection's end, if it ended, is not the server's to answer for: a fault of the
@@ -167,6 +182,14 @@ impl Line<'_> {
 
     /// Sends what fits in the send buffer, and returns how much that was.
     pub fn send(&mut self, bytes: &[u8]) -> usize {
+        #[cfg(feature = "tls")]
+        if self.place.tls.is_some() {
+            return self.send_tls(bytes);
+        }
+        self.send_plain(bytes)
+    }
+
+    pub(super) fn send_plain(&mut self, bytes: &[u8]) -> usize {
         let Some(id) = self.open() else { return 0 };
         let end = self.world.end_mut(id);
         if end.fin != Fin::No {
@@ -183,6 +206,14 @@ impl Line<'_> {
 
     /// Takes up to `max` of the bytes that have arrived, and returns how many.
     pub fn receive(&mut self, into: &mut Vec<u8>, max: usize) -> usize {
+        #[cfg(feature = "tls")]
+        if self.place.tls.is_some() {
+            return self.receive_tls(into, max);
+        }
+        self.receive_plain(into, max)
+    }
+
+    pub(super) fn receive_plain(&mut self, into: &mut Vec<u8>, max: usize) -> usize {
         let Some(id) = self.place.end else { return 0 };
         let end = self.world.end_mut(id);
         if end.state != State::Open {
@@ -193,7 +224,9 @@ impl Line<'_> {
             let at = into.len();
             into.resize(at + n, 0);
             end.take(&mut into[at..]);
-            self.world.trace.bytes(&into[at..]);
+            if !self.world.speaks_tls {
+                self.world.trace.bytes(&into[at..]);
+            }
             self.world.window_opens(id);
             self.note("receives", n);
         }
@@ -202,6 +235,13 @@ impl Line<'_> {
 
     /// Half-closes: no more will be sent.
     pub fn finish(&mut self) {
+        #[cfg(feature = "tls")]
+        self.finish_tls();
+        self.cut();
+    }
+
+    /// The same with TLS, but without the `close_notify` that ends it: the stream is cut short.
+    pub fn cut(&mut self) {
         let Some(id) = self.open() else { return };
         if self.world.end(id).fin == Fin::No {
             self.world.end_mut(id).fin = Fin::Queued;
@@ -217,6 +257,8 @@ impl Line<'_> {
             State::Closed | State::Vanished => {}
             State::Opening => self.world.end_mut(id).state = State::Closed,
             _ => {
+                #[cfg(feature = "tls")]
+                self.finish_tls();
                 self.note("closes", 0);
                 self.world.close_end(id, false);
             }
@@ -271,7 +313,7 @@ impl Line<'_> {
         )
     }
 
-    fn open(&self) -> Option<EndId> {
+    pub(super) fn open(&self) -> Option<EndId> {
         self.place.end.filter(|&id| {
             let end = self.world.end(id);
             matches!(end.state, State::Open | State::Opening) && !end.reset_arrived
@@ -317,6 +359,8 @@ impl Seat {
             return;
         }
         self.timer = self.timer.filter(|&at| at > world.now);
+        #[cfg(feature = "tls")]
+        Line { world, place: &mut self.place }.pump_tls();
         let step = self.client.step(&mut Line { world, place: &mut self.place });
         match step {
             Step::Wait => {}

@@ -119,6 +119,10 @@ pub(crate) struct End {
     pub(crate) written: u64,
     /// When its service was told of its end.
     pub(crate) ended_at: Option<u64>,
+    /// Its client has sent `close_notify`.
+    pub(crate) notified: bool,
+    /// Since when it has been in a TLS handshake.
+    pub(crate) shaking_since: Option<u64>,
     /// The reason it was told: label and text.
     pub(crate) closed_as: Option<(&'static str, String)>,
 }
@@ -160,6 +164,8 @@ impl End {
             owed: 0,
             written: 0,
             ended_at: None,
+            notified: false,
+            shaking_since: None,
             closed_as: None,
         }
     }

@@ -33,6 +33,11 @@
 //! service itself must do is checked by its clients: [`echo_client`] and [`ChatRoom`] check every byte,
 //! [`Script`] what you tell it to, and [`Client`] is a small trait to write others.
 //!
+//! **TLS.** A service with a TLS listener is simulated with it, and [`Sim::tls`] has the clients speak it.
+//! Its keys and nonces come from the system, not from the seed; so the hash that two runs are compared by
+//! leaves ciphertext out. It has the lengths of everything that is read and written, and all plaintext:
+//! with a certificate whose signatures all have one length (Ed25519), every seed replays.
+//!
 //! Services that connect to others find [remotes](Sim::remote) there, which accept, refuse, come late or
 //! never answer. That every `connect` has exactly one answer, a true one, and in time, is checked too.
 //!
@@ -56,6 +61,8 @@ mod succession;
 mod sys;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 mod trace;
 mod watch;
 mod world;

@@ -73,11 +73,23 @@ impl World {
                     continue;
                 }
                 let stuck = end.stalled_since.filter(|_| !limits.write_stall_timeout.is_zero());
-                let what = match (end.ended_at, end.finished_at) {
+                // A way down after the handshake's end has deadlines of its own.
+                let down = limits.tls_handshake_timeout + limits.linger_timeout + limits.write_stall_timeout;
+                let shaking = end.shaking_since.filter(|_| !limits.tls_handshake_timeout.is_zero());
+                // No service is told of an end in the handshake; the FIN shows it.
+                let ended = end.ended_at.or(shaking.and(end.finished_at));
+                let what = match (ended, end.finished_at) {
+                    _ if shaking.is_some_and(|since| passed(since, down)) => {
+                        "its handshake goes on, and it is not ended for that"
+                    }
                     _ if stuck.is_some_and(|since| passed(since, limits.write_stall_timeout)) => {
                         "its output is stuck, and it is not ended for that"
                     }
-                    (None, _) if !limits.idle_timeout.is_zero() && passed(active, limits.idle_timeout) => {
+                    (None, _)
+                        if (shaking.is_none() || stuck.is_none())
+                            && !limits.idle_timeout.is_zero()
+                            && passed(active, limits.idle_timeout) =>
+                    {
                         "it is idle, and not ended for that"
                     }
                     (Some(ended), Some(finished)) if passed(ended.max(finished), limits.linger_timeout) => {

@@ -249,8 +249,17 @@ impl Run {
         for Newcomer { peer: client, end, number } in std::mem::take(&mut world.newcomers) {
             assert_eq!(self.seats.len(), number as usize, "seats are numbered as they come");
             let rng = Rng::new(world.rng.next_u64());
-            let place =
-                Place { index: number, end: Some(end), rng, limits: self.limits.clone(), failed: false };
+            let place = Place {
+                index: number,
+                end: Some(end),
+                rng,
+                limits: self.limits.clone(),
+                failed: false,
+                #[cfg(feature = "tls")]
+                tls_config: None,
+                #[cfg(feature = "tls")]
+                tls: None,
+            };
             self.seats.push(Seat { client, place, done: false, timer: None, remote: true });
             world.stir(number);
         }

@@ -223,12 +223,13 @@ impl World {
             self.end_mut(id).disturbed = true;
             return Err(Errno::OutOfMemory);
         }
-        let (unix, turn) = (self.plan.unix, self.turn_started);
+        let (unix, turn, shaking) = (self.plan.unix, self.turn_started, self.speaks_tls);
         let end = self.end_mut(id);
         end.registered = Some((worker, token));
         end.was_registered = true;
         end.active = turn;
         end.write_interest = !unix;
+        end.shaking_since = shaking.then_some(turn);
         self.now_registered(worker, Source::End(id), token);
         if self.end(id).outbound {
             self.calls.insert(token.id(worker as u16), id);
@@ -275,7 +276,9 @@ impl World {
                 self.read_edge(id);
             }
         }
-        self.trace.bytes(&buf[..n]);
+        if !self.speaks_tls {
+            self.trace.bytes(&buf[..n]);
+        }
         self.moved(id, n);
         self.window_opens(id);
         Ok(n)
@@ -355,7 +358,9 @@ impl World {
         for buf in bufs {
             let part = left.min(buf.len());
             self.end_mut(id).unsent.extend(&buf[..part]);
-            self.trace.bytes(&buf[..part]);
+            if !self.speaks_tls {
+                self.trace.bytes(&buf[..part]);
+            }
             left -= part;
         }
         // Stuck from here, if it did not take everything.

@@ -21,6 +21,7 @@ use crate::moving::{AnySeed, Placement};
 use crate::scope::Scope;
 use crate::service::Tick;
 use crate::sys::Token;
+use crate::tls_error::TlsError;
 
 /// A service on one worker, watched.
 pub(crate) struct Watched {
@@ -92,7 +93,7 @@ impl Watched {
     }
 
     fn check_closed(&self, conn: &Conn<'_>, why: &Close) {
-        let (id, paused) = (conn.id(), conn.is_paused());
+        let (id, paused, tls) = (conn.id(), conn.is_paused(), conn.is_tls());
         let mut world = self.world.borrow_mut();
         let Some(end_id) = world.find(self.worker, id) else {
             // Closed already: nothing to compare with.
@@ -104,6 +105,7 @@ impl Watched {
         if world.by_hand {
             world.end_mut(end_id).closed_as = Some((label, why.to_string()));
         }
+        let (by_hand, notified) = (world.by_hand, world.end(end_id.peer()).notified);
         // What came from the other end of a relay is owed in good order.
         let owed = conn.relayed().filter(|_| why.is_orderly()).map_or(0, |relayed| relayed.sent);
         // What nobody could be given any more need not be read.
@@ -128,6 +130,15 @@ impl Watched {
             Close::Reset if !end.arrived.is_empty() && !paused && !given_up => {
                 Some(format!("{} bytes that came before the reset were not read", end.arrived.len()))
             }
+            Close::Eof | Close::Truncated | Close::Tls(_) if tls && by_hand => None,
+            Close::Eof | Close::Truncated if tls => {
+                (!notified).then(|| "its peer sent no close_notify".into())
+            }
+            Close::Tls(TlsError::Truncated) if tls => {
+                let cut = (end.fin_arrived || end.reset_arrived) && !notified;
+                (!cut).then(|| "its peer cut nothing short".into())
+            }
+            Close::Tls(error) => Some(format!("nobody did anything wrong: {error}")),
             Close::Eof | Close::Truncated if !end.fin_arrived && !end.reset_arrived => {
                 Some("its peer has not finished".into())
             }
@@ -255,6 +266,7 @@ impl Hosted for Watched {
             let turn = world.turn_started;
             if let Some(end) = world.find(self.worker, id) {
                 world.end_mut(end).active = turn;
+                world.end_mut(end).shaking_since = None;
             }
         }
         let result = self.inner.connected(conn, tag);
@@ -282,6 +294,12 @@ impl Hosted for Watched {
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let id = conn.id();
+        {
+            let mut world = self.world.borrow_mut();
+            if let Some(end) = world.find(self.worker, id) {
+                world.end_mut(end).shaking_since = None;
+            }
+        }
         self.open.insert(id, Life::default());
         self.enter("open", conn);
         if !self.seen.insert(id) {
@@ -317,6 +335,17 @@ impl Hosted for Watched {
             && std::mem::replace(&mut life.eof, true)
         {
             self.fail(Some(id), "eof twice");
+        }
+        // Driven by hand, only the hand knows what was sent.
+        if conn.is_tls() && !self.world.borrow().by_hand {
+            let end = self.world.borrow().find(self.worker, id);
+            let notified = end.is_some_and(|end| self.world.borrow().end(end.peer()).notified);
+            if conn.is_truncated() == notified {
+                self.fail(
+                    Some(id),
+                    format_args!("eof, truncated: {}, close_notify sent: {notified}", !notified),
+                );
+            }
         }
         let result = self.inner.eof(conn, input);
         self.asked(conn.core());

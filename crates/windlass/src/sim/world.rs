@@ -164,6 +164,8 @@ pub(crate) struct World {
     pub(crate) never_closed: usize,
     /// Driven by a test, which may ask for the reason of every end.
     pub(crate) by_hand: bool,
+    /// What travels is encrypted with keys that are not the seed's.
+    pub(crate) speaks_tls: bool,
 }
 
 /// What the world has seen, for oracles and for the report.
@@ -235,6 +237,7 @@ impl World {
             moving: 0,
             never_closed: 0,
             by_hand: false,
+            speaks_tls: false,
             plan,
             rng,
         };

@@ -416,6 +416,10 @@ impl<Y: Sys> Worker<Y> {
             self.core.leave_service(index);
             return self.destroy(index, true);
         }
+        #[cfg(feature = "tls")]
+        if self.shared.listeners[listener as usize].tls.is_some() {
+            return self.adopt_tls(index);
+        }
         self.core.counters.opened += 1;
         self.core.cork_owner = index;
         self.call("open", index, |service, conn| service.open(conn));

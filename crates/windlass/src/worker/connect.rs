@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use crate::connect::ConnectError;
 use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Direct, flush};
+use crate::id::ConnId;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::sys::Sys;
@@ -120,12 +121,17 @@ impl<Y: Sys> Worker<Y> {
 
     /// Makes it one of this worker's connections.
     fn connected(&mut self, index: u32) {
-        let tag = self.core.end_attempt(index).connect.tag;
+        let connect = self.core.end_attempt(index).connect;
+        let tag = connect.tag;
         if !self.io.short_ends() {
             // No event comes before a read has found nothing.
             self.core.slot(index).set(flag::READABLE);
         }
         self.core.establish(index);
+        #[cfg(feature = "tls")]
+        if let Some(target) = &connect.tls {
+            return self.connect_tls(index, target, tag);
+        }
         self.core.counters.opened += 1;
         self.core.counters.connects_done += 1;
         self.core.cork_owner = index;
@@ -138,11 +144,22 @@ impl<Y: Sys> Worker<Y> {
     /// Gives everything back, then tells the service, which may ask for the next at once.
     fn connect_failed(&mut self, index: u32, why: ConnectError) {
         let attempt = self.core.end_attempt(index);
-        let (id, service) = (self.core.id(index), self.core.slot(index).service);
         if attempt.begun {
             self.io.close(index, true, false);
             self.core.counters.closes_done += 1;
         }
+        let (id, service) = (self.core.id(index), self.core.slot(index).service);
+        if planted(Fault::ConnectSlotLeaks) {
+            self.core.slot(index).flags = 0;
+        } else {
+            self.core.remove(index);
+            self.count_out(NO_LISTENER, None);
+        }
+        self.tell_connect_failed(id, service, attempt.connect.tag, why);
+    }
+
+    /// Counts it, and tells the service.
+    pub(super) fn tell_connect_failed(&mut self, id: ConnId, service: u16, tag: u64, why: ConnectError) {
         let counters = &mut self.core.counters;
         counters.connects_failed += 1;
         match why {
@@ -152,18 +169,12 @@ impl<Y: Sys> Worker<Y> {
             ConnectError::Cancelled | ConnectError::Shutdown => counters.connects_cancelled += 1,
             _ => {}
         }
-        if planted(Fault::ConnectSlotLeaks) {
-            self.core.slot(index).flags = 0;
-        } else {
-            self.core.remove(index);
-            self.count_out(NO_LISTENER, None);
-        }
         if planted(Fault::ConnectFailsSilently) {
             return;
         }
         self.coarse = self.io.sys.coarse_now();
         let mut scope = Scope::new(&mut self.core, &mut self.io, service);
-        self.services[service as usize].host.connect_failed(&mut scope, id, attempt.connect.tag, why);
+        self.services[service as usize].host.connect_failed(&mut scope, id, tag, why);
         self.check_stall("connect_failed", None, service as usize);
     }
 }

@@ -39,6 +39,12 @@ impl<Y: Sys> Worker<Y> {
 
     /// Calls `closed`, once, and begins the way down that the reason asks for.
     fn tell_closed(&mut self, index: u32, why: Close, closes_left: &mut usize) {
+        #[cfg(feature = "tls")]
+        if self.core.slot(index).is(flag::HANDSHAKE) {
+            return self.end_handshake(index, why, closes_left);
+        }
+        #[cfg(feature = "tls")]
+        let why = if self.core.slot(index).is(flag::TLS) { self.core.tls_reason(index, why) } else { why };
         let relayed = self.core.slot(index).is(flag::RELAYED);
         if relayed {
             self.core.uncouple(index, &why);
@@ -59,12 +65,22 @@ impl<Y: Sys> Worker<Y> {
         if relayed {
             self.core.leave_relay(index);
         }
+        self.go_down(index, orderly || late_reset, reset, closes_left);
+    }
+
+    /// Takes a connection out of its service, and on its way down.
+    pub(super) fn go_down(&mut self, index: u32, orderly: bool, reset: bool, closes_left: &mut usize) {
         self.core.leave_service(index);
         self.core.drop_input(index);
+        #[cfg(feature = "tls")]
+        if orderly && self.core.slot(index).is(flag::TLS) {
+            self.core.farewell(index);
+            self.core.drop_tls(index);
+        }
         let slot = self.core.slot(index);
         slot.set(flag::ENDED);
         slot.clear(flag::PAUSED | flag::CONGESTED | flag::OWED_DRAINED | flag::REDELIVER | flag::HAS_WAKE);
-        if !orderly && !late_reset {
+        if !orderly {
             *closes_left -= 1;
             return self.destroy(index, reset);
         }

@@ -15,6 +15,8 @@ mod read;
 mod relay;
 mod scratch;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::Result as IoResult;
 use std::sync::Arc;
@@ -215,6 +217,8 @@ impl<Y: Sys> Worker<Y> {
     /// Serves every connection that is ready or has work left, each once: what its budget leaves
     /// undone waits for the next turn, and so for everybody else's.
     fn run(&mut self) {
+        #[cfg(feature = "tls")]
+        self.core.tls.turn(self.core.limits.tls_handshakes_per_turn_max);
         std::mem::swap(&mut self.running, &mut self.core.run);
         for n in 0..self.running.len() {
             self.serve(self.running[n]);
@@ -249,7 +253,9 @@ impl<Y: Sys> Worker<Y> {
             self.core.close(index, Close::Reset);
         }
         self.core.cork_owner = index;
-        if self.core.slot(index).is(flag::OWED_DRAINED) && !self.core.slot(index).is(flag::CLOSING) {
+        if self.core.slot(index).is(flag::OWED_DRAINED)
+            && !self.core.slot(index).is(flag::CLOSING | flag::HANDSHAKE)
+        {
             self.core.slot(index).clear(flag::OWED_DRAINED);
             self.call("drained", index, |service, conn| service.drained(conn));
         }

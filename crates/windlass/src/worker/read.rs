@@ -14,12 +14,12 @@ use super::Worker;
 
 /// Untaken input up to this is copied in front of the next read, so that the service sees one piece;
 /// beyond it, what is read is appended to it instead.
-const RESIDUE_COPIED_MAX: usize = 16 * 1024;
+pub(super) const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 /// Signals endured in one read before the connection goes to the back of the queue.
 pub(super) const INTERRUPTS_MAX: usize = 8;
 
 /// Reading must wait, or is not for the service any more.
-const NO_READING: u32 =
+pub(super) const NO_READING: u32 =
     flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING | flag::RELAYED;
 
 impl<Y: Sys> Worker<Y> {
@@ -28,6 +28,10 @@ impl<Y: Sys> Worker<Y> {
         if self.core.slot(index).is(flag::REDELIVER) && !self.core.slot(index).is(NO_READING & !flag::EOF) {
             self.core.slot(index).clear(flag::REDELIVER);
             self.redeliver(index);
+        }
+        #[cfg(feature = "tls")]
+        if self.core.slot(index).is(flag::TLS) {
+            return self.read_tls(index);
         }
         let mut budget = self.core.limits.read_budget_bytes;
         let mut interrupts = 0;
@@ -147,7 +151,7 @@ impl<Y: Sys> Worker<Y> {
     /// `head` bytes of the scratch are a copy of the former; where they are not, what was read is
     /// moved to them.
     #[inline]
-    fn deliver(&mut self, index: u32, held: usize, head: usize, n: usize) {
+    pub(super) fn deliver(&mut self, index: u32, held: usize, head: usize, n: usize) {
         if head == held {
             let left = {
                 let mut input = Input::new(&mut self.scratch[..held + n]);
@@ -209,7 +213,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// The peer's FIN: the service decides what becomes of our half.
-    fn end_of_stream(&mut self, index: u32) {
+    pub(super) fn end_of_stream(&mut self, index: u32) {
         let slot = self.core.slot(index);
         slot.set(flag::EOF);
         slot.clear(flag::READABLE);

@@ -10,6 +10,7 @@ use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::service::Tick;
 use crate::sys::Sys;
+use crate::tls_error::TlsError;
 use crate::wheel::reached;
 
 use super::{HostedService, Worker};
@@ -114,6 +115,9 @@ impl<Y: Sys> Worker<Y> {
             self.core.close(index, Close::Idle);
         } else if !self.core.slot(index).is(flag::CLOSING) {
             self.core.slot(index).clear(flag::HAS_WAKE);
+            if self.core.slot(index).is(flag::HANDSHAKE) {
+                return self.core.close(index, Close::Tls(TlsError::HandshakeTimeout));
+            }
             self.core.cork_owner = index;
             self.call("timeout", index, |service, conn| service.timeout(conn));
             flush::uncork(&mut self.core, &mut self.io, index);

@@ -25,4 +25,8 @@ mod shutdown;
 mod steady;
 mod stopped;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod workers;

@@ -6,6 +6,8 @@ pub(crate) mod moving;
 pub(crate) mod names;
 pub(crate) mod outbound;
 pub(crate) mod pairs;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use std::time::Duration;
 
@@ -109,12 +111,20 @@ impl Receive for Chat {
     }
 }
 
-fn serve_chat(sim: &mut Sim) {
-    let mailbox = Mailbox::new();
+fn chat_mailbox(sim: &mut Sim) -> (Mailbox<Vec<u8>>, Duration, Duration) {
     let nudge = Duration::from_millis(200 + sim.rng().below(4_000));
     let period = Duration::from_millis(30 << sim.rng().below(6));
+    (Mailbox::new(), nudge, period)
+}
+
+fn serve_chat(sim: &mut Sim) {
+    let (mailbox, nudge, period) = chat_mailbox(sim);
     let made = mailbox.clone();
     sim.serve(serve(move || Chat { mailbox: made.clone(), nudge }).mailbox(&mailbox).tick(period));
+    chat_limits(sim);
+}
+
+fn chat_limits(sim: &mut Sim) {
     // Members wait for each other, in silence.
     // A line that never ends must reach its limit through the narrowest pipe.
     let input_max = (sim.volume_max() / 4).clamp(512, 64 * 1024);
@@ -127,6 +137,10 @@ fn serve_chat(sim: &mut Sim) {
 /// A room of good members, with some who only listen, or do not, or never end their line.
 pub(crate) fn chat(sim: &mut Sim) {
     serve_chat(sim);
+    chat_members(sim);
+}
+
+fn chat_members(sim: &mut Sim) {
     let room = ChatRoom::new("hello\n");
     let members = 1 + sim.rng().below(10) as usize;
     sim.clients(members, |rng| room.member(rng));

@@ -1,0 +1,292 @@
+//! Reading a connection with TLS: handshake, plaintext for the service, and how the stream ended.
+//!
+//! [`Worker::read_tls`] is [`Worker::read`] with a session between the socket and the service. Limits and
+//! budgets hold for plaintext; a turn reads no more ciphertext than plaintext.
+
+use std::io;
+
+use crate::close::Close;
+use crate::connect::ConnectError;
+use crate::core::slot::flag;
+use crate::planted::{Fault, planted};
+use crate::shared::RUNNING;
+use crate::sys::Sys;
+use crate::tls::TlsTarget;
+use crate::tls::session::End;
+use crate::tls_error::TlsError;
+
+use super::Worker;
+use super::read::{INTERRUPTS_MAX, NO_READING, RESIDUE_COPIED_MAX};
+
+/// Ciphertext is read in pieces of at least this, however little of it the service has room for: what is
+/// too much waits decrypted.
+const READ_MIN: usize = 16 * 1024;
+
+/// What one look at a connection brought.
+struct Filled {
+    /// Plaintext, for the service.
+    plain: usize,
+    /// Ciphertext, from the socket.
+    wire: usize,
+    /// There is no more for now.
+    short: bool,
+}
+
+impl<Y: Sys> Worker<Y> {
+    /// Takes in a connection of a TLS listener: no session yet, neither of TLS nor of the service, only a
+    /// deadline.
+    pub(super) fn adopt_tls(&mut self, index: u32) {
+        self.await_handshake(index);
+        self.core.arm(index);
+    }
+
+    /// Begins the handshake of a connection we made.
+    pub(super) fn connect_tls(&mut self, index: u32, target: &TlsTarget, tag: u64) {
+        self.await_handshake(index);
+        if let Err(error) = self.core.start_tls_client(index, target, tag) {
+            // Without a session there is nothing to take leave of.
+            let (id, service) = (self.core.id(index), self.core.slot(index).service);
+            self.core.counters.tls_failed_by[error.kind()] += 1;
+            self.core.leave_service(index);
+            self.destroy(index, true);
+            return self.tell_connect_failed(id, service, tag, ConnectError::Tls(error));
+        }
+        self.core.arm(index);
+    }
+
+    fn await_handshake(&mut self, index: u32) {
+        self.core.slot(index).set(flag::TLS | flag::HANDSHAKE);
+        let timeout = self.core.limits.tls_handshake_timeout;
+        if !timeout.is_zero() && !planted(Fault::NoHandshakeDeadline) {
+            let at = self.core.tick_after(timeout);
+            let slot = self.core.slot(index);
+            slot.wake = at;
+            slot.set(flag::HAS_WAKE);
+        }
+    }
+
+    /// Reads until the socket is empty, the budget is spent, or the service has enough.
+    pub(super) fn read_tls(&mut self, index: u32) {
+        let mut budget = self.core.limits.read_budget_bytes;
+        let mut interrupts = 0;
+        loop {
+            let slot = &self.core.slots[index as usize];
+            if !slot.is(flag::READABLE) || slot.is(NO_READING) {
+                return;
+            }
+            if slot.is(flag::HANDSHAKE) && self.core.tls.left == 0 {
+                self.core.counters.tls_handshakes_deferred += 1;
+                return self.core.queue(index);
+            }
+            let held = slot.input.as_ref().map_or(0, |residue| residue.bytes.len());
+            let room = self.core.limits.input_max.saturating_sub(held);
+            let mut head = 0;
+            if held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2)
+                && let Some(residue) = &slot.input
+            {
+                self.scratch[..held].copy_from_slice(&residue.bytes);
+                head = held;
+            }
+            // At the limit, one byte more is too much, but the end may be all that follows.
+            let wanted = (self.scratch.len() - head).min(room).min(budget).max(1);
+            let filled = match self.fill(index, head, wanted) {
+                Ok(Some(filled)) => filled,
+                Ok(None) => return,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.core.counters.reads_would_block += 1;
+                    return self.nothing_to_read(index);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted && !planted(Fault::InterruptedIsFatal) => {
+                    interrupts += 1;
+                    if interrupts == INTERRUPTS_MAX {
+                        return self.core.queue(index);
+                    }
+                    continue;
+                }
+                Err(e) => {
+                    self.core.slot(index).clear(flag::READABLE);
+                    return self.core.close(index, Close::from_io(e));
+                }
+            };
+            if !self.shake_hands(index) {
+                return;
+            }
+            if filled.plain > 0 {
+                if room == 0 {
+                    return self.core.close(index, Close::InputFull);
+                }
+                self.deliver(index, held, head, filled.plain);
+            }
+            budget = budget.saturating_sub(filled.plain.max(filled.wire));
+            if filled.short {
+                return;
+            }
+            if self.core.output_len(index) >= self.core.limits.output_high {
+                return self.core.queue(index);
+            }
+            if budget == 0 {
+                self.core.counters.budget_spent += 1;
+                if !planted(Fault::LostBudget) {
+                    self.core.queue(index);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Gets up to `wanted` bytes of plaintext into the scratch at `head`. `None`: the stream is over, and
+    /// everybody has been told.
+    fn fill(&mut self, index: u32, head: usize, wanted: usize) -> io::Result<Option<Filled>> {
+        let mut session = match self.core.tls.take(index) {
+            Some(session) => session,
+            None => match self.first_bytes(index)? {
+                Some(session) => session,
+                None => return Ok(None),
+            },
+        };
+        let plain = session.take_backlog(&mut self.scratch[head..head + wanted]);
+        if plain > 0 {
+            self.core.tls.put(index, session);
+            return Ok(Some(Filled { plain, wire: 0, short: false }));
+        }
+        if let Some(end) = session.take_end() {
+            self.core.tls.put(index, session);
+            self.end_of_tls(index, end);
+            return Ok(None);
+        }
+        let mut wire = self.core.tls.wire();
+        let rest = session.rest().len();
+        wire[..rest].copy_from_slice(session.rest());
+        let most = (wire.len() - rest).min(wanted.max(READ_MIN));
+        self.core.counters.reads += 1;
+        let read = self.io.read(index, &mut wire[rest..rest + most]);
+        let n = match read {
+            Ok(n @ 1..) => n,
+            other => {
+                self.core.tls.wire = wire;
+                self.core.tls.put(index, session);
+                return match other {
+                    Ok(_) => {
+                        self.fin_of_tls(index);
+                        Ok(None)
+                    }
+                    Err(e) => Err(e),
+                };
+            }
+        };
+        let mut short = self.book_read(index, n, most);
+        let mut out = Vec::new();
+        let plain = session.open(&mut wire[..rest + n], &mut self.scratch[head..head + wanted], &mut out);
+        if session.has_more() && !planted(Fault::PlaintextHeldBack) {
+            // Decrypted, or known to be the end: no event will tell of it.
+            self.core.slot(index).set(flag::READABLE);
+            short = false;
+        }
+        self.core.tls.wire = wire;
+        self.core.tls.put(index, session);
+        if !out.is_empty() {
+            if self.core.slot(index).is(flag::HANDSHAKE) {
+                // This was no idle byte: it took an answer.
+                self.core.tls.left -= 1;
+            }
+            self.core.queue_protocol(index, &out);
+        }
+        Ok(Some(Filled { plain, wire: n, short }))
+    }
+
+    /// A session for a connection that has sent its first bytes. Before that it has none: who connects and
+    /// says nothing costs a slot, as without TLS.
+    fn first_bytes(&mut self, index: u32) -> io::Result<Option<Box<crate::tls::session::Session>>> {
+        let listener = self.core.slot(index).listener as usize;
+        let Some(acceptor) = &self.shared.listeners[listener].tls else { return Ok(None) };
+        if let Err(error) = self.core.start_tls(index, acceptor) {
+            self.core.slot(index).clear(flag::READABLE);
+            self.core.close(index, Close::Tls(error));
+            return Ok(None);
+        }
+        Ok(self.core.tls.take(index))
+    }
+
+    /// Gives the service its connection once the handshake is done. False: it is not, or not any more.
+    fn shake_hands(&mut self, index: u32) -> bool {
+        if !self.core.slot(index).is(flag::HANDSHAKE) {
+            return true;
+        }
+        if self.core.tls.get(index).is_none_or(|session| session.is_handshaking()) {
+            // On with reading, unless the socket is empty.
+            return self.core.slot(index).is(flag::READABLE);
+        }
+        let tag = self.core.handshake_done(index);
+        self.core.counters.opened += 1;
+        match tag {
+            None => self.call("open", index, |service, conn| service.open(conn)),
+            Some(tag) => {
+                self.core.counters.connects_done += 1;
+                self.call("connected", index, |service, conn| service.connected(conn, tag));
+            }
+        }
+        self.core.arm(index);
+        self.tell_if_draining(index);
+        // Telling uncorks, and what follows is corked again.
+        self.core.cork_owner = index;
+        !self.core.slot(index).is(flag::CLOSING)
+    }
+
+    /// The end of what the peer says, in TLS.
+    fn end_of_tls(&mut self, index: u32, end: End) {
+        match end {
+            End::Failed(error) => {
+                self.core.slot(index).clear(flag::READABLE);
+                self.core.close(index, Close::Tls(error));
+            }
+            End::Clean if self.core.slot(index).is(flag::HANDSHAKE) => self.cut(index),
+            End::Clean => self.end_of_stream(index),
+        }
+    }
+
+    /// The end of the TCP stream with no end of TLS before it.
+    fn fin_of_tls(&mut self, index: u32) {
+        if self.core.slot(index).is(flag::HANDSHAKE) {
+            return self.cut(index);
+        }
+        if !planted(Fault::TruncationIsClean)
+            && let Some(mut session) = self.core.tls.take(index)
+        {
+            session.truncated = true;
+            self.core.tls.put(index, session);
+        }
+        self.end_of_stream(index);
+    }
+
+    /// The peer left in the middle of the handshake.
+    fn cut(&mut self, index: u32) {
+        let slot = self.core.slot(index);
+        slot.set(flag::EOF);
+        slot.clear(flag::READABLE);
+        self.core.close(index, Close::Tls(TlsError::HandshakeCut));
+    }
+
+    /// The same for one that we made: the service waits for an answer.
+    fn end_connecting(&mut self, index: u32, tag: u64, why: Close, closes_left: &mut usize) {
+        let (orderly, stopping) = (why.is_orderly(), self.shared.stop_state() != RUNNING);
+        let (id, service) = (self.core.id(index), self.core.slot(index).service);
+        let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
+        self.go_down(index, orderly, reset, closes_left);
+        let why = match why {
+            Close::Tls(error) => ConnectError::Tls(error),
+            Close::Aborted if !stopping => ConnectError::Cancelled,
+            Close::Aborted | Close::Shutdown => ConnectError::Shutdown,
+            _ => ConnectError::Tls(TlsError::HandshakeCut),
+        };
+        self.tell_connect_failed(id, service, tag, why);
+    }
+
+    /// Carries out the end of a connection that the service never had.
+    pub(super) fn end_handshake(&mut self, index: u32, why: Close, closes_left: &mut usize) {
+        if let Some(tag) = self.core.handshake_failed(index, &why) {
+            return self.end_connecting(index, tag, why, closes_left);
+        }
+        let reset = !why.is_orderly() && !matches!(why, Close::Reset | Close::Io(_));
+        self.go_down(index, why.is_orderly(), reset, closes_left);
+    }
+}
