@@ -5,6 +5,7 @@ use windlass_proto::Input;
 
 use crate::close::Close;
 use crate::conn::Conn;
+use crate::datagram::{Calls, Datagram, Socket};
 use crate::mailbox::Inbox;
 use crate::scope::{Scope, Sessions};
 use crate::service::{Service, Tick};
@@ -24,17 +25,26 @@ pub(crate) trait Hosted {
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool;
     /// Closes the mailbox, unless a message is waiting; true if there is none open.
     fn close_mailbox_if_empty(&mut self) -> bool;
+
+    // Of a service of datagrams only.
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>);
+    fn socket_drained(&mut self, socket: &mut Socket<'_>);
+    fn socket_error(&mut self, socket: &mut Socket<'_>, error: std::io::Error);
+    fn socket_timeout(&mut self, socket: &mut Socket<'_>);
+    fn socket_draining(&mut self, socket: &mut Socket<'_>);
 }
 
 pub(crate) struct Host<S: Service> {
     service: S,
     sessions: Sessions<S::Session>,
     inbox: Option<Box<dyn Inbox<S>>>,
+    /// Set if it serves datagrams.
+    calls: Option<Calls<S>>,
 }
 
 impl<S: Service> Host<S> {
-    pub(crate) fn new(service: S, inbox: Option<Box<dyn Inbox<S>>>) -> Host<S> {
-        Host { service, sessions: Sessions::new(), inbox }
+    pub(crate) fn new(service: S, inbox: Option<Box<dyn Inbox<S>>>, calls: Option<Calls<S>>) -> Host<S> {
+        Host { service, sessions: Sessions::new(), inbox, calls }
     }
 }
 
@@ -98,5 +108,36 @@ impl<S: Service> Hosted for Host<S> {
 
     fn close_mailbox_if_empty(&mut self) -> bool {
         self.inbox.as_mut().is_none_or(|inbox| inbox.close_if_empty())
+    }
+
+    #[inline]
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.datagram)(&mut self.service, socket, datagram);
+        }
+    }
+
+    fn socket_drained(&mut self, socket: &mut Socket<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.drained)(&mut self.service, socket);
+        }
+    }
+
+    fn socket_error(&mut self, socket: &mut Socket<'_>, error: std::io::Error) {
+        if let Some(calls) = &self.calls {
+            (calls.error)(&mut self.service, socket, error);
+        }
+    }
+
+    fn socket_timeout(&mut self, socket: &mut Socket<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.timeout)(&mut self.service, socket);
+        }
+    }
+
+    fn socket_draining(&mut self, socket: &mut Socket<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.draining)(&mut self.service, socket);
+        }
     }
 }

@@ -45,6 +45,7 @@ mod close;
 mod config;
 mod conn;
 mod core;
+mod datagram;
 mod error;
 mod hosted;
 mod id;
@@ -72,8 +73,11 @@ pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
-pub use config::{Config, Limits, WhenFull};
+pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
 pub use conn::{Conn, Peer};
+pub use datagram::{
+    Datagram, DatagramReceive, DatagramService, Ecn, Only, Outgoing, Socket, SocketId, datagrams,
+};
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};

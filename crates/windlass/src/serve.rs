@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::config::{Config, Limits};
+use crate::datagram::{Calls, DatagramService};
 use crate::error::{Error, Result};
 use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
@@ -45,6 +46,8 @@ where
             bad_address: None,
             mailbox: None,
             make: Arc::new(make),
+            calls: None,
+            streams: true,
         },
     }
 }
@@ -81,6 +84,9 @@ pub(crate) struct Spec<S: Service> {
     bad_address: Option<Error>,
     mailbox: Option<Box<dyn Mail<S>>>,
     make: Arc<dyn Fn() -> S + Send + Sync>,
+    /// Set if it serves datagrams.
+    calls: Option<Calls<S>>,
+    streams: bool,
 }
 
 /// A described service with its type erased.
@@ -89,6 +95,7 @@ pub(crate) trait ServiceSpec: Send + Sync {
     fn tick(&self) -> Option<Duration>;
     fn listen(&self) -> &[Address];
     fn take_error(&mut self) -> Option<Error>;
+    fn has_datagrams(&self) -> bool;
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
     fn close_mailbox(&self);
     fn host(&self, worker: usize) -> Box<dyn Hosted>;
@@ -105,7 +112,18 @@ impl<S: Service> ServiceSpec for Spec<S> {
         &self.listen
     }
     fn take_error(&mut self) -> Option<Error> {
-        self.bad_address.take()
+        let name = &self.name;
+        let wrong = self.listen.iter().find_map(|address| match address {
+            Address::Udp(_) if self.calls.is_none() => Some(format!("{name} serves no datagrams: {address}")),
+            Address::Tcp(_) | Address::Unix(_) if !self.streams => {
+                Some(format!("{name} serves datagrams only: {address}"))
+            }
+            _ => None,
+        });
+        self.bad_address.take().or(wrong.map(|what| Error::config(format!("cannot listen: {what}"))))
+    }
+    fn has_datagrams(&self) -> bool {
+        self.calls.is_some()
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
         self.mailbox.as_ref().is_none_or(|mailbox| mailbox.bind(shared))
@@ -117,7 +135,7 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
         let inbox = self.mailbox.as_ref().map(|mailbox| mailbox.inbox(worker));
-        Box::new(Host::new((self.make)(), inbox))
+        Box::new(Host::new((self.make)(), inbox, self.calls))
     }
 }
 
@@ -131,6 +149,34 @@ impl<S: Service> Serve<S> {
     /// Listens on a path, as a Unix stream socket.
     pub fn unix(mut self, path: impl Into<PathBuf>) -> Serve<S> {
         self.spec.listen.push(Address::Unix(path.into()));
+        self
+    }
+
+    /// Takes datagrams on a UDP address: `HOST:PORT`, or `:PORT` for all addresses of the machine. Each
+    /// worker has a socket of its own where the system spreads datagrams over them (by the addresses of
+    /// both ends, so that a peer stays with its worker); elsewhere only the first worker has one.
+    pub fn udp(mut self, address: impl Into<String>) -> Serve<S>
+    where
+        S: DatagramService,
+    {
+        self.spec.listen.push(Address::Udp(address.into()));
+        self.datagrams()
+    }
+
+    /// Has a service that is a [`DatagramService`] too take datagrams, where [`Serve::listen`] is given a
+    /// UDP address, or on sockets it opens itself.
+    pub fn datagrams(mut self) -> Serve<S>
+    where
+        S: DatagramService,
+    {
+        self.spec.calls = Some(Calls::new());
+        self
+    }
+
+    /// The service of this name has no streams.
+    pub(crate) fn without_streams(mut self, full_name: &str) -> Serve<S> {
+        self.spec.streams = false;
+        self.spec.name = short_name(full_name).into();
         self
     }
 
@@ -206,7 +252,10 @@ impl<S: Service> Serve<S> {
 
 /// `Echo` for `my_crate::echo::Echo`.
 fn short_type_name<S>() -> &'static str {
-    let full = std::any::type_name::<S>();
+    short_name(std::any::type_name::<S>())
+}
+
+fn short_name(full: &str) -> &str {
     let path = full.split('<').next().unwrap_or(full);
     path.rsplit("::").next().unwrap_or(path)
 }

@@ -6,6 +6,7 @@
 
 mod sim_services;
 
+use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams};
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -15,7 +16,14 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 3] = [("echo", echo), ("chat", chat), ("monologue", monologue)];
+const SCENARIOS: [Scenario; 6] = [
+    ("echo", echo),
+    ("chat", chat),
+    ("monologue", monologue),
+    ("echo datagrams", echo_datagrams),
+    ("blast of datagrams", blast_datagrams),
+    ("proxy of datagrams", proxy_datagrams),
+];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {
     plant(Some(fault));

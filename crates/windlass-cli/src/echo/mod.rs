@@ -82,7 +82,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
 }
 
 fn bind(args: &EchoArgs, config: Config, messages: Messages, teller: Option<Teller>) -> Result<Bound> {
-    let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo").config(config);
+    let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo").datagrams().config(config);
     let echo = args.listen.iter().fold(echo, |echo, address| echo.listen(address.to_string()));
     Ok(echo.bind()?)
 }

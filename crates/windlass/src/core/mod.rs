@@ -20,6 +20,8 @@ use windlass_proto::Time;
 
 use crate::close::Close;
 use crate::config::Limits;
+use crate::datagram::send::DirectUdp;
+use crate::datagram::table::Sockets;
 use crate::id::ConnId;
 use crate::planted::{Fault, planted};
 use crate::stats::Counters;
@@ -42,7 +44,7 @@ pub(crate) const LIST_RESERVED: usize = 1024;
 const NONE: u32 = u32::MAX;
 
 /// What a callback may ask of the driver at once.
-pub(crate) trait Direct {
+pub(crate) trait Direct: DirectUdp {
     fn write(&mut self, index: u32, bytes: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
     /// A write found the stream full. Tells whether the registration had to be changed.
@@ -117,6 +119,9 @@ pub(crate) struct Core {
     /// Ended connections whose next step (FIN, close) is due.
     pub(crate) settling: Vec<u32>,
 
+    /// UDP sockets.
+    pub(crate) udp: Sockets,
+
     pub(crate) counters: Counters,
 }
 
@@ -152,6 +157,7 @@ impl Core {
             touched: Vec::with_capacity(LIST_RESERVED),
             closing: VecDeque::new(),
             settling: Vec::new(),
+            udp: Sockets::default(),
             counters: Counters::default(),
         }
     }
@@ -264,6 +270,7 @@ impl Core {
     /// After the turn: closed slots may be reused.
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
+        self.udp.recycle();
     }
 
     // --- Lists.

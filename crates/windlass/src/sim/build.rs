@@ -12,6 +12,7 @@ use super::client::{Client, Place, Seat};
 use super::plan::{Edges, Plan, SECOND, log_draw};
 use super::run::{self, Deed, Ended, Run};
 use super::sys::{SimStream, SimSys};
+use super::udp::{Udp, UdpPlan};
 use super::watch::Watched;
 use super::world::World;
 use crate::config::{Config, Limits, WhenFull};
@@ -29,6 +30,7 @@ pub struct Sim {
     seed: u64,
     rng: Rng,
     plan: Plan,
+    udp: UdpPlan,
     config: Config,
     services: Vec<Box<dyn ServiceSpec>>,
     clients: Vec<Box<dyn Client>>,
@@ -42,12 +44,16 @@ impl Sim {
     pub(crate) fn new(seed: u64) -> Sim {
         let mut rng = Rng::new(seed);
         let plan = Plan::swarm(&mut rng);
-        let config = draw_config(&mut rng);
+        let mut config = draw_config(&mut rng);
+        let mut for_udp = Rng::new(seed ^ 0xDA7A6);
+        let udp = UdpPlan::swarm(&mut for_udp);
+        config.limits.datagrams_per_turn_max = log_draw(&mut for_udp, &(1..512)) as usize;
         let early_end = rng.chance(1, 4);
         Sim {
             seed,
             rng,
             plan,
+            udp,
             config,
             services: Vec::new(),
             clients: Vec::new(),
@@ -67,6 +73,7 @@ impl Sim {
             seed: 0,
             rng: Rng::new(0),
             plan,
+            udp: UdpPlan::calm(),
             config,
             services: vec![service],
             clients: Vec::new(),
@@ -156,6 +163,7 @@ impl Sim {
     /// No faults and no delays: everything arrives at once and whole.
     pub fn calm(&mut self) -> &mut Sim {
         self.plan = Plan::calm();
+        self.udp = UdpPlan::calm();
         self
     }
 
@@ -166,7 +174,7 @@ impl Sim {
 
     /// A line about this run's world, for a failure's report.
     pub(crate) fn world_in_words(&self) -> String {
-        format!("{:?}, {:?}", self.config, self.plan)
+        format!("{:?}, {:?}, {:?}", self.config, self.plan, self.udp)
     }
 
     /// Draws what the description left open. To be called once.
@@ -205,6 +213,7 @@ impl Sim {
         }
         let workers = self.config.workers;
         let mut world = World::new(self.seed, self.plan, workers);
+        world.udp = Udp::new(self.udp, self.seed);
         if let Some(kept) = self.trace_kept {
             world.trace.keep(kept);
         }
@@ -233,6 +242,13 @@ impl Sim {
             }
             listeners[0].push((first, service, service));
         }
+        let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for service in (0..self.services.len()).filter(|&n| self.services[n].has_datagrams()) {
+            for of_worker in &mut sockets {
+                let (socket, local) = world.bind_udp(service as u16);
+                of_worker.push((socket, local, service as u16));
+            }
+        }
         let origin = world.now;
         let world = Rc::new(RefCell::new(world));
         let limits = Rc::new(self.config.limits.clone());
@@ -242,7 +258,7 @@ impl Sim {
             assert!(spec.bind_mailbox(&shared), "a mailbox serves one run: make it anew in each");
         }
         let handoffs = Arc::new(Handoffs::<SimStream>::new(workers));
-        let made = listeners.into_iter().enumerate().map(|(index, listeners)| {
+        let made = listeners.into_iter().zip(sockets).enumerate().map(|(index, (listeners, sockets))| {
             let services = self.services.iter().map(|spec| {
                 let period = spec.tick().map(|period| period.as_nanos() as u64);
                 let (world, limits) = (world.clone(), limits.clone());
@@ -253,6 +269,7 @@ impl Sim {
                 index,
                 sys: SimSys::new(world.clone(), index),
                 listeners,
+                sockets,
                 services: services.collect(),
                 shared: shared.clone(),
                 handoffs: handoffs.clone(),

@@ -51,6 +51,7 @@ mod sys;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod udp;
 mod watch;
 mod world;
 

@@ -15,6 +15,7 @@ use super::end::{End, EndId, State};
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
 use super::trace::{self, LAST, Trace, Who};
+use super::udp::{Udp, UdpPlan};
 use crate::sys::Token;
 
 /// A handle on an accept queue, as one worker holds it.
@@ -61,6 +62,12 @@ pub(crate) enum Happening {
         accepted: bool,
     },
     ClientTimer(u32),
+    /// A datagram arrives.
+    Datagram(u32),
+    /// A UDP socket of the server hears that nobody listens at its peer.
+    UdpRefused(u32),
+    /// A UDP socket of the server has room again.
+    UdpRoom(u32),
     /// Out of descriptors from now until then.
     Exhausted(u64),
     Recovered,
@@ -100,6 +107,7 @@ pub(crate) struct World {
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
+    pub(crate) udp: Udp,
 
     // What oracles go by.
     pub(crate) shutdown_at: Option<u64>,
@@ -162,6 +170,7 @@ impl World {
             dropped: Arc::default(),
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
+            udp: Udp::new(UdpPlan::calm(), seed),
             shutdown_at: None,
             stop_now: false,
             connections_max: 0,
@@ -246,6 +255,9 @@ impl World {
             Happening::Syn { end, group } => self.syn(EndId(end), group),
             Happening::Answer { end, accepted } => self.answer(EndId(end), accepted),
             Happening::ClientTimer(client) => self.stir(client),
+            Happening::Datagram(n) => self.datagram_arrives(n),
+            Happening::UdpRefused(id) => self.udp_refused(id),
+            Happening::UdpRoom(id) => self.udp_room(id),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
                 self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);

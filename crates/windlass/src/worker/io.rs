@@ -9,13 +9,15 @@ pub(super) struct Io<Y: Sys> {
     pub(super) sys: Y,
     /// At the same index as the connections' slots.
     pub(super) streams: Vec<Option<Y::Stream>>,
+    /// The same for UDP sockets.
+    pub(super) udp: Vec<Option<Y::Udp>>,
 }
 
 /// A slot in use has a stream; anything else is the engine's bug.
 const NO_STREAM: &str = "an open connection has a stream";
 
 /// Makes a call again that a signal interrupted. For calls nobody would come back to otherwise.
-fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+pub(super) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -28,7 +30,7 @@ impl<Y: Sys> Io<Y> {
     pub(super) fn new(sys: Y, connections_max: usize) -> Io<Y> {
         let mut streams = Vec::new();
         let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
-        Io { sys, streams }
+        Io { sys, streams, udp: Vec::new() }
     }
 
     #[inline]

@@ -5,6 +5,7 @@
 mod backpressure;
 mod child;
 mod corners;
+mod datagrams;
 mod descriptors;
 mod echo;
 mod ends;

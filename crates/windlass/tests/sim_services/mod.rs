@@ -1,6 +1,8 @@
 //! The services that are simulated, and who calls them.
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
+pub(crate) mod datagrams;
+
 use std::time::Duration;
 
 use windlass::proto::{Decode, Lines};
