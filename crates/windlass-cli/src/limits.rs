@@ -31,10 +31,14 @@ keys! {
     accept_burst_max: count, show_count;
     accepts_per_turn_max: count, show_count;
     closes_per_turn_max: count, show_count;
+    connecting_max: count, show_count;
+    connects_per_turn_max: count, show_count;
+    connect_timeout: duration, show_duration;
     when_full: when_full, show_when_full;
     backlog_max: count, show_count;
     idle_timeout: duration, show_duration;
     write_stall_timeout: duration, show_duration;
+    write_progress_min: size, show_size;
     linger_timeout: duration, show_duration;
     drain_timeout: duration, show_duration;
     read_budget_bytes: size, show_size;

@@ -23,7 +23,7 @@ pub struct Config {
     /// Hand an accepted connection to the least loaded worker when this worker has more connections
     /// than that one by at least this many. 0 never hands over. Default 2.
     pub rebalance_lead: usize,
-    /// Congestion control of accepted TCP connections, by the system's name for it ("cubic",
+    /// Congestion control of TCP connections, by the system's name for it ("cubic",
     /// "bbr"); `None` leaves the system's default. Linux and FreeBSD.
     pub congestion: Option<String>,
 }
@@ -112,14 +112,22 @@ limits! {
     accepts_per_turn_max: usize = 64,
     #[doc = "Connections closed in one turn of a worker: a close is the dearest call there is."]
     closes_per_turn_max: usize = 256,
+    #[doc = "Connections being made by one worker at the same time, those waiting to begin included. More are refused."]
+    connecting_max: usize = 1024,
+    #[doc = "Connections begun, or found to be made or failed, in one turn of a worker. The others wait for the next."]
+    connects_per_turn_max: usize = 64,
+    #[doc = "A connection being made fails after this long, unless it was given a timeout of its own."]
+    connect_timeout: Duration = Duration::from_secs(10),
     #[doc = "What happens to newcomers over `connections_max` or without a descriptor left."]
     when_full: WhenFull = WhenFull::Wait,
     #[doc = "Connections the system queues before they are accepted."]
     backlog_max: u32 = 4096,
     #[doc = "End a connection on which nothing was received or sent for this long. 0: never."]
     idle_timeout: Duration = Duration::from_secs(300),
-    #[doc = "End a connection that has output waiting and takes none of it for this long. 0: never."]
+    #[doc = "End a connection that has output waiting and takes less than `write_progress_min` of it for this long. 0: never."]
     write_stall_timeout: Duration = Duration::from_secs(30),
+    #[doc = "Bytes of waiting output a connection must take within `write_stall_timeout`, or all there are: less is as good as nothing."]
+    write_progress_min: usize = 4 * 1024,
     #[doc = "After our FIN, wait this long for the peer's before closing for good."]
     linger_timeout: Duration = Duration::from_secs(5),
     #[doc = "Graceful shutdown: connections that have not ended after this long are aborted."]
@@ -179,6 +187,8 @@ impl Limits {
         let positive = [
             ("accepts_per_turn_max", self.accepts_per_turn_max),
             ("closes_per_turn_max", self.closes_per_turn_max),
+            ("connecting_max", self.connecting_max),
+            ("connects_per_turn_max", self.connects_per_turn_max),
             ("read_budget_bytes", self.read_budget_bytes),
             ("input_max", self.input_max),
             ("buffered_max", self.buffered_max),
@@ -198,6 +208,7 @@ impl Limits {
             ("write_stall_timeout", self.write_stall_timeout),
             ("linger_timeout", self.linger_timeout),
             ("drain_timeout", self.drain_timeout),
+            ("connect_timeout", self.connect_timeout),
         ];
         if let Some((name, _)) = timeouts.iter().find(|(_, t)| *t > TIMEOUT_MAX) {
             return Err(format!("{name} must be at most 20 days"));

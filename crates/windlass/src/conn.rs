@@ -7,9 +7,12 @@ use bytes::Bytes;
 use windlass_proto::Time;
 
 use crate::close::Close;
-use crate::core::slot::flag;
+use crate::connect::{Connect, ConnectError};
+use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Core, Direct};
 use crate::id::ConnId;
+use crate::moving::MoveError;
+use crate::worker::NOT_MOVING;
 
 /// A cursor on one connection, lent to a callback.
 ///
@@ -28,6 +31,10 @@ impl<'a> Conn<'a> {
 
     pub(crate) fn key(&self) -> usize {
         self.core.slots[self.index as usize].key as usize
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
     }
 
     /// This connection's name, to find it again from other callbacks.
@@ -79,16 +86,61 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// The same with shared bytes: what must wait is kept by reference count.
+    pub fn write_shared_to(&mut self, id: ConnId, bytes: Bytes) {
+        if let Some(index) = self.core.find(id) {
+            self.core.write_shared(&mut *self.io, index, bytes);
+        }
+    }
+
     /// Queues bytes on every other connection of this service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         let service = self.core.slots[self.index as usize].service;
         broadcast(self.core, self.io, service, Some(self.index), bytes);
     }
 
+    /// The same with shared bytes, which are copied for none of them.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        let service = self.core.slots[self.index as usize].service;
+        broadcast_shared(self.core, self.io, service, Some(self.index), bytes);
+    }
+
     /// Another connection of this worker, if it is still open.
     pub fn other(&mut self, id: ConnId) -> Option<Conn<'_>> {
         let index = self.core.find(id)?;
         Some(Conn { core: self.core, io: self.io, index })
+    }
+
+    /// Begins a connection of our own to somebody else, for the same service on this worker.
+    ///
+    /// Returns its id at once: [`Conn::other`] does not find it until
+    /// [`Service::connected`](crate::Service::connected) is called for it; or
+    /// [`Service::connect_failed`](crate::Service::connect_failed) is. Neither is called before this
+    /// callback is over.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Full`] at a limit, which counts what is accepted and what is connected alike, and
+    /// [`ConnectError::Shutdown`] once the server is shutting down (but see
+    /// [`Connect::while_draining`]). Nothing else is called then.
+    pub fn connect(&mut self, connect: Connect) -> Result<ConnId, ConnectError> {
+        self.core.connect(self.core.slots[self.index as usize].service, connect)
+    }
+
+    /// Takes back a connection that is not there yet: `connect_failed` is called for it, with
+    /// [`ConnectError::Cancelled`]. False if there is none.
+    pub fn cancel_connect(&mut self, id: ConnId) -> bool {
+        self.core.cancel_connect(id)
+    }
+
+    /// Whether we made this connection, and not its peer.
+    pub fn is_outbound(&self) -> bool {
+        self.core.slots[self.index as usize].listener == NO_LISTENER
+    }
+
+    /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
+    pub fn random(&mut self) -> u64 {
+        self.io.random()
     }
 
     /// Bytes queued on this connection and not yet sent.
@@ -148,6 +200,39 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// Moves this connection to another worker, counted from 0, once this callback's output has been sent.
+    /// Untaken input goes with it; nothing is read until it is there. Its service must be a
+    /// [`Move`](crate::Move), which tells the rest.
+    ///
+    /// # Errors
+    ///
+    /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
+    /// such worker, when the connection or the server is ending, and where connections cannot move.
+    /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
+    /// offered again then.
+    pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {
+        let core = &mut *self.core;
+        let slot = &core.slots[self.index as usize];
+        let movable = core.members[usize::from(slot.service)].movable;
+        let Some(workers) = core.workers.filter(|_| movable) else { return Err(MoveError::Unsupported) };
+        if worker >= workers {
+            return Err(MoveError::NoWorker);
+        }
+        if core.draining {
+            return Err(MoveError::Stopping);
+        }
+        if slot.is(NOT_MOVING) {
+            return Err(MoveError::Ending);
+        }
+        if worker == usize::from(core.worker) {
+            return Err(MoveError::Here);
+        }
+        if !slot.is(flag::MOVING) {
+            core.begin_move(self.index, worker);
+        }
+        Ok(())
+    }
+
     /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning
     /// `Err(Close::Done)`, for a connection other than the one whose callback runs.
     pub fn close(&mut self) {
@@ -169,15 +254,28 @@ pub(crate) fn broadcast(
     bytes: &[u8],
 ) {
     // Many bytes are kept once and shared, few are copied.
-    let shared = (bytes.len() >= SHARE_MIN).then(|| Bytes::copy_from_slice(bytes));
+    if bytes.len() >= SHARE_MIN {
+        return broadcast_shared(core, io, service, except, Bytes::copy_from_slice(bytes));
+    }
+    each(core, service, except, |core, index| core.write(io, index, bytes));
+}
+
+/// The same with shared bytes.
+pub(crate) fn broadcast_shared(
+    core: &mut Core,
+    io: &mut dyn Direct,
+    service: u16,
+    except: Option<u32>,
+    bytes: Bytes,
+) {
+    each(core, service, except, |core, index| core.write_shared(io, index, bytes.clone()));
+}
+
+fn each(core: &mut Core, service: u16, except: Option<u32>, mut write: impl FnMut(&mut Core, u32)) {
     for key in 0..core.members[service as usize].positions() {
         let Some(index) = core.members[service as usize].at(key) else { continue };
-        if Some(index) == except || core.slots[index as usize].is(flag::CLOSING) {
-            continue;
-        }
-        match &shared {
-            Some(shared) => core.write_shared(io, index, shared.clone()),
-            None => core.write(io, index, bytes),
+        if Some(index) != except && !core.slots[index as usize].is(flag::CLOSING) {
+            write(core, index);
         }
     }
 }

@@ -4,15 +4,26 @@
 use windlass_proto::Input;
 
 use crate::close::Close;
-use crate::conn::Conn;
+use crate::conn::{Conn, Peer};
+use crate::connect::ConnectError;
 use crate::datagram::{Calls, Datagram, Socket};
-use crate::mailbox::Inbox;
+use crate::id::ConnId;
+use crate::mailbox::{Inbox, Shut};
+use crate::moving::{AnySeed, Mover, Placement};
 use crate::scope::{Scope, Sessions};
 use crate::service::{Service, Tick};
 
 /// What a worker calls. `Conn` tells which connection; its key finds the session.
 pub(crate) trait Hosted {
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement;
+    /// Whether `move_out` and `move_in` may be called.
+    fn is_movable(&self) -> bool;
+    fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed;
+    fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close>;
+    fn start(&mut self, scope: &mut Scope<'_>);
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close>;
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError);
     fn data(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
@@ -23,8 +34,8 @@ pub(crate) trait Hosted {
     fn shutdown(&mut self, scope: &mut Scope<'_>);
     /// Delivers one message; false when there is none.
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool;
-    /// Closes the mailbox, unless a message is waiting; true if there is none open.
-    fn close_mailbox_if_empty(&mut self) -> bool;
+    /// Closes the mailbox and its like, unless something is still to come.
+    fn close_mailbox_if_empty(&mut self) -> Shut;
 
     // Of a service of datagrams only.
     fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>);
@@ -37,21 +48,67 @@ pub(crate) trait Hosted {
 pub(crate) struct Host<S: Service> {
     service: S,
     sessions: Sessions<S::Session>,
-    inbox: Option<Box<dyn Inbox<S>>>,
+    inboxes: Vec<Box<dyn Inbox<S>>>,
+    /// The one to ask first next time, so that none starves the others.
+    next_inbox: usize,
+    mover: Option<Mover<S>>,
     /// Set if it serves datagrams.
     calls: Option<Calls<S>>,
 }
 
 impl<S: Service> Host<S> {
-    pub(crate) fn new(service: S, inbox: Option<Box<dyn Inbox<S>>>, calls: Option<Calls<S>>) -> Host<S> {
-        Host { service, sessions: Sessions::new(), inbox, calls }
+    pub(crate) fn new(
+        service: S,
+        inboxes: Vec<Box<dyn Inbox<S>>>,
+        mover: Option<Mover<S>>,
+        calls: Option<Calls<S>>,
+    ) -> Host<S> {
+        Host { service, sessions: Sessions::new(), inboxes, next_inbox: 0, mover, calls }
     }
 }
 
 /// The engine keeps sessions and connections in step; a callback without a session is its bug.
+/// Asked by `Conn::move_to` before anything moves.
+const NOT_MOVABLE: &str = "only a movable service's connections move";
 const NO_SESSION: &str = "a connection in service has a session";
 
 impl<S: Service> Hosted for Host<S> {
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        self.service.place(peer, listener)
+    }
+
+    fn is_movable(&self) -> bool {
+        self.mover.is_some()
+    }
+
+    fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed {
+        self.inboxes.iter_mut().for_each(|inbox| inbox.gone(conn));
+        let session = self.sessions.remove(conn.key()).expect(NO_SESSION);
+        let mover = self.mover.expect(NOT_MOVABLE);
+        (mover.out)(&mut self.service, conn, session)
+    }
+
+    fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close> {
+        let mover = self.mover.expect(NOT_MOVABLE);
+        let session = (mover.into)(&mut self.service, conn, seed)?;
+        self.sessions.insert(conn.key(), session);
+        Ok(())
+    }
+
+    fn start(&mut self, scope: &mut Scope<'_>) {
+        self.service.start(scope, &mut self.sessions);
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
+        let session = self.service.connected(conn, tag)?;
+        self.sessions.insert(conn.key(), session);
+        Ok(())
+    }
+
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError) {
+        self.service.connect_failed(scope, &mut self.sessions, id, tag, why);
+    }
+
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let session = self.service.open(conn)?;
         self.sessions.insert(conn.key(), session);
@@ -85,6 +142,7 @@ impl<S: Service> Hosted for Host<S> {
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close) {
+        self.inboxes.iter_mut().for_each(|inbox| inbox.gone(conn));
         // None after an `open` that refused.
         if let Some(session) = self.sessions.remove(conn.key()) {
             self.service.closed(conn, session, why);
@@ -100,14 +158,18 @@ impl<S: Service> Hosted for Host<S> {
     }
 
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool {
-        match &mut self.inbox {
-            Some(inbox) => inbox.deliver(&mut self.service, scope, &mut self.sessions),
-            None => false,
+        for _ in 0..self.inboxes.len() {
+            let n = self.next_inbox % self.inboxes.len();
+            self.next_inbox = n + 1;
+            if self.inboxes[n].deliver(&mut self.service, scope, &mut self.sessions) {
+                return true;
+            }
         }
+        false
     }
 
-    fn close_mailbox_if_empty(&mut self) -> bool {
-        self.inbox.as_mut().is_none_or(|inbox| inbox.close_if_empty())
+    fn close_mailbox_if_empty(&mut self) -> Shut {
+        self.inboxes.iter_mut().map(|inbox| inbox.close_if_empty()).max().unwrap_or(Shut::Closed)
     }
 
     #[inline]

@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Where to go on: [`Service`] for the callbacks, [`Conn`] for what they may do, [`Limits`] for what
-//! is bounded, [`Mailbox`] for other threads, [`Server`] for several services in one.
+//! is bounded, [`Connect`] for connections of your own, [`Mailbox`] for other threads, [`Server`] for
+//! several services in one.
 //!
 //! **What the engine promises.** Callbacks never nest. `closed` is called once for every `open` that
 //! returned `Ok`. Bytes come in order and none twice; what a service leaves untaken comes back.
@@ -44,15 +45,20 @@ mod address;
 mod close;
 mod config;
 mod conn;
+mod connect;
 mod core;
 mod datagram;
 mod error;
 mod hosted;
 mod id;
 mod mailbox;
+mod moving;
+mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
+mod reconnect;
+mod resolve;
 mod scope;
 mod serve;
 mod server;
@@ -75,12 +81,19 @@ pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
 pub use conn::{Conn, Peer};
+pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{
     Datagram, DatagramReceive, DatagramService, Ecn, Only, Outgoing, Socket, SocketId, datagrams,
 };
 pub use error::{Error, Result};
 pub use id::ConnId;
 pub use mailbox::{Mailbox, SendError};
+pub use moving::{Move, MoveError, Placement};
+pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
+pub use reconnect::Reconnect;
+pub use resolve::{
+    Lookup, LookupId, Resolve, ResolveError, Resolved, Resolver, ResolverConfig, ResolverStats,
+};
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};
 pub use server::{Bound, BoundAddress, Handle, Server, Summary};

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::conn::Conn;
+use crate::id::ConnId;
 use crate::scope::{Scope, Sessions};
 use crate::service::Receive;
 use crate::shared::Shared;
@@ -146,6 +148,29 @@ impl<M: Send + 'static> Mailbox<M> {
         Ok(())
     }
 
+    /// Sends to the service on the worker of a connection: to do something to a connection from anywhere,
+    /// send its id in a message, and have [`Receive::receive`] look it up with
+    /// [`Scope::conn`](crate::Scope::conn) or [`Sessions::get`](crate::Sessions::get). If it is gone by
+    /// then, they find nobody.
+    pub fn send_to(&self, conn: ConnId, message: M) -> Result<(), SendError<M>> {
+        self.send(conn.worker(), message)
+    }
+
+    /// Sends a clone to the service on every worker but one: for what that one has seen to itself. Goes
+    /// on past a worker that does not take it, and returns the last such error.
+    pub fn send_to_others(&self, worker: usize, message: M) -> Result<(), SendError<M>>
+    where
+        M: Clone,
+    {
+        let mut result = Ok(());
+        for other in (0..self.workers()).filter(|&other| other != worker) {
+            if let Err(e) = self.send(other, message.clone()) {
+                result = Err(e);
+            }
+        }
+        result
+    }
+
     /// Sends a clone to the service on every worker. Goes on past a worker that does not take it,
     /// and returns the last such error.
     pub fn send_to_all(&self, message: M) -> Result<(), SendError<M>>
@@ -201,8 +226,21 @@ pub(crate) trait Inbox<S: crate::Service> {
         sessions: &mut Sessions<S::Session>,
     ) -> bool;
 
-    /// Refuses messages from now on, unless one is waiting; true if it does.
-    fn close_if_empty(&mut self) -> bool;
+    /// A connection of the service is gone from this worker.
+    fn gone(&mut self, _conn: &mut Conn<'_>) {}
+
+    /// Refuses messages from now on, unless something is still to come.
+    fn close_if_empty(&mut self) -> Shut;
+}
+
+/// Whether a way into a service could be closed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Shut {
+    Closed,
+    /// Not yet: work is under way, and wakes the worker when it is done.
+    Work,
+    /// Not yet: something waits to be delivered.
+    Mail,
 }
 
 struct Receiving<M> {
@@ -229,11 +267,11 @@ impl<S: Receive> Inbox<S> for Receiving<S::Message> {
         true
     }
 
-    fn close_if_empty(&mut self) -> bool {
-        let Some(bound) = self.mailbox.inner.bound.get() else { return true };
+    fn close_if_empty(&mut self) -> Shut {
+        let Some(bound) = self.mailbox.inner.bound.get() else { return Shut::Closed };
         let mut queue = lock(&bound.queues[self.worker]);
         queue.open &= !(self.taken.is_empty() && queue.messages.is_empty());
-        !queue.open
+        if queue.open { Shut::Mail } else { Shut::Closed }
     }
 }
 

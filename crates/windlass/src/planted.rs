@@ -99,6 +99,28 @@ faults! {
     SegmentsToOthers,
     /// The queue of a UDP socket has no bound.
     NoDatagramCap,
+    /// A job's answer goes to whoever has its connection's slot now.
+    AnswerToRecycled,
+    /// Jobs are not cancelled when their connection is gone.
+    CancelledJobAnswers,
+    /// An answer that finds others waiting is dropped.
+    AnswerLostWhenFull,
+    /// A connection that moves leaves its untaken input behind.
+    MoveForgetsInput,
+    /// A connection being made has no deadline.
+    ConnectWithoutDeadline,
+    /// Any event on a connection being made is taken for its success.
+    ConnectBelievesEvents,
+    /// A connection that failed is given up without a word to its service.
+    ConnectFailsSilently,
+    /// The slot of a connection that failed is never given back.
+    ConnectSlotLeaks,
+    /// What an event said of input is forgotten when the same event says that the connection is made.
+    ConnectForgetsInput,
+    /// A shutdown forgets the connections being made.
+    ConnectForgottenByDrain,
+    /// After an event that came too early, nobody looks again.
+    ConnectLooksOnce,
 }
 
 #[cfg(feature = "planted-faults")]

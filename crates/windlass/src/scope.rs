@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use windlass_proto::Time;
 
-use crate::conn::{Conn, broadcast};
+use crate::conn::{Conn, broadcast, broadcast_shared};
+use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::core::{Core, Direct};
 use crate::datagram::table::flag as udp_flag;
@@ -21,6 +22,10 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(crate) fn new(core: &'a mut Core, io: &'a mut dyn Direct, service: u16) -> Scope<'a> {
         Scope { core, io, service }
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
     }
 
     /// The time, read once a turn.
@@ -42,6 +47,25 @@ impl<'a> Scope<'a> {
     pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_>> {
         let index = self.core.find(id)?;
         Some(Conn::new(self.core, self.io, index))
+    }
+
+    /// Begins a connection of our own, as [`Conn::connect`] does.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn connect(&mut self, connect: Connect) -> Result<ConnId, ConnectError> {
+        self.core.connect(self.service, connect)
+    }
+
+    /// Takes back a connection that is not there yet, as [`Conn::cancel_connect`] does.
+    pub fn cancel_connect(&mut self, id: ConnId) -> bool {
+        self.core.cancel_connect(id)
+    }
+
+    /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
+    pub fn random(&mut self) -> u64 {
+        self.io.random()
     }
 
     /// Queues bytes on a connection of this worker; nothing if it is gone.
@@ -83,6 +107,12 @@ impl<'a> Scope<'a> {
     /// Opens a UDP socket with one peer: see [`Socket::connect`].
     pub fn connect_udp(&mut self, peer: std::net::SocketAddr) -> std::io::Result<SocketId> {
         self.core.connect_udp(&mut *self.io, self.service, peer)
+    }
+
+    /// The same with shared bytes, which are copied for none of them: what came in a message from
+    /// another worker is passed on as it is.
+    pub fn broadcast_shared(&mut self, bytes: Bytes) {
+        broadcast_shared(self.core, self.io, self.service, None, bytes);
     }
 }
 

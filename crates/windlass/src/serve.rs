@@ -10,6 +10,9 @@ use crate::datagram::{Calls, DatagramService};
 use crate::error::{Error, Result};
 use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
+use crate::moving::{Move, Mover};
+use crate::offload::{Offload, Work};
+use crate::resolve::{Resolve, Resolver};
 use crate::server::{Bound, Server, Summary};
 use crate::service::{Receive, Service};
 use crate::shared::Shared;
@@ -44,7 +47,8 @@ where
             tick: None,
             listen: Vec::new(),
             bad_address: None,
-            mailbox: None,
+            mail: Vec::new(),
+            mover: None,
             make: Arc::new(make),
             calls: None,
             streams: true,
@@ -65,6 +69,30 @@ trait Mail<S: Service>: Send + Sync {
     fn close(&self);
 }
 
+impl<S: Work> Mail<S> for Offload<S::Answer> {
+    fn bind(&self, shared: &Arc<Shared>) -> bool {
+        self.bind(shared)
+    }
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
+        self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
+    }
+}
+
+impl<S: Resolve> Mail<S> for Resolver {
+    fn bind(&self, shared: &Arc<Shared>) -> bool {
+        self.bind(shared)
+    }
+    fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>> {
+        self.inbox::<S>(worker)
+    }
+    fn close(&self) {
+        self.close();
+    }
+}
+
 impl<S: Receive> Mail<S> for Mailbox<S::Message> {
     fn bind(&self, shared: &Arc<Shared>) -> bool {
         self.bind(shared)
@@ -82,7 +110,9 @@ pub(crate) struct Spec<S: Service> {
     tick: Option<Duration>,
     listen: Vec<Address>,
     bad_address: Option<Error>,
-    mailbox: Option<Box<dyn Mail<S>>>,
+    /// The mailbox, and what else answers from other threads.
+    mail: Vec<Box<dyn Mail<S>>>,
+    mover: Option<Mover<S>>,
     make: Arc<dyn Fn() -> S + Send + Sync>,
     /// Set if it serves datagrams.
     calls: Option<Calls<S>>,
@@ -126,16 +156,14 @@ impl<S: Service> ServiceSpec for Spec<S> {
         self.calls.is_some()
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
-        self.mailbox.as_ref().is_none_or(|mailbox| mailbox.bind(shared))
+        self.mail.iter().all(|mail| mail.bind(shared))
     }
     fn close_mailbox(&self) {
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.close();
-        }
+        self.mail.iter().for_each(|mail| mail.close());
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
-        let inbox = self.mailbox.as_ref().map(|mailbox| mailbox.inbox(worker));
-        Box::new(Host::new((self.make)(), inbox, self.calls))
+        let inboxes = self.mail.iter().map(|mail| mail.inbox(worker)).collect();
+        Box::new(Host::new((self.make)(), inboxes, self.mover, self.calls))
     }
 }
 
@@ -208,7 +236,34 @@ impl<S: Service> Serve<S> {
     where
         S: Receive,
     {
-        self.spec.mailbox = Some(Box::new(mailbox.clone()));
+        self.spec.mail.push(Box::new(mailbox.clone()));
+        self
+    }
+
+    /// Lets the service resolve names with `resolver`, and gives it the answers.
+    pub fn resolver(mut self, resolver: &Resolver) -> Serve<S>
+    where
+        S: Resolve,
+    {
+        self.spec.mail.push(Box::new(resolver.clone()));
+        self
+    }
+
+    /// Lets the service's connections move to other workers ([`Conn::move_to`](crate::Conn::move_to)).
+    pub fn movable(mut self) -> Serve<S>
+    where
+        S: Move,
+    {
+        self.spec.mover = Some(Mover::new());
+        self
+    }
+
+    /// Lets the service have its work done by `pool`, and gives it the answers.
+    pub fn offload(mut self, pool: &Offload<S::Answer>) -> Serve<S>
+    where
+        S: Work,
+    {
+        self.spec.mail.push(Box::new(pool.clone()));
         self
     }
 

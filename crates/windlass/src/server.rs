@@ -106,7 +106,7 @@ impl Server {
         let shared = Arc::new(Shared::new(self.config, workers, names));
         for spec in &self.services {
             if !spec.bind_mailbox(&shared) {
-                return Err(Error::config("a mailbox can be bound to one server only"));
+                return Err(Error::config("a mailbox, pool or resolver can be bound to one service only"));
             }
         }
         Ok(Bound {

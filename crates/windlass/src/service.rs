@@ -3,7 +3,10 @@
 use windlass_proto::{Input, Time};
 
 use crate::close::Close;
-use crate::conn::Conn;
+use crate::conn::{Conn, Peer};
+use crate::connect::ConnectError;
+use crate::id::ConnId;
+use crate::moving::Placement;
 use crate::scope::{Scope, Sessions};
 
 /// A service: one value per worker thread, never shared, so never locked.
@@ -11,6 +14,9 @@ use crate::scope::{Scope, Sessions};
 /// The engine calls it and it acts on the [`Conn`] it is lent. **Callbacks never nest, and never
 /// block**: one that takes longer than [`Limits::stall_timeout`](crate::Limits::stall_timeout) is
 /// reported. `Err` from a callback ends the connection, for that reason.
+///
+/// A panic in a callback is a bug, and ends the server: its session may be half changed, and nobody
+/// knows what others share with it. Decoders and services return errors for what peers send.
 ///
 /// ```
 /// use windlass::{Close, Conn, Input, Service};
@@ -35,8 +41,39 @@ pub trait Service: Sized + 'static {
     /// assignment to it.
     type Session: 'static;
 
+    /// Which worker a newcomer is to live on: asked on the worker that accepted it, before it is
+    /// registered anywhere and before `open`, with the number of the listener in the order of
+    /// [`Bound::addresses`](crate::Bound::addresses). The portable and cheapest way to gather those who
+    /// belong together, where the address tells; where only their first bytes do, see
+    /// [`Move`](crate::Move).
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        Placement::Balanced
+    }
+
+    /// The worker begins: called once on each, before everything else. The place for a client to
+    /// [`connect`](Scope::connect).
+    fn start(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>) {}
+
     /// A peer connected. `Err` refuses it: `closed` is not called then.
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Self::Session, Close>;
+
+    /// A connection asked for with [`Conn::connect`] or [`Scope::connect`] is there; `tag` is the one it
+    /// was asked for with. Exactly one of this and `connect_failed` follows every `connect` that returned
+    /// `Ok`. `Err` gives it up: `closed` is not called then. The default calls `open`.
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Self::Session, Close> {
+        self.open(conn)
+    }
+
+    /// A connection asked for did not come about; its id is dead already.
+    fn connect_failed(
+        &mut self,
+        scope: &mut Scope<'_>,
+        sessions: &mut Sessions<Self::Session>,
+        id: ConnId,
+        tag: u64,
+        why: ConnectError,
+    ) {
+    }
 
     /// Bytes arrived. Take what is complete; the rest comes back with more behind it. `input` is
     /// never longer than [`Limits::input_max`](crate::Limits::input_max).

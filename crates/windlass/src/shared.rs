@@ -11,6 +11,7 @@ use windlass_proto::Time;
 
 use crate::config::{Config, Limits};
 use crate::id::ConnId;
+use crate::offload::{Crew, Jobs, Threads};
 use crate::planted::{Fault, planted};
 use crate::stats::Published;
 use crate::sys::Wake;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     accept_spent: AtomicU64,
     stop: AtomicU8,
     stalls: Mutex<VecDeque<Stall>>,
+    /// Who runs the jobs of pools, where it is not threads: the simulator.
+    pub(crate) crew: OnceLock<Box<dyn Crew>>,
 }
 
 #[derive(Default)]
@@ -60,10 +63,10 @@ pub struct Stall {
     pub callback: &'static str,
     /// Which connection it was for, if for one.
     pub conn: Option<ConnId>,
-    /// The listener that connection came from, as it was asked for; for other callbacks the
-    /// service's name.
+    /// The address of the listener that connection came from; for other callbacks the service's name.
     pub listener: String,
-    /// How long it took, to the resolution of the system's coarse clock (1-10 ms).
+    /// How long it took, to the resolution of the system's coarse clock (1-10 ms). Time in which the
+    /// system ran something else on this core counts too: the connections waited for that as well.
     pub took: Duration,
 }
 
@@ -85,6 +88,7 @@ impl Shared {
             accept_spent: AtomicU64::new(0),
             stop: AtomicU8::new(RUNNING),
             stalls: Mutex::default(),
+            crew: OnceLock::new(),
         }
     }
 
@@ -114,6 +118,11 @@ impl Shared {
         let pending = &self.workers[worker].pending;
         // The swap is dear; most turns were not woken by anybody.
         pending.load(Ordering::SeqCst) && pending.swap(false, Ordering::SeqCst)
+    }
+
+    /// A job waits in a pool: finds it somebody.
+    pub(crate) fn offer(&self, jobs: &Arc<dyn Jobs>) {
+        self.crew.get().map_or(&Threads as &dyn Crew, |crew| &**crew).offer(jobs);
     }
 
     // --- Stopping.

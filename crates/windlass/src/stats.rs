@@ -70,12 +70,32 @@ counters! {
     bytes_in,
     /// Bytes sent.
     bytes_out,
-    /// Connections opened.
+    /// Connections opened, accepted and outbound ones.
     opened,
     /// Connections ended: `closed` was called.
     ended,
-    /// Accepted connections handed to a less loaded worker.
+    /// Outbound connections asked for.
+    connects,
+    /// Those that came about.
+    connects_done,
+    /// Those that did not.
+    connects_failed,
+    /// Of these: refused.
+    connects_refused,
+    /// Of these: without a route.
+    connects_unreachable,
+    /// Of these: without an answer in time.
+    connects_timed_out,
+    /// Of these: taken back by the service, or by the shutdown.
+    connects_cancelled,
+    /// Outbound connections not begun, because `connecting_max` or `connections_max` was reached.
+    connects_over_limit,
+    /// Accepted connections handed to a less loaded worker, or to the one they were placed on.
     handed_over,
+    /// Open connections that left for another worker (`Conn::move_to`).
+    moved_out,
+    /// Open connections that came from another worker.
+    moved_in,
     /// Newcomers reset because `connections_max` was reached or descriptors ran out.
     shed_full,
     /// Newcomers reset because of `source_connections_max`.
@@ -132,8 +152,10 @@ counters! {
     sockets_refused,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
-    /// Gauge: connections open now, those still closing included.
+    /// Gauge: connections open now, those still connecting or closing included.
     connections,
+    /// Gauge: outbound connections being made now.
+    connecting,
     /// Gauge: bytes of input and output queued now.
     buffered_bytes,
     /// Gauge: connections waiting for the next turn, their budget spent.

@@ -38,6 +38,10 @@
 //! assert!(harness.is_ended(two));
 //! ```
 
+mod calls;
+
+pub use calls::TestCall;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -152,6 +156,21 @@ impl Harness {
                 return received;
             }
         }
+    }
+
+    /// Takes at most `most` bytes of what the service has sent to this peer: a slow reader.
+    pub fn receive_some(&mut self, peer: TestPeer, most: usize) -> Vec<u8> {
+        self.settle();
+        let received = {
+            let mut world = self.run.world.borrow_mut();
+            let end = world.end_mut(peer.0);
+            let mut bytes = vec![0; end.visible().min(most)];
+            end.take(&mut bytes);
+            world.window_opens(peer.0);
+            bytes
+        };
+        self.settle();
+        received
     }
 
     /// Half-closes: this peer sends no more (FIN), and still receives.
@@ -324,6 +343,30 @@ mod tests {
         let received = harness.receive(peer);
         assert_eq!(received.iter().filter(|&&byte| byte == b'x').count(), 20_000);
         assert!(received.windows(9).any(|window| window == b"[drained]"));
+    }
+
+    /// A peer that takes a little whenever the patience for it would end.
+    fn trickle(progress_min: usize) -> Option<&'static str> {
+        let limits = Limits {
+            write_stall_timeout: Duration::from_secs(10),
+            write_progress_min: progress_min,
+            idle_timeout: Duration::ZERO,
+            ..Limits::default()
+        };
+        let mut harness = Harness::with_buffers(serve(|| Echo).limits(limits), 1000);
+        let peer = harness.connect();
+        harness.send(peer, vec![b'x'; 10_000]);
+        for _ in 0..4 {
+            harness.receive_some(peer, 600);
+            harness.advance(Duration::from_secs(6));
+        }
+        harness.why(peer)
+    }
+
+    #[test]
+    fn a_trickle_is_no_progress() {
+        assert_eq!(trickle(4096), Some("slow_consumer"));
+        assert_eq!(trickle(400), None);
     }
 
     #[test]

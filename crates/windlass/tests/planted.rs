@@ -7,6 +7,9 @@
 mod sim_services;
 
 use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams};
+use sim_services::jobs::offload;
+use sim_services::moving::moving;
+use sim_services::outbound::{calls, through};
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -16,10 +19,14 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 10] = [
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
+    ("calls", calls),
+    ("through", through),
+    ("offload", offload),
+    ("moving", moving),
     ("echo datagrams", echo_datagrams),
     ("blast of datagrams", blast_datagrams),
     ("proxy of datagrams", proxy_datagrams),

@@ -46,14 +46,9 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         why: "the errors of simulated sockets have the numbers of the real ones",
     },
     Allowed {
-        path: "crates/windlass/src/blocking",
+        path: "crates/windlass/src/offload",
         what: "std::thread",
-        why: "blocking work runs off the loop and answers through the mailbox",
-    },
-    Allowed {
-        path: "crates/windlass/src/resolve",
-        what: "std::thread",
-        why: "name resolution blocks, so it runs off the loop",
+        why: "work that blocks, name resolution too, runs off the loop and is answered through an inbox",
     },
 ];
 

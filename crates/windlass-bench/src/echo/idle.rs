@@ -153,11 +153,15 @@ fn echo_once(mut load: Load, options: &EchoOptions) -> (Load, usize) {
     load.start_closed();
     load.stop();
     let patience = clock::nanos(options.stall);
+    // Of all together: where thousands wait for their turn, one may wait long without being stalled.
+    let (mut left, mut progress) = (load.outstanding(), clock::now());
     loop {
         let now = load.pass();
-        let stalled = load.stalled(now.saturating_sub(patience));
-        if load.outstanding() == 0 || load.stalled(u64::MAX) == stalled {
-            return (load, stalled);
+        if load.outstanding() < left {
+            (left, progress) = (load.outstanding(), now);
+        }
+        if left == 0 || now.saturating_sub(progress) > patience {
+            return (load, left as usize);
         }
     }
 }

@@ -61,9 +61,7 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
         if let Some(n) = n {
             output.consume(n, &mut core.pool);
             core.buffered -= n;
-            if n > 0 {
-                output.progress = core.tick;
-            }
+            output.note_progress(n, core.limits.write_progress_min, core.tick);
         }
         if n.is_none() || output.len() == 0 || (n < Some(bytes) && planted(Fault::PartialWriteForgotten)) {
             core.buffered -= output.len();

@@ -6,6 +6,7 @@
 //!
 //! Read `slot.rs` first, then this file, then `flush.rs`.
 
+pub(crate) mod connecting;
 pub(crate) mod flush;
 mod output;
 pub(crate) mod slot;
@@ -13,6 +14,7 @@ pub(crate) mod slot;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,10 +26,12 @@ use crate::datagram::send::DirectUdp;
 use crate::datagram::table::Sockets;
 use crate::id::ConnId;
 use crate::planted::{Fault, planted};
+use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::sys::INDEX_MAX;
 use crate::wheel::{Tick, Wheel, reached};
 
+use connecting::Connecting;
 use output::Pool;
 use slot::{PeerAddr, Slot, flag};
 
@@ -51,6 +55,7 @@ pub(crate) trait Direct: DirectUdp {
     fn want_write(&mut self, index: u32, generation: u32) -> io::Result<bool>;
     fn finish(&mut self, index: u32) -> io::Result<()>;
     fn short_ends(&self) -> bool;
+    fn random(&mut self) -> u64;
 }
 
 /// The connections of one service on this worker: positions are stable while a connection lives.
@@ -58,6 +63,8 @@ pub(crate) trait Direct: DirectUdp {
 pub(crate) struct Members {
     slots: Vec<u32>,
     free: Vec<u32>,
+    /// They can move to another worker.
+    pub(crate) movable: bool,
 }
 
 impl Members {
@@ -118,6 +125,15 @@ pub(crate) struct Core {
     pub(crate) closing: VecDeque<(u32, Close)>,
     /// Ended connections whose next step (FIN, close) is due.
     pub(crate) settling: Vec<u32>,
+    pub(crate) connecting: Connecting,
+
+    /// Connections on their way to other workers, once their output is sent.
+    pub(crate) moving: Vec<(ConnId, usize)>,
+    /// Whether this driver's streams can move, and how many workers there are.
+    pub(crate) workers: Option<usize>,
+
+    /// When something from off the loop is overdue, and its inbox wants to be asked.
+    pub(crate) answers_due: Time,
 
     /// UDP sockets.
     pub(crate) udp: Sockets,
@@ -129,7 +145,8 @@ pub(crate) struct Core {
 const TICK_ORIGIN: Tick = u32::MAX - 60_000;
 
 impl Core {
-    pub(crate) fn new(worker: u16, services: usize, limits: Limits, now: Time) -> Core {
+    pub(crate) fn new(worker: u16, services: usize, shared: &Arc<Shared>, now: Time) -> Core {
+        let limits = shared.limits.clone();
         // Reserved, not touched: memory nobody uses costs nothing, and no newcomer waits for a table
         // to be moved. Only a hint; without the room, tables grow as they are needed.
         let room = limits.connections_max.min(TABLE_RESERVED_MAX);
@@ -158,6 +175,10 @@ impl Core {
             closing: VecDeque::new(),
             settling: Vec::new(),
             udp: Sockets::default(),
+            moving: Vec::new(),
+            workers: None,
+            answers_due: Time::MAX,
+            connecting: Connecting::new(shared.clone()),
             counters: Counters::default(),
         }
     }
@@ -215,25 +236,7 @@ impl Core {
     /// A slot for a new connection; `None` when there are as many as a token can name.
     pub(crate) fn insert(&mut self, peer: Option<SocketAddr>, service: u16, listener: u16) -> Option<u32> {
         let (peer, tick) = (PeerAddr::new(peer), self.tick);
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                let index = u32::try_from(self.slots.len()).ok().filter(|n| *n < INDEX_MAX)?;
-                self.slots.push(Slot {
-                    output: None,
-                    input: None,
-                    peer: PeerAddr::Unix,
-                    flags: 0,
-                    generation: 0,
-                    key: 0,
-                    service: 0,
-                    listener: 0,
-                    active: 0,
-                    wake: 0,
-                });
-                index
-            }
-        };
+        let index = self.vacant()?;
         let key = self.members[service as usize].add(index);
         let slot = &mut self.slots[index as usize];
         // A fresh socket has room; whether it has input, an event will say.
@@ -241,6 +244,27 @@ impl Core {
         (slot.peer, slot.service, slot.listener, slot.key, slot.active) =
             (peer, service, listener, key, tick);
         self.counters.connections += 1;
+        Some(index)
+    }
+
+    /// A slot that nobody has.
+    fn vacant(&mut self) -> Option<u32> {
+        if let Some(index) = self.free.pop() {
+            return Some(index);
+        }
+        let index = u32::try_from(self.slots.len()).ok().filter(|n| *n < INDEX_MAX)?;
+        self.slots.push(Slot {
+            output: None,
+            input: None,
+            peer: PeerAddr::Unix,
+            flags: 0,
+            generation: 0,
+            key: 0,
+            service: 0,
+            listener: 0,
+            active: 0,
+            wake: 0,
+        });
         Some(index)
     }
 
@@ -498,7 +522,7 @@ const BLOCK_SHARE_MIN: usize = 1024;
 pub(crate) fn deadline(slots: &[Slot], limits: &Limits, index: u32) -> Option<Tick> {
     let slot = &slots[index as usize];
     if !slot.is(flag::LIVE) {
-        return None;
+        return slot.is(flag::CONNECTING).then_some(slot.wake);
     }
     let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
     let deadlines = [idle_deadline(slot, limits), stall_deadline(slot, limits), wake];

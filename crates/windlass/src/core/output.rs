@@ -42,8 +42,9 @@ pub(crate) struct Output {
     sent: usize,
     /// Bytes not sent.
     len: usize,
-    /// When the socket last took something.
+    /// When the socket had last taken enough to count, and what it has taken since.
     pub(crate) progress: Tick,
+    taken: usize,
 }
 
 impl Output {
@@ -94,6 +95,15 @@ impl Output {
         (filled, bytes)
     }
 
+    /// Notes that the socket took `n` bytes. Those who take less than `least` at a time, for ever, hold
+    /// their queue as surely as those who take nothing.
+    pub(crate) fn note_progress(&mut self, n: usize, least: usize, now: Tick) {
+        self.taken += n;
+        if self.taken >= least && n > 0 {
+            (self.taken, self.progress) = (0, now);
+        }
+    }
+
     /// Takes `n` sent bytes off the front.
     pub(crate) fn consume(&mut self, mut n: usize, pool: &mut Pool) {
         debug_assert!(n <= self.len);
@@ -121,7 +131,7 @@ impl Output {
         let left = self.len;
         self.consume(left, pool);
         self.pieces.clear();
-        (self.sent, self.len) = (0, 0);
+        (self.sent, self.len, self.taken) = (0, 0, 0);
     }
 }
 

@@ -49,9 +49,16 @@ pub(crate) mod flag {
     pub(crate) const PROBE: u32 = 1 << 12;
     /// Its close is a reset: output was left that could not be sent in time.
     pub(crate) const RESET: u32 = 1 << 21;
+    /// Being connected by us: in use, but not LIVE yet, and `wake` is when to look at it.
+    pub(crate) const CONNECTING: u32 = 1 << 24;
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
+    /// About to move to another worker: not read until it is there.
+    pub(crate) const MOVING: u32 = 1 << 22;
 }
+
+/// The `listener` of a connection that we made.
+pub(crate) const NO_LISTENER: u16 = u16::MAX;
 
 /// Input a service has left untaken.
 pub(crate) struct Residue {

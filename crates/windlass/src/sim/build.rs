@@ -10,12 +10,14 @@ use windlass_proto::testing::Rng;
 
 use super::client::{Client, Place, Seat};
 use super::plan::{Edges, Plan, SECOND, log_draw};
+use super::remote::{self, Answer, RemoteHost};
 use super::run::{self, Deed, Ended, Run};
 use super::sys::{SimStream, SimSys};
 use super::udp::{Udp, UdpPlan};
 use super::watch::Watched;
 use super::world::World;
 use crate::config::{Config, Limits, WhenFull};
+use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
 use crate::service::Service;
@@ -34,6 +36,7 @@ pub struct Sim {
     config: Config,
     services: Vec<Box<dyn ServiceSpec>>,
     clients: Vec<Box<dyn Client>>,
+    remotes: Vec<RemoteHost>,
     deeds: Vec<(Duration, Deed)>,
     room_for_all: bool,
     early_end: bool,
@@ -57,6 +60,7 @@ impl Sim {
             config,
             services: Vec::new(),
             clients: Vec::new(),
+            remotes: Vec::new(),
             deeds: Vec::new(),
             room_for_all: false,
             early_end,
@@ -77,6 +81,7 @@ impl Sim {
             config,
             services: vec![service],
             clients: Vec::new(),
+            remotes: Vec::new(),
             deeds: Vec::new(),
             room_for_all: true,
             early_end: false,
@@ -126,6 +131,20 @@ impl Sim {
             self.clients.push(Box::new(client));
         }
         self
+    }
+
+    /// A place that services can [connect](crate::Conn::connect) to. Each call is answered as `answers`
+    /// says; with one that is accepted, `make` makes a client, whose line is open when it begins.
+    pub fn remote<C: Client + 'static>(
+        &mut self,
+        answers: impl FnMut(&mut Rng) -> Answer + 'static,
+        mut make: impl FnMut(&mut Rng) -> C + 'static,
+    ) -> Remote {
+        let remote = remote::name(self.remotes.len(), self.plan.unix);
+        let makes = move |rng: &mut Rng| Box::new(make(rng)) as Box<dyn Client>;
+        let host = RemoteHost { remote: remote.clone(), answers: Box::new(answers), makes: Box::new(makes) };
+        self.remotes.push(host);
+        remote
     }
 
     /// Changes the limits drawn for this run.
@@ -189,7 +208,7 @@ impl Sim {
             limits.connections_max = if few { 1 + self.rng.below(n as u64 + 1) as usize } else { n + 1000 };
         }
         if room_for_all {
-            self.plan.descriptors_max = self.plan.descriptors_max.max(2 * n + 1);
+            self.plan.descriptors_max = self.plan.descriptors_max.max(3 * n + 20);
             limits.source_connections_max = 0;
         }
         if self.early_end {
@@ -214,6 +233,7 @@ impl Sim {
         let workers = self.config.workers;
         let mut world = World::new(self.seed, self.plan, workers);
         world.udp = Udp::new(self.udp, self.seed);
+        world.remotes = self.remotes;
         if let Some(kept) = self.trace_kept {
             world.trace.keep(kept);
         }
@@ -254,6 +274,7 @@ impl Sim {
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let shared = Arc::new(Shared::new(self.config, workers, names));
+        let _ = shared.crew.set(world.borrow().jobs.crew());
         for spec in &self.services {
             assert!(spec.bind_mailbox(&shared), "a mailbox serves one run: make it anew in each");
         }
@@ -285,6 +306,7 @@ impl Sim {
                 place: Place { index, end: None, rng, limits: limits.clone(), failed: false },
                 done: false,
                 timer: None,
+                remote: false,
             }
         });
         let seats = seats.collect();
@@ -313,6 +335,8 @@ fn draw_config(rng: &mut Rng) -> Config {
         when_full: if rng.chance(1, 2) { WhenFull::Wait } else { WhenFull::Shed },
         idle_timeout: idle.unwrap_or_default(),
         write_stall_timeout: seconds(rng, 1_000, 10_000),
+        // A simulated peer that is slow on purpose is well-behaved all the same.
+        write_progress_min: 1,
         linger_timeout: seconds(rng, 100, 4_000),
         drain_timeout: seconds(rng, 300, 8_000),
         read_budget_bytes: usize_of(rng, 64..256 * 1024),
@@ -322,6 +346,9 @@ fn draw_config(rng: &mut Rng) -> Config {
         // A service that answers what it is given, and no more, never reaches this.
         output_max: output_high + scratch_bytes + input_max,
         mailbox_per_turn_max: usize_of(rng, 1..1024),
+        connecting_max: usize_of(rng, 2..1024),
+        connects_per_turn_max: usize_of(rng, 1..65),
+        connect_timeout: seconds(rng, 200, 6_000),
         ..defaults
     };
     let workers = 1 + rng.below(3) as usize;

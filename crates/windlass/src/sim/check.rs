@@ -16,7 +16,7 @@ const REPLAYED: u64 = 8;
 pub struct Report {
     /// Runs that ended well.
     pub seeds: u64,
-    /// Connections accepted in them.
+    /// Connections accepted in them, and made by services.
     pub connections: u64,
     /// Bytes their servers moved.
     pub bytes: u64,

@@ -355,6 +355,8 @@ pub(crate) struct Seat {
     pub(crate) done: bool,
     /// When it is to be called at the latest.
     pub(crate) timer: Option<u64>,
+    /// It was called by the server, and the run does not wait for it.
+    pub(crate) remote: bool,
 }
 
 impl Seat {

@@ -44,7 +44,7 @@ pub(crate) enum Fin {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// A client's end before the answer to its SYN.
+    /// The end of who connects, before the answer to its SYN.
     Opening,
     /// In the accept queue: the server's end before `accept`.
     Queued,
@@ -62,6 +62,11 @@ pub(crate) struct End {
     pub(crate) client: u32,
     /// A fault of the world (not of the server) hit this connection: its client is owed nothing.
     pub(crate) disturbed: bool,
+
+    /// The worker has called, and not its peer.
+    pub(crate) outbound: bool,
+    /// Why that call failed.
+    pub(crate) call_failed: Option<Errno>,
 
     // The sending half.
     /// Written and not yet on the wire.
@@ -119,6 +124,8 @@ impl End {
             state,
             client,
             disturbed: false,
+            outbound: false,
+            call_failed: None,
             unsent: VecDeque::new(),
             unacked: 0,
             send_max,

@@ -17,6 +17,10 @@ pub(crate) enum Errno {
     SystemFiles,
     OutOfMemory,
     ConnectionRefused,
+    HostUnreachable,
+    NetworkUnreachable,
+    AddressNotAvailable,
+    NotFound,
 }
 
 impl Errno {
@@ -34,6 +38,10 @@ impl Errno {
             Errno::SystemFiles => "ENFILE",
             Errno::OutOfMemory => "ENOMEM",
             Errno::ConnectionRefused => "ECONNREFUSED",
+            Errno::HostUnreachable => "EHOSTUNREACH",
+            Errno::NetworkUnreachable => "ENETUNREACH",
+            Errno::AddressNotAvailable => "EADDRNOTAVAIL",
+            Errno::NotFound => "ENOENT",
         }
     }
 
@@ -69,6 +77,10 @@ impl Errno {
             Errno::ConnectionAborted => ErrorKind::ConnectionAborted,
             Errno::ConnectionRefused => ErrorKind::ConnectionRefused,
             Errno::NetworkDown => ErrorKind::NetworkDown,
+            Errno::HostUnreachable => ErrorKind::HostUnreachable,
+            Errno::NetworkUnreachable => ErrorKind::NetworkUnreachable,
+            Errno::AddressNotAvailable => ErrorKind::AddrNotAvailable,
+            Errno::NotFound => ErrorKind::NotFound,
             Errno::OutOfMemory => ErrorKind::OutOfMemory,
             Errno::Protocol | Errno::ProcessFiles | Errno::SystemFiles => ErrorKind::Other,
         }

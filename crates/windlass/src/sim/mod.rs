@@ -33,6 +33,9 @@
 //! service itself must do is checked by its clients: [`echo_client`] and [`ChatRoom`] check every byte,
 //! [`Script`] what you tell it to, and [`Client`] is a small trait to write others.
 //!
+//! Services that connect to others find [remotes](Sim::remote) there, which accept, refuse, come late or
+//! never answer. That every `connect` has exactly one answer, a true one, and in time, is checked too.
+//!
 //! A failure names its seed and the command that replays it. `WINDLASS_SIM_SEED=7` runs only seed 7,
 //! `WINDLASS_SIM_SEEDS=100000` that many. Every eighth seed is run twice, and must do the same twice.
 
@@ -42,10 +45,12 @@ pub(crate) mod client;
 mod clients;
 pub(crate) mod end;
 mod errno;
+mod jobs;
 mod net;
 mod oracle;
 mod plan;
 mod poller;
+pub(crate) mod remote;
 pub(crate) mod run;
 mod sys;
 #[cfg(test)]
@@ -59,3 +64,4 @@ pub use build::Sim;
 pub use check::{Failure, Report, check, explore};
 pub use client::{Client, Ending, Line, Status, Step};
 pub use clients::*;
+pub use remote::Answer;

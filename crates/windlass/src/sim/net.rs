@@ -12,7 +12,7 @@ use super::trace::Who;
 use super::world::{Happening, ListenerId, World};
 
 impl World {
-    fn delay(&mut self) -> u64 {
+    pub(crate) fn delay(&mut self) -> u64 {
         let range = self.plan.delay.clone();
         range.start + self.rng.below(range.end - range.start)
     }
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    fn edge(&mut self, id: EndId) {
+    pub(crate) fn edge(&mut self, id: EndId) {
         let end = self.end_mut(id);
         if !id.is_server() {
             let client = end.client;
@@ -230,10 +230,20 @@ impl World {
 
     /// A client connects. Its end exists at once; the answer comes later.
     pub(crate) fn connect(&mut self, client: u32, group: usize) -> EndId {
+        let id = self.new_pair(client, [State::Opening, State::Queued]);
+        self.counts.connects += 1;
+        self.trace.note(self.now, Who::Client(client), "connect", id.conn(), group as u64);
+        let delay = self.delay();
+        self.at(self.now + delay, Happening::Syn { end: id.0, group });
+        id
+    }
+
+    /// Two ends of one connection: the client's, or the remote's, and the worker's.
+    pub(crate) fn new_pair(&mut self, client: u32, states: [State; 2]) -> EndId {
         let id = EndId(self.ends.len() as u32);
         let draw = |world: &mut World, range: std::ops::Range<u64>| log_draw(&mut world.rng, &range) as usize;
         let (send, receive) = (self.plan.send_buffer.clone(), self.plan.receive_buffer.clone());
-        for state in [State::Opening, State::Queued] {
+        for state in states {
             let (send, receive) = (draw(self, send.clone()), draw(self, receive.clone()));
             self.ends.push(End::new(state, client, send, receive));
         }
@@ -243,10 +253,6 @@ impl World {
         let most = self.end(id).receive_max.saturating_mul(3).saturating_mul(rounds as usize);
         let server = self.end_mut(id.peer());
         server.send_max = server.send_max.min(most);
-        self.counts.connects += 1;
-        self.trace.note(self.now, Who::Client(client), "connect", id.conn(), group as u64);
-        let delay = self.delay();
-        self.at(self.now + delay, Happening::Syn { end: id.0, group });
         id
     }
 

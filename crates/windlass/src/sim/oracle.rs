@@ -66,6 +66,9 @@ impl World {
         for poller in &self.pollers {
             for id in poller.ends() {
                 let end = self.end(id);
+                if end.state == State::Opening {
+                    continue;
+                }
                 let stuck = end.stalled_since.filter(|_| !limits.write_stall_timeout.is_zero());
                 let what = match (end.ended_at, end.finished_at) {
                     _ if stuck.is_some_and(|since| passed(since, limits.write_stall_timeout)) => {
@@ -90,6 +93,7 @@ impl World {
         for (id, what) in late {
             self.fail(format!("connection #{}: {what}", id.conn()));
         }
+        self.check_attempts();
         if let Some(at) = self.shutdown_at
             && passed(at, limits.drain_timeout)
             && self.descriptors > 0
@@ -107,7 +111,7 @@ impl World {
         if self.limits_sources(limits) {
             let mut by_source = std::collections::BTreeMap::new();
             for poller in &self.pollers {
-                for id in poller.ends() {
+                for id in poller.ends().filter(|&id| !self.end(id).outbound) {
                     *by_source.entry(self.address(self.end(id).client, 0).ip()).or_insert(0) += 1;
                 }
             }
@@ -137,7 +141,7 @@ impl World {
         let clients: Vec<u32> =
             (0..self.ends.len() as u32).skip(1).step_by(2).filter_map(|end| held(self, end)).collect();
         // This one is among them.
-        let full = conns_max > 0 && clients.len() > conns_max;
+        let full = conns_max > 0 && clients.len() + self.attempts.len() > conns_max;
         let same = clients.iter().filter(|&&other| self.address(other, 0).ip() == source).count();
         let many = source_max > 0 && same > source_max;
         if !full && !many {
@@ -166,10 +170,21 @@ impl World {
             let (opened, closed) = (self.opened, self.closed);
             self.fail(format!("{opened} connections were opened, and closed was called {closed} times"));
         }
+        if self.moving != 0 {
+            self.fail(format!("{} connections left one worker and never came to another", self.moving));
+        }
+        if let Some(what) = self.jobs.check_end() {
+            self.fail(what);
+        }
+        if let Some((id, _)) = self.attempts.first_key_value() {
+            let n = self.attempts.len();
+            self.fail(format!("{n} connections were asked for and never heard of again, {id} first"));
+        }
         let counters = &stats.counters;
         let left = [
             ("connections counted", shared.connections.load(Relaxed) as u64),
             ("connections in the gauge", counters.connections),
+            ("connections in the gauge of those being made", counters.connecting),
             ("bytes in the buffer gauge", counters.buffered_bytes),
             ("load", shared.workers.iter().map(|worker| worker.load.load(Relaxed) as u64).sum()),
         ];

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use windlass_proto::testing::Rng;
 
+use super::jobs::JobPlan;
+
 pub(crate) const MICRO: u64 = 1_000;
 pub(crate) const MILLI: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -90,6 +92,14 @@ pub(crate) struct Plan {
     /// Who resets while queued is not accepted but reported as aborted.
     pub(crate) aborted_accept: bool,
 
+    // Calls to remotes.
+    /// A call fails by itself.
+    pub(crate) call_fails: Odds,
+    /// A call is through at once.
+    pub(crate) made_at_once: Odds,
+    /// Events come before a call is through.
+    pub(crate) early_event: Odds,
+
     // Descriptors.
     pub(crate) descriptors_max: usize,
     /// Out of descriptors every so often, for a while.
@@ -97,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) emfile_for: Range<u64>,
     /// Whether there is a spare descriptor for `shed`.
     pub(crate) spare: Odds,
+
+    pub(crate) jobs: JobPlan,
 }
 
 impl Plan {
@@ -131,10 +143,14 @@ impl Plan {
             reset_discards: false,
             reset_overtakes: Odds::NEVER,
             aborted_accept: false,
+            call_fails: Odds::NEVER,
+            made_at_once: Odds::NEVER,
+            early_event: Odds::NEVER,
             descriptors_max: usize::MAX,
             emfile_every: None,
             emfile_for: 0..1,
             spare: Odds(1024),
+            jobs: JobPlan::calm(),
         }
     }
 
@@ -157,6 +173,7 @@ impl Plan {
             _ => 5 * MILLI..120 * MILLI,
         };
         let unix = rng.chance(1, 8);
+        let jobs = JobPlan::draw(rng.clone());
         let late = |rng: &mut Rng, most: u64| if rng.chance(1, 2) { 0 } else { 1 + rng.below(most) };
         Plan {
             edges: if !unix && rng.chance(1, 3) { Edges::Stingy } else { Edges::Arrival },
@@ -187,10 +204,14 @@ impl Plan {
             reset_overtakes: if delay.end > MILLI { Odds::draw(rng, 1024) } else { Odds::NEVER },
             aborted_accept: rng.chance(1, 4),
             delay,
+            call_fails: Odds::draw(rng, 256),
+            made_at_once: Odds::draw(rng, 512),
+            early_event: Odds::draw(rng, 768),
             descriptors_max: if rng.chance(1, 4) { 6 + rng.below(12) as usize } else { 4096 },
             emfile_every: rng.chance(1, 4).then_some(20 * MILLI..2 * SECOND),
             emfile_for: 5 * MILLI..300 * MILLI,
             spare: if rng.chance(1, 3) { Odds::NEVER } else { Odds(1024 >> rng.below(3)) },
+            jobs,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use windlass_proto::testing::Rng;
 
-use super::end::EndId;
+use super::end::{EndId, State};
 use super::plan::{Edges, MILLI};
 use super::trace::{self, Who};
 use super::world::{ListenerId, World};
@@ -51,6 +51,11 @@ impl Poller {
         })
     }
 
+    /// An event that says what is not so.
+    pub(crate) fn lie(&mut self, at: u64, token: Token, bits: u8) {
+        self.stale.push((at, token, bits));
+    }
+
     /// Every end registered here.
     pub(crate) fn ends(&self) -> impl Iterator<Item = EndId> {
         self.registered.iter().filter_map(|&(source, _)| match source {
@@ -88,6 +93,9 @@ impl World {
             Source::End(id) => {
                 let end = self.end(id);
                 if end.registered.is_none() {
+                    return 0;
+                }
+                if end.state == State::Opening && end.error.is_none() && !end.reset_arrived {
                     return 0;
                 }
                 let mut bits = 0;
@@ -217,6 +225,9 @@ impl World {
             at > now
         });
         self.pollers[worker].stale = stale;
+        for &(token, bits) in &events {
+            self.lied(worker, token, bits);
+        }
 
         if self.plan.spurious.hit(&mut self.rng) {
             let known = self.pollers[worker].registered.len() as u64;

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use windlass_proto::testing::Rng;
 
-use super::client::Seat;
+use super::client::{Place, Seat};
 use super::oracle::Spin;
 use super::plan::{MILLI, SECOND};
+use super::remote::Newcomer;
 use super::sys::SimSys;
 use super::world::{Happening, World};
 use crate::config::Limits;
@@ -110,7 +111,7 @@ impl Run {
             hash: world.trace.hash(),
             entries: world.trace.entries(),
             turns: self.turns,
-            connections: world.counts.accepted,
+            connections: world.counts.accepted + world.counts.calls_out,
             bytes: world.counts.bytes,
             took: world.now - world.origin,
             failure: failure.map(|what| (what, world.trace.last())),
@@ -205,6 +206,7 @@ impl Run {
     fn clients(&mut self) {
         // In rounds, since a client's step may stir others, or itself.
         for _ in 0..1000 {
+            self.seat_newcomers();
             let mut stirred = std::mem::take(&mut self.world.borrow_mut().stirred);
             if stirred.is_empty() {
                 return;
@@ -215,6 +217,19 @@ impl Run {
                 }
             }
             stirred.clear();
+        }
+    }
+
+    /// Remotes that have accepted a call, as clients like any other.
+    fn seat_newcomers(&mut self) {
+        let mut world = self.world.borrow_mut();
+        for Newcomer { peer: client, end, number } in std::mem::take(&mut world.newcomers) {
+            assert_eq!(self.seats.len(), number as usize, "seats are numbered as they come");
+            let rng = Rng::new(world.rng.next_u64());
+            let place =
+                Place { index: number, end: Some(end), rng, limits: self.limits.clone(), failed: false };
+            self.seats.push(Seat { client, place, done: false, timer: None, remote: true });
+            world.stir(number);
         }
     }
 
@@ -252,6 +267,7 @@ impl Run {
         let took = world.now - world.turn_started;
         world.turn_longest = world.turn_longest.max(took);
         world.reap();
+        world.hire();
         world.check_counts(&self.limits);
         let Berth { worker, wake, spin } = &mut self.berths[n];
         spin.turned(n, &mut world);
@@ -271,7 +287,7 @@ impl Run {
 
     /// Once all clients have finished, a quiet time, and then the shutdown.
     fn end_of_clients(&mut self) {
-        if self.seats.iter().any(|seat| !seat.done) || self.shared.stop_state() != RUNNING {
+        if self.seats.iter().any(|seat| !seat.done && !seat.remote) || self.shared.stop_state() != RUNNING {
             return;
         }
         if !self.deeds.is_empty() {

@@ -15,6 +15,7 @@ use super::plan::{Edges, MILLI};
 use super::poller::Source;
 use super::trace::{NONE, Who};
 use super::world::{Dropped, Happening, ListenerId, World};
+use crate::connect::Remote;
 use crate::sys::{Outbound, Readiness, Received, Sys, Token, UdpBuffers, Wake};
 
 pub(crate) struct SimSys {
@@ -129,6 +130,12 @@ impl Traced for (EndId, SocketAddr) {
     }
 }
 
+impl Traced for (EndId, bool) {
+    fn traced(&self) -> u64 {
+        u64::from(self.0.conn())
+    }
+}
+
 impl World {
     /// Listens as a new group member and hands the listener out.
     pub(crate) fn open_listener(&mut self, group: usize) -> SimListener {
@@ -142,7 +149,7 @@ impl World {
         SimListener { id, dropped: self.dropped.clone(), closed: false }
     }
 
-    fn out_of_descriptors(&mut self) -> Option<Errno> {
+    pub(super) fn out_of_descriptors(&mut self) -> Option<Errno> {
         if self.exhausted {
             return Some(if self.rng.chance(1, 2) { Errno::SystemFiles } else { Errno::ProcessFiles });
         }
@@ -218,6 +225,10 @@ impl World {
         end.active = turn;
         end.write_interest = !unix;
         self.now_registered(worker, Source::End(id), token);
+        if self.end(id).outbound {
+            self.calls.insert(token.id(worker as u16), id);
+            self.early_events(worker, id, token);
+        }
         self.report_present(worker, id);
         Ok(())
     }
@@ -225,7 +236,8 @@ impl World {
     /// A new registration, or a changed one, reports what is there already.
     fn report_present(&mut self, worker: usize, id: EndId) {
         let end = self.end(id);
-        let something = end.readable() || (end.write_interest && end.writable());
+        let calling = end.state == State::Opening && end.error.is_none();
+        let something = !calling && (end.readable() || (end.write_interest && end.writable()));
         if something && !end.marked {
             self.end_mut(id).marked = true;
             self.mark(worker, Source::End(id));
@@ -415,9 +427,44 @@ impl Sys for SimSys {
         world.close_listener(listener.id);
     }
 
+    fn connect(
+        &mut self,
+        remote: &Remote,
+        _source: Option<SocketAddr>,
+        _congestion: Option<&str>,
+    ) -> io::Result<(SimStream, bool)> {
+        let worker = self.worker;
+        let (id, done) = self.call("connect", NONE, |world| world.call(worker, remote))?;
+        let dropped = self.world.borrow().dropped.clone();
+        Ok((SimStream { id, dropped, closed: false }, done))
+    }
+
+    fn connected(&mut self, stream: &mut SimStream) -> io::Result<bool> {
+        let id = stream.id;
+        self.call("connected?", id.conn(), |world| world.is_connected(id))
+    }
+
     fn register(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
         let (worker, id) = (self.worker, stream.id);
         self.call("register", id.conn(), |world| world.register(worker, id, token))
+    }
+
+    fn can_move(&self) -> bool {
+        // As on Windows, where edges come so.
+        self.world.borrow().plan.edges != Edges::Stingy
+    }
+
+    fn release(&mut self, stream: &mut SimStream) -> io::Result<()> {
+        let id = stream.id;
+        let mut world = self.world.borrow_mut();
+        let (now, who) = (world.now, Who::Worker(self.worker as u16));
+        world.trace.note(now, who, "release", id.conn(), 0);
+        if let Some((worker, token)) = world.end_mut(id).registered.take() {
+            world.deregistered(worker, Source::End(id), token);
+        }
+        world.end_mut(id).marked = false;
+        world.counts.progress += 1;
+        Ok(())
     }
 
     fn want_write(&mut self, stream: &mut SimStream, token: Token) -> io::Result<bool> {

@@ -7,13 +7,18 @@ use std::rc::Rc;
 use windlass_proto::Input;
 
 use super::end::{EndId, State};
+use super::remote::Attempt;
 use super::world::World;
 use crate::close::Close;
 use crate::config::Limits;
-use crate::conn::Conn;
+use crate::conn::{Conn, Peer};
+use crate::connect::ConnectError;
+use crate::core::Core;
 use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
 use crate::id::ConnId;
+use crate::mailbox::Shut;
+use crate::moving::{AnySeed, Placement};
 use crate::scope::Scope;
 use crate::service::Tick;
 use crate::sys::Token;
@@ -76,6 +81,17 @@ impl Watched {
         }
     }
 
+    /// Takes note of the connections that a callback has asked for.
+    fn asked(&mut self, core: &mut Core) {
+        for asked in core.take_asked() {
+            if !self.seen.insert(asked.id) {
+                self.fail(None, format_args!("{} was asked for, and an earlier connection had it", asked.id));
+            }
+            let attempt = Attempt { tag: asked.tag, deadline: asked.deadline.as_nanos() };
+            self.world.borrow_mut().asked(asked.id, attempt);
+        }
+    }
+
     fn check_closed(&self, conn: &Conn<'_>, why: &Close) {
         let (id, paused) = (conn.id(), conn.is_paused());
         let mut world = self.world.borrow_mut();
@@ -94,6 +110,8 @@ impl Watched {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
             }
+            // The world notes every byte of progress, and knows no more about a trickle.
+            Close::SlowConsumer if self.limits.write_progress_min > 1 => None,
             Close::SlowConsumer => match end.stalled_since {
                 None => Some("its output was not stuck".into()),
                 Some(since) if turn.saturating_sub(since) < nanos(self.limits.write_stall_timeout) => {
@@ -180,6 +198,83 @@ impl World {
 }
 
 impl Hosted for Watched {
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        self.inner.place(peer, listener)
+    }
+
+    fn is_movable(&self) -> bool {
+        self.inner.is_movable()
+    }
+
+    fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed {
+        self.enter("move_out", conn);
+        self.open.remove(&conn.id());
+        self.world.borrow_mut().moving += 1;
+        let seed = self.inner.move_out(conn);
+        self.asked(conn.core());
+        seed
+    }
+
+    fn move_in(&mut self, conn: &mut Conn<'_>, seed: AnySeed) -> Result<(), Close> {
+        let id = conn.id();
+        self.open.insert(id, Life::default());
+        self.enter("move_in", conn);
+        if !self.seen.insert(id) {
+            self.fail(Some(id), format_args!("move_in with id {id}, which an earlier connection had"));
+        }
+        self.world.borrow_mut().moving -= 1;
+        let result = self.inner.move_in(conn, seed);
+        if result.is_err() {
+            // Its end is not told.
+            self.open.remove(&id);
+            self.world.borrow_mut().closed += 1;
+        }
+        self.asked(conn.core());
+        result
+    }
+
+    fn start(&mut self, scope: &mut Scope<'_>) {
+        self.world.borrow_mut().callbacks += 1;
+        scope.core().take_asked();
+        self.inner.start(scope);
+        self.asked(scope.core());
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
+        let id = conn.id();
+        self.open.insert(id, Life::default());
+        self.enter("connected", conn);
+        {
+            let mut world = self.world.borrow_mut();
+            world.answered(id, tag, None);
+            let turn = world.turn_started;
+            if let Some(end) = world.find(self.worker, id) {
+                world.end_mut(end).active = turn;
+            }
+        }
+        let result = self.inner.connected(conn, tag);
+        self.asked(conn.core());
+        match &result {
+            Ok(()) => self.world.borrow_mut().opened += 1,
+            Err(_) => {
+                self.open.remove(&id);
+            }
+        }
+        result
+    }
+
+    fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError) {
+        {
+            let mut world = self.world.borrow_mut();
+            world.callbacks += 1;
+            world.answered(id, tag, Some(&why));
+            let (now, who) = (world.now, super::trace::Who::Worker(self.worker as u16));
+            world.trace.note_result(now, who, "connect failed", super::trace::NONE, tag, why.label());
+        }
+        self.inner.connect_failed(scope, id, tag, why);
+        self.asked(scope.core());
+    }
+
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         let id = conn.id();
         self.open.insert(id, Life::default());
@@ -188,6 +283,7 @@ impl Hosted for Watched {
             self.fail(Some(id), format_args!("open with id {id}, which an earlier connection had"));
         }
         let result = self.inner.open(conn);
+        self.asked(conn.core());
         match &result {
             Ok(()) => self.world.borrow_mut().opened += 1,
             Err(_) => {
@@ -204,7 +300,9 @@ impl Hosted for Watched {
             self.fail(Some(id), format_args!("{len} bytes of input, {} allowed", self.limits.input_max));
         }
         self.world.borrow_mut().trace.bytes(input.peek());
-        self.inner.data(conn, input)
+        let result = self.inner.data(conn, input);
+        self.asked(conn.core());
+        result
     }
 
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close> {
@@ -215,17 +313,23 @@ impl Hosted for Watched {
         {
             self.fail(Some(id), "eof twice");
         }
-        self.inner.eof(conn, input)
+        let result = self.inner.eof(conn, input);
+        self.asked(conn.core());
+        result
     }
 
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         self.enter("drained", conn);
-        self.inner.drained(conn)
+        let result = self.inner.drained(conn);
+        self.asked(conn.core());
+        result
     }
 
     fn timeout(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         self.enter("timeout", conn);
-        self.inner.timeout(conn)
+        let result = self.inner.timeout(conn);
+        self.asked(conn.core());
+        result
     }
 
     fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
@@ -239,7 +343,9 @@ impl Hosted for Watched {
         {
             self.fail(Some(id), "draining twice");
         }
-        self.inner.draining(conn)
+        let result = self.inner.draining(conn);
+        self.asked(conn.core());
+        result
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close) {
@@ -252,6 +358,7 @@ impl Hosted for Watched {
         }
         // Without a session it was refused, and the service is not told.
         self.inner.closed(conn, why);
+        self.asked(conn.core());
     }
 
     fn tick(&mut self, scope: &mut Scope<'_>, tick: Tick) {
@@ -261,6 +368,7 @@ impl Hosted for Watched {
         world.ticks += 1;
         drop(world);
         self.inner.tick(scope, tick);
+        self.asked(scope.core());
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>) {
@@ -269,14 +377,16 @@ impl Hosted for Watched {
         }
         self.world.borrow_mut().callbacks += 1;
         self.inner.shutdown(scope);
+        self.asked(scope.core());
     }
 
-    fn close_mailbox_if_empty(&mut self) -> bool {
+    fn close_mailbox_if_empty(&mut self) -> Shut {
         self.inner.close_mailbox_if_empty()
     }
 
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool {
         let some = self.inner.receive(scope);
+        self.asked(scope.core());
         self.world.borrow_mut().callbacks += u64::from(some);
         some
     }

@@ -5,17 +5,21 @@
 //! borrowed for one call at a time.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use windlass_proto::testing::Rng;
 
 use super::end::{End, EndId, State};
+use super::jobs::Pools;
 use super::plan::{Plan, SECOND};
 use super::poller::Poller;
+use super::remote::{Attempt, Newcomer, RemoteHost};
 use super::trace::{self, LAST, Trace, Who};
 use super::udp::{Udp, UdpPlan};
+use crate::connect::Remote;
+use crate::id::ConnId;
 use crate::sys::Token;
 
 /// A handle on an accept queue, as one worker holds it.
@@ -61,6 +65,19 @@ pub(crate) enum Happening {
         end: u32,
         accepted: bool,
     },
+    /// A worker's call arrives at the remote.
+    Reach {
+        end: u32,
+        host: usize,
+        reset: bool,
+    },
+    /// The remote's answer to a call arrives: yes,
+    Made(u32),
+    /// or no.
+    Refused {
+        end: u32,
+        unreachable: bool,
+    },
     ClientTimer(u32),
     /// A datagram arrives.
     Datagram(u32),
@@ -68,6 +85,15 @@ pub(crate) enum Happening {
     UdpRefused(u32),
     /// A UDP socket of the server has room again.
     UdpRoom(u32),
+    /// A thread of a pool looks for a job.
+    JobStarts {
+        pool: u32,
+        thread: u32,
+    },
+    JobReturns {
+        pool: u32,
+        thread: u32,
+    },
     /// Out of descriptors from now until then.
     Exhausted(u64),
     Recovered,
@@ -98,6 +124,11 @@ pub(crate) struct World {
     pub(crate) addresses: Vec<IpAddr>,
     /// Clients that something happened to, to be run.
     pub(crate) stirred: Vec<u32>,
+    /// Whom services can connect to, and who of them has accepted a call and has no seat yet.
+    pub(crate) remotes: Vec<RemoteHost>,
+    pub(crate) newcomers: Vec<Newcomer>,
+    /// Calls that a test answers by hand.
+    pub(crate) held: Vec<(EndId, Remote)>,
     /// Streams accepted and not closed.
     pub(crate) descriptors: usize,
     pub(crate) exhausted: bool,
@@ -108,8 +139,13 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
     pub(crate) udp: Udp,
+    pub(crate) jobs: Pools,
 
     // What oracles go by.
+    /// Connections asked for by services, without an answer yet.
+    pub(crate) attempts: BTreeMap<ConnId, Attempt>,
+    /// The worker's ends of those that were begun.
+    pub(crate) calls: BTreeMap<ConnId, EndId>,
     pub(crate) shutdown_at: Option<u64>,
     /// A second shutdown was asked for, which aborts everything.
     pub(crate) stop_now: bool,
@@ -126,6 +162,8 @@ pub(crate) struct World {
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
+    /// Left one worker, and did not come to another yet.
+    pub(crate) moving: i64,
     /// Connections whose service never heard of their end.
     pub(crate) never_closed: usize,
     /// Driven by a test, which may ask for the reason of every end.
@@ -144,6 +182,8 @@ pub(crate) struct Counts {
     /// Attempts to accept that were refused for want of descriptors.
     pub(crate) accept_refused: u64,
     pub(crate) connects: u64,
+    /// Calls made by workers.
+    pub(crate) calls_out: u64,
 }
 
 impl World {
@@ -163,6 +203,11 @@ impl World {
             pollers: (0..workers).map(|_| Poller::default()).collect(),
             addresses: Vec::new(),
             stirred: Vec::new(),
+            remotes: Vec::new(),
+            newcomers: Vec::new(),
+            held: Vec::new(),
+            attempts: BTreeMap::new(),
+            calls: BTreeMap::new(),
             descriptors: 0,
             exhausted: false,
             spare: plan.spare.hit(&mut rng),
@@ -171,6 +216,7 @@ impl World {
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
             udp: Udp::new(UdpPlan::calm(), seed),
+            jobs: Pools::new(seed),
             shutdown_at: None,
             stop_now: false,
             connections_max: 0,
@@ -183,6 +229,7 @@ impl World {
             ticks: 0,
             opened: 0,
             closed: 0,
+            moving: 0,
             never_closed: 0,
             by_hand: false,
             plan,
@@ -254,10 +301,15 @@ impl World {
             }
             Happening::Syn { end, group } => self.syn(EndId(end), group),
             Happening::Answer { end, accepted } => self.answer(EndId(end), accepted),
+            Happening::Reach { end, host, reset } => self.reached(EndId(end), host, reset),
+            Happening::Made(end) => self.made(EndId(end)),
+            Happening::Refused { end, unreachable } => self.refused(EndId(end), unreachable),
             Happening::ClientTimer(client) => self.stir(client),
             Happening::Datagram(n) => self.datagram_arrives(n),
             Happening::UdpRefused(id) => self.udp_refused(id),
             Happening::UdpRoom(id) => self.udp_room(id),
+            Happening::JobStarts { pool, thread } => self.job_starts(pool as usize, thread as usize),
+            Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
                 self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);
@@ -333,7 +385,7 @@ impl World {
         // They had been told that they are connected, so resetting them needs an excuse.
         let room = !self.exhausted
             && self.descriptors < self.plan.descriptors_max
-            && (self.connections_max == 0 || self.descriptors < self.connections_max);
+            && (self.connections_max == 0 || self.descriptors + self.attempts.len() < self.connections_max);
         if !waiting.is_empty() && room && !self.stop_now {
             self.fail(format!("{} connections were reset in the accept queue of a listener", waiting.len()));
         }
@@ -353,7 +405,8 @@ impl World {
     /// Closes a stream the server holds.
     pub(crate) fn close_descriptor(&mut self, id: EndId, reset: bool) {
         let state = self.end(id).state;
-        assert!(state == State::Open, "connection #{}: closed while {state:?}", id.conn());
+        let calling = state == State::Opening && self.end(id).outbound;
+        assert!(state == State::Open || calling, "connection #{}: closed while {state:?}", id.conn());
         if let Some((worker, token)) = self.end_mut(id).registered.take() {
             self.deregistered(worker, super::poller::Source::End(id), token);
         }
@@ -361,6 +414,12 @@ impl World {
         self.counts.progress += 1;
         if !self.end(id).was_registered {
             self.turned_away(id);
+        }
+        if calling && self.end(id.peer()).state == State::Queued {
+            // Nobody has heard of it.
+            self.end_mut(id).state = State::Closed;
+            self.end_mut(id.peer()).state = State::Closed;
+            return;
         }
         self.close_end(id, reset);
     }

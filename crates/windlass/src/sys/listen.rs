@@ -76,13 +76,13 @@ fn check_free(addr: SocketAddr, options: &TcpOptions) -> io::Result<()> {
 }
 
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
+pub(super) fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
     socket.set_tcp_congestion(name.as_bytes())
 }
 
 /// Here the system cannot be asked for one by name.
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-fn set_congestion(_: &Socket, _: &str) -> io::Result<()> {
+pub(super) fn set_congestion(_: &Socket, _: &str) -> io::Result<()> {
     Ok(())
 }
 

@@ -18,7 +18,8 @@ use socket2::SockRef;
 use windlass_proto::Time;
 
 use super::udp::{self, MioUdp, UdpBuffers};
-use super::{Outbound, Readiness, Received, Sys, Token, Wake};
+use super::{Outbound, Readiness, Received, Sys, Token, Wake, connect};
+use crate::connect::Remote;
 
 #[cfg(not(unix))]
 use super::clock_other as clock;
@@ -274,6 +275,19 @@ impl Sys for MioSys {
         let _ = self.poll.registry().deregister(listener.source());
     }
 
+    fn connect(
+        &mut self,
+        remote: &Remote,
+        source: Option<SocketAddr>,
+        congestion: Option<&str>,
+    ) -> io::Result<(MioStream, bool)> {
+        connect::begin(remote, source, congestion)
+    }
+
+    fn connected(&mut self, stream: &mut MioStream) -> io::Result<bool> {
+        connect::is_done(stream)
+    }
+
     #[inline]
     fn register(&mut self, stream: &mut MioStream, token: Token) -> io::Result<()> {
         let token = mio::Token(token.0);
@@ -283,6 +297,14 @@ impl Sys for MioSys {
             #[cfg(unix)]
             MioStream::Unix(s) => self.poll.registry().register(s, token, Interest::READABLE),
         }
+    }
+
+    fn can_move(&self) -> bool {
+        cfg!(unix)
+    }
+
+    fn release(&mut self, stream: &mut MioStream) -> io::Result<()> {
+        self.poll.registry().deregister(stream.source())
     }
 
     fn want_write(&mut self, stream: &mut MioStream, _token: Token) -> io::Result<bool> {

@@ -21,6 +21,7 @@
 mod clock_other;
 #[cfg(unix)]
 mod clock_unix;
+mod connect;
 mod errors;
 pub(crate) mod listen;
 mod mio_sys;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use windlass_proto::Time;
 
+use crate::connect::Remote;
 use crate::datagram::Ecn;
 
 pub(crate) use errors::{AcceptError, accept_error};
@@ -125,8 +127,30 @@ pub(crate) trait Sys: Sized + 'static {
     /// Stops events and closes a listener. What is in its accept queue is reset by the system.
     fn close_listener(&mut self, listener: Self::Listener);
 
+    /// Begins to connect, non-blocking, close-on-exec and without delays of small writes, from `source`
+    /// and with the congestion control of this name where they are given. True: it is connected. False:
+    /// an event will come when it is, or failed. `WouldBlock`: not now, and no event will say when (the
+    /// queue of a Unix listener is full).
+    fn connect(
+        &mut self,
+        remote: &Remote,
+        source: Option<SocketAddr>,
+        congestion: Option<&str>,
+    ) -> io::Result<(Self::Stream, bool)>;
+
+    /// Whether a stream that was connecting is connected; an error once it never will be. To be asked
+    /// after any event, for events may lie. Connected to itself, as a stream can be that found its own
+    /// port to be the one it calls, it was refused.
+    fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
+
     /// Starts readiness events for a stream: once, and for good.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Whether a stream can leave its poll for another one (not on Windows).
+    fn can_move(&self) -> bool;
+
+    /// Ends readiness events for a stream that goes on living on another worker.
+    fn release(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
     /// Called when a write has found a stream full. Unix streams are registered for reading only,
     /// since write interest doubles their events, and add it here, once. Tells whether it did.
@@ -173,6 +197,14 @@ pub(crate) trait Sys: Sized + 'static {
 
     /// Deregisters (if `registered`) and closes a UDP socket.
     fn close_udp(&mut self, socket: Self::Udp, registered: bool);
+}
+
+/// The monotonic clock, for threads that are no workers.
+pub(crate) fn now() -> Time {
+    #[cfg(unix)]
+    return clock_unix::now();
+    #[cfg(not(unix))]
+    clock_other::now()
 }
 
 /// Descriptors this process may have open.

@@ -1,5 +1,7 @@
 //! What an event is about, packed into the one word the operating system carries for us.
 
+use crate::id::ConnId;
+
 /// Names the source of an event: a connection or a UDP socket by slot and generation, or one of a few
 /// fixed sources.
 ///
@@ -63,6 +65,12 @@ impl Token {
     pub(crate) fn as_conn(self) -> Option<u32> {
         let index = (self.0 & INDEX_MASK) as u32;
         (index < INDEX_MAX).then_some(index)
+    }
+
+    /// The connection of worker `worker` that this token names. For the simulator.
+    pub(crate) fn id(self, worker: u16) -> ConnId {
+        let (index, generation) = ((self.0 & INDEX_MASK) as u32, (self.0 as u64 >> INDEX_BITS) as u32);
+        ConnId { worker, index, generation }
     }
 
     /// The listener this token names, if it names one.

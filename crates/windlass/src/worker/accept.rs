@@ -14,11 +14,13 @@ use windlass_proto::Time;
 use crate::config::WhenFull;
 use crate::core::flush;
 use crate::core::slot::{PeerAddr, flag};
+use crate::moving::Placement;
 use crate::planted::{Fault, planted};
 use crate::shared::RUNNING;
 use crate::sys::{AcceptError, Sys, accept_error};
 
 use super::Worker;
+use super::moving::{Moved, peer_of};
 
 /// The first wait after descriptors ran out; it doubles up to the last. Below the 100 ms in which
 /// accepting must resume once there are descriptors again.
@@ -72,12 +74,14 @@ struct Queue<S> {
 }
 
 /// An admitted connection without a worker yet.
-struct Handed<S> {
-    stream: S,
-    peer: Option<SocketAddr>,
-    listener: u16,
-    service: u16,
-    source_counted: bool,
+pub(super) struct Handed<S> {
+    pub(super) stream: S,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) listener: u16,
+    pub(super) service: u16,
+    pub(super) source_counted: bool,
+    /// It was open on another worker before.
+    pub(super) moved: Option<Moved>,
 }
 
 impl<S> Handoffs<S> {
@@ -271,7 +275,7 @@ impl<Y: Sys> Worker<Y> {
         let (shared, limits) = (&self.shared, &self.core.limits);
         let before = shared.connections.fetch_add(1, Relaxed);
         let of_listener = shared.listeners[listener as usize].connections.fetch_add(1, Relaxed);
-        let handed = Handed { stream, peer, listener, service, source_counted };
+        let handed = Handed { stream, peer, listener, service, source_counted, moved: None };
         let listener_max = limits.listener_connections_max;
         if before >= limits.connections_max || (listener_max > 0 && of_listener >= listener_max) {
             self.core.counters.shed_full += 1;
@@ -279,24 +283,39 @@ impl<Y: Sys> Worker<Y> {
             self.io.sys.close(handed.stream, false, true);
             return self.count_out(listener, source, false);
         }
-        match self.less_loaded() {
+        let placed = match self.services[usize::from(service)].host.place(peer_of(peer), listener.into()) {
+            Placement::Balanced => self.less_loaded(),
+            Placement::Here => None,
+            Placement::Worker(other) => Some(other),
+        };
+        let elsewhere = placed.filter(|&other| other != self.index && other < self.shared.workers.len());
+        let refused = match elsewhere {
             Some(other) => {
-                let mut queue = self.handoffs.lock(other);
-                if queue.open {
-                    self.shared.workers[other].load.fetch_add(1, Relaxed);
-                    queue.streams.push_back(handed);
-                    drop(queue);
-                    self.core.counters.handed_over += 1;
-                    return self.shared.wake(other);
-                }
-                drop(queue);
-                self.adopt_counted(handed);
+                self.core.counters.handed_over += 1;
+                self.hand_over(other, handed)
             }
-            None => self.adopt_counted(handed),
+            None => Some(handed),
+        };
+        if let Some(handed) = refused {
+            self.core.counters.handed_over -= u64::from(elsewhere.is_some());
+            self.adopt_counted(handed);
         }
     }
 
-    fn adopt_counted(&mut self, handed: Handed<Y::Stream>) {
+    /// Gives a connection to another worker; gives it back if that one has stopped.
+    pub(super) fn hand_over(&mut self, other: usize, handed: Handed<Y::Stream>) -> Option<Handed<Y::Stream>> {
+        let mut queue = self.handoffs.lock(other);
+        if !queue.open {
+            return Some(handed);
+        }
+        self.shared.workers[other].load.fetch_add(1, Relaxed);
+        queue.streams.push_back(handed);
+        drop(queue);
+        self.shared.wake(other);
+        None
+    }
+
+    pub(super) fn adopt_counted(&mut self, handed: Handed<Y::Stream>) {
         self.shared.workers[self.index].load.fetch_add(1, Relaxed);
         self.adopt(handed);
     }
@@ -330,9 +349,12 @@ impl<Y: Sys> Worker<Y> {
 
     /// Makes a stream one of this worker's connections.
     fn adopt(&mut self, handed: Handed<Y::Stream>) {
-        let Handed { stream, peer, listener, service, source_counted } = handed;
+        let Handed { stream, peer, listener, service, source_counted, moved } = handed;
         let Some(index) = self.core.insert(peer, service, listener) else {
             self.core.counters.shed_full += 1;
+            if moved.is_some() {
+                self.lose_moved();
+            }
             self.io.sys.close(stream, false, true);
             let source = if source_counted { PeerAddr::new(peer).source() } else { None };
             return self.count_out(listener, source, true);
@@ -343,7 +365,11 @@ impl<Y: Sys> Worker<Y> {
         self.io.insert(index, stream);
         let generation = self.core.slot(index).generation;
         self.core.counters.registers += 1;
-        if self.io.register(index, generation).is_err() {
+        let registered = self.io.register(index, generation);
+        if let Some(moved) = moved {
+            return self.move_in(index, moved, registered);
+        }
+        if registered.is_err() {
             self.core.counters.accept_aborted += 1;
             self.core.leave_service(index);
             return self.destroy(index, true);
@@ -363,7 +389,9 @@ impl<Y: Sys> Worker<Y> {
         }
         let shared = &self.shared;
         shared.connections.fetch_sub(1, Relaxed);
-        shared.listeners[listener as usize].connections.fetch_sub(1, Relaxed);
+        if let Some(listener) = shared.listeners.get(listener as usize) {
+            listener.connections.fetch_sub(1, Relaxed);
+        }
         if on_worker {
             shared.workers[self.index].load.fetch_sub(1, Relaxed);
         }

@@ -5,6 +5,7 @@ use windlass_proto::Time;
 
 use crate::close::Close;
 use crate::core::slot::flag;
+use crate::mailbox::Shut;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::shared::{DRAINING, RUNNING, STOPPING};
@@ -47,7 +48,7 @@ impl<Y: Sys> Worker<Y> {
         }
         if requested == STOPPING && self.phase != Phase::Stopping {
             self.close_listeners();
-            self.stop_now();
+            return self.stop_now();
         }
         match self.phase {
             Phase::Running if requested == DRAINING => self.begin_drain(),
@@ -76,12 +77,10 @@ impl<Y: Sys> Worker<Y> {
             return ended;
         }
         // A message that was accepted is delivered, unless it must be at once.
-        let mut delivered = true;
-        for service in &mut self.services {
-            delivered &= service.host.close_mailbox_if_empty();
-        }
-        self.mail_left |= !delivered;
-        delivered
+        let hosts = self.services.iter_mut().map(|service| service.host.close_mailbox_if_empty());
+        let shut = hosts.max().unwrap_or(Shut::Closed);
+        self.mail_left |= shut == Shut::Mail;
+        shut == Shut::Closed
     }
 
     /// Takes in everybody who is waiting in the accept queues, then stops listening: closing a
@@ -90,6 +89,7 @@ impl<Y: Sys> Worker<Y> {
         self.core.draining = true;
         self.accept_all();
         self.close_listeners();
+        self.core.shut_connecting(false);
         // What a connection has sent before we stopped is answered: one more read for each.
         for index in 0..self.core.slots.len() as u32 {
             if self.core.slot(index).is(flag::LIVE) {
@@ -141,6 +141,7 @@ impl<Y: Sys> Worker<Y> {
     fn stop_now(&mut self) {
         self.core.draining = true;
         self.phase = Phase::Stopping;
+        self.core.shut_connecting(true);
         self.adopt_handed_over();
         let mut left = self.core.limits.closes_per_turn_max;
         for index in 0..self.core.slots.len() as u32 {

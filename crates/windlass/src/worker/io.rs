@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice, Result};
 
+use crate::connect::Connect;
 use crate::core::{Direct, TABLE_RESERVED_MAX};
 use crate::sys::{Sys, Token};
 
@@ -52,9 +53,30 @@ impl<Y: Sys> Io<Y> {
         self.streams[index] = Some(stream);
     }
 
+    /// Begins to connect; true if that was all.
+    pub(super) fn connect(&mut self, index: u32, to: &Connect, congestion: Option<&str>) -> Result<bool> {
+        let (stream, done) = again(|| self.sys.connect(&to.remote, to.source, congestion))?;
+        self.insert(index, stream);
+        Ok(done)
+    }
+
+    pub(super) fn connected(&mut self, index: u32) -> Result<bool> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        again(|| self.sys.connected(stream))
+    }
+
     pub(super) fn register(&mut self, index: u32, generation: u32) -> Result<()> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         again(|| self.sys.register(stream, Token::conn(index, generation)))
+    }
+
+    pub(super) fn release(&mut self, index: u32) -> Result<()> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        again(|| self.sys.release(stream))
+    }
+
+    pub(super) fn take(&mut self, index: u32) -> Option<Y::Stream> {
+        self.streams[index as usize].take()
     }
 
     pub(super) fn close(&mut self, index: u32, registered: bool, reset: bool) {
@@ -89,5 +111,9 @@ impl<Y: Sys> Direct for Io<Y> {
     #[inline]
     fn short_ends(&self) -> bool {
         self.sys.short_ends()
+    }
+
+    fn random(&mut self) -> u64 {
+        self.sys.random()
     }
 }

@@ -5,10 +5,12 @@
 //! never reach a connection that was closed or replaced since.
 
 mod accept;
+mod connect;
 pub(crate) mod datagrams;
 mod drain;
 mod end;
 mod io;
+mod moving;
 mod read;
 mod scratch;
 mod timers;
@@ -34,6 +36,7 @@ pub(crate) use accept::{Acceptor, Handoffs};
 use datagrams::{BoundUdp, Inbound};
 use drain::Phase;
 use io::Io;
+pub(crate) use moving::NOT_MOVING;
 use scratch::Scratch;
 use timers::Ticker;
 
@@ -82,6 +85,8 @@ pub(crate) struct Worker<Y: Sys> {
     phase: Phase,
     /// More messages wait than one turn takes.
     mail_left: bool,
+    /// Services have been told that it starts.
+    started: bool,
     /// This turn's run list, and the deadlines that came due: kept for their memory.
     running: Vec<u32>,
     fired: Vec<u32>,
@@ -105,7 +110,11 @@ impl<Y: Sys> Worker<Y> {
             acceptors.push(Acceptor::new(listener, id, service));
         }
         let tickers = Ticker::start(&services, now);
-        let core = Core::new(index as u16, services.len(), shared.limits.clone(), now);
+        let mut core = Core::new(index as u16, services.len(), &shared, now);
+        core.workers = sys.can_move().then_some(shared.workers.len());
+        for (members, service) in core.members.iter_mut().zip(&services) {
+            members.movable = service.host.is_movable();
+        }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         let mut worker = Worker {
             index,
@@ -122,6 +131,7 @@ impl<Y: Sys> Worker<Y> {
             phase: Phase::Running,
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
+            started: false,
             running: Vec::with_capacity(LIST_RESERVED),
             fired: Vec::with_capacity(LIST_RESERVED),
             inbound: Inbound::new(),
@@ -136,6 +146,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// One turn. Sleeps until there is something to do, and does it.
     pub(crate) fn turn(&mut self) -> IoResult<Turn> {
+        self.start();
         self.poll()?;
         self.run();
         self.datagrams();
@@ -144,8 +155,10 @@ impl<Y: Sys> Worker<Y> {
         self.socket_timers();
         self.ticks();
         self.mail();
+        self.connect();
         self.end();
         self.flush_sockets();
+        self.move_out();
         self.drain();
         self.core.recycle();
         self.publish();
@@ -161,6 +174,7 @@ impl<Y: Sys> Worker<Y> {
             || !core.closing.is_empty()
             || !core.settling.is_empty()
             || core.udp.has_work()
+            || !core.connecting.due.is_empty()
             || self.mail_left;
         if work_left {
             return Some(core.now);
@@ -168,7 +182,8 @@ impl<Y: Sys> Worker<Y> {
         let timers = core.wheel.next().map(|tick| core.time_of(tick));
         let sockets = core.udp.next_deadline().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
-        [timers, sockets, accept, self.next_tick(), self.phase.next_wake(core.now)]
+        let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
+        [timers, sockets, accept, self.next_tick(), self.phase.next_wake(core.now), answers]
             .into_iter()
             .flatten()
             .min()
@@ -250,9 +265,10 @@ impl<Y: Sys> Worker<Y> {
     /// Takes what came from other threads: handed-over connections first, then messages.
     fn mail(&mut self) {
         let woken = self.shared.take_wake(self.index);
-        if !woken && !self.mail_left {
+        if !woken && !self.mail_left && self.core.answers_due > self.core.now {
             return;
         }
+        self.core.answers_due = Time::MAX;
         self.adopt_handed_over();
         self.mail_left = false;
         for n in 0..self.services.len() {
@@ -314,9 +330,11 @@ impl<Y: Sys> Worker<Y> {
     fn report_stall(&mut self, callback: &'static str, index: Option<u32>, service: usize, took: Duration) {
         self.core.counters.stalls += 1;
         let listener = match index {
-            Some(index) => self.shared.listeners[self.core.slot(index).listener as usize].name.clone(),
-            None => self.services[service].name.to_string(),
+            Some(index) => self.shared.listeners.get(self.core.slot(index).listener as usize),
+            None => None,
         };
+        let listener = listener
+            .map_or_else(|| self.services[service].name.to_string(), |listener| listener.name.clone());
         let conn = index.map(|index| self.core.id(index));
         self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took });
     }
@@ -341,6 +359,9 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
     let Some(slot) = core.slots.get_mut(index as usize) else { return };
     let same = Token::conn(index, slot.generation) == token || planted(Fault::SlotReusedTooEarly);
     if !same || !slot.is(flag::LIVE) {
+        if same && slot.is(flag::CONNECTING) {
+            core.mark_connecting(index, readiness);
+        }
         return;
     }
     let has = |bit| readiness.0 & bit != 0;

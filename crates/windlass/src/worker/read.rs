@@ -19,7 +19,7 @@ const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 const INTERRUPTS_MAX: usize = 8;
 
 /// Reading must wait.
-const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF;
+const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING;
 
 impl<Y: Sys> Worker<Y> {
     /// Reads until the socket is empty, the budget is spent, or the service has enough.

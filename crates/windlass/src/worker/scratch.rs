@@ -13,13 +13,14 @@ const PAGE: usize = 4096;
 pub(super) struct Scratch {
     bytes: Box<[u8]>,
     start: usize,
+    len: usize,
 }
 
 impl Scratch {
     pub(super) fn new(len: usize) -> Scratch {
         let bytes = vec![0; len + PAGE].into_boxed_slice();
         let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);
-        Scratch { bytes, start }
+        Scratch { bytes, start, len }
     }
 }
 
@@ -28,13 +29,27 @@ impl Deref for Scratch {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start..self.start + self.len]
     }
 }
 
 impl DerefMut for Scratch {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..]
+        &mut self.bytes[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_a_page_and_is_as_long_as_asked() {
+        for len in [1, 4096, 70_000] {
+            let mut scratch = Scratch::new(len);
+            assert_eq!((scratch.as_ptr() as usize % PAGE, scratch.len()), (0, len));
+            scratch[len - 1] = 1;
+        }
     }
 }

@@ -76,6 +76,9 @@ impl<Y: Sys> Worker<Y> {
         let passed = |at: Option<u32>| at.is_some_and(|at| reached(at, tick));
         let slot = &self.core.slots[index as usize];
         if !slot.is(flag::LIVE) {
+            if slot.is(flag::CONNECTING) {
+                self.core.connecting_due(index);
+            }
             return;
         }
         if passed(stall_deadline(slot, &self.core.limits)) {

@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod child;
+mod connect;
 mod corners;
 mod datagrams;
 mod descriptors;
@@ -13,8 +14,11 @@ mod harness;
 mod leftovers;
 mod limits;
 mod mailbox;
+mod moving;
+mod offload;
 mod probe;
 mod regressions;
+mod resolver;
 mod services;
 mod shutdown;
 mod steady;

@@ -2,6 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
 pub(crate) mod datagrams;
+pub(crate) mod jobs;
+pub(crate) mod moving;
+pub(crate) mod names;
+pub(crate) mod outbound;
 
 use std::time::Duration;
 
@@ -53,7 +57,7 @@ struct Member {
 }
 
 /// A timeout may come so much late, and never early.
-const LATE_MAX: Duration = Duration::from_millis(500);
+pub(crate) const LATE_MAX: Duration = Duration::from_millis(500);
 
 impl Service for Chat {
     type Session = Member;

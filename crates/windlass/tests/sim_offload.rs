@@ -1,0 +1,26 @@
+//! Work off the loop, names and moving connections under the simulated network.
+
+mod sim_services;
+
+use sim_services::jobs::offload;
+use sim_services::moving::moving;
+use sim_services::names::names;
+use windlass::sim;
+
+/// How many seeds a build runs: debug builds only look whether everything still works.
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
+
+#[test]
+fn every_job_gets_one_answer() {
+    sim::check("offload", 0..SEEDS, offload);
+}
+
+#[test]
+fn every_lookup_gets_one_answer() {
+    sim::check("names", 0..SEEDS, names);
+}
+
+#[test]
+fn connections_that_move_lose_nothing() {
+    sim::check("moving", 0..SEEDS, moving);
+}
