@@ -12,6 +12,7 @@ mod machine;
 mod peers;
 mod server;
 mod tables;
+mod udp;
 mod workloads;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 pub use server::{PinnedArgs, pinned};
+pub use udp::{UdpCompareArgs, main as udp};
 
 use self::figures::{Figures, Run};
 use self::peers::{Layout, Peer};
