@@ -34,6 +34,8 @@ enum Compare {
     Echo(compare::CompareArgs),
     /// UDP echo servers: one flow and 1,000 peers.
     Udp(compare::UdpCompareArgs),
+    /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
+    Relay(compare::RelayArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Udp(args) => udp::main(args),
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
+        Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

@@ -43,7 +43,7 @@ pub(crate) enum Command {
 #[derive(Subcommand)]
 pub(crate) enum BenchCommand {
     /// Put load on an echo server, verify every byte, report latency
-    Echo(windlass_bench::echo::EchoArgs),
+    Echo(Box<windlass_bench::echo::EchoArgs>),
 }
 
 const COMPLETIONS_EXAMPLE: &str = "\

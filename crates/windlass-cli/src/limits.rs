@@ -47,6 +47,7 @@ keys! {
     output_low: size, show_size;
     output_max: size, show_size;
     buffered_max: size, show_size;
+    relay_pipes_max: count, show_count;
     mailbox_max: count, show_count;
     mailbox_per_turn_max: count, show_count;
     stall_timeout: duration, show_duration;

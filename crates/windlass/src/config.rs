@@ -144,6 +144,8 @@ limits! {
     output_max: usize = 32 * 1024 * 1024,
     #[doc = "Queued input and output of all connections of one worker. Over it, a connection that would queue more than `output_high`, of either, is ended."]
     buffered_max: usize = 512 * 1024 * 1024,
+    #[doc = "Pipes one worker may hold to splice the bulk of relays through (Linux): two descriptors and up to 1 MiB of kernel memory each. Without one a relay copies. 0: it always does."]
+    relay_pipes_max: usize = 16,
     #[doc = "Messages waiting in one mailbox of one worker."]
     mailbox_max: usize = 65_536,
     #[doc = "Messages taken from one mailbox in one turn."]

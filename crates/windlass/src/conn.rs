@@ -164,6 +164,43 @@ impl<'a> Conn<'a> {
         self.core.slots[self.index as usize].is(flag::PAUSED)
     }
 
+    /// Couples this connection with another of the same worker, whatever their services: from the end of
+    /// this callback on, what one sends goes to the other, and the service is not woken for it.
+    ///
+    /// What is queued on either goes out first, and input left untaken is passed on first: so a proxy
+    /// writes a header to one, takes what is for itself from the other, and couples them. A pause
+    /// ends with it. For a coupled connection `data`, `eof` and `drained` are not called any more, and
+    /// what is written to it, or a half-close, is ignored; `timeout`, `draining` and `closed` are called
+    /// as ever, [`Conn::pause`] stops what it sends, and [`Conn::relayed`] tells what has passed.
+    ///
+    /// - **Backpressure:** an end is read only when the other has sent all it was given, so a pair holds
+    ///   at most one read ([`Config::scratch_bytes`](crate::Config::scratch_bytes)) in each direction.
+    /// - **Half-close:** an end's FIN is passed on behind its last byte; the other direction goes on.
+    ///   When both have ended, both connections close, as [`Close::Eof`].
+    /// - **One end ends for another reason:** so does the other. In good order (`closed` is told the same
+    ///   reason, or [`Close::Done`]), if that one was; else by a reset ([`Close::Aborted`]), so that a
+    ///   stream that was cut off does not look whole. What was received before is passed on first.
+    /// - **Deadlines:** activity of either keeps both from being idle; output that is stuck ends both.
+    ///
+    /// False, and nothing happens, if either is gone, closing, half-closed by us, about to move to another
+    /// worker, or coupled already.
+    pub fn relay(&mut self, other: ConnId) -> bool {
+        match self.core.find(other) {
+            Some(other) => self.core.couple(self.index, other),
+            None => false,
+        }
+    }
+
+    /// What has passed between this connection and the one it is coupled with; `None` if it never was.
+    /// Still there in [`closed`](crate::Service::closed), for the access log.
+    pub fn relayed(&self) -> Option<Relayed> {
+        if !self.core.slots[self.index as usize].is(flag::RELAYED) {
+            return None;
+        }
+        let (received, sent) = self.core.relays.received(self.index)?;
+        Some(Relayed { received, sent })
+    }
+
     /// Undoes [`Conn::pause`]. Input left untaken is offered again.
     pub fn resume(&mut self) {
         let slot = self.core.slot(self.index);
@@ -192,7 +229,7 @@ impl<'a> Conn<'a> {
     /// comes.
     pub fn half_close(&mut self) {
         let slot = self.core.slot(self.index);
-        if !slot.is(flag::FINISH) {
+        if !slot.is(flag::FINISH | flag::RELAYED) {
             slot.set(flag::FINISH);
             if self.core.cork_owner != self.index {
                 self.core.touch(self.index);
@@ -224,6 +261,9 @@ impl<'a> Conn<'a> {
         if slot.is(NOT_MOVING) {
             return Err(MoveError::Ending);
         }
+        if slot.is(flag::RELAYED) {
+            return Err(MoveError::Coupled);
+        }
         if worker == usize::from(core.worker) {
             return Err(MoveError::Here);
         }
@@ -243,6 +283,17 @@ impl<'a> Conn<'a> {
     pub fn abort(&mut self) {
         self.core.close(self.index, Close::Aborted);
     }
+}
+
+/// Bytes that have passed through one connection of a relay.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Relayed {
+    /// Received from its peer, for the other connection.
+    pub received: u64,
+    /// Received from the other connection for its peer; all of it has been sent when the connection
+    /// ended in good order.
+    pub sent: u64,
 }
 
 /// Queues `bytes` on every connection of `service` but one.

@@ -80,7 +80,7 @@ pub use bytes::Bytes;
 pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
-pub use conn::{Conn, Peer};
+pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{
     Datagram, DatagramReceive, DatagramService, Ecn, Only, Outgoing, Socket, SocketId, datagrams,

@@ -99,6 +99,8 @@ pub enum MoveError {
     Stopping,
     /// The connection is ending: closed, half-closed by either side, or broken.
     Ending,
+    /// It is coupled with another connection of this worker.
+    Coupled,
     /// Its service is not [`movable`](crate::Serve::movable), or this system cannot do it (Windows).
     Unsupported,
 }
@@ -110,6 +112,7 @@ impl fmt::Display for MoveError {
             MoveError::NoWorker => "there is no such worker",
             MoveError::Stopping => "the server is shutting down",
             MoveError::Ending => "the connection is ending",
+            MoveError::Coupled => "the connection is coupled with another",
             MoveError::Unsupported => "connections cannot move: not this service's, or not on this system",
         })
     }

@@ -105,8 +105,20 @@ faults! {
     CancelledJobAnswers,
     /// An answer that finds others waiting is dropped.
     AnswerLostWhenFull,
+    /// A job that does not return is never answered.
+    JobWithoutDeadline,
     /// A connection that moves leaves its untaken input behind.
     MoveForgetsInput,
+    /// An end of a relay is not read on when the other has sent what it was given.
+    RelayDrainLost,
+    /// The end of a stream is not passed on to the other end of a relay.
+    RelayEofNotPassed,
+    /// What the other end of a relay had no room for is dropped.
+    RelayResidueDropped,
+    /// What is in a pipe when a relay ends is dropped.
+    RelayPipeLost,
+    /// A reset at one end of a relay is passed on as the end of the stream.
+    RelayResetIsEnd,
     /// A connection being made has no deadline.
     ConnectWithoutDeadline,
     /// Any event on a connection being made is taken for its success.

@@ -64,7 +64,9 @@ pub trait Service: Sized + 'static {
         self.open(conn)
     }
 
-    /// A connection asked for did not come about; its id is dead already.
+    /// A connection asked for did not come about; its id is dead already, and its place free. To try again
+    /// here without a pause is to try again every turn: [`Connect::after`](crate::Connect::after) takes
+    /// one, and [`Reconnect`](crate::Reconnect) says how long.
     fn connect_failed(
         &mut self,
         scope: &mut Scope<'_>,

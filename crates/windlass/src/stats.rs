@@ -150,6 +150,14 @@ counters! {
     gso_stopped,
     /// UDP sockets that services could not open, for `sockets_max` or for the system.
     sockets_refused,
+    /// Pairs of connections coupled.
+    relays,
+    /// Bytes taken from one end of a relay for the other.
+    relayed_bytes,
+    /// Reads and writes of relays, among the others, that moved bytes through a pipe.
+    splices,
+    /// Times a relay wanted a pipe and there was none: `relay_pipes_max` or descriptors.
+    pipes_refused,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
     /// Gauge: connections open now, those still connecting or closing included.
@@ -160,6 +168,8 @@ counters! {
     buffered_bytes,
     /// Gauge: connections waiting for the next turn, their budget spent.
     run_queue,
+    /// Gauge: pipes open for relays, in use and waiting for it.
+    pipes,
     /// Gauge: most bytes of output one connection has had queued.
     output_peak_bytes,
     /// Gauge: most bytes of input one connection has had untaken.

@@ -10,6 +10,7 @@ use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams};
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
+use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 use sim_services::{chat, echo, monologue};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -19,7 +20,7 @@ const SEEDS: u64 = 1_000;
 
 type Scenario = (&'static str, fn(&mut Sim));
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 13] = [
     ("echo", echo),
     ("chat", chat),
     ("monologue", monologue),
@@ -30,6 +31,9 @@ const SCENARIOS: [Scenario; 10] = [
     ("echo datagrams", echo_datagrams),
     ("blast of datagrams", blast_datagrams),
     ("proxy of datagrams", proxy_datagrams),
+    ("pairs", pairs),
+    ("broken pairs", broken_pairs),
+    ("cut pairs", cut_pairs),
 ];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {

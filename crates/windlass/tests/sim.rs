@@ -4,6 +4,7 @@
 
 mod sim_services;
 
+use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 use sim_services::{chat, echo, flood, monologue};
 use windlass::sim;
 
@@ -28,4 +29,19 @@ fn a_monologue_is_bounded_by_those_who_do_not_listen() {
 #[test]
 fn a_flood_of_newcomers_finds_its_limits() {
     sim::check("flood", 0..SEEDS / 4, flood);
+}
+
+#[test]
+fn a_relay_passes_every_byte_and_every_end_on() {
+    sim::check("pairs", 0..SEEDS, pairs);
+}
+
+#[test]
+fn a_relay_survives_those_who_break_off() {
+    sim::check("broken pairs", 0..SEEDS, broken_pairs);
+}
+
+#[test]
+fn a_relay_that_is_ended_sends_what_it_has() {
+    sim::check("cut pairs", 0..SEEDS / 2, cut_pairs);
 }

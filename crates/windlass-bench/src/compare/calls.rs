@@ -25,22 +25,28 @@ type Calls = BTreeMap<String, (u64, u64)>;
 
 /// Counts the calls of each peer; `None`, said loudly, if there is no `strace`.
 pub(crate) fn section(peers: &[Peer], place: &Place) -> Result<Option<String>> {
+    section_of(peers, place, &workloads::select(&COUNTED.map(str::to_owned))?)
+}
+
+/// The same on these workloads.
+pub(crate) fn section_of(peers: &[Peer], place: &Place, workloads: &[Workload]) -> Result<Option<String>> {
     let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
         eprintln!("NOT COUNTED: there is no strace on this machine, so --strace reports nothing");
         return Ok(None);
     }
-    let workloads = workloads::select(&COUNTED.map(str::to_owned))?;
     let mut rows = Vec::new();
     for peer in peers {
         let mut row = vec![peer.name.clone()];
-        for workload in &workloads {
+        for workload in workloads {
             eprintln!("counting {} {}", workload.id, peer.name);
             row.push(count(workload, peer, place).unwrap_or_else(|error| format!("{error:#}")));
         }
         rows.push(row);
     }
-    let table = text::table(&["server", COUNTED[0], COUNTED[1]], &rows);
+    let head: Vec<&str> =
+        ["server"].into_iter().chain(workloads.iter().map(|workload| workload.id)).collect();
+    let table = text::table(&head, &rows);
     Ok(Some(format!("\n## System calls per message (`strace -c -f`)\n\n{table}")))
 }
 

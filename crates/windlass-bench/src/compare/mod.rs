@@ -10,6 +10,7 @@ mod calls;
 mod figures;
 mod machine;
 mod peers;
+mod relay;
 mod server;
 mod tables;
 mod udp;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use relay::{RelayArgs, main as relay};
 pub use server::{PinnedArgs, pinned};
 pub use udp::{UdpCompareArgs, main as udp};
 

@@ -77,6 +77,21 @@ impl Layout {
         self.cargo(&["build", "--release", "-p", "windlass-cli"].map(Path::new))
     }
 
+    /// Builds one of the engine's examples.
+    pub(crate) fn build_example(&self, name: &str) -> Result<()> {
+        self.cargo(&["build", "--release", "-p", "windlass", "--example", name].map(Path::new))
+    }
+
+    /// One of the engine's examples.
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        self.target.join("release/examples").join(name)
+    }
+
+    /// Our own echo server.
+    pub(crate) fn windlass(&self) -> Peer {
+        windlass_peer(WINDLASS, &self.target.join("release/windlass"))
+    }
+
     fn cargo(&self, args: &[&Path]) -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo).args(args).current_dir(&self.root).status();

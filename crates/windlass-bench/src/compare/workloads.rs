@@ -113,6 +113,36 @@ pub(crate) const ALL: [Workload; 9] = [
     },
 ];
 
+/// What proxies are measured on.
+pub(crate) const RELAY: [Workload; 4] = [
+    Workload { id: "R1", title: "64 B round trips, 32 connections", connections: 32, ..STEADY },
+    Workload {
+        id: "R2",
+        title: "1 MiB messages there and back, 4 connections, depth 2",
+        kind: Kind::Streaming,
+        connections: 4,
+        size: 1 << 20,
+        depth: 2,
+        ..STEADY
+    },
+    Workload {
+        id: "R3",
+        title: "connect, one round trip of 64 B, close; 32 at a time",
+        kind: Kind::Throughput { unit: "connections/s" },
+        mode: Mode::Churn,
+        connections: 32,
+        ..STEADY
+    },
+    Workload {
+        id: "R4",
+        title: "4,000 idle pairs",
+        kind: Kind::Idle,
+        mode: Mode::Idle,
+        connections: 4_000,
+        ..STEADY
+    },
+];
+
 impl Workload {
     /// Whether more workers can make a difference to its figures.
     pub(crate) fn scales(&self) -> bool {

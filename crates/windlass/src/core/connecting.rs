@@ -104,6 +104,7 @@ impl Core {
         }
         let Some(index) = self.vacant() else {
             shared.connections.fetch_sub(1, Relaxed);
+            self.counters.connects_over_limit += 1;
             return Err(ConnectError::Full);
         };
         shared.workers[self.worker as usize].load.fetch_add(1, Relaxed);

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::output::SLICES_MAX;
+use super::output::{Output, SLICES_MAX};
 use super::slot::flag;
 use super::{Core, Direct};
 use crate::close::Close;
@@ -51,6 +51,12 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
         }
         // Taken out while the driver reads it, since the rest of the core is needed too.
         let Some(mut output) = slot.output.take() else { break };
+        if let Some((pipe, len)) = output.pipe() {
+            if send_piped(core, io, index, output, pipe, len) {
+                continue;
+            }
+            break;
+        }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let (filled, bytes) = output.gather(&mut slices);
         let result = match filled {
@@ -73,6 +79,36 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
     after(core, io, index);
 }
 
+/// Sends what is at the front of a queue in a pipe; false when that is all for now.
+#[cold]
+fn send_piped<D: Direct + ?Sized>(
+    core: &mut Core,
+    io: &mut D,
+    index: u32,
+    mut output: Box<Output>,
+    pipe: u32,
+    len: usize,
+) -> bool {
+    let result = io.splice_out(index, pipe, len);
+    // Unlike a short write, a short splice does not promise an event: only `WouldBlock` does.
+    let wanted = result.as_ref().map_or(len, |n| *n);
+    let n = sent(core, io, index, result, wanted);
+    if let Some(n) = n {
+        core.buffered -= n;
+        output.note_progress(n, core.limits.write_progress_min, core.tick);
+        if let Some(emptied) = output.consume_pipe(n) {
+            io.give_pipe(emptied, true);
+        }
+    }
+    if n.is_none() || output.len() == 0 {
+        core.buffered -= output.len();
+        core.pool.give_output(output);
+        return false;
+    }
+    core.slots[index as usize].output = Some(output);
+    true
+}
+
 /// What follows once a flush has gone as far as it could.
 fn after<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
     let low = core.limits.output_low;
@@ -92,6 +128,10 @@ fn after<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
         core.arm(index);
         return;
     }
+    if slot.is(flag::RELAYED) {
+        core.relay_drained(index);
+    }
+    let slot = &mut core.slots[index as usize];
     if slot.is(flag::FINISH) && !slot.is(flag::FINISHED | flag::CLOSING) {
         slot.set(flag::FINISHED);
         core.counters.finishes += 1;

@@ -9,6 +9,7 @@
 pub(crate) mod connecting;
 pub(crate) mod flush;
 mod output;
+mod relay;
 pub(crate) mod slot;
 
 use std::collections::VecDeque;
@@ -33,6 +34,7 @@ use crate::wheel::{Tick, Wheel, reached};
 
 use connecting::Connecting;
 use output::Pool;
+use relay::Relays;
 use slot::{PeerAddr, Slot, flag};
 
 /// Output up to this is gathered in the worker's cork before it is sent.
@@ -44,6 +46,8 @@ pub(crate) const TABLE_RESERVED_MAX: usize = 1 << 20;
 /// Room for a turn's lists of connections from the start: more than one poll reports, so that they do
 /// not grow in the steady state.
 pub(crate) const LIST_RESERVED: usize = 1024;
+/// Nothing a service writes is taken. What goes to a coupled connection comes from its other end alone.
+const NO_WRITING: u32 = flag::CLOSING | flag::FINISH | flag::WRITE_FAILED | flag::RELAYED;
 /// No member.
 const NONE: u32 = u32::MAX;
 
@@ -54,6 +58,10 @@ pub(crate) trait Direct: DirectUdp {
     /// A write found the stream full. Tells whether the registration had to be changed.
     fn want_write(&mut self, index: u32, generation: u32) -> io::Result<bool>;
     fn finish(&mut self, index: u32) -> io::Result<()>;
+    /// Sends up to `len` bytes out of a pipe.
+    fn splice_out(&mut self, index: u32, pipe: u32, len: usize) -> io::Result<usize>;
+    /// Takes a pipe back: empty, to be used again, or else to be closed.
+    fn give_pipe(&mut self, pipe: u32, empty: bool);
     fn short_ends(&self) -> bool;
     fn random(&mut self) -> u64;
 }
@@ -116,6 +124,7 @@ pub(crate) struct Core {
     pub(crate) cork_owner: u32,
     pub(crate) pool: Pool,
     pub(crate) buffered: usize,
+    pub(crate) relays: Relays,
 
     /// Connections to look at in this turn, and in the next.
     pub(crate) run: Vec<u32>,
@@ -170,6 +179,7 @@ impl Core {
             cork_owner: NONE,
             pool: Pool::default(),
             buffered: 0,
+            relays: Relays::default(),
             run: Vec::with_capacity(LIST_RESERVED),
             touched: Vec::with_capacity(LIST_RESERVED),
             closing: VecDeque::new(),
@@ -377,7 +387,7 @@ impl Core {
     #[inline]
     pub(crate) fn write<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: &[u8]) {
         let slot = &self.slots[index as usize];
-        if slot.is(flag::CLOSING | flag::FINISH | flag::WRITE_FAILED) || bytes.is_empty() {
+        if slot.is(NO_WRITING) || bytes.is_empty() {
             return;
         }
         if self.cork_owner == index && slot.output.is_none() {
@@ -395,7 +405,7 @@ impl Core {
     /// As `write`, but what must wait is kept by reference and not copied.
     pub(crate) fn write_shared<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: Bytes) {
         let slot = &self.slots[index as usize];
-        if slot.is(flag::CLOSING | flag::FINISH | flag::WRITE_FAILED) {
+        if slot.is(NO_WRITING) {
             return;
         }
         // Below this, copying is cheaper than counting references.
@@ -468,10 +478,23 @@ impl Core {
         }
         self.buffered += bytes.len();
         self.counters.output_peak_bytes = self.counters.output_peak_bytes.max(queued as u64);
-        if queued >= self.limits.output_high && !slot.is(flag::CONGESTED) && !planted(Fault::NoReadPause) {
+        if queued >= self.limits.output_high
+            && !slot.is(flag::CONGESTED | flag::RELAYED)
+            && !planted(Fault::NoReadPause)
+        {
             slot.set(flag::CONGESTED);
             self.counters.congestions += 1;
         }
+    }
+
+    /// Queues what is in a pipe, on a connection that has nothing queued.
+    pub(crate) fn enqueue_pipe(&mut self, index: u32, pipe: u32, len: usize) {
+        let mut output = self.pool.output();
+        output.progress = self.tick;
+        output.set_pipe(pipe, len);
+        self.slots[index as usize].output = Some(output);
+        self.buffered += len;
+        self.counters.output_peak_bytes = self.counters.output_peak_bytes.max(len as u64);
     }
 
     pub(crate) fn drop_output(&mut self, index: u32) {

@@ -37,6 +37,8 @@ impl Piece {
 /// Queued output of one connection. Exists only while there is some.
 #[derive(Default)]
 pub(crate) struct Output {
+    /// A pipe with so many bytes in it, before all pieces: what was spliced from the other end of a relay.
+    piped: Option<(u32, usize)>,
     pieces: VecDeque<Piece>,
     /// Bytes of the first piece already sent. Invariant: less than its length.
     sent: usize,
@@ -81,7 +83,41 @@ impl Output {
         }
     }
 
-    /// Fills `slices` from the front of what is unsent and returns how many were filled.
+    /// The first of what is unsent, if it is in a pipe: which one, and how much.
+    pub(crate) fn pipe(&self) -> Option<(u32, usize)> {
+        self.piped
+    }
+
+    /// Only where nothing is queued: a pipe comes first.
+    pub(crate) fn set_pipe(&mut self, pipe: u32, len: usize) {
+        debug_assert!(self.len == 0 && self.piped.is_none());
+        self.piped = Some((pipe, len));
+        self.len = len;
+    }
+
+    /// Takes `n` bytes sent from the pipe off, and returns the pipe once it is empty.
+    pub(crate) fn consume_pipe(&mut self, n: usize) -> Option<u32> {
+        let (pipe, left) = self.piped.as_mut()?;
+        debug_assert!(n <= *left);
+        *left -= n;
+        self.len -= n;
+        let emptied = (*left == 0).then_some(*pipe);
+        if emptied.is_some() {
+            self.piped = None;
+        }
+        emptied
+    }
+
+    /// Gives the pipe up with all that is in it, and returns how much that was.
+    pub(crate) fn lose_pipe(&mut self, pool: &mut Pool) -> usize {
+        let Some((pipe, left)) = self.piped.take() else { return 0 };
+        pool.lost_pipes.push(pipe);
+        self.len -= left;
+        left
+    }
+
+    /// Fills `slices` from the front of what is unsent, none of it in a pipe, and returns how many were
+    /// filled.
     pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> (usize, usize) {
         let mut filled = 0;
         let mut bytes = 0;
@@ -128,6 +164,7 @@ impl Output {
     }
 
     fn clear(&mut self, pool: &mut Pool) {
+        self.lose_pipe(pool);
         let left = self.len;
         self.consume(left, pool);
         self.pieces.clear();
@@ -143,6 +180,8 @@ pub(crate) struct Pool {
     blocks: Vec<Vec<u8>>,
     outputs: Vec<Box<Output>>,
     residues: Vec<Box<Residue>>,
+    /// Pipes with bytes in them that nobody waits for any more: to be closed.
+    pub(crate) lost_pipes: Vec<u32>,
 }
 
 /// Blocks kept, of up to `BLOCK_MAX` bytes each.

@@ -47,7 +47,8 @@ pub(crate) mod flag {
     pub(crate) const WANTS_WRITE: u32 = 1 << 19;
     /// An event said that the socket is broken after its input had ended: only asking it can tell.
     pub(crate) const PROBE: u32 = 1 << 12;
-    /// Its close is a reset: output was left that could not be sent in time.
+    /// Its close is a reset: output was left that could not be sent in time, or what was relayed to it
+    /// was cut off.
     pub(crate) const RESET: u32 = 1 << 21;
     /// Being connected by us: in use, but not LIVE yet, and `wake` is when to look at it.
     pub(crate) const CONNECTING: u32 = 1 << 24;
@@ -55,6 +56,8 @@ pub(crate) mod flag {
     pub(crate) const SETTLING: u32 = 1 << 20;
     /// About to move to another worker: not read until it is there.
     pub(crate) const MOVING: u32 = 1 << 22;
+    /// Coupled with another connection: its input goes there, and its output comes from there.
+    pub(crate) const RELAYED: u32 = 1 << 28;
 }
 
 /// The `listener` of a connection that we made.

@@ -203,7 +203,7 @@ impl<A> Board<A> {
         }
         let jobs_max = self.jobs_max;
         let lane = &mut self.lanes[worker];
-        let due = lane.deadlines.first().copied();
+        let due = lane.deadlines.first().copied().filter(|_| !planted(Fault::JobWithoutDeadline));
         if let Some((deadline, id)) = due
             && deadline <= now
         {

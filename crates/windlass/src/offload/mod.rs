@@ -8,6 +8,8 @@
 mod board;
 mod crew;
 mod inbox;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -296,6 +298,30 @@ pub struct OffloadStats {
     pub running: u64,
     /// Gauge: jobs waiting, running, or answered and not delivered.
     pub open: u64,
+}
+
+impl OffloadStats {
+    /// Names and values of all of them, in the order of their declaration; times in nanoseconds.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("submitted", self.submitted),
+            ("rejected", self.rejected),
+            ("run", self.run),
+            ("answered", self.answered),
+            ("cancelled", self.cancelled),
+            ("timed_out", self.timed_out),
+            ("panicked", self.panicked),
+            ("late", self.late),
+            ("detached", self.detached),
+            ("queued_peak", self.queued_peak),
+            ("longest_wait_nanos", self.longest_wait.as_nanos() as u64),
+            ("spawn_failed", self.spawn_failed),
+            ("queued", self.queued),
+            ("running", self.running),
+            ("open", self.open),
+        ]
+        .into_iter()
+    }
 }
 
 mod sealed {

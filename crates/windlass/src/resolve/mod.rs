@@ -244,6 +244,25 @@ pub struct ResolverStats {
     pub waiting: u64,
 }
 
+impl ResolverStats {
+    /// Names and values of all of them, in the order of their declaration.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("lookups", self.lookups),
+            ("hits", self.hits),
+            ("queries", self.queries),
+            ("joined", self.joined),
+            ("busy", self.busy),
+            ("failed", self.failed),
+            ("cancelled", self.cancelled),
+            ("evicted", self.evicted),
+            ("entries", self.entries),
+            ("waiting", self.waiting),
+        ]
+        .into_iter()
+    }
+}
+
 impl Resolver {
     /// Asks the system's resolver.
     pub fn new(config: ResolverConfig) -> Resolver {

@@ -159,6 +159,12 @@ impl Sim {
         self
     }
 
+    /// The bytes a worker reads at once ([`Config::scratch_bytes`]), instead of a number that is drawn.
+    pub fn scratch_bytes(&mut self, bytes: usize) -> &mut Sim {
+        self.config.scratch_bytes = bytes;
+        self
+    }
+
     /// Does something to the server at a time after the start: shut it down, send to a mailbox.
     pub fn at(&mut self, after: Duration, deed: impl FnOnce(&Handle) + 'static) -> &mut Sim {
         self.deeds.push((after, Box::new(deed)));

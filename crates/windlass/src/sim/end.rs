@@ -112,6 +112,11 @@ pub(crate) struct End {
     /// Since when its output has been stuck, the last progress included.
     pub(crate) stalled_since: Option<u64>,
     pub(crate) finished_at: Option<u64>,
+    /// The other end of a relay, and how much of what came from there was owed to this one when its
+    /// service was told of its end in good order.
+    pub(crate) coupled: Option<EndId>,
+    pub(crate) owed: u64,
+    pub(crate) written: u64,
     /// When its service was told of its end.
     pub(crate) ended_at: Option<u64>,
     /// The reason it was told: label and text.
@@ -151,6 +156,9 @@ impl End {
             active: 0,
             stalled_since: None,
             finished_at: None,
+            coupled: None,
+            owed: 0,
+            written: 0,
             ended_at: None,
             closed_as: None,
         }

@@ -66,6 +66,8 @@ impl World {
         for poller in &self.pollers {
             for id in poller.ends() {
                 let end = self.end(id);
+                // Activity at one end of a relay keeps both alive.
+                let active = end.coupled.map_or(0, |other| self.end(other).active).max(end.active);
                 if end.state == State::Opening {
                     continue;
                 }
@@ -74,9 +76,7 @@ impl World {
                     _ if stuck.is_some_and(|since| passed(since, limits.write_stall_timeout)) => {
                         "its output is stuck, and it is not ended for that"
                     }
-                    (None, _)
-                        if !limits.idle_timeout.is_zero() && passed(end.active, limits.idle_timeout) =>
-                    {
+                    (None, _) if !limits.idle_timeout.is_zero() && passed(active, limits.idle_timeout) => {
                         "it is idle, and not ended for that"
                     }
                     (Some(ended), Some(finished)) if passed(ended.max(finished), limits.linger_timeout) => {

@@ -264,6 +264,9 @@ impl Run {
         let Some(worker) = &mut self.berths[n].worker else { return };
         let result = worker.turn();
         let mut world = self.world.borrow_mut();
+        for (a, b) in worker.pairs() {
+            world.couple(n, a, b);
+        }
         let took = world.now - world.turn_started;
         world.turn_longest = world.turn_longest.max(took);
         world.reap();

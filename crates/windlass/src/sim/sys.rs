@@ -11,7 +11,7 @@ use windlass_proto::Time;
 
 use super::end::{EndId, Fin, State};
 use super::errno::Errno;
-use super::plan::{Edges, MILLI};
+use super::plan::{Edges, MILLI, log_draw};
 use super::poller::Source;
 use super::trace::{NONE, Who};
 use super::world::{Dropped, Happening, ListenerId, World};
@@ -28,6 +28,12 @@ pub(crate) struct SimStream {
     id: EndId,
     dropped: Arc<Mutex<Vec<Dropped>>>,
     closed: bool,
+}
+
+/// A pipe to splice through. What is in it is nowhere else.
+pub(crate) struct SimPipe {
+    bytes: Vec<u8>,
+    capacity: usize,
 }
 
 pub(crate) struct SimListener {
@@ -276,6 +282,32 @@ impl World {
         Ok(n)
     }
 
+    /// As `read`, into a pipe: how much comes at once depends on how it lies in the buffers, and less
+    /// than was asked for says nothing about what is left.
+    fn splice_in(&mut self, id: EndId, pipe: &mut SimPipe, len: usize) -> Answer<usize> {
+        assert!(pipe.bytes.is_empty(), "connection #{}: spliced into a pipe that is not empty", id.conn());
+        let most = len.min(pipe.capacity);
+        let short = most > 1 && self.rng.chance(1, 3);
+        let most = if short { 1 + self.rng.below(most as u64 - 1) as usize } else { most };
+        if self.end(id).visible() == 0 {
+            return self.read(id, &mut []);
+        }
+        pipe.bytes.resize(most, 0);
+        let n = self.end_mut(id).take(&mut pipe.bytes);
+        pipe.bytes.truncate(n);
+        self.trace.bytes(&pipe.bytes);
+        self.moved(id, n);
+        self.window_opens(id);
+        Ok(n)
+    }
+
+    fn splice_out(&mut self, pipe: &mut SimPipe, id: EndId, len: usize) -> Answer<usize> {
+        assert!(pipe.bytes.len() >= len, "connection #{}: spliced from a pipe with less in it", id.conn());
+        let n = self.write(id, &[&pipe.bytes[..len]])?;
+        pipe.bytes.drain(..n);
+        Ok(n)
+    }
+
     fn moved(&mut self, id: EndId, n: usize) {
         let turn = self.turn_started;
         self.end_mut(id).active = turn;
@@ -288,6 +320,10 @@ impl World {
         let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
         let turn = self.turn_started;
         let end = self.end_mut(id);
+        if end.reset_arrived {
+            // There is nothing left to be sent, and so nothing stuck.
+            end.stalled_since = None;
+        }
         if let Some(errno) = end.error.take() {
             return Err(errno);
         }
@@ -325,6 +361,7 @@ impl World {
         }
         // Stuck from here, if it did not take everything.
         self.end_mut(id).stalled_since = (n < wanted).then_some(turn);
+        self.end_mut(id).written += n as u64;
         self.moved(id, n);
         self.pump(id);
         Ok(n)
@@ -336,6 +373,7 @@ impl Sys for SimSys {
     type Stream = SimStream;
     /// Only its name.
     type Udp = usize;
+    type Pipe = SimPipe;
 
     fn now(&mut self) -> Time {
         Time::from_nanos(self.world.borrow().now)
@@ -494,6 +532,26 @@ impl Sys for SimSys {
         let id = stream.id;
         let bufs: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
         self.call("writev", id.conn(), |world| world.write(id, &bufs))
+    }
+
+    fn pipe(&mut self) -> Option<SimPipe> {
+        let mut world = self.world.borrow_mut();
+        let capacity = world.pipes.clone()?;
+        if world.exhausted {
+            return None;
+        }
+        let capacity = log_draw(&mut world.rng, &capacity) as usize;
+        Some(SimPipe { bytes: Vec::new(), capacity })
+    }
+
+    fn splice_in(&mut self, stream: &mut SimStream, pipe: &mut SimPipe, len: usize) -> io::Result<usize> {
+        let id = stream.id;
+        self.call("splice in", id.conn(), |world| world.splice_in(id, pipe, len))
+    }
+
+    fn splice_out(&mut self, pipe: &mut SimPipe, stream: &mut SimStream, len: usize) -> io::Result<usize> {
+        let id = stream.id;
+        self.call("splice out", id.conn(), |world| world.splice_out(pipe, id, len))
     }
 
     fn take_error(&mut self, stream: &mut SimStream) -> Option<io::Error> {

@@ -262,6 +262,35 @@ fn a_dropped_stream_is_closed_and_a_registered_one_is_a_failure() {
 }
 
 #[test]
+fn a_call_is_silent_until_it_is_answered_and_words_come_behind_the_answer() {
+    let mut bench = Bench::new(Plan::calm());
+    bench.world.borrow_mut().by_hand = true;
+    let remote = super::remote::name(0, false);
+    let (mut stream, done) = bench.sys.connect(&remote, None, None).unwrap();
+    assert!(!done);
+    bench.sys.register(&mut stream, Token::conn(0, 0)).unwrap();
+    bench.settle();
+    assert_eq!(bench.events(), []);
+    assert!(!bench.sys.connected(&mut stream).unwrap());
+    let held = bench.world.borrow().held[0].0;
+    bench.world.borrow_mut().reached(held, usize::MAX, false);
+    bench.send(held.peer(), b"hello");
+    bench.settle();
+    assert_eq!(bench.events(), [(Token::conn(0, 0), IN | OUT)]);
+    assert!(bench.sys.connected(&mut stream).unwrap());
+    bench.sys.close(stream, true, false);
+
+    let (mut stream, _) = bench.sys.connect(&remote, None, None).unwrap();
+    bench.sys.register(&mut stream, Token::conn(1, 0)).unwrap();
+    let held = bench.world.borrow().held[1].0;
+    bench.world.borrow_mut().refused(held, false);
+    assert_ne!(bench.events()[0].1 & Readiness::BROKEN, 0);
+    assert_eq!(bench.sys.connected(&mut stream).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    bench.sys.close(stream, true, false);
+    assert_eq!(bench.world.borrow().descriptors, 0);
+}
+
+#[test]
 fn the_same_seed_is_the_same_world() {
     let run = |seed| {
         let plan = Plan::swarm(&mut windlass_proto::testing::Rng::new(seed));

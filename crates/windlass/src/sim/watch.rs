@@ -105,7 +105,13 @@ impl Watched {
         if world.by_hand {
             world.end_mut(end_id).closed_as = Some((label, why.to_string()));
         }
+        // What came from the other end of a relay is owed in good order.
+        let owed = conn.relayed().filter(|_| why.is_orderly()).map_or(0, |relayed| relayed.sent);
+        // What nobody could be given any more need not be read.
+        let coupled = world.end(end_id).coupled;
+        let given_up = coupled.is_some_and(|other| world.end(other).reset_arrived);
         let end = world.end_mut(end_id);
+        end.owed = owed;
         let complaint = match why {
             Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
@@ -120,7 +126,7 @@ impl Watched {
                 Some(_) => None,
             },
             Close::Reset if !end.reset_arrived => Some("nobody reset it".into()),
-            Close::Reset if !end.arrived.is_empty() && !paused => {
+            Close::Reset if !end.arrived.is_empty() && !paused && !given_up => {
                 Some(format!("{} bytes that came before the reset were not read", end.arrived.len()))
             }
             Close::Eof | Close::Truncated if !end.fin_arrived && !end.reset_arrived => {

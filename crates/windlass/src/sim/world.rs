@@ -133,6 +133,8 @@ pub(crate) struct World {
     pub(crate) descriptors: usize,
     pub(crate) exhausted: bool,
     pub(crate) spare: bool,
+    /// What a pipe may hold, if the system has pipes to splice through.
+    pub(crate) pipes: Option<std::ops::Range<u64>>,
     /// Broken rules, in the order they were found. The first is what the seed fails with.
     pub(crate) failures: Vec<String>,
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
@@ -186,6 +188,12 @@ pub(crate) struct Counts {
     pub(crate) calls_out: u64,
 }
 
+/// Drawn apart, so that the rest of a seed's world is the same with and without.
+fn draw_pipes(seed: u64) -> Option<std::ops::Range<u64>> {
+    let mut rng = Rng::new(seed ^ 0x91BE5);
+    rng.chance(2, 3).then(|| 64 << rng.below(4)..1 << 20)
+}
+
 impl World {
     pub(crate) fn new(seed: u64, plan: Plan, workers: usize) -> World {
         let mut rng = Rng::new(seed ^ 0x5EED);
@@ -211,6 +219,7 @@ impl World {
             descriptors: 0,
             exhausted: false,
             spare: plan.spare.hit(&mut rng),
+            pipes: draw_pipes(seed),
             failures: Vec::new(),
             dropped: Arc::default(),
             counts: Counts::default(),
@@ -253,6 +262,13 @@ impl World {
 
     pub(crate) fn end_mut(&mut self, id: EndId) -> &mut End {
         &mut self.ends[id.0 as usize]
+    }
+
+    /// The server relays between two connections, named as their worker names them.
+    pub(crate) fn couple(&mut self, worker: usize, a: ConnId, b: ConnId) {
+        if let (Some(a), Some(b)) = (self.find(worker, a), self.find(worker, b)) {
+            (self.end_mut(a).coupled, self.end_mut(b).coupled) = (Some(b), Some(a));
+        }
     }
 
     pub(crate) fn fail(&mut self, what: String) {
@@ -412,6 +428,14 @@ impl World {
         }
         self.descriptors -= 1;
         self.counts.progress += 1;
+        let end = self.end(id);
+        if !reset && !end.reset_arrived && end.written < end.owed {
+            let (owed, written) = (end.owed, end.written);
+            self.fail(format!(
+                "connection #{}: closed in good order with {written} bytes sent, {owed} of them owed by a relay",
+                id.conn()
+            ));
+        }
         if !self.end(id).was_registered {
             self.turned_away(id);
         }

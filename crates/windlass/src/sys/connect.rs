@@ -27,8 +27,7 @@ fn tcp(
     source: Option<SocketAddr>,
     congestion: Option<&str>,
 ) -> io::Result<(MioStream, bool)> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
+    let socket = stream_socket(Domain::for_address(addr), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     if let Some(name) = congestion {
         listen::set_congestion(&socket, name)?;
@@ -41,10 +40,22 @@ fn tcp(
     Ok((MioStream::Tcp(mio::net::TcpStream::from_std(stream)), done))
 }
 
+/// Non-blocking from birth where the system has that: two calls less.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn stream_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn stream_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 #[cfg(unix)]
 fn unix(path: &std::path::Path) -> io::Result<(MioStream, bool)> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let socket = stream_socket(Domain::UNIX, None)?;
     let done = is_begun(socket.connect(&socket2::SockAddr::unix(path)?))?;
     let stream: std::os::unix::net::UnixStream = socket.into();
     Ok((MioStream::Unix(mio::net::UnixStream::from_std(stream)), done))
@@ -100,5 +111,17 @@ fn present<A>(peer: io::Result<A>) -> io::Result<Option<A>> {
         Ok(peer) => Ok(Some(peer)),
         Err(e) if e.kind() == io::ErrorKind::NotConnected || is_in_progress(&e) => Ok(None),
         Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_writes_are_not_delayed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (stream, _) = begin(&Remote::Tcp(listener.local_addr().unwrap()), None, None).unwrap();
+        assert!(matches!(stream, MioStream::Tcp(stream) if stream.nodelay().unwrap()));
     }
 }

@@ -21,6 +21,12 @@ use super::udp::{self, MioUdp, UdpBuffers};
 use super::{Outbound, Readiness, Received, Sys, Token, Wake, connect};
 use crate::connect::Remote;
 
+#[cfg(target_os = "linux")]
+use super::pipe::Pipe;
+/// There is no splicing here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) enum Pipe {}
+
 #[cfg(not(unix))]
 use super::clock_other as clock;
 #[cfg(unix)]
@@ -174,6 +180,7 @@ impl Sys for MioSys {
     type Listener = MioListener;
     type Stream = MioStream;
     type Udp = MioUdp;
+    type Pipe = Pipe;
 
     #[inline]
     fn now(&mut self) -> Time {
@@ -336,6 +343,27 @@ impl Sys for MioSys {
             #[cfg(unix)]
             MioStream::Unix(s) => s.write_vectored(bufs),
         }
+    }
+
+    fn pipe(&mut self) -> Option<Pipe> {
+        #[cfg(target_os = "linux")]
+        return Pipe::new().ok();
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    fn splice_in(&mut self, _stream: &mut MioStream, pipe: &mut Pipe, _len: usize) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        return pipe.fill(_stream.fd(), _len);
+        #[cfg(not(target_os = "linux"))]
+        match *pipe {}
+    }
+
+    fn splice_out(&mut self, pipe: &mut Pipe, _stream: &mut MioStream, _len: usize) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        return pipe.empty(_stream.fd(), _len);
+        #[cfg(not(target_os = "linux"))]
+        match *pipe {}
     }
 
     fn take_error(&mut self, stream: &mut MioStream) -> Option<io::Error> {

@@ -26,6 +26,8 @@ mod errors;
 pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]
+mod pipe;
+#[cfg(target_os = "linux")]
 mod timerfd;
 mod token;
 pub(crate) mod udp;
@@ -84,6 +86,8 @@ pub(crate) trait Sys: Sized + 'static {
     type Stream: Send + 'static;
     /// A UDP socket.
     type Udp;
+    /// What bytes are spliced through, from one stream to another.
+    type Pipe;
 
     /// The monotonic clock. The worker reads it once a turn and once before it sleeps.
     fn now(&mut self) -> Time;
@@ -159,6 +163,27 @@ pub(crate) trait Sys: Sized + 'static {
     fn read(&mut self, stream: &mut Self::Stream, buf: &mut [u8]) -> io::Result<usize>;
     fn write(&mut self, stream: &mut Self::Stream, buf: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, stream: &mut Self::Stream, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// An empty pipe; `None` where the system has none, or none left.
+    fn pipe(&mut self) -> Option<Self::Pipe>;
+
+    /// Moves up to `len` bytes from a stream to an empty pipe. Less than `len` means nothing: the
+    /// stream is empty when it says `WouldBlock`. 0 is its end. `Unsupported`: not from this stream.
+    fn splice_in(
+        &mut self,
+        stream: &mut Self::Stream,
+        pipe: &mut Self::Pipe,
+        len: usize,
+    ) -> io::Result<usize>;
+
+    /// Moves up to `len` bytes of a pipe that holds as many to a stream. Less than `len` means nothing:
+    /// the stream is full when it says `WouldBlock`.
+    fn splice_out(
+        &mut self,
+        pipe: &mut Self::Pipe,
+        stream: &mut Self::Stream,
+        len: usize,
+    ) -> io::Result<usize>;
 
     /// The error pending on a stream, if there is one (`SO_ERROR`); asking clears it.
     fn take_error(&mut self, stream: &mut Self::Stream) -> Option<io::Error>;

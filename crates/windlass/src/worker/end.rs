@@ -39,7 +39,13 @@ impl<Y: Sys> Worker<Y> {
 
     /// Calls `closed`, once, and begins the way down that the reason asks for.
     fn tell_closed(&mut self, index: u32, why: Close, closes_left: &mut usize) {
+        let relayed = self.core.slot(index).is(flag::RELAYED);
+        if relayed {
+            self.core.uncouple(index, &why);
+        }
         let orderly = why.is_orderly();
+        // A reset that follows what is queued.
+        let late_reset = relayed && self.core.slot(index).is(flag::RESET);
         let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
         self.core.counters.ended += 1;
         self.core.counters.closed_by[why.kind()] += 1;
@@ -50,12 +56,15 @@ impl<Y: Sys> Worker<Y> {
             self.services[service].host.closed(&mut conn, why);
             self.check_stall("closed", Some(index), service);
         }
+        if relayed {
+            self.core.leave_relay(index);
+        }
         self.core.leave_service(index);
         self.core.drop_input(index);
         let slot = self.core.slot(index);
         slot.set(flag::ENDED);
         slot.clear(flag::PAUSED | flag::CONGESTED | flag::OWED_DRAINED | flag::REDELIVER | flag::HAS_WAKE);
-        if !orderly {
+        if !orderly && !late_reset {
             *closes_left -= 1;
             return self.destroy(index, reset);
         }
@@ -81,7 +90,7 @@ impl<Y: Sys> Worker<Y> {
         if slot.output.is_some() {
             return;
         }
-        if slot.is(flag::EOF | flag::WRITE_FAILED) {
+        if slot.is(flag::EOF | flag::WRITE_FAILED | flag::RESET) {
             *closes_left -= 1;
             let reset = slot.is(flag::RESET);
             return self.destroy(index, reset);

@@ -12,10 +12,21 @@ pub(super) struct Io<Y: Sys> {
     pub(super) streams: Vec<Option<Y::Stream>>,
     /// The same for UDP sockets.
     pub(super) udp: Vec<Option<Y::Udp>>,
+    pub(super) pipes: Pipes<Y::Pipe>,
+}
+
+/// The pipes of this worker's relays.
+pub(super) struct Pipes<P> {
+    table: Vec<Option<P>>,
+    /// Empty ones, and numbers without one.
+    idle: Vec<u32>,
+    unused: Vec<u32>,
 }
 
 /// A slot in use has a stream; anything else is the engine's bug.
 const NO_STREAM: &str = "an open connection has a stream";
+/// A pipe's number stands for it until it is given back.
+const NO_PIPE: &str = "a pipe in use is there";
 
 /// Makes a call again that a signal interrupted. For calls nobody would come back to otherwise.
 pub(super) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
@@ -31,13 +42,44 @@ impl<Y: Sys> Io<Y> {
     pub(super) fn new(sys: Y, connections_max: usize) -> Io<Y> {
         let mut streams = Vec::new();
         let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
-        Io { sys, streams, udp: Vec::new() }
+        let pipes = Pipes { table: Vec::new(), idle: Vec::new(), unused: Vec::new() };
+        Io { sys, streams, udp: Vec::new(), pipes }
     }
 
     #[inline]
     pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         self.sys.read(stream, buf)
+    }
+
+    /// An empty pipe, unless there are `most` in use already or the system has none to give.
+    pub(super) fn take_pipe(&mut self, most: usize) -> Option<u32> {
+        let Pipes { table, idle, unused } = &mut self.pipes;
+        if let Some(pipe) = idle.pop() {
+            return Some(pipe);
+        }
+        if table.len() - unused.len() >= most {
+            return None;
+        }
+        let made = self.sys.pipe()?;
+        let number = unused.pop().unwrap_or(table.len() as u32);
+        if number as usize == table.len() {
+            table.push(None);
+        }
+        table[number as usize] = Some(made);
+        Some(number)
+    }
+
+    /// Pipes open now.
+    pub(super) fn pipes_open(&self) -> usize {
+        self.pipes.table.len() - self.pipes.unused.len()
+    }
+
+    /// Fills an empty pipe from a connection.
+    pub(super) fn splice_in(&mut self, index: u32, pipe: u32, len: usize) -> Result<usize> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
+        self.sys.splice_in(stream, pipe, len)
     }
 
     pub(super) fn take_error(&mut self, index: u32) -> Option<std::io::Error> {
@@ -106,6 +148,21 @@ impl<Y: Sys> Direct for Io<Y> {
     fn finish(&mut self, index: u32) -> Result<()> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         again(|| self.sys.finish(stream))
+    }
+
+    fn splice_out(&mut self, index: u32, pipe: u32, len: usize) -> Result<usize> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
+        self.sys.splice_out(pipe, stream, len)
+    }
+
+    fn give_pipe(&mut self, pipe: u32, empty: bool) {
+        if empty {
+            self.pipes.idle.push(pipe);
+        } else {
+            self.pipes.table[pipe as usize] = None;
+            self.pipes.unused.push(pipe);
+        }
     }
 
     #[inline]

@@ -12,6 +12,7 @@ mod end;
 mod io;
 mod moving;
 mod read;
+mod relay;
 mod scratch;
 mod timers;
 
@@ -160,6 +161,7 @@ impl<Y: Sys> Worker<Y> {
         self.flush_sockets();
         self.move_out();
         self.drain();
+        self.close_lost_pipes();
         self.core.recycle();
         self.publish();
         Ok(if self.is_stopped() { Turn::Stopped } else { Turn::Running })
@@ -174,6 +176,7 @@ impl<Y: Sys> Worker<Y> {
             || !core.closing.is_empty()
             || !core.settling.is_empty()
             || core.udp.has_work()
+            || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
             || self.mail_left;
         if work_left {
@@ -228,6 +231,9 @@ impl<Y: Sys> Worker<Y> {
             self.serve(self.running[n]);
         }
         self.running.clear();
+        if !self.core.relays.ready.is_empty() {
+            self.run_relays();
+        }
         self.core.counters.run_queue = self.core.run.len() as u64;
     }
 
@@ -243,8 +249,8 @@ impl<Y: Sys> Worker<Y> {
             flush::flush(&mut self.core, &mut self.io, index);
         }
         let slot = self.core.slot(index);
-        if slot.is(flag::ENDED) {
-            return self.read_and_discard(index);
+        if slot.is(flag::ENDED | flag::RELAYED) {
+            return if slot.is(flag::ENDED) { self.read_and_discard(index) } else { self.relay(index) };
         }
         if slot.is(flag::PROBE) {
             self.probe(index);

@@ -16,10 +16,11 @@ use super::Worker;
 /// beyond it, what is read is appended to it instead.
 const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 /// Signals endured in one read before the connection goes to the back of the queue.
-const INTERRUPTS_MAX: usize = 8;
+pub(super) const INTERRUPTS_MAX: usize = 8;
 
-/// Reading must wait.
-const NO_READING: u32 = flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING;
+/// Reading must wait, or is not for the service any more.
+const NO_READING: u32 =
+    flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING | flag::RELAYED;
 
 impl<Y: Sys> Worker<Y> {
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
@@ -117,7 +118,7 @@ impl<Y: Sys> Worker<Y> {
     /// kqueue an event follows when more arrives, and the read that would say EAGAIN is saved. But a
     /// FIN may have shared the event of the data before it, and is found only by reading on.
     #[inline]
-    fn book_read(&mut self, index: u32, n: usize, wanted: usize) -> bool {
+    pub(super) fn book_read(&mut self, index: u32, n: usize, wanted: usize) -> bool {
         let short_ends = self.io.sys.short_ends();
         let core = &mut self.core;
         core.counters.bytes_in += n as u64;
@@ -133,7 +134,7 @@ impl<Y: Sys> Worker<Y> {
         short
     }
 
-    fn nothing_to_read(&mut self, index: u32) {
+    pub(super) fn nothing_to_read(&mut self, index: u32) {
         let slot = self.core.slot(index);
         slot.clear(flag::READABLE);
         if slot.is(flag::WRITE_FAILED) {
@@ -244,10 +245,14 @@ impl<Y: Sys> Worker<Y> {
         self.check_stall("eof", Some(index), service);
     }
 
-    /// A half-open connection whose input has ended cannot find by reading that its peer is gone:
+    /// A connection that is paused, or whose input has ended, cannot find by reading that its peer is gone:
     /// asks the socket itself whether there was truth in the event.
     pub(super) fn probe(&mut self, index: u32) {
         self.core.slot(index).clear(flag::PROBE);
+        if !self.core.slot(index).is(flag::EOF | flag::PAUSED) {
+            // Resumed since the event: reading finds the break, and what came before it.
+            return;
+        }
         if let Some(error) = self.io.take_error(index) {
             self.core.close(index, Close::from_io(error));
         }

@@ -87,6 +87,9 @@ impl<Y: Sys> Worker<Y> {
             self.core.slot(index).set(flag::WRITABLE);
             flush::flush(&mut self.core, &mut self.io, index);
         }
+        if self.core.slot(index).is(flag::RELAYED) {
+            self.core.share_activity(index);
+        }
         let limits = &self.core.limits;
         let slot = &self.core.slots[index as usize];
         let stalled = passed(stall_deadline(slot, limits));

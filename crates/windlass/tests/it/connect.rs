@@ -12,6 +12,9 @@ use windlass::{
     Service, Sessions, serve,
 };
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use crate::child::{self, Process};
 use crate::harness::*;
 
 /// What a test asks of the caller.
@@ -482,6 +485,44 @@ fn who_is_reset_at_once_is_told_of_it_one_way_or_the_other() {
         }
     }
     calling.server.stop();
+}
+
+/// In a child: more calls than it has descriptors.
+#[test]
+#[ignore = "a part of the test below, run in a child"]
+fn calls_with_few_descriptors() {
+    const CALLS: u64 = 100;
+    let Some(arg) = child::arg() else { return };
+    let addr: SocketAddr = arg.parse().unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: Some(64) }).unwrap();
+    let calling = Calling::start(Limits { connections_max: 1_000, ..limits() });
+    (0..CALLS).for_each(|tag| calling.connect(Connect::to(addr).tag(tag)));
+    let (mut made, mut failed) = (Vec::new(), 0);
+    while made.len() + failed < CALLS as usize {
+        match calling.told() {
+            Told::Connected(tag, _) => made.push(tag),
+            Told::Failed(_, why) => {
+                assert_eq!(why, "out_of_resources");
+                failed += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((20..64).contains(&made.len()), "{} are made", made.len());
+    calling.ask(Ask::Close(made[0]));
+    assert_eq!(calling.told(), Told::Closed(made[0], "done"));
+    calling.server.wait_for("the descriptor", |c| c.connections == made.len() as u64 - 1);
+    calling.connect(Connect::to(addr).tag(CALLS));
+    calling.connected(CALLS);
+    calling.server.stop();
+}
+
+#[test]
+fn without_descriptors_a_call_fails_and_the_next_may_not() {
+    let echo = echo(limits());
+    Process::start("connect::calls_with_few_descriptors", &echo.addr().to_string()).finish();
+    echo.wait_for("the end of all", |c| c.connections == 0);
+    echo.stop();
 }
 
 #[test]

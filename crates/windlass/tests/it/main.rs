@@ -18,6 +18,7 @@ mod moving;
 mod offload;
 mod probe;
 mod regressions;
+mod relay;
 mod resolver;
 mod services;
 mod shutdown;

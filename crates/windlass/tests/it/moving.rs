@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use windlass::{
@@ -30,7 +31,8 @@ enum Told {
     Closed,
 }
 
-const LARGE: usize = 8 << 20;
+/// More than sockets hold.
+static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(8 << 20));
 
 impl Rooms {
     fn tell(&self, told: Told) {
@@ -59,7 +61,7 @@ impl Service for Rooms {
                     Ok(()) => return Ok(()),
                     Err(why) => self.tell(Told::Refused(why)),
                 },
-                b'!' => conn.write(&pattern(LARGE)),
+                b'!' => conn.write(&LARGE),
                 b'?' => conn.write(&[b'0' + conn.id().worker() as u8]),
                 b'#' => conn.write(taken.to_string().as_bytes()),
                 byte => conn.write(&[byte]),
@@ -166,7 +168,7 @@ fn it_leaves_only_when_its_output_is_sent() {
     stream.write_all(b"!1?").unwrap();
     server.wait_for("the reply to be stuck", |c| c.buffered_bytes > 0);
     assert_eq!(server.counters().moved_out, 0);
-    expect(&mut stream, &pattern(LARGE));
+    expect(&mut stream, &LARGE);
     expect(&mut stream, b"1");
     assert!(matches!(told.try_iter().nth(1), Some(Told::In(_))));
     assert_eq!(server.stop().stats.counters.moved_out, 1);
@@ -213,7 +215,7 @@ fn unix_connections_move_too() {
     let mut stream = path.connect();
     ask(&mut stream, b"?1?2?0?", b"0120");
     stream.write_all(b"!2?").unwrap();
-    expect(&mut stream, &pattern(LARGE));
+    expect(&mut stream, &LARGE);
     expect(&mut stream, b"2");
     server.stop();
 }
@@ -315,4 +317,66 @@ fn a_message_finds_the_worker_of_a_connection() {
     mailbox.send_to(ids[1], (ids[1], b"anyone?".to_vec())).unwrap();
     server.handle.shutdown();
     server.ended_well();
+}
+
+/// Couples the second connection with the first; `m` and `c` say in which order it also tries to move.
+struct Both {
+    first: Option<ConnId>,
+    told: Sender<(bool, Option<MoveError>)>,
+}
+
+impl Service for Both {
+    type Session = ();
+
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        Placement::Worker(0)
+    }
+
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        let order = input.take_all().to_vec();
+        let Some(first) = self.first else {
+            self.first = Some(conn.id());
+            conn.write(&order);
+            return Ok(());
+        };
+        let (coupled, moved) = if order == b"m" {
+            let moved = conn.move_to(1);
+            (conn.relay(first), moved)
+        } else {
+            (conn.relay(first), conn.move_to(1))
+        };
+        let _ = self.told.send((coupled, moved.err()));
+        Ok(())
+    }
+}
+
+impl Move for Both {
+    type Seed = ();
+    fn move_out(&mut self, _: &mut Conn<'_>, _: ()) {}
+    fn move_in(&mut self, _: &mut Conn<'_>, _: ()) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_coupled_stays_and_what_moves_is_not_coupled() {
+    let (told, receiver) = channel();
+    let serve = serve(move || Both { first: None, told: told.clone() }).movable().config(config());
+    let server = Running::start(serve.tcp("127.0.0.1:0"));
+    let mut first = server.connect();
+    ask(&mut first, b"?", b"?");
+    let mut moves = server.connect();
+    moves.write_all(b"m").unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), (false, None));
+    let mut couples = server.connect();
+    couples.write_all(b"c").unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), (true, Some(MoveError::Coupled)));
+    first.write_all(b"through").unwrap();
+    expect(&mut couples, b"through");
+    drop((first, couples, moves));
+    server.stop();
 }

@@ -6,6 +6,7 @@ pub(crate) mod jobs;
 pub(crate) mod moving;
 pub(crate) mod names;
 pub(crate) mod outbound;
+pub(crate) mod pairs;
 
 use std::time::Duration;
 

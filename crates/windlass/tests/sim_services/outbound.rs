@@ -1,7 +1,8 @@
 //! Services that connect to others: one that only calls, and one that stands between its clients and a
 //! remote.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use windlass::proto::testing::Rng;
@@ -73,6 +74,9 @@ fn speech(tag: u64, round: u64) -> Vec<u8> {
     (0..len).map(|n| (n * 7 + tag * 3 + round) as u8).collect()
 }
 
+/// What became of calls, by label, over all runs.
+pub(crate) type Seen = Arc<Mutex<BTreeSet<&'static str>>>;
+
 /// Calls its remotes, again and again.
 struct Calls {
     remotes: Vec<Remote>,
@@ -80,6 +84,7 @@ struct Calls {
     waiting: HashMap<ConnId, u64>,
     /// Tags for which there was no place.
     later: Vec<u64>,
+    seen: Seen,
 }
 
 struct Lane {
@@ -97,6 +102,10 @@ struct Talk {
 const GREETING: &[u8] = b"hello";
 
 impl Calls {
+    fn see(&self, label: &'static str) {
+        self.seen.lock().unwrap().insert(label);
+    }
+
     fn call(&mut self, scope: &mut Scope<'_>, lane: u64, failed: bool) {
         let remote = self.remotes[lane as usize % self.remotes.len()].clone();
         let mut connect = Connect::to(remote).tag(lane);
@@ -116,7 +125,10 @@ impl Calls {
                     assert!(scope.cancel_connect(id));
                 }
             }
-            Err(ConnectError::Full) => self.later.push(lane),
+            Err(ConnectError::Full) => {
+                self.see("full");
+                self.later.push(lane);
+            }
             Err(ConnectError::Shutdown) => assert!(scope.is_draining()),
             Err(why) => panic!("{why}"),
         }
@@ -137,6 +149,7 @@ impl Service for Calls {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, lane: u64) -> Result<Talk, Close> {
+        self.see("connected");
         assert_eq!(self.waiting.remove(&conn.id()), Some(lane));
         assert!(conn.is_outbound());
         let Lane { reconnect, round } = &mut self.lanes[lane as usize];
@@ -155,8 +168,9 @@ impl Service for Calls {
         _: &mut Sessions<Talk>,
         id: ConnId,
         lane: u64,
-        _: ConnectError,
+        why: ConnectError,
     ) {
+        self.see(why.label());
         assert_eq!(self.waiting.remove(&id), Some(lane));
         if !scope.is_draining() {
             self.call(scope, lane, true);
@@ -195,6 +209,12 @@ impl Service for Calls {
 
 /// A service that only calls: remotes of every mood, for some seconds.
 pub(crate) fn calls(sim: &mut Sim) {
+    calls_seen(sim, &Seen::default());
+}
+
+/// The same, and what came of it.
+pub(crate) fn calls_seen(sim: &mut Sim, seen: &Seen) {
+    let seen = seen.clone();
     let mut remotes = Vec::new();
     for _ in 0..1 + sim.rng().below(4) {
         let answers = mood(sim.rng());
@@ -205,7 +225,13 @@ pub(crate) fn calls(sim: &mut Sim) {
     let make = move || {
         let reconnect = || Reconnect::default().pauses(Duration::from_millis(20), Duration::from_secs(2));
         let lanes = (0..lanes).map(|_| Lane { reconnect: reconnect(), round: 0 }).collect();
-        Calls { remotes: remotes.clone(), lanes, waiting: HashMap::new(), later: Vec::new() }
+        Calls {
+            remotes: remotes.clone(),
+            lanes,
+            waiting: HashMap::new(),
+            later: Vec::new(),
+            seen: seen.clone(),
+        }
     };
     sim.serve(serve(make).tick(Duration::from_millis(100)))
         .to_the_end()
@@ -215,8 +241,8 @@ pub(crate) fn calls(sim: &mut Sim) {
 /// Stands between each of its clients and a remote: what comes from one goes to the other.
 struct Through {
     remote: Remote,
-    /// Clients whose other half is not there yet, by tag.
-    waiting: HashMap<u64, ConnId>,
+    /// Clients whose other half is not there yet, by tag, with that half's id.
+    waiting: HashMap<u64, (ConnId, ConnId)>,
     next: u64,
     /// The other half of each, both ways.
     halves: HashMap<ConnId, ConnId>,
@@ -238,14 +264,15 @@ impl Service for Through {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         conn.pause();
         self.next += 1;
-        self.waiting.insert(self.next, conn.id());
-        conn.connect(self.connect(self.next, Duration::ZERO))?;
+        let call = conn.connect(self.connect(self.next, Duration::ZERO))?;
+        self.waiting.insert(self.next, (conn.id(), call));
         Ok(())
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
         let (id, client) = (conn.id(), self.waiting.remove(&tag));
-        let Some(mut client) = client.and_then(|client| conn.other(client)) else { return Err(Close::Done) };
+        let client = client.and_then(|(client, _)| conn.other(client));
+        let Some(mut client) = client else { return Err(Close::Done) };
         self.halves.insert(id, client.id());
         self.halves.insert(client.id(), id);
         client.resume();
@@ -261,13 +288,11 @@ impl Service for Through {
         _: ConnectError,
     ) {
         let pause = Duration::from_millis(1 + scope.random() % 100);
-        let client = self.waiting.get(&tag).and_then(|&client| scope.conn(client));
-        let again = client.is_some() && scope.connect(self.connect(tag, pause)).is_ok();
-        if !again
-            && let Some(client) = self.waiting.remove(&tag)
-            && let Some(mut client) = scope.conn(client)
-        {
-            client.abort();
+        // Whoever is gone has taken it back.
+        let Some((client, _)) = self.waiting.remove(&tag) else { return };
+        match scope.connect(self.connect(tag, pause)) {
+            Ok(call) => drop(self.waiting.insert(tag, (client, call))),
+            Err(_) => scope.conn(client).into_iter().for_each(|mut client| client.abort()),
         }
     }
 
@@ -305,7 +330,13 @@ impl Service for Through {
                 _ => other.abort(),
             }
         }
-        self.halves.remove(&conn.id());
+        let id = conn.id();
+        self.halves.remove(&id);
+        self.waiting.retain(|_, (client, call)| {
+            // No other answer has come yet, so there is one to be taken back.
+            assert!(*client != id || conn.cancel_connect(*call));
+            *client != id
+        });
     }
 }
 
@@ -322,10 +353,15 @@ pub(crate) fn through(sim: &mut Sim) {
     let clients = 1 + sim.rng().below(16) as usize;
     let make =
         move || Through { remote: remote.clone(), waiting: HashMap::new(), next: 0, halves: HashMap::new() };
-    sim.service(make).clients(clients, sim::echo_client).room_for_all().limits(|limits| {
-        limits.connecting_max = 1_000;
-        limits.connect_timeout = connect_timeout;
-        // Nobody is sent away while the other half is tried again and again.
-        limits.idle_timeout = Duration::from_secs(120);
-    });
+    let rude = sim.rng().below(4) as usize;
+    sim.service(make)
+        .clients(clients, sim::echo_client)
+        .clients(rude, sim::rude_client)
+        .room_for_all()
+        .limits(|limits| {
+            limits.connecting_max = 1_000;
+            limits.connect_timeout = connect_timeout;
+            // Nobody is sent away while the other half is tried again and again.
+            limits.idle_timeout = Duration::from_secs(120);
+        });
 }
