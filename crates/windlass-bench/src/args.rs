@@ -16,6 +16,8 @@ pub enum Target {
     Tcp(SocketAddr),
     /// The path of a Unix stream socket, written `unix:PATH`.
     Unix(PathBuf),
+    /// A UDP address, written `udp:HOST:PORT`.
+    Udp(SocketAddr),
 }
 
 impl FromStr for Target {
@@ -28,6 +30,12 @@ impl FromStr for Target {
             }
             return Ok(Target::Unix(path.into()));
         }
+        if let Some(text) = text.strip_prefix("udp:") {
+            return match text.parse()? {
+                Target::Tcp(addr) => Ok(Target::Udp(addr)),
+                _ => Err(format!("`{text}` is not HOST:PORT")),
+            };
+        }
         let mut found =
             text.to_socket_addrs().map_err(|_| format!("`{text}` is neither HOST:PORT nor unix:PATH"))?;
         found.next().map(Target::Tcp).ok_or_else(|| format!("`{text}` has no address"))
@@ -39,6 +47,7 @@ impl fmt::Display for Target {
         match self {
             Target::Tcp(addr) => write!(f, "{addr}"),
             Target::Unix(path) => write!(f, "unix:{}", path.display()),
+            Target::Udp(addr) => write!(f, "udp:{addr}"),
         }
     }
 }

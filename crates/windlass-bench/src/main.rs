@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use windlass_bench::{compare, echo};
+use windlass_bench::{compare, echo, udp};
 
 /// Load generators and side-by-side comparisons for echo servers.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ struct Cli {
 enum Command {
     /// Put load on an echo server, verify every byte, report latency.
     Echo(echo::EchoArgs),
+    /// Put load on a UDP echo server, verify every datagram.
+    Udp(udp::UdpArgs),
     /// Measure windlass and its peers side by side.
     #[command(subcommand)]
     Compare(Compare),
@@ -30,6 +32,8 @@ enum Command {
 enum Compare {
     /// Echo servers, over nine workloads.
     Echo(compare::CompareArgs),
+    /// UDP echo servers: one flow and 1,000 peers.
+    Udp(compare::UdpCompareArgs),
     /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
 }
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Echo(args) => echo::main(args),
+        Command::Udp(args) => udp::main(args),
+        Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Pinned(args) => compare::pinned(args),

@@ -29,6 +29,7 @@ impl Dialer {
     pub(crate) fn new(target: &Target, cubic: bool) -> Result<Dialer> {
         let address = match target {
             Target::Tcp(addr) => SockAddr::from(*addr),
+            Target::Udp(_) => bail!("{target} takes datagrams: see `udp`"),
             Target::Unix(path) => {
                 SockAddr::unix(path).with_context(|| format!("`{target}` is not a usable path"))?
             }
@@ -96,7 +97,7 @@ impl Dialer {
         let domain = match &self.target {
             Target::Tcp(SocketAddr::V4(_)) => Domain::IPV4,
             Target::Tcp(SocketAddr::V6(_)) => Domain::IPV6,
-            Target::Unix(_) => Domain::UNIX,
+            Target::Unix(_) | Target::Udp(_) => Domain::UNIX,
         };
         let socket = Socket::new(domain, kind, None)?;
         if self.cubic && self.is_tcp() {

@@ -43,7 +43,7 @@ pub(crate) enum Command {
 #[derive(Subcommand)]
 pub(crate) enum BenchCommand {
     /// Put load on an echo server, verify every byte, report latency
-    Echo(windlass_bench::echo::EchoArgs),
+    Echo(Box<windlass_bench::echo::EchoArgs>),
 }
 
 const COMPLETIONS_EXAMPLE: &str = "\
@@ -55,7 +55,7 @@ Serve echo: every client gets back what it sends
 
 Stdout gets one `Listening on` line for each address, and a summary at the end. \
 Stderr gets logs, errors and, on a terminal, a status line that is renewed every second. \
-A message in its figures is one piece of input as it arrived: \
+A message in its figures is one piece of input as it arrived, or one datagram: \
 echo knows nothing of where your messages begin and end.
 
 Ctrl-C (or SIGTERM) drains: no new connections, what has arrived is still answered. \
@@ -75,6 +75,8 @@ Examples:
       On every address of this machine, IPv4 and IPv6: reachable by others.
   windlass echo '[::1]:9000' unix:/tmp/echo.sock
       On IPv6 loopback and on a Unix socket.
+  windlass echo udp:127.0.0.1:9000
+      Datagrams: try it with nc -u 127.0.0.1 9000.
   windlass echo 127.0.0.1:0 -q
       On a port that the system chooses; the one line printed tells which.
   windlass echo :9443 --tls-cert chain.pem --tls-key key.pem
@@ -89,7 +91,7 @@ Examples:
 /// The flags of `windlass echo`.
 #[derive(Args)]
 pub(crate) struct EchoArgs {
-    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, or unix:PATH.
+    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, the same behind udp: for datagrams, or unix:PATH.
     /// Port 0 lets the system choose. Several may be given
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:9000", value_delimiter = ',')]
     #[arg(env = "WINDLASS_LISTEN", hide_env = true)]

@@ -1,6 +1,6 @@
 //! `--limit KEY=VALUE`: every bound of the engine, by name.
 
-use windlass::{Limits, WhenFull};
+use windlass::{Limits, WhenDatagramsFull, WhenFull};
 
 use crate::nearest::nearest;
 use crate::quantity::{count, duration, show_count, show_duration, show_size, size};
@@ -56,6 +56,13 @@ keys! {
     mailbox_max: count, show_count;
     mailbox_per_turn_max: count, show_count;
     stall_timeout: duration, show_duration;
+    sockets_max: count, show_count;
+    datagrams_per_turn_max: count, show_count;
+    datagram_output_max: size, show_size;
+    datagrams_queued_max: count, show_count;
+    when_datagrams_full: when_datagrams_full, show_when_datagrams_full;
+    datagram_receive_buffer_bytes: size, show_size;
+    datagram_send_buffer_bytes: size, show_size;
 }
 
 fn when_full(text: &str) -> Result<WhenFull, String> {
@@ -70,6 +77,21 @@ fn show_when_full(policy: &WhenFull) -> String {
     match policy {
         WhenFull::Wait => "wait".into(),
         WhenFull::Shed => "shed".into(),
+    }
+}
+
+fn when_datagrams_full(text: &str) -> Result<WhenDatagramsFull, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "drop_newest" => Ok(WhenDatagramsFull::DropNewest),
+        "drop_oldest" => Ok(WhenDatagramsFull::DropOldest),
+        _ => Err(format!("`{text}` is no policy: it is `drop_newest` or `drop_oldest`")),
+    }
+}
+
+fn show_when_datagrams_full(policy: &WhenDatagramsFull) -> String {
+    match policy {
+        WhenDatagramsFull::DropNewest => "drop_newest".into(),
+        WhenDatagramsFull::DropOldest => "drop_oldest".into(),
     }
 }
 

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Echo(args) => echo::run(&args),
         #[cfg(target_os = "linux")]
-        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(args),
+        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

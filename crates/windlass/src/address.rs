@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where to listen: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for every address of the machine (IPv4 and
-/// IPv6), or `unix:PATH`.
+/// IPv6), the same behind `udp:` for datagrams, or `unix:PATH`.
 ///
 /// ```
 /// use windlass::Address;
@@ -23,6 +23,8 @@ pub enum Address {
     Tcp(String),
     /// A path of the file system.
     Unix(PathBuf),
+    /// A host and a port for datagrams.
+    Udp(String),
 }
 
 /// An address that cannot be understood, and why.
@@ -61,6 +63,13 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Address::Unix(path.into())) };
         }
+        if let Some(text) = text.strip_prefix("udp:") {
+            return match text.parse()? {
+                Address::Tcp(text) => Ok(Address::Udp(text)),
+                // Two prefixes make no address.
+                _ => Err(AddressError::NoPort(text.into())),
+            };
+        }
         let bare_ipv6 = text.parse::<std::net::Ipv6Addr>().is_ok();
         let Some((_, port)) = text.rsplit_once(':').filter(|_| !bare_ipv6) else {
             return Err(AddressError::NoPort(text.into()));
@@ -93,6 +102,7 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(text) => f.write_str(text),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Udp(text) => write!(f, "udp:{text}"),
         }
     }
 }
@@ -106,7 +116,10 @@ mod tests {
         for good in ["127.0.0.1:9000", "[::1]:80", ":8080", "localhost:0", "example.test:65535"] {
             assert_eq!(good.parse(), Ok(Address::Tcp(good.into())));
         }
+        assert_eq!("udp::53".parse(), Ok(Address::Udp(":53".into())));
         for (bad, error) in [
+            ("udp:127.0.0.1", AddressError::NoPort("127.0.0.1".into())),
+            ("udp:unix:/x", AddressError::NoPort("unix:/x".into())),
             ("127.0.0.1", AddressError::NoPort("127.0.0.1".into())),
             ("::1", AddressError::NoPort("::1".into())),
             ("", AddressError::NoPort("".into())),

@@ -64,6 +64,16 @@ pub enum WhenFull {
     Shed,
 }
 
+/// What to do with a datagram that a socket's queue has no room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WhenDatagramsFull {
+    /// Drop that one: what has been promised first goes first.
+    #[default]
+    DropNewest,
+    /// Drop those that have waited longest until it fits: what is new is worth more.
+    DropOldest,
+}
+
 macro_rules! limits {
     ($(#[doc = $doc:literal] $name:ident: $ty:ty = $default:expr,)*) => {
         /// The bounds of a server. Every one has a safe default; `0` in a count, or a zero duration,
@@ -152,6 +162,20 @@ limits! {
     mailbox_per_turn_max: usize = 1_024,
     #[doc = "A callback that holds its worker longer than this is reported as a stall. 0: never."]
     stall_timeout: Duration = Duration::from_millis(10),
+    #[doc = "UDP sockets open on one worker, those opened by services included. 0: none may be opened by services."]
+    sockets_max: usize = 4096,
+    #[doc = "Datagrams received from one socket in one turn before the others get theirs. A batch that was received is delivered whole."]
+    datagrams_per_turn_max: usize = 256,
+    #[doc = "Bytes of datagrams queued on one socket for which the system has no room."]
+    datagram_output_max: usize = 1024 * 1024,
+    #[doc = "Datagrams queued on one socket for which the system has no room."]
+    datagrams_queued_max: usize = 4096,
+    #[doc = "What is dropped when a socket's queue is full."]
+    when_datagrams_full: WhenDatagramsFull = WhenDatagramsFull::DropNewest,
+    #[doc = "The system's buffer for datagrams received and not yet read, per UDP socket (SO_RCVBUF); it may grant less. 0: its default."]
+    datagram_receive_buffer_bytes: usize = 0,
+    #[doc = "The system's buffer for datagrams sent and not yet on the wire, per UDP socket (SO_SNDBUF); it may grant less. 0: its default."]
+    datagram_send_buffer_bytes: usize = 0,
 }
 
 /// The longest timeout that the timer wheel's millisecond arithmetic is right for: 20 days.
@@ -186,6 +210,9 @@ impl Limits {
             ("accept_burst_max", self.accept_burst_max as usize),
             ("tls_handshakes_max", self.tls_handshakes_max),
             ("tls_handshakes_per_turn_max", self.tls_handshakes_per_turn_max),
+            ("datagrams_per_turn_max", self.datagrams_per_turn_max),
+            ("datagram_output_max", self.datagram_output_max),
+            ("datagrams_queued_max", self.datagrams_queued_max),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, n)| *n == 0) {
             return Err(format!("{name} must be at least 1"));

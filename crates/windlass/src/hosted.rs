@@ -6,6 +6,7 @@ use windlass_proto::Input;
 use crate::close::Close;
 use crate::conn::{Conn, Peer};
 use crate::connect::ConnectError;
+use crate::datagram::{Calls, Datagram, Socket};
 use crate::id::ConnId;
 use crate::mailbox::{Inbox, Shut};
 use crate::moving::{AnySeed, Mover, Placement};
@@ -36,6 +37,13 @@ pub(crate) trait Hosted {
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool;
     /// Closes the mailbox and its like, unless something is still to come.
     fn close_mailbox_if_empty(&mut self) -> Shut;
+
+    // Of a service of datagrams only.
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>);
+    fn socket_drained(&mut self, socket: &mut Socket<'_>);
+    fn socket_error(&mut self, socket: &mut Socket<'_>, error: std::io::Error);
+    fn socket_timeout(&mut self, socket: &mut Socket<'_>);
+    fn socket_draining(&mut self, socket: &mut Socket<'_>);
 }
 
 pub(crate) struct Host<S: Service> {
@@ -45,11 +53,18 @@ pub(crate) struct Host<S: Service> {
     /// The one to ask first next time, so that none starves the others.
     next_inbox: usize,
     mover: Option<Mover<S>>,
+    /// Set if it serves datagrams.
+    calls: Option<Calls<S>>,
 }
 
 impl<S: Service> Host<S> {
-    pub(crate) fn new(service: S, inboxes: Vec<Box<dyn Inbox<S>>>, mover: Option<Mover<S>>) -> Host<S> {
-        Host { service, sessions: Sessions::new(), inboxes, next_inbox: 0, mover }
+    pub(crate) fn new(
+        service: S,
+        inboxes: Vec<Box<dyn Inbox<S>>>,
+        mover: Option<Mover<S>>,
+        calls: Option<Calls<S>>,
+    ) -> Host<S> {
+        Host { service, sessions: Sessions::new(), inboxes, next_inbox: 0, mover, calls }
     }
 }
 
@@ -161,5 +176,36 @@ impl<S: Service> Hosted for Host<S> {
 
     fn close_mailbox_if_empty(&mut self) -> Shut {
         self.inboxes.iter_mut().map(|inbox| inbox.close_if_empty()).max().unwrap_or(Shut::Closed)
+    }
+
+    #[inline]
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.datagram)(&mut self.service, socket, datagram);
+        }
+    }
+
+    fn socket_drained(&mut self, socket: &mut Socket<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.drained)(&mut self.service, socket);
+        }
+    }
+
+    fn socket_error(&mut self, socket: &mut Socket<'_>, error: std::io::Error) {
+        if let Some(calls) = &self.calls {
+            (calls.error)(&mut self.service, socket, error);
+        }
+    }
+
+    fn socket_timeout(&mut self, socket: &mut Socket<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.timeout)(&mut self.service, socket);
+        }
+    }
+
+    fn socket_draining(&mut self, socket: &mut Socket<'_>) {
+        if let Some(calls) = &self.calls {
+            (calls.draining)(&mut self.service, socket);
+        }
     }
 }

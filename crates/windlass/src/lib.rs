@@ -47,6 +47,7 @@ mod config;
 mod conn;
 mod connect;
 mod core;
+mod datagram;
 mod error;
 mod handover;
 mod hosted;
@@ -82,9 +83,12 @@ pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
-pub use config::{Config, Limits, WhenFull};
+pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
 pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
+pub use datagram::{
+    Datagram, DatagramReceive, DatagramService, Ecn, Only, Outgoing, Socket, SocketId, datagrams,
+};
 pub use error::{Error, Result};
 pub use handover::Inherited;
 pub use id::ConnId;

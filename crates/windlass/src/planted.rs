@@ -95,6 +95,24 @@ faults! {
     PlaintextHeldBack,
     /// A TCP stream that ends without `close_notify` passes for a clean end.
     TruncationIsClean,
+    /// A UDP socket's readiness is forgotten after a full batch.
+    LostDatagramEdge,
+    /// An event that tells of an error alone does not have the socket looked at.
+    DatagramErrorNotRearmed,
+    /// An error of a UDP socket ends receiving until the next event.
+    DatagramErrorEndsReceiving,
+    /// A datagram for which there is no room is dropped and not counted.
+    BlockedDatagramLost,
+    /// A full UDP socket is never registered for writing.
+    RoomNotAwaited,
+    /// Several datagrams received in one buffer are delivered as one.
+    StrideIgnored,
+    /// Datagrams of growing size are put into one call.
+    SegmentsMixed,
+    /// Datagrams to different peers are put into one call.
+    SegmentsToOthers,
+    /// The queue of a UDP socket has no bound.
+    NoDatagramCap,
     /// A job's answer goes to whoever has its connection's slot now.
     AnswerToRecycled,
     /// Jobs are not cancelled when their connection is gone.

@@ -7,6 +7,8 @@ use crate::conn::{Conn, broadcast, broadcast_shared};
 use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::core::{Core, Direct};
+use crate::datagram::table::flag as udp_flag;
+use crate::datagram::{Socket, SocketId};
 use crate::id::ConnId;
 
 /// The connections of one service on one worker, lent to a callback for a tick, a message or the
@@ -83,6 +85,28 @@ impl<'a> Scope<'a> {
     /// Queues bytes on every connection of the service on this worker.
     pub fn broadcast(&mut self, bytes: &[u8]) {
         broadcast(self.core, self.io, self.service, None, bytes);
+    }
+
+    /// A UDP socket of this worker, if it is still open.
+    pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_>> {
+        let index = self.core.udp.find(self.core.worker, id)?;
+        Some(Socket::new(self.core, self.io, index))
+    }
+
+    /// Visits every open UDP socket of the service on this worker.
+    pub fn each_socket(&mut self, mut visit: impl FnMut(&mut Socket<'_>)) {
+        for index in 0..self.core.udp.slots.len() as u32 {
+            let slot = &self.core.udp.slots[index as usize];
+            let open = slot.is(udp_flag::LIVE) && !slot.is(udp_flag::CLOSING);
+            if open && slot.service == self.service {
+                visit(&mut Socket::new(self.core, self.io, index));
+            }
+        }
+    }
+
+    /// Opens a UDP socket with one peer: see [`Socket::connect`].
+    pub fn connect_udp(&mut self, peer: std::net::SocketAddr) -> std::io::Result<SocketId> {
+        self.core.connect_udp(&mut *self.io, self.service, peer)
     }
 
     /// The same with shared bytes, which are copied for none of them: what came in a message from

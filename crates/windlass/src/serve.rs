@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::config::{Config, Limits};
+use crate::datagram::{Calls, DatagramService};
 use crate::error::{Error, Result};
 use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
@@ -53,6 +54,8 @@ where
             mail: Vec::new(),
             mover: None,
             make: Arc::new(make),
+            calls: None,
+            streams: true,
         },
     }
 }
@@ -118,6 +121,9 @@ pub(crate) struct Spec<S: Service> {
     mail: Vec<Box<dyn Mail<S>>>,
     mover: Option<Mover<S>>,
     make: Arc<dyn Fn() -> S + Send + Sync>,
+    /// Set if it serves datagrams.
+    calls: Option<Calls<S>>,
+    streams: bool,
 }
 
 /// A described service with its type erased.
@@ -129,6 +135,7 @@ pub(crate) trait ServiceSpec: Send + Sync {
     #[cfg(feature = "tls")]
     fn tls(&self, n: usize) -> Option<&TlsAcceptor>;
     fn take_error(&mut self) -> Option<Error>;
+    fn has_datagrams(&self) -> bool;
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
     fn close_mailbox(&self);
     fn host(&self, worker: usize) -> Box<dyn Hosted>;
@@ -149,7 +156,18 @@ impl<S: Service> ServiceSpec for Spec<S> {
         self.tls.iter().find(|(of, _)| *of == n).map(|(_, tls)| tls)
     }
     fn take_error(&mut self) -> Option<Error> {
-        self.bad_address.take()
+        let name = &self.name;
+        let wrong = self.listen.iter().find_map(|address| match address {
+            Address::Udp(_) if self.calls.is_none() => Some(format!("{name} serves no datagrams: {address}")),
+            Address::Tcp(_) | Address::Unix(_) if !self.streams => {
+                Some(format!("{name} serves datagrams only: {address}"))
+            }
+            _ => None,
+        });
+        self.bad_address.take().or(wrong.map(|what| Error::config(format!("cannot listen: {what}"))))
+    }
+    fn has_datagrams(&self) -> bool {
+        self.calls.is_some()
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
         self.mail.iter().all(|mail| mail.bind(shared))
@@ -159,7 +177,7 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
         let inboxes = self.mail.iter().map(|mail| mail.inbox(worker)).collect();
-        Box::new(Host::new((self.make)(), inboxes, self.mover))
+        Box::new(Host::new((self.make)(), inboxes, self.mover, self.calls))
     }
 }
 
@@ -173,6 +191,34 @@ impl<S: Service> Serve<S> {
     /// Listens on a path, as a Unix stream socket.
     pub fn unix(mut self, path: impl Into<PathBuf>) -> Serve<S> {
         self.spec.listen.push(Address::Unix(path.into()));
+        self
+    }
+
+    /// Takes datagrams on a UDP address: `HOST:PORT`, or `:PORT` for all addresses of the machine. Each
+    /// worker has a socket of its own where the system spreads datagrams over them (by the addresses of
+    /// both ends, so that a peer stays with its worker); elsewhere only the first worker has one.
+    pub fn udp(mut self, address: impl Into<String>) -> Serve<S>
+    where
+        S: DatagramService,
+    {
+        self.spec.listen.push(Address::Udp(address.into()));
+        self.datagrams()
+    }
+
+    /// Has a service that is a [`DatagramService`] too take datagrams, where [`Serve::listen`] is given a
+    /// UDP address, or on sockets it opens itself.
+    pub fn datagrams(mut self) -> Serve<S>
+    where
+        S: DatagramService,
+    {
+        self.spec.calls = Some(Calls::new());
+        self
+    }
+
+    /// The service of this name has no streams.
+    pub(crate) fn without_streams(mut self, full_name: &str) -> Serve<S> {
+        self.spec.streams = false;
+        self.spec.name = short_name(full_name).into();
         self
     }
 
@@ -283,7 +329,10 @@ impl<S: Service> Serve<S> {
 
 /// `Echo` for `my_crate::echo::Echo`.
 fn short_type_name<S>() -> &'static str {
-    let full = std::any::type_name::<S>();
+    short_name(std::any::type_name::<S>())
+}
+
+fn short_name(full: &str) -> &str {
     let path = full.split('<').next().unwrap_or(full);
     path.rsplit("::").next().unwrap_or(path)
 }

@@ -22,7 +22,9 @@ use crate::shared::{Shared, Stall};
 use crate::stats::Stats;
 use crate::sys::handover::{self, Control, Item, Local, Passed, Twin};
 use crate::sys::listen::{self, TcpOptions};
-use crate::sys::{self, MioListener, MioStream, MioSys, Token};
+use crate::sys::udp::{self, UdpOptions};
+use crate::sys::{self, MioListener, MioStream, MioSys, MioUdp, Token, UdpBuffers};
+use crate::worker::datagrams::BoundUdp;
 use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
 
 use inherit::{Group, Legacy};
@@ -133,7 +135,7 @@ impl Server {
                 listening.open(address, service as u16, &self.config, inherited)?;
             }
         }
-        let Listening { per_worker, addresses, mut unix_paths, mut adopted_paths } = listening;
+        let Listening { per_worker, udp, addresses, mut unix_paths, mut adopted_paths } = listening;
         if per_worker.iter().any(|listeners| listeners.len() > Token::LISTENERS_MAX) {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
@@ -175,6 +177,7 @@ impl Server {
             shared,
             addresses,
             per_worker,
+            udp,
             unix_paths,
             adopted_paths,
             estate,
@@ -187,6 +190,7 @@ impl Server {
 }
 
 type WorkerListeners = Vec<(MioListener, u16, u16)>;
+type WorkerSockets = Vec<BoundUdp<MioUdp>>;
 /// A socket's file, and the number of its listener; `None` for the control socket.
 type SocketFile = (PathBuf, Option<u16>);
 
@@ -223,6 +227,7 @@ impl Estate {
 /// Listeners opened so far.
 struct Listening {
     per_worker: Vec<WorkerListeners>,
+    udp: Vec<WorkerSockets>,
     addresses: Vec<BoundAddress>,
     unix_paths: UnixPaths,
     adopted_paths: Vec<SocketFile>,
@@ -231,8 +236,10 @@ struct Listening {
 impl Listening {
     fn new(workers: usize) -> Listening {
         let per_worker = (0..workers).map(|_| Vec::new()).collect();
+        let udp = (0..workers).map(|_| Vec::new()).collect();
         Listening {
             per_worker,
+            udp,
             addresses: Vec::new(),
             unix_paths: UnixPaths::default(),
             adopted_paths: Vec::new(),
@@ -288,7 +295,8 @@ impl Listening {
                 };
                 let candidates =
                     Address::resolve(text).map_err(|e| Error::config(format!("cannot listen: {e}")))?;
-                let (first, bound) = listen_first(&candidates, text, &mut options).map_err(failed)?;
+                let (first, bound) =
+                    open_first(&candidates, text, |addr| listen::tcp(addr, &options)).map_err(failed)?;
                 options.first = false;
                 for worker in 1..workers {
                     // One accept queue each where the system spreads connections over them, one for
@@ -303,6 +311,10 @@ impl Listening {
                 self.per_worker[0].push((first, id, service));
                 self.addresses.push(BoundAddress::Tcp(bound));
             }
+            Address::Udp(text) => self.open_udp(text, service, config).map_err(|e| match e {
+                OpenError::Address(e) => Error::config(format!("cannot listen: {e}")),
+                OpenError::System(e) => failed(e),
+            })?,
             #[cfg(unix)]
             Address::Unix(path) => {
                 let first = listen::unix(path, backlog, false).map_err(failed)?;
@@ -320,22 +332,55 @@ impl Listening {
     }
 }
 
+impl Listening {
+    /// One socket per worker where the system spreads datagrams over them, else one for the first.
+    fn open_udp(&mut self, text: &str, service: u16, config: &Config) -> std::result::Result<(), OpenError> {
+        let workers = if listen::REUSE_PORT { self.udp.len() } else { 1 };
+        let mut options = UdpOptions {
+            reuse_port: workers > 1,
+            first: true,
+            dual_stack: text.starts_with(':'),
+            buffers: UdpBuffers {
+                receive: config.limits.datagram_receive_buffer_bytes,
+                send: config.limits.datagram_send_buffer_bytes,
+            },
+        };
+        let candidates = Address::resolve(text).map_err(OpenError::Address)?;
+        let open = |addr, options: &UdpOptions| udp::bind(addr, options);
+        let (first, bound) =
+            open_first(&candidates, text, |addr| open(addr, &options)).map_err(OpenError::System)?;
+        options.first = false;
+        for worker in 1..workers {
+            let (socket, _) = open(bound, &options).map_err(OpenError::System)?;
+            self.udp[worker].push((socket, bound, service));
+        }
+        self.udp[0].push((first, bound, service));
+        self.addresses.push(BoundAddress::Udp(bound));
+        Ok(())
+    }
+}
+
+enum OpenError {
+    Address(crate::address::AddressError),
+    System(std::io::Error),
+}
+
 /// Opens the first of `candidates` that can be. `:PORT` falls back to IPv4 on a machine without IPv6.
-fn listen_first(
+fn open_first<T>(
     candidates: &[SocketAddr],
     text: &str,
-    options: &mut TcpOptions,
-) -> std::io::Result<(MioListener, SocketAddr)> {
+    open: impl Fn(SocketAddr) -> std::io::Result<T>,
+) -> std::io::Result<T> {
     let mut last = std::io::ErrorKind::AddrNotAvailable.into();
     for &candidate in candidates {
-        match listen::tcp(candidate, options) {
+        match open(candidate) {
             Ok(listening) => return Ok(listening),
             Err(e) => last = e,
         }
     }
     if text.starts_with(':') && last.kind() != std::io::ErrorKind::AddrInUse {
         let any = (std::net::Ipv4Addr::UNSPECIFIED, candidates[0].port()).into();
-        return listen::tcp(any, options);
+        return open(any);
     }
     Err(last)
 }
@@ -348,6 +393,8 @@ pub enum BoundAddress {
     Tcp(SocketAddr),
     /// A path.
     Unix(std::path::PathBuf),
+    /// A UDP address.
+    Udp(SocketAddr),
 }
 
 impl BoundAddress {
@@ -355,7 +402,15 @@ impl BoundAddress {
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             BoundAddress::Tcp(addr) => Some(*addr),
-            BoundAddress::Unix(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The UDP address, if it is one.
+    pub fn udp(&self) -> Option<SocketAddr> {
+        match self {
+            BoundAddress::Udp(addr) => Some(*addr),
+            _ => None,
         }
     }
 }
@@ -365,6 +420,7 @@ impl fmt::Display for BoundAddress {
         match self {
             BoundAddress::Tcp(addr) => addr.fmt(f),
             BoundAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            BoundAddress::Udp(addr) => write!(f, "udp:{addr}"),
         }
     }
 }
@@ -431,6 +487,7 @@ pub struct Bound {
     shared: Arc<Shared>,
     addresses: Vec<BoundAddress>,
     per_worker: Vec<WorkerListeners>,
+    udp: Vec<WorkerSockets>,
     unix_paths: UnixPaths,
     /// Files of sockets that are ours only once their predecessor is told so.
     adopted_paths: Vec<SocketFile>,
@@ -487,7 +544,7 @@ impl Bound {
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
     /// of its own.
     pub fn run(self) -> Result<Summary> {
-        let Bound { services, shared, mut per_worker, mut unix_paths, .. } = self;
+        let Bound { services, shared, mut per_worker, mut udp, mut unix_paths, .. } = self;
         let Estate { mut control, mut twins } = self.estate;
         let (predecessor, taken, on_ready) = (self.legacy.predecessor, self.legacy.taken, self.on_ready);
         let opening = move || {
@@ -509,7 +566,7 @@ impl Bound {
         let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
         let (mut threads, mut failed) = (Vec::new(), None);
         for index in (1..per_worker.len()).rev() {
-            let listeners = per_worker.pop().unwrap_or_default();
+            let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
             let twins = twins.pop().unwrap_or_default();
             let (services, handoffs) = (services.0.clone(), handoffs.clone());
             let (in_thread, start) = (shared.clone(), start.clone());
@@ -533,7 +590,7 @@ impl Bound {
             }
             return Err(e);
         }
-        let listeners = per_worker.pop().unwrap_or_default();
+        let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
         let mut result = work(0, listeners, &services.0, shared.clone(), handoffs, &start, |sys| {
             #[cfg(unix)]
             if let Some(pipe) = stop_pipe.take() {
@@ -599,7 +656,7 @@ impl Drop for StopOthers<'_> {
 /// A worker's whole life.
 fn work(
     index: usize,
-    listeners: WorkerListeners,
+    (listeners, sockets): (WorkerListeners, WorkerSockets),
     services: &[Box<dyn ServiceSpec>],
     shared: Arc<Shared>,
     handoffs: Arc<Handoffs<MioStream>>,
@@ -614,7 +671,7 @@ fn work(
         .iter()
         .map(|spec| HostedService { name: spec.name(), tick: spec.tick(), host: spec.host(index) })
         .collect();
-    let setup = Setup { index, sys, listeners, services, shared: shared.clone(), handoffs };
+    let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs };
     let mut worker = Worker::new(setup).map_err(failed)?;
     // Otherwise it never accepts anybody, and closes its listeners as they are.
     if start.wait()? {

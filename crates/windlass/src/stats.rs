@@ -129,6 +129,34 @@ counters! {
     messages,
     /// Callbacks that held the worker longer than `stall_timeout`.
     stalls,
+    /// Calls that received datagrams (`recvmmsg`).
+    receives,
+    /// Receives that found nothing (`EAGAIN`).
+    receives_would_block,
+    /// Calls that sent datagrams; one may send several (GSO).
+    sends,
+    /// Sends that found no room (`EAGAIN`).
+    sends_would_block,
+    /// Datagrams delivered to services.
+    datagrams_in,
+    /// Datagrams handed to the system.
+    datagrams_out,
+    /// Datagrams that services have sent: `datagrams_out`, those that wait, and the next two.
+    datagrams_queued,
+    /// Datagrams dropped because a queue was full, or its socket closed before there was room.
+    datagrams_dropped,
+    /// Datagrams that the system refused to send.
+    datagrams_unsent,
+    /// Datagrams received behind one whose callback closed the socket.
+    datagrams_undelivered,
+    /// Errors of UDP sockets: refused by the peer (ICMP), unreachable, too long.
+    datagram_errors,
+    /// Times a socket's budget of datagrams ran out.
+    datagram_budget_spent,
+    /// Sockets that turned out not to be able to send several datagrams in one call.
+    gso_stopped,
+    /// UDP sockets that services could not open, for `sockets_max` or for the system.
+    sockets_refused,
     /// Pairs of connections coupled.
     relays,
     /// Bytes taken from one end of a relay for the other.
@@ -171,6 +199,10 @@ counters! {
     output_peak_bytes,
     /// Gauge: most bytes of input one connection has had untaken.
     input_peak_bytes,
+    /// Gauge: UDP sockets open now.
+    sockets,
+    /// Gauge: most bytes of datagrams one socket has had queued.
+    datagram_output_peak_bytes,
 }
 
 impl Counters {
@@ -211,9 +243,10 @@ impl Counters {
         let peaks = [
             self.output_peak_bytes.max(other.output_peak_bytes),
             self.input_peak_bytes.max(other.input_peak_bytes),
+            self.datagram_output_peak_bytes.max(other.datagram_output_peak_bytes),
         ];
         *self = Counters::from_values(values, closed_by, tls_failed_by);
-        [self.output_peak_bytes, self.input_peak_bytes] = peaks;
+        [self.output_peak_bytes, self.input_peak_bytes, self.datagram_output_peak_bytes] = peaks;
     }
 }
 

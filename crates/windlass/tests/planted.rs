@@ -6,6 +6,7 @@
 
 mod sim_services;
 
+use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams};
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
@@ -29,6 +30,9 @@ const SCENARIOS: &[Scenario] = &[
     ("through", through),
     ("offload", offload),
     ("moving", moving),
+    ("echo datagrams", echo_datagrams),
+    ("blast of datagrams", blast_datagrams),
+    ("proxy of datagrams", proxy_datagrams),
     ("pairs", pairs),
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),

@@ -13,6 +13,7 @@ mod peers;
 mod relay;
 mod server;
 mod tables;
+mod udp;
 mod workloads;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 pub use relay::{RelayArgs, main as relay};
 pub use server::{PinnedArgs, pinned};
+pub use udp::{UdpCompareArgs, main as udp};
 
 use self::figures::{Figures, Run};
 use self::peers::{Layout, Peer};

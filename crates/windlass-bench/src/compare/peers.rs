@@ -132,6 +132,25 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// The UDP servers, the reference first.
+    pub(crate) fn udp_peers(&self) -> Vec<Peer> {
+        let folder = self.peers_target().join("release");
+        let peer = |name: &str, about: &str, program: PathBuf, args: &[&str]| Peer {
+            name: name.into(),
+            about: about.into(),
+            program,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        };
+        let own = ["echo", "udp:127.0.0.1:0", "-q", "--workers", "1"];
+        vec![
+            peer("mio", "plain mio, one datagram a call", folder.join("peer-mio-udp"), &["127.0.0.1:0"]),
+            peer("tokio", "tokio's UdpSocket", folder.join("peer-tokio-udp"), &["127.0.0.1:0"]),
+            peer(WINDLASS, "`windlass echo`, one worker", self.target.join("release/windlass"), &own),
+        ]
+    }
+}
+
 fn windlass_peer(name: &str, program: &Path) -> Peer {
     let args = ["echo", "127.0.0.1:0", "-q", "--workers", "1"].map(str::to_owned).to_vec();
     Peer { name: name.into(), about: "`windlass echo`, one worker".into(), program: program.into(), args }

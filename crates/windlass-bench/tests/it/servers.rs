@@ -91,6 +91,7 @@ impl Drop for Serving {
         match &self.target {
             Target::Tcp(addr) => while TcpStream::connect(addr).is_ok() {},
             Target::Unix(path) => while UnixStream::connect(path).is_ok() {},
+            Target::Udp(_) => {}
         }
         if let Some(path) = &self.socket_file {
             let _ = std::fs::remove_file(path);

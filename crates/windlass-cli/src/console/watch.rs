@@ -10,7 +10,7 @@ pub(super) struct Watch {
 /// A counter that tells of a limit, the limit's name, and what happened.
 type Reached = (fn(&Counters) -> u64, &'static str, &'static str);
 
-const REACHED: [Reached; 7] = [
+const REACHED: [Reached; 9] = [
     (|c| c.accept_paused_full, "connections_max", "accepting paused: as many connections as there may be"),
     (
         |c| c.accept_paused_rate,
@@ -22,6 +22,12 @@ const REACHED: [Reached; 7] = [
     (|c| c.handovers_refused, "control", "a hand-over refused: a stranger, or one too many"),
     (|c| c.handovers_lost, "handover_ready_timeout", "a successor was never ready: this server goes on"),
     (|c| c.shed_source, "source_connections_max", "newcomers reset: too many connections from one address"),
+    (
+        |c| c.datagrams_dropped,
+        "datagram_output_max",
+        "datagrams dropped: more were waiting for room than may (or datagrams_queued_max)",
+    ),
+    (|c| c.sockets_refused, "sockets_max", "UDP sockets refused: as many as there may be, or the system's"),
 ];
 
 impl Watch {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use windlass::{Bound, Config, Inherited, Serve, Server, serve};
 #[cfg(feature = "tls")]
-use windlass::{TlsIdentity, TlsServer};
+use windlass::{Address, TlsIdentity, TlsServer};
 
 use crate::args::{EchoArgs, LogFormat};
 use crate::console::{Console, Teller, stdout_width};
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
 }
 
 fn bind(args: &EchoArgs, config: Config, messages: Messages, teller: Option<Teller>) -> Result<Bound> {
-    let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo");
+    let echo = serve(move || Echo::new(&messages, teller.clone())).name("echo").datagrams();
     let mut server = Server::new(config).add(listening(echo, args)?);
     if let Some(path) = &args.control {
         server = server.handover_socket(path);
@@ -119,7 +119,11 @@ fn listening(echo: Serve<Echo>, args: &EchoArgs) -> Result<Serve<Echo>> {
     #[cfg(feature = "tls")]
     if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
         let tls = TlsServer::new(TlsIdentity::from_files(cert, key)?).build()?;
-        return Ok(args.listen.iter().fold(echo, |echo, address| echo.tls(address.to_string(), &tls)));
+        return Ok(args.listen.iter().fold(echo, |echo, address| match address {
+            // Datagrams are echoed as they are.
+            Address::Udp(_) => echo.listen(address.to_string()),
+            _ => echo.tls(address.to_string(), &tls),
+        }));
     }
     Ok(args.listen.iter().fold(echo, |echo, address| echo.listen(address.to_string())))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use windlass::{Close, Conn, Fault, Input, Scope, Service, Sessions};
+use windlass::{Close, Conn, Datagram, DatagramService, Fault, Input, Scope, Service, Sessions, Socket};
 
 use crate::console::Teller;
 
@@ -55,7 +55,19 @@ impl Service for Echo {
     }
 }
 
-/// Counts the messages of all workers: each piece of input, as it arrived.
+impl DatagramService for Echo {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        socket.reply(&datagram, datagram.bytes);
+        self.messages += 1;
+        self.published.0.store(self.messages, Relaxed);
+    }
+
+    fn error(&mut self, socket: &mut Socket<'_>, error: std::io::Error) {
+        tracing::debug!(socket = %socket.local_addr(), "datagram: {error}");
+    }
+}
+
+/// Counts the messages of all workers: each piece of input or datagram, as it arrived.
 #[derive(Clone, Default)]
 pub(crate) struct Messages {
     counts: Arc<Mutex<Vec<Arc<Count>>>>,

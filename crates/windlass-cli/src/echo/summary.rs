@@ -36,6 +36,9 @@ impl Figures<'_> {
             messages = self.messages,
             bytes_in = counters.bytes_in,
             bytes_out = counters.bytes_out,
+            datagrams_in = counters.datagrams_in,
+            datagrams_out = counters.datagrams_out,
+            datagrams_dropped = counters.datagrams_dropped + counters.datagrams_unsent,
             closes = self.closes(),
             busy_percent = (self.busy_percent() * 10.0).round() / 10.0,
             turn_p50_us = turns.quantile(0.5).as_micros() as u64,
@@ -56,6 +59,12 @@ impl fmt::Display for Figures<'_> {
         let (received, sent) =
             (rough_bytes(counters.bytes_in as f64), rough_bytes(counters.bytes_out as f64));
         writeln!(f, "  bytes     {received} in, {sent} out")?;
+        if counters.datagrams_in > 0 {
+            let dropped = counters.datagrams_dropped + counters.datagrams_unsent;
+            let [received, sent, dropped] =
+                [counters.datagrams_in, counters.datagrams_out, dropped].map(thousands);
+            writeln!(f, "  datagrams {received} in, {sent} out, {dropped} dropped")?;
+        }
         if counters.opened > 0 {
             writeln!(f, "  ended     {}", self.closes())?;
         }

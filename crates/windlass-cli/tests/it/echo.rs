@@ -33,6 +33,24 @@ fn echoes_over_a_unix_socket_and_takes_it_away() {
 }
 
 #[test]
+fn echoes_datagrams() {
+    let server = Server::on("udp:127.0.0.1:0", &[]);
+    let address = server.address.strip_prefix("udp:").unwrap().to_owned();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    socket.connect(address).unwrap();
+    let mut echo = [0; 2000];
+    for datagram in [&b"hello"[..], b"", &[7; 1200]] {
+        socket.send(datagram).unwrap();
+        let n = socket.recv(&mut echo).unwrap();
+        assert_eq!(&echo[..n], datagram);
+    }
+    let (status, rest, _) = server.stop();
+    assert!(status.success());
+    assert!(rest.contains("messages  3") && rest.contains("datagrams 3 in, 3 out, 0 dropped"), "{rest}");
+}
+
+#[test]
 fn several_addresses_have_a_line_each() {
     let path = SocketPath::new("several");
     let unix = format!("unix:{}", path.0.display());

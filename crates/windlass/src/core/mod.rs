@@ -23,6 +23,8 @@ use windlass_proto::Time;
 
 use crate::close::Close;
 use crate::config::Limits;
+use crate::datagram::send::DirectUdp;
+use crate::datagram::table::Sockets;
 use crate::id::ConnId;
 use crate::planted::{Fault, planted};
 use crate::shared::Shared;
@@ -50,7 +52,7 @@ const NO_WRITING: u32 = flag::CLOSING | flag::FINISH | flag::WRITE_FAILED | flag
 const NONE: u32 = u32::MAX;
 
 /// What a callback may ask of the driver at once.
-pub(crate) trait Direct {
+pub(crate) trait Direct: DirectUdp {
     fn write(&mut self, index: u32, bytes: &[u8]) -> io::Result<usize>;
     fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
     /// A write found the stream full. Tells whether the registration had to be changed.
@@ -142,6 +144,9 @@ pub(crate) struct Core {
     /// When something from off the loop is overdue, and its inbox wants to be asked.
     pub(crate) answers_due: Time,
 
+    /// UDP sockets.
+    pub(crate) udp: Sockets,
+
     pub(crate) counters: Counters,
     #[cfg(feature = "tls")]
     pub(crate) tls: crate::tls::Table,
@@ -181,6 +186,7 @@ impl Core {
             touched: Vec::with_capacity(LIST_RESERVED),
             closing: VecDeque::new(),
             settling: Vec::new(),
+            udp: Sockets::default(),
             moving: Vec::new(),
             workers: None,
             answers_due: Time::MAX,
@@ -306,6 +312,7 @@ impl Core {
     /// After the turn: closed slots may be reused.
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
+        self.udp.recycle();
     }
 
     // --- Lists.

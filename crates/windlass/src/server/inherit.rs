@@ -115,6 +115,8 @@ impl Wish<'_> {
                 Wish::Tcp(candidates)
             }
             Address::Unix(path) => Wish::Unix(path),
+            // Not passed on yet: opened beside the predecessor's, which go with it.
+            Address::Udp(_) => Wish::Tcp(Vec::new()),
         }
     }
 

@@ -13,6 +13,7 @@ use super::plan::{Edges, Plan, SECOND, log_draw};
 use super::remote::{self, Answer, RemoteHost};
 use super::run::{self, Deed, Ended, Run};
 use super::succession::{Maker, Succession};
+use super::udp::{Udp, UdpPlan};
 use super::world::World;
 use crate::config::{Config, Limits, WhenFull};
 use crate::connect::Remote;
@@ -29,6 +30,7 @@ pub struct Sim {
     seed: u64,
     rng: Rng,
     plan: Plan,
+    udp: UdpPlan,
     config: Config,
     services: Vec<Box<dyn ServiceSpec>>,
     clients: Vec<Box<dyn Client>>,
@@ -46,12 +48,16 @@ impl Sim {
     pub(crate) fn new(seed: u64) -> Sim {
         let mut rng = Rng::new(seed);
         let plan = Plan::swarm(&mut rng);
-        let config = draw_config(&mut rng);
+        let mut config = draw_config(&mut rng);
+        let mut for_udp = Rng::new(seed ^ 0xDA7A6);
+        let udp = UdpPlan::swarm(&mut for_udp);
+        config.limits.datagrams_per_turn_max = log_draw(&mut for_udp, &(1..512)) as usize;
         let early_end = rng.chance(1, 4);
         Sim {
             seed,
             rng,
             plan,
+            udp,
             config,
             services: Vec::new(),
             clients: Vec::new(),
@@ -75,6 +81,7 @@ impl Sim {
             seed: 0,
             rng: Rng::new(0),
             plan,
+            udp: UdpPlan::calm(),
             config,
             services: vec![service],
             clients: Vec::new(),
@@ -205,6 +212,7 @@ impl Sim {
     /// No faults and no delays: everything arrives at once and whole.
     pub fn calm(&mut self) -> &mut Sim {
         self.plan = Plan::calm();
+        self.udp = UdpPlan::calm();
         self
     }
 
@@ -215,7 +223,7 @@ impl Sim {
 
     /// A line about this run's world, for a failure's report.
     pub(crate) fn world_in_words(&self) -> String {
-        format!("{:?}, {:?}", self.config, self.plan)
+        format!("{:?}, {:?}, {:?}", self.config, self.plan, self.udp)
     }
 
     /// Draws what the description left open. To be called once.
@@ -256,6 +264,7 @@ impl Sim {
         let successors = if self.succession { 1 + self.rng.below(3) as usize } else { 0 };
         let mut world = World::new(self.seed, self.plan, workers + successors);
         world.servers = 1 + usize::from(self.succession);
+        world.udp = Udp::new(self.udp, self.seed);
         world.remotes = self.remotes;
         if let Some(kept) = self.trace_kept {
             world.trace.keep(kept);
@@ -285,6 +294,13 @@ impl Sim {
             }
             listeners[0].push((first, service, service));
         }
+        let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for service in (0..self.services.len()).filter(|&n| self.services[n].has_datagrams()) {
+            for of_worker in &mut sockets {
+                let (socket, local) = world.bind_udp(service as u16);
+                of_worker.push((socket, local, service as u16));
+            }
+        }
         let origin = world.now;
         let world = Rc::new(RefCell::new(world));
         let limits = Rc::new(self.config.limits.clone());
@@ -310,7 +326,7 @@ impl Sim {
             }
         }
         let maker = Maker { services: self.services, world: world.clone(), limits: limits.clone() };
-        let made = maker.workers(0, &shared, listeners);
+        let made = maker.workers(0, &shared, listeners, sockets);
         let succession =
             successor.map(|successor| Succession::new(maker, shared.clone(), successor, &mut self.rng));
         let seats = self.clients.into_iter().enumerate().map(|(index, client)| {

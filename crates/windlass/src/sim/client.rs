@@ -287,6 +287,54 @@ impl Line<'_> {
         }
     }
 
+    // --- Datagrams.
+
+    /// The address of this client's UDP socket.
+    pub fn datagram_addr(&self) -> std::net::SocketAddr {
+        self.world.udp_address(self.place.index)
+    }
+
+    /// The address at which this client reaches the first service's UDP sockets.
+    pub fn datagram_server(&self) -> std::net::SocketAddr {
+        self.world.udp_server(self.place.index)
+    }
+
+    /// Sends a datagram to the first service.
+    pub fn send_datagram(&mut self, bytes: &[u8]) {
+        let to = self.datagram_server();
+        self.send_datagram_to(to, bytes);
+    }
+
+    /// Sends a datagram.
+    pub fn send_datagram_to(&mut self, to: std::net::SocketAddr, bytes: &[u8]) {
+        self.world.client_sends(self.place.index, to, bytes);
+    }
+
+    /// Takes a datagram that has arrived, with its sender's address.
+    pub fn receive_datagram(&mut self) -> Option<(std::net::SocketAddr, Vec<u8>)> {
+        self.world.client_receives(self.place.index)
+    }
+
+    /// Whether anybody listens on this client's UDP socket; to send opens it too.
+    pub fn listen_for_datagrams(&mut self, open: bool) {
+        self.world.client_listens(self.place.index, open);
+    }
+
+    /// Whether this run's network neither loses nor doubles datagrams, and no shutdown has begun.
+    pub fn datagrams_reliable(&self) -> bool {
+        self.world.udp_is_reliable()
+    }
+
+    /// Whether this run's network doubles datagrams.
+    pub fn datagrams_double(&self) -> bool {
+        !self.world.udp.plan.twice.never()
+    }
+
+    /// The longest an answer takes in this run's network.
+    pub fn datagram_patience(&self) -> Duration {
+        Duration::from_nanos(self.world.udp_patience() + self.world.slack())
+    }
+
     /// Fails the run: the server broke a promise to this client.
     pub fn fail(&mut self, what: impl Into<String>) -> Step {
         let conn = self.place.end.map_or(String::new(), |id| format!(", connection #{}", id.conn()));

@@ -64,6 +64,7 @@ mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;
+mod udp;
 mod watch;
 mod world;
 

@@ -63,6 +63,7 @@ impl World {
     pub(crate) fn check_deadlines(&mut self, limits: &Limits) {
         let (now, slack) = (self.now, self.slack());
         let passed = |since: u64, timeout: std::time::Duration| now > since + nanos(timeout) + slack;
+        self.check_unread();
         let mut late = Vec::new();
         for poller in &self.pollers {
             for id in poller.ends() {
@@ -217,6 +218,32 @@ impl World {
             if peak > most {
                 self.fail(format!("a connection had {peak} bytes of {what}, {most} allowed"));
             }
+        }
+        let open = self.udp.left_open();
+        if open > 0 || counters.sockets > 0 {
+            self.fail(format!("{open} UDP sockets were never closed, and {} are counted", counters.sockets));
+        }
+        let received = counters.datagrams_in + counters.datagrams_undelivered;
+        if received != self.udp.read || counters.datagrams_out != self.udp.sent {
+            self.fail(format!(
+                "the counters say {received} datagrams in and {} out; {} were received and {} sent",
+                counters.datagrams_out, self.udp.read, self.udp.sent
+            ));
+        }
+        let gone = counters.datagrams_out + counters.datagrams_dropped + counters.datagrams_unsent;
+        if counters.datagrams_queued != gone {
+            self.fail(format!(
+                "services sent {} datagrams; {} were sent, {} dropped and {} refused",
+                counters.datagrams_queued,
+                counters.datagrams_out,
+                counters.datagrams_dropped,
+                counters.datagrams_unsent
+            ));
+        }
+        let most = limits.datagram_output_max as u64;
+        if counters.datagram_output_peak_bytes > most {
+            let peak = counters.datagram_output_peak_bytes;
+            self.fail(format!("a socket had {peak} bytes of datagrams queued, {most} allowed"));
         }
         if counters.bytes_in + counters.bytes_out != self.counts.bytes {
             self.fail(format!(

@@ -24,7 +24,7 @@ impl Odds {
     pub(crate) const ALWAYS: Odds = Odds(1024);
 
     /// Absent in half of all worlds; elsewhere up to `most`, small values as often as large ones.
-    fn draw(rng: &mut Rng, most: u64) -> Odds {
+    pub(super) fn draw(rng: &mut Rng, most: u64) -> Odds {
         if rng.chance(1, 2) { Odds::NEVER } else { Odds((most >> rng.below(5)).max(1)) }
     }
 

@@ -25,6 +25,7 @@ impl Wake for SimWaker {
 pub(crate) enum Source {
     End(EndId),
     Listener(ListenerId),
+    Udp(usize),
 }
 
 #[derive(Default, Debug)]
@@ -59,7 +60,7 @@ impl Poller {
     pub(crate) fn ends(&self) -> impl Iterator<Item = EndId> {
         self.registered.iter().filter_map(|&(source, _)| match source {
             Source::End(id) => Some(id),
-            Source::Listener(_) => None,
+            _ => None,
         })
     }
 }
@@ -82,6 +83,7 @@ impl World {
     /// The bits a source has now: what the system looks up when it reports an event.
     fn bits(&self, source: Source) -> u8 {
         match source {
+            Source::Udp(id) => self.udp_bits(id),
             Source::Listener(id) => {
                 let listener = &self.listeners[id.0];
                 let some = !self.queues[listener.queue].waiting.is_empty();
@@ -130,6 +132,7 @@ impl World {
         match source {
             Source::End(id) => self.end(id).registered.map(|(_, token)| token),
             Source::Listener(id) => self.listeners[id.0].registered.map(|(_, token)| token),
+            Source::Udp(id) => self.udp_token(id),
         }
     }
 
@@ -201,6 +204,7 @@ impl World {
                     listener.marked = false;
                     listener.armed &= bits == 0;
                 }
+                Source::Udp(id) => self.udp_reported(id, bits),
             }
             let (Some(token), 1..) = (token, bits) else { continue };
             let (reading, writing) =

@@ -16,7 +16,9 @@ use super::world::World;
 use crate::config::Limits;
 use crate::serve::ServiceSpec;
 use crate::shared::{DRAINING, Shared};
+use crate::sys::Sys;
 use crate::sys::handover::Item;
+use crate::worker::datagrams::BoundUdp;
 use crate::worker::{Handoffs, HostedService, Setup, Worker};
 
 /// A worker's listeners, each with its number and that of its service.
@@ -36,9 +38,11 @@ impl Maker {
         first: usize,
         shared: &Arc<Shared>,
         listeners: Vec<Listeners>,
+        sockets: Vec<Vec<BoundUdp<<SimSys as Sys>::Udp>>>,
     ) -> Vec<Worker<SimSys>> {
         let handoffs = Arc::new(Handoffs::<SimStream>::new(listeners.len()));
-        let made = listeners.into_iter().enumerate().map(|(index, listeners)| {
+        let sockets = sockets.into_iter().chain(std::iter::repeat_with(Vec::new));
+        let made = listeners.into_iter().zip(sockets).enumerate().map(|(index, (listeners, sockets))| {
             let services = self.services.iter().map(|spec| {
                 let period = spec.tick().map(|period| period.as_nanos() as u64);
                 let (world, limits) = (self.world.clone(), self.limits.clone());
@@ -49,6 +53,7 @@ impl Maker {
                 index,
                 sys: SimSys::new(self.world.clone(), first + index),
                 listeners,
+                sockets,
                 services: services.collect(),
                 shared: shared.clone(),
                 handoffs: handoffs.clone(),
@@ -140,6 +145,6 @@ impl Succession {
             }
         }
         drop(world);
-        self.standing = self.maker.workers(self.first, &self.shared, listeners);
+        self.standing = self.maker.workers(self.first, &self.shared, listeners, Vec::new());
     }
 }

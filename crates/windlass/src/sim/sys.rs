@@ -1,7 +1,7 @@
 //! The driver a worker gets in simulation: every call of the seam, answered by the world.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use super::poller::Source;
 use super::trace::{NONE, Who};
 use super::world::{Dropped, Happening, ListenerId, World};
 use crate::connect::Remote;
-use crate::sys::{Readiness, Sys, Token, Wake};
+use crate::sys::{Outbound, Readiness, Received, Sys, Token, UdpBuffers, Wake};
 
 pub(crate) struct SimSys {
     world: Rc<RefCell<World>>,
@@ -121,6 +121,12 @@ impl Traced for () {
 impl Traced for bool {
     fn traced(&self) -> u64 {
         u64::from(*self)
+    }
+}
+
+impl Traced for (usize, SocketAddr) {
+    fn traced(&self) -> u64 {
+        self.0 as u64
     }
 }
 
@@ -375,6 +381,8 @@ impl World {
 impl Sys for SimSys {
     type Listener = SimListener;
     type Stream = SimStream;
+    /// Only its name.
+    type Udp = usize;
     type Pipe = SimPipe;
 
     fn now(&mut self) -> Time {
@@ -593,5 +601,45 @@ impl Sys for SimSys {
             world.fail(format!("connection #{}: closed without being deregistered", id.conn()));
         }
         world.close_descriptor(id, reset);
+    }
+
+    fn connect_udp(&mut self, peer: SocketAddr, _: UdpBuffers) -> io::Result<(usize, SocketAddr)> {
+        self.call("connect udp", NONE, |world| world.connect_udp(peer))
+    }
+
+    fn register_udp(&mut self, socket: &mut usize, token: Token) -> io::Result<()> {
+        let (worker, id) = (self.worker, *socket);
+        self.call("register udp", NONE, |world| world.register_udp(worker, id, token))
+    }
+
+    fn want_room(&mut self, socket: &mut usize, token: Token, wanted: bool) -> io::Result<()> {
+        let id = *socket;
+        self.call("want room", NONE, |world| world.want_room(id, token, wanted))
+    }
+
+    fn receive(
+        &mut self,
+        socket: &mut usize,
+        bufs: &mut [IoSliceMut<'_>],
+        received: &mut [Received],
+    ) -> io::Result<usize> {
+        let id = *socket;
+        self.call("receive", NONE, |world| world.receive_udp(id, bufs, received))
+    }
+
+    fn send(&mut self, socket: &mut usize, out: &Outbound<'_>) -> io::Result<()> {
+        let id = *socket;
+        self.call("send", NONE, |world| world.send_udp(id, out))
+    }
+
+    fn segments_max(&self, socket: &usize) -> usize {
+        self.world.borrow().udp_segments_max(*socket)
+    }
+
+    fn close_udp(&mut self, socket: usize, registered: bool) {
+        let mut world = self.world.borrow_mut();
+        let (now, who) = (world.now, Who::Worker(self.worker as u16));
+        world.trace.note(now, who, "close udp", NONE, socket as u64);
+        world.close_udp(socket, registered);
     }
 }

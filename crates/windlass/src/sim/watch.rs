@@ -14,6 +14,7 @@ use crate::config::Limits;
 use crate::conn::{Conn, Peer};
 use crate::connect::ConnectError;
 use crate::core::Core;
+use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
 use crate::id::ConnId;
 use crate::mailbox::Shut;
@@ -428,5 +429,51 @@ impl Hosted for Watched {
         self.asked(scope.core());
         self.world.borrow_mut().callbacks += u64::from(some);
         some
+    }
+
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        self.enter_socket("datagram", socket);
+        self.world.borrow_mut().trace.bytes(datagram.bytes);
+        self.inner.datagram(socket, datagram);
+    }
+
+    fn socket_drained(&mut self, socket: &mut Socket<'_>) {
+        self.enter_socket("socket drained", socket);
+        self.inner.socket_drained(socket);
+    }
+
+    fn socket_error(&mut self, socket: &mut Socket<'_>, error: std::io::Error) {
+        self.enter_socket("socket error", socket);
+        self.inner.socket_error(socket, error);
+    }
+
+    fn socket_timeout(&mut self, socket: &mut Socket<'_>) {
+        self.enter_socket("socket timeout", socket);
+        self.inner.socket_timeout(socket);
+    }
+
+    fn socket_draining(&mut self, socket: &mut Socket<'_>) {
+        self.enter_socket("socket draining", socket);
+        if self.world.borrow().shutdown_at.is_none() {
+            self.fail(None, "a socket is draining without a shutdown");
+        }
+        self.inner.socket_draining(socket);
+    }
+}
+
+impl Watched {
+    /// The rules for a callback on a UDP socket.
+    fn enter_socket(&mut self, callback: &'static str, socket: &Socket<'_>) {
+        let mut world = self.world.borrow_mut();
+        world.callbacks += 1;
+        let (now, who) = (world.now, super::trace::Who::Worker(self.worker as u16));
+        let id = socket.id();
+        world.trace.note(now, who, callback, super::trace::NONE, u64::from(id.index));
+        if socket.now().as_nanos() > now {
+            world.fail(format!("{callback}: the time in a callback is ahead of the clock"));
+        }
+        if id.worker() != self.worker {
+            world.fail(format!("{callback}: a socket of worker {}", id.worker()));
+        }
     }
 }

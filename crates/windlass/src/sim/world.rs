@@ -17,6 +17,7 @@ use super::plan::{Plan, SECOND};
 use super::poller::Poller;
 use super::remote::{Attempt, Newcomer, RemoteHost};
 use super::trace::{self, LAST, Trace, Who};
+use super::udp::{Udp, UdpPlan};
 use crate::connect::Remote;
 use crate::id::ConnId;
 use crate::sys::Token;
@@ -78,6 +79,12 @@ pub(crate) enum Happening {
         unreachable: bool,
     },
     ClientTimer(u32),
+    /// A datagram arrives.
+    Datagram(u32),
+    /// A UDP socket of the server hears that nobody listens at its peer.
+    UdpRefused(u32),
+    /// A UDP socket of the server has room again.
+    UdpRoom(u32),
     /// A thread of a pool looks for a job.
     JobStarts {
         pool: u32,
@@ -133,6 +140,7 @@ pub(crate) struct World {
     pub(crate) dropped: Arc<Mutex<Vec<Dropped>>>,
     pub(crate) counts: Counts,
     pub(crate) random: Rng,
+    pub(crate) udp: Udp,
     pub(crate) jobs: Pools,
 
     // What oracles go by.
@@ -220,6 +228,7 @@ impl World {
             dropped: Arc::default(),
             counts: Counts::default(),
             random: Rng::new(seed ^ 0x0DD5),
+            udp: Udp::new(UdpPlan::calm(), seed),
             jobs: Pools::new(seed),
             shutdown_at: None,
             servers: 1,
@@ -318,6 +327,9 @@ impl World {
             Happening::Made(end) => self.made(EndId(end)),
             Happening::Refused { end, unreachable } => self.refused(EndId(end), unreachable),
             Happening::ClientTimer(client) => self.stir(client),
+            Happening::Datagram(n) => self.datagram_arrives(n),
+            Happening::UdpRefused(id) => self.udp_refused(id),
+            Happening::UdpRoom(id) => self.udp_room(id),
             Happening::JobStarts { pool, thread } => self.job_starts(pool as usize, thread as usize),
             Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use windlass_proto::Time;
 
-use super::{Readiness, Sys, Token, Wake, connect};
+use super::udp::{self, MioUdp, UdpBuffers};
+use super::{Outbound, Readiness, Received, Sys, Token, Wake, connect};
 use crate::connect::Remote;
 
 #[cfg(target_os = "linux")]
@@ -205,6 +206,7 @@ impl MioListener {
 impl Sys for MioSys {
     type Listener = MioListener;
     type Stream = MioStream;
+    type Udp = MioUdp;
     type Pipe = Pipe;
 
     #[inline]
@@ -430,6 +432,46 @@ impl Sys for MioSys {
         }
         if reset {
             stream.set_reset();
+        }
+    }
+
+    fn connect_udp(&mut self, peer: SocketAddr, buffers: UdpBuffers) -> io::Result<(MioUdp, SocketAddr)> {
+        udp::connect(peer, buffers)
+    }
+
+    fn register_udp(&mut self, socket: &mut MioUdp, token: Token) -> io::Result<()> {
+        self.poll.registry().register(&mut socket.socket, mio::Token(token.0), Interest::READABLE)
+    }
+
+    fn want_room(&mut self, socket: &mut MioUdp, token: Token, wanted: bool) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let interest = if wanted { both } else { Interest::READABLE };
+        self.poll.registry().reregister(&mut socket.socket, mio::Token(token.0), interest)
+    }
+
+    #[inline]
+    fn receive(
+        &mut self,
+        socket: &mut MioUdp,
+        bufs: &mut [IoSliceMut<'_>],
+        received: &mut [Received],
+    ) -> io::Result<usize> {
+        socket.receive(bufs, received)
+    }
+
+    #[inline]
+    fn send(&mut self, socket: &mut MioUdp, out: &Outbound<'_>) -> io::Result<()> {
+        socket.send(out)
+    }
+
+    #[inline]
+    fn segments_max(&self, socket: &MioUdp) -> usize {
+        socket.segments_max()
+    }
+
+    fn close_udp(&mut self, mut socket: MioUdp, registered: bool) {
+        if registered {
+            let _ = self.poll.registry().deregister(&mut socket.socket);
         }
     }
 }

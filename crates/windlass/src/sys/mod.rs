@@ -31,19 +31,24 @@ mod pipe;
 #[cfg(target_os = "linux")]
 mod timerfd;
 mod token;
+pub(crate) mod udp;
 
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_proto::Time;
 
 use crate::connect::Remote;
+use crate::datagram::Ecn;
 
 pub(crate) use errors::{AcceptError, accept_error};
 pub(crate) use mio_sys::{MioListener, MioStream, MioSys};
-pub(crate) use token::{INDEX_MAX, Token};
+/// One received buffer: one datagram, or several of one flow and size (`stride`).
+pub(crate) use quinn_udp::RecvMeta as Received;
+pub(crate) use token::{INDEX_MAX, Token, UDP_MAX};
+pub(crate) use udp::{MioUdp, UdpBuffers, ecn_of};
 
 /// What an event says about a source. Only hints: see the contract above.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -56,6 +61,18 @@ impl Readiness {
     pub(crate) const READ_CLOSED: u8 = 4;
     /// Writing can no longer succeed, or the socket has an error pending.
     pub(crate) const BROKEN: u8 = 8;
+}
+
+/// What one call sends: a datagram, or several of one size to one peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outbound<'a> {
+    pub(crate) to: SocketAddr,
+    /// From which of our addresses; `None` lets the system choose.
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) ecn: Option<Ecn>,
+    /// The size of every datagram but perhaps the last, if there are several.
+    pub(crate) segment: Option<usize>,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Wakes one worker's poll from any thread. Wakes are not counted: coalesce them.
@@ -81,6 +98,8 @@ pub(crate) trait Sys: Sized + 'static {
     type Listener;
     /// `Send`, because an accepted stream may be handed to another worker before it is registered.
     type Stream: Send + 'static;
+    /// A UDP socket.
+    type Udp;
     /// What bytes are spliced through, from one stream to another.
     type Pipe;
 
@@ -196,6 +215,35 @@ pub(crate) trait Sys: Sized + 'static {
 
     /// Deregisters (if `registered`) and closes; with `reset`, discards what is unsent and sends RST.
     fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
+
+    /// Opens a UDP socket with one peer, not registered yet. Also tells the address it has.
+    fn connect_udp(&mut self, peer: SocketAddr, buffers: UdpBuffers) -> io::Result<(Self::Udp, SocketAddr)>;
+
+    /// Starts readiness events for a UDP socket: for reading only, since on UDP write interest doubles
+    /// them.
+    fn register_udp(&mut self, socket: &mut Self::Udp, token: Token) -> io::Result<()>;
+
+    /// Adds write interest after a send has found no room, or takes it back.
+    fn want_room(&mut self, socket: &mut Self::Udp, token: Token, wanted: bool) -> io::Result<()>;
+
+    /// Receives into `bufs` and tells how many were filled, each with its entry in `received`. Fewer
+    /// than `bufs` are a short read. An error tells of one datagram sent earlier that did not arrive,
+    /// and is told once.
+    fn receive(
+        &mut self,
+        socket: &mut Self::Udp,
+        bufs: &mut [IoSliceMut<'_>],
+        received: &mut [Received],
+    ) -> io::Result<usize>;
+
+    /// Sends all of `out`, or nothing.
+    fn send(&mut self, socket: &mut Self::Udp, out: &Outbound<'_>) -> io::Result<()>;
+
+    /// Datagrams one `send` can take, now: 1 where the system does not cut them up for us.
+    fn segments_max(&self, socket: &Self::Udp) -> usize;
+
+    /// Deregisters (if `registered`) and closes a UDP socket.
+    fn close_udp(&mut self, socket: Self::Udp, registered: bool);
 }
 
 /// The monotonic clock, for threads that are no workers.

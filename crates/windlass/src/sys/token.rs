@@ -2,16 +2,19 @@
 
 use crate::id::ConnId;
 
-/// Names the source of an event: a connection by slot and generation, or one of a few fixed sources.
+/// Names the source of an event: a connection or a UDP socket by slot and generation, or one of a few
+/// fixed sources.
 ///
-/// A connection's generation tells an event for the slot's former owner from one for the present
+/// A generation tells an event for the slot's former owner from one for the present
 /// one: closing and reusing a descriptor inside one batch delivers the old event to the new owner
 /// otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Token(pub(crate) usize);
 
 /// Slots are numbered below this.
-pub(crate) const INDEX_MAX: u32 = (INDEX_MASK - RESERVED) as u32;
+pub(crate) const INDEX_MAX: u32 = (INDEX_MASK - RESERVED - UDP_MAX) as u32;
+/// UDP sockets of one worker are numbered below this.
+pub(crate) const UDP_MAX: usize = 1 << if INDEX_BITS == 32 { 20 } else { 16 };
 
 #[cfg(target_pointer_width = "64")]
 const INDEX_BITS: u32 = 32;
@@ -44,6 +47,19 @@ impl Token {
     pub(crate) fn listener(n: usize) -> Token {
         debug_assert!(n < Self::LISTENERS_MAX);
         Token(INDEX_MASK - RESERVED + 1 + n)
+    }
+
+    /// The token of UDP socket `index` in its generation `generation`. Its range lies below that of the
+    /// listeners.
+    pub(crate) fn udp(index: u32, generation: u32) -> Token {
+        debug_assert!((index as usize) < UDP_MAX);
+        Token(((generation as u64) << INDEX_BITS) as usize | (INDEX_MAX as usize + index as usize))
+    }
+
+    /// The UDP socket this token names, if it names one.
+    pub(crate) fn as_udp(self) -> Option<u32> {
+        let index = (self.0 & INDEX_MASK).checked_sub(INDEX_MAX as usize)?;
+        (index < UDP_MAX).then_some(index as u32)
     }
 
     /// The slot this token names, if it names one.

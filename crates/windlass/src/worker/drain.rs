@@ -78,6 +78,7 @@ impl<Y: Sys> Worker<Y> {
         let ended = self.phase != Phase::Running
             && !matches!(self.phase, Phase::LastRead { .. })
             && self.core.counters.connections == 0
+            && self.core.udp.open == 0
             && self.core.closing.is_empty()
             && self.handoffs.close_if_empty(self.index);
         if !ended || self.phase == Phase::Stopping {
@@ -104,6 +105,7 @@ impl<Y: Sys> Worker<Y> {
                 self.core.queue(index);
             }
         }
+        self.last_receive();
         let deadline = self.core.now + self.core.limits.drain_timeout;
         self.phase = Phase::LastRead { deadline };
     }
@@ -121,6 +123,7 @@ impl<Y: Sys> Worker<Y> {
                 self.tell_one_draining(index);
             }
         }
+        self.tell_sockets_draining();
     }
 
     fn tell_one_draining(&mut self, index: u32) {
@@ -164,5 +167,6 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.end();
+        self.close_sockets();
     }
 }

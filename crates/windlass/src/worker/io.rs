@@ -10,6 +10,8 @@ pub(super) struct Io<Y: Sys> {
     pub(super) sys: Y,
     /// At the same index as the connections' slots.
     pub(super) streams: Vec<Option<Y::Stream>>,
+    /// The same for UDP sockets.
+    pub(super) udp: Vec<Option<Y::Udp>>,
     pub(super) pipes: Pipes<Y::Pipe>,
 }
 
@@ -27,7 +29,7 @@ const NO_STREAM: &str = "an open connection has a stream";
 const NO_PIPE: &str = "a pipe in use is there";
 
 /// Makes a call again that a signal interrupted. For calls nobody would come back to otherwise.
-fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+pub(super) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -41,7 +43,7 @@ impl<Y: Sys> Io<Y> {
         let mut streams = Vec::new();
         let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
         let pipes = Pipes { table: Vec::new(), idle: Vec::new(), unused: Vec::new() };
-        Io { sys, streams, pipes }
+        Io { sys, streams, udp: Vec::new(), pipes }
     }
 
     #[inline]

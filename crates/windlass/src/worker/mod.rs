@@ -6,6 +6,7 @@
 
 mod accept;
 mod connect;
+pub(crate) mod datagrams;
 mod drain;
 mod end;
 mod handover;
@@ -36,6 +37,7 @@ use crate::stats::TurnTimes;
 use crate::sys::{Readiness, Sys, Token};
 
 pub(crate) use accept::{Acceptor, Handoffs};
+use datagrams::{BoundUdp, Inbound};
 use drain::Phase;
 use io::Io;
 pub(crate) use moving::NOT_MOVING;
@@ -49,6 +51,8 @@ pub(crate) struct Setup<Y: Sys> {
     pub(crate) sys: Y,
     /// Each with its number among the server's listeners and the number of its service.
     pub(crate) listeners: Vec<(Y::Listener, u16, u16)>,
+    /// Bound UDP sockets, each with its address and the number of its service.
+    pub(crate) sockets: Vec<BoundUdp<Y::Udp>>,
     pub(crate) services: Vec<HostedService>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) handoffs: Arc<Handoffs<Y::Stream>>,
@@ -92,6 +96,9 @@ pub(crate) struct Worker<Y: Sys> {
     /// This turn's run list, and the deadlines that came due: kept for their memory.
     running: Vec<u32>,
     fired: Vec<u32>,
+    /// What datagrams are received into, and this turn's sockets.
+    inbound: Inbound,
+    sockets_running: Vec<u32>,
     turn_times: TurnTimes,
     turn_ended: Time,
     /// The coarse clock when the last callback ended.
@@ -100,7 +107,7 @@ pub(crate) struct Worker<Y: Sys> {
 
 impl<Y: Sys> Worker<Y> {
     pub(crate) fn new(setup: Setup<Y>) -> IoResult<Worker<Y>> {
-        let Setup { index, mut sys, listeners, services, shared, handoffs } = setup;
+        let Setup { index, mut sys, listeners, sockets, services, shared, handoffs } = setup;
         let now = sys.now();
         let _ = shared.workers[index].waker.set(sys.waker());
         let mut acceptors = Vec::new();
@@ -115,7 +122,7 @@ impl<Y: Sys> Worker<Y> {
             members.movable = service.host.is_movable();
         }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
-        Ok(Worker {
+        let mut worker = Worker {
             index,
             core,
             io: Io::new(sys, shared.limits.connections_max),
@@ -134,10 +141,14 @@ impl<Y: Sys> Worker<Y> {
             started: false,
             running: Vec::with_capacity(LIST_RESERVED),
             fired: Vec::with_capacity(LIST_RESERVED),
+            inbound: Inbound::new(),
+            sockets_running: Vec::new(),
             turn_times: TurnTimes::default(),
             turn_ended: now,
             coarse: now,
-        })
+        };
+        worker.adopt_sockets(sockets)?;
+        Ok(worker)
     }
 
     /// One turn. Sleeps until there is something to do, and does it.
@@ -145,12 +156,15 @@ impl<Y: Sys> Worker<Y> {
         self.start();
         self.poll()?;
         self.run();
+        self.datagrams();
         self.accept();
         self.timers();
+        self.socket_timers();
         self.ticks();
         self.mail();
         self.connect();
         self.end();
+        self.flush_sockets();
         self.move_out();
         self.drain();
         self.close_lost_pipes();
@@ -167,6 +181,7 @@ impl<Y: Sys> Worker<Y> {
             || !core.touched.is_empty()
             || !core.closing.is_empty()
             || !core.settling.is_empty()
+            || core.udp.has_work()
             || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
             || self.mail_left;
@@ -174,9 +189,10 @@ impl<Y: Sys> Worker<Y> {
             return Some(core.now);
         }
         let timers = core.wheel.next().map(|tick| core.time_of(tick));
+        let sockets = core.udp.next_deadline().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
         let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
-        let rest = [self.next_tick(), self.phase.next_wake(core.now), answers, self.control_at];
+        let rest = [sockets, self.next_tick(), self.phase.next_wake(core.now), answers, self.control_at];
         [timers, accept].into_iter().chain(rest).flatten().min()
     }
 
@@ -193,6 +209,8 @@ impl<Y: Sys> Worker<Y> {
                 mark(core, token, readiness);
             } else if let Some(n) = token.as_listener() {
                 acceptors[n].ready = true;
+            } else if let Some(n) = token.as_udp() {
+                datagrams::mark(core, n, token, readiness);
             } else if token == Token::STOP {
                 stop = true;
             } else if token == Token::CONTROL {

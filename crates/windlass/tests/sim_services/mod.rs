@@ -1,6 +1,7 @@
 //! The services that are simulated, and who calls them.
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
+pub(crate) mod datagrams;
 pub(crate) mod jobs;
 pub(crate) mod moving;
 pub(crate) mod names;

@@ -1,12 +1,14 @@
 //! Clients that are ready to use: good ones, who check everything they are owed, and rude ones.
 
 mod chat;
+mod datagrams;
 mod echo;
 mod pair;
 mod rude;
 mod script;
 
 pub use chat::{ChatClient, ChatRoom};
+pub use datagrams::{DatagramPeer, Responder, any_answer_peer, datagram_peer, forgiving_peer, responder};
 pub use echo::{EchoClient, echo_client};
 pub use pair::{ALONE, COUPLED, PairClient, pair_client, rude_pair_client};
 pub use rude::{Rude, deaf, endless, never_reader, resetter, rude_client, silent, vanisher};
