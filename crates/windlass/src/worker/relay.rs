@@ -148,7 +148,9 @@ impl<Y: Sys> Worker<Y> {
         let limits = &self.core.limits;
         let wanted = PIPE_BYTES.min(budget).min(limits.output_max);
         let within = self.core.buffered + wanted <= limits.buffered_max;
-        let Some(pipe) = self.io.take_pipe(limits.relay_pipes_max).filter(|_| within) else {
+        // Asked for only where it will be used: nobody would give it back.
+        let pipe = if within { self.io.take_pipe(limits.relay_pipes_max) } else { None };
+        let Some(pipe) = pipe else {
             self.core.counters.pipes_refused += 1;
             self.core.relays.note_read(from, false);
             return self.copy(from, to, budget);
