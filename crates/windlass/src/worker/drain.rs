@@ -119,9 +119,17 @@ impl<Y: Sys> Worker<Y> {
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
     }
 
-    /// Tells a connection that came after the others were told.
+    /// Tells a connection that came after the others were told. What it has sent by now, or brought along
+    /// from another worker, is answered first, as theirs was.
     pub(super) fn tell_if_draining(&mut self, index: u32) {
-        if matches!(self.phase, Phase::Draining { .. }) && !self.core.slot(index).is(flag::CLOSING) {
+        if !matches!(self.phase, Phase::Draining { .. }) || self.core.slot(index).is(flag::CLOSING) {
+            return;
+        }
+        self.core.slot(index).set(flag::READABLE);
+        self.core.cork_owner = index;
+        self.read(index);
+        crate::core::flush::uncork(&mut self.core, &mut self.io, index);
+        if !self.core.slot(index).is(flag::CLOSING) {
             self.tell_one_draining(index);
         }
     }

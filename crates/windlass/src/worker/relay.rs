@@ -77,6 +77,9 @@ impl<Y: Sys> Worker<Y> {
                 }
                 return;
             }
+            if source.is(flag::PAUSED) {
+                return;
+            }
             if source.input.is_none() && source.is(flag::EOF) {
                 return self.pass_end_on(from, to);
             }
@@ -88,7 +91,7 @@ impl<Y: Sys> Worker<Y> {
                 self.pass_untaken_on(from, to);
                 continue;
             }
-            if !source.is(flag::READABLE) || source.is(flag::PAUSED) {
+            if !source.is(flag::READABLE) {
                 return;
             }
             let moved = match self.core.relays.splices(from) {

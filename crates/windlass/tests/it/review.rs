@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use windlass::{
-    Answer, Close, Config, Conn, ConnId, Connect, ConnectError, Input, Limits, Lookup, Offload,
+    Answer, Close, Config, Conn, ConnId, Connect, ConnectError, Input, Limits, Lookup, Move, Offload,
     OffloadConfig, Peer, Placement, Resolve, ResolveError, Resolved, Resolver, Scope, Service, Sessions,
     Tick, Work, serve,
 };
@@ -438,4 +438,119 @@ fn a_stop_ends_relays_in_full_flow() {
             sender.join().unwrap();
         }
     }
+}
+
+/// Worker 0 is held by a callback when the server begins to drain, and lets its connection move then.
+#[derive(Clone)]
+struct Late {
+    told: Sender<&'static str>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Service for Late {
+    /// Keeps its worker from ending.
+    type Session = bool;
+    fn place(&mut self, _: Peer, listener: usize) -> Placement {
+        Placement::Worker(listener)
+    }
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<bool, Close> {
+        Ok(conn.id().worker() == 1)
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut bool, input: &mut Input<'_>) -> Result<(), Close> {
+        if conn.id().worker() == 0 {
+            let _ = self.told.send("held");
+            drop(self.gate.1.wait_while(self.gate.0.lock().unwrap(), |open| !*open).unwrap());
+            return Ok(conn.move_to(1)?);
+        }
+        conn.write(input.take_all());
+        Ok(())
+    }
+    fn draining(&mut self, conn: &mut Conn<'_>, keeps: &mut bool) -> Result<(), Close> {
+        if *keeps {
+            conn.wake_at(conn.now() + Duration::from_secs(1));
+            let _ = self.told.send("draining");
+            return Ok(());
+        }
+        Err(Close::Shutdown)
+    }
+}
+
+impl Move for Late {
+    type Seed = ();
+    fn move_out(&mut self, _: &mut Conn<'_>, _: bool) {}
+    fn move_in(&mut self, _: &mut Conn<'_>, (): ()) -> Result<bool, Close> {
+        Ok(false)
+    }
+}
+
+/// What a connection sent before the server stopped is answered, though it arrives at a worker that
+/// drains already.
+#[test]
+fn who_moves_to_a_worker_that_drains_is_answered_first() {
+    let gate: Arc<(Mutex<bool>, Condvar)> = Arc::default();
+    let (told, hear) = channel();
+    let service = Late { told, gate: gate.clone() };
+    let config = Config { rebalance_lead: 0, ..Config::default().workers(2).limits(limits()) };
+    let serve = serve(move || service.clone()).movable().config(config);
+    let server = Running::start(serve.tcp("127.0.0.1:0").tcp("127.0.0.1:0"));
+    let mut keeper = connect(server.addrs[1]);
+    round_trip(&mut keeper, b"here");
+    let mut stream = server.connect();
+    stream.write_all(b"answer me").unwrap();
+    assert_eq!(hear.recv_timeout(LONG), Ok("held"));
+    server.handle.shutdown();
+    assert_eq!(hear.recv_timeout(LONG), Ok("draining"));
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    expect(&mut stream, b"answer me");
+    expect_end(&mut stream);
+    drop((stream, keeper));
+    server.ended_well();
+}
+
+/// Couples the second connection with the first, paused at once, with input left untaken.
+struct Held {
+    first: Option<ConnId>,
+    told: Sender<usize>,
+}
+
+impl Service for Held {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        if self.first.is_none() {
+            self.first = Some(conn.id());
+            conn.write(b"first");
+        }
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        assert!(conn.relay(self.first.expect("one waits")));
+        conn.pause();
+        conn.wake_at(conn.now() + Duration::from_millis(100));
+        Ok(())
+    }
+    fn timeout(&mut self, conn: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {
+        let _ = self.told.send(conn.relayed().map_or(0, |relayed| relayed.received as usize));
+        conn.resume();
+        Ok(())
+    }
+}
+
+/// A pause stops what a coupled connection sends, what it had sent before included.
+#[test]
+fn a_paused_end_of_a_relay_sends_nothing() {
+    let (told, hear) = channel();
+    let make = move || Held { first: None, told: told.clone() };
+    let server = Running::start(serve(make).config(one_worker(limits())).tcp("127.0.0.1:0"));
+    let mut first = server.connect();
+    expect(&mut first, b"first");
+    let mut second = server.connect();
+    second.write_all(b"untaken").unwrap();
+    second.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(hear.recv_timeout(LONG), Ok(0), "paused");
+    expect(&mut first, b"untaken");
+    expect_end(&mut first);
+    first.shutdown(Shutdown::Write).unwrap();
+    expect_end(&mut second);
+    server.stop();
 }
