@@ -290,7 +290,7 @@ impl Service for Caller {
     ) {
         assert!(scope.conn(id).is_none() && !scope.cancel_connect(id));
         let _ = self.told.send(tag);
-        if tag >= 1000 && tag < 4000 {
+        if (1000..4000).contains(&tag) {
             // Again and again, a turn each.
             scope.connect(self.connect(tag + 1)).unwrap();
         }
@@ -305,7 +305,7 @@ fn every_callback_may_call_and_thousands_of_refusals_leave_nothing() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (told, hear) = channel();
     let make = move || Caller { nobody, told: told.clone(), ticks: 0 };
-    // Two places: what ends gives its place back at once.
+    // Few places: what ends gives its place back at once.
     let limits = Limits { connecting_max: 8, connections_max: 12, ..limits() };
     let tick = Duration::from_millis(20);
     let server = Running::start(serve(make).tick(tick).config(one_worker(limits)).tcp("127.0.0.1:0"));
@@ -552,5 +552,50 @@ fn a_paused_end_of_a_relay_sends_nothing() {
     expect_end(&mut first);
     first.shutdown(Shutdown::Write).unwrap();
     expect_end(&mut second);
+    server.stop();
+}
+
+/// Looks the same name up twice, and ends with the first answer.
+struct Hasty {
+    resolver: Resolver,
+}
+
+impl Service for Hasty {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        for port in [1, 2] {
+            assert!(matches!(self.resolver.lookup(conn, "name.example", port)?, Lookup::Pending(_)));
+        }
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+impl Resolve for Hasty {
+    fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, resolved: Resolved) {
+        assert_eq!(resolved.port, 1, "whoever is about to end expects no more");
+        assert!(resolved.result.is_err(), "there was no address in the answer");
+        let mut conn = scope.conn(resolved.conn.expect("asked for one")).expect("it is open");
+        conn.write(b"first");
+        conn.close();
+    }
+}
+
+/// Every lookup that waited is answered or counted as cancelled.
+#[test]
+fn a_lookup_whose_connection_is_ending_is_counted() {
+    let resolver = Resolver::with_lookup(Default::default(), |_| Ok(Vec::new()));
+    let in_service = resolver.clone();
+    let serve = serve(move || Hasty { resolver: in_service.clone() }).resolver(&resolver);
+    let server = Running::start(serve.config(one_worker(limits())).tcp("127.0.0.1:0"));
+    let mut stream = server.connect();
+    expect(&mut stream, b"first");
+    expect_end(&mut stream);
+    drop(stream);
+    server.wait_for("it to be gone", |counters| counters.connections == 0);
+    let stats = resolver.stats();
+    assert_eq!((stats.lookups, stats.joined, stats.cancelled, stats.waiting), (2, 1, 1, 0));
     server.stop();
 }
