@@ -89,6 +89,8 @@ impl<Y: Sys> Worker<Y> {
         self.accept_all();
         self.close_listeners();
         self.core.shut_connecting(false);
+        // Nobody leaves any more: those who waited to are read on, in time for the last read.
+        self.move_out();
         // What a connection has sent before we stopped is answered: one more read for each.
         for index in 0..self.core.slots.len() as u32 {
             if self.core.slot(index).is(flag::LIVE) {

@@ -599,3 +599,56 @@ fn a_lookup_whose_connection_is_ending_is_counted() {
     assert_eq!((stats.lookups, stats.joined, stats.cancelled, stats.waiting), (2, 1, 1, 0));
     server.stop();
 }
+
+/// Answers at length and wants to move; whoever cannot leave is answered where it is.
+struct Stuck;
+
+const LONG_REPLY: usize = 12 << 20;
+
+impl Service for Stuck {
+    /// It has asked to be moved.
+    type Session = bool;
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        Placement::Worker(0)
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<bool, Close> {
+        Ok(false)
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, asked: &mut bool, input: &mut Input<'_>) -> Result<(), Close> {
+        if std::mem::replace(asked, true) {
+            conn.write(input.take_all());
+            return Ok(());
+        }
+        conn.write(&pattern(LONG_REPLY));
+        Ok(conn.move_to(1)?)
+    }
+}
+
+impl Move for Stuck {
+    type Seed = bool;
+    fn move_out(&mut self, _: &mut Conn<'_>, asked: bool) -> bool {
+        asked
+    }
+    fn move_in(&mut self, _: &mut Conn<'_>, asked: bool) -> Result<bool, Close> {
+        Ok(asked)
+    }
+}
+
+/// One that waits to move when a drain begins stays, and is answered before it is told.
+#[test]
+fn who_is_about_to_move_when_a_drain_begins_is_answered_first() {
+    // Much output, and no congestion: that would hold its input back by itself.
+    let limits = Limits { output_high: 2 * LONG_REPLY, ..limits() };
+    let config = Config { rebalance_lead: 0, ..Config::default().workers(2).limits(limits) };
+    let server = Running::start(serve(|| Stuck).movable().config(config).tcp("127.0.0.1:0"));
+    let mut stream = server.connect();
+    stream.write_all(b"the rest").unwrap();
+    server.wait_for("the reply to be stuck", |counters| counters.buffered_bytes > 0);
+    server.handle.shutdown();
+    server.wait_for("the drain", |_| std::net::TcpStream::connect(server.addr()).is_err());
+    expect(&mut stream, &pattern(LONG_REPLY));
+    expect(&mut stream, b"the rest");
+    expect_end(&mut stream);
+    drop(stream);
+    assert_eq!(server.ended_well().stats.counters.moved_out, 0);
+}
