@@ -91,7 +91,9 @@ impl Service for Chat {
 
     fn closed(&mut self, conn: &mut Conn<'_>, member: Member, _: Close) {
         if let Some(name) = member.name {
-            self.names.remove(&name);
+            if self.names.get(&name) == Some(&conn.id()) {
+                self.names.remove(&name);
+            }
             self.tell_others(conn, Told::Left(name.clone(), conn.id()));
             self.say(conn, format!("* {name} left\n"));
         }

@@ -21,8 +21,8 @@ impl Service for Proxy {
         // What the client sends before there is an upstream waits in its socket.
         conn.pause();
         self.tags += 1;
-        self.waiting.insert(self.tags, conn.id());
         conn.connect(Connect::to(self.upstream).tag(self.tags).while_draining())?;
+        self.waiting.insert(self.tags, conn.id());
         Ok(())
     }
 

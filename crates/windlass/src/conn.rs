@@ -201,7 +201,9 @@ impl<'a> Conn<'a> {
     ///   When both have ended, both connections close, as [`Close::Eof`].
     /// - **One end ends for another reason:** so does the other. In good order (`closed` is told the same
     ///   reason, or [`Close::Done`]), if that one was; else by a reset ([`Close::Aborted`]), so that a
-    ///   stream that was cut off does not look whole. What was received before is passed on first.
+    ///   stream that was cut off does not look whole. What was received before is given to the system
+    ///   first; a reset takes with it what the peer has not received by then. Unix sockets know no reset:
+    ///   there a peer sees the end alone.
     /// - **Deadlines:** activity of either keeps both from being idle; output that is stuck ends both.
     ///
     /// False, and nothing happens, if either is gone, closing, half-closed by us, about to move to another

@@ -161,9 +161,9 @@ counters! {
     relays,
     /// Bytes taken from one end of a relay for the other.
     relayed_bytes,
-    /// Reads and writes of relays, among the others, that moved bytes through a pipe.
+    /// Reads of relays, among the others, into a pipe; those that brought nothing too.
     splices,
-    /// Times a relay wanted a pipe and there was none: `relay_pipes_max` or descriptors.
+    /// Times a relay wanted a pipe and copied: `relay_pipes_max`, descriptors, or `buffered_max`.
     pipes_refused,
     /// Successors that were offered the server's sockets.
     handovers_offered,

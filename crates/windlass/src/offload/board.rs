@@ -238,7 +238,13 @@ impl<A> Board<A> {
         (was_open, self.queue.remove(&id))
     }
 
-    /// The same, but only if it has not started.
+    /// The worker of an open job, if somebody there was refused and waits for room.
+    pub(super) fn owes_room(&self, id: u64) -> Option<usize> {
+        let worker = self.open.get(&id)?.worker;
+        self.lanes[worker].owed_room.then_some(worker)
+    }
+
+    /// Gives a job up, but only if it has not started.
     pub(super) fn cancel_waiting(&mut self, id: u64) -> Option<Job<A>> {
         if self.queue.contains_key(&id) { self.cancel(id).1 } else { None }
     }

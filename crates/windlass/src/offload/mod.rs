@@ -426,8 +426,15 @@ impl<A: Send + 'static> Offload<A> {
     /// answered, or cancelled, already.
     pub fn cancel(&self, job: JobId) -> bool {
         let Some(bound) = self.inner.bound.get() else { return false };
-        let (was_open, dropped) = bound.lock().board.cancel(job.0);
+        let (refused, (was_open, dropped)) = {
+            let board = &mut bound.lock().board;
+            (board.owes_room(job.0), board.cancel(job.0))
+        };
         drop(dropped);
+        if let Some(worker) = refused {
+            // Nothing else may happen there that would tell of the room.
+            bound.shared.wake(worker);
+        }
         was_open
     }
 

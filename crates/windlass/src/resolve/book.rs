@@ -182,6 +182,11 @@ impl Book {
         alone
     }
 
+    /// An answer found its connection about to end.
+    pub(super) fn undelivered(&mut self) {
+        self.stats.cancelled += 1;
+    }
+
     /// A query that had not begun, and that nobody waits for, was cancelled.
     pub(super) fn forget(&mut self, job: JobId) {
         if let Some(query) = self.queries.remove(&job) {

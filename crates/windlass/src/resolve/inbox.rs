@@ -52,6 +52,9 @@ impl Answers {
                 if resolved.conn.is_none_or(|conn| core.find(conn).is_some()) {
                     return Some(resolved);
                 }
+                if let Some(mut book) = self.book() {
+                    book.undelivered();
+                }
             }
             match self.lane.take(core) {
                 Taken::Answer(answer) => self.settle(answer, core.now),

@@ -308,8 +308,12 @@ impl Resolver {
         }
         let (core, conn) = origin.origin();
         let now = core.now;
-        let Some(books) = self.inner.books.get() else { return Err(ResolveError::Closed) };
-        let mut book = lock(&books[usize::from(core.worker)]);
+        let books = self.inner.books.get();
+        // Another server may have more workers than the one it was bound to.
+        let Some(book) = books.and_then(|books| books.get(usize::from(core.worker))) else {
+            return Err(ResolveError::Closed);
+        };
+        let mut book = lock(book);
         book.count();
         if let Some(known) = book.cached(&host, now) {
             return known.map(|addrs| Lookup::Ready(with_port(&addrs, port)));

@@ -98,6 +98,8 @@ impl<Y: Sys> Worker<Y> {
         self.accept_all();
         self.close_listeners();
         self.core.shut_connecting(false);
+        // Nobody leaves any more: those who waited to are read on, in time for the last read.
+        self.move_out();
         // What a connection has sent before we stopped is answered: one more read for each.
         for index in 0..self.core.slots.len() as u32 {
             if self.core.slot(index).is(flag::LIVE) {
@@ -132,9 +134,17 @@ impl<Y: Sys> Worker<Y> {
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
     }
 
-    /// Tells a connection that came after the others were told.
+    /// Tells a connection that came after the others were told. What it has sent by now, or brought along
+    /// from another worker, is answered first, as theirs was.
     pub(super) fn tell_if_draining(&mut self, index: u32) {
-        if matches!(self.phase, Phase::Draining { .. }) && !self.core.slot(index).is(flag::CLOSING) {
+        if !matches!(self.phase, Phase::Draining { .. }) || self.core.slot(index).is(flag::CLOSING) {
+            return;
+        }
+        self.core.slot(index).set(flag::READABLE);
+        self.core.cork_owner = index;
+        self.read(index);
+        crate::core::flush::uncork(&mut self.core, &mut self.io, index);
+        if !self.core.slot(index).is(flag::CLOSING) {
             self.tell_one_draining(index);
         } else if matches!(self.phase, Phase::Superseded { .. }) && !self.core.slot(index).is(flag::CLOSING) {
             self.tell_one_superseded(index);

@@ -77,6 +77,9 @@ impl<Y: Sys> Worker<Y> {
                 }
                 return;
             }
+            if source.is(flag::PAUSED) {
+                return;
+            }
             if source.input.is_none() && source.is(flag::EOF) {
                 return self.pass_end_on(from, to);
             }
@@ -88,7 +91,7 @@ impl<Y: Sys> Worker<Y> {
                 self.pass_untaken_on(from, to);
                 continue;
             }
-            if !source.is(flag::READABLE) || source.is(flag::PAUSED) {
+            if !source.is(flag::READABLE) {
                 return;
             }
             let moved = match self.core.relays.splices(from) {
@@ -148,7 +151,9 @@ impl<Y: Sys> Worker<Y> {
         let limits = &self.core.limits;
         let wanted = PIPE_BYTES.min(budget).min(limits.output_max);
         let within = self.core.buffered + wanted <= limits.buffered_max;
-        let Some(pipe) = self.io.take_pipe(limits.relay_pipes_max).filter(|_| within) else {
+        // Asked for only where it will be used: nobody would give it back.
+        let pipe = if within { self.io.take_pipe(limits.relay_pipes_max) } else { None };
+        let Some(pipe) = pipe else {
             self.core.counters.pipes_refused += 1;
             self.core.relays.note_read(from, false);
             return self.copy(from, to, budget);

@@ -21,6 +21,7 @@ mod probe;
 mod regressions;
 mod relay;
 mod resolver;
+mod review;
 mod services;
 mod shutdown;
 mod steady;
