@@ -6,9 +6,9 @@ mod summary;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Bound, Config, Inherited, Serve, Server, serve};
 #[cfg(feature = "tls")]
 use windlass::{Address, TlsIdentity, TlsServer};
+use windlass::{Bound, Config, Inherited, Serve, Server, serve};
 
 use crate::args::{EchoArgs, LogFormat};
 use crate::console::{Console, Teller, stdout_width};
