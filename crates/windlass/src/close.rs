@@ -4,11 +4,18 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::connect::ConnectError;
+use crate::moving::MoveError;
+use crate::offload::JobError;
+use crate::resolve::ResolveError;
 use crate::tls_error::TlsError;
 
 /// Why a connection ends: what a callback returns as its error, and what [`closed`] is told.
 ///
-/// `?` in a callback ends the connection: any error type becomes [`Close::Protocol`].
+/// `?` in a callback ends the connection: any error type becomes [`Close::Protocol`], but for those of the
+/// engine that say what we could not do ([`ConnectError`](crate::ConnectError),
+/// [`MoveError`](crate::MoveError), [`ResolveError`](crate::ResolveError) other than a bad name,
+/// [`JobError`](crate::JobError)): they become [`Close::Unavailable`], which is not the peer's fault.
 ///
 /// ```
 /// use windlass::Close;
@@ -64,6 +71,9 @@ pub enum Close {
     Io(io::Error),
     /// TLS failed, or was cut short. Orderly, so that the alert that says why arrives.
     Tls(TlsError),
+    /// What the service needed for it could not be had: a connection of our own, a name's addresses, work
+    /// off the loop, a place on another worker. Orderly, so that an error reply arrives.
+    Unavailable(Box<dyn Error + Send + Sync>),
 }
 
 /// Whose doing a [`Close`] was.
@@ -81,7 +91,7 @@ pub enum Fault {
 }
 
 /// How many kinds there are, for the counters.
-pub(crate) const KINDS: usize = 16;
+pub(crate) const KINDS: usize = 17;
 
 impl Close {
     /// A short stable name, fit for a metric's label.
@@ -100,7 +110,9 @@ impl Close {
             | Close::SlowConsumer
             | Close::Overflow
             | Close::InputFull => Fault::Peer,
-            Close::Shutdown | Close::Refused | Close::MemoryFull | Close::Aborted => Fault::Server,
+            Close::Shutdown | Close::Refused | Close::MemoryFull | Close::Aborted | Close::Unavailable(_) => {
+                Fault::Server
+            }
             Close::Reset | Close::Io(_) => Fault::Network,
             Close::Tls(error) => {
                 if error.is_ours() {
@@ -130,6 +142,7 @@ impl Close {
             Close::Reset => 13,
             Close::Io(_) => 14,
             Close::Tls(_) => 15,
+            Close::Unavailable(_) => 16,
         }
     }
 
@@ -178,6 +191,7 @@ pub(crate) const LABELS: [&str; KINDS] = [
     "reset",
     "io",
     "tls",
+    "unavailable",
 ];
 
 impl fmt::Display for Close {
@@ -199,6 +213,7 @@ impl fmt::Display for Close {
             Close::Reset => "reset by the peer",
             Close::Io(e) => return write!(f, "{e}"),
             Close::Tls(e) => return write!(f, "{e}"),
+            Close::Unavailable(e) => return write!(f, "{e}"),
         };
         f.write_str(text)
     }
@@ -208,6 +223,36 @@ impl fmt::Display for Close {
 // works on every error there is.
 impl<E: Error + Send + Sync + 'static> From<E> for Close {
     fn from(e: E) -> Close {
-        Close::Protocol(Box::new(e))
+        if is_ours(&e) { Close::Unavailable(Box::new(e)) } else { Close::Protocol(Box::new(e)) }
+    }
+}
+
+/// Whether an error is about what we could not do, and not about what the peer sent.
+fn is_ours(e: &(dyn Error + 'static)) -> bool {
+    let unresolved = |e: &ResolveError| *e != ResolveError::BadName;
+    e.is::<ConnectError>()
+        || e.is::<MoveError>()
+        || e.is::<JobError>()
+        || e.downcast_ref::<ResolveError>().is_some_and(unresolved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_lack_is_not_the_peers_fault() {
+        let whose = |close: Close| (close.label(), close.fault());
+        assert_eq!(whose("x".parse::<u8>().unwrap_err().into()), ("protocol", Fault::Peer));
+        assert_eq!(whose(ResolveError::BadName.into()), ("protocol", Fault::Peer));
+        let ours = [
+            ConnectError::Full.into(),
+            MoveError::NoWorker.into(),
+            ResolveError::Closed.into(),
+            JobError::Timeout.into(),
+        ];
+        for close in ours {
+            assert_eq!(whose(close), ("unavailable", Fault::Server));
+        }
     }
 }
