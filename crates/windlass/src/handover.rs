@@ -1,8 +1,8 @@
 //! Sockets that were open before this process began: from systemd, or from the server it replaces.
 //!
-//! A server that takes over from another one gets every listener of all its workers, the accept queues
-//! with those who wait in them included, over a Unix socket. Only when it stands ready does the other
-//! stop accepting; should it die before, nothing has happened. So nobody is refused and nobody reset.
+//! A server that takes over from another one gets every listener and bound UDP socket of all its workers,
+//! those who wait in their queues included, over a Unix socket. Only when it stands ready does the other
+//! stop accepting and receiving; should it die before, nothing has happened. So nobody is refused and nobody reset.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::sys::handover::{self, DESCRIPTORS_MAX, Item, Passed, Predecessor};
 
-/// Listening sockets that somebody else opened, for [`Server::inherit`](crate::Server::inherit).
+/// Listening sockets, and bound UDP sockets, that somebody else opened, for [`Server::inherit`](crate::Server::inherit).
 ///
 /// Each is known by where it listens: a server takes those it has an address for, and opens the rest.
 /// Linux only; elsewhere an error says `Unsupported`.

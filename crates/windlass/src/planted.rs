@@ -87,6 +87,8 @@ faults! {
     SupersededDrains,
     /// A server that has handed its listeners over goes on for ever, whoever stops it.
     SupersededForEver,
+    /// A UDP socket that a successor has closes with datagrams still to be sent.
+    SupersededUnsent,
     /// A TLS connection is closed without `close_notify`.
     CloseNotifyForgotten,
     /// A TLS handshake may take for ever.

@@ -83,16 +83,18 @@ impl Server {
     /// Listens on sockets that are open already, where they fit an address: by where they listen, and
     /// for port 0 by their host. What fits none is closed, see [`Bound::left_over`]. From a
     /// predecessor with another number of workers, workers share accept queues so that none is left
-    /// without somebody to accept from it.
+    /// without somebody to accept from it. A UDP socket goes to one worker: where there are fewer of them
+    /// than workers, the last ones have none.
     pub fn inherit(mut self, inherited: Inherited) -> Server {
         self.inherited.push(inherited);
         self
     }
 
-    /// Hands every listener over to a successor that asks for them at the Unix socket `path`
-    /// ([`Inherited::from_predecessor`](crate::Inherited::from_predecessor)). Only processes of our own
-    /// user, or of root, may; its file has mode 0600. The server goes on until the successor is ready.
-    /// Then it accepts no more, and its connections stay with it for
+    /// Hands every listener and bound UDP socket over to a successor that asks for them at the Unix socket
+    /// `path` ([`Inherited::from_predecessor`](crate::Inherited::from_predecessor)). Only processes of our
+    /// own user, or of root, may; its file has mode 0600. The server goes on until the successor is ready.
+    /// Then it accepts no more, and closes its bound UDP sockets once what is queued on them has been sent;
+    /// its connections stay with it for
     /// [`Limits::handover_drain_timeout`](crate::Limits::handover_drain_timeout).
     ///
     /// Linux only; elsewhere `bind` says `Unsupported`.
@@ -135,7 +137,7 @@ impl Server {
                 listening.open(address, service as u16, &self.config, inherited)?;
             }
         }
-        let Listening { per_worker, udp, addresses, mut unix_paths, mut adopted_paths } = listening;
+        let Listening { per_worker, mut udp, addresses, mut unix_paths, mut adopted_paths } = listening;
         if per_worker.iter().any(|listeners| listeners.len() > Token::LISTENERS_MAX) {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
@@ -162,7 +164,7 @@ impl Server {
             let at_path = |passed: &mut Passed| matches!(passed.local(), Local::Unix(at) if *at == path);
             let passed = legacy.control.take_if(at_path);
             let inherited = passed.is_some();
-            estate = Estate::new(&path, passed, &per_worker, &shared).map_err(failed)?;
+            estate = Estate::new(&path, passed, &per_worker, &mut udp, &shared).map_err(failed)?;
             if inherited {
                 legacy.taken.push(Item::Control);
                 adopted_paths.push((path, None));
@@ -206,6 +208,7 @@ impl Estate {
         path: &std::path::Path,
         passed: Option<Passed>,
         per_worker: &[WorkerListeners],
+        udp: &mut [WorkerSockets],
         shared: &Shared,
     ) -> std::io::Result<Estate> {
         let listener = handover::open_control(path, passed)?;
@@ -218,6 +221,9 @@ impl Estate {
                 of_worker.push(twin);
             }
             twins.push(of_worker);
+        }
+        for (socket, _, id, _) in udp.iter_mut().flatten() {
+            items.push((Item::Listener(*id), handover::udp_twin(socket)?));
         }
         let control = Control::new(listener, &items, shared.limits.handover_ready_timeout)?;
         Ok(Estate { control: Some(control), twins })
@@ -247,8 +253,18 @@ impl Listening {
     }
 
     /// Listens where a predecessor did: every queue has a worker, and every worker a queue.
-    fn adopt(&mut self, group: &Group, service: u16, options: &TcpOptions) -> std::io::Result<()> {
+    fn adopt(&mut self, group: &Group, service: u16, config: &Config) -> std::io::Result<()> {
         let id = self.addresses.len() as u16;
+        if let Local::Udp(addr) = *group.local() {
+            let workers = self.udp.len();
+            for (n, socket) in group.udp(udp_buffers(config))?.into_iter().enumerate() {
+                self.udp[n % workers].push((socket, addr, id, service));
+            }
+            self.addresses.push(BoundAddress::Udp(addr));
+            return Ok(());
+        }
+        let (backlog, congestion) = (backlog(config), config.congestion.clone());
+        let options = &TcpOptions { backlog, congestion, ..TcpOptions::default() };
         let (queues, workers) = (group.sockets.len(), self.per_worker.len());
         for n in 0..queues.max(workers) {
             let listener = group.sockets[n % queues].passed.listener(options)?;
@@ -263,7 +279,7 @@ impl Listening {
                 }
                 BoundAddress::Unix(path.clone())
             }
-            Local::Other(_) => return Err(std::io::ErrorKind::Unsupported.into()),
+            Local::Udp(_) | Local::Other(_) => return Err(std::io::ErrorKind::Unsupported.into()),
         });
         Ok(())
     }
@@ -277,11 +293,9 @@ impl Listening {
     ) -> Result<()> {
         let id = self.addresses.len() as u16;
         let failed = |e| Error::listen(&address.to_string(), e);
-        let backlog = config.limits.backlog_max.min(BACKLOG_MAX) as i32;
+        let backlog = backlog(config);
         if let Some(group) = inherited {
-            let congestion = config.congestion.clone();
-            let options = TcpOptions { backlog, congestion, ..TcpOptions::default() };
-            return self.adopt(&group, service, &options).map_err(failed);
+            return self.adopt(&group, service, config).map_err(failed);
         }
         match address {
             Address::Tcp(text) => {
@@ -335,15 +349,13 @@ impl Listening {
 impl Listening {
     /// One socket per worker where the system spreads datagrams over them, else one for the first.
     fn open_udp(&mut self, text: &str, service: u16, config: &Config) -> std::result::Result<(), OpenError> {
+        let id = self.addresses.len() as u16;
         let workers = if listen::REUSE_PORT { self.udp.len() } else { 1 };
         let mut options = UdpOptions {
             reuse_port: workers > 1,
             first: true,
             dual_stack: text.starts_with(':'),
-            buffers: UdpBuffers {
-                receive: config.limits.datagram_receive_buffer_bytes,
-                send: config.limits.datagram_send_buffer_bytes,
-            },
+            buffers: udp_buffers(config),
         };
         let candidates = Address::resolve(text).map_err(OpenError::Address)?;
         let open = |addr, options: &UdpOptions| udp::bind(addr, options);
@@ -352,12 +364,21 @@ impl Listening {
         options.first = false;
         for worker in 1..workers {
             let (socket, _) = open(bound, &options).map_err(OpenError::System)?;
-            self.udp[worker].push((socket, bound, service));
+            self.udp[worker].push((socket, bound, id, service));
         }
-        self.udp[0].push((first, bound, service));
+        self.udp[0].push((first, bound, id, service));
         self.addresses.push(BoundAddress::Udp(bound));
         Ok(())
     }
+}
+
+fn backlog(config: &Config) -> i32 {
+    config.limits.backlog_max.min(BACKLOG_MAX) as i32
+}
+
+fn udp_buffers(config: &Config) -> UdpBuffers {
+    let limits = &config.limits;
+    UdpBuffers { receive: limits.datagram_receive_buffer_bytes, send: limits.datagram_send_buffer_bytes }
 }
 
 enum OpenError {

@@ -6,7 +6,7 @@
 
 mod sim_services;
 
-use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams};
+use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams, succeeded_datagrams};
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
@@ -37,6 +37,7 @@ const SCENARIOS: &[Scenario] = &[
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),
     ("succession", succession),
+    ("succeeded datagrams", succeeded_datagrams),
     #[cfg(feature = "tls")]
     ("tls echo", tls_echo),
 ];

@@ -3,6 +3,7 @@
 
 mod sim_services;
 
+use sim_services::datagrams::succeeded_datagrams;
 use sim_services::succession;
 use windlass::sim;
 
@@ -12,4 +13,9 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
 #[test]
 fn nobody_notices_the_succession() {
     sim::check("succession", 0..SEEDS, succession);
+}
+
+#[test]
+fn no_datagram_is_lost_to_the_succession() {
+    sim::check("succeeded datagrams", 0..SEEDS, succeeded_datagrams);
 }

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -99,6 +99,80 @@ fn fifty_handovers_in_a_storm_lose_nobody() {
     assert!(status.success());
     assert_eq!(served + connections(&summary), done.load(Relaxed) + LONG_LIVED as u64, "each by one of them");
     assert!(!control.0.exists(), "the last takes the file away");
+}
+
+/// Each datagram is sent once, and the next when its echo is there, from many ports in turn so that every
+/// socket of the server gets some.
+fn ask_one_by_one(address: &str, over: &AtomicBool, done: &AtomicU64) -> Result<(), String> {
+    let sockets: Vec<_> = (0..32).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for socket in &sockets {
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.connect(address).unwrap();
+    }
+    for (n, socket) in (0u64..).zip(sockets.iter().cycle()) {
+        if over.load(Relaxed) {
+            break;
+        }
+        let step = |what: &str, e: std::io::Error| format!("{what} of datagram {n}: {e}");
+        let sent = n.to_le_bytes();
+        socket.send(&sent).map_err(|e| step("send", e))?;
+        let mut back = [0; 9];
+        let length = socket.recv(&mut back).map_err(|e| step("echo", e))?;
+        if back[..length] != sent {
+            return Err(format!("{:?} for datagram {n}", &back[..length]));
+        }
+        done.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+#[test]
+fn ten_handovers_lose_no_datagram() {
+    const HANDOVERS: usize = 10;
+    let control = SocketPath::new("datagrams");
+    let path = control.0.display().to_string();
+    let start = |address: &str, n: usize| {
+        let workers = ["2", "2", "3", "1"][n % 4];
+        Server::on(address, &["127.0.0.1:0", "--control", &path, "--workers", workers])
+    };
+    let first = start("udp:127.0.0.1:0", 0);
+    let address = first.address.clone();
+    let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let clients: Vec<_> = (0..STORM_THREADS)
+        .map(|_| {
+            let (over, done) = (over.clone(), done.clone());
+            let address = address.strip_prefix("udp:").unwrap().to_owned();
+            thread::spawn(move || ask_one_by_one(&address, &over, &done))
+        })
+        .collect();
+    let (mut last, mut served) = (first, 0);
+    for n in 1..=HANDOVERS {
+        let before = done.load(Relaxed);
+        let next = start(&address, n);
+        assert_eq!(next.address, address);
+        while done.load(Relaxed) < before + 500 && !clients.iter().any(|client| client.is_finished()) {
+            thread::yield_now();
+        }
+        // By itself: it has no connections, and no sockets any more.
+        let (status, summary, stderr) = std::mem::replace(&mut last, next).ended();
+        assert!(status.success(), "{stderr}");
+        served += datagrams(&summary);
+    }
+    over.store(true, Relaxed);
+    for client in clients {
+        assert_eq!(client.join().unwrap(), Ok(()), "after {} datagrams", done.load(Relaxed));
+    }
+    let (status, summary, _) = last.stop();
+    assert!(status.success());
+    println!("{} datagrams and {HANDOVERS} hand-overs", done.load(Relaxed));
+    assert_eq!(served + datagrams(&summary), done.load(Relaxed), "each by one of them");
+}
+
+/// "datagrams 1,234 in, ..."
+fn datagrams(summary: &str) -> u64 {
+    let number = summary.split_once("datagrams ").and_then(|(_, rest)| rest.split(' ').next());
+    // A generation may have been too short to get any.
+    number.map_or(0, |number| number.replace(',', "").parse().unwrap())
 }
 
 /// "Served 1,234 connections in ..."

@@ -40,6 +40,8 @@ pub(crate) mod flag {
     pub(crate) const WILDCARD: u32 = 1 << 12;
     /// The last batch was full: the next asks for more at once.
     pub(crate) const BUSY: u32 = 1 << 13;
+    /// Closes not at the end of the turn, but when its output has been sent.
+    pub(crate) const SENDING_LAST: u32 = 1 << 14;
 }
 
 /// One socket. The socket itself is in the driver's table, at the same index.
@@ -47,6 +49,8 @@ pub(crate) struct SocketSlot {
     pub(crate) flags: u32,
     pub(crate) generation: u32,
     pub(crate) service: u16,
+    /// The number of the address it was bound to; of no meaning with a peer.
+    pub(crate) listener: u16,
     pub(crate) local: SocketAddr,
     pub(crate) peer: Option<SocketAddr>,
     /// Attached only while output waits.
@@ -162,6 +166,7 @@ impl Sockets {
             flags,
             generation: generation(self.slots.get(index as usize)),
             service,
+            listener: 0,
             local,
             peer,
             output: None,
@@ -218,8 +223,16 @@ impl Sockets {
     }
 
     pub(crate) fn close(&mut self, index: u32) {
-        self.slots[index as usize].set(flag::CLOSING);
+        let slot = &mut self.slots[index as usize];
+        slot.set(flag::CLOSING);
+        slot.clear(flag::SENDING_LAST);
         self.touch(index);
+    }
+
+    /// Closes the socket when the system has taken what is queued.
+    pub(crate) fn close_when_sent(&mut self, index: u32) {
+        self.close(index);
+        self.slots[index as usize].set(flag::SENDING_LAST);
     }
 
     pub(crate) fn new_queue(&mut self) -> Box<Queue> {

@@ -6,6 +6,7 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::handover::{Inherited, InheritedSocket};
 use crate::sys::handover::{Item, Local, Passed, Predecessor};
+use crate::sys::{MioUdp, UdpBuffers};
 
 /// All that was inherited, and what becomes of it.
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub(super) struct Legacy {
     pub(super) left: Vec<String>,
 }
 
-/// Sockets on one address: one accept queue for each worker of a predecessor, or one for all.
+/// Sockets on one address: one accept queue or UDP socket for each worker of a predecessor, or one for all.
 pub(super) struct Group {
     pub(super) sockets: Vec<InheritedSocket>,
     /// The number of the address it is for.
@@ -33,6 +34,12 @@ impl Group {
 
     pub(super) fn is_from_predecessor(&self) -> bool {
         self.sockets[0].item.is_some()
+    }
+
+    /// Its UDP sockets, to be spread over workers. The system spreads datagrams over all of them, so each
+    /// needs a reader; one is enough, and keeps the datagrams of a peer in order.
+    pub(super) fn udp(&self, buffers: UdpBuffers) -> std::io::Result<Vec<MioUdp>> {
+        self.sockets.iter().map(|socket| socket.passed.udp(buffers)).collect()
     }
 }
 
@@ -98,31 +105,34 @@ impl Legacy {
 
 /// What an address asks for.
 enum Wish<'a> {
+    Udp(Vec<SocketAddr>),
     Tcp(Vec<SocketAddr>),
     Unix(&'a std::path::Path),
 }
 
 impl Wish<'_> {
     fn of(address: &Address) -> Wish<'_> {
-        match address {
-            Address::Tcp(text) => {
-                // What cannot be resolved is reported when it is opened.
-                let mut candidates = Address::resolve(text).unwrap_or_default();
-                if text.starts_with(':') {
-                    let any = std::net::Ipv4Addr::UNSPECIFIED.into();
-                    candidates.extend(candidates.first().map(|addr| SocketAddr::new(any, addr.port())));
-                }
-                Wish::Tcp(candidates)
+        let candidates = |text: &str| {
+            // What cannot be resolved is reported when it is opened.
+            let mut candidates = Address::resolve(text).unwrap_or_default();
+            if text.starts_with(':') {
+                let any = std::net::Ipv4Addr::UNSPECIFIED.into();
+                candidates.extend(candidates.first().map(|addr| SocketAddr::new(any, addr.port())));
             }
+            candidates
+        };
+        match address {
+            Address::Tcp(text) => Wish::Tcp(candidates(text)),
+            Address::Udp(text) => Wish::Udp(candidates(text)),
             Address::Unix(path) => Wish::Unix(path),
-            // Not passed on yet: opened beside the predecessor's, which go with it.
-            Address::Udp(_) => Wish::Tcp(Vec::new()),
         }
     }
 
     fn is(&self, local: &Local) -> bool {
         match (self, local) {
-            (Wish::Tcp(candidates), Local::Tcp(addr)) => candidates.contains(addr),
+            (Wish::Tcp(candidates), Local::Tcp(addr)) | (Wish::Udp(candidates), Local::Udp(addr)) => {
+                candidates.contains(addr)
+            }
             (Wish::Unix(path), Local::Unix(other)) => path == other,
             _ => false,
         }
@@ -130,7 +140,7 @@ impl Wish<'_> {
 
     fn may_be(&self, local: &Local) -> bool {
         match (self, local) {
-            (Wish::Tcp(candidates), Local::Tcp(addr)) => {
+            (Wish::Tcp(candidates), Local::Tcp(addr)) | (Wish::Udp(candidates), Local::Udp(addr)) => {
                 candidates.iter().any(|candidate| candidate.port() == 0 && candidate.ip() == addr.ip())
             }
             _ => false,

@@ -201,8 +201,8 @@ impl Sim {
         self
     }
 
-    /// Another server takes over the listeners, at a time that is drawn, and sometimes one is gone
-    /// before it does; connections stay with the first until they end. For services without a mailbox.
+    /// Another server takes over the listeners and bound UDP sockets, at a time that is drawn, and
+    /// sometimes one is gone before it does; connections stay with the first until they end. For services without a mailbox.
     pub fn succession(&mut self) -> &mut Sim {
         self.succession = true;
         self.config.limits.handover_drain_timeout = Duration::ZERO;
@@ -298,7 +298,7 @@ impl Sim {
         for service in (0..self.services.len()).filter(|&n| self.services[n].has_datagrams()) {
             for of_worker in &mut sockets {
                 let (socket, local) = world.bind_udp(service as u16);
-                of_worker.push((socket, local, service as u16));
+                of_worker.push((socket, local, service as u16, service as u16));
             }
         }
         let origin = world.now;

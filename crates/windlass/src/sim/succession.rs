@@ -1,4 +1,4 @@
-//! A second server that takes over the listeners of the first while it serves.
+//! A second server that takes over the listeners and UDP sockets of the first while it serves.
 //!
 //! It stands ready for a while, with its listeners on the same accept queues, before the first is told;
 //! and sometimes it is gone before that, and another one comes later.
@@ -46,7 +46,7 @@ impl Maker {
             let services = self.services.iter().map(|spec| {
                 let period = spec.tick().map(|period| period.as_nanos() as u64);
                 let (world, limits) = (self.world.clone(), self.limits.clone());
-                let host = Watched::new(spec.host(index), first + index, world, limits, period);
+                let host = Watched::new(spec.host(index), (first + index, index), world, limits, period);
                 HostedService { name: spec.name(), tick: spec.tick(), host: Box::new(host) }
             });
             let setup = Setup {
@@ -80,6 +80,8 @@ pub(crate) struct Succession {
     /// Soonest last.
     steps: Vec<(u64, Step)>,
     standing: Vec<Worker<SimSys>>,
+    /// Descriptors of UDP sockets that those who stand have.
+    sockets: Vec<usize>,
 }
 
 impl Succession {
@@ -101,7 +103,7 @@ impl Succession {
             steps.push((at, end));
         }
         steps.reverse();
-        Succession { shared, predecessor, maker, first, steps, standing: Vec::new() }
+        Succession { shared, predecessor, maker, first, steps, standing: Vec::new(), sockets: Vec::new() }
     }
 
     /// When its next step is due.
@@ -118,17 +120,26 @@ impl Succession {
                 Step::Stand if shutting_down => self.steps.clear(),
                 Step::Stand => self.stand(),
                 // With its predecessor gone in the meantime nobody else would see to those who wait.
-                Step::Die if !shutting_down => self.standing.clear(),
+                Step::Die if !shutting_down => self.die(),
                 Step::Die | Step::Take => {
                     self.steps.clear();
                     let listeners = self.predecessor.listeners.len() as u16;
                     let taken: Vec<_> = (0..listeners).map(Item::Listener).collect();
                     self.predecessor.supersede(&taken);
+                    self.sockets.clear();
                     return Some(std::mem::take(&mut self.standing));
                 }
             }
         }
         None
+    }
+
+    /// With all descriptors that were handed to it.
+    fn die(&mut self) {
+        self.standing.clear();
+        if let Ok(mut world) = self.maker.world.try_borrow_mut() {
+            self.sockets.drain(..).for_each(|socket| world.close_udp(socket, true));
+        }
     }
 
     /// Every queue gets a worker, and every worker a queue.
@@ -144,7 +155,21 @@ impl Succession {
                 listeners[n % workers].push((listener, service as u16, service as u16));
             }
         }
+        let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for service in 0..self.maker.services.len() as u16 {
+            for (n, (id, local)) in world.bound_udp(service).into_iter().enumerate() {
+                let shared = world.share_udp(id);
+                self.sockets.push(shared);
+                sockets[n % workers].push((shared, local, service, service));
+            }
+        }
         drop(world);
-        self.standing = self.maker.workers(self.first, &self.shared, listeners, Vec::new());
+        self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets);
+    }
+}
+
+impl Drop for Succession {
+    fn drop(&mut self) {
+        self.die();
     }
 }

@@ -89,6 +89,8 @@ struct Packet {
 
 /// A socket of the server.
 struct ServerSocket {
+    /// The socket whose queue it receives from: its own, unless it was handed over.
+    queue: usize,
     local: SocketAddr,
     peer: Option<SocketAddr>,
     registered: Option<(usize, Token)>,
@@ -145,6 +147,7 @@ impl Udp {
 
     fn open(&mut self, local: SocketAddr, peer: Option<SocketAddr>) -> usize {
         self.sockets.push(ServerSocket {
+            queue: self.sockets.len(),
             local,
             peer,
             registered: None,
@@ -178,6 +181,21 @@ impl World {
         let ip = if self.udp.plan.wildcard { Ipv4Addr::UNSPECIFIED } else { SERVER[0] };
         let local = SocketAddr::new(ip.into(), PORT + service);
         (self.udp.open(local, None), local)
+    }
+
+    /// The bound sockets of a service that are no descriptors of others, open or not.
+    pub(crate) fn bound_udp(&self, service: u16) -> Vec<(usize, SocketAddr)> {
+        let sockets = self.udp.sockets.iter().enumerate();
+        let bound = sockets.filter(|(n, s)| s.queue == *n && s.peer.is_none() && !s.closed);
+        bound.map(|(n, s)| (n, s.local)).filter(|(_, local)| local.port() == PORT + service).collect()
+    }
+
+    /// Another descriptor of a bound socket, for a successor.
+    pub(crate) fn share_udp(&mut self, id: usize) -> usize {
+        let (queue, local) = (self.udp.sockets[id].queue, self.udp.sockets[id].local);
+        let shared = self.udp.open(local, None);
+        self.udp.sockets[shared].queue = queue;
+        shared
     }
 
     pub(crate) fn connect_udp(&mut self, peer: SocketAddr) -> Result<(usize, SocketAddr), Errno> {
@@ -235,7 +253,7 @@ impl World {
         let stingy = self.plan.edges == Edges::Stingy;
         let mut bits = 0;
         if !stingy || socket.armed_read {
-            bits |= if socket.received.is_empty() { 0 } else { Readiness::READABLE };
+            bits |= if self.udp.sockets[socket.queue].received.is_empty() { 0 } else { Readiness::READABLE };
             bits |= if socket.error.is_some() { Readiness::BROKEN } else { 0 };
         }
         if socket.write_interest && !socket.blocked && (!stingy || socket.armed_write) {
@@ -270,11 +288,13 @@ impl World {
             socket.unread_since = (!socket.received.is_empty()).then_some(self.now);
             return Err(errno);
         }
-        if socket.received.is_empty() {
-            socket.unread_since = None;
-            socket.armed_read = true;
+        let queue = socket.queue;
+        if sockets[queue].received.is_empty() {
+            sockets[queue].unread_since = None;
+            sockets[id].armed_read = true;
             return Err(Errno::WouldBlock);
         }
+        let socket = &mut sockets[queue];
         let mut most = bufs.len();
         if most > 1 && plan.short.hit(rng) {
             most = 1 + rng.below(most as u64 - 1) as usize;
@@ -314,7 +334,7 @@ impl World {
                 self.fly(packet, late);
             }
         }
-        let socket = &mut self.udp.sockets[id];
+        let socket = &mut self.udp.sockets[queue];
         socket.unread_since = (!socket.received.is_empty()).then_some(self.now);
         self.counts.progress += 1;
         Ok(filled)
@@ -405,13 +425,14 @@ impl World {
     }
 
     fn arrives_at_server(&mut self, packet: Packet) {
+        let sockets = &self.udp.sockets;
         let open = |socket: &ServerSocket| !socket.closed && socket.local.port() == packet.to.port();
+        let held = |n: usize| sockets.iter().any(|socket| socket.queue == n && open(socket));
         let of_peer =
             self.udp.sockets.iter().position(|socket| open(socket) && socket.peer == Some(packet.from));
         // A sender stays with its socket for as long as there are the same sockets.
-        let shared: Vec<usize> = (0..self.udp.sockets.len())
-            .filter(|&n| open(&self.udp.sockets[n]) && self.udp.sockets[n].peer.is_none())
-            .collect();
+        let shared: Vec<usize> =
+            (0..self.udp.sockets.len()).filter(|&n| sockets[n].peer.is_none() && held(n)).collect();
         let hashed = shared.get(packet.from.port() as usize % shared.len().max(1)).copied();
         let Some(id) = of_peer.or(hashed) else { return };
         if self.udp.sockets[id].received.len() < self.udp.plan.received_max {
@@ -420,8 +441,12 @@ impl World {
             socket.received.push_back(packet);
             socket.unread_since.get_or_insert(now);
         }
-        if self.plan.edges == Edges::Arrival || self.udp.sockets[id].armed_read {
-            self.udp_edge(id);
+        for n in (id..self.udp.sockets.len()).filter(|&n| self.udp.sockets[n].queue == id).collect::<Vec<_>>()
+        {
+            let socket = &self.udp.sockets[n];
+            if !socket.closed && (self.plan.edges == Edges::Arrival || socket.armed_read) {
+                self.udp_edge(n);
+            }
         }
     }
 
@@ -469,7 +494,11 @@ impl World {
     pub(crate) fn check_unread(&mut self) {
         let most = self.slack() + self.plan.late_event_max;
         let late = |socket: &ServerSocket| {
-            let since = socket.unread_since.filter(|_| !socket.closed && socket.registered.is_some());
+            let read = |other: &ServerSocket| other.queue == socket.queue && other.registered.is_some();
+            // A predecessor may still be sending from a socket whose heir has been shut down.
+            let heirs = self.udp.sockets.iter().filter(|other| other.queue == socket.queue).count() > 1;
+            let excused = heirs && self.shutdown_at.is_some();
+            let since = socket.unread_since.filter(|_| !excused && self.udp.sockets.iter().any(read));
             since.is_some_and(|since| self.now > since + most)
         };
         if let Some(id) = self.udp.sockets.iter().position(late) {

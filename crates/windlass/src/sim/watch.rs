@@ -27,6 +27,8 @@ use crate::tls_error::TlsError;
 /// A service on one worker, watched.
 pub(crate) struct Watched {
     inner: Box<dyn Hosted>,
+    /// The worker's number in its own server.
+    index: usize,
     worker: usize,
     world: Rc<RefCell<World>>,
     limits: Rc<Limits>,
@@ -47,13 +49,13 @@ struct Life {
 impl Watched {
     pub(crate) fn new(
         inner: Box<dyn Hosted>,
-        worker: usize,
+        (worker, index): (usize, usize),
         world: Rc<RefCell<World>>,
         limits: Rc<Limits>,
         period: Option<u64>,
     ) -> Watched {
         let (open, seen) = (BTreeMap::new(), BTreeSet::new());
-        Watched { inner, worker, world, limits, open, seen, period, last_tick: None, shut_down: false }
+        Watched { inner, worker, index, world, limits, open, seen, period, last_tick: None, shut_down: false }
     }
 
     fn fail(&self, id: Option<ConnId>, what: impl std::fmt::Display) {
@@ -472,7 +474,7 @@ impl Watched {
         if socket.now().as_nanos() > now {
             world.fail(format!("{callback}: the time in a callback is ahead of the clock"));
         }
-        if id.worker() != self.worker {
+        if id.worker() != self.index {
             world.fail(format!("{callback}: a socket of worker {}", id.worker()));
         }
     }

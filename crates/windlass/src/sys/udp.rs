@@ -13,6 +13,7 @@ use mio::net::UdpSocket;
 use quinn_udp::{EcnCodepoint, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::handover::Twin;
 use super::{Outbound, Received};
 use crate::datagram::Ecn;
 
@@ -21,6 +22,9 @@ pub(crate) struct MioUdp {
     state: UdpSocketState,
     /// Has one peer, and no other.
     connected: bool,
+    /// Kept for a successor, and let go of with the socket: one that nobody reads must not stay open.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are none"))]
+    pub(super) twin: Option<Twin>,
 }
 
 /// What a UDP socket is opened with.
@@ -74,6 +78,14 @@ pub(crate) fn connect(peer: SocketAddr, buffers: UdpBuffers) -> io::Result<(MioU
     finish(socket, true)
 }
 
+/// Goes on with a bound socket that another process opened, with the options that ours have.
+#[cfg(target_os = "linux")]
+pub(super) fn adopt(socket: Socket, buffers: UdpBuffers) -> io::Result<MioUdp> {
+    socket.set_nonblocking(true)?;
+    size(&socket, buffers);
+    Ok(finish(socket, false)?.0)
+}
+
 fn open(addr: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
@@ -103,7 +115,7 @@ fn finish(socket: Socket, connected: bool) -> io::Result<(MioUdp, SocketAddr)> {
     let _ =
         rustix::net::sockopt::set_ip_mtu_discover(&socket, rustix::net::sockopt::Ipv4PathMtuDiscovery::WANT);
     let bound = socket.local_addr()?;
-    Ok((MioUdp { socket, state, connected }, bound))
+    Ok((MioUdp { socket, state, connected, twin: None }, bound))
 }
 
 impl MioUdp {

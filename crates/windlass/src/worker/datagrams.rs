@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::core::Core;
@@ -32,9 +33,9 @@ const STRIDE: usize = BUFFER + 3 * 64;
 const ERRORS_MAX: usize = 32;
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// A socket bound to an address, on its way into a worker: with the address it has and the number of its
-/// service.
-pub(crate) type BoundUdp<U> = (U, SocketAddr, u16);
+/// A socket bound to an address, on its way into a worker: with the address it has and the numbers of
+/// that address and of its service.
+pub(crate) type BoundUdp<U> = (U, SocketAddr, u16, u16);
 
 /// What datagrams are received into, shared by all sockets of a worker.
 pub(super) struct Inbound {
@@ -153,7 +154,7 @@ pub(super) fn mark(core: &mut Core, index: u32, token: Token, readiness: Readine
 impl<Y: Sys> Worker<Y> {
     /// Takes in the sockets the server has bound for this worker.
     pub(super) fn adopt_sockets(&mut self, sockets: Vec<BoundUdp<Y::Udp>>) -> io::Result<()> {
-        for (socket, local, service) in sockets {
+        for (socket, local, listener, service) in sockets {
             let too_many = || io::Error::new(ErrorKind::QuotaExceeded, "too many UDP sockets");
             let index = self.core.udp.insert(self.core.tick, service, local, None).ok_or_else(too_many)?;
             self.io.put_socket(index, socket);
@@ -164,6 +165,7 @@ impl<Y: Sys> Worker<Y> {
             let segments_max = self.io.segments_max(index);
             let slot = &mut self.core.udp.slots[index as usize];
             slot.segments_max = segments_max;
+            slot.listener = listener;
             // Whatever came before it was registered is found by trying.
             slot.set(flag::READABLE);
             self.core.udp.queue(index);
@@ -207,6 +209,10 @@ impl<Y: Sys> Worker<Y> {
         }
         self.receive(index);
         send::flush(&mut self.core, &mut self.io, index);
+        let slot = &self.core.udp.slots[index as usize];
+        if slot.is(flag::SENDING_LAST) && slot.output.is_none() {
+            self.core.udp.touch(index);
+        }
     }
 
     /// Write interest doubles a socket's events: it is given up once there is room.
@@ -339,7 +345,9 @@ impl<Y: Sys> Worker<Y> {
             }
             slot.clear(flag::TOUCHED);
             send::flush(&mut self.core, &mut self.io, index);
-            if self.core.udp.slots[index as usize].is(flag::CLOSING) {
+            let slot = &self.core.udp.slots[index as usize];
+            let sending = slot.is(flag::SENDING_LAST) && slot.output.is_some();
+            if slot.is(flag::CLOSING) && !sending {
                 self.destroy_socket(index);
             }
         }
@@ -386,6 +394,29 @@ impl<Y: Sys> Worker<Y> {
     }
 
     // --- The way out.
+
+    /// A successor receives what comes to the sockets this server has bound, what waits in them included:
+    /// they close here, once their output has been sent. Those it did not take are read once more. Sockets
+    /// with a peer stay, as connections do.
+    pub(super) fn give_up_sockets(&mut self) {
+        for index in 0..self.core.udp.slots.len() as u32 {
+            let slot = &mut self.core.udp.slots[index as usize];
+            if !slot.is(flag::LIVE) || slot.peer.is_some() {
+                continue;
+            }
+            if !self.shared.listeners[slot.listener as usize].taken.load(Ordering::Acquire) {
+                slot.set(flag::READABLE);
+                slot.clear(flag::HAS_RETRY);
+                self.receive(index);
+            }
+            if planted(Fault::SupersededUnsent) {
+                self.core.udp.close(index);
+            } else {
+                self.core.udp.close_when_sent(index);
+            }
+        }
+        self.flush_sockets();
+    }
 
     /// What has arrived is still delivered: one more turn of receiving for every socket.
     pub(super) fn last_receive(&mut self) {

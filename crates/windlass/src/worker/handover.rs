@@ -25,7 +25,7 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    /// Stops listening, and goes on with the connections there are.
+    /// Stops listening and receiving, and goes on with the connections there are.
     pub(super) fn be_superseded(&mut self) {
         // A queue that the successor did not take ends here: who waits in it is let in first.
         for n in 0..self.acceptors.len() {
@@ -35,6 +35,7 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.close_listeners();
+        self.give_up_sockets();
         self.control_at = None;
         if planted(Fault::SupersededDrains) {
             return self.begin_drain();

@@ -39,7 +39,7 @@ fn a_generation() {
         Echo
     };
     let echo = addresses.iter().fold(serve(make), |echo, address| echo.listen(address));
-    let mut server = Server::new(config).add(echo).handover_socket(control);
+    let mut server = Server::new(config).add(echo.datagrams()).handover_socket(control);
     match Inherited::from_predecessor(control) {
         Ok(Some(inherited)) => server = server.inherit(inherited),
         Ok(None) => {}
@@ -88,15 +88,15 @@ fn say_counters(handle: &Handle) {
     child::say(text.join(" "));
 }
 
-struct Generation {
-    process: Process,
-    at: Vec<String>,
-    left: String,
+pub(crate) struct Generation {
+    pub(crate) process: Process,
+    pub(crate) at: Vec<String>,
+    pub(crate) left: String,
 }
 
 impl Generation {
     /// Started and bound, with what it says next still to come.
-    fn bound(control: &Path, workers: usize, how: &str, addresses: &[&str]) -> Generation {
+    pub(crate) fn bound(control: &Path, workers: usize, how: &str, addresses: &[&str]) -> Generation {
         let arg = format!("{} {workers} {how} {}", control.display(), addresses.join(" "));
         let mut process = Process::start("handover::a_generation", &arg);
         let line = process.hear();
@@ -106,25 +106,25 @@ impl Generation {
     }
 
     /// Serving.
-    fn start(control: &Path, workers: usize, how: &str, addresses: &[&str]) -> Generation {
+    pub(crate) fn start(control: &Path, workers: usize, how: &str, addresses: &[&str]) -> Generation {
         let mut generation = Generation::bound(control, workers, how, addresses);
         assert_eq!(generation.process.hear(), "ready");
         generation
     }
 
-    fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.at[0].parse().unwrap()
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         connect(self.addr())
     }
 
-    fn counter(&mut self, name: &str) -> u64 {
+    pub(crate) fn counter(&mut self, name: &str) -> u64 {
         child::ask(&mut self.process)[name]
     }
 
-    fn wait_for(&mut self, name: &str, n: u64) {
+    pub(crate) fn wait_for(&mut self, name: &str, n: u64) {
         let deadline = Instant::now() + LONG;
         loop {
             let is = self.counter(name);
@@ -137,7 +137,7 @@ impl Generation {
     }
 
     /// Ends with its last connection.
-    fn ended(mut self) {
+    pub(crate) fn ended(mut self) {
         self.process.tell("end");
         assert_eq!(self.process.hear(), "ended");
         self.process.finish();
@@ -449,7 +449,7 @@ fn activated() {
     child::say(inherited.sockets().join(" "));
     assert!(Inherited::from_systemd().err().unwrap().to_string().contains("taken already"));
     let server = Server::new(Config::default().workers(2).limits(limits())).inherit(inherited);
-    let bound = server.add(serve(|| Echo).listen(address)).bind().unwrap();
+    let bound = server.add(serve(|| Echo).listen(address).datagrams()).bind().unwrap();
     child::say(format_args!("at {} left [{}]", bound.addresses()[0], bound.left_over().join(" ")));
     let server = Running::run(bound);
     answer(&server);
@@ -457,7 +457,7 @@ fn activated() {
 }
 
 /// Starts a child with these sockets as descriptors 3.., as systemd does.
-fn activate(sockets: &[std::os::fd::BorrowedFd<'_>], more: &str, address: &str) -> Process {
+pub(crate) fn activate(sockets: &[std::os::fd::BorrowedFd<'_>], more: &str, address: &str) -> Process {
     use std::os::fd::AsRawFd;
     // A shell moves them to where they belong, from numbers that are out of the way, and its number
     // becomes the server's.

@@ -10,7 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windlass::{Bound, Close, Config, Conn, Counters, Handle, Input, Limits, Serve, Service, Summary, serve};
+use windlass::{
+    Bound, Close, Config, Conn, Counters, Datagram, DatagramService, Handle, Input, Limits, Serve, Service,
+    Socket, Summary, serve,
+};
 
 /// What is long over when everything is well, also on a slow and busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -26,6 +29,12 @@ impl Service for Echo {
     fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
         conn.write(input.take_all());
         Ok(())
+    }
+}
+
+impl DatagramService for Echo {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        socket.reply(&datagram, datagram.bytes);
     }
 }
 

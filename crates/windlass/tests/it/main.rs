@@ -11,6 +11,7 @@ mod descriptors;
 mod echo;
 mod ends;
 mod handover;
+mod handover_datagrams;
 mod harness;
 mod leftovers;
 mod limits;

@@ -27,6 +27,12 @@ pub(crate) fn echo_datagrams(sim: &mut Sim) {
     sim.serve(datagrams(|| Echo)).clients(peers, sim::datagram_peer);
 }
 
+/// The same, while another server takes over: it owes them every answer all the same.
+pub(crate) fn succeeded_datagrams(sim: &mut Sim) {
+    echo_datagrams(sim);
+    sim.succession();
+}
+
 /// Keeps what it is sent for a tick, or for a message from elsewhere, and answers then: from outside the
 /// socket's own callback.
 struct Later {

@@ -14,11 +14,11 @@ use std::time::Duration;
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use socket2::SockRef;
+use socket2::{SockRef, Type};
 use windlass_proto::Time;
 
 use super::super::listen::{self, TcpOptions};
-use super::super::{ControlTurn, MioListener, Token};
+use super::super::{ControlTurn, MioListener, MioUdp, Token};
 use super::Passed;
 use super::protocol::{Answer, Ask, DESCRIPTORS_MAX, Incoming, Item, VERSION};
 
@@ -50,6 +50,13 @@ pub(crate) fn twin(listener: &MioListener) -> io::Result<Twin> {
     Ok(Arc::new(fd))
 }
 
+/// Makes the twin of a bound UDP socket, which holds it.
+pub(crate) fn udp_twin(socket: &mut MioUdp) -> io::Result<Twin> {
+    let twin: Twin = Arc::new(OwnedFd::from(SockRef::from(&socket.socket).try_clone()?));
+    socket.twin = Some(twin.clone());
+    Ok(twin)
+}
+
 /// Opens the control socket at `path`, or goes on with the one that a predecessor had there.
 pub(crate) fn open_control(path: &Path, passed: Option<Passed>) -> io::Result<MioListener> {
     match passed {
@@ -67,11 +74,19 @@ pub(super) fn may_speak(socket: &impl AsFd) -> io::Result<bool> {
 /// The control socket of a running server.
 pub(crate) struct Control {
     listener: UnixListener,
-    estate: Vec<(Item, Weak<OwnedFd>)>,
+    estate: Vec<Kept>,
     /// The listener's own.
     twin: Twin,
     peers: Vec<Peer>,
     ready_timeout: Duration,
+}
+
+/// What a successor gets, as long as it is open.
+struct Kept {
+    item: Item,
+    twin: Weak<OwnedFd>,
+    /// A UDP socket: its service may close it while the server goes on.
+    may_be_gone: bool,
 }
 
 /// Somebody who asks.
@@ -114,7 +129,8 @@ impl Control {
         let mut once = Vec::new();
         for (item, twin) in estate {
             if seen.insert(rustix::net::sockopt::socket_cookie(twin)?) {
-                once.push((*item, Arc::downgrade(twin)));
+                let may_be_gone = SockRef::from(twin).r#type()? == Type::DGRAM;
+                once.push(Kept { item: *item, twin: Arc::downgrade(twin), may_be_gone });
             }
         }
         if once.len() >= DESCRIPTORS_MAX {
@@ -258,12 +274,15 @@ impl Control {
     }
 
     fn has(&self, item: Item) -> bool {
-        item == Item::Control || self.estate.iter().any(|(other, _)| *other == item)
+        item == Item::Control || self.estate.iter().any(|kept| kept.item == item)
     }
 
     fn offer(&mut self, n: usize, now: Time, turn: &mut ControlTurn) {
-        let twins: Option<Vec<_>> =
-            self.estate.iter().map(|(item, twin)| Some((*item, twin.upgrade()?))).collect();
+        let twins = self.estate.iter().filter_map(|kept| match kept.twin.upgrade() {
+            None if kept.may_be_gone => None,
+            twin => Some(twin.map(|twin| (kept.item, twin))),
+        });
+        let twins: Option<Vec<_>> = twins.collect();
         let Some(mut twins) = twins else {
             // A worker has closed its listeners, and the others are about to.
             return self.refuse(n, "it is shutting down", now, turn);

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::MioListener;
 use super::super::listen::TcpOptions;
+use super::super::{MioListener, MioUdp, UdpBuffers};
 use super::{Item, Local};
 
 #[derive(Debug)]
@@ -23,6 +23,10 @@ impl Passed {
     }
 
     pub(crate) fn listener(&self, _: &TcpOptions) -> io::Result<MioListener> {
+        match self.0 {}
+    }
+
+    pub(crate) fn udp(&self, _: UdpBuffers) -> io::Result<MioUdp> {
         match self.0 {}
     }
 }
@@ -52,5 +56,9 @@ pub(crate) fn open_control(_: &Path, _: Option<Passed>) -> io::Result<MioListene
 }
 
 pub(crate) fn twin(_: &MioListener) -> io::Result<Twin> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn udp_twin(_: &mut MioUdp) -> io::Result<Twin> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[cfg(target_os = "linux")]
-pub(crate) use control::{Control, Twin, open_control, twin};
+pub(crate) use control::{Control, Twin, open_control, twin, udp_twin};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::*;
 #[cfg(target_os = "linux")]
@@ -34,6 +34,8 @@ pub(crate) use protocol::{DESCRIPTORS_MAX, Item};
 pub(crate) enum Local {
     /// A TCP listener.
     Tcp(SocketAddr),
+    /// A UDP socket without a peer.
+    Udp(SocketAddr),
     /// A Unix stream listener on a path.
     Unix(PathBuf),
     /// Something that is of no use here, in words.
@@ -44,6 +46,7 @@ impl std::fmt::Display for Local {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Local::Tcp(addr) => addr.fmt(f),
+            Local::Udp(addr) => write!(f, "udp:{addr}"),
             Local::Unix(path) => write!(f, "unix:{}", path.display()),
             Local::Other(what) => f.write_str(what),
         }

@@ -5,10 +5,10 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::FdFlags;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::super::MioListener;
 use super::super::listen::{self, TcpOptions};
+use super::super::{MioListener, MioUdp, UdpBuffers, udp};
 use super::Local;
 
 /// A socket of another process's making: open, and known for what it is.
@@ -31,7 +31,11 @@ impl Passed {
         let local = match (at.as_socket(), at.as_pathname()) {
             (Some(addr), _) if kind == Type::STREAM => Local::Tcp(addr),
             (_, Some(path)) if kind == Type::STREAM => Local::Unix(path.to_path_buf()),
-            (Some(addr), _) if kind == Type::DGRAM => Local::Other(format!("udp:{addr}")),
+            (Some(addr), _) if kind == Type::DGRAM && socket.protocol()? == Some(Protocol::UDP) => {
+                let receives = addr.port() != 0 && socket.peer_addr().is_err();
+                let other = || Local::Other(format!("udp:{addr}, which is not bound, or has a peer"));
+                if receives { Local::Udp(addr) } else { other() }
+            }
             _ if domain == Domain::UNIX => {
                 Local::Other("a Unix socket without a path, or not of streams".into())
             }
@@ -60,8 +64,13 @@ impl Passed {
                 Ok(MioListener::Tcp(mio::net::TcpListener::from_std(socket.into())))
             }
             Local::Unix(_) => Ok(MioListener::Unix(mio::net::UnixListener::from_std(socket.into()))),
-            Local::Other(_) => Err(io::ErrorKind::Unsupported.into()),
+            Local::Udp(_) | Local::Other(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+
+    /// The same socket, with the options that ours have. What waits in it stays there.
+    pub(crate) fn udp(&self, buffers: UdpBuffers) -> io::Result<MioUdp> {
+        udp::adopt(Socket::from(self.fd.try_clone()?), buffers)
     }
 }
 

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The first line is understood by every version, so that two that do not fit can say so. What a
-//! descriptor is, and where it listens, is asked of the descriptor itself and not of the line.
+//! descriptor is (UDP sockets are listeners too), and where it listens, is asked of the descriptor itself
+//! and not of the line.
 
 use std::fmt;
 
@@ -28,7 +29,7 @@ const HELLO: &str = "windlass handover ";
 /// What a descriptor is to its server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Item {
-    /// A listener, by its number among the server's.
+    /// A listener or a bound UDP socket, by the number of its address among the server's.
     Listener(u16),
     /// The listener on which the next successor asks.
     Control,
