@@ -80,7 +80,7 @@ pub(crate) struct Succession {
     /// Soonest last.
     steps: Vec<(u64, Step)>,
     standing: Vec<Worker<SimSys>>,
-    /// Descriptors of UDP sockets that it has.
+    /// Descriptors of UDP sockets that those who stand have.
     sockets: Vec<usize>,
 }
 
@@ -120,21 +120,26 @@ impl Succession {
                 Step::Stand if shutting_down => self.steps.clear(),
                 Step::Stand => self.stand(),
                 // With its predecessor gone in the meantime nobody else would see to those who wait.
-                Step::Die if !shutting_down => {
-                    self.standing.clear();
-                    let mut world = self.maker.world.borrow_mut();
-                    self.sockets.drain(..).for_each(|socket| world.close_udp(socket, true));
-                }
+                Step::Die if !shutting_down => self.die(),
                 Step::Die | Step::Take => {
                     self.steps.clear();
                     let listeners = self.predecessor.listeners.len() as u16;
                     let taken: Vec<_> = (0..listeners).map(Item::Listener).collect();
                     self.predecessor.supersede(&taken);
+                    self.sockets.clear();
                     return Some(std::mem::take(&mut self.standing));
                 }
             }
         }
         None
+    }
+
+    /// With all descriptors that were handed to it.
+    fn die(&mut self) {
+        self.standing.clear();
+        if let Ok(mut world) = self.maker.world.try_borrow_mut() {
+            self.sockets.drain(..).for_each(|socket| world.close_udp(socket, true));
+        }
     }
 
     /// Every queue gets a worker, and every worker a queue.
@@ -160,5 +165,11 @@ impl Succession {
         }
         drop(world);
         self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets);
+    }
+}
+
+impl Drop for Succession {
+    fn drop(&mut self) {
+        self.die();
     }
 }
