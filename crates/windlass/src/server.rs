@@ -751,7 +751,14 @@ impl Handle {
         self.shared.workers.get(worker).map(|worker| worker.stats.snapshot())
     }
 
-    /// The connections each listener has open, in the order of [`Bound::addresses`].
+    /// Connections that are open, or on their way from one worker to another.
+    pub fn connections(&self) -> usize {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.shared.workers.iter().map(|worker| worker.load.load(Relaxed)).sum()
+    }
+
+    /// The connections each listener has open, in the order of [`Bound::addresses`]. While a worker looks
+    /// for a newcomer, the place it holds for it counts.
     pub fn listener_connections(&self) -> Vec<(String, usize)> {
         use std::sync::atomic::Ordering::Relaxed;
         self.shared.listeners.iter().map(|l| (l.name.clone(), l.connections.load(Relaxed))).collect()

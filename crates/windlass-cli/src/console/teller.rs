@@ -57,7 +57,7 @@ impl Teller {
     /// connections are still there to be counted.
     pub(crate) fn draining(&self) {
         if !self.flags.drain_told.swap(true, Ordering::Relaxed) {
-            let connections = self.flags.handle.get().map_or(0, open_connections);
+            let connections = self.flags.handle.get().map_or(0, |handle| handle.connections() as u64);
             self.flags.draining.store(connections + 1, Ordering::Release);
             let _ = self.queue.try_send(Notice::Look);
         }
@@ -80,11 +80,6 @@ impl Teller {
     pub(super) fn take_dropped(&self) -> u64 {
         self.flags.dropped.swap(0, Ordering::Relaxed)
     }
-}
-
-/// As the listeners count them: at once, where the counters are published only once a turn.
-fn open_connections(handle: &Handle) -> u64 {
-    handle.listener_connections().iter().map(|(_, connections)| *connections as u64).sum()
 }
 
 #[cfg(test)]
