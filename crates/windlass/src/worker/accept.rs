@@ -331,16 +331,13 @@ impl<Y: Sys> Worker<Y> {
             Placement::Worker(other) => Some(other),
         };
         let elsewhere = placed.filter(|&other| other != self.index && other < self.shared.workers.len());
-        let refused = match elsewhere {
-            Some(other) => {
-                self.core.counters.handed_over += 1;
-                self.hand_over(other, handed)
-            }
+        let ours = match elsewhere {
+            Some(other) => self.hand_over(other, handed),
             None => Some(handed),
         };
-        if let Some(handed) = refused {
-            self.core.counters.handed_over -= u64::from(elsewhere.is_some());
-            self.adopt_counted(handed);
+        match ours {
+            Some(handed) => self.adopt_counted(handed),
+            None => self.core.counters.handed_over += 1,
         }
     }
 
