@@ -1,10 +1,9 @@
 //! What is left over: memory after large messages, input and pauses at a reset.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use crate::child;
 use crate::harness::*;
 use crate::probe::{Event, Probe, wait};
 use windlass::*;
@@ -111,53 +110,4 @@ fn input_left_while_congested_is_offered_before_a_reset_is_believed() {
     println!("{seen:?}");
     assert!(seen.iter().any(|e| matches!(e, Event::Input(_))), "two requests never offered again");
     server.stop();
-}
-
-/// Memory of the tail of one large write, in a process that holds nothing else.
-#[test]
-#[ignore = "a part of the test below, run in a child"]
-fn large_writes_half_sent() {
-    if child::arg().is_none() {
-        return;
-    }
-    fn rss() -> usize {
-        let text = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = text.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-    }
-    let probe = Probe::new().0.open(|conn| {
-        conn.write(&vec![1; 16 << 20]);
-        Ok(())
-    });
-    let server = start(probe, Limits { source_connections_max: 0, ..limits() });
-    let mut held = vec![];
-    let before = rss();
-    for _ in 0..10 {
-        let mut s = server.connect();
-        let mut buf = vec![0; 64 * 1024];
-        let mut left = (16 << 20) - (6 << 20);
-        while left > 0 {
-            let n = s.read(&mut buf).unwrap();
-            left -= (n as i32).min(left);
-        }
-        held.push(s);
-    }
-    thread::sleep(Duration::from_millis(300));
-    let c = server.counters();
-    let grown = rss().saturating_sub(before);
-    assert!(
-        grown < c.buffered_bytes as usize + (32 << 20),
-        "{} MiB counted, {} MiB held",
-        c.buffered_bytes >> 20,
-        grown >> 20
-    );
-    child::say("measured");
-    server.stop();
-}
-
-#[test]
-fn the_sent_part_of_a_large_write_is_given_back() {
-    let mut child = child::Process::start("leftovers::large_writes_half_sent", "");
-    assert_eq!(child.hear(), "measured");
-    child.finish();
 }
