@@ -52,4 +52,18 @@ pub trait Decode {
     ///
     /// If the bytes can no longer become a valid message, or the message passes a limit.
     fn decode<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Self::Message<'b>>, Self::Error>;
+
+    /// Nothing follows: the peer has finished sending, and [`decode`](Decode::decode) has returned
+    /// `Ok(None)`. Called until it returns `Ok(None)` itself, for protocols in which the end of the input
+    /// ends a message (a last line without LF, a body without a length).
+    ///
+    /// As it stands, an end is always in good order, and what is left in `input` is no message.
+    ///
+    /// # Errors
+    ///
+    /// If the input may not end here: inside a message, for most protocols.
+    fn end<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Self::Message<'b>>, Self::Error> {
+        let _ = input;
+        Ok(None)
+    }
 }

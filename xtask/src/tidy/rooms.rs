@@ -5,7 +5,8 @@ use super::manifest;
 use super::source;
 use super::{Places, Rule, SourceFile, Tree};
 
-const SERVICES: [&str; 4] = ["windlass-kv", "windlass-proxy", "windlass-hub", "windlass-realtime"];
+const SERVICES: [&str; 5] =
+    ["windlass-http", "windlass-kv", "windlass-proxy", "windlass-hub", "windlass-realtime"];
 const SYS: &str = "crates/windlass/src/sys/";
 
 // What talks to the operating system below the engine.
@@ -15,7 +16,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     vec![
         Rule {
             name: "edges",
-            text: "dependencies point one way: cli -> {kv, proxy, hub, realtime} -> windlass -> proto, and \
+            text: "dependencies point one way: cli -> {kv, proxy, hub, realtime} -> http -> windlass -> proto, and \
                    only the engine reaches below itself (mio, socket2, rustix, ..)",
             check: edges,
         },
@@ -57,12 +58,22 @@ pub(crate) fn rules() -> Vec<Rule> {
 
 // The workspace's crates that a crate may depend on; `None` for a crate without a place in the table.
 fn may_use(name: &str) -> Option<&'static [&'static str]> {
-    const BELOW_SERVICES: &[&str] = &["windlass", "windlass-proto"];
-    const BELOW_BENCH: &[&str] =
-        &["windlass", "windlass-proto", "windlass-kv", "windlass-proxy", "windlass-hub", "windlass-realtime"];
+    const BELOW_HTTP: &[&str] = &["windlass", "windlass-proto"];
+    // Pages and WebSocket on their own ports: what several services share stands below them.
+    const BELOW_SERVICES: &[&str] = &["windlass", "windlass-proto", "windlass-http"];
+    const BELOW_BENCH: &[&str] = &[
+        "windlass",
+        "windlass-proto",
+        "windlass-http",
+        "windlass-kv",
+        "windlass-proxy",
+        "windlass-hub",
+        "windlass-realtime",
+    ];
     const BELOW_CLI: &[&str] = &[
         "windlass",
         "windlass-proto",
+        "windlass-http",
         "windlass-kv",
         "windlass-proxy",
         "windlass-hub",
@@ -72,6 +83,7 @@ fn may_use(name: &str) -> Option<&'static [&'static str]> {
     match name {
         "windlass-proto" | "xtask" => Some(&[]),
         "windlass" => Some(&["windlass-proto"]),
+        "windlass-http" => Some(BELOW_HTTP),
         "windlass-bench" => Some(BELOW_BENCH),
         "windlass-cli" => Some(BELOW_CLI),
         name if SERVICES.contains(&name) => Some(BELOW_SERVICES),
