@@ -32,6 +32,7 @@ extern crate alloc;
 mod decode;
 mod encode;
 pub mod framing;
+pub mod http;
 mod input;
 mod lines;
 pub mod testing;
