@@ -29,11 +29,14 @@
 extern crate alloc;
 
 mod decode;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod input;
 mod lines;
 pub mod testing;
 mod time;
 mod tls_hello;
+pub mod ws;
 
 pub use decode::Decode;
 pub use input::Input;

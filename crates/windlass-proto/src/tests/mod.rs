@@ -1,7 +1,10 @@
 //! Unit tests, one file per module.
 
+#[cfg(feature = "deflate")]
+mod deflate;
 mod input;
 mod lines;
 mod testing;
 mod time;
 mod tls_hello;
+mod ws;
