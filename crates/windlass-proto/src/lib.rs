@@ -31,6 +31,7 @@ extern crate alloc;
 mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+pub mod http;
 mod input;
 mod lines;
 pub mod testing;

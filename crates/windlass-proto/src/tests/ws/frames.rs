@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{masked, plain};
-use crate::testing::any_split_with;
+use crate::testing::{any_split_with, feed};
 use crate::ws::{FrameHead, Frames, Kind, Opcode, Piece, Role, WsError};
 use crate::{Decode, Input};
 
@@ -67,7 +67,7 @@ fn the_examples_of_the_rfc() {
 
 #[test]
 fn every_length_form_and_interleaved_control_frames() {
-    for len in [0, 1, 125, 126, 127, 300, 65_535, 65_536, 70_000] {
+    for len in [0, 1, 125, 126, 127, 300, 65_535, 65_536] {
         let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
         let mut bytes = masked(false, Opcode::Binary, &payload);
         bytes.extend(masked(true, Opcode::Ping, b"are you there?"));
@@ -80,7 +80,14 @@ fn every_length_form_and_interleaved_control_frames() {
         let message = message(Kind::Binary, &whole);
         let front = if len == 0 { [ping, message] } else { [message, ping] };
         let expected = [&front[..], &[Owned::Control("close", vec![3, 232])]].concat();
-        check(Role::Server, len + 3, &bytes, &expected, None);
+        if len < 1000 {
+            check(Role::Server, len + 3, &bytes, &expected, None);
+            continue;
+        }
+        for size in [1, 7, 4096, bytes.len()] {
+            let run = feed(Frames::new(Role::Server, len + 3), bytes.chunks(size), collect);
+            assert_eq!((run.messages, run.error), (expected.clone(), None), "{len}, by {size}");
+        }
     }
 }
 
