@@ -34,7 +34,8 @@ impl DeflateOptions {
         (1 << (this.window_bits + 2)) + (1 << (this.memory_level + 9)) + 16 * 1024
     }
 
-    fn in_range(self) -> DeflateOptions {
+    /// Each value brought into its range.
+    pub(crate) fn in_range(self) -> DeflateOptions {
         DeflateOptions {
             level: self.level.min(9),
             window_bits: self.window_bits.clamp(9, 15),

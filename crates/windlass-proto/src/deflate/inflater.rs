@@ -52,6 +52,10 @@ impl Inflater {
     ///
     /// [`InflateError`].
     pub fn inflate(&mut self, message: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
+        if message.is_empty() {
+            // Not even the front of an empty block: some compress nothing to nothing.
+            return Ok(());
+        }
         let start = out.len();
         if !self.feed(message, start, max, out)? {
             self.feed(&TAIL, start, max, out)?;

@@ -105,9 +105,13 @@ impl Frames {
     }
 
     /// Lets messages be compressed: permessage-deflate was agreed on.
-    pub const fn with_compression(mut self, compression: bool) -> Frames {
-        self.compression = compression;
+    pub const fn with_compression(mut self) -> Frames {
+        self.compression = true;
         self
+    }
+
+    pub(super) const fn allow_compression(&mut self) {
+        self.compression = true;
     }
 
     /// Whether a message has begun and not ended.

@@ -57,8 +57,8 @@ pub struct Messages {
     utf8: Utf8,
 }
 
-// A message that is complete, and where it lies.
-enum Whole<'b> {
+// What is complete, and where it lies.
+pub(super) enum Whole<'b> {
     Input(Fragment<'b>),
     Partial { kind: Kind, compressed: bool },
     Control(Message<'b>),
@@ -71,9 +71,13 @@ impl Messages {
     }
 
     /// Lets messages be compressed: permessage-deflate was agreed on.
-    pub fn with_compression(mut self, compression: bool) -> Messages {
-        self.frames = self.frames.with_compression(compression);
+    pub fn with_compression(mut self) -> Messages {
+        self.allow_compression();
         self
+    }
+
+    pub(super) fn allow_compression(&mut self) {
+        self.frames.allow_compression();
     }
 
     /// Bytes a message may have.
@@ -98,18 +102,24 @@ impl Messages {
     ///
     /// As `decode`.
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut Input<'b>) -> Result<Option<Message<'a>>, WsError> {
-        let Some(whole) = self.whole(input)? else { return Ok(None) };
+        match self.whole(input)? {
+            Some(whole) => self.lend(whole).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn lend<'a, 'b: 'a>(&'a mut self, whole: Whole<'b>) -> Result<Message<'a>, WsError> {
         match whole {
-            Whole::Input(fragment) => in_place(fragment).map(Some),
-            Whole::Control(message) => Ok(Some(message)),
+            Whole::Input(fragment) => in_place(fragment),
+            Whole::Control(message) => Ok(message),
             Whole::Partial { kind, compressed } => {
                 self.given = true;
-                message(kind, compressed, Cow::Borrowed(&self.partial[..])).map(Some)
+                message(kind, compressed, Cow::Borrowed(&self.partial[..]))
             }
         }
     }
 
-    fn whole<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Whole<'b>>, WsError> {
+    pub(super) fn whole<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Whole<'b>>, WsError> {
         if mem::take(&mut self.given) {
             self.partial.clear();
             if self.partial.capacity() > KEEP_MAX {

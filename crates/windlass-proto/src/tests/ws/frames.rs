@@ -146,7 +146,7 @@ fn only_the_first_frame_of_a_message_may_say_that_it_is_compressed() {
     let bytes = |frames: &[FrameHead]| -> Vec<u8> {
         frames.iter().flat_map(|head| [head.encode().as_ref(), b"x"].concat()).collect()
     };
-    let frames = || Frames::new(Role::Client, 10).with_compression(true);
+    let frames = || Frames::new(Role::Client, 10).with_compression();
     let good = bytes(&[head(false, true, Opcode::Text), head(true, false, Opcode::Continuation)]);
     let run = any_split_with(frames, &good, collect);
     let whole = Owned::Message { kind: Kind::Text, compressed: true, bytes: b"xx".to_vec(), over: true };
@@ -163,7 +163,7 @@ fn all_two_byte_fronts_agree_with_themselves() {
         for second in [0, 1, 125, 126, 127, 128, 129, 253, 254, 255_u8] {
             for role in [Role::Server, Role::Client] {
                 let bytes = [first, second, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
-                any_split_with(|| Frames::new(role, 1000).with_compression(true), &bytes, collect);
+                any_split_with(|| Frames::new(role, 1000).with_compression(), &bytes, collect);
             }
         }
     }

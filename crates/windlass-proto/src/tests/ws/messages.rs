@@ -163,7 +163,7 @@ fn close_frames() {
 fn compressed_messages_are_given_as_they_are() {
     let bytes = b"\x41\x01\xff\x80\x01\xfe";
     let run = any_split(
-        || Messages::new(Role::Client, 10).with_compression(true),
+        || Messages::new(Role::Client, 10).with_compression(),
         bytes,
         |message| matches!(message, Message::Compressed(Kind::Text, bytes) if *bytes == [0xff, 0xfe]),
     );

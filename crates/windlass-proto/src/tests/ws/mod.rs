@@ -1,6 +1,10 @@
 //! Tests of [`crate::ws`].
 
+#[cfg(feature = "deflate")]
+mod compression;
+mod endpoint;
 mod frames;
+mod handshake;
 mod messages;
 mod small;
 
