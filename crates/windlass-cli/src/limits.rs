@@ -148,6 +148,11 @@ pub(crate) fn apply(settings: &[Setting]) -> Limits {
     limits
 }
 
+/// Every limit's name and its value, written as it can be typed.
+pub(crate) fn shown(limits: &Limits) -> Vec<(&'static str, String)> {
+    keys().iter().map(|key| (key.name, (key.show)(limits))).collect()
+}
+
 /// A table of every limit in effect with its text, `width` columns wide.
 pub(crate) fn table(limits: &Limits, width: usize) -> String {
     let names = keys().iter().map(|key| key.name.len()).max().unwrap_or(0);

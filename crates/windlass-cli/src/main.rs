@@ -2,6 +2,7 @@
 //! and `console` for everything it prints while it serves.
 
 mod args;
+mod config;
 mod console;
 mod echo;
 mod failure;
