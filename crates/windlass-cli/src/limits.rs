@@ -103,6 +103,14 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    pub(crate) fn key(&self) -> &str {
+        self.key
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
     /// Reads `KEY=VALUE`, and says in one sentence what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Setting, String> {
         let (name, value) = text.split_once('=').ok_or(

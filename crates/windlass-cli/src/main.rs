@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod configured;
 mod console;
 mod echo;
 mod failure;
@@ -27,6 +28,10 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Echo(args) => echo::run(&args),
+        Command::Run(args) => configured::run(&args),
+        Command::Check(args) => configured::check(&args),
+        Command::Init(args) => configured::init(&args),
+        Command::Config(args) => configured::effective(&args),
         #[cfg(feature = "kv")]
         Command::Resp(args) => kv::resp(&args),
         #[cfg(target_os = "linux")]
@@ -40,6 +45,8 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // It has been said what is wrong.
+        Err(error) if error.is::<configured::Misconfigured>() => ExitCode::from(configured::EXIT_CONFIG),
         Err(error) => {
             failure::report(&error);
             ExitCode::FAILURE

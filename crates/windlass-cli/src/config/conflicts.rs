@@ -12,7 +12,7 @@ use super::tree::Places;
 /// Adds what is wrong with `file` to `problems`.
 pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     let place = |path: &str| places.get(path).cloned();
-    let services = services(file);
+    let services = super::services(file);
     if services.is_empty() && problems.is_empty() {
         problems.push(
             Problem::without_place("the configuration serves nothing")
@@ -48,6 +48,16 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             push(problems, place(&path), format!("`{address}` can be reached by others"), |problem| {
                 problem.help("listen on 127.0.0.1 or on unix:PATH, or set `admin.token`")
             });
+        }
+    }
+    for (path, wrong, range) in [
+        ("server.workers", file.server.workers.0 > 1_024, "at most 1,024"),
+        ("server.scratch", !(4 << 10..=16 << 20).contains(&file.server.scratch.0), "from 4KiB to 16MiB"),
+        #[cfg(feature = "kv")]
+        ("store.value_max", !(1..=512 << 20).contains(&file.store.value_max.0), "from 1 to 512MiB"),
+    ] {
+        if wrong {
+            push(problems, place(path), format!("`{path}` must be {range}"), |problem| problem);
         }
     }
     if let Err(why) = file.limits.limits().check() {
@@ -113,20 +123,4 @@ fn is_local(address: &Address) -> bool {
         ),
         _ => true,
     }
-}
-
-/// One service of any kind, as far as all are alike.
-struct Serving<'f> {
-    path: String,
-    name: &'f str,
-    listen: Vec<&'f Address>,
-}
-
-fn services(file: &File) -> Vec<Serving<'_>> {
-    let echo = file.echo.iter().enumerate().map(|(at, echo)| Serving {
-        path: format!("echo[{at}]"),
-        name: &echo.name,
-        listen: echo.listen.iter().map(|listen| &listen.0).collect(),
-    });
-    echo.collect()
 }

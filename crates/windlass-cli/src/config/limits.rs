@@ -15,15 +15,30 @@ use windlass::Limits;
 pub(crate) struct LimitsTable(BTreeMap<String, String>);
 
 impl LimitsTable {
+    /// Those that flags set, the last one of a key last.
+    pub(crate) fn from_settings(settings: &[Setting]) -> LimitsTable {
+        LimitsTable(settings.iter().map(|setting| (setting.key().into(), setting.value().into())).collect())
+    }
+
+    /// Whether the limit of this name is among them.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The defaults with these over them.
     pub(crate) fn limits(&self) -> Limits {
+        self.over(Limits::default())
+    }
+
+    /// `limits` with these over them.
+    pub(crate) fn over(&self, limits: Limits) -> Limits {
         let settings: Vec<Setting> = self
             .0
             .iter()
             // `tree` has held each against the schema.
             .filter_map(|(key, value)| Setting::parse(&format!("{key}={value}")).ok())
             .collect();
-        limits::apply(&settings)
+        limits::apply(limits, &settings)
     }
 }
 

@@ -5,7 +5,7 @@
 mod conflicts;
 mod environment;
 mod include;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod print;
 mod problem;
 pub(crate) mod shape;
@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use windlass::Address;
 
 pub(crate) use problem::{Place, Problem, Sources};
 pub(crate) use shape::File;
+use shape::TlsTable;
 pub(crate) use tree::Places;
 
 /// Files that one configuration may be made of.
@@ -110,6 +112,42 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
     match file {
         Ok(file) if problems.is_empty() => Ok(Loaded { file, sources, places }),
         _ => Err(Wrong { sources, problems }),
+    }
+}
+
+/// One service of any kind, as far as all are alike.
+pub(crate) struct Serving<'f> {
+    /// Where it stands in the file: `echo[0]`.
+    pub(crate) path: String,
+    pub(crate) name: &'f str,
+    pub(crate) listen: Vec<&'f Address>,
+    pub(crate) tls: Option<&'f TlsTable>,
+}
+
+/// Every service of a configuration.
+pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
+    let mut services = Vec::new();
+    macro_rules! add {
+        ($kind:ident) => {
+            services.extend(file.$kind.iter().enumerate().map(|(at, table)| Serving {
+                path: format!("{}[{at}]", stringify!($kind)),
+                name: &table.name,
+                listen: table.listen.iter().map(|listen| &listen.0).collect(),
+                tls: table.tls.as_ref(),
+            }));
+        };
+    }
+    add!(echo);
+    #[cfg(feature = "kv")]
+    add!(resp);
+    services
+}
+
+/// Where a service of this kind usually listens.
+pub(crate) fn usual_address(kind: &str) -> &'static str {
+    match kind {
+        "resp" => "127.0.0.1:6379",
+        _ => "127.0.0.1:9000",
     }
 }
 
