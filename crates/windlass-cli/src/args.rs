@@ -198,7 +198,7 @@ pub(crate) enum ReportFormat {
 #[derive(Args)]
 pub(crate) struct InitArgs {
     /// The kind of service: echo, resp
-    #[arg(value_name = "KIND")]
+    #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 
     /// Write it there, unless something is there already. Without it, it is printed

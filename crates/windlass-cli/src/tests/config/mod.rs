@@ -241,7 +241,9 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
                 Some(line) => format!("{line}\n"),
                 None => format!("{line}\n"),
             })
-            .filter(|line| !line.starts_with("control") && !line.starts_with("congestion") && !line.starts_with("token"))
+            .filter(|line| {
+                !line.starts_with("control") && !line.starts_with("congestion") && !line.starts_with("token")
+            })
             .collect();
         let all = loaded("starting-all", &taken);
         assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
