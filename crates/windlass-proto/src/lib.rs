@@ -30,6 +30,8 @@
 extern crate alloc;
 
 mod decode;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod encode;
 pub mod framing;
 pub mod http;
@@ -38,6 +40,7 @@ mod lines;
 pub mod testing;
 mod time;
 mod tls_hello;
+pub mod ws;
 
 pub use decode::Decode;
 pub use encode::{Encode, EncodeError, Put};

@@ -1,5 +1,7 @@
 //! Unit tests, one file per module.
 
+#[cfg(feature = "deflate")]
+mod deflate;
 mod framing;
 mod input;
 mod kit;
@@ -7,3 +9,4 @@ mod lines;
 mod testing;
 mod time;
 mod tls_hello;
+mod ws;

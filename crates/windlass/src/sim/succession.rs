@@ -47,7 +47,12 @@ impl Maker {
                 let period = spec.tick().map(|period| period.as_nanos() as u64);
                 let (world, limits) = (self.world.clone(), self.limits.clone());
                 let host = Watched::new(spec.host(index), (first + index, index), world, limits, period);
-                HostedService { name: spec.name(), tick: spec.tick(), own: OwnLimits::default(), host: Box::new(host) }
+                HostedService {
+                    name: spec.name(),
+                    tick: spec.tick(),
+                    own: OwnLimits::default(),
+                    host: Box::new(host),
+                }
             });
             let setup = Setup {
                 index,

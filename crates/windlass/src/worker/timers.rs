@@ -63,7 +63,9 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn timers(&mut self) {
         let mut fired = std::mem::take(&mut self.fired);
         let core = &mut self.core;
-        core.wheel.advance(core.tick, &mut fired, |index| deadline(&core.slots, &core.limits, &core.members, index));
+        core.wheel.advance(core.tick, &mut fired, |index| {
+            deadline(&core.slots, &core.limits, &core.members, index)
+        });
         for &index in &fired {
             self.due(index);
             self.core.arm(index);

@@ -1,3 +1,5 @@
+//! Variables in texts.
+
 use super::*;
 
 fn variables(name: &str) -> Option<String> {

@@ -1,3 +1,5 @@
+//! Files, right and wrong.
+
 use std::fs;
 
 use super::*;
