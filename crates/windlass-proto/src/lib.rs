@@ -31,6 +31,7 @@ extern crate alloc;
 mod decode;
 mod input;
 mod lines;
+pub mod memcached;
 pub mod testing;
 mod time;
 mod tls_hello;

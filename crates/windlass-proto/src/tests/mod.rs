@@ -2,6 +2,8 @@
 
 mod input;
 mod lines;
+mod memcached_ascii;
+mod memcached_binary;
 mod testing;
 mod time;
 mod tls_hello;
