@@ -160,6 +160,13 @@ impl<'a> Conn<'a> {
         self.core.slots[self.index as usize].listener == NO_LISTENER
     }
 
+    /// Which listener accepted it, in the order of [`Bound::addresses`](crate::Bound::addresses); `None`
+    /// for a connection of our own.
+    pub fn listener(&self) -> Option<usize> {
+        let listener = self.core.slots[self.index as usize].listener;
+        (listener != NO_LISTENER).then_some(usize::from(listener))
+    }
+
     /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
     pub fn random(&mut self) -> u64 {
         self.io.random()
