@@ -29,6 +29,7 @@
 extern crate alloc;
 
 mod decode;
+pub mod http;
 mod input;
 mod lines;
 pub mod memcached;
