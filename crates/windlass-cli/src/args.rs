@@ -1,5 +1,8 @@
 //! What can be typed. Every flag is an environment variable too.
 
+#[cfg(feature = "kv")]
+mod memcached;
+
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -7,6 +10,8 @@ use windlass::Address;
 
 use crate::limits::Setting;
 use crate::quantity;
+#[cfg(feature = "kv")]
+pub(crate) use memcached::MemcachedArgs;
 
 /// Network services on one event loop per core
 #[derive(Parser)]
@@ -31,6 +36,10 @@ pub(crate) enum Command {
     #[cfg(feature = "kv")]
     #[command(long_about = RESP_ABOUT, after_long_help = RESP_EXAMPLES)]
     Resp(Box<RespArgs>),
+    /// Serve an in-memory cache to memcached clients
+    #[cfg(feature = "kv")]
+    #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
+    Memcached(Box<MemcachedArgs>),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
     #[command(subcommand)]

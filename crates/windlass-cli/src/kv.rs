@@ -1,28 +1,37 @@
-//! `windlass resp`: the key-value service behind its flags.
+//! `windlass resp` and `windlass memcached`: the key-value service behind its flags.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use windlass::{Limits, serve};
+use windlass::{Address, Limits, serve};
 use windlass_kv::store::StoreConfig;
 use windlass_kv::{Kv, KvConfig, Protocol};
 
-use crate::args::{RespArgs, StoreArgs};
+use crate::args::{MemcachedArgs, RespArgs, ServingArgs, StoreArgs};
 use crate::serving::{Serving, Tally, Watched};
 
 /// Serves RESP until told to stop.
 pub(crate) fn resp(args: &RespArgs) -> Result<()> {
-    let config = KvConfig { protocols: vec![Protocol::Resp], ..config(&args.store) };
-    let serving = Serving {
-        listen: &args.listen,
-        workers: 1,
-        control: None,
-        limits: limits(&config),
-        args: &args.serving,
-    };
+    run("resp", Protocol::Resp, &args.listen, &args.store, &args.serving)
+}
+
+/// Serves memcached until told to stop.
+pub(crate) fn memcached(args: &MemcachedArgs) -> Result<()> {
+    run("memcached", Protocol::Memcached, &args.listen, &args.store(), &args.serving)
+}
+
+fn run(
+    name: &'static str,
+    protocol: Protocol,
+    listen: &[Address],
+    store: &StoreArgs,
+    args: &ServingArgs,
+) -> Result<()> {
+    let config = KvConfig { protocols: vec![protocol], ..config(store) };
+    let serving = Serving { listen, workers: 1, control: None, limits: limits(&config), args };
     serving.run(|told| {
         serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
-            .name("resp")
+            .name(name)
             .tick(Kv::TICK)
     })
 }

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Echo(args) => echo::run(&args),
         #[cfg(feature = "kv")]
         Command::Resp(args) => kv::resp(&args),
+        #[cfg(feature = "kv")]
+        Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
         Command::Completions { shell } => {

@@ -38,6 +38,12 @@ impl Line {
         &self.bytes[..self.len]
     }
 
+    /// How many more bytes fit.
+    #[inline]
+    pub fn room(&self) -> usize {
+        LINE_MAX - self.len
+    }
+
     /// Begins anew.
     #[inline]
     pub fn clear(&mut self) {
