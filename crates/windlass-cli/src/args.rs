@@ -1,5 +1,8 @@
 //! What can be typed. Every flag is an environment variable too.
 
+#[cfg(feature = "kv")]
+mod memcached;
+
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
@@ -9,6 +12,8 @@ use windlass::Address;
 use crate::config::shape::{Eviction, LogFormat, LogLevel};
 use crate::limits::Setting;
 use crate::quantity;
+#[cfg(feature = "kv")]
+pub(crate) use memcached::MemcachedArgs;
 
 /// Network services on one event loop per core
 #[derive(Parser)]
@@ -43,6 +48,10 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Print the configuration in effect, or the JSON Schema of the file
     Config(ConfigArgs),
+    /// Serve an in-memory cache to memcached clients
+    #[cfg(feature = "kv")]
+    #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
+    Memcached(Box<MemcachedArgs>),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
     #[command(subcommand)]
@@ -197,7 +206,7 @@ pub(crate) enum ReportFormat {
 /// The flags of `windlass init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// The kind of service: echo, resp
+    /// The kind of service: echo, resp, memcached
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 
@@ -275,8 +284,7 @@ pub(crate) struct StoreArgs {
     #[arg(env = "WINDLASS_VALUE_MAX", hide_env = true, value_parser = value_max)]
     pub(crate) value_max: usize,
 
-    /// What goes when memory is full: noeviction refuses writes; allkeys-lru, allkeys-random,
-    /// volatile-lru, volatile-random and volatile-ttl remove other keys
+    /// What goes when memory is full
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = Eviction::Noeviction, help_heading = STORE)]
     #[arg(env = "WINDLASS_EVICTION", hide_env = true)]
     pub(crate) eviction: Eviction,

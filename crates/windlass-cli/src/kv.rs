@@ -7,9 +7,9 @@ use windlass::{Limits, Serve, serve};
 use windlass_kv::store::StoreConfig;
 use windlass_kv::{Kv, KvConfig, Protocol};
 
-use crate::args::{RespArgs, StoreArgs};
+use crate::args::{MemcachedArgs, RespArgs, StoreArgs};
 use crate::config::File;
-use crate::config::shape::{RespTable, StoreTable, TlsTable};
+use crate::config::shape::{MemcachedTable, RespTable, StoreTable, TlsTable};
 use crate::config::value::{Count, Listen, Size};
 use crate::serving::{Tally, Told, Watched, from_flags, listening, run_flags, tls_from_flags};
 
@@ -27,14 +27,28 @@ pub(crate) fn resp(args: &RespArgs) -> Result<()> {
     run_flags(&file, &args.serving)
 }
 
+/// Serves memcached until told to stop.
+pub(crate) fn memcached(args: &MemcachedArgs) -> Result<()> {
+    let mut file = from_flags(&args.serving);
+    file.server.workers = Count(1);
+    file.store = table(&args.store());
+    file.memcached = vec![MemcachedTable {
+        listen: args.listen.iter().cloned().map(Listen).collect(),
+        tls: tls_from_flags(&args.serving),
+        ..MemcachedTable::default()
+    }];
+    run_flags(&file, &args.serving)
+}
+
 fn table(args: &StoreArgs) -> StoreTable {
     StoreTable { memory_max: Size(args.memory_max), value_max: Size(args.value_max), eviction: args.eviction }
 }
 
 /// One service for all listeners of every protocol of the store, since they share it.
 pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<Kv>>>> {
-    let listeners: Vec<(Protocol, &[Listen], Option<&TlsTable>)> =
-        file.resp.iter().map(|resp| (Protocol::Resp, &*resp.listen, resp.tls.as_ref())).collect();
+    let resp = file.resp.iter().map(|resp| (Protocol::Resp, &*resp.listen, resp.tls.as_ref()));
+    let memcached = file.memcached.iter().map(|it| (Protocol::Memcached, &*it.listen, it.tls.as_ref()));
+    let listeners: Vec<(Protocol, &[Listen], Option<&TlsTable>)> = resp.chain(memcached).collect();
     if listeners.is_empty() {
         return Ok(None);
     }
@@ -56,11 +70,16 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
         protocols,
         ..KvConfig::default()
     };
+    let name = match (file.resp.is_empty(), file.memcached.is_empty()) {
+        (false, true) => "resp",
+        (true, false) => "memcached",
+        _ => "kv",
+    };
     let own = limits(&file.store);
     let told = told.clone();
     let mut service =
         serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
-            .name("kv")
+            .name(name)
             .tick(Kv::TICK);
     if !file.limits.sets("idle_timeout") {
         service = service.idle_timeout(own.idle_timeout);

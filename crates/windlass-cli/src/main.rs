@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         Command::Config(args) => configured::effective(&args),
         #[cfg(feature = "kv")]
         Command::Resp(args) => kv::resp(&args),
+        #[cfg(feature = "kv")]
+        Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
         Command::Completions { shell } => {

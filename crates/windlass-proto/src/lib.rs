@@ -37,6 +37,7 @@ pub mod framing;
 pub mod http;
 mod input;
 mod lines;
+pub mod memcached;
 pub mod testing;
 mod time;
 mod tls_hello;

@@ -139,7 +139,10 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
     }
     add!(echo);
     #[cfg(feature = "kv")]
-    add!(resp);
+    {
+        add!(resp);
+        add!(memcached);
+    }
     services
 }
 
@@ -147,6 +150,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
 pub(crate) fn usual_address(kind: &str) -> &'static str {
     match kind {
         "resp" => "127.0.0.1:6379",
+        "memcached" => "127.0.0.1:11211",
         _ => "127.0.0.1:9000",
     }
 }

@@ -32,6 +32,11 @@ pub(crate) struct File {
     #[cfg(feature = "kv")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) resp: Vec<RespTable>,
+    /// Caches for memcached clients, in text and binary. All of the process share one store, with Redis
+    /// clients too.
+    #[cfg(feature = "kv")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) memcached: Vec<MemcachedTable>,
     /// The store behind them.
     #[cfg(feature = "kv")]
     pub(crate) store: StoreTable,
@@ -170,6 +175,27 @@ pub(crate) struct RespTable {
 impl Default for RespTable {
     fn default() -> RespTable {
         RespTable { name: "resp".into(), listen: Vec::new(), tls: None }
+    }
+}
+
+/// A cache for memcached clients.
+#[cfg(feature = "kv")]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MemcachedTable {
+    /// What it is called in messages about this file.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Speak TLS on every address of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+#[cfg(feature = "kv")]
+impl Default for MemcachedTable {
+    fn default() -> MemcachedTable {
+        MemcachedTable { name: "memcached".into(), listen: Vec::new(), tls: None }
     }
 }
 

@@ -54,7 +54,11 @@ fn several_services_of_one_file() {
     let folder = Folder::new("several");
     let socket = folder.path("echo.sock");
     folder.file("more.toml", "[[echo]]\nname = \"second\"\nlisten = \"127.0.0.1:0\"\n");
-    let kv = if cfg!(feature = "kv") { "[[resp]]\nlisten = \"127.0.0.1:0\"\n" } else { "" };
+    let kv = if cfg!(feature = "kv") {
+        "[[resp]]\nlisten = \"127.0.0.1:0\"\n[[memcached]]\nlisten = \"127.0.0.1:0\"\n"
+    } else {
+        ""
+    };
     let path = folder.file(
         "windlass.toml",
         &format!(
@@ -71,6 +75,13 @@ fn several_services_of_one_file() {
         let resp = server.line();
         let resp = resp.strip_prefix("Listening on ").unwrap();
         exchange(resp, b"PING\r\n", b"+PONG\r\n");
+        let memcached = server.line();
+        let memcached = memcached.strip_prefix("Listening on ").unwrap();
+        // Connections may begin on either worker: the store is one.
+        for n in 0..8 {
+            exchange(memcached, format!("set k 0 0 1\r\n{n}\r\n").as_bytes(), b"STORED\r\n");
+            exchange(memcached, b"get k\r\n", format!("VALUE k 0 1\r\n{n}\r\nEND\r\n").as_bytes());
+        }
     }
     server.signal(Signal::TERM);
     let (status, _, stderr) = server.ended();
@@ -137,7 +148,7 @@ fn check_tries_what_only_the_machine_can_tell() {
 fn init_writes_what_serves_and_overwrites_nothing() {
     let folder = Folder::new("init");
     let path = folder.path("windlass.toml");
-    let kinds: &[&str] = if cfg!(feature = "kv") { &["echo", "resp"] } else { &["echo"] };
+    let kinds: &[&str] = if cfg!(feature = "kv") { &["echo", "resp", "memcached"] } else { &["echo"] };
     for kind in kinds {
         let printed = text(run(&["init", kind]).stdout);
         assert!(run(&["init", kind, "-o", &path]).status.success());

@@ -28,6 +28,8 @@ fn help_is_what_it_was() {
     for command in ["run", "check", "init", "config"] {
         same(command, &[command, "--help"]);
     }
+    #[cfg(feature = "kv")]
+    same("memcached", &["memcached", "--help"]);
     same("limits", &["echo", "--limits"]);
 }
 

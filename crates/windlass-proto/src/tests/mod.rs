@@ -6,6 +6,8 @@ mod framing;
 mod input;
 mod kit;
 mod lines;
+mod memcached_ascii;
+mod memcached_binary;
 mod testing;
 mod time;
 mod tls_hello;
