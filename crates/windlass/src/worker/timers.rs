@@ -150,7 +150,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// Sets the driver's precise timer for the next tick, once for each.
-    pub(super) fn arm_tick(&mut self) {
+    pub(crate) fn arm_tick(&mut self) {
         let next = self.first_tick();
         if next != self.tick_armed {
             self.tick_armed = next;
