@@ -4,3 +4,5 @@
 //! The protocols themselves are sans-IO in `windlass_proto::http` and `windlass_proto::ws`.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod ws;
