@@ -2,7 +2,9 @@
 
 #[cfg(feature = "deflate")]
 mod deflate;
+mod framing;
 mod input;
+mod kit;
 mod lines;
 mod testing;
 mod time;

@@ -1,0 +1,230 @@
+//! A server whose listeners are open, and the life of its workers.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::serve::ServiceSpec;
+use crate::shared::Shared;
+use crate::sys::{MioStream, MioSys};
+use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
+
+use super::estate::Estate;
+use super::handle::{Handle, Summary};
+use super::inherit::Legacy;
+use super::listening::BoundAddress;
+use super::paths::UnixPaths;
+use super::start::Start;
+use super::{SocketFile, WorkerListeners, WorkerSockets};
+
+/// The services of a server; when it is gone, or never ran, their mailboxes say so.
+pub(super) struct Services(pub(super) Arc<[Box<dyn ServiceSpec>]>);
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for spec in self.0.iter() {
+            spec.close_mailbox();
+        }
+    }
+}
+
+/// A server whose listeners are open.
+pub struct Bound {
+    pub(super) services: Services,
+    pub(super) shared: Arc<Shared>,
+    pub(super) addresses: Vec<BoundAddress>,
+    pub(super) per_worker: Vec<WorkerListeners>,
+    pub(super) udp: Vec<WorkerSockets>,
+    pub(super) unix_paths: UnixPaths,
+    /// Files of sockets that are ours only once their predecessor is told so.
+    pub(super) adopted_paths: Vec<SocketFile>,
+    pub(super) estate: Estate,
+    pub(super) legacy: Legacy,
+    pub(super) on_ready: Option<Box<dyn FnOnce() + Send>>,
+    #[cfg(unix)]
+    pub(super) stop_pipe: Option<std::os::unix::net::UnixStream>,
+}
+
+impl Bound {
+    /// Where it listens, in the order in which it was told to.
+    pub fn addresses(&self) -> &[BoundAddress] {
+        &self.addresses
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.shared.workers.len()
+    }
+
+    /// Inherited sockets that no address asked for, in words. They are closed here; those who wait in
+    /// their queues are seen to by whoever passed them.
+    pub fn left_over(&self) -> &[String] {
+        &self.legacy.left
+    }
+
+    /// Whether it takes over from a predecessor, which still serves.
+    pub fn has_predecessor(&self) -> bool {
+        self.legacy.predecessor.is_some()
+    }
+
+    /// Has `told` called once, when every worker listens and a predecessor, if there is one, has given
+    /// way: the moment to print where it listens, or to tell a supervisor.
+    pub fn on_ready(mut self, told: impl FnOnce() + Send + 'static) -> Bound {
+        self.on_ready = Some(Box::new(told));
+        self
+    }
+
+    /// A handle to stop and watch it from anywhere.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: self.shared.clone() }
+    }
+
+    /// Takes every byte that arrives on `pipe` for a request to shut down: the first drains, the
+    /// second stops at once. Meant for signals, whose handler may write to a pipe and do little else,
+    /// so that a server on one worker needs no thread to wait for them.
+    #[cfg(unix)]
+    pub fn stop_pipe(mut self, pipe: std::os::unix::net::UnixStream) -> Bound {
+        self.stop_pipe = Some(pipe);
+        self
+    }
+
+    /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
+    /// of its own.
+    pub fn run(self) -> Result<Summary> {
+        let Bound { services, shared, mut per_worker, mut udp, mut unix_paths, .. } = self;
+        let Estate { mut control, mut twins } = self.estate;
+        let (predecessor, taken, on_ready) = (self.legacy.predecessor, self.legacy.taken, self.on_ready);
+        let opening = move || {
+            if let Some((predecessor, path)) = predecessor {
+                let failed =
+                    |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
+                predecessor.ready(taken).map_err(failed)?;
+            }
+            if let Some(told) = on_ready {
+                told();
+            }
+            Ok(())
+        };
+        let start = Arc::new(Start::new(per_worker.len(), Box::new(opening)));
+        let handoffs = Arc::new(Handoffs::<MioStream>::new(per_worker.len()));
+        #[cfg(unix)]
+        let mut stop_pipe = self.stop_pipe;
+        #[cfg(unix)]
+        let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
+        let (mut threads, mut failed) = (Vec::new(), None);
+        for index in (1..per_worker.len()).rev() {
+            let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
+            let twins = twins.pop().unwrap_or_default();
+            let (services, handoffs) = (services.0.clone(), handoffs.clone());
+            let (in_thread, start) = (shared.clone(), start.clone());
+            let thread = thread::Builder::new().name(format!("windlass-{index}")).spawn(move || {
+                let prepare = |sys: &mut MioSys| sys.keep_for_successor(twins, None);
+                work(index, listeners, &services, in_thread, handoffs, &start, prepare)
+            });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(e) => {
+                    failed = Some(Error::system("cannot start a worker", e));
+                    break;
+                }
+            }
+        }
+        if let Some(e) = failed {
+            // Those that were started wait for the others, or would.
+            start.fail();
+            for thread in threads {
+                let _ = thread.join();
+            }
+            return Err(e);
+        }
+        let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
+        let mut result = work(0, listeners, &services.0, shared.clone(), handoffs, &start, |sys| {
+            #[cfg(unix)]
+            if let Some(pipe) = stop_pipe.take() {
+                sys.watch_stop_pipe(pipe)?;
+            }
+            sys.keep_for_successor(twins.pop().unwrap_or_default(), control.take())
+        });
+        if start.has_begun() {
+            self.adopted_paths.into_iter().for_each(|(path, listener)| unix_paths.push(path, listener));
+        }
+        #[cfg(unix)]
+        if let Some(pipe) = later_requests {
+            hear_requests(pipe, &threads, &shared);
+        }
+        for thread in threads {
+            match thread.join() {
+                Ok(worker) => result = result.and(worker),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        drop(unix_paths);
+        result.map(|()| Summary { stats: Handle { shared }.stats() })
+    }
+}
+
+/// Takes requests to stop while other workers still drain: worker 0, which watched the pipe, is gone.
+#[cfg(unix)]
+fn hear_requests(
+    mut pipe: std::os::unix::net::UnixStream,
+    threads: &[thread::JoinHandle<Result<()>>],
+    shared: &Shared,
+) {
+    use std::io::Read;
+    /// How long the end of the last worker may go unnoticed.
+    const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+    if pipe.set_nonblocking(false).and_then(|()| pipe.set_read_timeout(Some(LOOK_EVERY))).is_err() {
+        return;
+    }
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        match pipe.read(&mut [0; 16]) {
+            Ok(0) => return,
+            Ok(n) => (0..n).for_each(|_| shared.request_stop(false)),
+            // Nothing yet, or a signal.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Stops the other workers when this one is gone for a reason that is none of theirs: a panic in a
+/// callback, or a poll that failed. Half a server would be worse than none.
+struct StopOthers<'a>(&'a Shared, &'a Start, bool);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        if !self.2 {
+            self.0.request_stop(true);
+            self.1.fail();
+        }
+    }
+}
+
+/// A worker's whole life.
+fn work(
+    index: usize,
+    (listeners, sockets): (WorkerListeners, WorkerSockets),
+    services: &[Box<dyn ServiceSpec>],
+    shared: Arc<Shared>,
+    handoffs: Arc<Handoffs<MioStream>>,
+    start: &Start,
+    prepare: impl FnOnce(&mut MioSys) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut guard = StopOthers(&shared, start, false);
+    let failed = |e| Error::system(format!("worker {index} failed"), e);
+    let mut sys = MioSys::new().map_err(failed)?;
+    prepare(&mut sys).map_err(failed)?;
+    let services = services
+        .iter()
+        .map(|spec| HostedService { name: spec.name(), tick: spec.tick(), host: spec.host(index) })
+        .collect();
+    let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs };
+    let mut worker = Worker::new(setup).map_err(failed)?;
+    // Otherwise it never accepts anybody, and closes its listeners as they are.
+    if start.wait()? {
+        while worker.turn().map_err(failed)? == Turn::Running {}
+    }
+    guard.2 = true;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Stopping and watching a server, and what it leaves behind.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::shared::{Shared, Stall};
+use crate::stats::Stats;
+
+/// Stops and watches a server, from any thread.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("workers", &self.shared.workers.len()).finish()
+    }
+}
+
+impl Handle {
+    /// Asks for a shutdown. The first request is graceful: the server stops accepting, tells its
+    /// services, and lets connections finish up to
+    /// [`Limits::drain_timeout`](crate::Limits::drain_timeout). The second aborts what is left.
+    pub fn shutdown(&self) {
+        self.shared.request_stop(false);
+    }
+
+    /// Aborts everything at once.
+    pub fn stop_now(&self) {
+        self.shared.request_stop(true);
+    }
+
+    /// Whether a successor has taken the listeners over; connections go on.
+    pub fn is_superseded(&self) -> bool {
+        self.shared.is_superseded()
+    }
+
+    /// Whether a shutdown has been asked for, or a successor has taken over.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stop_state() != crate::shared::RUNNING
+    }
+
+    /// What all workers have counted, added up. Each publishes once a turn.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for worker in &self.shared.workers {
+            sum.add(&worker.stats.snapshot());
+        }
+        sum
+    }
+
+    /// What one worker has counted.
+    pub fn worker_stats(&self, worker: usize) -> Option<Stats> {
+        self.shared.workers.get(worker).map(|worker| worker.stats.snapshot())
+    }
+
+    /// Connections that are open, or on their way from one worker to another.
+    pub fn connections(&self) -> usize {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.shared.workers.iter().map(|worker| worker.load.load(Relaxed)).sum()
+    }
+
+    /// The connections each listener has open, in the order of [`Bound::addresses`](crate::Bound::addresses). While a worker looks
+    /// for a newcomer, the place it holds for it counts.
+    pub fn listener_connections(&self) -> Vec<(String, usize)> {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.shared.listeners.iter().map(|l| (l.name.clone(), l.connections.load(Relaxed))).collect()
+    }
+
+    /// Callbacks that held a worker for too long since this was last asked; the 64 latest are kept.
+    pub fn take_stalls(&self) -> Vec<Stall> {
+        self.shared.take_stalls()
+    }
+}
+
+/// What a server did, once it has stopped.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The final counters.
+    pub stats: Stats,
+}
+
+impl Summary {
+    /// The share of the time the workers were busy, from 0 to 1, over `elapsed`.
+    pub fn busy(&self, elapsed: Duration, workers: usize) -> f64 {
+        let available = elapsed.as_nanos() as f64 * workers.max(1) as f64;
+        if available > 0.0 { self.stats.counters.busy_nanos as f64 / available } else { 0.0 }
+    }
+}

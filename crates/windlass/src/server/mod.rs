@@ -1,0 +1,198 @@
+//! A server: listeners, workers, and the handle to stop and watch them. `listening.rs` opens what a
+//! server listens on, `bound.rs` runs it, `handle.rs` watches and stops it. Read `start.rs` for the moment
+//! in which it begins, and `inherit.rs` for listeners that were open before it.
+
+mod bound;
+mod estate;
+mod handle;
+mod inherit;
+mod listening;
+mod paths;
+mod start;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::config::{Config, TIMEOUT_MAX};
+use crate::error::{Error, Result};
+use crate::handover::Inherited;
+use crate::serve::{Serve, ServiceSpec};
+use crate::service::Service;
+use crate::shared::Shared;
+use crate::sys::handover::{Item, Local, Passed};
+use crate::sys::{self, MioListener, MioUdp, Token};
+use crate::worker::datagrams::BoundUdp;
+
+pub use bound::Bound;
+pub use handle::{Handle, Summary};
+pub use listening::BoundAddress;
+
+use bound::Services;
+use estate::Estate;
+use inherit::Legacy;
+use listening::Listening;
+
+/// Worker threads of one server.
+const WORKERS_MAX: usize = 1024;
+/// The shortest period of a tick.
+const TICK_MIN: Duration = Duration::from_micros(100);
+/// Descriptors kept free for everything that is not a connection: these, or a quarter where there are
+/// so few that these would leave none for connections.
+const DESCRIPTOR_RESERVE: usize = 64;
+
+/// Several services on the same workers.
+///
+/// ```
+/// # use windlass::{Close, Config, Conn, Input, Server, Service, serve};
+/// # struct Echo;
+/// # impl Service for Echo {
+/// #     type Session = ();
+/// #     fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> { Ok(()) }
+/// #     fn data(&mut self, c: &mut Conn<'_>, _: &mut (), i: &mut Input<'_>) -> Result<(), Close> {
+/// #         c.write(i.take_all()); Ok(())
+/// #     }
+/// # }
+/// let bound = Server::new(Config::default().workers(1))
+///     .add(serve(|| Echo).name("one").tcp("127.0.0.1:0"))
+///     .add(serve(|| Echo).name("two").tcp("127.0.0.1:0"))
+///     .bind()?;
+/// assert_eq!(bound.addresses().len(), 2);
+/// # Ok::<(), windlass::Error>(())
+/// ```
+pub struct Server {
+    config: Config,
+    services: Vec<Box<dyn ServiceSpec>>,
+    inherited: Vec<Inherited>,
+    handover_socket: Option<PathBuf>,
+}
+
+impl Server {
+    /// A server without services.
+    pub fn new(config: Config) -> Server {
+        Server { config, services: Vec::new(), inherited: Vec::new(), handover_socket: None }
+    }
+
+    /// Adds a service with its listeners.
+    #[allow(clippy::should_implement_trait, reason = "nobody takes a server for a number")]
+    pub fn add<S: Service>(mut self, service: Serve<S>) -> Server {
+        self.services.push(service.into_spec());
+        self
+    }
+
+    /// Listens on sockets that are open already, where they fit an address: by where they listen, and
+    /// for port 0 by their host. What fits none is closed, see [`Bound::left_over`]. From a
+    /// predecessor with another number of workers, workers share accept queues so that none is left
+    /// without somebody to accept from it. A UDP socket goes to one worker: where there are fewer of them
+    /// than workers, the last ones have none.
+    pub fn inherit(mut self, inherited: Inherited) -> Server {
+        self.inherited.push(inherited);
+        self
+    }
+
+    /// Hands every listener and bound UDP socket over to a successor that asks for them at the Unix socket
+    /// `path` ([`Inherited::from_predecessor`](crate::Inherited::from_predecessor)). Only processes of our
+    /// own user, or of root, may; its file has mode 0600. The server goes on until the successor is ready.
+    /// Then it accepts no more, and closes its bound UDP sockets once what is queued on them has been sent;
+    /// its connections stay with it for
+    /// [`Limits::handover_drain_timeout`](crate::Limits::handover_drain_timeout).
+    ///
+    /// Linux only; elsewhere `bind` says `Unsupported`.
+    pub fn handover_socket(mut self, path: impl Into<PathBuf>) -> Server {
+        self.handover_socket = Some(path.into());
+        self
+    }
+
+    /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
+    /// connections already queue.
+    pub fn bind(mut self) -> Result<Bound> {
+        self.config.limits.check().map_err(Error::config)?;
+        if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
+            return Err(error);
+        }
+        let workers = match self.config.workers {
+            0 => thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n,
+        };
+        if workers > WORKERS_MAX {
+            return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
+        }
+        for spec in &self.services {
+            if spec.tick().is_some_and(|period| !(TICK_MIN..=TIMEOUT_MAX).contains(&period)) {
+                let name = spec.name();
+                return Err(Error::config(format!("the tick of {name} must be from 100 us to 20 days")));
+            }
+        }
+        let connections_max = &mut self.config.limits.connections_max;
+        if *connections_max == 0 {
+            let descriptors = sys::descriptor_limit();
+            *connections_max = (descriptors - DESCRIPTOR_RESERVE.min(descriptors / 4)).max(1);
+        }
+        let mut legacy = Legacy::new(self.inherited)?;
+        legacy.assign(self.services.iter().flat_map(|spec| spec.listen()));
+        let mut listening = Listening::new(workers);
+        for (service, spec) in self.services.iter().enumerate() {
+            for address in spec.listen() {
+                let inherited = legacy.take(listening.addresses.len());
+                listening.open(address, service as u16, &self.config, inherited)?;
+            }
+        }
+        let Listening { per_worker, mut udp, addresses, mut unix_paths, mut adopted_paths } = listening;
+        if per_worker.iter().any(|listeners| listeners.len() > Token::LISTENERS_MAX) {
+            return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
+        }
+        let names = addresses.iter().map(|a| a.to_string()).collect();
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+        let mut shared = Shared::new(self.config, workers, names);
+        #[cfg(feature = "tls")]
+        {
+            let addresses =
+                self.services.iter().flat_map(|spec| (0..spec.listen().len()).map(|n| spec.tls(n)));
+            for (listener, tls) in shared.listeners.iter_mut().zip(addresses) {
+                listener.tls = tls.cloned();
+            }
+        }
+        let shared = Arc::new(shared);
+        for spec in &self.services {
+            if !spec.bind_mailbox(&shared) {
+                return Err(Error::config("a mailbox, pool or resolver can be bound to one service only"));
+            }
+        }
+        let mut estate = Estate::default();
+        if let Some(path) = self.handover_socket {
+            let failed = |e| Error::system(format!("cannot hand over at {}", path.display()), e);
+            let at_path = |passed: &mut Passed| matches!(passed.local(), Local::Unix(at) if *at == path);
+            let passed = legacy.control.take_if(at_path);
+            let inherited = passed.is_some();
+            estate = Estate::new(&path, passed, &per_worker, &mut udp, &shared).map_err(failed)?;
+            if inherited {
+                legacy.taken.push(Item::Control);
+                adopted_paths.push((path, None));
+            } else {
+                unix_paths.push(path, None);
+            }
+        }
+        legacy.close_rest();
+        unix_paths.shared = Some(shared.clone());
+        Ok(Bound {
+            services: Services(self.services.into()),
+            shared,
+            addresses,
+            per_worker,
+            udp,
+            unix_paths,
+            adopted_paths,
+            estate,
+            legacy,
+            on_ready: None,
+            #[cfg(unix)]
+            stop_pipe: None,
+        })
+    }
+}
+
+type WorkerListeners = Vec<(MioListener, u16, u16)>;
+type WorkerSockets = Vec<BoundUdp<MioUdp>>;
+/// A socket's file, and the number of its listener; `None` for the control socket.
+type SocketFile = (PathBuf, Option<u16>);

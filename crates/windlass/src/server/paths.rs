@@ -1,0 +1,54 @@
+//! The files of Unix sockets, and who removes them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
+
+use crate::shared::Shared;
+
+use super::SocketFile;
+
+/// Socket files of ours, removed when the server is gone; unless one is no longer ours, since a server
+/// that is draining no longer listens, and its successor may have taken the path or the very socket.
+#[derive(Default)]
+pub(super) struct UnixPaths {
+    files: Vec<(SocketFile, Option<FileMark>)>,
+    pub(super) shared: Option<Arc<Shared>>,
+}
+
+impl UnixPaths {
+    pub(super) fn push(&mut self, path: PathBuf, listener: Option<u16>) {
+        let mark = file_mark(&path);
+        self.files.push(((path, listener), mark));
+    }
+}
+
+impl Drop for UnixPaths {
+    fn drop(&mut self) {
+        for ((path, listener), mark) in &self.files {
+            let taken = self.shared.as_ref().is_some_and(|shared| match listener {
+                Some(n) => shared.listeners[*n as usize].taken.load(Acquire),
+                None => shared.control_taken.load(Acquire),
+            });
+            if !taken && mark.is_some() && file_mark(path) == *mark {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// What tells a file from another one in its place: device, inode, and the time it was made, since an
+/// inode is soon used again.
+type FileMark = (u64, u64, i64, i64);
+
+#[cfg(unix)]
+fn file_mark(path: &std::path::Path) -> Option<FileMark> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn file_mark(_: &std::path::Path) -> Option<FileMark> {
+    None
+}
