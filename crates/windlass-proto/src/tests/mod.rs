@@ -1,5 +1,6 @@
 //! Unit tests, one file per module.
 
+mod correlate;
 mod framing;
 mod input;
 mod kit;

@@ -141,15 +141,17 @@ impl Script {
 
 impl Client for Script {
     fn step(&mut self, line: &mut Line<'_>) -> Step {
-        match line.status() {
-            Status::Idle => line.connect(),
-            Status::Ended(_) if line.excused() => return Step::Done,
-            _ => {}
+        if line.status() == Status::Idle {
+            line.connect();
         }
         if line.status() == Status::Connecting {
             return Step::Wait;
         }
         while !self.acts.is_empty() {
+            // Asked before every act: one may have received what stood before the end.
+            if matches!(line.status(), Status::Ended(_)) && line.excused() {
+                return Step::Done;
+            }
             match self.act(line) {
                 Ok(true) => {
                     self.acts.pop_front();
