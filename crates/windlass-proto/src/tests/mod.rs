@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod deflate;
+mod correlate;
 mod framing;
 mod input;
 mod kit;
