@@ -240,6 +240,10 @@ impl World {
                 counters.datagrams_unsent
             ));
         }
+        if counters.datagrams_unsent > 0 {
+            // The system tells of earlier ones, and refuses none for good.
+            self.fail(format!("{} datagrams were given up for an error", counters.datagrams_unsent));
+        }
         let most = limits.datagram_output_max as u64;
         if counters.datagram_output_peak_bytes > most {
             let peak = counters.datagram_output_peak_bytes;

@@ -6,6 +6,7 @@ mod backpressure;
 mod child;
 mod connect;
 mod corners;
+mod datagram_corners;
 mod datagrams;
 mod descriptors;
 mod echo;
