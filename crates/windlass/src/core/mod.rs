@@ -480,7 +480,13 @@ impl Core {
         if self.buffered + bytes.len() > self.limits.buffered_max && queued > self.limits.output_high {
             return self.close(index, Close::MemoryFull);
         }
+        self.append(index, bytes, shared);
+    }
+
+    /// Appends to the queue what has been counted already: it has been held elsewhere until now.
+    pub(crate) fn append(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
         let slot = &mut self.slots[index as usize];
+        let queued = slot.output_len() + bytes.len();
         let output = slot.output.get_or_insert_with(|| {
             let mut output = self.pool.output();
             output.progress = self.tick;

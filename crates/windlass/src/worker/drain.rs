@@ -134,10 +134,16 @@ impl<Y: Sys> Worker<Y> {
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
     }
 
-    /// Tells a connection that came after the others were told. What it has sent by now, or brought along
-    /// from another worker, is answered first, as theirs was.
+    /// Tells a connection that came after the others were told, of a successor or of the drain. What it has sent by now, or brought along
+    /// from another worker, is answered before a drain, as theirs was.
     pub(super) fn tell_if_draining(&mut self, index: u32) {
-        if !matches!(self.phase, Phase::Draining { .. }) || self.core.slot(index).is(flag::CLOSING) {
+        if self.core.slot(index).is(flag::CLOSING) {
+            return;
+        }
+        if matches!(self.phase, Phase::Superseded { .. }) {
+            return self.tell_one_superseded(index);
+        }
+        if !matches!(self.phase, Phase::Draining { .. }) {
             return;
         }
         self.core.slot(index).set(flag::READABLE);
@@ -146,8 +152,6 @@ impl<Y: Sys> Worker<Y> {
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
         if !self.core.slot(index).is(flag::CLOSING) {
             self.tell_one_draining(index);
-        } else if matches!(self.phase, Phase::Superseded { .. }) && !self.core.slot(index).is(flag::CLOSING) {
-            self.tell_one_superseded(index);
         }
     }
 

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod backpressure;
+mod by_hand;
 mod child;
 mod connect;
 mod corners;
