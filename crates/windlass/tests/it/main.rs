@@ -27,6 +27,7 @@ mod resolver;
 mod review;
 mod services;
 mod shutdown;
+mod sigpipe;
 mod steady;
 mod stopped;
 mod timers;
