@@ -27,6 +27,10 @@ pub(crate) enum Command {
     /// Serve echo: every client gets back what it sends
     #[command(long_about = ECHO_ABOUT, after_long_help = ECHO_EXAMPLES)]
     Echo(Box<EchoArgs>),
+    /// Serve an in-memory key-value store to Redis clients
+    #[cfg(feature = "kv")]
+    #[command(long_about = RESP_ABOUT, after_long_help = RESP_EXAMPLES)]
+    Resp(Box<RespArgs>),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
     #[command(subcommand)]
@@ -88,6 +92,34 @@ Examples:
   windlass echo --log json --log-level debug 2>echo.log
       With every connection logged, as one JSON object per line.";
 
+#[cfg(feature = "kv")]
+const RESP_ABOUT: &str = "\
+Serve an in-memory key-value store to Redis clients, in RESP2 and RESP3
+
+Strings with expiry, counters, lists, hashes, sets, sorted sets, publish and subscribe: \
+what redis-cli, redis-benchmark and the client libraries use. `COMMAND` lists it all. \
+Nothing is written to disk: what is stored is gone with the process.
+
+One worker owns the one keyspace, as the one thread of Redis does. \
+Memory has a limit; --eviction says what happens when it is reached. \
+Without a password, whoever can connect can read and change everything: \
+the default address is reachable from this machine only.
+
+Output, signals and systemd are as with `windlass echo`.";
+
+#[cfg(feature = "kv")]
+const RESP_EXAMPLES: &str = "\
+Every flag is an environment variable too: --memory-max is WINDLASS_MEMORY_MAX, ADDR is
+WINDLASS_LISTEN. Several values stand behind each other with commas.
+
+Examples:
+  windlass resp
+      On 127.0.0.1:6379. Try it with redis-cli, or `printf 'PING\\r\\n' | nc -q1 127.0.0.1 6379`.
+  windlass resp --memory-max 64MiB --eviction allkeys-lru
+      A cache: when 64 MiB are in use, what was not used for longest goes.
+  windlass resp unix:/run/kv.sock -q
+      On a Unix socket, printing nothing but where it listens.";
+
 /// The flags of `windlass echo`.
 #[derive(Args)]
 pub(crate) struct EchoArgs {
@@ -102,16 +134,61 @@ pub(crate) struct EchoArgs {
     #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
     pub(crate) workers: usize,
 
-    /// Buffer that a worker reads into, shared by all its connections: how much one call can move
-    #[arg(long, value_name = "SIZE", default_value = "256KiB", help_heading = SERVING)]
-    #[arg(env = "WINDLASS_SCRATCH", hide_env = true, value_parser = scratch)]
-    pub(crate) scratch: usize,
-
     /// Take over from the server that hands over at this Unix socket, if there is one, and hand over there
     /// to the next. Nobody is refused meanwhile, and connections stay where they are. Linux
     #[arg(long, value_name = "PATH", help_heading = SERVING)]
     #[arg(env = "WINDLASS_CONTROL", hide_env = true)]
     pub(crate) control: Option<std::path::PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
+}
+
+/// The flags of `windlass resp`.
+#[cfg(feature = "kv")]
+#[derive(Args)]
+pub(crate) struct RespArgs {
+    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, or unix:PATH.
+    /// Port 0 lets the system choose. Several may be given
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:6379", value_delimiter = ',')]
+    #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
+    pub(crate) listen: Vec<Address>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
+}
+
+/// The flags of the store.
+#[cfg(feature = "kv")]
+#[derive(Args)]
+pub(crate) struct StoreArgs {
+    /// Memory that keys and values may take, their tables included
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", help_heading = STORE)]
+    #[arg(env = "WINDLASS_MEMORY_MAX", hide_env = true, value_parser = quantity::size)]
+    pub(crate) memory_max: usize,
+
+    /// The longest value: a string, an element, a field
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", help_heading = STORE)]
+    #[arg(env = "WINDLASS_VALUE_MAX", hide_env = true, value_parser = value_max)]
+    pub(crate) value_max: usize,
+
+    /// What goes when memory is full: noeviction refuses writes; allkeys-lru, allkeys-random,
+    /// volatile-lru, volatile-random and volatile-ttl remove other keys
+    #[arg(long, value_name = "POLICY", default_value = "noeviction", help_heading = STORE)]
+    #[arg(env = "WINDLASS_EVICTION", hide_env = true, value_parser = eviction)]
+    pub(crate) eviction: windlass_kv::store::Eviction,
+}
+
+/// The flags that are the same for every service.
+#[derive(Args)]
+pub(crate) struct ServingArgs {
+    /// Buffer that a worker reads into, shared by all its connections: how much one call can move
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_SCRATCH", hide_env = true, value_parser = scratch)]
+    pub(crate) scratch: usize,
 
     /// Speak TLS on every address, with the certificate chain in this PEM file
     #[cfg(feature = "tls")]
@@ -159,6 +236,8 @@ pub(crate) struct EchoArgs {
 }
 
 const SERVING: &str = "Serving";
+#[cfg(feature = "kv")]
+const STORE: &str = "Store";
 const LIMITS: &str = "Limits";
 const PRINTING: &str = "Printing";
 
@@ -174,6 +253,21 @@ fn scratch(text: &str) -> Result<usize, String> {
     let bytes = quantity::size(text)?;
     // The engine clamps; a person who asks for more should know.
     if (4 << 10..=16 << 20).contains(&bytes) { Ok(bytes) } else { Err("from 4KiB to 16MiB".into()) }
+}
+
+#[cfg(feature = "kv")]
+fn value_max(text: &str) -> Result<usize, String> {
+    let bytes = quantity::size(text)?;
+    if (1..=512 << 20).contains(&bytes) { Ok(bytes) } else { Err("from 1 to 512MiB".into()) }
+}
+
+#[cfg(feature = "kv")]
+fn eviction(text: &str) -> Result<windlass_kv::store::Eviction, String> {
+    use windlass_kv::store::Eviction;
+    Eviction::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Eviction::ALL.iter().map(|eviction| eviction.name()).collect();
+        format!("it is one of {}", names.join(", "))
+    })
 }
 
 /// How logs are written.
@@ -224,8 +318,8 @@ mod tests {
     #[test]
     fn every_flag_is_an_environment_variable() {
         let cli = super::Cli::command();
-        let echo = cli.find_subcommand("echo").unwrap();
-        for arg in echo.get_arguments().filter(|arg| arg.get_id() != "help") {
+        let serving = cli.get_subcommands().filter(|it| !["bench", "completions"].contains(&it.get_name()));
+        for arg in serving.flat_map(|it| it.get_arguments()).filter(|arg| arg.get_id() != "help") {
             let name = arg.get_env().unwrap_or_else(|| panic!("{} has none", arg.get_id()));
             assert!(name.to_str().unwrap().starts_with("WINDLASS_"), "{name:?}");
         }

@@ -136,9 +136,8 @@ fn unknown(name: &str) -> String {
     text + "\n\nThe limits are:\n" + &crate::text::wrap(&names.join(", "), 2, 80)
 }
 
-/// The defaults with `settings` over them, the last one of a key last.
-pub(crate) fn apply(settings: &[Setting]) -> Limits {
-    let mut limits = Limits::default();
+/// `limits` with `settings` over them, the last one of a key last.
+pub(crate) fn apply(mut limits: Limits, settings: &[Setting]) -> Limits {
     for setting in settings {
         if let Some(key) = find(setting.key) {
             // It was read once already, so it can be read again.

@@ -1,15 +1,18 @@
-//! The `windlass` binary. Read `args` for what can be typed, then `echo` for the server behind it,
+//! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
 mod args;
 mod console;
 mod echo;
 mod failure;
+#[cfg(feature = "kv")]
+mod kv;
 mod limits;
 mod logs;
 mod nearest;
 mod notify;
 mod quantity;
+mod serving;
 mod signals;
 mod text;
 
@@ -23,6 +26,8 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Echo(args) => echo::run(&args),
+        #[cfg(feature = "kv")]
+        Command::Resp(args) => kv::resp(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
         Command::Completions { shell } => {

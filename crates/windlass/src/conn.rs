@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use windlass_proto::Time;
+use windlass_proto::{Put, Time};
 
 use crate::close::Close;
 use crate::connect::{Connect, ConnectError};
@@ -160,6 +160,13 @@ impl<'a> Conn<'a> {
         self.core.slots[self.index as usize].listener == NO_LISTENER
     }
 
+    /// Which listener accepted it, in the order of [`Bound::addresses`](crate::Bound::addresses); `None`
+    /// for a connection of our own.
+    pub fn listener(&self) -> Option<usize> {
+        let listener = self.core.slots[self.index as usize].listener;
+        (listener != NO_LISTENER).then_some(usize::from(listener))
+    }
+
     /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
     pub fn random(&mut self) -> u64 {
         self.io.random()
@@ -310,6 +317,14 @@ impl<'a> Conn<'a> {
     /// Ends the connection at once: what is queued is dropped, and the peer sees a reset.
     pub fn abort(&mut self) {
         self.core.close(self.index, Close::Aborted);
+    }
+}
+
+/// An encoder writes straight to the connection: the same as [`Conn::write`].
+impl Put for Conn<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.write(bytes);
     }
 }
 

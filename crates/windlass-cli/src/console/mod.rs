@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use windlass::Handle;
 
 use crate::args::{LogFormat, LogLevel};
-use crate::echo::Messages;
 use crate::logs;
 use crate::quantity::thousands;
+use crate::serving::Messages;
 use status::{Sample, status_line};
 pub(crate) use teller::{Notice, Teller};
 use terminal::Output;

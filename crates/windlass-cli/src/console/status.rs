@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use windlass::{Handle, Stats};
 
-use crate::echo::Messages;
 use crate::quantity::{rough_time, thousands, three_digits};
+use crate::serving::Messages;
 
 /// The counters at one time.
 pub(super) struct Sample {

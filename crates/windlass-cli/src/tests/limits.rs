@@ -34,7 +34,7 @@ fn settings_apply_in_order() {
         connections_max: 10_000,
         ..Limits::default()
     };
-    assert_eq!(apply(&settings), wanted);
+    assert_eq!(apply(Limits::default(), &settings), wanted);
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn help_is_what_it_was() {
     same("windlass", &["--help"]);
     same("echo", &["echo", "--help"]);
     same("echo-short", &["echo", "-h"]);
+    #[cfg(feature = "kv")]
+    same("resp", &["resp", "--help"]);
     same("limits", &["echo", "--limits"]);
 }
 

@@ -1,0 +1,58 @@
+//! `windlass resp`: the key-value service behind its flags.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use windlass::{Limits, serve};
+use windlass_kv::store::StoreConfig;
+use windlass_kv::{Kv, KvConfig, Protocol};
+
+use crate::args::{RespArgs, StoreArgs};
+use crate::serving::{Serving, Tally, Watched};
+
+/// Serves RESP until told to stop.
+pub(crate) fn resp(args: &RespArgs) -> Result<()> {
+    let config = KvConfig { protocols: vec![Protocol::Resp], ..config(&args.store) };
+    let serving = Serving {
+        listen: &args.listen,
+        workers: 1,
+        control: None,
+        limits: limits(&config),
+        args: &args.serving,
+    };
+    serving.run(|told| {
+        serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
+            .name("resp")
+            .tick(Kv::TICK)
+    })
+}
+
+/// What every protocol of the store is given.
+fn config(args: &StoreArgs) -> KvConfig {
+    let store = StoreConfig {
+        memory_max: args.memory_max,
+        value_max: args.value_max,
+        eviction: args.eviction,
+        // Which keys are drawn when memory is full: any number will do.
+        seed: unix_ms(),
+        ..StoreConfig::default()
+    };
+    KvConfig { store, ..KvConfig::default() }
+}
+
+/// A command is as long as its longest value, and some. Clients of a store keep silent connections open,
+/// subscribers above all: as with Redis and memcached nobody is ended for silence unless it is asked for.
+fn limits(config: &KvConfig) -> Limits {
+    let input_max = 2 * config.store.value_max + (1 << 20);
+    Limits { input_max, idle_timeout: Duration::ZERO, ..Limits::default() }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Tally for Kv {
+    fn messages(&self) -> u64 {
+        self.commands()
+    }
+}

@@ -1,0 +1,251 @@
+//! Heads, written: nothing that was not checked gets out.
+
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use crate::http::Status;
+use crate::http::headers::{is_token, is_value};
+
+/// Writes one head at the end of a buffer.
+///
+/// Names have to be tokens and values free of control characters, so no value can end its line and begin
+/// another (response splitting). The headers that say where a message ends and what becomes of the
+/// connection are not given as text: [`length`](HeadEncoder::length), [`chunked`](HeadEncoder::chunked),
+/// [`connection_close`](HeadEncoder::connection_close), [`upgrade`](HeadEncoder::upgrade) write them. The
+/// first mistake is kept and told by [`end`](HeadEncoder::end), which then leaves the buffer as it was; so does
+/// dropping a head that was not ended.
+///
+/// ```
+/// use windlass_proto::http::{HeadEncoder, Status};
+///
+/// let mut out = Vec::new();
+/// HeadEncoder::response(&mut out, Status::OK).header("content-type", "text/plain").length(2).end()?;
+/// out.extend_from_slice(b"hi");
+/// assert_eq!(out, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nhi");
+///
+/// let mut out = Vec::new();
+/// let split = HeadEncoder::response(&mut out, Status::OK).header("x", "1\r\nset-cookie: a=b").end();
+/// assert!(split.is_err() && out.is_empty());
+/// # Ok::<(), windlass_proto::http::EncodeError>(())
+/// ```
+#[must_use = "a head is complete only with `end`"]
+#[derive(Debug)]
+pub struct HeadEncoder<'o> {
+    // Until the end.
+    out: Option<&'o mut Vec<u8>>,
+    start: usize,
+    framed: bool,
+    error: Option<EncodeError>,
+}
+
+/// Why a head or a body cannot be written: a mistake of ours, not of the peer's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A method that is no token, or a target with a space, a control character or more than ASCII.
+    StartLine,
+    /// A header's name is no token.
+    HeaderName,
+    /// A header's value holds a control character.
+    HeaderValue,
+    /// A header that says where the message ends, or what becomes of the connection, given as text; or a
+    /// second one of them.
+    Framing,
+    /// Nothing may be written now: no request is there to be answered, its response is over, or the body
+    /// is no part of it.
+    State,
+    /// More body than the length that was said, or less of it at its end.
+    Length,
+}
+
+impl EncodeError {
+    /// A short stable name, fit for a metric's label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            EncodeError::StartLine => "start_line",
+            EncodeError::HeaderName => "header_name",
+            EncodeError::HeaderValue => "header_value",
+            EncodeError::Framing => "framing",
+            EncodeError::State => "state",
+            EncodeError::Length => "length",
+        }
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EncodeError::StartLine => "method or target cannot be sent",
+            EncodeError::HeaderName => "header name is no token",
+            EncodeError::HeaderValue => "header value with a control character",
+            EncodeError::Framing => "a header that only the encoder writes",
+            EncodeError::State => "nothing may be written now",
+            EncodeError::Length => "body longer or shorter than its length",
+        })
+    }
+}
+
+impl Error for EncodeError {}
+
+/// Written by methods of their own.
+const OURS: [&str; 6] =
+    ["content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"];
+
+impl<'o> HeadEncoder<'o> {
+    /// Begins `HTTP/1.1 STATUS REASON`, with the customary reason.
+    pub fn response(out: &'o mut Vec<u8>, status: Status) -> HeadEncoder<'o> {
+        let start = out.len();
+        out.extend_from_slice(b"HTTP/1.1 ");
+        put_number(out, u64::from(status.code()));
+        out.push(b' ');
+        out.extend_from_slice(status.reason().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        HeadEncoder { out: Some(out), start, framed: false, error: None }
+    }
+
+    /// Begins `METHOD TARGET HTTP/1.1`. A `host` header has to follow.
+    pub fn request(out: &'o mut Vec<u8>, method: &str, target: &str) -> HeadEncoder<'o> {
+        let start = out.len();
+        let valid = is_token(method.as_bytes())
+            && !target.is_empty()
+            && target.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        for part in [method, " ", target, " HTTP/1.1\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        HeadEncoder {
+            out: Some(out),
+            start,
+            framed: false,
+            error: (!valid).then_some(EncodeError::StartLine),
+        }
+    }
+
+    /// Adds a header line.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> HeadEncoder<'o> {
+        let value = value.as_ref();
+        if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+            return self.fail(EncodeError::Framing);
+        }
+        if !is_token(name.as_bytes()) {
+            return self.fail(EncodeError::HeaderName);
+        }
+        if !is_value(value) {
+            return self.fail(EncodeError::HeaderValue);
+        }
+        self.line(name, value);
+        self
+    }
+
+    /// Adds lines that are known to be good, each with its CRLF: made once, for every response.
+    #[doc(hidden)]
+    pub fn prepared(mut self, lines: &[u8]) -> HeadEncoder<'o> {
+        self.put(|out| out.extend_from_slice(lines));
+        self
+    }
+
+    /// `content-length`: a body of exactly so many bytes follows.
+    pub fn length(mut self, bytes: u64) -> HeadEncoder<'o> {
+        if core::mem::replace(&mut self.framed, true) {
+            return self.fail(EncodeError::Framing);
+        }
+        self.put(|out| {
+            out.extend_from_slice(b"content-length: ");
+            put_number(out, bytes);
+            out.extend_from_slice(b"\r\n");
+        });
+        self
+    }
+
+    /// `transfer-encoding: chunked`: chunks follow.
+    pub fn chunked(mut self) -> HeadEncoder<'o> {
+        if core::mem::replace(&mut self.framed, true) {
+            return self.fail(EncodeError::Framing);
+        }
+        self.line("transfer-encoding", b"chunked");
+        self
+    }
+
+    /// `connection: close`: this message is the last.
+    pub fn connection_close(mut self) -> HeadEncoder<'o> {
+        self.line("connection", b"close");
+        self
+    }
+
+    /// `connection: keep-alive`, which peers of HTTP/1.0 want to hear.
+    pub fn connection_keep_alive(mut self) -> HeadEncoder<'o> {
+        self.line("connection", b"keep-alive");
+        self
+    }
+
+    /// `connection: Upgrade` and `upgrade: PROTOCOL`: asks for another protocol, or agrees to it.
+    pub fn upgrade(mut self, protocol: &str) -> HeadEncoder<'o> {
+        if !is_value(protocol.as_bytes()) {
+            return self.fail(EncodeError::HeaderValue);
+        }
+        self.line("connection", b"Upgrade");
+        self.line("upgrade", protocol.as_bytes());
+        self
+    }
+
+    /// Ends the head with its empty line.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake there was; then nothing has been written.
+    pub fn end(self) -> Result<(), EncodeError> {
+        self.end_in().map(drop)
+    }
+
+    /// The same, and gives the buffer back.
+    pub(crate) fn end_in(mut self) -> Result<&'o mut Vec<u8>, EncodeError> {
+        let out = if self.error.is_none() { self.out.take() } else { None };
+        let Some(out) = out else { return Err(self.error.unwrap_or(EncodeError::State)) };
+        out.extend_from_slice(b"\r\n");
+        Ok(out)
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) {
+        self.put(|out| put_line(out, name, value));
+    }
+
+    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(out) = &mut self.out {
+            write(out);
+        }
+    }
+
+    pub(crate) fn fail(mut self, error: EncodeError) -> HeadEncoder<'o> {
+        self.error.get_or_insert(error);
+        self
+    }
+}
+
+impl Drop for HeadEncoder<'_> {
+    fn drop(&mut self) {
+        if let Some(out) = self.out.take() {
+            out.truncate(self.start);
+        }
+    }
+}
+
+pub(crate) fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
