@@ -502,7 +502,7 @@ impl Core {
         (short && queued > self.limits.output_high).then_some(Close::MemoryFull)
     }
 
-    /// Appends to the queue, whatever the limits say.
+    /// Appends to the queue, whatever the limits say: it has been counted already, or must not be lost.
     pub(crate) fn append(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
         let queued = self.slots[index as usize].output_len() + bytes.len();
         let slot = &mut self.slots[index as usize];

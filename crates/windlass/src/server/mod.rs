@@ -33,6 +33,7 @@ use bound::Services;
 use estate::Estate;
 use inherit::Legacy;
 use listening::Listening;
+use paths::AdoptedPath;
 
 /// Worker threads of one server.
 const WORKERS_MAX: usize = 1024;
@@ -172,7 +173,7 @@ impl Server {
             estate = Estate::new(&path, passed, &per_worker, &mut udp, &shared).map_err(failed)?;
             if inherited {
                 legacy.taken.push(Item::Control);
-                adopted_paths.push((path, None));
+                adopted_paths.push(AdoptedPath::new(path, None));
             } else {
                 unix_paths.push(path, None);
             }
