@@ -1,8 +1,8 @@
 //! Unit tests, one file per module.
 
+mod correlate;
 #[cfg(feature = "deflate")]
 mod deflate;
-mod correlate;
 mod framing;
 mod input;
 mod kit;
