@@ -147,6 +147,8 @@ faults! {
     ConnectForgetsInput,
     /// A shutdown forgets the connections being made.
     ConnectForgottenByDrain,
+    /// A TLS handshake of ours that failed is given up without a word to its service.
+    HandshakeFailsSilently,
     /// After an event that came too early, nobody looks again.
     ConnectLooksOnce,
 }

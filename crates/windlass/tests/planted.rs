@@ -13,6 +13,8 @@ use sim_services::outbound::{calls, through};
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 #[cfg(feature = "tls")]
 use sim_services::tls::tls_echo;
+#[cfg(feature = "tls")]
+use sim_services::tls_outbound::tls_calls;
 use sim_services::{chat, echo, monologue, succession};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -40,6 +42,8 @@ const SCENARIOS: &[Scenario] = &[
     ("succeeded datagrams", succeeded_datagrams),
     #[cfg(feature = "tls")]
     ("tls echo", tls_echo),
+    #[cfg(feature = "tls")]
+    ("tls calls", tls_calls),
 ];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {

@@ -234,3 +234,73 @@ fn empty_records_and_handshakes_anew_are_no_way_to_keep_us_busy() {
         assert_eq!(harness.why(client.peer), Some("tls"));
     }
 }
+
+/// Calls a TLS server when it starts, and is told what came of it.
+struct Caller {
+    while_draining: bool,
+    told: std::sync::Arc<std::sync::Mutex<Vec<&'static str>>>,
+    call: Option<windlass::ConnId>,
+}
+
+impl Service for Caller {
+    type Session = ();
+    fn start(&mut self, scope: &mut windlass::Scope<'_>, _: &mut windlass::Sessions<()>) {
+        let target = windlass::TlsClient::new(tls_peer::pem("ca.pem")).build().unwrap().to("localhost");
+        let remote: std::net::SocketAddr = ([192, 0, 2, 7], 443).into();
+        let mut connect = windlass::Connect::to(remote).tls(target.unwrap());
+        connect.while_draining = self.while_draining;
+        self.call = Some(scope.connect(connect).unwrap());
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        unreachable!("nobody comes")
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn connect_failed(
+        &mut self,
+        _: &mut windlass::Scope<'_>,
+        _: &mut windlass::Sessions<()>,
+        _: windlass::ConnId,
+        _: u64,
+        why: windlass::ConnectError,
+    ) {
+        self.told.lock().unwrap().push(why.label());
+    }
+    fn tick(&mut self, scope: &mut windlass::Scope<'_>, _: &mut windlass::Sessions<()>, _: windlass::Tick) {
+        assert!(scope.cancel_connect(self.call.unwrap()));
+    }
+}
+
+#[test]
+fn a_handshake_of_ours_ends_with_a_drain_unless_it_may_go_on() {
+    for (while_draining, wanted) in [(false, "shutdown"), (true, "cancelled")] {
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let calls = told.clone();
+        let make = move || Caller { while_draining, told: calls.clone(), call: None };
+        let mut harness = Harness::new(serve(make).tick(Duration::from_secs(1)));
+        let server = harness.accept(&harness.calls()[0].clone());
+        assert!(!harness.receive(server).is_empty(), "its ClientHello");
+        harness.shutdown();
+        harness.advance(Duration::from_millis(10));
+        assert_eq!(harness.is_stopped(), !while_draining);
+        if while_draining {
+            // The service takes it back.
+            harness.advance(Duration::from_secs(1));
+        }
+        assert_eq!(*told.lock().unwrap(), [wanted]);
+        let counters = harness.handle().stats().counters;
+        assert_eq!((counters.connects_cancelled, counters.tls_handshakes_failed), (1, 1));
+        assert!(harness.is_stopped());
+    }
+}
+
+#[test]
+fn protocol_names_are_of_a_length_that_can_be_said() {
+    for (len, fits) in [(0, false), (1, true), (255, true), (256, false)] {
+        let name = vec![b'x'; len];
+        assert_eq!(TlsServer::new(identity("server")).alpn([&name]).build().is_ok(), fits);
+        let client = windlass::TlsClient::new(tls_peer::pem("ca.pem"));
+        assert_eq!(client.alpn([&name]).build().is_ok(), fits);
+    }
+}

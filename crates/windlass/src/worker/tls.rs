@@ -6,13 +6,12 @@
 use std::io;
 
 use crate::close::Close;
-use crate::connect::ConnectError;
+use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::planted::{Fault, planted};
-use crate::shared::RUNNING;
 use crate::sys::Sys;
-use crate::tls::TlsTarget;
-use crate::tls::session::{End, Session};
+use crate::tls::session::{Call, End, Session};
+use crate::tls::{TlsTarget, handshake_error};
 use crate::tls_error::TlsError;
 
 use super::Worker;
@@ -41,15 +40,19 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// Begins the handshake of a connection we made.
-    pub(super) fn connect_tls(&mut self, index: u32, target: &TlsTarget, tag: u64) {
+    pub(super) fn connect_tls(&mut self, index: u32, target: &TlsTarget, connect: &Connect) {
         self.await_handshake(index);
-        if let Err(error) = self.core.start_tls_client(index, target, tag) {
+        let (tag, while_draining) = (connect.tag, connect.while_draining);
+        let call = Call { tag, while_draining, verdict: None };
+        if let Err(error) = self.core.start_tls_client(index, target, call) {
+            self.core.counters.tls_failed_by[error.kind()] += 1;
+            self.core.counters.tls_handshakes_failed += 1;
+            let why = ConnectError::Tls(error);
             // Without a session there is nothing to take leave of.
             let (id, service) = (self.core.id(index), self.core.slot(index).service);
-            self.core.counters.tls_failed_by[error.kind()] += 1;
             self.core.leave_service(index);
             self.destroy(index, true);
-            return self.tell_connect_failed(id, service, tag, ConnectError::Tls(error));
+            return self.tell_connect_failed(id, service, tag, why);
         }
         self.core.arm(index);
     }
@@ -291,24 +294,25 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// The same for one that we made: the service waits for an answer.
-    fn end_connecting(&mut self, index: u32, tag: u64, why: Close, closes_left: &mut usize) {
-        let (orderly, stopping) = (why.is_orderly(), self.shared.stop_state() != RUNNING);
+    fn end_connecting(&mut self, index: u32, call: Call, why: Close, closes_left: &mut usize) {
+        let orderly = why.is_orderly();
         let (id, service) = (self.core.id(index), self.core.slot(index).service);
         let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
         self.go_down(index, orderly, reset, closes_left);
-        let why = match why {
-            Close::Tls(error) => ConnectError::Tls(error),
-            Close::Aborted if !stopping => ConnectError::Cancelled,
-            Close::Aborted | Close::Shutdown => ConnectError::Shutdown,
-            _ => ConnectError::Tls(TlsError::HandshakeCut),
-        };
-        self.tell_connect_failed(id, service, tag, why);
+        if planted(Fault::HandshakeFailsSilently) {
+            return;
+        }
+        let why = call.verdict.unwrap_or(match why {
+            Close::Aborted => ConnectError::Shutdown,
+            why => ConnectError::Tls(handshake_error(&why)),
+        });
+        self.tell_connect_failed(id, service, call.tag, why);
     }
 
     /// Carries out the end of a connection that the service never had.
     pub(super) fn end_handshake(&mut self, index: u32, why: Close, closes_left: &mut usize) {
-        if let Some(tag) = self.core.handshake_failed(index, &why) {
-            return self.end_connecting(index, tag, why, closes_left);
+        if let Some(call) = self.core.handshake_failed(index, &why) {
+            return self.end_connecting(index, *call, why, closes_left);
         }
         let reset = !why.is_orderly() && !matches!(why, Close::Reset | Close::Io(_));
         self.go_down(index, why.is_orderly(), reset, closes_left);
