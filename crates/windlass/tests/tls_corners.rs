@@ -304,3 +304,98 @@ fn protocol_names_are_of_a_length_that_can_be_said() {
         assert_eq!(client.alpn([&name]).build().is_ok(), fits);
     }
 }
+
+/// Couples its connections two by two.
+#[derive(Default)]
+struct Couples(Option<windlass::ConnId>);
+
+impl Service for Couples {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        match self.0.take() {
+            None => {
+                conn.pause();
+                self.0 = Some(conn.id());
+            }
+            Some(first) => {
+                // Before what is relayed.
+                conn.write_to(first, b"[coupled]");
+                conn.write(b"[coupled]");
+                assert!(conn.relay(first) && !conn.relay(first));
+                assert_eq!(conn.move_to(0), Err(windlass::MoveError::Unsupported));
+            }
+        }
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        unreachable!("coupled")
+    }
+}
+
+/// Two clients of a relay; the second sends `len` bytes together with the end of its handshake.
+fn coupled(harness: &mut Harness, len: usize) -> [HarnessClient; 2] {
+    let mut first = HarnessClient::connect(harness, TLS13);
+    first.shake_hands(harness);
+    let early = first.write(b"early");
+    harness.send(first.peer, early);
+    let mut second = HarnessClient::connect(harness, TLS13);
+    let mut last = second.last_flight(harness);
+    last.extend(second.write(&bytes(len)));
+    harness.send(second.peer, last);
+    second.hear(harness);
+    first.hear(harness);
+    assert_eq!(second.received, b"[coupled]early");
+    [first, second]
+}
+
+#[test]
+fn a_relay_decrypts_and_encrypts_and_keeps_the_order() {
+    for len in [0, 1, 100_000, 700_000] {
+        let mut harness = harness(serve(Couples::default));
+        let [mut first, mut second] = coupled(&mut harness, len);
+        assert!(first.received[..9] == *b"[coupled]" && first.received[9..] == bytes(len), "{len}");
+        let text = bytes(300_000);
+        let wire = first.write(&text);
+        harness.send(first.peer, wire);
+        second.hear(&mut harness);
+        assert!(second.received[14..] == text);
+        // One half, then the other.
+        first.conn.send_close_notify();
+        let end = first.flight();
+        harness.send(first.peer, end);
+        second.hear(&mut harness);
+        assert!(second.closed);
+        let more = second.write(b"still heard");
+        harness.send(second.peer, more);
+        second.conn.send_close_notify();
+        let end = second.flight();
+        harness.send(second.peer, end);
+        first.hear(&mut harness);
+        assert!(first.closed && first.received.ends_with(b"still heard"));
+        let counters = harness.handle().stats().counters;
+        assert_eq!((counters.closed_by("eof"), counters.buffered_bytes), (2, 0));
+    }
+}
+
+#[test]
+fn a_relay_passes_on_how_a_stream_ended() {
+    // Cut short: the other end sees that too.
+    let mut harness = harness(serve(Couples::default));
+    let [first, mut second] = coupled(&mut harness, 10);
+    harness.finish(first.peer);
+    second.hear(&mut harness);
+    assert_eq!((second.closed, harness.ending(second.peer)), (false, Some(Ending::Fin)));
+    harness.finish(second.peer);
+    let counters = harness.handle().stats().counters;
+    assert_eq!(counters.tls_failed_by("truncated"), 2);
+    // Broken: what came before is passed on, and a reset.
+    let [mut first, mut second] = coupled(&mut harness, 10);
+    let mut wire = first.write(b"whole");
+    wire.extend([23, 3, 3, 0, 40]);
+    wire.extend([7; 40]);
+    harness.send(first.peer, wire);
+    second.hear(&mut harness);
+    assert!(second.received.ends_with(b"whole") && !second.closed);
+    assert_eq!(harness.ending(second.peer), Some(Ending::Reset));
+    assert_eq!(harness.why(first.peer), Some("tls"));
+}

@@ -28,6 +28,10 @@ use crate::tls_error::TlsError;
 pub(crate) const REST_MAX: usize = 96 * 1024;
 /// Plaintext of one record.
 pub(super) const FRAGMENT: usize = 16 * 1024;
+/// The most plaintext that makes up to `wire` bytes: records, and a key update before them.
+pub(crate) fn plaintext_max(wire: usize) -> usize {
+    wire.saturating_sub(wire / 256 + 128)
+}
 /// What a record adds to its plaintext, at most: header, TLS 1.2's explicit nonce, content type, tag.
 const RECORD_OVERHEAD: usize = 5 + 8 + 1 + 16;
 /// A ClientHello up to this is looked into for its name.
@@ -76,7 +80,7 @@ pub(crate) struct Session {
     /// The TCP stream ended without `close_notify`.
     pub(crate) truncated: bool,
     /// Our `close_notify`, or a fatal alert, has been queued.
-    notified: bool,
+    pub(super) notified: bool,
     /// How much of `held` is counted as buffered.
     pub(super) booked: usize,
 }
@@ -200,6 +204,13 @@ impl Session {
     pub(crate) fn put_back(&mut self, plain: &[u8]) {
         self.backlog.splice(..self.backlog_at, plain.iter().copied());
         self.backlog_at = 0;
+    }
+
+    /// Gives out all of that at once.
+    pub(super) fn take_decrypted(&mut self) -> Vec<u8> {
+        let mut backlog = std::mem::take(&mut self.backlog);
+        backlog.drain(..std::mem::take(&mut self.backlog_at));
+        backlog
     }
 
     /// Bytes of the connection that wait here.

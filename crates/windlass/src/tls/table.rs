@@ -26,7 +26,7 @@ pub(crate) struct Table {
     /// What all of them are read into and decrypted in. Empty until the first is.
     pub(crate) wire: Box<[u8]>,
     /// What is encrypted, until it is sent or queued.
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     spare: Vec<Vec<u8>>,
     /// Handshakes that may still cost something in this turn.
     pub(crate) left: usize,
@@ -178,7 +178,8 @@ impl Core {
     /// Why a connection of the service ends: its peer may have ended the TCP stream only, and there may be
     /// no room for what was written last.
     pub(crate) fn tls_reason(&mut self, index: u32, why: Close) -> Close {
-        let why = match why.is_orderly() {
+        let rest_sent = why.is_orderly() || self.slot(index).is(flag::RESET);
+        let why = match rest_sent {
             true => self.seal_pending(index).err().unwrap_or(why),
             false => why,
         };
@@ -383,6 +384,29 @@ impl Core {
         self.append(index, wire, None);
         self.touch(index);
         Ok(())
+    }
+
+    /// Has no `close_notify` follow what is queued: the stream that is passed on had none either.
+    pub(crate) fn end_without_notice(&mut self, index: u32) {
+        if let Some(session) = self.tls.get_mut(index) {
+            session.notified = true;
+        }
+    }
+
+    /// Encrypts `plain` at the end of `out`, behind what is queued.
+    pub(crate) fn seal_to(&mut self, index: u32, plain: &[u8], out: &mut Vec<u8>) {
+        let Some(session) = self.tls.get_mut(index) else { return };
+        if let Err(error) = session.seal(plain, out) {
+            self.close(index, Close::Tls(error));
+        }
+    }
+
+    /// Decrypted, and not given out.
+    pub(crate) fn take_decrypted(&mut self, index: u32) -> Vec<u8> {
+        let Some(session) = self.tls.get_mut(index) else { return Vec::new() };
+        let decrypted = session.take_decrypted();
+        self.book_tls(index);
+        decrypted
     }
 
     /// Written and not yet encrypted.

@@ -10,12 +10,13 @@ use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::planted::{Fault, planted};
 use crate::sys::Sys;
-use crate::tls::session::{Call, End, Session};
+use crate::tls::session::{Call, End, Session, plaintext_max};
 use crate::tls::{TlsTarget, handshake_error};
 use crate::tls_error::TlsError;
 
 use super::Worker;
 use super::read::{INTERRUPTS_MAX, NO_READING, RESIDUE_COPIED_MAX};
+use super::relay::{Moved, send_relayed};
 
 /// Ciphertext is read in pieces of at least this, however little of it the service has room for: what is
 /// too much waits decrypted.
@@ -205,6 +206,49 @@ impl<Y: Sys> Worker<Y> {
         Ok(Some(Filled { plain, wire: n, short }))
     }
 
+    /// One step of a relay with TLS at one end or at both.
+    pub(super) fn copy_tls(&mut self, from: u32, to: u32, budget: usize) -> Moved {
+        let mut room = self.relay_room(budget);
+        let sealed = self.core.slot(to).is(flag::TLS);
+        if sealed {
+            room = plaintext_max(room).max(1);
+        }
+        let wanted = self.scratch.len().min(room);
+        let filled = if self.core.slot(from).is(flag::TLS) {
+            self.fill(from, 0, wanted)
+        } else {
+            self.core.counters.reads += 1;
+            self.io.read(from, &mut self.scratch[..wanted]).map(|n| {
+                let book = |n| Filled { plain: n, wire: n, short: self.book_read(from, n, wanted) };
+                (n > 0).then_some(n).map(book)
+            })
+        };
+        let filled = match filled {
+            Ok(Some(filled)) => filled,
+            Ok(None) if self.core.slot(from).is(flag::CLOSING) => return Moved::Over,
+            Ok(None) => return self.nothing_read(from, to, Ok(0)),
+            Err(e) => return self.nothing_read(from, to, Err(e)),
+        };
+        let plain = filled.plain;
+        if plain > 0 {
+            self.core.book_relayed(from, plain);
+            let whole = if sealed {
+                let mut out = std::mem::take(&mut self.core.tls.out);
+                out.clear();
+                self.core.seal_to(to, &self.scratch[..plain], &mut out);
+                let whole = send_relayed(&mut self.core, &mut self.io, to, &out);
+                self.core.tls.out = out;
+                whole
+            } else {
+                send_relayed(&mut self.core, &mut self.io, to, &self.scratch[..plain])
+            };
+            if !whole {
+                return Moved::Over;
+            }
+        }
+        if filled.short { Moved::Over } else { Moved::Some(filled.plain.max(filled.wire)) }
+    }
+
     fn put_session(&mut self, index: u32, session: Option<Box<Session>>, wire: Box<[u8]>) {
         self.core.tls.wire = wire;
         if let Some(session) = session {
@@ -267,6 +311,8 @@ impl<Y: Sys> Worker<Y> {
                 self.core.close(index, Close::Tls(error));
             }
             End::Clean if self.core.slot(index).is(flag::HANDSHAKE) => self.cut(index),
+            // For the relay to pass on.
+            End::Clean if self.core.slot(index).is(flag::RELAYED) => {}
             End::Clean => self.end_of_stream(index),
         }
     }
@@ -282,7 +328,9 @@ impl<Y: Sys> Worker<Y> {
             session.truncated = true;
             self.core.tls.put(index, session);
         }
-        self.end_of_stream(index);
+        if !self.core.slot(index).is(flag::RELAYED) {
+            self.end_of_stream(index);
+        }
     }
 
     /// The peer left in the middle of the handshake.

@@ -85,7 +85,8 @@ pub(crate) fn tls_through(sim: &mut Sim) {
         true => serve.tls("127.0.0.1:0", &acceptor()),
         false => serve,
     };
-    pass_through(sim, connect, false, listens);
+    let relays = sim.rng().chance(1, 2);
+    pass_through(sim, connect, relays, listens);
     // A few bytes in a record each are many on the wire, and the narrowest pipes take their time for them.
     sim.limits(|limits| limits.idle_timeout = Duration::from_secs(900));
 }
