@@ -32,14 +32,18 @@ extern crate alloc;
 
 pub mod correlate;
 mod decode;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod encode;
 pub mod framing;
 pub mod http;
 mod input;
 mod lines;
+pub mod memcached;
 pub mod testing;
 mod time;
 mod tls_hello;
+pub mod ws;
 
 pub use decode::Decode;
 pub use encode::{Encode, EncodeError, Put};

@@ -3,9 +3,11 @@
 #![cfg(unix)]
 
 mod backpressure;
+mod by_hand;
 mod child;
 mod connect;
 mod corners;
+mod datagram_corners;
 mod datagrams;
 mod descriptors;
 mod echo;
@@ -25,6 +27,7 @@ mod resolver;
 mod review;
 mod services;
 mod shutdown;
+mod sigpipe;
 mod steady;
 mod stopped;
 mod timers;
@@ -32,4 +35,7 @@ mod timers;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_client;
+#[cfg(feature = "tls")]
+#[path = "../tls_peer/mod.rs"]
+mod tls_peer;
 mod workers;

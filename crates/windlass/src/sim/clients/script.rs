@@ -148,8 +148,9 @@ impl Client for Script {
             return Step::Wait;
         }
         while !self.acts.is_empty() {
-            // Asked before every act: one may have received what stood before the end.
-            if matches!(line.status(), Status::Ended(_)) && line.excused() {
+            // Asked before every act: who has just received the last bytes may find the end behind them.
+            let open = !matches!(line.status(), Status::Ended(_));
+            if !open && line.excused() {
                 return Step::Done;
             }
             match self.act(line) {
@@ -157,6 +158,7 @@ impl Client for Script {
                     self.acts.pop_front();
                     self.acted += 1;
                 }
+                Ok(false) if open && matches!(line.status(), Status::Ended(_)) => {}
                 Ok(false) => return self.wake.map_or(Step::Wait, Step::Until),
                 Err(what) => {
                     let act = self.acted;
