@@ -287,6 +287,11 @@ impl TurnTimes {
         bucket
     }
 
+    /// The buckets of the histogram: the upper edge of each, and how many turns it holds.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.buckets.iter().enumerate().map(|(bucket, n)| (Self::edge(bucket), *n))
+    }
+
     /// Turns counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
