@@ -56,3 +56,4 @@ pub use route::Accepted;
 pub use service::Http;
 pub use session::Session;
 pub use stats::HttpStats;
+pub mod ws;
