@@ -1,5 +1,7 @@
 //! Unit tests, one file per module.
 
+#[cfg(feature = "deflate")]
+mod compressed;
 mod correlate;
 #[cfg(feature = "deflate")]
 mod deflate;
