@@ -11,6 +11,7 @@ mod kit;
 mod lines;
 mod memcached_ascii;
 mod memcached_binary;
+mod samples;
 mod testing;
 mod time;
 mod tls_hello;
