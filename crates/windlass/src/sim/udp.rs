@@ -40,6 +40,8 @@ pub(crate) struct UdpPlan {
     wildcard: bool,
     /// What the path carries without fragments: longer ones are not cut up.
     packet_max: usize,
+    /// Peers that a wall speaks for when they are away.
+    walls: Odds,
 }
 
 impl UdpPlan {
@@ -57,6 +59,7 @@ impl UdpPlan {
             segments_fail: false,
             wildcard: false,
             packet_max: usize::MAX,
+            walls: Odds::NEVER,
         }
     }
 
@@ -76,6 +79,7 @@ impl UdpPlan {
             segments_fail: rng.chance(1, 4),
             wildcard: rng.chance(1, 2),
             packet_max: if rng.chance(1, 4) { 60 + rng.below(1400) as usize } else { usize::MAX },
+            walls: Odds::draw(rng, 512),
         }
     }
 
@@ -116,6 +120,8 @@ struct ServerSocket {
 #[derive(Default)]
 struct ClientSocket {
     open: bool,
+    /// Where it is, if not at the address of its client.
+    at: Option<SocketAddr>,
     inbox: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -458,13 +464,14 @@ impl World {
     }
 
     fn arrives_at_client(&mut self, packet: Packet) {
-        let client = packet.to.port().wrapping_sub(CLIENT_PORT);
-        let known =
-            (client as usize) < self.udp.clients.len() && self.udp_address(client.into()) == packet.to;
-        if known && self.udp.client(client.into()).open {
-            self.trace.note(self.now, Who::World, "datagram", client.into(), packet.bytes.len() as u64);
-            self.udp.client(client.into()).inbox.push_back((packet.from, packet.bytes));
-            return self.stir(client.into());
+        let by_port = u32::from(packet.to.port().wrapping_sub(CLIENT_PORT));
+        let placed = self.udp.clients.iter().position(|client| client.at == Some(packet.to));
+        let client = placed.map_or(by_port, |client| client as u32);
+        let known = (client as usize) < self.udp.clients.len() && self.udp_address(client) == packet.to;
+        if known && self.udp.client(client).open {
+            self.trace.note(self.now, Who::World, "datagram", client, packet.bytes.len() as u64);
+            self.udp.client(client).inbox.push_back((packet.from, packet.bytes));
+            return self.stir(client);
         }
         // Nobody there: its system says so, and the sender's tells a socket that has no other peer.
         let back = self.udp.rng.below(self.udp.plan.late_max);
@@ -480,7 +487,8 @@ impl World {
         let socket = &mut self.udp.sockets[id as usize];
         if !socket.closed {
             // By its system, or by a wall in front of it.
-            let wall = self.udp.rng.chance(1, 4);
+            let Udp { plan, rng, .. } = &mut self.udp;
+            let wall = plan.walls.hit(rng);
             let socket = &mut self.udp.sockets[id as usize];
             socket.error = Some(if wall { Errno::HostUnreachable } else { Errno::ConnectionRefused });
             socket.unread_since.get_or_insert(self.now);
@@ -522,6 +530,9 @@ impl World {
 
     /// The address of a client's socket.
     pub(crate) fn udp_address(&self, client: u32) -> SocketAddr {
+        if let Some(at) = self.udp.clients.get(client as usize).and_then(|socket| socket.at) {
+            return at;
+        }
         SocketAddr::new(self.address(client, 0).ip(), CLIENT_PORT + client as u16)
     }
 
@@ -529,6 +540,12 @@ impl World {
     pub(crate) fn udp_server(&self, client: u32) -> SocketAddr {
         let n = if self.udp.plan.wildcard { client as usize % SERVER.len() } else { 0 };
         SocketAddr::new(SERVER[n].into(), PORT)
+    }
+
+    /// Gives a client's socket an address of its own, or that of its client, and has it listen.
+    pub(crate) fn client_binds(&mut self, client: u32, at: Option<SocketAddr>) {
+        let socket = self.udp.client(client);
+        (socket.open, socket.at) = (true, at);
     }
 
     pub(crate) fn client_listens(&mut self, client: u32, open: bool) {
