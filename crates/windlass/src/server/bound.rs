@@ -1,6 +1,6 @@
 //! A server whose listeners are open, and the life of its workers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -95,11 +95,15 @@ impl Bound {
         let Bound { services, shared, mut per_worker, mut udp, mut unix_paths, .. } = self;
         let Estate { mut control, mut twins } = self.estate;
         let (predecessor, taken, on_ready) = (self.legacy.predecessor, self.legacy.taken, self.on_ready);
+        // Held to the end of the last worker.
+        let line = Arc::new(Mutex::new(None));
+        let holds = line.clone();
         let opening = move || {
             if let Some((predecessor, path)) = predecessor {
                 let failed =
                     |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
-                predecessor.ready(taken).map_err(failed)?;
+                let held = predecessor.ready(taken).map_err(failed)?;
+                *holds.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
             }
             if let Some(told) = on_ready {
                 told();
@@ -159,6 +163,7 @@ impl Bound {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
+        drop(line);
         drop(unix_paths);
         result.map(|()| Summary { stats: Handle { shared }.stats() })
     }

@@ -111,6 +111,7 @@ struct ServerSocket {
     armed_write: bool,
     marked: bool,
     segments_max: usize,
+    retired: bool,
     closed: bool,
     /// Since when there is something to receive that nobody has looked for.
     unread_since: Option<u64>,
@@ -170,6 +171,7 @@ impl Udp {
             armed_write: true,
             marked: false,
             segments_max: self.plan.segments_max,
+            retired: false,
             closed: false,
             unread_since: None,
         });
@@ -222,12 +224,39 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn want_room(&mut self, id: usize, token: Token, wanted: bool) -> Result<(), Errno> {
+    pub(crate) fn want_room(
+        &mut self,
+        worker: usize,
+        id: usize,
+        token: Token,
+        wanted: bool,
+    ) -> Result<(), Errno> {
+        if self.udp.sockets[id].retired {
+            self.udp.sockets[id].write_interest = wanted;
+            return if wanted { self.register_udp(worker, id, token) } else { self.unregister_udp(id) };
+        }
         let socket = &mut self.udp.sockets[id];
         assert_eq!(socket.registered.map(|(_, token)| token), Some(token), "want_room with another token");
         socket.write_interest = wanted;
         // A changed registration reports what is there already.
         self.udp_edge(id);
+        Ok(())
+    }
+
+    /// Another descriptor is received from.
+    pub(crate) fn retire_udp(&mut self, id: usize) -> Result<(), Errno> {
+        (self.udp.sockets[id].retired, self.udp.sockets[id].write_interest) = (true, false);
+        self.udp.sockets[id].unread_since = None;
+        self.unregister_udp(id)
+    }
+
+    fn unregister_udp(&mut self, id: usize) -> Result<(), Errno> {
+        let Some((worker, token)) = self.udp.sockets[id].registered.take() else {
+            self.fail(format!("UDP socket {id}: deregistered, and was not registered"));
+            return Ok(());
+        };
+        self.udp.sockets[id].marked = false;
+        self.deregistered(worker, Source::Udp(id), token);
         Ok(())
     }
 
@@ -262,7 +291,7 @@ impl World {
         }
         let stingy = self.plan.edges == Edges::Stingy;
         let mut bits = 0;
-        if !stingy || socket.armed_read {
+        if (!stingy || socket.armed_read) && !socket.retired {
             bits |= if self.udp.sockets[socket.queue].received.is_empty() { 0 } else { Readiness::READABLE };
             bits |= if socket.error.is_some() { Readiness::BROKEN } else { 0 };
         }
@@ -457,7 +486,7 @@ impl World {
         for n in (id..self.udp.sockets.len()).filter(|&n| self.udp.sockets[n].queue == id).collect::<Vec<_>>()
         {
             let socket = &self.udp.sockets[n];
-            if !socket.closed && (self.plan.edges == Edges::Arrival || socket.armed_read) {
+            if !socket.closed && !socket.retired && (self.plan.edges == Edges::Arrival || socket.armed_read) {
                 self.udp_edge(n);
             }
         }
@@ -512,7 +541,9 @@ impl World {
     pub(crate) fn check_unread(&mut self) {
         let most = self.slack() + self.plan.late_event_max;
         let late = |socket: &ServerSocket| {
-            let read = |other: &ServerSocket| other.queue == socket.queue && other.registered.is_some();
+            let read = |other: &ServerSocket| {
+                other.queue == socket.queue && other.registered.is_some() && !other.retired
+            };
             // A predecessor may still be sending from a socket whose heir has been shut down.
             let heirs = self.udp.sockets.iter().filter(|other| other.queue == socket.queue).count() > 1;
             let excused = heirs && self.shutdown_at.is_some();

@@ -6,9 +6,11 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use windlass::{Config, Handle, Inherited, Limits, Server, serve};
+use windlass::{Close, Config, Conn, Handle, Inherited, Input, Limits, Server, Service, serve};
 
 use crate::child::{self, Process};
 use crate::harness::*;
@@ -395,6 +397,51 @@ fn strangers_on_the_control_socket_are_refused_and_counted() {
     round_trip(&mut old.connect(), b"undisturbed");
     old.stop();
     assert!(!control.0.exists());
+}
+
+/// Holds its worker up with each message: says so, and waits for a word.
+struct Slow(Arc<Mutex<(Sender<()>, Receiver<()>)>>);
+
+impl Service for Slow {
+    type Session = ();
+
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        let gate = self.0.lock().unwrap();
+        gate.0.send(()).unwrap();
+        gate.1.recv().unwrap();
+        conn.write(input.take_all());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_successor_that_is_gone_when_its_word_is_read_is_not_believed() {
+    let ((enters, entered), (go, goes)) = (channel(), channel());
+    let gate = Arc::new(Mutex::new((enters, goes)));
+    let control = SocketPath::new();
+    let slow = serve(move || Slow(gate.clone())).tcp("127.0.0.1:0");
+    let old =
+        Running::run(Server::new(one_worker(limits())).add(slow).handover_socket(&control.0).bind().unwrap());
+    let mut successor = Stranger::says(&control.0, b"windlass handover 1\n");
+    for line in ["offer 2", "listener 0", "control"] {
+        assert_eq!(successor.hears(), line);
+    }
+    let mut stream = old.connect();
+    stream.write_all(b"hold on").unwrap();
+    entered.recv_timeout(LONG).unwrap();
+    successor.0.get_mut().write_all(b"ready 0 control\n").unwrap();
+    drop(successor);
+    go.send(()).unwrap();
+    expect(&mut stream, b"hold on");
+    old.wait_for("it to be given up", |counters| counters.handovers_lost == 1);
+    assert!(!old.handle.is_superseded());
+    go.send(()).unwrap();
+    round_trip(&mut old.connect(), b"undisturbed");
+    old.stop();
 }
 
 #[test]
