@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::serve::ServiceSpec;
@@ -177,6 +176,8 @@ fn hear_requests(
     shared: &Shared,
 ) {
     use std::io::Read;
+    use std::time::Duration;
+
     /// How long the end of the last worker may go unnoticed.
     const LOOK_EVERY: Duration = Duration::from_millis(10);
 
