@@ -223,7 +223,12 @@ fn work(
     prepare(&mut sys).map_err(failed)?;
     let services = services
         .iter()
-        .map(|spec| HostedService { name: spec.name(), tick: spec.tick(), host: spec.host(index) })
+        .map(|spec| HostedService {
+            name: spec.name(),
+            tick: spec.tick(),
+            own: spec.own_limits(),
+            host: spec.host(index),
+        })
         .collect();
     let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs };
     let mut worker = Worker::new(setup).map_err(failed)?;
