@@ -163,7 +163,8 @@ counters! {
     relayed_bytes,
     /// Reads of relays, among the others, into a pipe; those that brought nothing too.
     splices,
-    /// Times a relay wanted a pipe and copied: `relay_pipes_max`, descriptors, or `buffered_max`.
+    /// Times a relay wanted a pipe and copied: `relay_pipes_max`, descriptors, `buffered_max`, or a
+    /// process that does not ignore SIGPIPE.
     pipes_refused,
     /// Successors that were offered the server's sockets.
     handovers_offered,
