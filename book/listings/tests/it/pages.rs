@@ -11,6 +11,7 @@
 //! - `not run: WHY`.
 //!
 //! `<!-- needs: PROGRAMS -->` names what a page wants beyond `nc`; without it the page is skipped, loudly.
+//! Among them may be other programs of the workspace: set `WINDLASS_BOOK_ALL=1` once they are built.
 //!
 //! Port 7000 is whatever port the server was given, and `pidof` finds the server that was started.
 
@@ -59,9 +60,12 @@ fn needs(text: &str) -> impl Iterator<Item = &str> {
     ["bash", "timeout", "nc"].into_iter().chain(said.unwrap_or_default().split_whitespace())
 }
 
+// What other crates of the workspace build beside the book's programs may be old, or not there: it counts
+// only for who says that it was just built.
 fn is_there(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain([folder()]).any(|folder| folder.join(tool).is_file())
+    let built = std::env::var_os("WINDLASS_BOOK_ALL").map(|_| folder());
+    std::env::split_paths(&path).chain(built).any(|folder| folder.join(tool).is_file())
 }
 
 fn collect(folder: &Path, pages: &mut Vec<PathBuf>) {
