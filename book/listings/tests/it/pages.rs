@@ -1,7 +1,7 @@
 //! Runs the commands of every page, as they stand there, and compares what they print.
 //!
-//! A block of `console` is a terminal: a line that opens with `$ ` is a command, the lines behind it are
-//! what it prints. A comment above the block says more, `<!-- terminal: WORDS -->`:
+//! A block of `console` is a terminal: a line that opens with `$ ` is a command, and goes on in the next where it
+//! ends with a backslash; the lines behind it are what it prints. A comment above the block says more, `<!-- terminal: WORDS -->`:
 //!
 //! - `server`: the one command runs on, while the blocks behind it are worked off; it stops at the next
 //!   server and at the end of the page. The page waits until it has printed what the block shows.
@@ -131,7 +131,9 @@ fn run(page: &str, blocks: &[Block]) -> usize {
             commands += 1;
         } else {
             for part in commands_of(&block.text) {
-                let command = part[0].strip_prefix("$ ").unwrap_or_else(|| panic!("{at}: no command"));
+                let typed = 1 + part.iter().take_while(|line| line.ends_with('\\')).count();
+                let (command, shown) = (part[..typed].join("\n"), &part[typed..]);
+                let command = command.strip_prefix("$ ").unwrap_or_else(|| panic!("{at}: no command"));
                 println!("{at}: {command}");
                 let (port, pid) = match &server {
                     Some((program, _)) => {
@@ -145,8 +147,8 @@ fn run(page: &str, blocks: &[Block]) -> usize {
                 let mut tries = if command.contains("timeout ") { 5 } else { 1 };
                 let (said, same) = loop {
                     let said = run_command(&actual, port);
-                    let same = said.len() == part.len() - 1
-                        && said.iter().zip(&part[1..]).all(|(said, shown)| same(said, shown, figures));
+                    let same = said.len() == shown.len()
+                        && said.iter().zip(shown).all(|(said, shown)| same(said, shown, figures));
                     tries -= 1;
                     if same || tries == 0 {
                         break (said, same);
@@ -156,7 +158,7 @@ fn run(page: &str, blocks: &[Block]) -> usize {
                     same,
                     "{at}: `{command}` printed\n{}\nthe page shows\n{}",
                     said.join("\n"),
-                    part[1..].join("\n")
+                    shown.join("\n")
                 );
                 commands += 1;
             }
