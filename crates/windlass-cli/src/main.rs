@@ -1,6 +1,7 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+mod admin;
 mod args;
 mod config;
 mod configured;

@@ -17,7 +17,7 @@ use crate::config::limits::LimitsTable;
 use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
 use crate::config::value::{FilePath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::{limits, notify, print, signals};
+use crate::{admin, limits, notify, print, signals};
 pub(crate) use plan::listening;
 use summary::Figures;
 pub(crate) use watched::{Messages, Tally, Watched};
@@ -27,6 +27,7 @@ pub(crate) use watched::{Messages, Tally, Watched};
 pub(crate) struct Told {
     messages: Messages,
     teller: Option<Teller>,
+    bound: admin::Slot,
 }
 
 /// What the flags that are the same for all services come to, without the services.
@@ -70,11 +71,21 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
     let messages = Messages::default();
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
-    let told =
-        Told { messages: messages.clone(), teller: console.as_ref().map(|(teller, _)| teller.clone()) };
+    let told = Told {
+        messages: messages.clone(),
+        teller: console.as_ref().map(|(teller, _)| teller.clone()),
+        bound: admin::Slot::default(),
+    };
     let bound = bind(file, &told)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
-    let listening: String = bound.addresses().iter().map(|at| format!("Listening on {at}\n")).collect();
+    let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
+    let services = bound.addresses().len() - file.admin.listen.len();
+    let listening: String = bound
+        .addresses()
+        .iter()
+        .enumerate()
+        .map(|(n, at)| if n < services { format!("Listening on {at}\n") } else { format!("Admin on {at}\n") })
+        .collect();
     let tell = move || {
         print(listening.as_bytes());
         notify::ready();

@@ -37,6 +37,10 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     if let Some(kv) = crate::kv::service(file, told)? {
         server = server.add(kv);
     }
+    // Last: whoever reads the addresses finds those of the services first.
+    if let Some(admin) = crate::admin::service(&file.admin, &told.bound, &told.messages) {
+        server = server.add(admin);
+    }
     Ok(server)
 }
 

@@ -178,3 +178,55 @@ fn config_prints_what_is_in_effect() {
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(schema["properties"]["echo"].is_object());
 }
+
+/// The status, and the body.
+fn ask(address: &str, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+        .write_all(format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().into(), body.into())
+}
+
+#[test]
+fn the_operator_looks_in_and_drains() {
+    let folder = Folder::new("admin");
+    let path = folder.file(
+        "w.toml",
+        "[server]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n[[echo]]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    let mut server = Server::command(&["run", "-c", &path, "-q"]);
+    let admin = server.line();
+    let admin = admin.strip_prefix("Admin on ").unwrap();
+    let mut client = server.connect();
+    client.write_all(b"hello").unwrap();
+    client.read_exact(&mut [0; 5]).unwrap();
+    assert_eq!(ask(admin, "GET /readyz"), ("200".into(), "ready\n".into()));
+    let (_, json) = ask(admin, "GET /api/state");
+    let state: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(state["workers"].as_array().unwrap().len(), 2, "{json}");
+    let echo = &state["listeners"][0];
+    assert_eq!(
+        (echo["address"].as_str(), &echo["connections"]),
+        (Some(&*server.address), &1.into()),
+        "{json}"
+    );
+    // A worker publishes at the end of a turn, and the client may have heard before.
+    let deadline = std::time::Instant::now() + LONG;
+    loop {
+        let (_, metrics) = ask(admin, "GET /metrics");
+        let sent = metrics.lines().find(|line| line.starts_with("windlass_sent_bytes_total ")).unwrap();
+        if sent.split(' ').nth(1).unwrap().parse::<f64>().unwrap() >= 5.0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{sent}");
+    }
+    assert_eq!(ask(admin, "POST /api/drain").0, "202");
+    drop(client);
+    let (status, _, stderr) = server.ended();
+    assert!(status.success(), "{stderr}");
+}
