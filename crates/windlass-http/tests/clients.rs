@@ -94,7 +94,9 @@ impl Running {
         let bound = serve.tcp("127.0.0.1:0").bind().expect("a free port");
         let address = bound.addresses()[0].to_string();
         let handle = bound.handle();
-        let thread = std::thread::spawn(move || drop(bound.run().expect("it serves")));
+        let thread = std::thread::spawn(move || {
+            bound.run().expect("it serves");
+        });
         Running { url: format!("http://{address}"), address, handle, thread: Some(thread), seen }
     }
 }
