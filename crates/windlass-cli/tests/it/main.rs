@@ -7,6 +7,8 @@ mod errors;
 mod handover;
 mod help;
 mod logs;
+#[cfg(feature = "kv")]
+mod memcached;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

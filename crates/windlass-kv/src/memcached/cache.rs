@@ -215,13 +215,15 @@ impl Memcached {
             *if down { &mut self.counts.decr_misses } else { &mut self.counts.incr_misses } += 1;
             return Counted::NotFound;
         };
-        let Some((number, len)) = entry.bytes().and_then(|bytes| Some((stored_number(bytes)?, bytes.len())))
-        else {
+        // In this order, as memcached looks: nothing written is no number, whoever asks.
+        let Some(bytes) = entry.bytes().filter(|bytes| !bytes.is_empty()) else {
             return Counted::NotNumeric;
         };
         if cas.is_some_and(|cas| cas != entry.version()) {
             return Counted::Exists;
         }
+        let len = bytes.len();
+        let Some(number) = stored_number(bytes) else { return Counted::NotNumeric };
         *if down { &mut self.counts.decr_hits } else { &mut self.counts.incr_hits } += 1;
         let number = if down { number.saturating_sub(delta) } else { number.wrapping_add(delta) };
         self.line.clear();
