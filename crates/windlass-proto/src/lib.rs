@@ -32,6 +32,7 @@ mod decode;
 pub mod http;
 mod input;
 mod lines;
+pub mod resp;
 pub mod testing;
 mod time;
 mod tls_hello;
