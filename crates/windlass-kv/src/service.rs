@@ -30,7 +30,7 @@ impl Kv {
 
     /// A service with an empty store.
     pub fn new(config: KvConfig) -> Kv {
-        Kv { store: Store::new(config.store.clone()), resp: Resp::default(), config, began: None }
+        Kv { store: Store::new(config.store.clone()), resp: Resp::new(&config), config, began: None }
     }
 
     /// How many commands were served, in every protocol.
@@ -58,8 +58,10 @@ impl Service for Kv {
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
+        let now = self.unix_ms(conn.now());
+        self.store.set_now(now);
         Ok(Session(match self.config.protocol(conn.listener().unwrap_or(0)) {
-            Protocol::Resp => Speaks::Resp(self.resp.open(conn)),
+            Protocol::Resp => Speaks::Resp(self.resp.open(&self.store, conn)),
         }))
     }
 
@@ -73,6 +75,12 @@ impl Service for Kv {
         self.store.set_now(now);
         match &mut session.0 {
             Speaks::Resp(session) => self.resp.data(&mut self.store, conn, session, input),
+        }
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, session: Session, _: Close) {
+        match session.0 {
+            Speaks::Resp(mut session) => self.resp.closed(conn, &mut session),
         }
     }
 
