@@ -5,6 +5,8 @@ mod sim_services;
 
 use sim_services::datagrams::succeeded_datagrams;
 use sim_services::succession;
+#[cfg(feature = "tls")]
+use sim_services::tls::tls_succession;
 use windlass::sim;
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -18,4 +20,10 @@ fn nobody_notices_the_succession() {
 #[test]
 fn no_datagram_is_lost_to_the_succession() {
     sim::check("succeeded datagrams", 0..SEEDS, succeeded_datagrams);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn a_handshake_goes_on_through_the_succession() {
+    sim::check("tls succession", 0..SEEDS / 8, tls_succession);
 }

@@ -2,47 +2,19 @@
 //! counted reason, and leaves nothing behind. `fuzz/` feeds the same server without end.
 #![cfg(feature = "tls")]
 
+mod tls_peer;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::ClientConfig;
+use tls_peer::{Echo, VERSIONS, client_config, client_connection, identity, pem};
 use windlass::proto::testing::Rng;
 use windlass::testing::{Harness, TestPeer};
-use windlass::{ClientCertificates, Close, Conn, Input, Service, TlsIdentity, TlsServer, serve};
+use windlass::{ClientCertificates, TlsServer, serve};
 
 const HANDSHAKES: u64 = if cfg!(debug_assertions) { 3_000 } else { 10_000 };
-
-struct Echo;
-
-impl Service for Echo {
-    type Session = ();
-    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
-        Ok(())
-    }
-    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
-        conn.write(input.take_all());
-        Ok(())
-    }
-}
-
-fn pem(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/certs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
-
-fn client_config(version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(&pem("ca.pem")).unwrap()).unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(&pem("client.pem")).unwrap()];
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&pem("client.key")).unwrap());
-    Arc::new(config.unwrap())
-}
 
 /// Spoils `bytes` in one of the ways that networks, bugs and enemies do.
 fn spoil(rng: &mut Rng, bytes: &mut Vec<u8>) {
@@ -69,8 +41,7 @@ fn spoil(rng: &mut Rng, bytes: &mut Vec<u8>) {
 
 /// One visit, spoilt in one of its flights or, rarely, in none. True if it was echoed.
 fn visit(harness: &mut Harness, peer: TestPeer, config: &Arc<ClientConfig>, rng: &mut Rng) -> bool {
-    let mut client =
-        ClientConnection::new(config.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut client = client_connection(config.clone());
     let spoilt = rng.below(5);
     for flight in 0..5 {
         let mut wire = Vec::new();
@@ -102,12 +73,12 @@ fn visit(harness: &mut Harness, peer: TestPeer, config: &Arc<ClientConfig>, rng:
 
 #[test]
 fn a_spoilt_handshake_ends_one_connection_for_a_counted_reason() {
-    let tls = TlsServer::new(TlsIdentity::from_pem(pem("server.pem"), pem("server.key")).unwrap())
+    let tls = TlsServer::new(identity("server"))
         .clients(ClientCertificates::Optional(pem("ca.pem")))
         .build()
         .unwrap();
     let mut harness = Harness::new(serve(|| Echo).tls("127.0.0.1:0", &tls));
-    let configs = [client_config(&rustls::version::TLS12), client_config(&rustls::version::TLS13)];
+    let configs = VERSIONS.map(|version| Arc::new(client_config(&[version], Some("client"))));
     let mut rng = Rng::new(0x715);
     let mut echoed = 0;
     for _ in 0..HANDSHAKES {

@@ -13,7 +13,8 @@ use crate::http::headers::{is_token, is_value};
 /// another (response splitting). The headers that say where a message ends and what becomes of the
 /// connection are not given as text: [`length`](HeadEncoder::length), [`chunked`](HeadEncoder::chunked),
 /// [`connection_close`](HeadEncoder::connection_close), [`upgrade`](HeadEncoder::upgrade) write them. The
-/// first mistake is kept and told by [`end`](HeadEncoder::end), which then leaves the buffer as it was.
+/// first mistake is kept and told by [`end`](HeadEncoder::end), which then leaves the buffer as it was; so does
+/// dropping a head that was not ended.
 ///
 /// ```
 /// use windlass_proto::http::{HeadEncoder, Status};
@@ -31,7 +32,8 @@ use crate::http::headers::{is_token, is_value};
 #[must_use = "a head is complete only with `end`"]
 #[derive(Debug)]
 pub struct HeadEncoder<'o> {
-    out: &'o mut Vec<u8>,
+    // Until the end.
+    out: Option<&'o mut Vec<u8>>,
     start: usize,
     framed: bool,
     error: Option<EncodeError>,
@@ -99,7 +101,7 @@ impl<'o> HeadEncoder<'o> {
         out.push(b' ');
         out.extend_from_slice(status.reason().as_bytes());
         out.extend_from_slice(b"\r\n");
-        HeadEncoder { out, start, framed: false, error: None }
+        HeadEncoder { out: Some(out), start, framed: false, error: None }
     }
 
     /// Begins `METHOD TARGET HTTP/1.1`. A `host` header has to follow.
@@ -111,7 +113,12 @@ impl<'o> HeadEncoder<'o> {
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
-        HeadEncoder { out, start, framed: false, error: (!valid).then_some(EncodeError::StartLine) }
+        HeadEncoder {
+            out: Some(out),
+            start,
+            framed: false,
+            error: (!valid).then_some(EncodeError::StartLine),
+        }
     }
 
     /// Adds a header line.
@@ -132,8 +139,8 @@ impl<'o> HeadEncoder<'o> {
 
     /// Adds lines that are known to be good, each with its CRLF: made once, for every response.
     #[doc(hidden)]
-    pub fn prepared(self, lines: &[u8]) -> HeadEncoder<'o> {
-        self.out.extend_from_slice(lines);
+    pub fn prepared(mut self, lines: &[u8]) -> HeadEncoder<'o> {
+        self.put(|out| out.extend_from_slice(lines));
         self
     }
 
@@ -142,9 +149,11 @@ impl<'o> HeadEncoder<'o> {
         if core::mem::replace(&mut self.framed, true) {
             return self.fail(EncodeError::Framing);
         }
-        self.out.extend_from_slice(b"content-length: ");
-        put_number(self.out, bytes);
-        self.out.extend_from_slice(b"\r\n");
+        self.put(|out| {
+            out.extend_from_slice(b"content-length: ");
+            put_number(out, bytes);
+            out.extend_from_slice(b"\r\n");
+        });
         self
     }
 
@@ -185,21 +194,38 @@ impl<'o> HeadEncoder<'o> {
     ///
     /// The first mistake there was; then nothing has been written.
     pub fn end(self) -> Result<(), EncodeError> {
-        if let Some(error) = self.error {
-            self.out.truncate(self.start);
-            return Err(error);
-        }
-        self.out.extend_from_slice(b"\r\n");
-        Ok(())
+        self.end_in().map(drop)
+    }
+
+    /// The same, and gives the buffer back.
+    pub(crate) fn end_in(mut self) -> Result<&'o mut Vec<u8>, EncodeError> {
+        let out = if self.error.is_none() { self.out.take() } else { None };
+        let Some(out) = out else { return Err(self.error.unwrap_or(EncodeError::State)) };
+        out.extend_from_slice(b"\r\n");
+        Ok(out)
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
-        put_line(self.out, name, value);
+        self.put(|out| put_line(out, name, value));
     }
 
-    fn fail(mut self, error: EncodeError) -> HeadEncoder<'o> {
+    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(out) = &mut self.out {
+            write(out);
+        }
+    }
+
+    pub(crate) fn fail(mut self, error: EncodeError) -> HeadEncoder<'o> {
         self.error.get_or_insert(error);
         self
+    }
+}
+
+impl Drop for HeadEncoder<'_> {
+    fn drop(&mut self) {
+        if let Some(out) = self.out.take() {
+            out.truncate(self.start);
+        }
     }
 }
 

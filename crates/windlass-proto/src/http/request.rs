@@ -147,6 +147,10 @@ impl RequestHeads {
     pub const fn new(limits: Limits) -> RequestHeads {
         RequestHeads { limits, scan: Scan::new(), empty_lines: 0 }
     }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
 }
 
 impl Decode for RequestHeads {

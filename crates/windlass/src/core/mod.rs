@@ -334,19 +334,19 @@ impl Core {
         }
     }
 
-    /// Decides that a connection ends. The first reason wins, but an abort overrides good order; it is
-    /// carried out at the end of the turn, never inside a callback.
+    /// Decides that a connection ends. The first reason wins, but an abort overrides good order, and so does
+    /// output for which there was no room: what lacks some bytes must not look whole. Carried out at the end
+    /// of the turn, never inside a callback.
     pub(crate) fn close(&mut self, index: u32, why: Close) {
         let slot = &mut self.slots[index as usize];
         if !slot.is(flag::CLOSING) {
             slot.set(flag::CLOSING);
             slot.clear(flag::HAS_WAKE);
             self.closing.push_back((index, why));
-        } else if matches!(why, Close::Aborted)
+        } else if matches!(why, Close::Aborted | Close::Overflow | Close::MemoryFull)
             && let Some((_, first)) =
                 self.closing.iter_mut().find(|(n, first)| *n == index && first.is_orderly())
         {
-            // Said of a connection that was to end in good order, it means what it says.
             *first = why;
         }
     }
@@ -470,16 +470,30 @@ impl Core {
         }
     }
 
-    /// Appends to the queue, within the limits.
-    pub(crate) fn enqueue(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
-        let queued = self.slots[index as usize].output_len() + bytes.len();
+    /// Appends to the queue, within the limits; false, and the connection ends, when there is no room.
+    pub(crate) fn enqueue(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) -> bool {
+        if let Some(why) = self.no_room(index, bytes.len()) {
+            self.close(index, why);
+            return false;
+        }
+        self.append(index, bytes, shared);
+        true
+    }
+
+    /// Whether `more` bytes of output are too many, and which limit says so.
+    pub(crate) fn no_room(&self, index: u32, more: usize) -> Option<Close> {
+        let queued = self.slots[index as usize].output_len() + more;
         if queued > self.limits.output_max && !planted(Fault::NoOutputCap) {
-            return self.close(index, Close::Overflow);
+            return Some(Close::Overflow);
         }
         // Short of memory, those within their high-water mark go on; the large ones pay.
-        if self.buffered + bytes.len() > self.limits.buffered_max && queued > self.limits.output_high {
-            return self.close(index, Close::MemoryFull);
-        }
+        let short = self.buffered + more > self.limits.buffered_max;
+        (short && queued > self.limits.output_high).then_some(Close::MemoryFull)
+    }
+
+    /// Appends to the queue, whatever the limits say.
+    pub(crate) fn append(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
+        let queued = self.slots[index as usize].output_len() + bytes.len();
         let slot = &mut self.slots[index as usize];
         let output = slot.output.get_or_insert_with(|| {
             let mut output = self.pool.output();

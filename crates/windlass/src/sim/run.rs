@@ -213,6 +213,12 @@ impl Run {
             }
         }
         let took_over = self.succession.as_mut().and_then(|succession| succession.step(now));
+        if took_over.is_some()
+            && let Some(at) = &mut self.world.borrow_mut().shutdown_at
+        {
+            // It was asked for while the successor stood ready, who begins to drain only now.
+            *at = now;
+        }
         self.berths.extend(took_over.into_iter().flatten().map(Berth::new));
         // Whoever stops the one stops the other.
         let stop = self.stop_state();

@@ -67,6 +67,8 @@ pub(crate) struct Session {
     pub(crate) truncated: bool,
     /// Our `close_notify`, or a fatal alert, has been queued.
     notified: bool,
+    /// How much of `held` is counted as buffered.
+    pub(super) booked: usize,
 }
 
 /// Where plaintext goes: to the service's input, and beyond its room into the backlog.
@@ -124,6 +126,7 @@ impl Session {
             hello_need: 0,
             truncated: false,
             notified: false,
+            booked: 0,
         }
     }
 
@@ -177,6 +180,17 @@ impl Session {
             (self.backlog, self.backlog_at) = (Vec::new(), 0);
         }
         n
+    }
+
+    /// Puts plaintext back that was given out: in front of everything else.
+    pub(crate) fn put_back(&mut self, plain: &[u8]) {
+        self.backlog.splice(..self.backlog_at, plain.iter().copied());
+        self.backlog_at = 0;
+    }
+
+    /// Bytes of the connection that wait here.
+    pub(super) fn held(&self) -> usize {
+        self.rest.len() + self.backlog.len() - self.backlog_at + self.pending.len()
     }
 
     /// The end of the peer's half, once everything before it has been given out.

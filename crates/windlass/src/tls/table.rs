@@ -90,7 +90,7 @@ impl Core {
         tag: u64,
     ) -> Result<(), TlsError> {
         self.begin_handshake(index, || Session::client(target, tag))?;
-        self.with_out(index, |session, out| {
+        let _ = self.with_out(index, |session, out| {
             session.open(&mut [], &mut [], out);
             Ok(())
         });
@@ -150,8 +150,13 @@ impl Core {
         self.tls.get(index).and_then(Session::tag)
     }
 
-    /// Why a connection of the service ends: its peer may have ended the TCP stream only.
+    /// Why a connection of the service ends: its peer may have ended the TCP stream only, and there may be
+    /// no room for what was written last.
     pub(crate) fn tls_reason(&mut self, index: u32, why: Close) -> Close {
+        let why = match why.is_orderly() {
+            true => self.seal_pending(index).err().unwrap_or(why),
+            false => why,
+        };
         let truncated = self.is_truncated(index) && !planted(Fault::TruncationIsClean);
         let why = match why {
             Close::Eof | Close::Truncated if truncated => Close::Tls(TlsError::Truncated),
@@ -185,8 +190,8 @@ impl Core {
                 session.pending = spare;
             }
             session.pending.extend_from_slice(bytes);
-        } else {
-            self.seal_pending(index);
+            self.book_tls(index);
+        } else if self.seal_pending(index).is_ok() {
             self.seal_all(index, bytes);
         }
         self.touch(index);
@@ -194,10 +199,9 @@ impl Core {
 
     fn seal_all(&mut self, index: u32, bytes: &[u8]) {
         for piece in bytes.chunks(CORK_MAX) {
-            if self.slots[index as usize].is(flag::CLOSING) {
+            if self.seal(index, piece).is_err() {
                 return;
             }
-            self.seal(index, piece);
         }
     }
 
@@ -262,82 +266,98 @@ impl Core {
 
     /// Encrypts what was written, and queues it; `close_notify` behind it when our half ends here.
     pub(crate) fn seal_for_flush(&mut self, index: u32) {
-        self.seal_pending(index);
-        if self.slots[index as usize].is(flag::FINISH) {
+        if self.seal_pending(index).is_ok() && self.slots[index as usize].is(flag::FINISH) {
             self.notify_close(index);
         }
     }
 
-    fn seal_pending(&mut self, index: u32) {
-        let Some(session) = self.tls.get_mut(index) else { return };
+    /// # Errors
+    ///
+    /// Why it could not be queued; the connection ends for that reason, if it has none yet.
+    pub(crate) fn seal_pending(&mut self, index: u32) -> Result<(), Close> {
+        let Some(session) = self.tls.get_mut(index) else { return Ok(()) };
         if session.pending.is_empty() {
-            return;
+            return Ok(());
         }
         let mut pending = std::mem::take(&mut session.pending);
-        self.seal(index, &pending);
+        self.book_tls(index);
+        let sealed = self.seal(index, &pending);
         if self.tls.spare.len() < SPARE_MAX {
             pending.clear();
             self.tls.spare.push(pending);
         }
+        sealed
     }
 
     /// Encrypts `plain` and queues it.
-    fn seal(&mut self, index: u32, plain: &[u8]) {
-        self.with_out(index, |session, out| session.seal(plain, out));
+    pub(crate) fn seal(&mut self, index: u32, plain: &[u8]) -> Result<(), Close> {
+        self.with_out(index, |session, out| session.seal(plain, out))
     }
 
-    /// Queues `close_notify`, once.
+    /// Queues `close_notify`, once, whatever room there is: it is a few bytes, and without it the stream
+    /// looks cut short.
     pub(crate) fn notify_close(&mut self, index: u32) {
         if planted(Fault::CloseNotifyForgotten) {
             return;
         }
-        self.with_out(index, |session, out| {
-            session.notify_close(out);
-            Ok(())
-        });
+        let mut out = std::mem::take(&mut self.tls.out);
+        out.clear();
+        if let Some(session) = self.tls.get_mut(index) {
+            session.notify_close(&mut out);
+            if !out.is_empty() && !self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
+                self.append(index, &out, None);
+                self.touch(index);
+            }
+        }
+        self.tls.out = out;
     }
 
     fn with_out(
         &mut self,
         index: u32,
         make: impl FnOnce(&mut Session, &mut Vec<u8>) -> Result<(), TlsError>,
-    ) {
+    ) -> Result<(), Close> {
         let mut out = std::mem::take(&mut self.tls.out);
         out.clear();
+        let mut done = Ok(());
         if let Some(session) = self.tls.get_mut(index) {
-            let result = make(session, &mut out);
-            self.queue_wire(index, &out);
-            if let Err(error) = result {
-                self.close(index, Close::Tls(error));
+            let made = make(session, &mut out);
+            done = self.queue_wire(index, &out);
+            if let Err(error) = made {
+                self.close(index, Close::Tls(error.clone()));
+                done = Err(Close::Tls(error));
             }
         }
         self.tls.out = out;
+        done
     }
 
     /// Queues protocol messages that came up while reading. What is corked goes behind them: it is not
     /// encrypted yet, and cork and queue are not to be used at the same time.
     pub(crate) fn queue_protocol(&mut self, index: u32, out: &[u8]) {
-        self.queue_wire(index, out);
-        if self.cork_owner == index && self.seal_cork(index) {
+        let queued = self.queue_wire(index, out);
+        if queued.is_ok() && self.cork_owner == index && self.seal_cork(index) {
             let cork = std::mem::take(&mut self.cork);
-            self.queue_wire(index, &cork);
+            let _ = self.queue_wire(index, &cork);
             self.cork = cork;
             self.cork.clear();
         }
     }
 
-    /// Queues ciphertext, to be flushed in this turn.
-    fn queue_wire(&mut self, index: u32, wire: &[u8]) {
-        if !wire.is_empty() && !self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
-            self.enqueue(index, wire, None);
-            self.touch(index);
+    /// Queues ciphertext, to be flushed in this turn. None of what comes behind a record that was not
+    /// queued can be read.
+    fn queue_wire(&mut self, index: u32, wire: &[u8]) -> Result<(), Close> {
+        if wire.is_empty() || self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
+            return Ok(());
         }
-    }
-
-    /// The last of a connection that ends in good order.
-    pub(crate) fn farewell(&mut self, index: u32) {
-        self.seal_pending(index);
-        self.notify_close(index);
+        if let Some(why) = self.no_room(index, wire.len()) {
+            let again = if matches!(why, Close::Overflow) { Close::Overflow } else { Close::MemoryFull };
+            self.close(index, why);
+            return Err(again);
+        }
+        self.append(index, wire, None);
+        self.touch(index);
+        Ok(())
     }
 
     /// Written and not yet encrypted.
@@ -345,8 +365,21 @@ impl Core {
         self.tls.get(index).map_or(0, |session| session.pending.len())
     }
 
+    /// Counts what waits in a session with what is buffered, and holds it to the worker's bound.
+    pub(crate) fn book_tls(&mut self, index: u32) {
+        let Some(session) = self.tls.get_mut(index) else { return };
+        let held = session.held();
+        let booked = std::mem::replace(&mut session.booked, held);
+        self.buffered = self.buffered + held - booked;
+        if held > booked && self.buffered > self.limits.buffered_max && held > self.limits.output_high {
+            self.close(index, Close::MemoryFull);
+        }
+    }
+
     /// Forgets the session and its keys.
     pub(crate) fn drop_tls(&mut self, index: u32) {
-        drop(self.tls.take(index));
+        if let Some(session) = self.tls.take(index) {
+            self.buffered -= session.booked;
+        }
     }
 }

@@ -422,7 +422,7 @@ impl<Y: Sys> Worker<Y> {
         self.call("open", index, |service, conn| service.open(conn));
         flush::uncork(&mut self.core, &mut self.io, index);
         self.core.arm(index);
-        self.tell_if_draining(index);
+        self.tell_late(index);
     }
 
     /// Counts a connection out again, wherever it got to.

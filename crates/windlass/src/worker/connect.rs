@@ -138,7 +138,7 @@ impl<Y: Sys> Worker<Y> {
         self.call("connected", index, |service, conn| service.connected(conn, tag));
         flush::uncork(&mut self.core, &mut self.io, index);
         self.core.arm(index);
-        self.tell_if_draining(index);
+        self.tell_late(index);
     }
 
     /// Gives everything back, then tells the service, which may ask for the next at once.

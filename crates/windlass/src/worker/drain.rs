@@ -134,20 +134,24 @@ impl<Y: Sys> Worker<Y> {
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
     }
 
-    /// Tells a connection that came after the others were told. What it has sent by now, or brought along
-    /// from another worker, is answered first, as theirs was.
-    pub(super) fn tell_if_draining(&mut self, index: u32) {
-        if !matches!(self.phase, Phase::Draining { .. }) || self.core.slot(index).is(flag::CLOSING) {
-            return;
+    /// Tells a connection that came after the others were told, of a successor or of the drain. What it has
+    /// sent by now, or brought along from another worker, is answered before the drain, as theirs was.
+    pub(super) fn tell_late(&mut self, index: u32) {
+        match self.phase {
+            _ if self.core.slot(index).is(flag::CLOSING) => {}
+            Phase::Superseded { .. } => self.tell_one_superseded(index),
+            Phase::Draining { .. } => self.tell_late_of_drain(index),
+            _ => {}
         }
+    }
+
+    fn tell_late_of_drain(&mut self, index: u32) {
         self.core.slot(index).set(flag::READABLE);
         self.core.cork_owner = index;
         self.read(index);
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
         if !self.core.slot(index).is(flag::CLOSING) {
             self.tell_one_draining(index);
-        } else if matches!(self.phase, Phase::Superseded { .. }) && !self.core.slot(index).is(flag::CLOSING) {
-            self.tell_one_superseded(index);
         }
     }
 

@@ -74,7 +74,10 @@ impl<Y: Sys> Worker<Y> {
         self.core.drop_input(index);
         #[cfg(feature = "tls")]
         if orderly && self.core.slot(index).is(flag::TLS) {
-            self.core.farewell(index);
+            // A reset that follows must not find the stream ended.
+            if !self.core.slot(index).is(flag::RESET) {
+                self.core.notify_close(index);
+            }
             self.core.drop_tls(index);
         }
         let slot = self.core.slot(index);

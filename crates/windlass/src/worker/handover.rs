@@ -44,7 +44,9 @@ impl<Y: Sys> Worker<Y> {
         let deadline = (!timeout.is_zero()).then(|| self.core.now + timeout);
         self.phase = Phase::Superseded { deadline };
         for index in 0..self.core.slots.len() as u32 {
-            if self.core.slot(index).is(flag::LIVE) && !self.core.slot(index).is(flag::CLOSING) {
+            // Those in a handshake are told when it is done.
+            let untold = flag::CLOSING | flag::HANDSHAKE;
+            if self.core.slot(index).is(flag::LIVE) && !self.core.slot(index).is(untold) {
                 self.tell_one_superseded(index);
             }
         }

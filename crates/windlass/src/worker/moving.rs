@@ -107,7 +107,7 @@ impl<Y: Sys> Worker<Y> {
         }
         flush::uncork(&mut self.core, &mut self.io, index);
         self.core.arm(index);
-        self.tell_if_draining(index);
+        self.tell_late(index);
     }
 
     /// Moved, and no place for it here: its service never hears of it again.

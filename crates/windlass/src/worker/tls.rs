@@ -12,7 +12,7 @@ use crate::planted::{Fault, planted};
 use crate::shared::RUNNING;
 use crate::sys::Sys;
 use crate::tls::TlsTarget;
-use crate::tls::session::End;
+use crate::tls::session::{End, Session};
 use crate::tls_error::TlsError;
 
 use super::Worker;
@@ -108,7 +108,8 @@ impl<Y: Sys> Worker<Y> {
                     return self.core.close(index, Close::from_io(e));
                 }
             };
-            if !self.shake_hands(index) {
+            let newcomer = self.core.slot(index).is(flag::HANDSHAKE);
+            if newcomer && !self.shake_hands(index, filled.plain) {
                 return;
             }
             if filled.plain > 0 {
@@ -116,6 +117,12 @@ impl<Y: Sys> Worker<Y> {
                     return self.core.close(index, Close::InputFull);
                 }
                 self.deliver(index, held, head, filled.plain);
+            }
+            if newcomer && !self.core.slot(index).is(flag::HANDSHAKE) {
+                // Behind what came with the end of the handshake.
+                self.tell_late(index);
+                // Telling uncorks, and what follows is corked again.
+                self.core.cork_owner = index;
             }
             budget = budget.saturating_sub(filled.plain.max(filled.wire));
             if filled.short {
@@ -137,34 +144,32 @@ impl<Y: Sys> Worker<Y> {
     /// Gets up to `wanted` bytes of plaintext into the scratch at `head`. `None`: the stream is over, and
     /// everybody has been told.
     fn fill(&mut self, index: u32, head: usize, wanted: usize) -> io::Result<Option<Filled>> {
-        let mut session = match self.core.tls.take(index) {
-            Some(session) => session,
-            None => match self.first_bytes(index)? {
-                Some(session) => session,
-                None => return Ok(None),
-            },
-        };
-        let plain = session.take_backlog(&mut self.scratch[head..head + wanted]);
-        if plain > 0 {
-            self.core.tls.put(index, session);
-            return Ok(Some(Filled { plain, wire: 0, short: false }));
-        }
-        if let Some(end) = session.take_end() {
-            self.core.tls.put(index, session);
-            self.end_of_tls(index, end);
-            return Ok(None);
-        }
+        let mut session = self.core.tls.take(index);
         let mut wire = self.core.tls.wire();
-        let rest = session.rest().len();
-        wire[..rest].copy_from_slice(session.rest());
+        let mut rest = 0;
+        if let Some(waiting) = &mut session {
+            let plain = waiting.take_backlog(&mut self.scratch[head..head + wanted]);
+            let end = if plain == 0 { waiting.take_end() } else { None };
+            if plain > 0 || end.is_some() {
+                self.put_session(index, session, wire);
+                return Ok(match end {
+                    None => Some(Filled { plain, wire: 0, short: false }),
+                    Some(end) => {
+                        self.end_of_tls(index, end);
+                        None
+                    }
+                });
+            }
+            rest = waiting.rest().len();
+            wire[..rest].copy_from_slice(waiting.rest());
+        }
         let most = (wire.len() - rest).min(wanted.max(READ_MIN));
         self.core.counters.reads += 1;
         let read = self.io.read(index, &mut wire[rest..rest + most]);
         let n = match read {
             Ok(n @ 1..) => n,
             other => {
-                self.core.tls.wire = wire;
-                self.core.tls.put(index, session);
+                self.put_session(index, session, wire);
                 return match other {
                     Ok(_) => {
                         self.fin_of_tls(index);
@@ -175,6 +180,10 @@ impl<Y: Sys> Worker<Y> {
             }
         };
         let mut short = self.book_read(index, n, most);
+        let Some(mut session) = session.or_else(|| self.first_bytes(index)) else {
+            self.core.tls.wire = wire;
+            return Ok(None);
+        };
         let mut out = Vec::new();
         let plain = session.open(&mut wire[..rest + n], &mut self.scratch[head..head + wanted], &mut out);
         if session.has_more() && !planted(Fault::PlaintextHeldBack) {
@@ -182,8 +191,7 @@ impl<Y: Sys> Worker<Y> {
             self.core.slot(index).set(flag::READABLE);
             short = false;
         }
-        self.core.tls.wire = wire;
-        self.core.tls.put(index, session);
+        self.put_session(index, Some(session), wire);
         if !out.is_empty() {
             if self.core.slot(index).is(flag::HANDSHAKE) {
                 // This was no idle byte: it took an answer.
@@ -194,24 +202,29 @@ impl<Y: Sys> Worker<Y> {
         Ok(Some(Filled { plain, wire: n, short }))
     }
 
+    fn put_session(&mut self, index: u32, session: Option<Box<Session>>, wire: Box<[u8]>) {
+        self.core.tls.wire = wire;
+        if let Some(session) = session {
+            self.core.tls.put(index, session);
+            self.core.book_tls(index);
+        }
+    }
+
     /// A session for a connection that has sent its first bytes. Before that it has none: who connects and
     /// says nothing costs a slot, as without TLS.
-    fn first_bytes(&mut self, index: u32) -> io::Result<Option<Box<crate::tls::session::Session>>> {
+    fn first_bytes(&mut self, index: u32) -> Option<Box<Session>> {
         let listener = self.core.slot(index).listener as usize;
-        let Some(acceptor) = &self.shared.listeners[listener].tls else { return Ok(None) };
+        let acceptor = self.shared.listeners[listener].tls.as_ref()?;
         if let Err(error) = self.core.start_tls(index, acceptor) {
             self.core.slot(index).clear(flag::READABLE);
             self.core.close(index, Close::Tls(error));
-            return Ok(None);
         }
-        Ok(self.core.tls.take(index))
+        self.core.tls.take(index)
     }
 
-    /// Gives the service its connection once the handshake is done. False: it is not, or not any more.
-    fn shake_hands(&mut self, index: u32) -> bool {
-        if !self.core.slot(index).is(flag::HANDSHAKE) {
-            return true;
-        }
+    /// Gives the service its connection once the handshake is done. False: it is not, or the `plain` bytes
+    /// that came with its end, at the front of the scratch, are not to be delivered now.
+    fn shake_hands(&mut self, index: u32, plain: usize) -> bool {
         if self.core.tls.get(index).is_none_or(|session| session.is_handshaking()) {
             // On with reading, unless the socket is empty.
             return self.core.slot(index).is(flag::READABLE);
@@ -226,10 +239,21 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.core.arm(index);
-        self.tell_if_draining(index);
-        // Telling uncorks, and what follows is corked again.
+        if !self.core.slot(index).is(NO_READING) {
+            return true;
+        }
+        // It is paused, congested or coupled before it was given anything.
+        if let Some(mut session) = self.core.tls.take(index) {
+            session.put_back(&self.scratch[..plain]);
+            if session.has_more() {
+                self.core.slot(index).set(flag::READABLE);
+            }
+            self.core.tls.put(index, session);
+            self.core.book_tls(index);
+        }
+        self.tell_late(index);
         self.core.cork_owner = index;
-        !self.core.slot(index).is(flag::CLOSING)
+        false
     }
 
     /// The end of what the peer says, in TLS.

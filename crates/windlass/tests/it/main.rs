@@ -32,4 +32,7 @@ mod timers;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_client;
+#[cfg(feature = "tls")]
+#[path = "../tls_peer/mod.rs"]
+mod tls_peer;
 mod workers;

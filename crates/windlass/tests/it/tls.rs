@@ -7,46 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
-use windlass::{
-    ClientCertificates, Close, Conn, Input, Limits, Service, TlsAcceptor, TlsIdentity, TlsServer, serve,
-};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use windlass::{ClientCertificates, Close, Conn, Input, Limits, Service, TlsAcceptor, TlsServer, serve};
 
 use crate::harness::*;
-
-const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
-
-pub(crate) fn pem(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/certs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
-
-pub(crate) fn identity(name: &str) -> TlsIdentity {
-    TlsIdentity::from_pem(pem(&format!("{name}.pem")), pem(&format!("{name}.key"))).unwrap()
-}
+use crate::tls_peer::{VERSIONS, client_config, identity, pem};
 
 fn acceptor() -> TlsAcceptor {
     TlsServer::new(identity("server")).build().unwrap()
-}
-
-/// A client that trusts the test authority.
-fn client_config(versions: &[&'static SupportedProtocolVersion], identity: Option<&str>) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(&pem("ca.pem")).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots);
-    match identity {
-        None => builder.with_no_client_auth(),
-        Some(name) => {
-            let chain = vec![CertificateDer::from_pem_slice(&pem(&format!("{name}.pem"))).unwrap()];
-            let key = PrivateKeyDer::from_pem_slice(&pem(&format!("{name}.key"))).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
-    }
 }
 
 fn both() -> ClientConfig {

@@ -11,7 +11,7 @@ use windlass::{
 };
 
 use crate::harness::*;
-use crate::tls::{identity, pem};
+use crate::tls_peer::{identity, pem};
 
 /// Connects, says hello, tells what came back, and leaves.
 struct Caller {

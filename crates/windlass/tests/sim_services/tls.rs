@@ -50,6 +50,15 @@ pub(crate) fn tls_echo(sim: &mut Sim) {
     }
 }
 
+/// Good clients, while another server takes over: some of them in the middle of a handshake.
+pub(crate) fn tls_succession(sim: &mut Sim) {
+    tls(sim);
+    let acceptor = acceptor();
+    sim.serve(serve(|| Echo { stays: false }).tls("127.0.0.1:0", &acceptor));
+    let good = 5 + sim.rng().below(20) as usize;
+    sim.clients(good, sim::echo_client).succession();
+}
+
 /// Members write to each other: encrypted at the flush, many lines in a record.
 pub(crate) fn tls_chat(sim: &mut Sim) {
     tls(sim);
