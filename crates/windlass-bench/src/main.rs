@@ -36,6 +36,8 @@ enum Compare {
     Udp(compare::UdpCompareArgs),
     /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
+    /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
+    Resp(compare::RespArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
+        Command::Compare(Compare::Resp(args)) => compare::resp(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

@@ -453,11 +453,11 @@ fn binary_requests_on_the_same_port() {
             (8, 0, 0, ""),
         ],
     );
-    ask_binary(&[set("t", "text")], &[(1, 0, 8, "")]);
+    ask_binary(&[set("t", "text")], &[(1, 0, 10, "")]);
     harness.send(peer, request(7, 0, b"", "", ""));
     assert_eq!(responses(&harness.receive(peer)), [(7, 0, 0, String::new())]);
     assert_eq!(harness.why(peer), Some("done"));
-    ask(&mut harness, text, "gets t\r\n", "VALUE t 5 4 8\r\ntext\r\nEND\r\n");
+    ask(&mut harness, text, "gets t\r\n", "VALUE t 5 4 10\r\ntext\r\nEND\r\n");
 }
 
 #[test]

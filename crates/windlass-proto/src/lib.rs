@@ -38,6 +38,7 @@ pub mod http;
 mod input;
 mod lines;
 pub mod memcached;
+pub mod resp;
 pub mod testing;
 mod time;
 mod tls_hello;

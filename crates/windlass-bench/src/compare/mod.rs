@@ -11,6 +11,7 @@ mod figures;
 mod machine;
 mod peers;
 mod relay;
+mod resp;
 mod server;
 mod tables;
 mod udp;
@@ -23,6 +24,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 pub use relay::{RelayArgs, main as relay};
+pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};
 pub use udp::{UdpCompareArgs, main as udp};
 

@@ -30,6 +30,7 @@ pub use kind::Kind;
 pub use list::List;
 pub use sorted::{Score, SortedSet};
 pub use value::{Entry, Hash, Set, Value};
+pub(crate) use walk::scan;
 
 use std::hash::RandomState;
 
