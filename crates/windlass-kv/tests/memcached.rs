@@ -11,7 +11,7 @@ use windlass_kv::{Kv, KvConfig, Protocol};
 const TODAY: u64 = 1_795_305_600;
 
 fn config(store: StoreConfig) -> KvConfig {
-    KvConfig { store, protocols: vec![Protocol::Memcached], unix_ms: TODAY * 1000 }
+    KvConfig { store, protocols: vec![Protocol::Memcached], unix_ms: TODAY * 1000, ..KvConfig::default() }
 }
 
 fn harness_with(store: StoreConfig, buffers: usize, limits: Limits) -> Harness {

@@ -119,7 +119,12 @@ impl Client for Talker {
 
 fn memcached(sim: &mut Sim) {
     let store = StoreConfig { value_max: VALUE_MAX, ..StoreConfig::default() };
-    let config = KvConfig { store, protocols: vec![Protocol::Memcached], unix_ms: 1_795_305_600_000 };
+    let config = KvConfig {
+        store,
+        protocols: vec![Protocol::Memcached],
+        unix_ms: 1_795_305_600_000,
+        ..KvConfig::default()
+    };
     let (text, binary) = (1 + sim.rng().below(6) as usize, sim.rng().below(6) as usize);
     let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(5) as usize };
     sim.serve(serve(move || Kv::new(config.clone())).tick(Kv::TICK));
