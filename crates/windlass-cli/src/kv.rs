@@ -1,18 +1,20 @@
 //! `windlass resp`: the key-value service behind its flags.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use windlass::{Limits, serve};
 use windlass_kv::store::StoreConfig;
-use windlass_kv::{Kv, KvConfig, Protocol};
+use windlass_kv::{Kv, KvConfig, Protocol, Secret};
 
 use crate::args::{RespArgs, StoreArgs};
 use crate::serving::{Serving, Tally, Watched};
 
 /// Serves RESP until told to stop.
 pub(crate) fn resp(args: &RespArgs) -> Result<()> {
-    let config = KvConfig { protocols: vec![Protocol::Resp], ..config(&args.store) };
+    let password = args.password_file.as_deref().map(password).transpose()?;
+    let config = KvConfig { protocols: vec![Protocol::Resp], password, ..config(&args.store) };
     let serving = Serving {
         listen: &args.listen,
         workers: 1,
@@ -25,6 +27,15 @@ pub(crate) fn resp(args: &RespArgs) -> Result<()> {
             .name("resp")
             .tick(Kv::TICK)
     })
+}
+
+/// The first line of a file. An empty one would let everybody in who says nothing.
+fn password(path: &Path) -> Result<Secret> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    ensure!(!line.is_empty(), "the first line of {} is empty", path.display());
+    Ok(Secret::new(line))
 }
 
 /// What every protocol of the store is given.

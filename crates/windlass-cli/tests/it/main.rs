@@ -7,6 +7,8 @@ mod errors;
 mod handover;
 mod help;
 mod logs;
+#[cfg(feature = "kv")]
+mod resp;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

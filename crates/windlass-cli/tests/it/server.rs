@@ -1,4 +1,4 @@
-//! Starts `windlass echo` on a free port, and sees to it that none is left behind.
+//! Starts `windlass echo` (or another service) on a free port, and sees to it that none is left behind.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
     windlass(args).output().expect("the binary runs")
 }
 
-/// A running `windlass echo`.
+/// A running server.
 pub(crate) struct Server {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
@@ -42,7 +42,12 @@ impl Server {
     }
 
     pub(crate) fn on(address: &str, args: &[&str]) -> Server {
-        let mut command = windlass(&["echo", address]);
+        Server::serve("echo", address, args)
+    }
+
+    /// Another service than echo.
+    pub(crate) fn serve(service: &str, address: &str, args: &[&str]) -> Server {
+        let mut command = windlass(&[service, address]);
         let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let reads_stderr = thread::spawn(move || {
