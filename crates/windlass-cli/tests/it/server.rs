@@ -1,4 +1,4 @@
-//! Starts `windlass echo`, or another service, on a free port, and sees to it that none is left behind.
+//! Starts `windlass echo` (or another service) on a free port, and sees to it that none is left behind.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -42,11 +42,11 @@ impl Server {
     }
 
     pub(crate) fn on(address: &str, args: &[&str]) -> Server {
-        Server::of("echo", address, args)
+        Server::serve("echo", address, args)
     }
 
-    /// Another command than `echo`.
-    pub(crate) fn of(service: &str, address: &str, args: &[&str]) -> Server {
+    /// Another service than echo.
+    pub(crate) fn serve(service: &str, address: &str, args: &[&str]) -> Server {
         let mut command = windlass(&[service, address]);
         let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
