@@ -83,6 +83,38 @@ fn values_are_stored_and_found() {
 }
 
 #[test]
+fn meta_commands_say_what_is_asked() {
+    talk(&[
+        ("mn\r\n", "MN\r\n"),
+        ("mg a v\r\n", "EN\r\n"),
+        ("mg a v q\r\nmn\r\n", "MN\r\n"),
+        ("mg a k O7\r\n", "EN ka O7\r\n"),
+        ("ms a 3 F5 T100 k\r\nabc\r\n", "HD ka\r\n"),
+        ("mg a s v f t k O1\r\n", "VA 3 s3 f5 t100 ka O1\r\nabc\r\n"),
+        ("mg a t T0\r\nmg a l\r\n", "HD t-1\r\nHD l0\r\n"),
+        ("ms a 1 MA q\r\nx\r\nms a 1 MP\r\ny\r\nmg a v\r\n", "HD\r\nVA 5\r\nyabcx\r\n"),
+        ("ms a 1 ME k\r\nx\r\nms zz 1 MR\r\nx\r\n", "NS ka\r\nNS\r\n"),
+        ("ms a 1 C999 O2\r\nx\r\nmd a C999\r\nms zz 1 C1\r\nx\r\n", "EX O2\r\nEX\r\nNF\r\n"),
+        (
+            "ma n k\r\nma n N0 J13 v\r\nma n D5 v\r\nma n MD v t\r\n",
+            "NF kn\r\nVA 2\r\n13\r\nVA 2\r\n18\r\nVA 2 t-1\r\n17\r\n",
+        ),
+        ("ma a\r\n", "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"),
+        ("mg a T-1 v\r\nmg a\r\n", "VA 5\r\nyabcx\r\nEN\r\n"),
+        ("md n q\r\nmd n\r\n", "NF\r\n"),
+        // The key of three bytes "foo", as base64.
+        ("ms Zm9v 2 b k\r\nhi\r\nget foo\r\n", "HD kZm9v b\r\nVALUE foo 0 2\r\nhi\r\nEND\r\n"),
+        ("mg Zm9v b k v\r\nmg $$ b\r\n", "VA 2 kZm9v b\r\nhi\r\nCLIENT_ERROR error decoding key\r\n"),
+        ("mg foo v v\r\nmg foo z\r\n", "CLIENT_ERROR duplicate flag\r\nCLIENT_ERROR invalid flag\r\n"),
+        (
+            "ms foo 2 M\r\nhi\r\nmd foo z\r\n",
+            "CLIENT_ERROR incorrect length for M token\r\nCLIENT_ERROR invalid or duplicate flag\r\n",
+        ),
+        ("me zz\r\n", "EN\r\n"),
+    ]);
+}
+
+#[test]
 fn numbers_count_in_place() {
     talk(&[
         ("incr n 1\r\n", "NOT_FOUND\r\n"),

@@ -95,7 +95,7 @@ pub(super) struct Item<'b> {
 }
 
 /// When an exptime is: 0 is never, a negative one has passed.
-pub(super) fn expiry(store: &Store, exptime: i64) -> Expiry {
+fn expiry(store: &Store, exptime: i64) -> Expiry {
     match exptime {
         0 => Expiry::Never,
         ..0 => Expiry::At(store.now()),
@@ -240,6 +240,19 @@ impl Memcached {
             Ok(None) => Counted::NotFound,
             Err(_) => Counted::NoMemory,
         }
+    }
+
+    /// Stores the number that counting begins with.
+    pub(super) fn first_number(
+        &mut self,
+        store: &mut Store,
+        key: &[u8],
+        number: u64,
+        exptime: i64,
+    ) -> Result<(), StoreError> {
+        self.line.clear();
+        let expiry = expiry(store, exptime);
+        store.set(key, self.line.number(number).bytes(), 0, expiry)
     }
 
     /// Forgets everything, now or at a time.
