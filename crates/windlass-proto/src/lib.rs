@@ -8,7 +8,8 @@
 //! there, and leaves everything else, which comes back with more behind it.
 //!
 //! Read [`Input`] first, then [`Decode`], then [`Lines`], which is the smallest whole decoder. [`framing`]
-//! has the other ready ones, and [`Encode`] is the way back. [`testing`] holds a codec to the contract: any
+//! has the other ready ones, and [`Encode`] is the way back. [`correlate`] tells which reply
+//! belongs to which request. [`testing`] holds a codec to the contract: any
 //! split of the bytes must give the same messages.
 //!
 //! ```
@@ -29,6 +30,7 @@
 
 extern crate alloc;
 
+pub mod correlate;
 mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;

@@ -236,6 +236,7 @@ fn is_ours(e: &(dyn Error + 'static)) -> bool {
         || e.is::<MoveError>()
         || e.is::<JobError>()
         || e.is::<EncodeError>()
+        || e.is::<windlass_proto::http::EncodeError>()
         || e.downcast_ref::<ResolveError>().is_some_and(unresolved)
 }
 

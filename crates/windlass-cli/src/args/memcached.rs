@@ -3,7 +3,7 @@
 use clap::Args;
 use windlass::Address;
 
-use super::{STORE, ServingArgs, StoreArgs, eviction, value_max};
+use super::{Eviction, STORE, ServingArgs, StoreArgs, value_max};
 use crate::quantity;
 
 pub(super) const ABOUT: &str = "\
@@ -50,11 +50,10 @@ pub(crate) struct MemcachedArgs {
     #[arg(env = "WINDLASS_VALUE_MAX", hide_env = true, value_parser = value_max)]
     pub(crate) value_max: usize,
 
-    /// What goes when memory is full: allkeys-lru, allkeys-random, volatile-lru, volatile-random and
-    /// volatile-ttl remove other keys; noeviction refuses what is new
-    #[arg(long, value_name = "POLICY", default_value = "allkeys-lru", help_heading = STORE)]
-    #[arg(env = "WINDLASS_EVICTION", hide_env = true, value_parser = eviction)]
-    pub(crate) eviction: windlass_kv::store::Eviction,
+    /// What goes when memory is full
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = Eviction::AllkeysLru, help_heading = STORE)]
+    #[arg(env = "WINDLASS_EVICTION", hide_env = true)]
+    pub(crate) eviction: Eviction,
 
     #[command(flatten)]
     pub(crate) serving: ServingArgs,

@@ -13,6 +13,10 @@ fn is_missing(program: &str) -> bool {
     there.is_err()
 }
 
+fn resp(args: &[&str]) -> Server {
+    Server::command(&[&["resp", "127.0.0.1:0"], args].concat())
+}
+
 fn port(server: &Server) -> &str {
     server.address.rsplit(':').next().unwrap()
 }
@@ -36,7 +40,7 @@ fn a_session_with_redis_cli() {
     if is_missing("redis-cli") {
         return;
     }
-    let server = Server::serve("resp", "127.0.0.1:0", &["-q"]);
+    let server = resp(&["-q"]);
     let commands = "PING\nSET greeting \"hello world\"\nGET greeting\nINCR n\nRPUSH l a b\nLRANGE l 0 -1\n\
                     HSET h f v\nHGETALL h\nEXPIRE n 100\nTTL n\nMULTI\nGET n\nEXEC\nTYPE l\n";
     let said = redis_cli(&server, &[], commands);
@@ -55,7 +59,7 @@ fn redis_benchmark_finds_no_fault() {
     if is_missing("redis-benchmark") {
         return;
     }
-    let server = Server::serve("resp", "127.0.0.1:0", &["-q"]);
+    let server = resp(&["-q"]);
     for depth in ["1", "16"] {
         let output = Command::new("redis-benchmark")
             .args(["-p", port(&server), "-n", "1000", "-c", "10", "-P", depth, "--csv"])
@@ -77,7 +81,7 @@ fn a_password_is_asked_for() {
     let file = SocketPath::new("password");
     std::fs::write(&file.0, "open sesame\nnot this\n").unwrap();
     let path = file.0.display().to_string();
-    let server = Server::serve("resp", "127.0.0.1:0", &["-q", "--password-file", &path]);
+    let server = resp(&["-q", "--password-file", &path]);
     let mut stream = server.connect();
     stream.write_all(b"GET a\r\nAUTH not\r\nAUTH \"open sesame\"\r\nGET a\r\nQUIT\r\n").unwrap();
     let mut said = String::new();
@@ -94,7 +98,7 @@ fn a_password_is_asked_for() {
 #[test]
 fn the_store_has_its_limits_and_the_end_its_summary() {
     let args = ["--memory-max", "1MiB", "--value-max", "4KiB", "--eviction", "allkeys-lru"];
-    let server = Server::serve("resp", "127.0.0.1:0", &args);
+    let server = resp(&args);
     let mut stream = server.connect();
     stream.write_all(b"CONFIG GET maxmemory*\r\n*2\r\n$4\r\nECHO\r\n$4097\r\n").unwrap();
     let mut said = String::new();

@@ -5,7 +5,7 @@ use core::error::Error;
 use core::fmt;
 
 use crate::http::Status;
-use crate::http::headers::{is_token, is_value};
+use crate::http::headers::{Headers, is_token, is_value};
 
 /// Writes one head at the end of a buffer.
 ///
@@ -88,6 +88,75 @@ impl fmt::Display for EncodeError {
 
 impl Error for EncodeError {}
 
+/// Header lines, checked once and written often: those that every response has, say.
+///
+/// ```
+/// use windlass_proto::http::{HeadEncoder, HeaderLines, Status};
+///
+/// let mut lines = HeaderLines::new();
+/// lines.push("x-content-type-options", "nosniff")?;
+/// assert!(lines.push("content-length", "5").is_err());
+///
+/// let mut out = Vec::new();
+/// HeadEncoder::response(&mut out, Status::NO_CONTENT).lines(&lines).end()?;
+/// assert_eq!(out, b"HTTP/1.1 204 No Content\r\nx-content-type-options: nosniff\r\n\r\n");
+/// # Ok::<(), windlass_proto::http::EncodeError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct HeaderLines {
+    bytes: Vec<u8>,
+}
+
+impl HeaderLines {
+    /// No lines.
+    pub const fn new() -> HeaderLines {
+        HeaderLines { bytes: Vec::new() }
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    ///
+    /// As [`HeadEncoder::header`] keeps them: a name that is no token or is one of the encoder's own, a
+    /// value with a control character. Nothing is added then.
+    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EncodeError> {
+        check(name, value.as_ref())?;
+        put_line(&mut self.bytes, name, value.as_ref());
+        Ok(())
+    }
+
+    /// Takes all lines out, and keeps the room for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The lines, to be looked at.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::checked(&self.bytes)
+    }
+}
+
+impl fmt::Debug for HeaderLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.headers().fmt(f)
+    }
+}
+
+fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        return Err(EncodeError::Framing);
+    }
+    if !is_token(name.as_bytes()) {
+        return Err(EncodeError::HeaderName);
+    }
+    if is_value(value) { Ok(()) } else { Err(EncodeError::HeaderValue) }
+}
+
 /// Written by methods of their own.
 const OURS: [&str; 6] =
     ["content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"];
@@ -124,23 +193,18 @@ impl<'o> HeadEncoder<'o> {
     /// Adds a header line.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> HeadEncoder<'o> {
         let value = value.as_ref();
-        if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
-            return self.fail(EncodeError::Framing);
+        match check(name, value) {
+            Ok(()) => {
+                self.line(name, value);
+                self
+            }
+            Err(error) => self.fail(error),
         }
-        if !is_token(name.as_bytes()) {
-            return self.fail(EncodeError::HeaderName);
-        }
-        if !is_value(value) {
-            return self.fail(EncodeError::HeaderValue);
-        }
-        self.line(name, value);
-        self
     }
 
-    /// Adds lines that are known to be good, each with its CRLF: made once, for every response.
-    #[doc(hidden)]
-    pub fn prepared(mut self, lines: &[u8]) -> HeadEncoder<'o> {
-        self.put(|out| out.extend_from_slice(lines));
+    /// Adds header lines that were checked before.
+    pub fn lines(mut self, lines: &HeaderLines) -> HeadEncoder<'o> {
+        self.put(|out| out.extend_from_slice(&lines.bytes));
         self
     }
 

@@ -40,12 +40,12 @@ mod status;
 mod target;
 
 pub use client::{ClientConn, Request, ResponsePart};
-pub use encode::{EncodeError, HeadEncoder};
+pub use encode::{EncodeError, HeadEncoder, HeaderLines};
 pub use error::HttpError;
 pub use framing::Framing;
 pub use headers::{Header, Headers};
 pub use limits::Limits;
-pub use request::{RequestHead, RequestHeads};
+pub use request::{RequestHead, RequestHeadBuf, RequestHeads};
 pub use response::{ResponseHead, ResponseHeads};
 pub use server::{RequestPart, Response, ServerConn};
 pub use status::{Status, Version};

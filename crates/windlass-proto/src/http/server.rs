@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use crate::http::body::{Body, Piece};
 use crate::http::body_out::{BodyOut, End};
 use crate::http::{
-    EncodeError, Framing, HeadEncoder, Headers, HttpError, Limits, RequestHead, RequestHeads, Status, Version,
+    EncodeError, Framing, HeadEncoder, HeaderLines, Headers, HttpError, Limits, RequestHead, RequestHeads,
+    Status, Version,
 };
 use crate::{Decode, Input};
 
@@ -386,9 +387,15 @@ impl Response<'_, '_> {
         self
     }
 
-    #[doc(hidden)]
-    pub fn prepared(mut self, lines: &[u8]) -> Self {
-        self.head = self.head.prepared(lines);
+    /// Adds header lines that were checked before.
+    pub fn lines(mut self, lines: &HeaderLines) -> Self {
+        self.head = self.head.lines(lines);
+        self
+    }
+
+    /// Names a protocol the client could ask for: `426 Upgrade Required` has to (RFC 9110 section 15.5.22).
+    pub fn upgrade_hint(mut self, protocol: &str) -> Self {
+        self.head = self.head.upgrade(protocol);
         self
     }
 

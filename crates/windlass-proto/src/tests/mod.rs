@@ -1,5 +1,6 @@
 //! Unit tests, one file per module.
 
+mod correlate;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod framing;

@@ -220,7 +220,8 @@ impl Core {
         self.close(other, theirs);
     }
 
-    /// Puts input of one connection that waits to be passed on behind the output of the other.
+    /// Puts input of one connection that waits to be passed on behind the output of the other. No limit
+    /// stops it: it was held within one already, and here it would be lost.
     fn pour(&mut self, from: u32, to: u32) {
         if self.slots[to as usize].is(flag::FINISH | flag::WRITE_FAILED) {
             return;
@@ -228,7 +229,7 @@ impl Core {
         if let Some(residue) = self.slots[from as usize].input.take() {
             self.buffered -= residue.bytes.len();
             self.book_relayed(from, residue.bytes.len());
-            self.enqueue(to, &residue.bytes, None);
+            self.append(to, &residue.bytes, None);
             self.touch(to);
             self.pool.give_residue(residue);
         }

@@ -227,7 +227,7 @@ impl<Y: Sys> Worker<Y> {
         let Some(residue) = self.core.slot(from).input.take() else { return };
         self.core.buffered -= residue.bytes.len();
         self.core.book_relayed(from, residue.bytes.len());
-        self.core.enqueue(to, &residue.bytes, None);
+        self.core.append(to, &residue.bytes, None);
         flush::flush(&mut self.core, &mut self.io, to);
         self.core.pool.give_residue(residue);
     }
