@@ -2,7 +2,7 @@
 //!
 //! [`Harness`] is the engine with your service on a network without faults or delays, and with a clock
 //! that stands still until you move it. You play the peers: connect, send, half-close, look what came
-//! back and how it ended. For a network that does its worst, see [`sim`](crate::sim).
+//! back and how it ended; or bind UDP sockets and send datagrams ([`Harness::bind_udp`]). For a network that does its worst, see [`sim`](crate::sim).
 //!
 //! ```
 //! use std::time::Duration;
@@ -39,8 +39,10 @@
 //! ```
 
 mod calls;
+mod datagrams;
 
 pub use calls::TestCall;
+pub use datagrams::TestSocket;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

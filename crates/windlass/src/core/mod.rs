@@ -97,6 +97,10 @@ impl Members {
         self.free.push(key);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
+    }
+
     pub(crate) fn positions(&self) -> usize {
         self.slots.len()
     }
