@@ -36,6 +36,9 @@ enum Compare {
     Udp(compare::UdpCompareArgs),
     /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
+    /// Where TLS ends: handshakes, bulk and small messages, beside HAProxy and nginx.
+    #[cfg(feature = "tls")]
+    Tls(compare::TlsCompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
+        #[cfg(feature = "tls")]
+        Command::Compare(Compare::Tls(args)) => compare::tls(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

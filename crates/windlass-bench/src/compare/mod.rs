@@ -13,6 +13,8 @@ mod peers;
 mod relay;
 mod server;
 mod tables;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 mod workloads;
 
@@ -24,6 +26,8 @@ use serde_json::{Value, json};
 
 pub use relay::{RelayArgs, main as relay};
 pub use server::{PinnedArgs, pinned};
+#[cfg(feature = "tls")]
+pub use tls::{TlsCompareArgs, main as tls};
 pub use udp::{UdpCompareArgs, main as udp};
 
 use self::figures::{Figures, Run};
