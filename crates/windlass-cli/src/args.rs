@@ -1,12 +1,19 @@
 //! What can be typed. Every flag is an environment variable too.
 
+#[cfg(feature = "kv")]
+mod memcached;
+
+use std::path::PathBuf;
+
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use tracing::level_filters::LevelFilter;
 use windlass::Address;
 
+use crate::config::shape::{Eviction, LogFormat, LogLevel};
 use crate::limits::Setting;
 use crate::quantity;
+#[cfg(feature = "kv")]
+pub(crate) use memcached::MemcachedArgs;
 
 /// Network services on one event loop per core
 #[derive(Parser)]
@@ -31,6 +38,20 @@ pub(crate) enum Command {
     #[cfg(feature = "kv")]
     #[command(long_about = RESP_ABOUT, after_long_help = RESP_EXAMPLES)]
     Resp(Box<RespArgs>),
+    /// Serve what a configuration file says: any number of services in one process
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Look for mistakes in a configuration file, and tell all of them
+    #[command(long_about = CHECK_ABOUT)]
+    Check(CheckArgs),
+    /// Write a commented configuration file to begin with
+    Init(InitArgs),
+    /// Print the configuration in effect, or the JSON Schema of the file
+    Config(ConfigArgs),
+    /// Serve an in-memory cache to memcached clients
+    #[cfg(feature = "kv")]
+    #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
+    Memcached(Box<MemcachedArgs>),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
     #[command(subcommand)]
@@ -120,6 +141,94 @@ Examples:
   windlass resp unix:/run/kv.sock -q
       On a Unix socket, printing nothing but where it listens.";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  windlass init echo -o windlass.toml
+      Writes a file with every key in it.
+  windlass check
+      Tells what is wrong with windlass.toml, if anything is.
+  windlass run
+      Serves it.
+  windlass run -c /etc/windlass/windlass.toml
+      Serves another one.";
+
+const CHECK_ABOUT: &str = "\
+Look for mistakes in a configuration file, and tell all of them
+
+Reads the file and what it includes; unknown keys, wrong values and conflicts are told with their line. \
+Then it tries what only this machine can tell: whether certificates load, addresses can be listened on \
+(a server that runs already listens there: then use --no-environment), and descriptors suffice.
+
+The exit code is 0 if nothing is wrong and 78 if something is.";
+
+/// The flags of `windlass run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
+    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
+    pub(crate) config: PathBuf,
+
+    /// Print nothing but the `Listening on` lines and errors
+    #[arg(short, long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_QUIET", hide_env = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The flags of `windlass check`.
+#[derive(Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
+    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
+    pub(crate) config: PathBuf,
+
+    /// Look at the file only, not at certificates, addresses and descriptors
+    #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_NO_ENVIRONMENT", hide_env = true)]
+    pub(crate) no_environment: bool,
+
+    /// How mistakes are told: as a compiler does, to stderr, or as JSON, to stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
+    #[arg(env = "WINDLASS_FORMAT", hide_env = true)]
+    pub(crate) format: ReportFormat,
+}
+
+/// How mistakes are told.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The flags of `windlass init`.
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// The kind of service: echo, resp, memcached
+    #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
+    pub(crate) kind: String,
+
+    /// Write it there, unless something is there already. Without it, it is printed
+    #[arg(short, long, value_name = "FILE", env = "WINDLASS_OUTPUT", hide_env = true)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The flags of `windlass config`.
+#[derive(Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
+    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
+    pub(crate) config: PathBuf,
+
+    /// Print the JSON Schema that editors complete and check such files with
+    #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_SCHEMA", hide_env = true)]
+    pub(crate) schema: bool,
+}
+
 /// The flags of `windlass echo`.
 #[derive(Args)]
 pub(crate) struct EchoArgs {
@@ -175,11 +284,10 @@ pub(crate) struct StoreArgs {
     #[arg(env = "WINDLASS_VALUE_MAX", hide_env = true, value_parser = value_max)]
     pub(crate) value_max: usize,
 
-    /// What goes when memory is full: noeviction refuses writes; allkeys-lru, allkeys-random,
-    /// volatile-lru, volatile-random and volatile-ttl remove other keys
-    #[arg(long, value_name = "POLICY", default_value = "noeviction", help_heading = STORE)]
-    #[arg(env = "WINDLASS_EVICTION", hide_env = true, value_parser = eviction)]
-    pub(crate) eviction: windlass_kv::store::Eviction,
+    /// What goes when memory is full
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = Eviction::Noeviction, help_heading = STORE)]
+    #[arg(env = "WINDLASS_EVICTION", hide_env = true)]
+    pub(crate) eviction: Eviction,
 }
 
 /// The flags that are the same for every service.
@@ -259,51 +367,6 @@ fn scratch(text: &str) -> Result<usize, String> {
 fn value_max(text: &str) -> Result<usize, String> {
     let bytes = quantity::size(text)?;
     if (1..=512 << 20).contains(&bytes) { Ok(bytes) } else { Err("from 1 to 512MiB".into()) }
-}
-
-#[cfg(feature = "kv")]
-fn eviction(text: &str) -> Result<windlass_kv::store::Eviction, String> {
-    use windlass_kv::store::Eviction;
-    Eviction::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = Eviction::ALL.iter().map(|eviction| eviction.name()).collect();
-        format!("it is one of {}", names.join(", "))
-    })
-}
-
-/// How logs are written.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
-/// What is logged.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    /// Nothing
-    Off,
-    /// What keeps the server from serving
-    Error,
-    /// Limits reached, and callbacks that stalled a worker
-    Warn,
-    /// Start and stop, and connections ended through the fault of their peer
-    Info,
-    /// Every connection as it opens and closes
-    Debug,
-}
-
-impl LogLevel {
-    pub(crate) fn filter(self) -> LevelFilter {
-        match self {
-            LogLevel::Off => LevelFilter::OFF,
-            LogLevel::Error => LevelFilter::ERROR,
-            LogLevel::Warn => LevelFilter::WARN,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Debug => LevelFilter::DEBUG,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,26 +1,29 @@
 //! `windlass echo`: 15 lines of service.
 
 use anyhow::Result;
-use windlass::{Close, Conn, Datagram, DatagramService, Input, Limits, Service, Socket, serve};
+use windlass::{Close, Conn, Datagram, DatagramService, Input, Service, Socket};
 
 use crate::args::EchoArgs;
-use crate::serving::{Serving, Tally, Watched};
+use crate::config::shape::EchoTable;
+use crate::config::value::{Count, FilePath, Listen};
+use crate::serving::{Tally, from_flags, run_flags, tls_from_flags};
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &EchoArgs) -> Result<()> {
-    let serving = Serving {
-        listen: &args.listen,
-        workers: args.workers,
-        control: args.control.as_deref(),
-        limits: Limits::default(),
-        args: &args.serving,
-    };
-    serving.run(|told| serve(move || Watched::new(Echo::default(), &told)).name("echo").datagrams())
+    let mut file = from_flags(&args.serving);
+    file.server.workers = Count(args.workers);
+    file.server.control = args.control.clone().map(FilePath);
+    file.echo = vec![EchoTable {
+        listen: args.listen.iter().cloned().map(Listen).collect(),
+        tls: tls_from_flags(&args.serving),
+        ..EchoTable::default()
+    }];
+    run_flags(&file, &args.serving)
 }
 
 /// Sends back what arrives, and counts the pieces it comes in.
 #[derive(Default)]
-struct Echo {
+pub(crate) struct Echo {
     messages: u64,
 }
 

@@ -1,49 +1,102 @@
-//! `windlass resp`: the key-value service behind its flags.
+//! The key-value service behind its flags and its tables.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use windlass::{Limits, serve};
+use windlass::{Limits, Serve, serve};
 use windlass_kv::store::StoreConfig;
 use windlass_kv::{Kv, KvConfig, Protocol};
 
-use crate::args::{RespArgs, StoreArgs};
-use crate::serving::{Serving, Tally, Watched};
+use crate::args::{MemcachedArgs, RespArgs, StoreArgs};
+use crate::config::File;
+use crate::config::shape::{MemcachedTable, RespTable, StoreTable, TlsTable};
+use crate::config::value::{Count, Listen, Size};
+use crate::serving::{Tally, Told, Watched, from_flags, listening, run_flags, tls_from_flags};
 
 /// Serves RESP until told to stop.
 pub(crate) fn resp(args: &RespArgs) -> Result<()> {
-    let config = KvConfig { protocols: vec![Protocol::Resp], ..config(&args.store) };
-    let serving = Serving {
-        listen: &args.listen,
-        workers: 1,
-        control: None,
-        limits: limits(&config),
-        args: &args.serving,
-    };
-    serving.run(|told| {
-        serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
-            .name("resp")
-            .tick(Kv::TICK)
-    })
+    let mut file = from_flags(&args.serving);
+    // The store is on one worker; others would have nothing to do.
+    file.server.workers = Count(1);
+    file.store = table(&args.store);
+    file.resp = vec![RespTable {
+        listen: args.listen.iter().cloned().map(Listen).collect(),
+        tls: tls_from_flags(&args.serving),
+        ..RespTable::default()
+    }];
+    run_flags(&file, &args.serving)
 }
 
-/// What every protocol of the store is given.
-fn config(args: &StoreArgs) -> KvConfig {
-    let store = StoreConfig {
-        memory_max: args.memory_max,
-        value_max: args.value_max,
-        eviction: args.eviction,
-        // Which keys are drawn when memory is full: any number will do.
-        seed: unix_ms(),
-        ..StoreConfig::default()
+/// Serves memcached until told to stop.
+pub(crate) fn memcached(args: &MemcachedArgs) -> Result<()> {
+    let mut file = from_flags(&args.serving);
+    file.server.workers = Count(1);
+    file.store = table(&args.store());
+    file.memcached = vec![MemcachedTable {
+        listen: args.listen.iter().cloned().map(Listen).collect(),
+        tls: tls_from_flags(&args.serving),
+        ..MemcachedTable::default()
+    }];
+    run_flags(&file, &args.serving)
+}
+
+fn table(args: &StoreArgs) -> StoreTable {
+    StoreTable { memory_max: Size(args.memory_max), value_max: Size(args.value_max), eviction: args.eviction }
+}
+
+/// One service for all listeners of every protocol of the store, since they share it.
+pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<Kv>>>> {
+    let resp = file.resp.iter().map(|resp| (Protocol::Resp, &*resp.listen, resp.tls.as_ref()));
+    let memcached = file.memcached.iter().map(|it| (Protocol::Memcached, &*it.listen, it.tls.as_ref()));
+    let listeners: Vec<(Protocol, &[Listen], Option<&TlsTable>)> = resp.chain(memcached).collect();
+    if listeners.is_empty() {
+        return Ok(None);
+    }
+    // Listeners are counted over the whole server, and those of other services come first.
+    let before = file.echo.iter().map(|echo| echo.listen.len()).sum();
+    let mut protocols = vec![Protocol::Resp; before];
+    for (protocol, listen, _) in &listeners {
+        protocols.extend(listen.iter().map(|_| *protocol));
+    }
+    let config = KvConfig {
+        store: StoreConfig {
+            memory_max: file.store.memory_max.0,
+            value_max: file.store.value_max.0,
+            eviction: file.store.eviction.of_store(),
+            // Which keys are drawn when memory is full: any number will do.
+            seed: unix_ms(),
+            ..StoreConfig::default()
+        },
+        protocols,
+        ..KvConfig::default()
     };
-    KvConfig { store, ..KvConfig::default() }
+    let name = match (file.resp.is_empty(), file.memcached.is_empty()) {
+        (false, true) => "resp",
+        (true, false) => "memcached",
+        _ => "kv",
+    };
+    let own = limits(&file.store);
+    let told = told.clone();
+    let mut service =
+        serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
+            .name(name)
+            .tick(Kv::TICK);
+    if !file.limits.sets("idle_timeout") {
+        service = service.idle_timeout(own.idle_timeout);
+    }
+    if !file.limits.sets("input_max") {
+        service = service.input_max(own.input_max);
+    }
+    for (_, listen, tls) in listeners {
+        service = listening(service, listen, tls)?;
+    }
+    Ok(Some(service))
 }
 
 /// A command is as long as its longest value, and some. Clients of a store keep silent connections open,
 /// subscribers above all: as with Redis and memcached nobody is ended for silence unless it is asked for.
-fn limits(config: &KvConfig) -> Limits {
-    let input_max = 2 * config.store.value_max + (1 << 20);
+pub(crate) fn limits(store: &StoreTable) -> Limits {
+    let input_max = 2 * store.value_max.0 + (1 << 20);
     Limits { input_max, idle_timeout: Duration::ZERO, ..Limits::default() }
 }
 

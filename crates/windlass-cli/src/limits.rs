@@ -103,6 +103,14 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    pub(crate) fn key(&self) -> &str {
+        self.key
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
     /// Reads `KEY=VALUE`, and says in one sentence what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Setting, String> {
         let (name, value) = text.split_once('=').ok_or(
@@ -145,6 +153,11 @@ pub(crate) fn apply(mut limits: Limits, settings: &[Setting]) -> Limits {
         }
     }
     limits
+}
+
+/// Every limit's name and its value, written as it can be typed.
+pub(crate) fn shown(limits: &Limits) -> Vec<(&'static str, String)> {
+    keys().iter().map(|key| (key.name, (key.show)(limits))).collect()
 }
 
 /// A table of every limit in effect with its text, `width` columns wide.

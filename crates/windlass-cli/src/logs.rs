@@ -7,7 +7,7 @@ use std::io;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::args::{LogFormat, LogLevel};
+use crate::config::shape::{LogFormat, LogLevel};
 use crate::console::Teller;
 
 /// Has everything that is logged from now on written by the console.

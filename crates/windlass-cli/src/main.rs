@@ -1,7 +1,10 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+mod admin;
 mod args;
+mod config;
+mod configured;
 mod console;
 mod echo;
 mod failure;
@@ -26,8 +29,14 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Echo(args) => echo::run(&args),
+        Command::Run(args) => configured::run(&args),
+        Command::Check(args) => configured::check(&args),
+        Command::Init(args) => configured::init(&args),
+        Command::Config(args) => configured::effective(&args),
         #[cfg(feature = "kv")]
         Command::Resp(args) => kv::resp(&args),
+        #[cfg(feature = "kv")]
+        Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
         Command::Completions { shell } => {
@@ -39,6 +48,8 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // It has been said what is wrong.
+        Err(error) if error.is::<configured::Misconfigured>() => ExitCode::from(configured::EXIT_CONFIG),
         Err(error) => {
             failure::report(&error);
             ExitCode::FAILURE

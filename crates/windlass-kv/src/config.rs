@@ -9,6 +9,8 @@ pub enum Protocol {
     /// RESP2 and RESP3: Redis.
     #[default]
     Resp,
+    /// memcached, text and binary: the first byte of a connection tells which.
+    Memcached,
 }
 
 /// How a [`Kv`](crate::Kv) serves. Plain data with `Default`: RESP on every listener.

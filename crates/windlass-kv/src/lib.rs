@@ -21,6 +21,7 @@
 #![deny(missing_docs)]
 
 mod config;
+mod memcached;
 mod resp;
 mod service;
 pub mod store;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use windlass::{Close, Conn, Input, Peer, Placement, Scope, Service, Sessions, Tick, Time};
 
 use crate::config::{KvConfig, Protocol};
+use crate::memcached::{self, Memcached};
 use crate::resp::{self, Resp};
 use crate::store::Store;
 
@@ -12,6 +13,7 @@ use crate::store::Store;
 pub struct Kv {
     store: Store,
     resp: Resp,
+    memcached: Memcached,
     config: KvConfig,
     /// When the worker began, by the engine's clock: `config.unix_ms` on the calendar.
     began: Option<Time>,
@@ -22,6 +24,7 @@ pub struct Session(Speaks);
 
 enum Speaks {
     Resp(resp::Session),
+    Memcached(memcached::Session),
 }
 
 impl Kv {
@@ -30,12 +33,18 @@ impl Kv {
 
     /// A service with an empty store.
     pub fn new(config: KvConfig) -> Kv {
-        Kv { store: Store::new(config.store.clone()), resp: Resp::default(), config, began: None }
+        Kv {
+            store: Store::new(config.store.clone()),
+            resp: Resp::default(),
+            memcached: Memcached::new(config.store.value_max),
+            config,
+            began: None,
+        }
     }
 
     /// How many commands were served, in every protocol.
     pub fn commands(&self) -> u64 {
-        self.resp.commands()
+        self.resp.commands() + self.memcached.commands()
     }
 
     /// Unix time in milliseconds, at a time of the engine's clock.
@@ -58,8 +67,11 @@ impl Service for Kv {
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
+        let now = self.unix_ms(conn.now());
+        self.store.set_now(now);
         Ok(Session(match self.config.protocol(conn.listener().unwrap_or(0)) {
             Protocol::Resp => Speaks::Resp(self.resp.open(conn)),
+            Protocol::Memcached => Speaks::Memcached(self.memcached.open(&self.store)),
         }))
     }
 
@@ -73,12 +85,31 @@ impl Service for Kv {
         self.store.set_now(now);
         match &mut session.0 {
             Speaks::Resp(session) => self.resp.data(&mut self.store, conn, session, input),
+            Speaks::Memcached(session) => self.memcached.data(&mut self.store, conn, session, input),
+        }
+    }
+
+    fn drained(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        let now = self.unix_ms(conn.now());
+        self.store.set_now(now);
+        match &mut session.0 {
+            Speaks::Resp(_) => {}
+            Speaks::Memcached(session) => self.memcached.drained(&mut self.store, conn, session),
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, _: &mut Conn<'_>, session: Session, _: Close) {
+        match session.0 {
+            Speaks::Resp(_) => {}
+            Speaks::Memcached(_) => self.memcached.closed(),
         }
     }
 
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>, _: Tick) {
         let now = self.unix_ms(scope.now());
         self.store.set_now(now);
+        self.memcached.tick(&mut self.store);
         self.store.sweep();
     }
 }

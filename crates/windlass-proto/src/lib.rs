@@ -7,8 +7,10 @@
 //! **The one contract:** a decoder takes a message off the front of its [`Input`] once all of it is
 //! there, and leaves everything else, which comes back with more behind it.
 //!
-//! Read [`Input`] first, then [`Decode`], then [`Lines`], which is the smallest whole decoder.
-//! [`testing`] holds a decoder to the contract: any split of the bytes must give the same messages.
+//! Read [`Input`] first, then [`Decode`], then [`Lines`], which is the smallest whole decoder. [`framing`]
+//! has the other ready ones, and [`Encode`] is the way back. [`correlate`] tells which reply
+//! belongs to which request. [`testing`] holds a codec to the contract: any
+//! split of the bytes must give the same messages.
 //!
 //! ```
 //! use windlass_proto::{Decode, Input, Lines};
@@ -28,15 +30,23 @@
 
 extern crate alloc;
 
+pub mod correlate;
 mod decode;
+#[cfg(feature = "deflate")]
+pub mod deflate;
+mod encode;
+pub mod framing;
 pub mod http;
 mod input;
 mod lines;
+pub mod memcached;
 pub mod testing;
 mod time;
 mod tls_hello;
+pub mod ws;
 
 pub use decode::Decode;
+pub use encode::{Encode, EncodeError, Put};
 pub use input::Input;
 pub use lines::{Lines, LinesError};
 pub use time::Time;

@@ -5,7 +5,7 @@ use core::fmt;
 
 use memchr::memchr;
 
-use crate::{Decode, Input};
+use crate::{Decode, Encode, EncodeError, Input, Put};
 
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -22,6 +22,9 @@ const MAX_BYTES: usize = 8 * 1024;
 /// this the bytes left in the input must come back in the next; after taking some by other means, start
 /// with a new `Lines`.
 ///
+/// The end of the input inside a line is [`LinesError::Truncated`], unless [`Lines::open_end`] makes what is
+/// there the last line.
+///
 /// ```
 /// use windlass_proto::{Decode, Input, Lines, LinesError};
 ///
@@ -37,6 +40,8 @@ const MAX_BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug)]
 pub struct Lines {
     max: usize,
+    crlf: bool,
+    open_end: bool,
     // The bytes at the front of the input that are known to hold no LF.
     scanned: usize,
 }
@@ -50,13 +55,27 @@ pub enum LinesError {
         /// The limit, in bytes.
         max: usize,
     },
+    /// The input ended inside it.
+    Truncated,
 }
 
 impl Lines {
     /// Lines of up to `max` bytes each, without their ending.
     #[inline]
     pub const fn max(max: usize) -> Lines {
-        Lines { max, scanned: 0 }
+        Lines { max, crlf: false, open_end: false, scanned: 0 }
+    }
+
+    /// The encoder ends its lines with CRLF, and not with LF alone. Decoding takes either.
+    #[inline]
+    pub const fn crlf(self) -> Lines {
+        Lines { crlf: true, ..self }
+    }
+
+    /// The end of the input ends a last line too, if it has any bytes. A CR at its end is part of it.
+    #[inline]
+    pub const fn open_end(self) -> Lines {
+        Lines { open_end: true, ..self }
     }
 }
 
@@ -91,12 +110,52 @@ impl Decode for Lines {
         self.scanned = 0;
         Ok(input.take(end + 1).map(|bytes| &mut bytes[..line]))
     }
+
+    fn end<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<&'b mut [u8]>, LinesError> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        if !self.open_end {
+            return Err(LinesError::Truncated);
+        }
+        if input.len() > self.max {
+            return Err(LinesError::TooLong { max: self.max });
+        }
+        self.scanned = 0;
+        Ok(Some(input.take_all()))
+    }
+}
+
+/// Refuses a line that holds a LF, or, where LF alone ends it, ends with a CR.
+impl Encode<[u8]> for Lines {
+    fn encode(&mut self, line: &[u8], out: &mut (impl Put + ?Sized)) -> Result<(), EncodeError> {
+        if line.len() > self.max {
+            return Err(EncodeError::TooLong { max: self.max });
+        }
+        if memchr(b'\n', line).is_some() || (!self.crlf && line.ends_with(b"\r")) {
+            return Err(EncodeError::Delimiter);
+        }
+        out.put(line);
+        out.put(if self.crlf { b"\r\n" } else { b"\n" });
+        Ok(())
+    }
+}
+
+impl LinesError {
+    /// A short stable name, fit for a metric's label.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            LinesError::TooLong { .. } => "too_long",
+            LinesError::Truncated => "truncated",
+        }
+    }
 }
 
 impl fmt::Display for LinesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LinesError::TooLong { max } => write!(f, "line longer than {max} bytes"),
+            LinesError::Truncated => f.write_str("input ended inside a line"),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Holds a decoder to its contract: any split of the bytes gives the same messages.
+//! Holds a codec to its contract: any split of the bytes gives the same messages.
+//!
+//! [`check`] is everything in one call, for a decoder with its encoder ([`Codec`]): splits, round trips,
+//! inputs cut off at every byte, limits, garbage. [`fuzz`] is a fuzzer's entry to the same.
 //!
 //! [`any_split`] is the test to write first for every [`Decode`]: it runs the decoder over the same bytes
 //! whole, in two pieces at every split, byte by byte, and in pieces of random size, and panics where one
@@ -16,9 +19,15 @@
 //! assert_eq!(run.error, Some(LinesError::TooLong { max: 5 }));
 //! ```
 
+mod codec;
+mod frames;
+
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::iter;
+
+pub use codec::{Codec, Ends, check, fuzz};
+pub use frames::Frames;
 
 use crate::{Decode, Input};
 
@@ -31,6 +40,8 @@ const RANDOM_RUNS: u64 = 64;
 // A decoder may give some messages that have no bytes of their own (the end of a body, say), but not
 // without end.
 const MESSAGES_WITHOUT_BYTES_MAX: usize = 64;
+
+const ANY_NUMBER: usize = usize::MAX;
 
 /// What a decoder made of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +94,7 @@ where
 {
     let whole = feed(decoder(), [bytes], &mut collect);
     let mut check = |waits: bool, pieces: &mut dyn Iterator<Item = &[u8]>, how: &dyn Debug| {
-        let run = feed_as(decoder(), pieces, waits, &mut collect);
+        let run = feed_as(&mut decoder(), pieces, &mut Vec::new(), waits, ANY_NUMBER, &mut collect);
         assert_eq!(
             run.messages, whole.messages,
             "{how:?} gave the messages on the left, one piece the right"
@@ -114,37 +125,40 @@ where
 ///
 /// If the decoder gives messages without end and takes no bytes.
 pub fn feed<'p, D, T>(
-    decoder: D,
+    mut decoder: D,
     pieces: impl IntoIterator<Item = &'p [u8]>,
     collect: impl for<'b> FnMut(&mut Vec<T>, D::Message<'b>),
 ) -> Run<T, D::Error>
 where
     D: Decode,
 {
-    feed_as(decoder, pieces, false, collect)
+    feed_as(&mut decoder, pieces, &mut Vec::new(), false, ANY_NUMBER, collect)
 }
 
-// `waits`: do not call the decoder before as many bytes are there as its last hint asked for. The engine
-// is free to do either.
+// `pending`: the bytes that wait untaken, `held_max` of them at most. `waits`: do not call the decoder before
+// as many are there as its last hint asked for. The engine is free to do either.
 fn feed_as<'p, D, T>(
-    mut decoder: D,
+    decoder: &mut D,
     pieces: impl IntoIterator<Item = &'p [u8]>,
+    pending: &mut Vec<u8>,
     waits: bool,
+    held_max: usize,
     mut collect: impl for<'b> FnMut(&mut Vec<T>, D::Message<'b>),
 ) -> Run<T, D::Error>
 where
     D: Decode,
 {
     let mut messages = Vec::new();
-    let mut pending = Vec::new();
     let mut needed = 0;
-    for piece in pieces {
+    let mut pieces = pieces.into_iter().peekable();
+    while let Some(piece) = pieces.next() {
         pending.extend_from_slice(piece);
         let early = pending.len() < needed;
-        if waits && early {
+        // What came before the end of the input is looked at in any case.
+        if waits && early && pieces.peek().is_some() {
             continue;
         }
-        let mut input = Input::new(&mut pending);
+        let mut input = Input::new(pending);
         let mut without_bytes = 0;
         let error = loop {
             let before = input.len();
@@ -168,6 +182,10 @@ where
         assert!(
             needed == 0 || needed > left,
             "the decoder waits, says it needs {needed} bytes, and has {left}"
+        );
+        assert!(
+            left <= held_max && needed <= held_max.saturating_add(1),
+            "the decoder holds {left} bytes and waits for {needed}, where {held_max} may be held"
         );
         pending.drain(..pending.len() - left);
     }

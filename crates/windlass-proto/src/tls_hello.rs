@@ -95,12 +95,16 @@ fn gather(bytes: &[u8], max: usize) -> Result<Gathered<'_>, ClientHelloError> {
     loop {
         let header = &bytes[at..bytes.len().min(at + RECORD_HEADER)];
         if header.first().is_some_and(|kind| *kind != 22) || header.get(1).is_some_and(|major| *major != 3) {
-            let first = at == 0;
-            return Err(match first {
-                true if is_http(bytes) => ClientHelloError::Http,
-                true => ClientHelloError::NotTls,
-                false => ClientHelloError::Malformed,
-            });
+            let seen = &bytes[..bytes.len().min(RECORD_HEADER)];
+            return match at {
+                0 if METHODS.iter().any(|method| seen.starts_with(method)) => Err(ClientHelloError::Http),
+                // No TLS, but which of the two it is must not depend on how it arrived.
+                0 if METHODS.iter().any(|method| method.starts_with(seen)) => {
+                    Ok(Gathered::Part(seen.len() + 1))
+                }
+                0 => Err(ClientHelloError::NotTls),
+                _ => Err(ClientHelloError::Malformed),
+            };
         }
         let &[_, _, _, high, low] = header else { return Ok(Gathered::Part(at + RECORD_HEADER)) };
         let len = usize::from(u16::from_be_bytes([high, low]));
@@ -139,22 +143,10 @@ fn gather(bytes: &[u8], max: usize) -> Result<Gathered<'_>, ClientHelloError> {
     }
 }
 
-/// Whether the first bytes are the method of a request. In plaintext on a TLS port this is the common
-/// mistake, and worth a name of its own.
-fn is_http(bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 9] = [
-        b"GET ",
-        b"POST ",
-        b"HEAD ",
-        b"PUT ",
-        b"DELETE ",
-        b"OPTIONS ",
-        b"PATCH ",
-        b"CONNECT ",
-        b"PRI * HTTP",
-    ];
-    METHODS.iter().any(|method| bytes.starts_with(method))
-}
+/// How requests begin, in no more bytes than a record's header has. In plaintext on a TLS port this is the
+/// common mistake, and worth a name of its own.
+const METHODS: [&[u8]; 9] =
+    [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELET", b"OPTIO", b"PATCH", b"CONNE", b"PRI *"];
 
 /// A piece of the message, read from its front.
 struct Part<'b>(&'b [u8]);

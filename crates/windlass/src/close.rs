@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use windlass_proto::EncodeError;
+
 use crate::connect::ConnectError;
 use crate::moving::MoveError;
 use crate::offload::JobError;
@@ -15,7 +17,7 @@ use crate::tls_error::TlsError;
 /// `?` in a callback ends the connection: any error type becomes [`Close::Protocol`], but for those of the
 /// engine that say what we could not do ([`ConnectError`](crate::ConnectError),
 /// [`MoveError`](crate::MoveError), [`ResolveError`](crate::ResolveError) other than a bad name,
-/// [`JobError`](crate::JobError)): they become [`Close::Unavailable`], which is not the peer's fault.
+/// [`JobError`](crate::JobError), [`EncodeError`]): they become [`Close::Unavailable`], which is not the peer's fault.
 ///
 /// ```
 /// use windlass::Close;
@@ -233,6 +235,8 @@ fn is_ours(e: &(dyn Error + 'static)) -> bool {
     e.is::<ConnectError>()
         || e.is::<MoveError>()
         || e.is::<JobError>()
+        || e.is::<EncodeError>()
+        || e.is::<windlass_proto::http::EncodeError>()
         || e.downcast_ref::<ResolveError>().is_some_and(unresolved)
 }
 
@@ -250,6 +254,7 @@ mod tests {
             MoveError::NoWorker.into(),
             ResolveError::Closed.into(),
             JobError::Timeout.into(),
+            EncodeError::Length.into(),
         ];
         for close in ours {
             assert_eq!(whose(close), ("unavailable", Fault::Server));

@@ -182,8 +182,12 @@ limits! {
 pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(20 * 24 * 3600);
 
 impl Limits {
-    /// Says what cannot work, in one line, naming the keys.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Checks the limits against each other, as starting a server does.
+    ///
+    /// # Errors
+    ///
+    /// What cannot work, in one line, naming the keys.
+    pub fn check(&self) -> Result<(), String> {
         if self.output_low >= self.output_high {
             return Err(format!(
                 "output_low ({}) must be below output_high ({})",

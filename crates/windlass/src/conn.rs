@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use windlass_proto::Time;
+use windlass_proto::{Put, Time};
 
 use crate::close::Close;
 use crate::connect::{Connect, ConnectError};
@@ -322,6 +322,14 @@ impl<'a> Conn<'a> {
     /// Ends the connection at once: what is queued is dropped, and the peer sees a reset.
     pub fn abort(&mut self) {
         self.core.close(self.index, Close::Aborted);
+    }
+}
+
+/// An encoder writes straight to the connection: the same as [`Conn::write`].
+impl Put for Conn<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.write(bytes);
     }
 }
 

@@ -47,6 +47,7 @@ where
         spec: Spec {
             name: short_type_name::<S>().into(),
             tick: None,
+            own: OwnLimits::default(),
             listen: Vec::new(),
             bad_address: None,
             #[cfg(feature = "tls")]
@@ -112,6 +113,7 @@ impl<S: Receive> Mail<S> for Mailbox<S::Message> {
 pub(crate) struct Spec<S: Service> {
     name: Arc<str>,
     tick: Option<Duration>,
+    own: OwnLimits,
     listen: Vec<Address>,
     bad_address: Option<Error>,
     /// By the number of their address in `listen`.
@@ -127,9 +129,17 @@ pub(crate) struct Spec<S: Service> {
 }
 
 /// A described service with its type erased.
+/// What a service bounds for itself.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct OwnLimits {
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) input_max: Option<usize>,
+}
+
 pub(crate) trait ServiceSpec: Send + Sync {
     fn name(&self) -> Arc<str>;
     fn tick(&self) -> Option<Duration>;
+    fn own_limits(&self) -> OwnLimits;
     fn listen(&self) -> &[Address];
     /// The TLS of the n-th address.
     #[cfg(feature = "tls")]
@@ -147,6 +157,9 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn tick(&self) -> Option<Duration> {
         self.tick
+    }
+    fn own_limits(&self) -> OwnLimits {
+        self.own
     }
     fn listen(&self) -> &[Address] {
         &self.listen
@@ -250,6 +263,21 @@ impl<S: Service> Serve<S> {
     /// the system's timer interrupt, usually 15.6 ms.
     pub fn tick(mut self, period: Duration) -> Serve<S> {
         self.spec.tick = Some(period);
+        self
+    }
+
+    /// The idle timeout of this service's connections, instead of the server's
+    /// [`Limits::idle_timeout`]. Zero: they may be silent for ever. In a simulation the simulated server's
+    /// counts.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Serve<S> {
+        self.spec.own.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Bytes of input this service may leave untaken, instead of the server's [`Limits::input_max`]: its
+    /// longest message. At least 1. In a simulation the simulated server's counts.
+    pub fn input_max(mut self, bytes: usize) -> Serve<S> {
+        self.spec.own.input_max = Some(bytes.max(1));
         self
     }
 

@@ -120,7 +120,7 @@ pub trait Service: Sized + 'static {
     }
 
     /// A successor has taken the server's listeners over, and this connection stays: called once for
-    /// every open connection. It may go on for
+    /// every open connection, for one that comes or moves to a worker later when it is there. It may go on for
     /// [`Limits::handover_drain_timeout`](crate::Limits::handover_drain_timeout), and is told
     /// `draining` after it. A protocol that can ask its peer to come back in its own time does so here.
     fn superseded(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {

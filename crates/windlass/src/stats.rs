@@ -167,7 +167,8 @@ counters! {
     relayed_bytes,
     /// Reads of relays, among the others, into a pipe; those that brought nothing too.
     splices,
-    /// Times a relay wanted a pipe and copied: `relay_pipes_max`, descriptors, or `buffered_max`.
+    /// Times a relay wanted a pipe and copied: `relay_pipes_max`, descriptors, `buffered_max`, or a
+    /// process that does not ignore SIGPIPE.
     pipes_refused,
     /// Successors that were offered the server's sockets.
     handovers_offered,
@@ -288,6 +289,11 @@ impl TurnTimes {
         let bucket = Self::bucket(nanos);
         self.buckets[bucket] += 1;
         bucket
+    }
+
+    /// The buckets of the histogram: the upper edge of each, and how many turns it holds.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.buckets.iter().enumerate().map(|(bucket, n)| (Self::edge(bucket), *n))
     }
 
     /// Turns counted.

@@ -334,6 +334,28 @@ mod tests {
     }
 
     #[test]
+    fn ticks_come_though_nothing_else_happens() {
+        struct Clock(u64);
+        impl Service for Clock {
+            type Session = ();
+            fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+                conn.write(self.0.to_string().as_bytes());
+                Ok(())
+            }
+            fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+                Ok(())
+            }
+            fn tick(&mut self, _: &mut Scope<'_>, _: &mut Sessions<()>, tick: crate::Tick) {
+                self.0 += 1 + tick.missed * 100;
+            }
+        }
+        let mut harness = Harness::new(serve(|| Clock(0)).tick(Duration::from_millis(10)));
+        harness.advance(Duration::from_millis(95));
+        let peer = harness.connect();
+        assert_eq!(harness.receive(peer), b"9");
+    }
+
+    #[test]
     fn a_peer_that_does_not_read_is_pushed_back_and_then_drained() {
         let limits = Limits { output_high: 2000, output_low: 500, ..Limits::default() };
         let mut harness = Harness::with_buffers(serve(|| Echo).limits(limits), 1000);

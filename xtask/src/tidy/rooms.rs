@@ -7,6 +7,9 @@ use super::{Places, Rule, SourceFile, Tree};
 
 const SERVICES: [&str; 5] =
     ["windlass-http", "windlass-kv", "windlass-proxy", "windlass-hub", "windlass-realtime"];
+// The tutorial's programs. Those named `plain_` are wrong on purpose: they stand on mio, as everybody's first
+// server does, so that the book can show what the engine is for. All others use what a reader has: windlass.
+const BOOK: &str = "book/listings/";
 const SYS: &str = "crates/windlass/src/sys/";
 
 // What talks to the operating system below the engine.
@@ -44,8 +47,14 @@ pub(crate) fn rules() -> Vec<Rule> {
         },
         Rule {
             name: "printing",
-            text: "only cli, bench, xtask, examples and tests print or read the environment",
+            text: "only cli, bench, xtask, examples, the book's programs and tests print or read the environment",
             check: printing,
+        },
+        Rule {
+            name: "book",
+            text: "the book's programs stand on windlass, as its readers' will; only the plain servers \
+                   (`plain_*.rs`), which show what it is for, name mio",
+            check: book,
         },
         Rule {
             name: "service-clippy",
@@ -83,6 +92,7 @@ fn may_use(name: &str) -> Option<&'static [&'static str]> {
     match name {
         "windlass-proto" | "xtask" => Some(&[]),
         "windlass" => Some(&["windlass-proto"]),
+        "windlass-book" => Some(BELOW_SERVICES),
         "windlass-http" => Some(BELOW_HTTP),
         "windlass-bench" => Some(BELOW_BENCH),
         "windlass-cli" => Some(BELOW_CLI),
@@ -93,9 +103,9 @@ fn may_use(name: &str) -> Option<&'static [&'static str]> {
 
 fn edges(tree: &Tree, places: &mut Places) {
     for (path, text) in tree.texts() {
-        let Some(name) = crate_of(path).filter(|name| *path == format!("crates/{name}/Cargo.toml")) else {
-            continue;
-        };
+        let of_book = (path == format!("{BOOK}Cargo.toml")).then_some("windlass-book");
+        let in_crates = crate_of(path).filter(|name| *path == format!("crates/{name}/Cargo.toml"));
+        let Some(name) = of_book.or(in_crates) else { continue };
         let Some(may_use) = may_use(name) else {
             places.push((path.to_owned(), 1, format!("`{name}` has no place in the table: give it one")));
             continue;
@@ -189,7 +199,7 @@ fn clocks_and_threads(tree: &Tree, places: &mut Places) {
 
 fn printing(tree: &Tree, places: &mut Places) {
     for source in tree.sources() {
-        let may_print = ["crates/windlass-cli/", "crates/windlass-bench/", "xtask/"];
+        let may_print = ["crates/windlass-cli/", "crates/windlass-bench/", "xtask/", BOOK];
         if may_print.iter().any(|room| source.path.starts_with(room)) {
             continue;
         }
@@ -204,6 +214,19 @@ fn printing(tree: &Tree, places: &mut Places) {
         }
         for (line, path) in source::paths(&source.shipped) {
             if path.starts_with(&["std", "env"]) && !is_allowed(&source.path, "std::env") {
+                places.push((source.path.clone(), line, format!("names `{}`", path.join("::"))));
+            }
+        }
+    }
+}
+
+fn book(tree: &Tree, places: &mut Places) {
+    for source in tree.sources().filter(|source| source.path.starts_with(&format!("{BOOK}src/"))) {
+        let file = source.path.rsplit('/').next().unwrap_or_default();
+        for (line, path) in source::paths(&source.shipped) {
+            // A lone word may be a variable; a path that starts so is the crate.
+            let below = BELOW.contains(&path[0]) && path.len() > 1;
+            if below && !(path[0] == "mio" && file.starts_with("plain_")) {
                 places.push((source.path.clone(), line, format!("names `{}`", path.join("::"))));
             }
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use windlass::Handle;
 
-use crate::args::{LogFormat, LogLevel};
+use crate::config::shape::{LogFormat, LogLevel};
 use crate::logs;
 use crate::quantity::thousands;
 use crate::serving::Messages;

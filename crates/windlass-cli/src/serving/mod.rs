@@ -1,158 +1,175 @@
-//! What every service's one-liner shares: from its flags to its last line. A command says what it serves
-//! and where ([`Serving`]); signals, systemd, TLS, logs, the console and the summary are the same for all.
-//! Read `watched` for what is told about a service while it runs.
+//! From a configuration to the last line. A file and the flags of a one-liner come to the same
+//! [`File`](crate::config::File); `plan` makes the server of it, and what is here runs it: signals, systemd,
+//! logs, the console, the summary. Read `watched` for what is told about a service while it runs.
 
+mod plan;
 mod summary;
 mod watched;
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Address, Bound, Config, Inherited, Limits, Serve, Server};
-#[cfg(feature = "tls")]
-use windlass::{TlsIdentity, TlsServer};
+use windlass::{Address, Bound, Inherited, serve};
 
-use crate::args::{LogFormat, ServingArgs};
+use crate::args::ServingArgs;
+use crate::config::File;
+use crate::config::limits::LimitsTable;
+use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
+use crate::config::value::{FilePath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::{limits, notify, print, signals};
+use crate::{admin, limits, notify, print, signals};
+pub(crate) use plan::listening;
 use summary::Figures;
 pub(crate) use watched::{Messages, Tally, Watched};
-
-/// One command that serves: what its flags came to.
-pub(crate) struct Serving<'a> {
-    /// Where it listens.
-    pub(crate) listen: &'a [Address],
-    /// Worker threads; 0 is one per core.
-    pub(crate) workers: usize,
-    /// The socket it hands over at, for services that can.
-    pub(crate) control: Option<&'a Path>,
-    /// The limits as they are when no flag sets them.
-    pub(crate) limits: Limits,
-    /// The flags that are the same for all.
-    pub(crate) args: &'a ServingArgs,
-}
 
 /// What a service is told and tells: handed to its [`Watched`].
 #[derive(Clone, Default)]
 pub(crate) struct Told {
     messages: Messages,
     teller: Option<Teller>,
+    bound: admin::Slot,
 }
 
-impl Serving<'_> {
-    /// Serves until told to stop. `describe` wraps the service in [`Watched`]; the addresses are added here.
-    pub(crate) fn run<S: Tally>(self, describe: impl FnOnce(Told) -> Serve<Watched<S>>) -> Result<()> {
-        let args = self.args;
-        let config = Config {
-            workers: self.workers,
-            limits: limits::apply(self.limits.clone(), &args.limit),
-            scratch_bytes: args.scratch,
+/// What the flags that are the same for all services come to, without the services.
+pub(crate) fn from_flags(args: &ServingArgs) -> File {
+    File {
+        server: ServerTable {
+            scratch: Size(args.scratch),
             congestion: args.cubic.then(|| "cubic".into()),
-            ..Config::default()
-        };
-        if args.limits {
-            print(limits::table(&config.limits, stdout_width()).as_bytes());
-            return Ok(());
-        }
-        if args.cubic && !cfg!(any(target_os = "linux", target_os = "freebsd")) {
-            bail!("--cubic needs Linux or FreeBSD: elsewhere a program cannot choose the congestion control");
-        }
-        let messages = Messages::default();
-        // Quiet: no console, and so no thread but the workers.
-        let console = (!args.quiet).then(Teller::new);
-        let told =
-            Told { messages: messages.clone(), teller: console.as_ref().map(|(teller, _)| teller.clone()) };
-        let bound = self.bind(config, describe(told))?;
-        let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
-        let listening: String = bound.addresses().iter().map(|at| format!("Listening on {at}\n")).collect();
-        let tell = move || {
-            print(listening.as_bytes());
-            notify::ready();
-        };
-        // Whoever reads the lines may rely on them: there is no predecessor any more. Without one they come
-        // before anything else that is printed.
-        let bound = match bound.has_predecessor() {
-            true => bound.on_ready(tell),
-            false => {
-                tell();
-                bound
-            }
-        };
-
-        let (handle, workers) = (bound.handle(), bound.workers());
-        let console = console
-            .map(|console| Console::start(console, args.log, args.log_level, handle, messages.clone()))
-            .transpose()
-            .context("cannot start the console")?;
-        for socket in bound.left_over() {
-            tracing::warn!(socket, "inherited a socket that no address asks for");
-        }
-        match args.log {
-            // The addresses have just been printed.
-            LogFormat::Text => tracing::info!(workers, "started"),
-            LogFormat::Json => {
-                tracing::info!(
-                    version = env!("CARGO_PKG_VERSION"),
-                    workers,
-                    addresses = addresses(&bound),
-                    "started"
-                );
-            }
-        }
-        let started = Instant::now();
-        let outcome = bound.run();
-        let messages = messages.total();
-        let figures = outcome.as_ref().ok().map(|summary| Figures {
-            uptime: started.elapsed(),
-            workers,
-            messages,
-            summary,
-        });
-        match (&figures, args.log) {
-            (Some(figures), LogFormat::Json) => figures.log(),
-            (Some(_), LogFormat::Text) => tracing::info!("stopped"),
-            (None, _) => {}
-        }
-        if let Some(console) = console {
-            console.finish();
-            // For those who read logs as JSON it was the last event.
-            if let Some(figures) = figures.filter(|_| args.log == LogFormat::Text) {
-                print(figures.to_string().as_bytes());
-            }
-        }
-        outcome?;
-        Ok(())
+            ..ServerTable::default()
+        },
+        limits: LimitsTable::from_settings(&args.limit),
+        log: LogTable { format: args.log, level: args.log_level },
+        ..File::default()
     }
+}
 
-    fn bind<S: Tally>(&self, config: Config, service: Serve<Watched<S>>) -> Result<Bound> {
-        let mut server = Server::new(config).add(self.listening(service)?);
-        if let Some(path) = self.control {
-            server = server.handover_socket(path);
-            // Its sockets first: they are in use.
-            if let Some(inherited) = Inherited::from_predecessor(path)? {
-                server = server.inherit(inherited);
-            }
+/// The certificate that flags name.
+pub(crate) fn tls_from_flags(args: &ServingArgs) -> Option<TlsTable> {
+    #[cfg(feature = "tls")]
+    if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        return Some(TlsTable { cert: FilePath(cert.clone()), key: FilePath(key.clone()) });
+    }
+    let _ = args;
+    None
+}
+
+/// What a one-liner does with what its flags came to.
+pub(crate) fn run_flags(file: &File, args: &ServingArgs) -> Result<()> {
+    if args.limits {
+        print(limits::table(&plan::limits(file), stdout_width()).as_bytes());
+        return Ok(());
+    }
+    if args.cubic && !cfg!(any(target_os = "linux", target_os = "freebsd")) {
+        bail!("--cubic needs Linux or FreeBSD: elsewhere a program cannot choose the congestion control");
+    }
+    run(file, args.quiet)
+}
+
+/// Serves until told to stop.
+pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
+    let messages = Messages::default();
+    // Quiet: no console, and so no thread but the workers.
+    let console = (!quiet).then(Teller::new);
+    let told = Told {
+        messages: messages.clone(),
+        teller: console.as_ref().map(|(teller, _)| teller.clone()),
+        bound: admin::Slot::default(),
+    };
+    let bound = bind(file, &told)?;
+    let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
+    let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
+    let services = bound.addresses().len() - file.admin.listen.len();
+    let listening: String = bound
+        .addresses()
+        .iter()
+        .enumerate()
+        .map(|(n, at)| if n < services { format!("Listening on {at}\n") } else { format!("Admin on {at}\n") })
+        .collect();
+    let tell = move || {
+        print(listening.as_bytes());
+        notify::ready();
+    };
+    // Whoever reads the lines may rely on them: there is no predecessor any more. Without one they come
+    // before anything else that is printed.
+    let bound = match bound.has_predecessor() {
+        true => bound.on_ready(tell),
+        false => {
+            tell();
+            bound
         }
-        if let Some(inherited) = Inherited::from_systemd()? {
+    };
+
+    let (handle, workers) = (bound.handle(), bound.workers());
+    let console = console
+        .map(|console| Console::start(console, file.log.format, file.log.level, handle, messages.clone()))
+        .transpose()
+        .context("cannot start the console")?;
+    for socket in bound.left_over() {
+        tracing::warn!(socket, "inherited a socket that no address asks for");
+    }
+    match file.log.format {
+        // The addresses have just been printed.
+        LogFormat::Text => tracing::info!(workers, "started"),
+        LogFormat::Json => {
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                workers,
+                addresses = addresses(&bound),
+                "started"
+            );
+        }
+    }
+    let started = Instant::now();
+    let outcome = bound.run();
+    let messages = messages.total();
+    let figures = outcome.as_ref().ok().map(|summary| Figures {
+        uptime: started.elapsed(),
+        workers,
+        messages,
+        summary,
+    });
+    match (&figures, file.log.format) {
+        (Some(figures), LogFormat::Json) => figures.log(),
+        (Some(_), LogFormat::Text) => tracing::info!("stopped"),
+        (None, _) => {}
+    }
+    if let Some(console) = console {
+        console.finish();
+        // For those who read logs as JSON it was the last event.
+        if let Some(figures) = figures.filter(|_| file.log.format == LogFormat::Text) {
+            print(figures.to_string().as_bytes());
+        }
+    }
+    outcome?;
+    Ok(())
+}
+
+/// Whether one could listen there now. Nothing stays open.
+pub(crate) fn try_listen(address: &Address) -> Result<(), String> {
+    if let Address::Unix(path) = address {
+        // Listening would replace a socket nobody listens on.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let there = folder.is_none_or(std::path::Path::is_dir);
+        return if there { Ok(()) } else { Err(format!("{address}: there is no such folder")) };
+    }
+    let echo = serve(crate::echo::Echo::default).datagrams().workers(1).listen(address.to_string());
+    echo.bind().map(drop).map_err(|error| error.to_string())
+}
+
+fn bind(file: &File, told: &Told) -> Result<Bound> {
+    let mut server = plan::server(file, told)?;
+    if let Some(FilePath(path)) = &file.server.control {
+        server = server.handover_socket(path);
+        // Its sockets first: they are in use.
+        if let Some(inherited) = Inherited::from_predecessor(path)? {
             server = server.inherit(inherited);
         }
-        Ok(server.bind()?)
     }
-
-    /// With TLS on every address, if there is a certificate.
-    fn listening<S: Tally>(&self, service: Serve<Watched<S>>) -> Result<Serve<Watched<S>>> {
-        #[cfg(feature = "tls")]
-        if let (Some(cert), Some(key)) = (&self.args.tls_cert, &self.args.tls_key) {
-            let tls = TlsServer::new(TlsIdentity::from_files(cert, key)?).build()?;
-            return Ok(self.listen.iter().fold(service, |service, address| match address {
-                // Datagrams are sent as they are.
-                Address::Udp(_) => service.listen(address.to_string()),
-                _ => service.tls(address.to_string(), &tls),
-            }));
-        }
-        Ok(self.listen.iter().fold(service, |service, address| service.listen(address.to_string())))
+    if let Some(inherited) = Inherited::from_systemd()? {
+        server = server.inherit(inherited);
     }
+    Ok(server.bind()?)
 }
 
 fn addresses(bound: &Bound) -> String {

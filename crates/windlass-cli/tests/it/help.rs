@@ -25,6 +25,11 @@ fn help_is_what_it_was() {
     same("echo-short", &["echo", "-h"]);
     #[cfg(feature = "kv")]
     same("resp", &["resp", "--help"]);
+    for command in ["run", "check", "init", "config"] {
+        same(command, &[command, "--help"]);
+    }
+    #[cfg(feature = "kv")]
+    same("memcached", &["memcached", "--help"]);
     same("limits", &["echo", "--limits"]);
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod config;
 mod echo;
 mod errors;
 mod handover;

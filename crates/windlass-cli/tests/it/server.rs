@@ -42,8 +42,13 @@ impl Server {
     }
 
     pub(crate) fn on(address: &str, args: &[&str]) -> Server {
-        let mut command = windlass(&["echo", address]);
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Server::command(&[&["echo", address], args].concat())
+    }
+
+    /// With these arguments.
+    pub(crate) fn command(args: &[&str]) -> Server {
+        let mut command = windlass(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let reads_stderr = thread::spawn(move || {
             let mut text = String::new();
@@ -61,6 +66,13 @@ impl Server {
                 panic!("first line: {line:?}; stderr: {}", reads_stderr.join().unwrap());
             }
         }
+    }
+
+    /// The next of its lines: after the first, those of its other addresses.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().into()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -138,6 +138,12 @@ impl Store {
         self.stats = StoreStats::default();
     }
 
+    /// The highest version given so far: after a write that went well, its own.
+    #[inline]
+    pub fn last_version(&self) -> u64 {
+        self.version
+    }
+
     /// How many keys there are, those included that have expired and were not looked at since.
     pub fn len(&self) -> usize {
         self.map.len()

@@ -5,7 +5,7 @@ use core::error::Error;
 use core::fmt;
 
 use crate::http::Status;
-use crate::http::headers::{is_token, is_value};
+use crate::http::headers::{Headers, is_token, is_value};
 
 /// Writes one head at the end of a buffer.
 ///
@@ -13,7 +13,8 @@ use crate::http::headers::{is_token, is_value};
 /// another (response splitting). The headers that say where a message ends and what becomes of the
 /// connection are not given as text: [`length`](HeadEncoder::length), [`chunked`](HeadEncoder::chunked),
 /// [`connection_close`](HeadEncoder::connection_close), [`upgrade`](HeadEncoder::upgrade) write them. The
-/// first mistake is kept and told by [`end`](HeadEncoder::end), which then leaves the buffer as it was.
+/// first mistake is kept and told by [`end`](HeadEncoder::end), which then leaves the buffer as it was; so does
+/// dropping a head that was not ended.
 ///
 /// ```
 /// use windlass_proto::http::{HeadEncoder, Status};
@@ -31,7 +32,8 @@ use crate::http::headers::{is_token, is_value};
 #[must_use = "a head is complete only with `end`"]
 #[derive(Debug)]
 pub struct HeadEncoder<'o> {
-    out: &'o mut Vec<u8>,
+    // Until the end.
+    out: Option<&'o mut Vec<u8>>,
     start: usize,
     framed: bool,
     error: Option<EncodeError>,
@@ -86,6 +88,75 @@ impl fmt::Display for EncodeError {
 
 impl Error for EncodeError {}
 
+/// Header lines, checked once and written often: those that every response has, say.
+///
+/// ```
+/// use windlass_proto::http::{HeadEncoder, HeaderLines, Status};
+///
+/// let mut lines = HeaderLines::new();
+/// lines.push("x-content-type-options", "nosniff")?;
+/// assert!(lines.push("content-length", "5").is_err());
+///
+/// let mut out = Vec::new();
+/// HeadEncoder::response(&mut out, Status::NO_CONTENT).lines(&lines).end()?;
+/// assert_eq!(out, b"HTTP/1.1 204 No Content\r\nx-content-type-options: nosniff\r\n\r\n");
+/// # Ok::<(), windlass_proto::http::EncodeError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct HeaderLines {
+    bytes: Vec<u8>,
+}
+
+impl HeaderLines {
+    /// No lines.
+    pub const fn new() -> HeaderLines {
+        HeaderLines { bytes: Vec::new() }
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    ///
+    /// As [`HeadEncoder::header`] keeps them: a name that is no token or is one of the encoder's own, a
+    /// value with a control character. Nothing is added then.
+    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EncodeError> {
+        check(name, value.as_ref())?;
+        put_line(&mut self.bytes, name, value.as_ref());
+        Ok(())
+    }
+
+    /// Takes all lines out, and keeps the room for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The lines, to be looked at.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::checked(&self.bytes)
+    }
+}
+
+impl fmt::Debug for HeaderLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.headers().fmt(f)
+    }
+}
+
+fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        return Err(EncodeError::Framing);
+    }
+    if !is_token(name.as_bytes()) {
+        return Err(EncodeError::HeaderName);
+    }
+    if is_value(value) { Ok(()) } else { Err(EncodeError::HeaderValue) }
+}
+
 /// Written by methods of their own.
 const OURS: [&str; 6] =
     ["content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"];
@@ -99,7 +170,7 @@ impl<'o> HeadEncoder<'o> {
         out.push(b' ');
         out.extend_from_slice(status.reason().as_bytes());
         out.extend_from_slice(b"\r\n");
-        HeadEncoder { out, start, framed: false, error: None }
+        HeadEncoder { out: Some(out), start, framed: false, error: None }
     }
 
     /// Begins `METHOD TARGET HTTP/1.1`. A `host` header has to follow.
@@ -111,29 +182,29 @@ impl<'o> HeadEncoder<'o> {
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
-        HeadEncoder { out, start, framed: false, error: (!valid).then_some(EncodeError::StartLine) }
+        HeadEncoder {
+            out: Some(out),
+            start,
+            framed: false,
+            error: (!valid).then_some(EncodeError::StartLine),
+        }
     }
 
     /// Adds a header line.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> HeadEncoder<'o> {
         let value = value.as_ref();
-        if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
-            return self.fail(EncodeError::Framing);
+        match check(name, value) {
+            Ok(()) => {
+                self.line(name, value);
+                self
+            }
+            Err(error) => self.fail(error),
         }
-        if !is_token(name.as_bytes()) {
-            return self.fail(EncodeError::HeaderName);
-        }
-        if !is_value(value) {
-            return self.fail(EncodeError::HeaderValue);
-        }
-        self.line(name, value);
-        self
     }
 
-    /// Adds lines that are known to be good, each with its CRLF: made once, for every response.
-    #[doc(hidden)]
-    pub fn prepared(self, lines: &[u8]) -> HeadEncoder<'o> {
-        self.out.extend_from_slice(lines);
+    /// Adds header lines that were checked before.
+    pub fn lines(mut self, lines: &HeaderLines) -> HeadEncoder<'o> {
+        self.put(|out| out.extend_from_slice(&lines.bytes));
         self
     }
 
@@ -142,9 +213,11 @@ impl<'o> HeadEncoder<'o> {
         if core::mem::replace(&mut self.framed, true) {
             return self.fail(EncodeError::Framing);
         }
-        self.out.extend_from_slice(b"content-length: ");
-        put_number(self.out, bytes);
-        self.out.extend_from_slice(b"\r\n");
+        self.put(|out| {
+            out.extend_from_slice(b"content-length: ");
+            put_number(out, bytes);
+            out.extend_from_slice(b"\r\n");
+        });
         self
     }
 
@@ -185,21 +258,38 @@ impl<'o> HeadEncoder<'o> {
     ///
     /// The first mistake there was; then nothing has been written.
     pub fn end(self) -> Result<(), EncodeError> {
-        if let Some(error) = self.error {
-            self.out.truncate(self.start);
-            return Err(error);
-        }
-        self.out.extend_from_slice(b"\r\n");
-        Ok(())
+        self.end_in().map(drop)
+    }
+
+    /// The same, and gives the buffer back.
+    pub(crate) fn end_in(mut self) -> Result<&'o mut Vec<u8>, EncodeError> {
+        let out = if self.error.is_none() { self.out.take() } else { None };
+        let Some(out) = out else { return Err(self.error.unwrap_or(EncodeError::State)) };
+        out.extend_from_slice(b"\r\n");
+        Ok(out)
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
-        put_line(self.out, name, value);
+        self.put(|out| put_line(out, name, value));
     }
 
-    fn fail(mut self, error: EncodeError) -> HeadEncoder<'o> {
+    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(out) = &mut self.out {
+            write(out);
+        }
+    }
+
+    pub(crate) fn fail(mut self, error: EncodeError) -> HeadEncoder<'o> {
         self.error.get_or_insert(error);
         self
+    }
+}
+
+impl Drop for HeadEncoder<'_> {
+    fn drop(&mut self) {
+        if let Some(out) = self.out.take() {
+            out.truncate(self.start);
+        }
     }
 }
 

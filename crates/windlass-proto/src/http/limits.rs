@@ -30,6 +30,9 @@ pub struct Limits {
     pub chunk_line_max: usize,
     /// Bytes of all trailers with their empty line: 8 KiB. Their number is limited as that of headers is.
     pub trailers_max: usize,
+    /// Bytes of a request's body that are read over when its response is complete before it: 64 KiB. Beyond
+    /// them the connection ends, since nobody can know how much there is to come.
+    pub drain_max: u64,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             body_max: 1024 * 1024,
             chunk_line_max: 256,
             trailers_max: 8 * 1024,
+            drain_max: 64 * 1024,
         }
     }
 }

@@ -3,8 +3,12 @@
 //! Strict where it matters: what two implementations could read in two ways is refused, since requests are
 //! smuggled through exactly that. What is passed on is written anew, never copied.
 //!
-//! Read [`RequestHead`] and [`Limits`] first. [`RequestHeads`] and [`ResponseHeads`] decode heads alone, a
-//! [`HeadEncoder`] writes them.
+//! Read [`ServerConn`] or [`ClientConn`] first: each is one end of a connection, a [`Decode`](crate::Decode)
+//! for what comes in and a writer for what goes out, and holds both to the protocol. Then [`RequestHead`] and
+//! [`Limits`]. [`RequestHeads`] and [`ResponseHeads`] decode heads alone, a [`HeadEncoder`] writes them.
+//!
+//! Bodies are pieces: whoever passes them on slowly takes them slowly, since what is not taken stays in the
+//! input, and the engine's limits push back on the sender.
 //!
 //! ```
 //! use windlass_proto::http::{Framing, RequestHeads};
@@ -20,6 +24,9 @@
 //! # Ok::<(), windlass_proto::http::HttpError>(())
 //! ```
 
+mod body;
+mod body_out;
+mod client;
 mod encode;
 mod error;
 mod framing;
@@ -28,16 +35,19 @@ mod limits;
 mod request;
 mod response;
 mod scan;
+mod server;
 mod status;
 mod target;
 
-pub use encode::{EncodeError, HeadEncoder};
+pub use client::{ClientConn, Request, ResponsePart};
+pub use encode::{EncodeError, HeadEncoder, HeaderLines};
 pub use error::HttpError;
 pub use framing::Framing;
 pub use headers::{Header, Headers};
 pub use limits::Limits;
-pub use request::{RequestHead, RequestHeads};
+pub use request::{RequestHead, RequestHeadBuf, RequestHeads};
 pub use response::{ResponseHead, ResponseHeads};
+pub use server::{RequestPart, Response, ServerConn};
 pub use status::{Status, Version};
 pub use target::Target;
 

@@ -1,5 +1,6 @@
 //! The head of a request.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::mem::MaybeUninit;
 
@@ -39,6 +40,8 @@ pub struct RequestHead<'b> {
     pub expects_continue: bool,
     /// What it asks to go on with, where `Connection` allows it (RFC 9110 section 7.8): `websocket`.
     pub upgrade: Option<&'b [u8]>,
+    // As it came.
+    bytes: &'b [u8],
 }
 
 impl<'b> RequestHead<'b> {
@@ -55,6 +58,11 @@ impl<'b> RequestHead<'b> {
     /// Whether it asks to go on with `protocol`, in any case.
     pub fn asks_for(&self, protocol: &str) -> bool {
         self.upgrade.is_some() && self.headers.list_has("upgrade", protocol)
+    }
+
+    /// A copy that outlives the buffer: to keep a head until its body is there.
+    pub fn to_buf(&self) -> RequestHeadBuf {
+        RequestHeadBuf { bytes: self.bytes.to_vec() }
     }
 
     // `bytes`: a whole head, with its empty line, as the scan found it.
@@ -90,7 +98,31 @@ impl<'b> RequestHead<'b> {
             keep_alive: !options.close && (http11 || options.keep_alive),
             expects_continue: expects_continue(&headers)? && http11,
             upgrade: headers.get("upgrade").filter(|_| http11 && options.upgrade),
+            bytes,
         })
+    }
+}
+
+/// The head of a request, kept. What it says is read again each time it is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestHeadBuf {
+    bytes: Vec<u8>,
+}
+
+impl RequestHeadBuf {
+    /// The head.
+    ///
+    /// # Errors
+    ///
+    /// None, in truth: it was read once before.
+    pub fn head(&self) -> Result<RequestHead<'_>, HttpError> {
+        RequestHead::parse(&self.bytes)
+    }
+}
+
+impl fmt::Debug for RequestHeadBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHeadBuf").field("len", &self.bytes.len()).finish()
     }
 }
 
@@ -146,6 +178,10 @@ impl RequestHeads {
     /// With these limits.
     pub const fn new(limits: Limits) -> RequestHeads {
         RequestHeads { limits, scan: Scan::new(), empty_lines: 0 }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 }
 

@@ -115,6 +115,10 @@ impl ResponseHeads {
     pub const fn new(limits: Limits) -> ResponseHeads {
         ResponseHeads { limits, scan: Scan::new() }
     }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
 }
 
 impl Decode for ResponseHeads {

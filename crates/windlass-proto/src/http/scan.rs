@@ -40,6 +40,17 @@ impl Bounds {
             start_line: true,
         }
     }
+
+    pub(crate) fn trailers(limits: &Limits) -> Bounds {
+        Bounds {
+            first_line_max: limits.header_line_max,
+            line_max: limits.header_line_max,
+            total_max: limits.trailers_max,
+            lines_max: limits.lines_max(),
+            too_long: HttpError::TrailersTooLong,
+            start_line: false,
+        }
+    }
 }
 
 impl Scan {

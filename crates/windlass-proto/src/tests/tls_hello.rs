@@ -4,8 +4,8 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::testing::Rng;
-use crate::{CLIENT_HELLO_MAX, ClientHello, ClientHelloError, Input};
+use crate::testing::{Codec, Rng, check};
+use crate::{CLIENT_HELLO_MAX, ClientHello, ClientHelloError, Decode, Input};
 
 type Looked = Result<Option<ClientHello>, ClientHelloError>;
 
@@ -112,6 +112,9 @@ fn what_is_wrong_is_said_as_soon_as_it_is_certain() {
     let check = |bytes: &[u8], wanted| assert_eq!(peek(bytes).0, Err(wanted), "{bytes:?}");
     check(b"GET / HTTP/1.1\r\n", Http);
     check(b"PRI * HTTP/2.0\r\n", Http);
+    check(b"DELET", Http);
+    check(b"GE?", NotTls);
+    assert_eq!(peek(b"GE"), (Ok(None), Some(3)), "either kind of plaintext");
     check(b"hello", NotTls);
     check(&[0x80, 0x2e, 1, 0, 2], NotTls);
     check(&[22, 2], NotTls);
@@ -143,4 +146,97 @@ fn mutations_never_panic() {
         bytes.truncate(rng.below(bytes.len() as u64 + 1) as usize);
         let _ = peek(&bytes);
     }
+}
+
+/// The look as a decoder: one hello, and whatever follows is nobody's.
+#[derive(Default)]
+struct Hello {
+    seen: bool,
+}
+
+const MAX: usize = 700;
+
+impl Decode for Hello {
+    type Message<'b> = ClientHello;
+    type Error = ClientHelloError;
+
+    fn decode<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<ClientHello>, ClientHelloError> {
+        let hello = if self.seen { None } else { ClientHello::peek(input, MAX)? };
+        self.seen |= hello.is_some();
+        if self.seen {
+            input.take_all();
+        }
+        Ok(hello)
+    }
+
+    fn end<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<ClientHello>, ClientHelloError> {
+        if input.is_empty() { Ok(None) } else { Err(ClientHelloError::Malformed) }
+    }
+}
+
+struct Hellos;
+
+impl Codec for Hellos {
+    type Decoder = Hello;
+    type Message = ClientHello;
+
+    fn decoder(&self) -> Hello {
+        Hello::default()
+    }
+
+    fn own(message: ClientHello) -> ClientHello {
+        message
+    }
+
+    fn message(&self, rng: &mut Rng) -> ClientHello {
+        let mut letters =
+            |max: u64| -> Vec<u8> { (0..1 + rng.below(max)).map(|_| b'a' + rng.below(26) as u8).collect() };
+        let name = letters(300);
+        let alpn = (0..name[0] % 4).map(|_| letters(20)).collect();
+        let server_name = (name[0] % 3 > 0).then(|| alloc::string::String::from_utf8(name).unwrap());
+        ClientHello { server_name, alpn, tls13: rng.chance(1, 2), encrypted: rng.chance(1, 2) }
+    }
+
+    fn encode(&self, hello: &ClientHello, out: &mut Vec<u8>) -> bool {
+        let mut extensions = Vec::new();
+        if let Some(host) = &hello.server_name {
+            extensions.extend(name(host.as_bytes()));
+        }
+        if !hello.alpn.is_empty() {
+            let list: Vec<u8> = hello.alpn.iter().flat_map(|name| with_len(1, name)).collect();
+            extensions.extend(extension(16, &with_len(2, &list)));
+        }
+        if hello.tls13 {
+            extensions.extend(extension(43, &with_len(1, &[3, 3, 3, 4])));
+        }
+        if hello.encrypted {
+            extensions.extend(extension(0xfe0d, &[1, 2, 3]));
+        }
+        let message = message(&extensions);
+        // Records of every size, tiny ones too.
+        let bytes = records(&message, 1 + extensions.len() % 97);
+        let fits = bytes.len() <= MAX && hello.server_name.as_ref().is_none_or(|name| name.len() <= 255);
+        if fits {
+            out.extend(bytes);
+        }
+        fits
+    }
+
+    fn held_max(&self) -> usize {
+        MAX - 1
+    }
+
+    fn refused(&self) -> Vec<Vec<u8>> {
+        let requests = [&b"GET / HTTP/1.1\r\n"[..], b"OPTIONS * HTTP/1.1\r\n", b"GEnerally", b"hello"];
+        requests.iter().map(|bytes| bytes.to_vec()).chain([vec![22, 3, 1, 0, 4, 1, 0, 3, 0]]).collect()
+    }
+
+    fn messages_max(&self) -> usize {
+        1
+    }
+}
+
+#[test]
+fn passes_the_kit() {
+    check(&Hellos);
 }

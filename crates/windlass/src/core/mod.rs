@@ -67,12 +67,15 @@ pub(crate) trait Direct: DirectUdp {
 }
 
 /// The connections of one service on this worker: positions are stable while a connection lives.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Members {
     slots: Vec<u32>,
     free: Vec<u32>,
     /// They can move to another worker.
     pub(crate) movable: bool,
+    /// The service's own bounds, or the server's.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) input_max: usize,
 }
 
 impl Members {
@@ -163,6 +166,8 @@ impl Core {
         let room = limits.connections_max.min(TABLE_RESERVED_MAX);
         let mut slots = Vec::new();
         let _ = slots.try_reserve_exact(room);
+        let (idle_timeout, input_max) = (limits.idle_timeout, limits.input_max);
+        let members = Members { idle_timeout, input_max, ..Members::default() };
         let mut wheel = Wheel::new(TICK_ORIGIN);
         wheel.reserve(room);
         Core {
@@ -175,7 +180,7 @@ impl Core {
             slots,
             free: Vec::new(),
             freed: Vec::new(),
-            members: (0..services).map(|_| Members::default()).collect(),
+            members: (0..services).map(|_| members.clone()).collect(),
             wheel,
             cork: Vec::with_capacity(CORK_MAX),
             cork_owner: NONE,
@@ -195,6 +200,12 @@ impl Core {
             #[cfg(feature = "tls")]
             tls: crate::tls::Table::default(),
         }
+    }
+
+    /// The longest input that the service of a connection may leave untaken.
+    #[inline]
+    pub(crate) fn input_max(&self, index: u32) -> usize {
+        self.members[self.slots[index as usize].service as usize].input_max
     }
 
     // --- Time.
@@ -363,7 +374,7 @@ impl Core {
 
     /// Arms the connection's timer for its earliest deadline.
     pub(crate) fn arm(&mut self, index: u32) {
-        if let Some(at) = deadline(&self.slots, &self.limits, index) {
+        if let Some(at) = deadline(&self.slots, &self.limits, &self.members, index) {
             self.wheel.arm(index, at);
         }
     }
@@ -491,7 +502,7 @@ impl Core {
         (short && queued > self.limits.output_high).then_some(Close::MemoryFull)
     }
 
-    /// Appends to the queue, whatever the limits say.
+    /// Appends to the queue, whatever the limits say: it has been counted already, or must not be lost.
     pub(crate) fn append(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
         let queued = self.slots[index as usize].output_len() + bytes.len();
         let slot = &mut self.slots[index as usize];
@@ -570,18 +581,18 @@ impl Core {
 const BLOCK_SHARE_MIN: usize = 1024;
 
 /// The earliest deadline of a connection, if it has any.
-pub(crate) fn deadline(slots: &[Slot], limits: &Limits, index: u32) -> Option<Tick> {
+pub(crate) fn deadline(slots: &[Slot], limits: &Limits, members: &[Members], index: u32) -> Option<Tick> {
     let slot = &slots[index as usize];
     if !slot.is(flag::LIVE) {
         return slot.is(flag::CONNECTING).then_some(slot.wake);
     }
     let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
-    let deadlines = [idle_deadline(slot, limits), stall_deadline(slot, limits), wake];
+    let deadlines = [idle_deadline(slot, members), stall_deadline(slot, limits), wake];
     deadlines.into_iter().flatten().reduce(|a, b| if reached(a, b) { a } else { b })
 }
 
-pub(crate) fn idle_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
-    let timeout = limits.idle_timeout;
+pub(crate) fn idle_deadline(slot: &Slot, members: &[Members]) -> Option<Tick> {
+    let timeout = members[slot.service as usize].idle_timeout;
     if timeout.is_zero() || slot.is(flag::CLOSING) || planted(Fault::NoIdleTimeout) {
         return None;
     }

@@ -220,7 +220,8 @@ impl Core {
         self.close(other, theirs);
     }
 
-    /// Puts input of one connection that waits to be passed on behind the output of the other.
+    /// Puts input of one connection that waits to be passed on behind the output of the other. No limit
+    /// stops it: it was held within one already, and here it would be lost.
     fn pour(&mut self, from: u32, to: u32) {
         if self.slots[to as usize].is(flag::FINISH | flag::WRITE_FAILED) {
             return;
@@ -244,13 +245,12 @@ impl Core {
         if bytes.is_empty() {
             return;
         }
+        // Counted already, and not to be lost: whatever the limits say.
         #[cfg(feature = "tls")]
         if self.slots[to as usize].is(flag::TLS) {
-            // Why it could not be, its end tells.
-            let _ = self.seal(to, bytes);
-            return;
+            return self.seal_untaken(to, bytes);
         }
-        self.enqueue(to, bytes, None);
+        self.append(to, bytes, None);
         self.touch(to);
     }
 

@@ -7,9 +7,11 @@ use super::Ecn;
 use crate::planted::{Fault, planted};
 use crate::sys::Outbound;
 
-/// Datagrams up to this are put together for one call: what fits a frame of Ethernet. A larger one would
-/// have to be fragmented, and the system refuses to cut up and fragment at once.
+/// Datagrams up to this are put together for one call: what fits a frame of Ethernet, behind the headers
+/// of IPv4 and of IPv6. A larger one would have to be fragmented, and the system refuses to cut up and
+/// fragment at once.
 const SEGMENT_MAX: usize = 1472;
+const SEGMENT_MAX_SIX: usize = 1452;
 /// Bytes that one call takes at most: an IP packet's length has 16 bits, headers included.
 const RUN_MAX: usize = 65_535 - 8 - 60;
 /// Room that a queue keeps for its next use.
@@ -21,7 +23,23 @@ const KEPT_ENTRIES: usize = 4096;
 pub(crate) struct Route {
     pub(crate) to: SocketAddr,
     pub(crate) from: Option<IpAddr>,
+    /// `from` is only what was asked, and may be the address of a group: then any of ours will do.
+    pub(crate) from_any: bool,
     pub(crate) ecn: Option<Ecn>,
+}
+
+impl Route {
+    /// Whether it leads over IPv4, by an address that may be a mapped one.
+    pub(crate) fn is_four(&self) -> bool {
+        match self.to {
+            SocketAddr::V4(_) => true,
+            SocketAddr::V6(to) => to.ip().to_ipv4_mapped().is_some(),
+        }
+    }
+
+    fn segment_max(&self) -> usize {
+        if self.is_four() { SEGMENT_MAX } else { SEGMENT_MAX_SIX }
+    }
 }
 
 /// Datagrams side by side in the queue that one call may take.
@@ -86,10 +104,10 @@ impl Queue {
         let whole = run.datagrams <= segments_max;
         let (bytes, datagrams) =
             if whole { (run.bytes, run.datagrams) } else { (run.segment.min(run.bytes), 1) };
-        let Route { to, from, ecn } = run.route;
+        let Route { to, from, from_any, ecn } = run.route;
         let segment = (datagrams > 1).then_some(run.segment);
         let bytes = &self.bytes[self.head..self.head + bytes];
-        Some((Outbound { to, from, ecn, segment, bytes }, datagrams))
+        Some((Outbound { to, from, from_any, ecn, segment, bytes }, datagrams))
     }
 
     /// Takes what was sent off the front.
@@ -134,7 +152,7 @@ impl Run {
         let full = self.bytes == self.segment * self.datagrams;
         let fits = len <= self.segment || planted(Fault::SegmentsMixed);
         full && fits
-            && (1..=SEGMENT_MAX).contains(&self.segment)
+            && (1..=self.route.segment_max()).contains(&self.segment)
             && len > 0
             && self.bytes + len <= RUN_MAX
             && (self.route == *route || planted(Fault::SegmentsToOthers))
@@ -146,7 +164,7 @@ mod tests {
     use super::*;
 
     fn to(port: u16) -> Route {
-        Route { to: ([127, 0, 0, 1], port).into(), from: None, ecn: None }
+        Route { to: ([127, 0, 0, 1], port).into(), from: None, from_any: false, ecn: None }
     }
 
     /// What goes out, call by call: bytes and the segment size.
@@ -195,6 +213,18 @@ mod tests {
         }
         let sizes: Vec<usize> = calls(&mut queue, 64).iter().map(|(bytes, _)| bytes.len()).collect();
         assert_eq!(sizes, [54 * 1200, 6 * 1200, SEGMENT_MAX + 1, SEGMENT_MAX + 1]);
+    }
+
+    #[test]
+    fn six_has_longer_headers() {
+        let six = |ip: &str| Route { to: (ip.parse::<IpAddr>().unwrap(), 1).into(), ..to(1) };
+        for (route, calls_made) in [(six("2001:db8::1"), 2), (six("::ffff:192.0.2.1"), 1), (to(1), 1)] {
+            let mut queue = Queue::default();
+            (0..2).for_each(|_| queue.push(route, &[0; SEGMENT_MAX_SIX + 1], 64));
+            assert_eq!(calls(&mut queue, 64).len(), calls_made, "{route:?}");
+            (0..2).for_each(|_| queue.push(route, &[0; SEGMENT_MAX_SIX], 64));
+            assert_eq!(calls(&mut queue, 64).len(), 1, "{route:?}");
+        }
     }
 
     #[test]

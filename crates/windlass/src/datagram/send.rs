@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use crate::config::WhenDatagramsFull;
 use crate::core::{Core, Direct};
 use crate::planted::{Fault, planted};
-use crate::sys::{Outbound, UdpBuffers};
+use crate::sys::{Outbound, UdpBuffers, is_too_long};
 
 use super::queue::{Queue, Route};
 use super::table::flag;
 
 /// Output is not gathered beyond this: it is sent while it is still in the cache.
 const GATHER_MAX: usize = 64 * 1024;
-/// The longest datagram that an IP packet can hold.
-const DATAGRAM_MAX: usize = 65_527;
+/// The longest datagram that a packet can hold: the length of IPv4 counts its own header too.
+const DATAGRAM_MAX: usize = 65_507;
+const DATAGRAM_MAX_SIX: usize = 65_527;
 /// Interrupted or refused calls in a row before the socket waits for its next turn.
 const AGAIN_MAX: usize = 16;
 
@@ -47,9 +48,9 @@ pub(crate) fn queue<D: Direct + ?Sized>(
         return false;
     }
     core.counters.datagrams_queued += 1;
-    if bytes.len() > DATAGRAM_MAX {
+    if let Some(why) = unsendable(&route, bytes.len()) {
         core.counters.datagrams_unsent += 1;
-        failed(core, index, io::Error::new(ErrorKind::InvalidInput, "longer than a datagram can be"));
+        told(core, index, io::Error::new(ErrorKind::InvalidInput, why));
         return false;
     }
     let queued = slot.output_len();
@@ -74,6 +75,15 @@ pub(crate) fn queue<D: Direct + ?Sized>(
     true
 }
 
+/// What no system sends, in words.
+#[inline]
+fn unsendable(route: &Route, len: usize) -> Option<&'static str> {
+    if len > DATAGRAM_MAX && (len > DATAGRAM_MAX_SIX || route.is_four()) {
+        return Some("longer than a datagram can be");
+    }
+    (route.to.port() == 0).then_some("nobody has port 0")
+}
+
 #[inline]
 fn has_room(core: &Core, index: u32, more: usize) -> bool {
     if planted(Fault::NoDatagramCap) {
@@ -93,9 +103,11 @@ fn has_room(core: &Core, index: u32, more: usize) -> bool {
 #[cold]
 fn make_room<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32, more: usize) -> bool {
     flush(core, io, index);
-    if core.limits.when_datagrams_full == WhenDatagramsFull::DropOldest
-        && more <= core.limits.datagram_output_max
-    {
+    let own = core.udp.slots[index as usize].output_len();
+    // Where the room is taken by others, what this socket drops of its own gives none.
+    let may_fit =
+        more <= core.limits.datagram_output_max && core.buffered - own + more <= core.limits.buffered_max;
+    if core.limits.when_datagrams_full == WhenDatagramsFull::DropOldest && may_fit {
         while !has_room(core, index, more) {
             let Some(output) = &mut core.udp.slots[index as usize].output else { break };
             let Some(bytes) = output.pop_oldest() else { break };
@@ -114,8 +126,10 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
     }
     // Taken out while the driver reads it, since the rest of the core is needed too.
     let Some(mut output) = slot.output.take() else { return };
-    let mut again = 0;
-    while let Some((out, datagrams)) = output.front(core.udp.slots[index as usize].segments_max) {
+    let mut failed = Failed::default();
+    loop {
+        let segments_max = if failed.alone > 0 { 1 } else { core.udp.slots[index as usize].segments_max };
+        let Some((out, datagrams)) = output.front(segments_max) else { break };
         core.counters.sends += 1;
         let bytes = out.bytes.len();
         match io.send(index, &out) {
@@ -124,6 +138,7 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
                 core.counters.bytes_out += bytes as u64;
                 core.buffered -= bytes;
                 output.pop(bytes, datagrams);
+                failed.but_now_sent(core, index);
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 core.counters.sends_would_block += 1;
@@ -134,19 +149,21 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
                 }
                 break;
             }
-            Err(e) if e.kind() == ErrorKind::Interrupted && again < AGAIN_MAX => again += 1,
+            Err(e) if e.kind() == ErrorKind::Interrupted && failed.again < AGAIN_MAX => failed.again += 1,
             Err(e) if e.kind() == ErrorKind::Interrupted => {
                 core.udp.queue(index);
                 break;
             }
             Err(e) => {
-                let sent_again = not_sent(core, io, index, e, datagrams, &mut again);
-                if !sent_again {
+                if !failed.is_to_be_tried_again(core, io, index, e, datagrams) {
                     core.buffered -= bytes;
                     output.pop(bytes, datagrams);
                 }
             }
         }
+    }
+    if let Some(error) = failed.earlier {
+        told(core, index, error);
     }
     after(core, index, output);
 }
@@ -183,41 +200,87 @@ fn blocked<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
         let slot = &mut core.udp.slots[index as usize];
         slot.clear(flag::WANTS_ROOM);
         slot.set(flag::WRITABLE);
-        failed(core, index, e);
+        told(core, index, e);
     }
 }
 
-/// A send failed for good. Tells whether what it was to send is still to be sent.
-#[cold]
-fn not_sent<D: Direct + ?Sized>(
-    core: &mut Core,
-    io: &mut D,
-    index: u32,
-    error: io::Error,
-    datagrams: usize,
-    again: &mut usize,
-) -> bool {
-    let segments_max = io.segments_max(index);
-    let slot = &mut core.udp.slots[index as usize];
-    if datagrams > 1 && segments_max == 1 {
-        // This route cannot have datagrams cut up for it: one by one then, from now on.
-        slot.segments_max = 1;
-        core.counters.gso_stopped += 1;
-        return true;
+/// What one flush remembers of its calls that failed.
+#[derive(Default)]
+struct Failed {
+    /// Calls for the datagram at the front that are to be tried again.
+    again: usize,
+    /// Datagrams at the front that one call was to send and did not: each is sent alone.
+    alone: usize,
+    /// The system says that it cannot cut up; it may mean something else.
+    suspect: bool,
+    /// What a connected socket said once, and perhaps of an earlier datagram.
+    earlier: Option<io::Error>,
+}
+
+impl Failed {
+    #[inline]
+    fn but_now_sent(&mut self, core: &mut Core, index: u32) {
+        if self.alone + self.again > 0 || self.earlier.is_some() {
+            self.sent_after_all(core, index);
+        }
     }
-    // What a connected socket reports here is the fate of an earlier datagram; this one was not tried.
-    let earlier = slot.peer.is_some() && error.kind() == ErrorKind::ConnectionRefused;
-    let retry = earlier && *again < AGAIN_MAX;
-    *again += usize::from(retry);
-    if !retry {
+
+    #[cold]
+    fn sent_after_all(&mut self, core: &mut Core, index: u32) {
+        let was_alone = self.alone > 0;
+        self.again = 0;
+        self.alone = self.alone.saturating_sub(1);
+        if std::mem::take(&mut self.suspect) && was_alone {
+            // What went alone did not go with others: one by one then, from now on.
+            core.udp.slots[index as usize].segments_max = 1;
+            core.counters.gso_stopped += 1;
+        }
+        if let Some(error) = self.earlier.take() {
+            told(core, index, error);
+        }
+    }
+
+    /// A send failed. Tells whether what it was to send is still to be sent.
+    #[cold]
+    fn is_to_be_tried_again<D: Direct + ?Sized>(
+        &mut self,
+        core: &mut Core,
+        io: &mut D,
+        index: u32,
+        error: io::Error,
+        datagrams: usize,
+    ) -> bool {
+        if datagrams > 1 {
+            let cannot = io.segments_max(index) == 1;
+            // A path that is too narrow takes them in fragments, but not that and cut up at once.
+            if cannot || is_too_long(&error) {
+                (self.alone, self.suspect) = (datagrams, cannot);
+                return true;
+            }
+        }
+        let connected = core.udp.slots[index as usize].peer.is_some();
+        if connected && error.kind() == ErrorKind::ConnectionRefused && self.again < AGAIN_MAX {
+            // The fate of an earlier datagram; this one was not tried.
+            self.again += 1;
+            told(core, index, error);
+            return true;
+        }
+        if connected && self.earlier.is_none() {
+            // So is this, perhaps: the second try tells.
+            self.earlier = Some(error);
+            return true;
+        }
+        self.again = 0;
+        self.alone = self.alone.saturating_sub(datagrams);
+        self.earlier = None;
         core.counters.datagrams_unsent += datagrams as u64;
+        told(core, index, error);
+        false
     }
-    failed(core, index, error);
-    retry
 }
 
 /// Keeps an error for the service, which is told in the next turn.
-fn failed(core: &mut Core, index: u32, error: io::Error) {
+fn told(core: &mut Core, index: u32, error: io::Error) {
     core.counters.datagram_errors += 1;
     core.udp.slots[index as usize].error.get_or_insert(error);
     core.udp.queue(index);

@@ -105,30 +105,33 @@ impl<'a> Socket<'a> {
     }
 
     /// Queues a datagram, copying it. False if it was dropped, since the queue is full, the socket is
-    /// closing, or it is longer than any datagram may be (65,507 bytes over IPv4).
+    /// closing, it is longer than any datagram may be (65,507 bytes over IPv4), or it is for port 0, which
+    /// a sender has that wants no answer (RFC 768).
     #[inline]
     pub fn send_to(&mut self, to: SocketAddr, bytes: &[u8]) -> bool {
-        self.queue(to, None, None, bytes)
+        self.queue(to, (None, false), None, bytes)
     }
 
     /// Queues a datagram to the sender of another: from the address that one was sent to, since a peer
-    /// that asked one address takes no answer from another.
+    /// that asked one address takes no answer from another. What was sent to a group is answered from an
+    /// address that the system chooses.
     #[inline]
     pub fn reply(&mut self, to: &Datagram<'_>, bytes: &[u8]) -> bool {
         let slot = &self.core.udp.slots[self.index as usize];
-        // Nobody answers from a group's address.
+        // Nobody answers from a group's address. That of everybody on one network looks like any other:
+        // the system knows, and refuses to send from it.
         let single = |ip: &IpAddr| match ip {
             IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast(),
             IpAddr::V6(ip) => !ip.is_multicast(),
         };
         let from = if slot.is(flag::WILDCARD) { to.to.filter(single) } else { None };
-        self.queue(to.from, from, None, bytes)
+        self.queue(to.from, (from, true), None, bytes)
     }
 
     /// Queues a datagram to the peer of a connected socket; does nothing on any other.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         match self.peer() {
-            Some(peer) => self.queue(peer, None, None, bytes),
+            Some(peer) => self.queue(peer, (None, false), None, bytes),
             None => false,
         }
     }
@@ -138,20 +141,27 @@ impl<'a> Socket<'a> {
     pub fn send_out(&mut self, out: Outgoing<'_>) -> bool {
         let Outgoing { to, from, ecn, segment_bytes, bytes } = out;
         if segment_bytes == 0 || bytes.len() <= segment_bytes {
-            return self.queue(to, from, ecn, bytes);
+            return self.queue(to, (from, false), ecn, bytes);
         }
         let mut queued = true;
         for segment in bytes.chunks(segment_bytes) {
-            queued &= self.queue(to, from, ecn, segment);
+            queued &= self.queue(to, (from, false), ecn, segment);
         }
         queued
     }
 
     #[inline]
-    fn queue(&mut self, to: SocketAddr, from: Option<IpAddr>, ecn: Option<Ecn>, bytes: &[u8]) -> bool {
+    fn queue(
+        &mut self,
+        to: SocketAddr,
+        (from, from_any): (Option<IpAddr>, bool),
+        ecn: Option<Ecn>,
+        bytes: &[u8],
+    ) -> bool {
         let slot = &self.core.udp.slots[self.index as usize];
         let (to, from) = slot.in_family(slot.peer.unwrap_or(to), from);
-        send::queue(self.core, &mut *self.io, self.index, Route { to, from, ecn }, bytes)
+        let route = Route { to, from, from_any, ecn };
+        send::queue(self.core, &mut *self.io, self.index, route, bytes)
     }
 
     /// Bytes queued on this socket and not yet sent.

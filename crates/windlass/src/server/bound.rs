@@ -14,9 +14,9 @@ use super::estate::Estate;
 use super::handle::{Handle, Summary};
 use super::inherit::Legacy;
 use super::listening::BoundAddress;
-use super::paths::UnixPaths;
+use super::paths::{AdoptedPath, UnixPaths};
 use super::start::Start;
-use super::{SocketFile, WorkerListeners, WorkerSockets};
+use super::{WorkerListeners, WorkerSockets};
 
 /// The services of a server; when it is gone, or never ran, their mailboxes say so.
 pub(super) struct Services(pub(super) Arc<[Box<dyn ServiceSpec>]>);
@@ -38,7 +38,7 @@ pub struct Bound {
     pub(super) udp: Vec<WorkerSockets>,
     pub(super) unix_paths: UnixPaths,
     /// Files of sockets that are ours only once their predecessor is told so.
-    pub(super) adopted_paths: Vec<SocketFile>,
+    pub(super) adopted_paths: Vec<AdoptedPath>,
     pub(super) estate: Estate,
     pub(super) legacy: Legacy,
     pub(super) on_ready: Option<Box<dyn FnOnce() + Send>>,
@@ -147,7 +147,7 @@ impl Bound {
             sys.keep_for_successor(twins.pop().unwrap_or_default(), control.take())
         });
         if start.has_begun() {
-            self.adopted_paths.into_iter().for_each(|(path, listener)| unix_paths.push(path, listener));
+            self.adopted_paths.into_iter().for_each(|path| unix_paths.adopt(path));
         }
         #[cfg(unix)]
         if let Some(pipe) = later_requests {
@@ -217,7 +217,12 @@ fn work(
     prepare(&mut sys).map_err(failed)?;
     let services = services
         .iter()
-        .map(|spec| HostedService { name: spec.name(), tick: spec.tick(), host: spec.host(index) })
+        .map(|spec| HostedService {
+            name: spec.name(),
+            tick: spec.tick(),
+            own: spec.own_limits(),
+            host: spec.host(index),
+        })
         .collect();
     let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs };
     let mut worker = Worker::new(setup).map_err(failed)?;

@@ -12,8 +12,8 @@ use crate::sys::listen::{self, TcpOptions};
 use crate::sys::udp::{self, UdpOptions};
 
 use super::inherit::Group;
-use super::paths::UnixPaths;
-use super::{SocketFile, WorkerListeners, WorkerSockets};
+use super::paths::{AdoptedPath, UnixPaths};
+use super::{WorkerListeners, WorkerSockets};
 
 /// The longest a Unix listener's queue may be on this kind of system is its own affair; this only
 /// keeps the number in range.
@@ -24,7 +24,7 @@ pub(super) struct Listening {
     pub(super) udp: Vec<WorkerSockets>,
     pub(super) addresses: Vec<BoundAddress>,
     pub(super) unix_paths: UnixPaths,
-    pub(super) adopted_paths: Vec<SocketFile>,
+    pub(super) adopted_paths: Vec<AdoptedPath>,
 }
 
 impl Listening {
@@ -63,7 +63,7 @@ impl Listening {
             Local::Unix(path) => {
                 // What systemd made is for systemd to remove.
                 if group.is_from_predecessor() {
-                    self.adopted_paths.push((path.clone(), Some(id)));
+                    self.adopted_paths.push(AdoptedPath::new(path.clone(), Some(id)));
                 }
                 BoundAddress::Unix(path.clone())
             }

@@ -33,6 +33,7 @@ use bound::Services;
 use estate::Estate;
 use inherit::Legacy;
 use listening::Listening;
+use paths::AdoptedPath;
 
 /// Worker threads of one server.
 const WORKERS_MAX: usize = 1024;
@@ -119,6 +120,10 @@ impl Server {
             return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
         }
         for spec in &self.services {
+            if spec.own_limits().idle_timeout.is_some_and(|timeout| timeout > TIMEOUT_MAX) {
+                let name = spec.name();
+                return Err(Error::config(format!("the idle timeout of {name} must be at most 20 days")));
+            }
             if spec.tick().is_some_and(|period| !(TICK_MIN..=TIMEOUT_MAX).contains(&period)) {
                 let name = spec.name();
                 return Err(Error::config(format!("the tick of {name} must be from 100 us to 20 days")));
@@ -168,7 +173,7 @@ impl Server {
             estate = Estate::new(&path, passed, &per_worker, &mut udp, &shared).map_err(failed)?;
             if inherited {
                 legacy.taken.push(Item::Control);
-                adopted_paths.push((path, None));
+                adopted_paths.push(AdoptedPath::new(path, None));
             } else {
                 unix_paths.push(path, None);
             }

@@ -16,10 +16,25 @@ pub(super) struct UnixPaths {
     pub(super) shared: Option<Arc<Shared>>,
 }
 
+/// A file of a socket that was a predecessor's, and is ours once that one is told so. What tells it from
+/// another one is looked at before.
+pub(super) struct AdoptedPath(SocketFile, Option<FileMark>);
+
+impl AdoptedPath {
+    pub(super) fn new(path: PathBuf, listener: Option<u16>) -> AdoptedPath {
+        let mark = file_mark(&path);
+        AdoptedPath((path, listener), mark)
+    }
+}
+
 impl UnixPaths {
     pub(super) fn push(&mut self, path: PathBuf, listener: Option<u16>) {
         let mark = file_mark(&path);
         self.files.push(((path, listener), mark));
+    }
+
+    pub(super) fn adopt(&mut self, AdoptedPath(file, mark): AdoptedPath) {
+        self.files.push((file, mark));
     }
 }
 

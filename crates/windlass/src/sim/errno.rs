@@ -21,6 +21,7 @@ pub(crate) enum Errno {
     NetworkUnreachable,
     AddressNotAvailable,
     NotFound,
+    TooLong,
 }
 
 impl Errno {
@@ -42,6 +43,7 @@ impl Errno {
             Errno::NetworkUnreachable => "ENETUNREACH",
             Errno::AddressNotAvailable => "EADDRNOTAVAIL",
             Errno::NotFound => "ENOENT",
+            Errno::TooLong => "EMSGSIZE",
         }
     }
 
@@ -54,16 +56,18 @@ impl Errno {
             Errno::ProcessFiles => Os::MFILE.raw_os_error(),
             Errno::SystemFiles => Os::NFILE.raw_os_error(),
             Errno::OutOfMemory => Os::NOMEM.raw_os_error(),
+            Errno::TooLong => Os::MSGSIZE.raw_os_error(),
             _ => return None,
         })
     }
 
     #[cfg(windows)]
     fn number(self) -> Option<i32> {
-        // WSAEMFILE, WSAENETDOWN.
+        // WSAEMFILE, WSAENETDOWN, WSAEMSGSIZE.
         match self {
             Errno::ProcessFiles | Errno::SystemFiles => Some(10024),
             Errno::NetworkDown => Some(10050),
+            Errno::TooLong => Some(10040),
             _ => None,
         }
     }
@@ -82,7 +86,7 @@ impl Errno {
             Errno::AddressNotAvailable => ErrorKind::AddrNotAvailable,
             Errno::NotFound => ErrorKind::NotFound,
             Errno::OutOfMemory => ErrorKind::OutOfMemory,
-            Errno::Protocol | Errno::ProcessFiles | Errno::SystemFiles => ErrorKind::Other,
+            Errno::Protocol | Errno::ProcessFiles | Errno::SystemFiles | Errno::TooLong => ErrorKind::Other,
         }
     }
 }

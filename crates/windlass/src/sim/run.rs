@@ -304,6 +304,8 @@ impl Run {
         self.turns += 1;
         let Some(worker) = &mut self.berths[n].worker else { return };
         let result = worker.turn();
+        // As it does before it sleeps: the next tick may be all that ever wakes it.
+        worker.arm_tick();
         let mut world = self.world.borrow_mut();
         for (a, b) in worker.pairs() {
             world.couple(n, a, b);

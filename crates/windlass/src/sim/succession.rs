@@ -14,7 +14,7 @@ use super::sys::{SimListener, SimStream, SimSys};
 use super::watch::Watched;
 use super::world::World;
 use crate::config::Limits;
-use crate::serve::ServiceSpec;
+use crate::serve::{OwnLimits, ServiceSpec};
 use crate::shared::{DRAINING, Shared};
 use crate::sys::Sys;
 use crate::sys::handover::Item;
@@ -47,7 +47,12 @@ impl Maker {
                 let period = spec.tick().map(|period| period.as_nanos() as u64);
                 let (world, limits) = (self.world.clone(), self.limits.clone());
                 let host = Watched::new(spec.host(index), (first + index, index), world, limits, period);
-                HostedService { name: spec.name(), tick: spec.tick(), host: Box::new(host) }
+                HostedService {
+                    name: spec.name(),
+                    tick: spec.tick(),
+                    own: OwnLimits::default(),
+                    host: Box::new(host),
+                }
             });
             let setup = Setup {
                 index,

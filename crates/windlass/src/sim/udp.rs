@@ -38,6 +38,8 @@ pub(crate) struct UdpPlan {
     segments_fail: bool,
     /// Sockets bound to all addresses.
     wildcard: bool,
+    /// What the path carries without fragments: longer ones are not cut up.
+    packet_max: usize,
 }
 
 impl UdpPlan {
@@ -54,6 +56,7 @@ impl UdpPlan {
             segments_max: 64,
             segments_fail: false,
             wildcard: false,
+            packet_max: usize::MAX,
         }
     }
 
@@ -72,6 +75,7 @@ impl UdpPlan {
             segments_max: if rng.chance(1, 4) { 1 } else { 64 },
             segments_fail: rng.chance(1, 4),
             wildcard: rng.chance(1, 2),
+            packet_max: if rng.chance(1, 4) { 60 + rng.below(1400) as usize } else { usize::MAX },
         }
     }
 
@@ -366,6 +370,9 @@ impl World {
             socket.segments_max = 1;
             return Err(Errno::Protocol);
         }
+        if out.segment.is_some_and(|segment| segment > plan.packet_max) {
+            return Err(Errno::TooLong);
+        }
         if socket.peer.is_some_and(|peer| peer != out.to) {
             self.fail(format!("UDP socket {id}: sends to {}, which is not its peer", out.to));
             return Ok(());
@@ -472,7 +479,10 @@ impl World {
     pub(crate) fn udp_refused(&mut self, id: u32) {
         let socket = &mut self.udp.sockets[id as usize];
         if !socket.closed {
-            socket.error = Some(Errno::ConnectionRefused);
+            // By its system, or by a wall in front of it.
+            let wall = self.udp.rng.chance(1, 4);
+            let socket = &mut self.udp.sockets[id as usize];
+            socket.error = Some(if wall { Errno::HostUnreachable } else { Errno::ConnectionRefused });
             socket.unread_since.get_or_insert(self.now);
             if self.plan.edges == Edges::Arrival || self.udp.sockets[id as usize].armed_read {
                 self.udp_edge(id as usize);

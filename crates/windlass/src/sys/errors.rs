@@ -1,4 +1,4 @@
-//! What an error from accept means.
+//! What errors mean: those of accept, and the one of a datagram that no packet holds.
 
 use std::io;
 
@@ -26,6 +26,18 @@ pub(crate) fn accept_error(e: &io::Error) -> AcceptError {
         _ => AcceptError::Gone,
     }
 }
+
+/// Whether a datagram was longer than its path carries, or than any packet holds.
+pub(crate) fn is_too_long(e: &io::Error) -> bool {
+    e.raw_os_error() == Some(TOO_LONG)
+}
+
+#[cfg(unix)]
+const TOO_LONG: i32 = rustix::io::Errno::MSGSIZE.raw_os_error();
+
+/// WSAEMSGSIZE.
+#[cfg(not(unix))]
+const TOO_LONG: i32 = 10040;
 
 #[cfg(unix)]
 const OUT_OF_RESOURCES: [i32; 4] = {

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use std::io::Write;
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Events, Interest, Poll};
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::SockRef;
 use windlass_proto::Time;
 
@@ -69,6 +71,9 @@ pub(crate) struct MioSys {
     control: Option<super::handover::Control>,
     #[cfg(target_os = "linux")]
     timer: Option<super::timerfd::TimerFd>,
+    /// Whether splicing raises no signal; asked once.
+    #[cfg(target_os = "linux")]
+    splices: Option<bool>,
 }
 
 impl MioSys {
@@ -89,6 +94,8 @@ impl MioSys {
             control: None,
             #[cfg(target_os = "linux")]
             timer: None,
+            #[cfg(target_os = "linux")]
+            splices: None,
         })
     }
 
@@ -170,6 +177,13 @@ impl MioStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(self.fd(), buf, SendFlags::NOSIGNAL)?)
     }
+
+    /// Not `writev`, which cannot be told to raise no SIGPIPE.
+    #[inline]
+    fn writev(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut nothing = SendAncillaryBuffer::default();
+        Ok(rustix::net::sendmsg(self.fd(), bufs, &mut nothing, SendFlags::NOSIGNAL)?)
+    }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -189,6 +203,15 @@ impl MioStream {
             MioStream::Tcp(s) => s.write(buf),
             #[cfg(unix)]
             MioStream::Unix(s) => s.write(buf),
+        }
+    }
+
+    #[inline]
+    fn writev(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            MioStream::Tcp(s) => s.write_vectored(bufs),
+            #[cfg(unix)]
+            MioStream::Unix(s) => s.write_vectored(bufs),
         }
     }
 }
@@ -379,16 +402,15 @@ impl Sys for MioSys {
 
     #[inline]
     fn writev(&mut self, stream: &mut MioStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match stream {
-            MioStream::Tcp(s) => s.write_vectored(bufs),
-            #[cfg(unix)]
-            MioStream::Unix(s) => s.write_vectored(bufs),
-        }
+        stream.writev(bufs)
     }
 
     fn pipe(&mut self) -> Option<Pipe> {
         #[cfg(target_os = "linux")]
-        return Pipe::new().ok();
+        {
+            let splices = *self.splices.get_or_insert_with(super::pipe::splices_in_peace);
+            if splices { Pipe::new().ok() } else { None }
+        }
         #[cfg(not(target_os = "linux"))]
         None
     }

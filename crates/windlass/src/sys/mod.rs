@@ -43,7 +43,7 @@ use windlass_proto::Time;
 use crate::connect::Remote;
 use crate::datagram::Ecn;
 
-pub(crate) use errors::{AcceptError, accept_error};
+pub(crate) use errors::{AcceptError, accept_error, is_too_long};
 pub(crate) use mio_sys::{MioListener, MioStream, MioSys};
 /// One received buffer: one datagram, or several of one flow and size (`stride`).
 pub(crate) use quinn_udp::RecvMeta as Received;
@@ -69,6 +69,8 @@ pub(crate) struct Outbound<'a> {
     pub(crate) to: SocketAddr,
     /// From which of our addresses; `None` lets the system choose.
     pub(crate) from: Option<IpAddr>,
+    /// `from` may turn out not to be an address of ours, and the system chooses then.
+    pub(crate) from_any: bool,
     pub(crate) ecn: Option<Ecn>,
     /// The size of every datagram but perhaps the last, if there are several.
     pub(crate) segment: Option<usize>,

@@ -10,6 +10,17 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 const SIZE: usize = 1 << 20;
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
+/// SIGPIPE's bit in a set of signals as the system writes it.
+const SIGPIPE: u64 = 1 << 12;
+
+/// Whether SIGPIPE is ignored in this process, as Rust has it unless a host says otherwise. To splice to a
+/// peer that has gone raises it, and there is no flag against that: then it is better to copy.
+pub(super) fn splices_in_peace() -> bool {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & SIGPIPE != 0)
+}
+
 pub(crate) struct Pipe {
     from: OwnedFd,
     to: OwnedFd,

@@ -7,7 +7,7 @@
 //! cheaper than a `sendmsg` with control messages, and `sendmmsg` for 32 peers gains nothing over it.
 
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mio::net::UdpSocket;
 use quinn_udp::{EcnCodepoint, Transmit, UdpSockRef, UdpSocketState};
@@ -20,6 +20,12 @@ use crate::datagram::Ecn;
 pub(crate) struct MioUdp {
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
+    /// What `state` remembers is not so.
+    misled: bool,
+    /// Datagrams that one call may send, as it was at the beginning.
+    segments_max: usize,
+    /// What the system has refused to send from, though somebody had sent to it: the address of a group.
+    group: Option<IpAddr>,
     /// Has one peer, and no other.
     connected: bool,
     /// Kept for a successor, and let go of with the socket: one that nobody reads must not stay open.
@@ -108,14 +114,50 @@ fn size(socket: &Socket, buffers: UdpBuffers) {
 fn finish(socket: Socket, connected: bool) -> io::Result<(MioUdp, SocketAddr)> {
     let socket: std::net::UdpSocket = socket.into();
     let socket = UdpSocket::from_std(socket);
-    let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+    let bound = socket.local_addr()?;
+    let state = state_of(&socket, bound.is_ipv6())?;
+    let segments_max = state.max_gso_segments();
+    let socket = MioUdp { socket, state, misled: false, segments_max, group: None, connected, twin: None };
+    Ok((socket, bound))
+}
+
+/// Sets the options that `quinn-udp` wants, but for one.
+fn state_of(socket: &UdpSocket, is_six: bool) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
     // A QUIC endpoint never wants fragments, so it has switched them off; a service of datagrams may
     // well be asked for more than fits a frame. Best effort: without it the send fails, and is told.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ =
-        rustix::net::sockopt::set_ip_mtu_discover(&socket, rustix::net::sockopt::Ipv4PathMtuDiscovery::WANT);
-    let bound = socket.local_addr()?;
-    Ok((MioUdp { socket, state, connected, twin: None }, bound))
+    {
+        use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
+        // On an IPv6 socket too, for the IPv4 peers it may have.
+        let _ = sockopt::set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT);
+        if is_six {
+            let _ = sockopt::set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT);
+            allow_fragments(socket);
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = is_six;
+    Ok(state)
+}
+
+/// Takes back `IPV6_DONTFRAG`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(unsafe_code, reason = "no crate that we have sets this option")]
+fn allow_fragments(socket: &UdpSocket) {
+    use std::os::fd::AsRawFd;
+    let off: libc::c_int = 0;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the system reads the
+    // four bytes of `off`, which it is told the address and the length of.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_DONTFRAG,
+            (&raw const off).cast(),
+            size_of_val(&off) as libc::socklen_t,
+        );
+    }
 }
 
 impl MioUdp {
@@ -130,7 +172,7 @@ impl MioUdp {
     }
 
     pub(super) fn segments_max(&self) -> usize {
-        self.state.max_gso_segments()
+        if self.misled { self.segments_max } else { self.state.max_gso_segments() }
     }
 
     #[inline]
@@ -141,6 +183,11 @@ impl MioUdp {
         if plain || (self.connected && by_name) {
             return self.send_plain(out);
         }
+        if self.misled && (out.ecn.is_some() || out.segment.is_some()) {
+            self.state = state_of(&self.socket, self.socket.local_addr()?.is_ipv6())?;
+            self.misled = false;
+        }
+        let known = out.from_any && out.from == self.group;
         let transmit = Transmit {
             destination: out.to,
             ecn: out.ecn.map(|ecn| match ecn {
@@ -150,9 +197,43 @@ impl MioUdp {
             }),
             contents: out.bytes,
             segment_size: out.segment,
-            src_ip: out.from,
+            src_ip: if known { None } else { out.from },
         };
-        self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), &transmit))
+        match self.transmit(&transmit) {
+            Ok(()) => Ok(()),
+            Err(e) => self.not_sent(out, transmit, e),
+        }
+    }
+
+    #[inline]
+    fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), transmit))
+    }
+
+    /// Whether an address is to blame: one to send from that is not ours, or one to send to.
+    #[cold]
+    fn not_sent(
+        &mut self,
+        out: &Outbound<'_>,
+        mut transmit: Transmit<'_>,
+        error: io::Error,
+    ) -> io::Result<()> {
+        use io::ErrorKind::{AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable};
+        let kind = error.kind();
+        if !matches!(kind, AddrNotAvailable | HostUnreachable | InvalidInput | NetworkUnreachable) {
+            return Err(error);
+        }
+        let mut result = Err(error);
+        if out.from_any && transmit.src_ip.take().is_some() {
+            result = self.transmit(&transmit);
+            if result.is_ok() {
+                self.group = out.from;
+            }
+        }
+        // `quinn-udp` takes `InvalidInput` for a system that cuts nothing up and knows no marks, and would
+        // do without both from then on. Of one call for several that may be right.
+        self.misled |= kind == InvalidInput && (result.is_ok() || out.segment.is_none());
+        result
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]

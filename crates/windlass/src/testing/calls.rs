@@ -182,6 +182,38 @@ mod tests {
         assert!(harness.is_stopped());
     }
 
+    /// Calls a server when told to, and tells whoever it is connected to that it is superseded.
+    struct Retiring;
+
+    impl Service for Retiring {
+        type Session = ();
+
+        fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+            Ok(())
+        }
+
+        fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+            input.take_all();
+            conn.connect(Keeper::call(Duration::ZERO)).map(|_| ()).map_err(|_| Close::Refused)
+        }
+
+        fn superseded(&mut self, conn: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {
+            conn.write(b"superseded");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_comes_after_a_successor_took_over_is_told_too() {
+        let mut harness = Harness::new(serve(|| Retiring));
+        let peer = harness.connect();
+        harness.handle().shared.supersede(&[]);
+        assert_eq!(harness.receive(peer), b"superseded");
+        harness.send(peer, b"call");
+        let server = harness.accept(&only_call(&harness));
+        assert_eq!(harness.receive(server), b"superseded");
+    }
+
     #[test]
     fn a_pause_and_no_time_is_one_try_all_the_same() {
         struct Once;

@@ -320,6 +320,23 @@ impl Core {
         self.with_out(index, |session, out| session.seal(plain, out))
     }
 
+    /// The same for what a relay owes its other end, whatever room there is.
+    pub(crate) fn seal_untaken(&mut self, index: u32, plain: &[u8]) {
+        let mut out = std::mem::take(&mut self.tls.out);
+        out.clear();
+        if let Some(session) = self.tls.get_mut(index) {
+            let sealed = session.seal(plain, &mut out);
+            if !out.is_empty() && !self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
+                self.append(index, &out, None);
+                self.touch(index);
+            }
+            if let Err(error) = sealed {
+                self.close(index, Close::Tls(error));
+            }
+        }
+        self.tls.out = out;
+    }
+
     /// Queues `close_notify`, once, whatever room there is: it is a few bytes, and without it the stream
     /// looks cut short.
     pub(crate) fn notify_close(&mut self, index: u32) {

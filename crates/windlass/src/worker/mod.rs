@@ -32,6 +32,7 @@ use crate::core::{Core, LIST_RESERVED, flush};
 use crate::hosted::Hosted;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
+use crate::serve::OwnLimits;
 use crate::shared::{Shared, Stall};
 use crate::stats::TurnTimes;
 use crate::sys::{Readiness, Sys, Token};
@@ -61,6 +62,7 @@ pub(crate) struct Setup<Y: Sys> {
 pub(crate) struct HostedService {
     pub(crate) name: Arc<str>,
     pub(crate) tick: Option<Duration>,
+    pub(crate) own: OwnLimits,
     pub(crate) host: Box<dyn Hosted>,
 }
 
@@ -120,6 +122,8 @@ impl<Y: Sys> Worker<Y> {
         core.workers = sys.can_move().then_some(shared.workers.len());
         for (members, service) in core.members.iter_mut().zip(&services) {
             members.movable = service.host.is_movable();
+            members.idle_timeout = service.own.idle_timeout.unwrap_or(members.idle_timeout);
+            members.input_max = service.own.input_max.unwrap_or(members.input_max);
         }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         let mut worker = Worker {

@@ -42,10 +42,10 @@ impl<Y: Sys> Worker<Y> {
             }
             let (held, head, room) = match &slot.input {
                 // As nearly always.
-                None => (0, 0, self.core.limits.input_max),
+                None => (0, 0, self.core.input_max(index)),
                 Some(residue) => {
                     let held = residue.bytes.len();
-                    let room = self.core.limits.input_max.saturating_sub(held);
+                    let room = self.core.input_max(index).saturating_sub(held);
                     if room == 0 && !planted(Fault::NoInputCap) {
                         return self.read_past_full(index);
                     }
@@ -159,7 +159,7 @@ impl<Y: Sys> Worker<Y> {
                 let mut conn = Conn::new(&mut self.core, &mut self.io, index);
                 let result = self.services[service].host.data(&mut conn, &mut input);
                 let left = input.len();
-                let hopeless = input.needed().is_some_and(|need| need > self.core.limits.input_max);
+                let hopeless = input.needed().is_some_and(|need| need > self.core.input_max(index));
                 match result {
                     Err(why) => self.core.close(index, why),
                     Ok(()) if hopeless => self.core.close(index, Close::InputFull),
@@ -196,7 +196,7 @@ impl<Y: Sys> Worker<Y> {
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);
         let result = self.services[service].host.data(&mut conn, &mut input);
         let left = input.len();
-        let hopeless = input.needed().is_some_and(|need| need > self.core.limits.input_max);
+        let hopeless = input.needed().is_some_and(|need| need > self.core.input_max(index));
         residue.bytes.drain(..len - left);
         residue.fit();
         self.core.buffered -= len - left;

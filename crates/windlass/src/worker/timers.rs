@@ -63,7 +63,9 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn timers(&mut self) {
         let mut fired = std::mem::take(&mut self.fired);
         let core = &mut self.core;
-        core.wheel.advance(core.tick, &mut fired, |index| deadline(&core.slots, &core.limits, index));
+        core.wheel.advance(core.tick, &mut fired, |index| {
+            deadline(&core.slots, &core.limits, &core.members, index)
+        });
         for &index in &fired {
             self.due(index);
             self.core.arm(index);
@@ -95,7 +97,7 @@ impl<Y: Sys> Worker<Y> {
         let slot = &self.core.slots[index as usize];
         let stalled = passed(stall_deadline(slot, limits));
         let woken = slot.is(flag::HAS_WAKE) && reached(slot.wake, tick);
-        let idle = passed(idle_deadline(slot, limits));
+        let idle = passed(idle_deadline(slot, &self.core.members));
         if !stalled && !woken && !idle {
             return;
         }
@@ -148,7 +150,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// Sets the driver's precise timer for the next tick, once for each.
-    pub(super) fn arm_tick(&mut self) {
+    pub(crate) fn arm_tick(&mut self) {
         let next = self.first_tick();
         if next != self.tick_armed {
             self.tick_armed = next;

@@ -83,7 +83,7 @@ impl<Y: Sys> Worker<Y> {
                 return self.core.queue(index);
             }
             let held = slot.input.as_ref().map_or(0, |residue| residue.bytes.len());
-            let room = self.core.limits.input_max.saturating_sub(held);
+            let room = self.core.input_max(index).saturating_sub(held);
             let mut head = 0;
             if held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2)
                 && let Some(residue) = &slot.input

@@ -179,6 +179,21 @@ fn a_successor_takes_the_listeners_and_connections_stay() {
 }
 
 #[test]
+fn a_file_that_somebody_else_has_put_there_stays() {
+    let (control, path) = (SocketPath::new(), SocketPath::new());
+    let unix = format!("unix:{}", path.0.display());
+    let old = Generation::start(&control.0, 1, "-", &["127.0.0.1:0", &unix]);
+    let mut new = Generation::start(&control.0, 1, "-", &[&old.at[0], &unix]);
+    old.ended();
+    // Somebody removes it, as some do to be sure, and listens there.
+    std::fs::remove_file(&path.0).unwrap();
+    let _others = std::os::unix::net::UnixListener::bind(&path.0).unwrap();
+    new.process.tell("shutdown");
+    new.ended();
+    assert!(path.0.exists() && !control.0.exists(), "one was its own, one was not");
+}
+
+#[test]
 fn those_who_wait_in_a_queue_are_served_by_the_successor() {
     let control = SocketPath::new();
     // Accepts nobody while it has one.

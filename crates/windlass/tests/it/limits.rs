@@ -310,3 +310,50 @@ fn a_socket_file_is_replaced_only_if_nobody_listens() {
     round_trip(&mut path.connect(), b"the first is still there");
     server.stop();
 }
+
+/// Leaves what it gets untaken, up to the limit.
+struct Hoard;
+
+impl windlass::Service for Hoard {
+    type Session = ();
+    fn open(&mut self, _: &mut windlass::Conn<'_>) -> Result<(), windlass::Close> {
+        Ok(())
+    }
+    fn data(
+        &mut self,
+        _: &mut windlass::Conn<'_>,
+        _: &mut (),
+        _: &mut windlass::Input<'_>,
+    ) -> Result<(), windlass::Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_service_bounds_its_own_silence_and_input() {
+    use std::io::Write;
+    let limits = Limits { idle_timeout: Duration::from_millis(200), input_max: 1000, ..limits() };
+    let bound = Server::new(one_worker(limits))
+        .add(serve(|| Hoard).name("server's").tcp("127.0.0.1:0"))
+        .add(serve(|| Hoard).name("own").idle_timeout(Duration::ZERO).input_max(3000).tcp("127.0.0.1:0"))
+        .bind()
+        .unwrap();
+    let server = Running::run(bound);
+    let (mut common, mut own) = (connect(server.addrs[0]), connect(server.addrs[1]));
+    let mut hoarding = connect(server.addrs[0]);
+    hoarding.write_all(&[1; 1001]).unwrap();
+    own.write_all(&[1; 3000]).unwrap();
+    // Both its end and that of the silent one.
+    server.wait_for("input over the server's limit", |c| c.closed_by("input_full") == 1);
+    server.wait_for("silence", |c| c.closed_by("idle") == 1);
+    assert_eq!(common.read(&mut [0]).unwrap_or(0), 0);
+    drop((common, hoarding));
+    // The other service allows both.
+    server.wait_for("one to be left", |c| c.connections == 1);
+    own.write_all(&[1]).unwrap();
+    server.wait_for("input over its own limit", |c| c.closed_by("input_full") == 2);
+    server.stop();
+
+    let serve = serve(|| Hoard).idle_timeout(Duration::from_secs(21 * 24 * 3600)).tcp("127.0.0.1:0");
+    assert!(serve.bind().err().unwrap().to_string().contains("at most 20 days"));
+}

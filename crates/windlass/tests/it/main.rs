@@ -3,9 +3,11 @@
 #![cfg(unix)]
 
 mod backpressure;
+mod by_hand;
 mod child;
 mod connect;
 mod corners;
+mod datagram_corners;
 mod datagrams;
 mod descriptors;
 mod echo;
@@ -25,6 +27,7 @@ mod resolver;
 mod review;
 mod services;
 mod shutdown;
+mod sigpipe;
 mod steady;
 mod stopped;
 mod timers;

@@ -32,6 +32,17 @@ fn edges() {
 }
 
 #[test]
+fn book() {
+    let check = |file: &str, text: &str| broken("book", &format!("book/listings/src/bin/{file}"), text);
+    assert_eq!(check("plain_echo.rs", "use mio::Poll;\nuse windlass::serve;\n"), []);
+    assert_eq!(check("plain_echo.rs", "use socket2::Socket;\n"), [1]);
+    assert_eq!(check("echo.rs", "use windlass::serve;\nuse mio::Poll;\n"), [2]);
+    let manifest = |text: &str| broken("edges", "book/listings/Cargo.toml", text);
+    assert_eq!(manifest("[dependencies]\nwindlass.workspace = true\nmio.workspace = true"), []);
+    assert_eq!(manifest("[dependencies]\nwindlass-cli.workspace = true"), [2]);
+}
+
+#[test]
 fn no_std() {
     let lib = "crates/windlass-proto/src/lib.rs";
     assert_eq!(broken("no-std", lib, "#![no_std]\n#![forbid(unsafe_code)]\n"), []);

@@ -1,5 +1,10 @@
 //! HTTP: heads, bodies, both ends of a connection, and what must be refused.
 
+mod body;
+mod client;
 mod encode;
+mod random;
 mod request;
 mod response;
+mod server;
+mod smuggling;

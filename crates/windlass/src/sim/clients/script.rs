@@ -141,20 +141,24 @@ impl Script {
 
 impl Client for Script {
     fn step(&mut self, line: &mut Line<'_>) -> Step {
-        match line.status() {
-            Status::Idle => line.connect(),
-            Status::Ended(_) if line.excused() => return Step::Done,
-            _ => {}
+        if line.status() == Status::Idle {
+            line.connect();
         }
         if line.status() == Status::Connecting {
             return Step::Wait;
         }
         while !self.acts.is_empty() {
+            // Asked before every act: who has just received the last bytes may find the end behind them.
+            let open = !matches!(line.status(), Status::Ended(_));
+            if !open && line.excused() {
+                return Step::Done;
+            }
             match self.act(line) {
                 Ok(true) => {
                     self.acts.pop_front();
                     self.acted += 1;
                 }
+                Ok(false) if open && matches!(line.status(), Status::Ended(_)) => {}
                 Ok(false) => return self.wake.map_or(Step::Wait, Step::Until),
                 Err(what) => {
                     let act = self.acted;

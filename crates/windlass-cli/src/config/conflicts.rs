@@ -1,0 +1,126 @@
+//! What is right by itself and does not go together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use windlass::Address;
+
+use super::problem::{Place, Problem};
+use super::shape::File;
+use super::tree::Places;
+
+/// Adds what is wrong with `file` to `problems`.
+pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
+    let place = |path: &str| places.get(path).cloned();
+    let services = super::services(file);
+    if services.is_empty() && problems.is_empty() {
+        problems.push(
+            Problem::without_place("the configuration serves nothing")
+                .help("`windlass init echo` shows how to begin"),
+        );
+    }
+    let mut names: BTreeMap<&str, String> = BTreeMap::new();
+    let mut addresses: BTreeMap<String, String> = BTreeMap::new();
+    for service in &services {
+        // What is there and was refused is another problem.
+        if service.listen.is_empty() && place(&format!("{}.listen[0]", service.path)).is_none() {
+            push(problems, place(&service.path), format!("`{}` listens nowhere", service.path), |problem| {
+                problem.help("give it an address, for example `listen = \"127.0.0.1:9000\"`")
+            });
+        }
+        if let Some(first) = names.insert(service.name, service.path.clone()) {
+            let here = place(&format!("{}.name", service.path)).or_else(|| place(&service.path));
+            push(problems, here, format!("two services are called `{}`", service.name), |problem| {
+                let problem = match place(&format!("{first}.name")).or_else(|| place(&first)) {
+                    Some(first) => problem.other(first, "the first"),
+                    None => problem,
+                };
+                problem.help("give each a `name` of its own: logs and metrics tell them apart by it")
+            });
+        }
+        listens(&service.path, &service.listen, &mut addresses, places, problems);
+    }
+    let admin: Vec<&Address> = file.admin.listen.iter().map(|listen| &listen.0).collect();
+    listens("admin", &admin, &mut addresses, places, problems);
+    for (at, address) in admin.iter().enumerate() {
+        if !is_local(address) && file.admin.token.as_ref().is_none_or(|token| token.0.is_empty()) {
+            let path = format!("admin.listen[{at}]");
+            push(problems, place(&path), format!("`{address}` can be reached by others"), |problem| {
+                problem.help("listen on 127.0.0.1 or on unix:PATH, or set `admin.token`")
+            });
+        }
+    }
+    for (path, wrong, range) in [
+        ("server.workers", file.server.workers.0 > 1_024, "at most 1,024"),
+        ("server.scratch", !(4 << 10..=16 << 20).contains(&file.server.scratch.0), "from 4KiB to 16MiB"),
+        #[cfg(feature = "kv")]
+        ("store.value_max", !(1..=512 << 20).contains(&file.store.value_max.0), "from 1 to 512MiB"),
+    ] {
+        if wrong {
+            push(problems, place(path), format!("`{path}` must be {range}"), |problem| problem);
+        }
+    }
+    if let Err(why) = file.limits.limits().check() {
+        // It names the keys it is about.
+        let key = windlass::Limits::NAMES.iter().map(|(name, _)| *name).filter(|name| why.contains(name));
+        let here = key.filter_map(|name| place(&format!("limits.{name}"))).next();
+        push(problems, here.or_else(|| place("limits")), why, |problem| problem);
+    }
+}
+
+fn push(
+    problems: &mut Vec<Problem>,
+    place: Option<Place>,
+    what: String,
+    more: impl FnOnce(Problem) -> Problem,
+) {
+    problems.push(more(match place {
+        Some(place) => Problem::at(place, what, ""),
+        None => Problem::without_place(what),
+    }));
+}
+
+fn listens(
+    path: &str,
+    listen: &[&Address],
+    addresses: &mut BTreeMap<String, String>,
+    places: &Places,
+    problems: &mut Vec<Problem>,
+) {
+    for (at, address) in listen.iter().enumerate() {
+        // The system chooses another port each time.
+        if has_port_zero(address) {
+            continue;
+        }
+        let here = format!("{path}.listen[{at}]");
+        if let Some(first) = addresses.insert(address.to_string(), here.clone()) {
+            push(
+                problems,
+                places.get(&here).cloned(),
+                format!("`{address}` is listened on twice"),
+                |problem| match places.get(&first) {
+                    Some(first) => problem.other(first.clone(), "first here"),
+                    None => problem,
+                },
+            );
+        }
+    }
+}
+
+fn has_port_zero(address: &Address) -> bool {
+    match address {
+        Address::Tcp(text) | Address::Udp(text) => text.ends_with(":0"),
+        _ => false,
+    }
+}
+
+/// Whether only this machine can reach it. A name other than `localhost` may be any machine's.
+fn is_local(address: &Address) -> bool {
+    match address {
+        Address::Tcp(text) | Address::Udp(text) => text.parse::<SocketAddr>().map_or_else(
+            |_| text.rsplit_once(':').is_some_and(|(host, _)| host == "localhost"),
+            |addr| addr.ip().is_loopback(),
+        ),
+        _ => true,
+    }
+}

@@ -1,0 +1,218 @@
+//! A server from a file. Read `shape` for what may stand in one, then `load` here for the way from a path
+//! to a configuration: `tree` holds every key and value against the schema, `conflicts` what does not go
+//! together, and `problem` shows all that is wrong at once.
+
+mod conflicts;
+mod environment;
+mod include;
+pub(crate) mod limits;
+pub(crate) mod print;
+mod problem;
+pub(crate) mod shape;
+mod tree;
+pub(crate) mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use windlass::Address;
+
+pub(crate) use problem::{Place, Problem, Sources};
+pub(crate) use shape::File;
+use shape::TlsTable;
+pub(crate) use tree::Places;
+
+/// Files that one configuration may be made of.
+const FILES_MAX: usize = 256;
+/// Bytes of one file: what is longer is no configuration.
+const FILE_MAX: u64 = 4 << 20;
+
+/// A configuration, and where everything in it stands.
+pub(crate) struct Loaded {
+    pub(crate) file: File,
+    pub(crate) sources: Sources,
+    pub(crate) places: Places,
+}
+
+/// All that is wrong with one.
+pub(crate) struct Wrong {
+    pub(crate) sources: Sources,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// The JSON Schema of a file, for editors and for `tree`.
+pub(crate) fn schema() -> Value {
+    schemars::schema_for!(File).to_value()
+}
+
+/// Reads `path` and what it includes. `variable` is the environment.
+pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Wrong> {
+    let schema = schema();
+    let mut sources = Sources::default();
+    let mut problems = Vec::new();
+    let mut places = Places::new();
+    let mut whole = Map::new();
+    let mut counts = BTreeMap::new();
+    let mut waiting: Vec<(PathBuf, Option<Place>)> = vec![(path.to_owned(), None)];
+    while let Some((path, named)) = waiting.pop() {
+        if sources.contains(&path) {
+            continue;
+        }
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(why) => {
+                let what = format!("cannot read {}: {why}", path.display());
+                problems.push(match named {
+                    Some(place) => Problem::at(place, what, "included here"),
+                    None => Problem::without_place(what),
+                });
+                continue;
+            }
+        };
+        let file = sources.add(&path, text);
+        let table = tree::parse(&sources, file, &mut problems);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut here = Places::new();
+        let reader = &mut tree::Reader {
+            schema: &schema,
+            file,
+            folder,
+            variable,
+            problems: &mut problems,
+            places: &mut here,
+        };
+        let mut values = reader.file(table.get_ref(), &counts);
+        let included = include::files(values.remove("include"), folder, &here, &mut problems);
+        if sources.len() + waiting.len() + included.len() > FILES_MAX {
+            problems.push(Problem::without_place(format!("more than {FILES_MAX} files are included")));
+            break;
+        }
+        // The first named is read first.
+        waiting.extend(included.into_iter().rev());
+        merge(&mut whole, values, &places, &here, &mut problems);
+        for (key, value) in &whole {
+            counts.insert(key.clone(), value.as_array().map_or(0, Vec::len));
+        }
+        for (path, place) in here {
+            places.entry(path).or_insert(place);
+        }
+    }
+    let file = if problems.is_empty() {
+        // What does not fit the schema was a problem.
+        serde_json::from_value(whole.into())
+            .map_err(|error| problems.push(Problem::without_place(error.to_string())))
+    } else {
+        without_holes(&mut whole);
+        serde_json::from_value(whole.into()).map_err(drop)
+    };
+    if let Ok(file) = &file {
+        conflicts::find(file, &places, &mut problems);
+    }
+    match file {
+        Ok(file) if problems.is_empty() => Ok(Loaded { file, sources, places }),
+        _ => Err(Wrong { sources, problems }),
+    }
+}
+
+/// One service of any kind, as far as all are alike.
+pub(crate) struct Serving<'f> {
+    /// Where it stands in the file: `echo[0]`.
+    pub(crate) path: String,
+    pub(crate) name: &'f str,
+    pub(crate) listen: Vec<&'f Address>,
+    pub(crate) tls: Option<&'f TlsTable>,
+}
+
+/// Every service of a configuration.
+pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
+    let mut services = Vec::new();
+    macro_rules! add {
+        ($kind:ident) => {
+            services.extend(file.$kind.iter().enumerate().map(|(at, table)| Serving {
+                path: format!("{}[{at}]", stringify!($kind)),
+                name: &table.name,
+                listen: table.listen.iter().map(|listen| &listen.0).collect(),
+                tls: table.tls.as_ref(),
+            }));
+        };
+    }
+    add!(echo);
+    #[cfg(feature = "kv")]
+    {
+        add!(resp);
+        add!(memcached);
+    }
+    services
+}
+
+/// Where a service of this kind usually listens.
+pub(crate) fn usual_address(kind: &str) -> &'static str {
+    match kind {
+        "resp" => "127.0.0.1:6379",
+        "memcached" => "127.0.0.1:11211",
+        _ => "127.0.0.1:9000",
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > FILE_MAX { Err("it is longer than 4 MiB".into()) } else { Ok(text) }
+}
+
+/// Lists grow, tables take each other's keys, and what is set twice is a problem.
+fn merge(
+    whole: &mut Map<String, Value>,
+    values: Map<String, Value>,
+    before: &Places,
+    here: &Places,
+    problems: &mut Vec<Problem>,
+) {
+    for (key, value) in values {
+        match (whole.get_mut(&key), value) {
+            (Some(Value::Array(list)), Value::Array(more)) => list.extend(more),
+            (Some(Value::Object(table)), Value::Object(more)) => {
+                for (name, value) in more {
+                    let path = format!("{key}.{name}");
+                    if table.contains_key(&name)
+                        && let (Some(first), Some(second)) = (before.get(&path), here.get(&path))
+                    {
+                        let problem =
+                            Problem::at(second.clone(), format!("`{path}` is set twice"), "again here");
+                        problems.push(problem.other(first.clone(), "first here"));
+                    }
+                    table.insert(name, value);
+                }
+            }
+            (_, value) => {
+                whole.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Takes out what was refused, so that the rest can be looked at for conflicts. Places in a list are
+/// wrong behind a hole, so an entry keeps its place and a list of texts loses it.
+fn without_holes(values: &mut Map<String, Value>) {
+    for value in values.values_mut() {
+        match value {
+            Value::Object(table) => without_holes(table),
+            Value::Array(list) => {
+                for item in list.iter_mut() {
+                    if let Value::Object(table) = item {
+                        without_holes(table);
+                    }
+                }
+                list.retain(|item| !item.is_null());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/config/mod.rs"]
+mod tests;

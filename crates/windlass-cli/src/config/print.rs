@@ -1,0 +1,113 @@
+//! Configurations for people to read: a commented file to begin with, and the one in effect.
+//!
+//! Both come out of the schema: what `shape` says of a key stands above it.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::shape::File;
+use crate::text::wrap;
+
+const WIDTH: usize = 96;
+
+/// The kinds of service that a file can hold, with a word on each.
+pub(crate) fn kinds(schema: &Value) -> Vec<(String, String)> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties
+        .filter(|(key, property)| property["type"] == "array" && *key != "include")
+        .map(|(key, property)| (key.clone(), property["description"].as_str().unwrap_or_default().into()))
+        .collect()
+}
+
+/// A file with one service of `kind`, that serves as it stands: every other key is there as a comment,
+/// with what it means and its default. `None`: there is no such kind.
+pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<String> {
+    let kinds = kinds(schema);
+    let (_, about) = kinds.iter().find(|(name, _)| name == kind)?;
+    let defaults = serde_json::to_value(File::default()).unwrap_or_default();
+    let mut text = format!(
+        "# A configuration of windlass. `windlass run -c FILE` serves it, `windlass check -c FILE` looks for\n\
+         # mistakes. Lines that begin with `#` are comments; the values in them are the defaults.\n\n\
+         {}[[{kind}]]\n",
+        comment(about)
+    );
+    let entry = described(schema, &schema["properties"][kind]["items"]);
+    for (key, property) in properties(entry) {
+        let _ = match key.as_str() {
+            "name" => writeln!(text, "name = {kind:?}"),
+            "listen" => writeln!(text, "{}listen = [{listen:?}]", comment(about_of(property))),
+            _ => write!(text, "{}", unset(schema, key, property, &Value::Null)),
+        };
+    }
+    for (key, property) in properties(schema) {
+        let table = described(schema, property);
+        if table["type"] != "object" {
+            continue;
+        }
+        let _ = write!(text, "\n{}[{key}]\n", comment(about_of(property)));
+        for (name, property) in properties(table) {
+            text += &unset(schema, name, property, &defaults[key][name]);
+        }
+    }
+    Some(text)
+}
+
+/// One key as a comment: what it means, and its default.
+fn unset(schema: &Value, key: &str, property: &Value, default: &Value) -> String {
+    let text = comment(about_of(property));
+    let default = [default, &property["default"]].into_iter().find(|value| !value.is_null());
+    let inner = described(schema, property);
+    match default.map(written).or_else(|| example(schema, inner)) {
+        Some(value) => format!("{text}# {key} = {value}\n"),
+        None => text,
+    }
+}
+
+fn example(schema: &Value, property: &Value) -> Option<String> {
+    if let Some(table) = property["properties"].as_object() {
+        let keys = table.iter().filter_map(|(key, inner)| {
+            example(schema, described(schema, inner)).map(|value| format!("{key} = {value}"))
+        });
+        return Some(format!("{{ {} }}", keys.collect::<Vec<_>>().join(", ")));
+    }
+    Some(written(&property["examples"][0])).filter(|text| !text.is_empty())
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        // A number needs no quotes.
+        Value::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'_') => {
+            text.clone()
+        }
+        Value::Array(list) => format!("[{}]", list.iter().map(written).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+fn about_of(property: &Value) -> &str {
+    property["description"].as_str().unwrap_or_default()
+}
+
+fn comment(text: &str) -> String {
+    wrap(text, 0, WIDTH).lines().map(|line| format!("# {line}\n")).collect()
+}
+
+fn properties(table: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    table["properties"].as_object().into_iter().flatten()
+}
+
+fn described<'s>(schema: &'s Value, property: &'s Value) -> &'s Value {
+    super::tree::resolve(schema, property)
+}
+
+/// The configuration in effect, defaults and all, as a file again. Secrets are hidden.
+pub(crate) fn effective(file: &File) -> Result<String, toml::ser::Error> {
+    let mut text = toml::to_string_pretty(file)?;
+    text += "\n# Every limit in effect.\n[limits]\n";
+    for (name, value) in crate::limits::shown(&file.limits.limits()) {
+        let _ = writeln!(text, "{name} = {}", written(&value.into()));
+    }
+    Ok(text)
+}

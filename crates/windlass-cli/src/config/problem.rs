@@ -1,0 +1,152 @@
+//! What is wrong with a configuration: where it stands, why, and what was probably meant.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde_json::json;
+
+/// The files that were read, for showing their lines.
+#[derive(Default)]
+pub(crate) struct Sources {
+    files: Vec<(PathBuf, String)>,
+}
+
+/// A place in one of the files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) file: usize,
+    pub(crate) span: Range<usize>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    /// One sentence.
+    pub(crate) what: String,
+    /// Where, unless it is about no line at all.
+    pub(crate) place: Option<Place>,
+    /// A few words beside the caret.
+    pub(crate) label: String,
+    /// Another place it has to do with, and what that is.
+    pub(crate) other: Option<(Place, String)>,
+    /// What to write instead.
+    pub(crate) help: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn at(place: Place, what: impl Into<String>, label: impl Into<String>) -> Problem {
+        Problem { what: what.into(), place: Some(place), label: label.into(), other: None, help: None }
+    }
+
+    pub(crate) fn without_place(what: impl Into<String>) -> Problem {
+        Problem { what: what.into(), place: None, label: String::new(), other: None, help: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Problem {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn other(mut self, place: Place, what: impl Into<String>) -> Problem {
+        self.other = Some((place, what.into()));
+        self
+    }
+}
+
+impl Sources {
+    /// Keeps a file; its number is what [`Place::file`] means.
+    pub(crate) fn add(&mut self, path: &Path, text: String) -> usize {
+        self.files.push((path.into(), text));
+        self.files.len() - 1
+    }
+
+    pub(crate) fn path(&self, file: usize) -> &Path {
+        &self.files[file].0
+    }
+
+    pub(crate) fn text(&self, file: usize) -> &str {
+        &self.files[file].1
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        self.files.iter().any(|(known, _)| known == path)
+    }
+
+    /// The problems as a compiler shows them, in the order of their lines.
+    pub(crate) fn render(&self, problems: &[Problem], coloured: bool) -> String {
+        let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.decor_style(DecorStyle::Ascii);
+        let mut text = String::new();
+        for problem in self.sorted(problems) {
+            let mut group = Level::ERROR
+                .primary_title(problem.what.as_str())
+                .elements(std::iter::empty::<annotate_snippets::Element<'_>>());
+            if let Some(place) = &problem.place {
+                group = group.element(self.snippet(place, AnnotationKind::Primary, &problem.label));
+            }
+            if let Some((place, what)) = &problem.other {
+                group = group.element(self.snippet(place, AnnotationKind::Context, what));
+            }
+            if let Some(help) = &problem.help {
+                group = group.element(Level::HELP.message(help.as_str()));
+            }
+            text += &renderer.render(&[group]);
+            text += "\n\n";
+        }
+        let many =
+            if problems.len() == 1 { "one thing is" } else { &format!("{} things are", problems.len()) };
+        let _ = writeln!(text, "{many} wrong with the configuration; nothing was started");
+        text
+    }
+
+    fn snippet<'a>(
+        &'a self,
+        place: &Place,
+        kind: AnnotationKind,
+        label: &'a str,
+    ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let annotation = kind.span(place.span.clone());
+        let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
+        Snippet::source(self.text(place.file))
+            .path(self.path(place.file).display().to_string())
+            .annotation(annotation)
+    }
+
+    /// The problems for programs: an array of objects, lines and columns counted from 1.
+    pub(crate) fn json(&self, problems: &[Problem]) -> String {
+        let list: Vec<_> = self
+            .sorted(problems)
+            .into_iter()
+            .map(|problem| {
+                let place = problem.place.as_ref().map(|place| {
+                    let before = &self.text(place.file)[..place.span.start];
+                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                    (self.path(place.file).display().to_string(), before.matches('\n').count() + 1, column)
+                });
+                json!({
+                    "message": problem.what,
+                    "file": place.as_ref().map(|place| &place.0),
+                    "line": place.as_ref().map(|place| place.1),
+                    "column": place.as_ref().map(|place| place.2),
+                    "help": problem.help,
+                })
+            })
+            .collect();
+        format!("{:#}\n", serde_json::Value::from(list))
+    }
+
+    fn sorted<'p>(&self, problems: &'p [Problem]) -> Vec<&'p Problem> {
+        let mut sorted: Vec<_> = problems.iter().collect();
+        sorted.sort_by_key(|problem| {
+            problem.place.as_ref().map_or((usize::MAX, 0), |place| (place.file, place.span.start))
+        });
+        sorted
+    }
+}

@@ -1,0 +1,260 @@
+//! What a configuration file may hold. The descriptions here are what `windlass init` writes, what editors
+//! show, and what the book prints; the defaults are those of the flags.
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
+
+use super::limits::LimitsTable;
+use super::value::{Count, FilePath, Listen, Secret, Size};
+
+/// One server: its workers, what it serves, and what bounds it.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct File {
+    /// Other files to read, relative to this one. A `*` stands for any part of a file's name.
+    #[serde(skip_serializing)]
+    pub(crate) include: Vec<String>,
+    /// The process.
+    pub(crate) server: ServerTable,
+    /// Every bound of the engine; `windlass echo --limits` explains each.
+    #[serde(skip_serializing)]
+    pub(crate) limits: LimitsTable,
+    /// What is logged, and how.
+    pub(crate) log: LogTable,
+    /// Where the operator looks in.
+    pub(crate) admin: AdminTable,
+    /// Services that send back what they get.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) echo: Vec<EchoTable>,
+    /// Key-value services for Redis clients. All of the process share one store.
+    #[cfg(feature = "kv")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) resp: Vec<RespTable>,
+    /// Caches for memcached clients, in text and binary. All of the process share one store, with Redis
+    /// clients too.
+    #[cfg(feature = "kv")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) memcached: Vec<MemcachedTable>,
+    /// The store behind them.
+    #[cfg(feature = "kv")]
+    pub(crate) store: StoreTable,
+}
+
+/// The process.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServerTable {
+    /// Worker threads; 0 is one per core.
+    pub(crate) workers: Count,
+    /// Buffer that a worker reads into, shared by all its connections: how much one call can move.
+    pub(crate) scratch: Size,
+    /// Unix socket at which the next process takes over from this one while it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/run/windlass/control"]))]
+    pub(crate) control: Option<FilePath>,
+    /// Congestion control of every connection, by the system's name for it. Linux and FreeBSD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["cubic"]))]
+    pub(crate) congestion: Option<String>,
+}
+
+impl Default for ServerTable {
+    fn default() -> ServerTable {
+        ServerTable { workers: Count(0), scratch: Size(256 * 1024), control: None, congestion: None }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogTable {
+    /// How lines are written, to stderr.
+    pub(crate) format: LogFormat,
+    /// What is logged, and everything more urgent.
+    pub(crate) level: LogLevel,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What keeps the server from serving.
+    Error,
+    /// Limits reached, and callbacks that stalled a worker.
+    Warn,
+    /// Start and stop, and connections ended through the fault of their peer.
+    #[default]
+    Info,
+    /// Every connection as it opens and closes.
+    Debug,
+}
+
+impl LogLevel {
+    pub(crate) fn filter(self) -> LevelFilter {
+        match self {
+            LogLevel::Off => LevelFilter::OFF,
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+        }
+    }
+}
+
+/// Where the operator looks in: metrics, health, the dashboard, orders.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AdminTable {
+    /// Loopback or `unix:PATH`. Anything else needs a token. Without an address there is none.
+    pub(crate) listen: Vec<Listen>,
+    /// What a request has to show as `Authorization: Bearer ..`, to read as well as to order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<Secret>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsTable {
+    /// The certificate chain, as PEM, the server's own first.
+    pub(crate) cert: FilePath,
+    /// The private key of that certificate, as PEM.
+    #[schemars(extend("examples" = ["key.pem"]))]
+    pub(crate) key: FilePath,
+}
+
+/// A service that sends back what it gets.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EchoTable {
+    /// What it is called in logs and metrics.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT`, `udp:HOST:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Speak TLS on every address of it but those of datagrams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+impl Default for EchoTable {
+    fn default() -> EchoTable {
+        EchoTable { name: "echo".into(), listen: Vec::new(), tls: None }
+    }
+}
+
+/// A key-value service for Redis clients.
+#[cfg(feature = "kv")]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RespTable {
+    /// What it is called in messages about this file.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Speak TLS on every address of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+#[cfg(feature = "kv")]
+impl Default for RespTable {
+    fn default() -> RespTable {
+        RespTable { name: "resp".into(), listen: Vec::new(), tls: None }
+    }
+}
+
+/// A cache for memcached clients.
+#[cfg(feature = "kv")]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MemcachedTable {
+    /// What it is called in messages about this file.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Speak TLS on every address of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+#[cfg(feature = "kv")]
+impl Default for MemcachedTable {
+    fn default() -> MemcachedTable {
+        MemcachedTable { name: "memcached".into(), listen: Vec::new(), tls: None }
+    }
+}
+
+/// The store that the key-value services of the process share.
+#[cfg(feature = "kv")]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StoreTable {
+    /// Memory that keys and values may take, their tables included.
+    pub(crate) memory_max: Size,
+    /// The longest value: a string, an element, a field.
+    pub(crate) value_max: Size,
+    /// What goes when memory is full.
+    pub(crate) eviction: Eviction,
+}
+
+#[cfg(feature = "kv")]
+impl Default for StoreTable {
+    fn default() -> StoreTable {
+        let config = windlass_kv::store::StoreConfig::default();
+        StoreTable {
+            memory_max: Size(config.memory_max),
+            value_max: Size(config.value_max),
+            eviction: Eviction::default(),
+        }
+    }
+}
+
+/// What goes when memory is full, by the names of Redis.
+#[cfg(feature = "kv")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Eviction {
+    /// Nothing: what would need more room is refused.
+    #[default]
+    Noeviction,
+    /// What was not used for longest.
+    AllkeysLru,
+    /// Any key.
+    AllkeysRandom,
+    /// Of the keys with a deadline, what was not used for longest.
+    VolatileLru,
+    /// Any key with a deadline.
+    VolatileRandom,
+    /// The key whose deadline is next.
+    VolatileTtl,
+}
+
+#[cfg(feature = "kv")]
+impl Eviction {
+    pub(crate) fn of_store(self) -> windlass_kv::store::Eviction {
+        use windlass_kv::store::Eviction as Of;
+        match self {
+            Eviction::Noeviction => Of::None,
+            Eviction::AllkeysLru => Of::AllKeysLru,
+            Eviction::AllkeysRandom => Of::AllKeysRandom,
+            Eviction::VolatileLru => Of::VolatileLru,
+            Eviction::VolatileRandom => Of::VolatileRandom,
+            Eviction::VolatileTtl => Of::VolatileTtl,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Values as people write them: `"64KiB"`, `"10s"`, `10_000`, `"127.0.0.1:9000"`.
+//!
+//! Each type has a format's name, which stands in the JSON Schema; [`check`] finds the reader of that
+//! format, so that a wrong value is refused where it stands in the file.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::quantity;
+
+/// A size in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Size(pub(crate) usize);
+
+/// A time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Time(pub(crate) Duration);
+
+/// A count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Count(pub(crate) usize);
+
+/// Where to listen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Listen(pub(crate) windlass::Address);
+
+/// A file: relative to the file that names it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct FilePath(pub(crate) PathBuf);
+
+/// What is not shown again.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+const HIDDEN: &str = "(hidden)";
+
+trait Text: Sized {
+    const FORMAT: &'static str;
+    /// Whether a bare number is one too.
+    const NUMBERS: bool = false;
+    const EXAMPLE: &'static str;
+    fn read(text: &str) -> Result<Self, String>;
+    fn show(&self) -> String;
+}
+
+impl Text for Size {
+    const FORMAT: &'static str = "size";
+    const NUMBERS: bool = true;
+    const EXAMPLE: &'static str = "64KiB";
+    fn read(text: &str) -> Result<Size, String> {
+        quantity::size(text).map(Size)
+    }
+    fn show(&self) -> String {
+        quantity::show_size(&self.0)
+    }
+}
+
+impl Text for Time {
+    const FORMAT: &'static str = "time";
+    const NUMBERS: bool = true;
+    const EXAMPLE: &'static str = "10s";
+    fn read(text: &str) -> Result<Time, String> {
+        quantity::duration(text).map(Time)
+    }
+    fn show(&self) -> String {
+        quantity::show_duration(&self.0)
+    }
+}
+
+impl Text for Count {
+    const FORMAT: &'static str = "count";
+    const NUMBERS: bool = true;
+    const EXAMPLE: &'static str = "10k";
+    fn read(text: &str) -> Result<Count, String> {
+        quantity::count(text).map(Count)
+    }
+    fn show(&self) -> String {
+        quantity::show_count(&self.0)
+    }
+}
+
+impl Text for Listen {
+    const FORMAT: &'static str = "address";
+    const EXAMPLE: &'static str = "127.0.0.1:9000";
+    fn read(text: &str) -> Result<Listen, String> {
+        windlass::Address::from_str(text).map(Listen).map_err(|error| error.to_string())
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Text for FilePath {
+    const FORMAT: &'static str = "path";
+    const EXAMPLE: &'static str = "chain.pem";
+    fn read(text: &str) -> Result<FilePath, String> {
+        if text.is_empty() { Err("a path has at least one letter".into()) } else { Ok(FilePath(text.into())) }
+    }
+    fn show(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Text for Secret {
+    const FORMAT: &'static str = "secret";
+    const EXAMPLE: &'static str = "${ADMIN_TOKEN}";
+    fn read(text: &str) -> Result<Secret, String> {
+        Ok(Secret(text.into()))
+    }
+    fn show(&self) -> String {
+        HIDDEN.into()
+    }
+}
+
+/// Whether `text` is written as `format` wants it; a format that is none of ours takes anything.
+pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
+    fn reads<T: Text>(text: &str) -> Result<(), String> {
+        T::read(text).map(drop)
+    }
+    match format {
+        Size::FORMAT => reads::<Size>(text),
+        Time::FORMAT => reads::<Time>(text),
+        Count::FORMAT => reads::<Count>(text),
+        Listen::FORMAT => reads::<Listen>(text),
+        FilePath::FORMAT => reads::<FilePath>(text),
+        _ => super::limits::check(format, text).unwrap_or(Ok(())),
+    }
+}
+
+/// The format whose texts are paths, relative to the file they stand in.
+pub(crate) const PATH: &str = FilePath::FORMAT;
+
+macro_rules! as_text {
+    ($($name:ident)*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.show())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                // Numbers have become texts in `tree`.
+                $name::read(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                schema($name::FORMAT, $name::NUMBERS, $name::EXAMPLE)
+            }
+        }
+    )*};
+}
+
+as_text!(Size Time Count Listen FilePath Secret);
+
+/// The schema of a text in a format of ours.
+pub(crate) fn schema(format: &str, numbers: bool, example: &str) -> Schema {
+    match numbers {
+        true => json_schema!({ "type": ["string", "integer"], "format": format, "examples": [example] }),
+        false => json_schema!({ "type": "string", "format": format, "examples": [example] }),
+    }
+}

@@ -1,0 +1,160 @@
+//! The commands around a configuration file: serve it, check it, begin one, print it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::args::{CheckArgs, ConfigArgs, InitArgs, ReportFormat, RunArgs};
+use crate::config::shape::TlsTable;
+use crate::config::value::Listen;
+use crate::config::{self, File, Loaded, Places, Problem, Sources, print as page};
+use crate::{print, serving};
+
+/// The exit code of a configuration that is wrong: EX_CONFIG of sysexits(3).
+pub(crate) const EXIT_CONFIG: u8 = 78;
+
+/// A configuration is wrong, and what is wrong has been printed.
+#[derive(Debug)]
+pub(crate) struct Misconfigured;
+
+impl std::fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the configuration is wrong")
+    }
+}
+
+impl std::error::Error for Misconfigured {}
+
+/// `windlass run`.
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let loaded = load(&args.config, ReportFormat::Text)?;
+    serving::run(&loaded.file, args.quiet)
+}
+
+/// `windlass check`.
+pub(crate) fn check(args: &CheckArgs) -> Result<()> {
+    let Loaded { file, sources, places } = load(&args.config, args.format)?;
+    let mut problems = Vec::new();
+    if !args.no_environment {
+        environment(&file, &places, &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(tell(&sources, &problems, args.format));
+    }
+    match args.format {
+        ReportFormat::Text => {
+            let listeners: usize = config::services(&file).iter().map(|service| service.listen.len()).sum();
+            let es = if listeners == 1 { "" } else { "es" };
+            let path = args.config.display();
+            print(format!("{path}: nothing is wrong; {listeners} address{es} to listen on\n").as_bytes());
+        }
+        ReportFormat::Json => print(b"[]\n"),
+    }
+    Ok(())
+}
+
+/// `windlass init`.
+pub(crate) fn init(args: &InitArgs) -> Result<()> {
+    let schema = config::schema();
+    let kinds = page::kinds(&schema);
+    let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind)) else {
+        let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
+        let near = crate::nearest::nearest(&args.kind, &names);
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        anyhow::bail!(
+            "there is no kind of service `{}`{near} The kinds are: {}",
+            args.kind,
+            names.join(", ")
+        );
+    };
+    match &args.output {
+        None => print(text.as_bytes()),
+        Some(path) => {
+            use std::io::Write;
+            // What is there may be somebody's work.
+            let mut file = std::fs::File::create_new(path)
+                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+            file.write_all(text.as_bytes())?;
+            print(format!("Wrote {0}. Serve it with `windlass run -c {0}`\n", path.display()).as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// `windlass config`.
+pub(crate) fn effective(args: &ConfigArgs) -> Result<()> {
+    if args.schema {
+        print(format!("{:#}\n", config::schema()).as_bytes());
+        return Ok(());
+    }
+    let loaded = load(&args.config, ReportFormat::Text)?;
+    print(page::effective(&loaded.file)?.as_bytes());
+    Ok(())
+}
+
+fn load(path: &Path, format: ReportFormat) -> Result<Loaded> {
+    config::load(path, &|name| std::env::var(name).ok())
+        .map_err(|wrong| tell(&wrong.sources, &wrong.problems, format))
+}
+
+fn tell(sources: &Sources, problems: &[Problem], format: ReportFormat) -> anyhow::Error {
+    use std::io::{IsTerminal, Write};
+    match format {
+        ReportFormat::Text => {
+            let text = sources.render(problems, std::io::stderr().is_terminal());
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+        ReportFormat::Json => print(sources.json(problems).as_bytes()),
+    }
+    Misconfigured.into()
+}
+
+/// What only this machine can tell: certificates, addresses, descriptors.
+fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
+    let mut wrong = |path: &str, what: String| {
+        problems.push(match places.get(path) {
+            Some(place) => Problem::at(place.clone(), what, ""),
+            None => Problem::without_place(what),
+        });
+    };
+    for service in config::services(file) {
+        if let Some(why) = service.tls.and_then(certificate) {
+            wrong(&format!("{}.tls", service.path), why);
+        }
+        for (at, listen) in service.listen.iter().enumerate() {
+            if let Err(why) = serving::try_listen(listen) {
+                wrong(&format!("{}.listen[{at}]", service.path), why);
+            }
+        }
+    }
+    for (at, Listen(address)) in file.admin.listen.iter().enumerate() {
+        if let Err(why) = serving::try_listen(address) {
+            wrong(&format!("admin.listen[{at}]"), why);
+        }
+    }
+    #[cfg(unix)]
+    {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let wanted = file.limits.limits().connections_max as u64;
+        if let Some(limit) = limit.filter(|limit| wanted > *limit) {
+            wrong(
+                "limits.connections_max",
+                format!("{wanted} connections need more descriptors than this process may open ({limit})"),
+            );
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn certificate(table: &TlsTable) -> Option<String> {
+    let identity = windlass::TlsIdentity::from_files(&table.cert.0, &table.key.0);
+    identity
+        .and_then(|identity| windlass::TlsServer::new(identity).build())
+        .err()
+        .map(|error| error.to_string())
+}
+
+#[cfg(not(feature = "tls"))]
+fn certificate(_: &TlsTable) -> Option<String> {
+    Some("this windlass was built without TLS".into())
+}

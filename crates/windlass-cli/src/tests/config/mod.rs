@@ -1,0 +1,269 @@
+//! Files, right and wrong.
+
+use std::fs;
+
+use super::*;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("windlass-config-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// What is said about a file with this text, at `wrong.toml`.
+fn said(name: &str, text: &str) -> String {
+    let folder = folder(name);
+    let path = folder.join("wrong.toml");
+    fs::write(&path, text).unwrap();
+    let wrong = load(&path, &|_| None).err().expect("it is wrong");
+    let said = wrong.sources.render(&wrong.problems, false);
+    fs::remove_dir_all(&folder).unwrap();
+    said.replace(&format!("{}/", folder.display()), "")
+}
+
+fn loaded(name: &str, text: &str) -> File {
+    let folder = folder(name);
+    let path = folder.join("right.toml");
+    fs::write(&path, text).unwrap();
+    let loaded = load(&path, &|name| (name == "PORT").then(|| "9100".into()));
+    let file = loaded.map_err(|wrong| wrong.sources.render(&wrong.problems, false)).map(|loaded| loaded.file);
+    fs::remove_dir_all(&folder).unwrap();
+    file.unwrap_or_else(|text| panic!("{text}"))
+}
+
+#[test]
+fn a_file_is_what_it_says() {
+    let file = loaded(
+        "says",
+        r#"
+        [server]
+        workers = 2
+        scratch = "64KiB"
+        [limits]
+        idle_timeout = "30s"
+        connections_max = 10_000
+        when_full = "shed"
+        [log]
+        level = "debug"
+        [[echo]]
+        listen = ["127.0.0.1:${PORT}", "unix:/tmp/echo.sock"]
+        [[echo]]
+        name = "second"
+        listen = ":0"
+        "#,
+    );
+    assert_eq!((file.server.workers.0, file.server.scratch.0), (2, 64 << 10));
+    let limits = file.limits.limits();
+    assert_eq!((limits.connections_max, limits.idle_timeout.as_secs()), (10_000, 30));
+    assert_eq!(limits.when_full, windlass::WhenFull::Shed);
+    assert_eq!(file.log.level, shape::LogLevel::Debug);
+    let listens: Vec<String> = file.echo.iter().flat_map(|e| &e.listen).map(|l| l.0.to_string()).collect();
+    assert_eq!(listens, ["127.0.0.1:9100", "unix:/tmp/echo.sock", ":0"]);
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let said = said(
+        "all",
+        r#"[server]
+wrokers = 2
+scratch = "64KB2"
+
+[limits]
+idle_timout = "30s"
+input_max = true
+
+[log]
+level = "loud"
+
+[[echo]]
+listen = ["127.0.0.1", "127.0.0.1:${NOWHERE}"]
+
+[[ecko]]
+"#,
+    );
+    for line in [
+        "there is no key `wrokers` in `server`",
+        "wrong.toml:2:1",
+        "did you mean `workers`?",
+        "`server.scratch`: `64KB2` is no size",
+        "there is no key `idle_timout` in `limits`",
+        "did you mean `idle_timeout`?",
+        "`limits.input_max` is true or false, and should be a limit as `input_max` is written",
+        "`loud` is no value of `log.level`",
+        "`127.0.0.1` has no port",
+        "the environment has no variable `NOWHERE`",
+        "there is no key `ecko` at the top",
+        "did you mean `echo`?",
+    ] {
+        assert!(said.contains(line), "{line} is missing in\n{said}");
+    }
+    assert!(said.ends_with("8 things are wrong with the configuration; nothing was started\n"), "{said}");
+}
+
+#[test]
+fn it_is_shown_where_it_stands() {
+    assert_eq!(
+        said("shown", "[[echo]]\nlisten = \":9000\"\n[limits]\noutput_low = \"1MiB\"\n"),
+        "\
+error: output_low (1048576) must be below output_high (65536)
+ --> wrong.toml:4:1
+  |
+4 | output_low = \"1MiB\"
+  | ^^^^^^^^^^
+
+one thing is wrong with the configuration; nothing was started
+"
+    );
+}
+
+#[test]
+fn what_does_not_go_together_is_shown_with_both_places() {
+    let said = said(
+        "together",
+        r#"
+[admin]
+listen = ["0.0.0.0:9901", "localhost:9902", "unix:/tmp/admin", "[::1]:9903"]
+[[echo]]
+listen = ["127.0.0.1:9000", "127.0.0.1:0", "127.0.0.1:0"]
+[[echo]]
+listen = "127.0.0.1:9000"
+"#,
+    );
+    for line in [
+        "two services are called `echo`",
+        "`127.0.0.1:9000` is listened on twice",
+        "---------------- first here",
+        "`0.0.0.0:9901` can be reached by others",
+        "or set `admin.token`",
+        "3 things are wrong",
+    ] {
+        assert!(said.contains(line), "{line} is missing in\n{said}");
+    }
+}
+
+#[test]
+fn syntax_is_said_with_the_rest() {
+    let said = said("syntax", "[server\nworkers = 1\n[[echo]]\nlisten = [\"127.0.0.1:1\"\nname = 'x\n");
+    assert!(said.contains("wrong.toml:1:"), "{said}");
+    assert!(said.matches("error: ").count() >= 2, "{said}");
+}
+
+#[test]
+fn an_empty_file_serves_nothing() {
+    assert!(said("empty", "# nothing\n").contains("the configuration serves nothing"));
+}
+
+#[test]
+fn files_include_others() {
+    let folder = folder("include");
+    fs::create_dir_all(folder.join("conf.d")).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    write("main.toml", "include = [\"conf.d/*.toml\", \"limits.toml\"]\n[[echo]]\nlisten = \":1\"\n");
+    write("limits.toml", "include = \"main.toml\"\n[limits]\nidle_timeout = \"7s\"\n");
+    write(
+        "conf.d/b.toml",
+        "[[echo]]\nname = \"b\"\nlisten = \":3\"\ntls = { cert = \"c.pem\", key = \"/k.pem\" }\n",
+    );
+    write("conf.d/a.toml", "[[echo]]\nname = \"a\"\nlisten = \":2\"\n");
+    write("conf.d/a.toml~", "[[echo]]\nname = \"no\"\n");
+    let Ok(loaded) = load(&folder.join("main.toml"), &|_| None) else { panic!("it is right") };
+    let names: Vec<&str> = loaded.file.echo.iter().map(|echo| &*echo.name).collect();
+    assert_eq!(names, ["echo", "a", "b"], "in the order of their names, behind what includes them");
+    assert_eq!(loaded.file.limits.limits().idle_timeout.as_secs(), 7);
+    let tls = loaded.file.echo[2].tls.as_ref().unwrap();
+    assert_eq!(tls.cert.0, folder.join("conf.d/c.pem"), "relative to the file that names it");
+    assert_eq!(tls.key.0, Path::new("/k.pem"));
+
+    // The same key in two files, a file that is not there, and an entry of the second file.
+    write("limits.toml", "[limits]\nidle_timeout = \"7s\"\n[[echo]]\nname = \"c\"\nlisten = 5\n");
+    write("conf.d/c.toml", "include = \"gone.toml\"\n[limits]\nidle_timeout = \"8s\"\n");
+    let Err(wrong) = load(&folder.join("main.toml"), &|_| None) else { panic!("it is wrong") };
+    let said = wrong.sources.render(&wrong.problems, false);
+    for line in [
+        "`limits.idle_timeout` is set twice",
+        "again here",
+        "first here",
+        "gone.toml: No such file",
+        "`echo[3].listen`",
+    ] {
+        assert!(said.contains(line), "{line} is missing in\n{said}");
+    }
+    let json: Value = serde_json::from_str(&wrong.sources.json(&wrong.problems)).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), wrong.problems.len());
+    assert!(json.as_array().unwrap().iter().any(|one| one["line"] == 5 && one["column"] == 10), "{json}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn patterns() {
+    for (pattern, name, matches) in [
+        ("*.toml", "a.toml", true),
+        ("*.toml", ".toml", false),
+        ("*.toml", "a.toml~", false),
+        ("a*b*c", "abc", true),
+        ("a*b*c", "axbyc", true),
+        ("a*b*c", "ab", false),
+        ("a*a", "a", false),
+        ("*", "x", true),
+    ] {
+        assert_eq!(include::matches(pattern, name), matches, "{pattern} {name}");
+    }
+}
+
+#[test]
+fn every_key_is_documented_and_every_default_can_be_read() {
+    let schema = schema();
+    let tables = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    for table in tables.filter(|table| table["properties"].is_object()) {
+        for (key, property) in table["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{key} has no description in {}", table["title"]);
+        }
+    }
+    let limits = schema["$defs"]["LimitsTable"]["properties"].as_object().unwrap();
+    assert_eq!(limits.len(), windlass::Limits::NAMES.len());
+    for (name, limit) in limits {
+        let default = limit["default"].as_str().unwrap();
+        assert_eq!(value::check(limit["format"].as_str().unwrap(), default), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_taken() {
+    let schema = schema();
+    for (kind, _) in print::kinds(&schema) {
+        let text = print::starting(&schema, &kind, "127.0.0.1:0").unwrap();
+        println!("{text}");
+        let file = loaded("starting", &text);
+        assert_eq!(file.limits.limits(), windlass::Limits::default());
+        // Each `# key = value` is what it says: the default.
+        let taken: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {
+                Some(line) => format!("{line}\n"),
+                None => format!("{line}\n"),
+            })
+            .filter(|line| {
+                !line.starts_with("control") && !line.starts_with("congestion") && !line.starts_with("token")
+            })
+            .collect();
+        let all = loaded("starting-all", &taken);
+        assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
+        assert_eq!(all.limits.limits(), file.limits.limits());
+    }
+    assert_eq!(print::starting(&schema, "ecko", ":0"), None);
+}
+
+#[test]
+fn the_effective_file_is_the_same_configuration() {
+    let file = loaded(
+        "effective",
+        "[limits]\nidle_timeout = \"7s\"\n[admin]\ntoken = \"s3cret\"\n[[echo]]\nlisten = \"127.0.0.1:9000\"\n",
+    );
+    let text = print::effective(&file).unwrap();
+    println!("{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+    let again = loaded("effective-again", &text);
+    assert_eq!((&again.server, &again.echo), (&file.server, &file.echo));
+    assert_eq!(again.limits.limits(), file.limits.limits());
+}

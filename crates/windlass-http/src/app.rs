@@ -1,0 +1,165 @@
+//! What you write: state that the routes share, and what a connection can become.
+
+use windlass::{Close, Conn, ConnId, Input, Scope, Sessions, Tick};
+
+use crate::event::{Event, publish};
+use crate::reply::Shared;
+use crate::request::Request;
+use crate::session::{Kind, Session};
+use crate::stats::HttpStats;
+
+/// The state behind the routes: one value on each worker, never shared, so never locked.
+///
+/// ```
+/// use windlass::Tick;
+/// use windlass_http::{App, Event, Http, Never, Push};
+///
+/// struct Clock;
+///
+/// impl App for Clock {
+///     type Upgraded = Never;
+///
+///     fn tick(&mut self, push: &mut Push<'_, '_, Self>, tick: Tick) {
+///         push.event("/clock", &Event::new(tick.number.to_string()));
+///     }
+/// }
+///
+/// let clock = Http::new(Clock).events("/clock");
+/// ```
+#[allow(unused_variables, reason = "the defaults do nothing with theirs")]
+pub trait App: Sized + 'static {
+    /// What a connection becomes by an upgrade, WebSocket say; [`Never`] if there is none. For more than one
+    /// kind it is an enum.
+    type Upgraded: Upgraded<Self>;
+
+    /// Somebody subscribes to the events at the request's path: what it is sent first, the present state
+    /// say. Its `last-event-id` header is the last event it saw, if it comes back.
+    fn subscribe(&mut self, request: &Request<'_>) -> Vec<Event> {
+        Vec::new()
+    }
+
+    /// A tick of the period given with [`Serve::tick`](windlass::Serve::tick).
+    fn tick(&mut self, push: &mut Push<'_, '_, Self>, tick: Tick) {}
+}
+
+/// An app with a [`Mailbox`](windlass::Mailbox): messages from other threads and workers.
+pub trait ReceiveApp: App {
+    /// What is sent to it.
+    type Message: Send + 'static;
+
+    /// A message arrived.
+    fn receive(&mut self, push: &mut Push<'_, '_, Self>, message: Self::Message);
+}
+
+/// No state.
+impl App for () {
+    type Upgraded = Never;
+}
+
+/// What a connection is after an upgrade: a session of another protocol, with the callbacks of
+/// [`Service`](windlass::Service) and their meaning. It has the connection to itself: nothing of HTTP is left,
+/// no deadline either.
+#[allow(unused_variables, reason = "the defaults do nothing with theirs")]
+pub trait Upgraded<A>: Sized + 'static {
+    /// The response that agrees to it is written; what is written now comes behind it.
+    fn open(&mut self, app: &mut A, conn: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    /// Bytes arrived, beginning with those that came behind the request.
+    fn data(&mut self, app: &mut A, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
+
+    /// The peer ended its stream.
+    fn eof(&mut self, app: &mut A, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close> {
+        Err(if input.is_empty() { Close::Eof } else { Close::Truncated })
+    }
+
+    /// Output fell below its low-water mark after having passed the high one.
+    fn drained(&mut self, app: &mut A, conn: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    /// The deadline set with [`Conn::wake_at`] has passed.
+    fn timeout(&mut self, app: &mut A, conn: &mut Conn<'_>) -> Result<(), Close> {
+        Err(Close::Timeout)
+    }
+
+    /// The server has begun a graceful shutdown.
+    fn draining(&mut self, app: &mut A, conn: &mut Conn<'_>) -> Result<(), Close> {
+        Err(Close::Shutdown)
+    }
+
+    /// A successor has taken the server's listeners over, and this connection stays.
+    fn superseded(&mut self, app: &mut A, conn: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    /// The last call for a connection.
+    fn closed(self, app: &mut A, conn: &mut Conn<'_>, why: Close) {}
+}
+
+/// No protocol to go on with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Never {}
+
+impl<A> Upgraded<A> for Never {
+    fn data(&mut self, _: &mut A, _: &mut Conn<'_>, _: &mut Input<'_>) -> Result<(), Close> {
+        match *self {}
+    }
+}
+
+/// All connections of one worker, lent to an app's tick or message.
+pub struct Push<'p, 's, A: App> {
+    pub(crate) scope: &'p mut Scope<'s>,
+    pub(crate) sessions: &'p mut Sessions<Session<A>>,
+    pub(crate) shared: &'p mut Shared,
+}
+
+impl<'s, A: App> Push<'_, 's, A> {
+    /// Sends an event to all subscribers of the stream at `path` on this worker; false if there is no such
+    /// stream.
+    pub fn event(&mut self, path: &str, event: &Event) -> bool {
+        let Shared { channels, config, stats, .. } = &mut *self.shared;
+        let Some(channel) = channels.iter().find(|channel| channel.path == path) else { return false };
+        publish(channel, config, stats, event, |id, write| {
+            if let Some(mut conn) = self.scope.conn(id) {
+                write(&mut conn);
+            }
+        });
+        true
+    }
+
+    /// How many subscribe to the stream at `path`, on this worker.
+    pub fn subscribers(&self, path: &str) -> usize {
+        let channel = self.shared.channels.iter().find(|channel| channel.path == path);
+        channel.map_or(0, |channel| channel.subscribers.len())
+    }
+
+    /// A connection that was upgraded, if it is still open.
+    pub fn upgraded(&mut self, id: ConnId) -> Option<(Conn<'_>, &mut A::Upgraded)> {
+        let (conn, session) = self.sessions.get(self.scope, id)?;
+        match &mut session.kind {
+            Kind::Upgraded(upgraded) => Some((conn, upgraded)),
+            _ => None,
+        }
+    }
+
+    /// Visits every open connection that was upgraded.
+    pub fn each_upgraded(&mut self, mut visit: impl FnMut(&mut Conn<'_>, &mut A::Upgraded)) {
+        self.sessions.each(self.scope, |conn, session| {
+            if let Kind::Upgraded(upgraded) = &mut session.kind {
+                visit(conn, upgraded);
+            }
+        });
+    }
+
+    /// The engine's scope: the time, the worker, connections by their id.
+    pub fn scope(&mut self) -> &mut Scope<'s> {
+        self.scope
+    }
+
+    /// What was counted on this worker so far.
+    pub fn stats(&self) -> &HttpStats {
+        &self.shared.stats
+    }
+}

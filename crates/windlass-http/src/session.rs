@@ -1,0 +1,93 @@
+//! What a connection is: requests one after another, a stream of events, or something else.
+
+use windlass::Time;
+use windlass_proto::http::{Limits, RequestHeadBuf, ServerConn};
+
+use crate::app::App;
+use crate::config::HttpConfig;
+
+/// One connection of an [`Http`](crate::Http).
+pub struct Session<A: App> {
+    pub(crate) kind: Kind<A>,
+}
+
+// A connection begins as the first and becomes one of the others by assignment.
+pub(crate) enum Kind<A: App> {
+    // Boxed, so that a session that has become something else is no larger than that.
+    Requests(Box<Requests>),
+    /// The channel's number. Nothing that it sends is looked at.
+    Events(usize),
+    Upgraded(A::Upgraded),
+}
+
+/// Requests, one after another.
+pub(crate) struct Requests {
+    pub(crate) conn: ServerConn,
+    phase: Phase,
+    // How many requests had begun when the deadline was set.
+    counted: u64,
+    /// A request whose body is under way: what its route will be given.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+pub(crate) struct Waiting {
+    pub(crate) route: usize,
+    pub(crate) head: RequestHeadBuf,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What the deadline is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Nothing has ever come.
+    New,
+    /// Nothing is under way.
+    Idle,
+    /// A head has begun.
+    Head,
+    /// A body has.
+    Body,
+    /// Responses wait to be sent, and requests behind them to be read: the engine's limits for slow
+    /// readers are in charge.
+    Sending,
+}
+
+impl Requests {
+    pub(crate) fn new(limits: Limits) -> Requests {
+        Requests { conn: ServerConn::new(limits), phase: Phase::New, counted: 0, waiting: None }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The deadline to be set now, if it is another than before. It is set once per head and once per body,
+    /// and not per byte, so that a trickle does not move it.
+    pub(crate) fn deadline(&mut self, config: &HttpConfig, now: Time, input_is_empty: bool) -> Option<Time> {
+        let phase = match (self.conn.is_idle(), input_is_empty) {
+            (true, true) if self.conn.requests() == 0 => Phase::New,
+            (true, true) => Phase::Idle,
+            (true, false) => Phase::Head,
+            (false, _) => Phase::Body,
+        };
+        if phase == self.phase && self.conn.requests() == self.counted {
+            return None;
+        }
+        (self.phase, self.counted) = (phase, self.conn.requests());
+        Some(now + self.timeout(config))
+    }
+
+    /// As the deadline lay, from now on.
+    pub(crate) fn timeout(&self, config: &HttpConfig) -> std::time::Duration {
+        match self.phase {
+            Phase::New | Phase::Head => config.head_timeout,
+            Phase::Idle | Phase::Sending => config.keep_alive_timeout,
+            Phase::Body => config.body_timeout,
+        }
+    }
+
+    /// No deadline, until the next call of [`deadline`](Requests::deadline).
+    pub(crate) fn sending(&mut self) {
+        self.phase = Phase::Sending;
+    }
+}
