@@ -78,7 +78,7 @@ impl Ask {
             0 => Ask::Missing,
             1 => Ask::Head(size),
             2 if most > 2 * FILE => Ask::File,
-            1..=4 => Ask::Pattern(rng.below(size as u64 + 1) as usize),
+            2..=4 => Ask::Pattern(rng.below(size as u64 + 1) as usize),
             _ => {
                 let mut body = vec![0; rng.below(size as u64 + 1) as usize];
                 rng.fill(&mut body);
