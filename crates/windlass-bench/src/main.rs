@@ -40,6 +40,9 @@ enum Compare {
     Resp(compare::RespArgs),
     /// Caches: `windlass memcached` beside memcached, which comes from the system's packages.
     Memcached(compare::MemcachedArgs),
+    /// Where TLS ends: handshakes, bulk and small messages, beside HAProxy and nginx.
+    #[cfg(feature = "tls")]
+    Tls(compare::TlsCompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,8 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Compare(Compare::Resp(args)) => compare::resp(args),
         Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
+        #[cfg(feature = "tls")]
+        Command::Compare(Compare::Tls(args)) => compare::tls(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

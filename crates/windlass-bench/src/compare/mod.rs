@@ -15,6 +15,8 @@ mod relay;
 mod resp;
 mod server;
 mod tables;
+#[cfg(feature = "tls")]
+mod tls;
 mod turns;
 mod udp;
 mod workloads;
@@ -29,6 +31,8 @@ pub use memcached::{MemcachedArgs, main as memcached};
 pub use relay::{RelayArgs, main as relay};
 pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};
+#[cfg(feature = "tls")]
+pub use tls::{TlsCompareArgs, main as tls};
 pub use udp::{UdpCompareArgs, main as udp};
 
 use self::figures::{Figures, Run};
