@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use windlass_bench::{compare, echo, udp};
+use windlass_bench::{compare, echo, udp, ws};
 
 /// Load generators and side-by-side comparisons for echo servers.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Echo(echo::EchoArgs),
     /// Put load on a UDP echo server, verify every datagram.
     Udp(udp::UdpArgs),
+    /// Put load on a WebSocket echo server, verify every message.
+    Ws(ws::WsArgs),
     /// Measure windlass and its peers side by side.
     #[command(subcommand)]
     Compare(Compare),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Echo(args) => echo::main(args),
         Command::Udp(args) => udp::main(args),
+        Command::Ws(args) => ws::main(args),
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
