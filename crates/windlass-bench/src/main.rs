@@ -36,6 +36,10 @@ enum Compare {
     Udp(compare::UdpCompareArgs),
     /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
+    /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
+    Resp(compare::RespArgs),
+    /// Caches: `windlass memcached` beside memcached, which comes from the system's packages.
+    Memcached(compare::MemcachedArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
+        Command::Compare(Compare::Resp(args)) => compare::resp(args),
+        Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

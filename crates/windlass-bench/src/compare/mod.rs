@@ -9,10 +9,13 @@
 mod calls;
 mod figures;
 mod machine;
+mod memcached;
 mod peers;
 mod relay;
+mod resp;
 mod server;
 mod tables;
+mod turns;
 mod udp;
 mod workloads;
 
@@ -22,7 +25,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use memcached::{MemcachedArgs, main as memcached};
 pub use relay::{RelayArgs, main as relay};
+pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};
 pub use udp::{UdpCompareArgs, main as udp};
 
