@@ -36,6 +36,8 @@ enum Compare {
     Udp(compare::UdpCompareArgs),
     /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
+    /// A small page over keep-alive connections: the example `pages` beside nginx.
+    Http(compare::HttpCompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
+        Command::Compare(Compare::Http(args)) => compare::http(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

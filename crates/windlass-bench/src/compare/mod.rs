@@ -8,6 +8,7 @@
 
 mod calls;
 mod figures;
+mod http;
 mod machine;
 mod peers;
 mod relay;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use http::{HttpCompareArgs, main as http};
 pub use relay::{RelayArgs, main as relay};
 pub use server::{PinnedArgs, pinned};
 pub use udp::{UdpCompareArgs, main as udp};
