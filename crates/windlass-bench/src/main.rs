@@ -45,6 +45,8 @@ enum Compare {
     /// Where TLS ends: handshakes, bulk and small messages, beside HAProxy and nginx.
     #[cfg(feature = "tls")]
     Tls(compare::TlsCompareArgs),
+    /// A small page over keep-alive connections: the example `pages` beside nginx.
+    Http(compare::HttpCompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
         #[cfg(feature = "tls")]
         Command::Compare(Compare::Tls(args)) => compare::tls(args),
+        Command::Compare(Compare::Http(args)) => compare::http(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

@@ -8,6 +8,7 @@
 
 mod calls;
 mod figures;
+mod http;
 mod machine;
 mod memcached;
 mod peers;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use http::{HttpCompareArgs, main as http};
 pub use memcached::{MemcachedArgs, main as memcached};
 pub use relay::{RelayArgs, main as relay};
 pub use resp::{RespArgs, main as resp};

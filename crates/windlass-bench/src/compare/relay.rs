@@ -78,7 +78,7 @@ pub fn main(args: RelayArgs) -> Result<()> {
     let layout = Layout::find()?;
     if !args.no_build {
         layout.build_windlass()?;
-        layout.build_example("relay")?;
+        layout.build_example("windlass", "relay")?;
     }
     let place = Place::choose()?;
     let backend = layout.windlass();
