@@ -101,7 +101,7 @@ fn head(rounds: u64) -> Result<String> {
          redis-server ({}), each with one thread that serves, both on one core; redis-benchmark\non another, {CLIENTS} \
          connections, in turns of some tenths of a second: {rounds} for each server. Nothing is written to\ndisk. \
          The ratio is that of commands per CPU-second of the server's process, ours to Redis', within each pair\nof \
-         turns: its median, and the middle half in brackets.\n\n",
+         turns: its median, and in brackets the middle half (of fewer than 12 turns: the\nlowest and the highest).\n\n",
         &version[2..]
     );
     for (name, value) in machine::facts().into_iter().take(2) {

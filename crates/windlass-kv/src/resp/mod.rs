@@ -326,18 +326,28 @@ impl<'b> Run<'_, '_, 'b> {
     }
 }
 
-/// Replies with a value of the store: a large one from where it lies.
+/// Replies with a value of the store: a large one from where it lies. What was written before goes out when
+/// there is much of it, however many values follow; so a command that has begun with this may not fail.
 #[inline]
 fn bulk(out: &mut Vec<u8>, conn: &mut Conn<'_>, value: &[u8]) {
     // The version makes no difference to a bulk string.
     if value.len() < LARGE {
+        if out.len() >= FLUSH_BYTES {
+            spill(out, conn);
+        }
         return Encoder::new(out, Version::Resp2).bulk(value);
     }
     Encoder::new(out, Version::Resp2).bulk_head(value.len());
-    conn.write(out);
-    out.clear();
+    spill(out, conn);
     conn.write(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Hands the replies so far to the engine.
+#[cold]
+fn spill(out: &mut Vec<u8>, conn: &mut Conn<'_>) {
+    conn.write(out);
+    out.clear();
 }
 
 /// `text` in capitals, if it is short enough for a word that means something.

@@ -66,9 +66,9 @@ impl Pubsub {
         }
     }
 
-    /// What one more subscription would come to, all in all.
-    pub(super) fn bytes_with(&self, name: &[u8]) -> usize {
-        self.bytes + name.len() + COST
+    /// What these subscriptions would come to with all there are.
+    pub(super) fn bytes_with<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> usize {
+        self.bytes + names.map(|name| name.len() + COST).sum::<usize>()
     }
 
     /// Adds a subscription that the connection does not have.

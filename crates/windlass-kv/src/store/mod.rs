@@ -290,6 +290,9 @@ impl Store {
             self.make_room(grows + new)?;
             // It may have been the one that had to go.
             at = self.find(key);
+            if at.is_none() && !make {
+                return Ok(None);
+            }
         }
         let at = match at {
             Some(at) => at,
@@ -307,6 +310,20 @@ impl Store {
             self.remove_at(at);
         }
         Ok(Some(result))
+    }
+
+    /// Makes room for new keys and strings of these lengths, so that setting them all will not be refused.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is too long, or there is no room for all.
+    pub fn reserve(&mut self, lengths: impl Iterator<Item = (usize, usize)>) -> Result<(), StoreError> {
+        let mut weight = 0;
+        for (key, value) in lengths {
+            self.check_sizes(key, value)?;
+            weight += Entry::weight_of(key, value);
+        }
+        if self.used + weight > self.config.memory_max { self.make_room(weight) } else { Ok(()) }
     }
 
     /// Removes a key. False if there was none.

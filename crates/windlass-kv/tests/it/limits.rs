@@ -91,6 +91,10 @@ fn full_memory_refuses_or_evicts() {
     for command in ["LPUSH l", "HSET h f", "SADD s", "APPEND a", "ZADD z 1", "GETSET g", "SETRANGE r 1"] {
         assert_eq!(ask(&mut full, peer, &format!("{command} {value}")), oom, "{command}");
     }
+    // All or none of them.
+    let some = full.connect();
+    assert_eq!(ask(&mut full, some, &format!("MSET tiny 1 large {}", value.repeat(15))), oom);
+    assert_eq!(ask(&mut full, some, "EXISTS tiny"), "0");
     // Reading and deleting go on, and then there is room.
     assert_eq!(ask(&mut full, peer, "DEL k0 k1"), "2");
     assert_eq!(ask(&mut full, peer, &format!("SET new {value}")), "+OK");
@@ -128,6 +132,25 @@ fn subscriptions_are_bounded() {
     assert_eq!(replies, "-ERR there are more subscriptions than there may be");
     ask(&mut harness, peer, "RESET");
     talk(&mut harness, peer, "PUBLISH c0 x => 0");
+}
+
+/// What is asked for many times over ends the connection at its output limit, and holds no more than that.
+#[test]
+fn a_reply_of_any_size_is_bounded() {
+    let limits = Limits { output_max: 1 << 20, ..Limits::default() };
+    let service = serve(|| Kv::new(KvConfig::default())).limits(limits);
+    let mut harness = Harness::with_buffers(service, 4 << 10);
+    let good = harness.connect();
+    ask(&mut harness, good, &format!("SET k {}", "x".repeat(10_000)));
+    for command in [
+        format!("MGET {}\r\n", "k ".repeat(5_000)),
+        format!("MULTI\r\n{}EXEC\r\n", "GET k\r\n".repeat(5_000)),
+    ] {
+        let greedy = harness.connect();
+        harness.send(greedy, command);
+        assert_eq!(harness.why(greedy), Some("overflow"));
+    }
+    talk(&mut harness, good, "PING => +PONG");
 }
 
 /// A client that sends and does not read is not served on, and its neighbour does not notice.

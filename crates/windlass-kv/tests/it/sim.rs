@@ -12,7 +12,7 @@ use windlass_kv::{Kv, KvConfig};
 use crate::talk::{BEGIN, shown};
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
-const SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 2_000 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
 
 fn kv(sim: &mut Sim) -> &mut Sim {
     sim.serve(serve(|| Kv::new(KvConfig { unix_ms: BEGIN, ..KvConfig::default() })).tick(Kv::TICK));

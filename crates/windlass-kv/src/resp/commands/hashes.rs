@@ -2,8 +2,8 @@
 
 use windlass::proto::resp::{Encoder, decimal, parse_decimal};
 
-use super::super::Run;
 use super::super::fail::{self, Done, Fail, NOT_FINITE, OVERFLOW, float};
+use super::super::{Run, bulk};
 use super::{Scan, scan_reply};
 use crate::store::Hash;
 
@@ -11,7 +11,7 @@ type Fields = Box<Hash>;
 
 pub(crate) fn hset(run: &mut Run<'_, '_, '_>) -> Done {
     let key = run.arg();
-    if run.args.len() % 2 != 0 {
+    if !run.args.len().is_multiple_of(2) {
         return Err(fail::arity(run.spec.name));
     }
     let grows = run.args.clone().map(|word| word.len() + Hash::FIELD / 2 + 1).sum();
@@ -48,13 +48,13 @@ pub(crate) fn hget(run: &mut Run<'_, '_, '_>) -> Done {
 
 pub(crate) fn hmget(run: &mut Run<'_, '_, '_>) -> Done {
     let key = run.arg();
-    let mut reply = Encoder::new(run.out, run.session.version);
+    let version = run.session.version;
     let hash = run.store.view::<Fields>(key)?;
-    reply.array(run.args.len());
+    Encoder::new(run.out, version).array(run.args.len());
     for field in run.args.clone() {
         match hash.and_then(|hash| hash.get(field)) {
-            Some(value) => reply.bulk(value),
-            None => reply.null(),
+            Some(value) => bulk(run.out, run.conn, value),
+            None => Encoder::new(run.out, version).null(),
         }
     }
     Ok(())
@@ -74,10 +74,10 @@ pub(crate) fn hgetall(run: &mut Run<'_, '_, '_>) -> Done {
     }
     for (field, value) in hash.iter().flat_map(|hash| hash.iter()) {
         if fields {
-            reply.bulk(field);
+            bulk(run.out, run.conn, field);
         }
         if values {
-            reply.bulk(value);
+            bulk(run.out, run.conn, value);
         }
     }
     Ok(())

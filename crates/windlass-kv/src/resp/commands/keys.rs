@@ -3,7 +3,7 @@
 use windlass::proto::resp::{Encoder, parse_decimal};
 
 use super::super::fail::{Done, Fail, NO_KEY, SYNTAX, expire_time, unknown_subcommand};
-use super::super::{Run, glob, upper};
+use super::super::{Run, bulk, glob, upper};
 use super::{Scan, scan_reply};
 use crate::store::Value;
 
@@ -37,7 +37,7 @@ pub(crate) fn expire(run: &mut Run<'_, '_, '_>) -> Done {
     let at = ms.and_then(|ms| ms.checked_add(since)).ok_or_else(bad)?.max(0) as u64;
 
     let (mut nx, mut xx, mut gt, mut lt) = (false, false, false, false);
-    while let Some(option) = run.args.next() {
+    for option in run.args.by_ref() {
         match upper(option, &mut [0; 16]) {
             b"NX" => nx = true,
             b"XX" => xx = true,
@@ -108,9 +108,8 @@ pub(crate) fn keys(run: &mut Run<'_, '_, '_>) -> Done {
     let pattern = run.arg();
     let wanted = |key: &[u8]| pattern == b"*" || glob::matches(pattern, key);
     let n = run.store.iter().filter(|(key, _)| wanted(key)).count();
-    let mut reply = Encoder::new(run.out, run.session.version);
-    reply.array(n);
-    run.store.iter().filter(|(key, _)| wanted(key)).for_each(|(key, _)| reply.bulk(key));
+    Encoder::new(run.out, run.session.version).array(n);
+    run.store.iter().filter(|(key, _)| wanted(key)).for_each(|(key, _)| bulk(run.out, run.conn, key));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use windlass::proto::resp::Encoder;
 
 use super::super::fail::{Done, Fail, NO_KEY, SYNTAX, integer};
-use super::super::{Run, upper};
+use super::super::{Run, bulk, upper};
 use super::{count, range};
 use crate::store::List;
 
@@ -87,7 +87,7 @@ pub(crate) fn lrange(run: &mut Run<'_, '_, '_>) -> Done {
         Some(list) => {
             let (from, to) = range(from, to, list.len());
             reply.array(to - from);
-            list.range(from, to).for_each(|element| reply.bulk(element));
+            list.range(from, to).for_each(|element| bulk(run.out, run.conn, element));
         }
         None => reply.array(0),
     }

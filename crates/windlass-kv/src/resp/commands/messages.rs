@@ -20,11 +20,12 @@ fn confirm(run: &mut Run<'_, '_, '_>, what: &[u8], name: Option<&[u8]>) {
 }
 
 fn add(run: &mut Run<'_, '_, '_>, kind: Kind, what: &[u8]) -> Done {
+    let config = &run.shared.config;
+    let too_long = run.args.clone().any(|name| name.len() > config.store.key_max);
+    if too_long || run.shared.pubsub.bytes_with(run.args.clone()) > config.subscriptions_max {
+        return Err(Fail::Text("ERR there are more subscriptions than there may be"));
+    }
     while let Some(name) = run.args.next() {
-        let (key_max, bytes_max) = (run.shared.config.store.key_max, run.shared.config.subscriptions_max);
-        if name.len() > key_max || run.shared.pubsub.bytes_with(name) > bytes_max {
-            return Err(Fail::Text("ERR there are more subscriptions than there may be"));
-        }
         if run.session.subscriptions.get_or_insert_default().of(kind).insert(name.into()) {
             run.shared.pubsub.add(kind, name, run.conn.id(), run.session.version);
         }

@@ -116,7 +116,7 @@ const SECTIONS: [Section; 7] = [
 
 pub(crate) fn info(run: &mut Run<'_, '_, '_>) -> Done {
     let mut wanted: Vec<String> = Vec::new();
-    while let Some(section) = run.args.next() {
+    for section in run.args.by_ref() {
         wanted.push(String::from_utf8_lossy(section).to_lowercase());
     }
     let all =

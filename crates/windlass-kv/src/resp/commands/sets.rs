@@ -3,12 +3,15 @@
 use indexmap::IndexSet;
 use windlass::proto::resp::Encoder;
 
-use super::super::Run;
 use super::super::fail::{Done, Fail};
+use super::super::{Run, bulk};
 use super::{Scan, count, scan_reply};
 use crate::store::Set;
 
 type Members = Box<Set>;
+
+/// Members drawn with repetition by one command.
+const DRAWN_MAX: u64 = 65_536;
 
 pub(crate) fn sadd(run: &mut Run<'_, '_, '_>) -> Done {
     let key = run.arg();
@@ -51,7 +54,7 @@ pub(crate) fn smembers(run: &mut Run<'_, '_, '_>) -> Done {
     let mut reply = Encoder::new(run.out, run.session.version);
     let set = run.store.view::<Members>(key)?;
     reply.set(set.map_or(0, |set| set.len()));
-    set.iter().flat_map(|set| set.iter()).for_each(|member| reply.bulk(member));
+    set.iter().flat_map(|set| set.iter()).for_each(|member| bulk(run.out, run.conn, member));
     Ok(())
 }
 
@@ -92,8 +95,7 @@ pub(crate) fn srandmember(run: &mut Run<'_, '_, '_>) -> Done {
         None => vec![run.store.random_below(len)],
         // The same one may come again.
         Some(many @ ..0) => {
-            let most = run.shared.config.args_max as u64;
-            if many.unsigned_abs() > most {
+            if many.unsigned_abs() > DRAWN_MAX {
                 return Err(Fail::Text("ERR value is out of range"));
             }
             (0..many.unsigned_abs()).map(|_| run.store.random_below(len)).collect()
@@ -118,7 +120,7 @@ pub(crate) fn srandmember(run: &mut Run<'_, '_, '_>) -> Done {
         None => {}
     }
     for at in drawn {
-        reply.bulk(set.and_then(|set| set.at(at)).unwrap_or_default());
+        bulk(run.out, run.conn, set.and_then(|set| set.at(at)).unwrap_or_default());
     }
     Ok(())
 }
@@ -130,7 +132,7 @@ fn combine(run: &mut Run<'_, '_, '_>, next: fn(&mut IndexSet<Box<[u8]>>, Option<
     if let Some(set) = run.store.view::<Members>(first)? {
         all.extend(set.iter().map(Box::from));
     }
-    while let Some(key) = run.args.next() {
+    for key in run.args.by_ref() {
         let set = run.store.view::<Members>(key)?;
         next(&mut all, set.map(|set| &**set));
     }

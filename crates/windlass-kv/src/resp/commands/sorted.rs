@@ -32,7 +32,7 @@ pub(crate) fn zadd(run: &mut Run<'_, '_, '_>) -> Done {
         run.args = args.clone();
     }
     let pairs = run.args.clone();
-    if pairs.len() == 0 || pairs.len() % 2 != 0 {
+    if pairs.len() == 0 || !pairs.len().is_multiple_of(2) {
         return Err(SYNTAX);
     }
     if nx && xx {
@@ -68,7 +68,7 @@ pub(crate) fn zadd(run: &mut Run<'_, '_, '_>) -> Done {
             }
             let goes = match old {
                 None => !xx,
-                Some(old) => !nx && !(gt && new <= old) && !(lt && new >= old),
+                Some(old) => !(nx || gt && new <= old || lt && new >= old),
             };
             if goes {
                 added += usize::from(set.set(member, new));

@@ -1,6 +1,6 @@
 //! Strings and counters.
 
-use windlass::proto::resp::{decimal, parse_decimal};
+use windlass::proto::resp::{Encoder, decimal, parse_decimal};
 
 use super::super::fail::{
     self, Done, Fail, NOT_FINITE, NOT_FLOAT, NOT_INTEGER, OVERFLOW, SYNTAX, TOO_LONG, expire_time, float,
@@ -28,6 +28,15 @@ fn reply_value(run: &mut Run<'_, '_, '_>, key: &[u8]) -> Result<bool, Fail> {
             Ok(false)
         }
     }
+}
+
+/// The same for commands that may still fail: what has gone out could not be taken back.
+fn copy_value(run: &mut Run<'_, '_, '_>, key: &[u8]) -> Done {
+    match run.store.get(key) {
+        Some(entry) => Encoder::new(run.out, run.session.version).bulk(bytes(entry)?),
+        None => run.reply().null(),
+    }
+    Ok(())
 }
 
 pub(crate) fn get(run: &mut Run<'_, '_, '_>) -> Done {
@@ -91,7 +100,7 @@ pub(crate) fn set(run: &mut Run<'_, '_, '_>) -> Done {
     }
     let at = run.out.len();
     if wants_old {
-        reply_value(run, key)?;
+        copy_value(run, key)?;
     }
     if condition.is_some_and(|there| run.store.contains(key) != there) {
         if !wants_old {
@@ -125,7 +134,7 @@ pub(crate) fn setex(run: &mut Run<'_, '_, '_>) -> Done {
 
 pub(crate) fn getset(run: &mut Run<'_, '_, '_>) -> Done {
     let (key, value) = (run.arg(), run.arg());
-    reply_value(run, key)?;
+    copy_value(run, key)?;
     Ok(run.store.set(key, value, 0, Expiry::Never)?)
 }
 
@@ -161,26 +170,33 @@ pub(crate) fn getex(run: &mut Run<'_, '_, '_>) -> Done {
     Ok(())
 }
 
-pub(crate) fn mset(run: &mut Run<'_, '_, '_>) -> Done {
-    if run.args.len() % 2 != 0 {
-        return Err(fail::arity(run.spec.name));
-    }
+/// Sets all or, if one of them does not fit, none.
+fn set_all(run: &mut Run<'_, '_, '_>) -> Done {
+    let mut args = run.args.clone();
+    let lengths = std::iter::from_fn(|| Some((args.next()?.len(), args.next()?.len())));
+    run.store.reserve(lengths)?;
     while let (Some(key), Some(value)) = (run.args.next(), run.args.next()) {
         run.store.set(key, value, 0, Expiry::Never)?;
     }
+    Ok(())
+}
+
+pub(crate) fn mset(run: &mut Run<'_, '_, '_>) -> Done {
+    if !run.args.len().is_multiple_of(2) {
+        return Err(fail::arity(run.spec.name));
+    }
+    set_all(run)?;
     run.ok()
 }
 
 pub(crate) fn msetnx(run: &mut Run<'_, '_, '_>) -> Done {
-    if run.args.len() % 2 != 0 {
+    if !run.args.len().is_multiple_of(2) {
         return Err(fail::arity(run.spec.name));
     }
     if run.args.clone().step_by(2).any(|key| run.store.contains(key)) {
         return run.integer(0);
     }
-    while let (Some(key), Some(value)) = (run.args.next(), run.args.next()) {
-        run.store.set(key, value, 0, Expiry::Never)?;
-    }
+    set_all(run)?;
     run.integer(1)
 }
 

@@ -5,7 +5,7 @@ use windlass::proto::{Decode, Input};
 
 use super::super::fail::{Done, Fail};
 use super::super::transaction::WATCHED_MAX;
-use super::super::{Run, write_fail};
+use super::super::{FLUSH_BYTES, Run, spill, write_fail};
 
 pub(crate) fn multi(run: &mut Run<'_, '_, '_>) -> Done {
     let transaction = run.session.transaction.get_or_insert_default();
@@ -43,6 +43,9 @@ pub(crate) fn exec(run: &mut Run<'_, '_, '_>) -> Done {
     while let Ok(Some(command)) = decoder.decode(&mut input) {
         let mut args = command.args();
         let Some(spec) = run.table.find(args.next().unwrap_or_default()) else { continue };
+        if run.out.len() >= FLUSH_BYTES {
+            spill(run.out, run.conn);
+        }
         let at = run.out.len();
         let mut inner = Run {
             store: run.store,
