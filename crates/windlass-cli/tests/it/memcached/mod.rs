@@ -21,7 +21,7 @@ fn tool(program: &str, args: &[&str]) -> Option<Output> {
 }
 
 fn server() -> Server {
-    Server::serve("memcached", "127.0.0.1:0", &["-q"])
+    Server::command(&["memcached", "127.0.0.1:0", "-q"])
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn memcslap_loads_it() {
 fn it_answers_as_memcached_does() {
     let Some(judge) = Memcached::start() else { return };
     let path = SocketPath::new("memcached-differential");
-    let _server = Server::serve("memcached", &format!("unix:{}", path.0.display()), &["-q"]);
+    let _server = Server::command(&["memcached", &format!("unix:{}", path.0.display()), "-q"]);
     let seeds = std::env::var("WINDLASS_MEMCACHED_SEEDS").map_or(100, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let mut rng = Rng::new(seed);
