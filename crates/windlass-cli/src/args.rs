@@ -140,6 +140,8 @@ Examples:
       On 127.0.0.1:6379. Try it with redis-cli, or `printf 'PING\\r\\n' | nc -q1 127.0.0.1 6379`.
   windlass resp --memory-max 64MiB --eviction allkeys-lru
       A cache: when 64 MiB are in use, what was not used for longest goes.
+  windlass resp :6379 --password-file /etc/windlass/password --tls-cert chain.pem --tls-key key.pem
+      Reachable by others who know the password, over TLS: redis-cli --tls --askpass.
   windlass resp unix:/run/kv.sock -q
       On a Unix socket, printing nothing but where it listens.";
 
@@ -264,6 +266,11 @@ pub(crate) struct RespArgs {
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:6379", value_delimiter = ',')]
     #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
     pub(crate) listen: Vec<Address>,
+
+    /// Ask clients for the password in the first line of this file (AUTH, HELLO)
+    #[arg(long, value_name = "FILE", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_PASSWORD_FILE", hide_env = true)]
+    pub(crate) password_file: Option<std::path::PathBuf>,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,

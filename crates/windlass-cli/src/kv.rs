@@ -2,15 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_kv::store::StoreConfig;
-use windlass_kv::{Kv, KvConfig, Protocol};
+use windlass_kv::{Kv, KvConfig, Protocol, Secret};
 
 use crate::args::{MemcachedArgs, RespArgs, StoreArgs};
 use crate::config::File;
 use crate::config::shape::{MemcachedTable, RespTable, StoreTable, TlsTable};
-use crate::config::value::{Count, Listen, Size};
+use crate::config::value::{Count, FilePath, Listen, Size};
 use crate::serving::{Tally, Told, Watched, from_flags, listening, run_flags, tls_from_flags};
 
 /// Serves RESP until told to stop.
@@ -21,6 +21,7 @@ pub(crate) fn resp(args: &RespArgs) -> Result<()> {
     file.store = table(&args.store);
     file.resp = vec![RespTable {
         listen: args.listen.iter().cloned().map(Listen).collect(),
+        password_file: args.password_file.clone().map(FilePath),
         tls: tls_from_flags(&args.serving),
         ..RespTable::default()
     }];
@@ -68,6 +69,7 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
             ..StoreConfig::default()
         },
         protocols,
+        password: password(file)?,
         ..KvConfig::default()
     };
     let name = match (file.resp.is_empty(), file.memcached.is_empty()) {
@@ -91,6 +93,23 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
         service = listening(service, listen, tls)?;
     }
     Ok(Some(service))
+}
+
+/// What clients of RESP must say: the first line of a file. An empty one would let everybody in.
+fn password(file: &File) -> Result<Option<Secret>> {
+    let mut files = file.resp.iter().map(|resp| resp.password_file.as_ref());
+    let Some(path) = files.next().flatten() else {
+        ensure!(files.all(|file| file.is_none()), "password_file is not the same in every [[resp]]");
+        return Ok(None);
+    };
+    if files.any(|file| file != Some(path)) {
+        bail!("password_file is not the same in every [[resp]]");
+    }
+    let text = std::fs::read(&path.0).with_context(|| format!("cannot read {}", path.0.display()))?;
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    ensure!(!line.is_empty(), "the first line of {} is empty", path.0.display());
+    Ok(Some(Secret::new(line)))
 }
 
 /// A command is as long as its longest value, and some. Clients of a store keep silent connections open,

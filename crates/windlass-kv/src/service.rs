@@ -35,7 +35,7 @@ impl Kv {
     pub fn new(config: KvConfig) -> Kv {
         Kv {
             store: Store::new(config.store.clone()),
-            resp: Resp::default(),
+            resp: Resp::new(&config),
             memcached: Memcached::new(config.store.value_max),
             config,
             began: None,
@@ -70,7 +70,7 @@ impl Service for Kv {
         let now = self.unix_ms(conn.now());
         self.store.set_now(now);
         Ok(Session(match self.config.protocol(conn.listener().unwrap_or(0)) {
-            Protocol::Resp => Speaks::Resp(self.resp.open(conn)),
+            Protocol::Resp => Speaks::Resp(self.resp.open(&self.store, conn)),
             Protocol::Memcached => Speaks::Memcached(self.memcached.open(&self.store)),
         }))
     }
@@ -99,9 +99,9 @@ impl Service for Kv {
         Ok(())
     }
 
-    fn closed(&mut self, _: &mut Conn<'_>, session: Session, _: Close) {
+    fn closed(&mut self, conn: &mut Conn<'_>, session: Session, _: Close) {
         match session.0 {
-            Speaks::Resp(_) => {}
+            Speaks::Resp(mut session) => self.resp.closed(conn, &mut session),
             Speaks::Memcached(_) => self.memcached.closed(),
         }
     }

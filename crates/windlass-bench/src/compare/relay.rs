@@ -29,7 +29,7 @@ const NAMESPACE: &str = "ip link set lo up && for to in 127.0.0.0/8 127.0.0.1; d
 /// The option of a run that has been put into one.
 const INSIDE: &str = "--in-namespace";
 /// Where Debian puts nginx' stream module, if it is a file of its own.
-const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+pub(super) const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 /// The bars of the design: milliseconds of CPU to relay 64 MiB, and bytes of an idle pair.
 const BULK_BAR: f64 = 30.0;
 const IDLE_BAR: f64 = 1024.0;

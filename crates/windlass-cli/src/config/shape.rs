@@ -166,6 +166,10 @@ pub(crate) struct RespTable {
     pub(crate) name: String,
     /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
     pub(crate) listen: Vec<Listen>,
+    /// Ask clients for the password in the first line of this file. The same for every table of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/etc/windlass/password"]))]
+    pub(crate) password_file: Option<FilePath>,
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
@@ -174,7 +178,7 @@ pub(crate) struct RespTable {
 #[cfg(feature = "kv")]
 impl Default for RespTable {
     fn default() -> RespTable {
-        RespTable { name: "resp".into(), listen: Vec::new(), tls: None }
+        RespTable { name: "resp".into(), listen: Vec::new(), password_file: None, tls: None }
     }
 }
 

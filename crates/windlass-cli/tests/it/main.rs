@@ -8,6 +8,10 @@ mod errors;
 mod handover;
 mod help;
 mod logs;
+#[cfg(feature = "kv")]
+mod memcached;
+#[cfg(feature = "kv")]
+mod resp;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

@@ -1,4 +1,4 @@
-//! Starts `windlass echo` on a free port, and sees to it that none is left behind.
+//! Starts `windlass echo` (or another service) on a free port, and sees to it that none is left behind.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
     windlass(args).output().expect("the binary runs")
 }
 
-/// A running `windlass echo`.
+/// A running server.
 pub(crate) struct Server {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,

@@ -30,6 +30,7 @@ pub use kind::Kind;
 pub use list::List;
 pub use sorted::{Score, SortedSet};
 pub use value::{Entry, Hash, Set, Value};
+pub(crate) use walk::scan;
 
 use std::hash::RandomState;
 
@@ -216,7 +217,7 @@ impl Store {
         self.check_sizes(key.len(), value.len())?;
         if matches!(expiry, Expiry::At(at) if at <= self.now) {
             self.remove(key);
-            self.stats.changes += 1;
+            self.next_version();
             return Ok(());
         }
         // No lookup while there is room for certain.
@@ -289,6 +290,9 @@ impl Store {
             self.make_room(grows + new)?;
             // It may have been the one that had to go.
             at = self.find(key);
+            if at.is_none() && !make {
+                return Ok(None);
+            }
         }
         let at = match at {
             Some(at) => at,
@@ -306,6 +310,20 @@ impl Store {
             self.remove_at(at);
         }
         Ok(Some(result))
+    }
+
+    /// Makes room for new keys and strings of these lengths, so that setting them all will not be refused.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is too long, or there is no room for all.
+    pub fn reserve(&mut self, lengths: impl Iterator<Item = (usize, usize)>) -> Result<(), StoreError> {
+        let mut weight = 0;
+        for (key, value) in lengths {
+            self.check_sizes(key, value)?;
+            weight += Entry::weight_of(key, value);
+        }
+        if self.used + weight > self.config.memory_max { self.make_room(weight) } else { Ok(()) }
     }
 
     /// Removes a key. False if there was none.
@@ -377,7 +395,8 @@ impl Store {
         // The tables go as well: an emptied store gives its memory back.
         self.map = IndexMap::default();
         (self.used, self.volatile, self.sweep_at) = (0, 0, 0);
-        self.stats.changes += 1;
+        // No version from before comes back, and memcached counts it too.
+        self.next_version();
     }
 
     /// Where a key stands. One that has expired is removed instead.

@@ -111,9 +111,12 @@ impl SortedSet {
         self.order.iter().map(|(score, member)| (&**member, *score))
     }
 
-    /// The members from this score on, in order.
-    pub fn from_score(&self, least: Score) -> impl DoubleEndedIterator<Item = (&[u8], Score)> {
-        self.order.range((least, Rc::from([]))..).map(|(score, member)| (&**member, *score))
+    /// The members with scores from one to another, both included, in order.
+    pub fn range(&self, least: Score, most: Score) -> impl DoubleEndedIterator<Item = (&[u8], Score)> {
+        // No member is before the empty one; a positive NaN is behind infinity.
+        let to = Score(if most.0 == f64::INFINITY { f64::NAN } else { most.0.next_up() });
+        let from = if least > to { to } else { least };
+        self.order.range((from, Rc::from([]))..(to, Rc::from([]))).map(|(score, member)| (&**member, *score))
     }
 
     pub(super) fn weight(&self) -> usize {

@@ -93,7 +93,12 @@ fn a_sorted_set_is_in_order() {
     assert!(!set.set(b"c", score(3.0)), "not a new one");
     let order: Vec<_> = set.iter().map(|(member, score)| (member.to_vec(), score.get())).collect();
     assert_eq!(order, [(b"a".to_vec(), 2.0), (b"b".to_vec(), 2.0), (b"c".to_vec(), 3.0)]);
-    assert_eq!(set.from_score(score(2.5)).count(), 1);
+    assert_eq!(set.range(score(2.5), score(f64::INFINITY)).count(), 1);
+    assert_eq!(set.range(score(2.0), score(2.0)).count(), 2);
+    assert_eq!(set.range(score(3.0), score(2.0)).count(), 0, "upside down");
+    assert_eq!(set.range(score(f64::NEG_INFINITY), score(f64::INFINITY)).count(), 3);
+    set.set(b"d", score(f64::INFINITY));
+    assert_eq!(set.range(score(9.0), score(f64::INFINITY)).count(), 1);
     assert_eq!(Score::new(f64::NAN), None);
     assert_eq!(Score::new(-0.0), Score::new(0.0));
 }
