@@ -129,6 +129,8 @@ impl Ask {
 struct Asker {
     plan: Option<VecDeque<Ask>>,
     shouts: bool,
+    // Sends its FIN behind its last request.
+    finishes: bool,
     depth: usize,
     piece: usize,
     conn: ClientConn,
@@ -145,6 +147,7 @@ fn asker(rng: &mut windlass::proto::testing::Rng) -> Asker {
     Asker {
         plan: None,
         shouts: rng.chance(1, 3),
+        finishes: rng.chance(1, 3),
         depth,
         piece: if rng.chance(1, 3) { 1 + rng.below(200) as usize } else { usize::MAX },
         conn: ClientConn::new(Limits::default()).pipeline_max(depth),
@@ -262,6 +265,13 @@ impl Client for Asker {
         }
         let sent = line.send(&self.unsent[..self.unsent.len().min(self.piece)]);
         self.unsent.drain(..sent);
+        if self.finishes
+            && !self.shouts
+            && self.unsent.is_empty()
+            && self.plan.as_ref().is_some_and(VecDeque::is_empty)
+        {
+            line.finish();
+        }
         if sent > 0 && !self.unsent.is_empty() {
             return Step::Until(line.after(Duration::from_millis(1)));
         }
