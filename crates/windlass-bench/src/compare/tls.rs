@@ -86,7 +86,7 @@ struct Slices {
 pub fn main(args: TlsCompareArgs) -> Result<()> {
     let layout = Layout::find()?;
     if !args.no_build {
-        layout.build_example("tls_relay")?;
+        layout.build_example("windlass", "tls_relay")?;
     }
     let place = Place::choose()?;
     let files = Files::new()?;
