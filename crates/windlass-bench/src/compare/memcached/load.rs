@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+/// How long a reply may take, on a machine that has other work to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What one operation is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -47,14 +50,10 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn connect(port: u16, connections: usize) -> Result<Driver> {
-        let connect = |_| -> Result<TcpStream> {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("cannot connect")?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-            Ok(stream)
-        };
-        let streams = (0..connections).map(connect).collect::<Result<_>>()?;
+    /// Stores every key of a workload, and connects.
+    pub(super) fn connect(port: u16, load: &Load) -> Result<Driver> {
+        fill(port, load)?;
+        let streams = (0..load.connections).map(|_| connect(port)).collect::<Result<_>>()?;
         Ok(Driver {
             streams,
             random: 0x9e37_79b9_7f4a_7c15,
@@ -62,20 +61,6 @@ impl Driver {
             expected: Vec::new(),
             received: Vec::new(),
         })
-    }
-
-    /// Stores every key of a workload.
-    pub(super) fn fill(&mut self, load: &Load) -> Result<()> {
-        for first in (0..load.keys).step_by(64) {
-            self.requests.clear();
-            let some = first..load.keys.min(first + 64);
-            some.clone().for_each(|key| set(&mut self.requests, key, load.value));
-            self.streams[0].write_all(&self.requests)?;
-            self.received.resize(8 * some.count(), 0);
-            self.streams[0].read_exact(&mut self.received)?;
-            ensure!(self.received.starts_with(b"STORED\r\n"), "a value was not stored");
-        }
-        Ok(())
     }
 
     fn draw(&mut self, keys: u64) -> u64 {
@@ -110,6 +95,29 @@ impl Driver {
         }
         Ok((waves * wave) as f64 / began.elapsed().as_secs_f64())
     }
+}
+
+fn connect(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Stores every key of a workload, over a connection of its own: one that has begun with text speaks it.
+fn fill(port: u16, load: &Load) -> Result<()> {
+    let mut stream = connect(port)?;
+    let (mut requests, mut received) = (Vec::new(), Vec::new());
+    for first in (0..load.keys).step_by(64) {
+        let some = first..load.keys.min(first + 64);
+        requests.clear();
+        some.clone().for_each(|key| set(&mut requests, key, load.value));
+        stream.write_all(&requests)?;
+        received.resize(b"STORED\r\n".len() * some.count(), 0);
+        stream.read_exact(&mut received)?;
+        ensure!(received.chunks(8).all(|reply| reply == b"STORED\r\n"), "a value was not stored");
+    }
+    Ok(())
 }
 
 /// Versions are the server's affair; everything else must be equal.

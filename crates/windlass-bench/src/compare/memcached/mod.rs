@@ -85,12 +85,7 @@ pub fn main(args: MemcachedArgs) -> Result<()> {
 
     let mut markdown = head(args.rounds)?;
     for (label, load, n) in WORKLOADS.iter().filter(|(label, ..)| label.contains(&args.only)) {
-        let mut drivers = Vec::new();
-        for port in ports {
-            let mut driver = Driver::connect(port, load.connections)?;
-            driver.fill(load)?;
-            drivers.push(driver);
-        }
+        let mut drivers = [Driver::connect(ports[0], load)?, Driver::connect(ports[1], load)?];
         let turns =
             in_turns(args.rounds, [memcached.pid(), ours.pid()], *n, |of| drivers[of].drive(load, *n))?;
         let row = row(label, &turns);
