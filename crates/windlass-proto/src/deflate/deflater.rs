@@ -28,10 +28,11 @@ impl Default for DeflateOptions {
 }
 
 impl DeflateOptions {
-    /// About the bytes a [`Deflater`] of these options holds.
+    /// The bytes a [`Deflater`] of these options holds, to within 16 KiB, and never more.
     pub fn bytes(self) -> usize {
         let this = self.in_range();
-        (1 << (this.window_bits + 2)) + (1 << (this.memory_level + 9)) + 16 * 1024
+        // Window and chains; what is to be written; the hash table and the rest.
+        (1 << (this.window_bits + 2)) + (7 << (this.memory_level + 6)) + 144 * 1024
     }
 
     /// Each value brought into its range.

@@ -11,8 +11,8 @@
 //! for as long as the connection lives. With `reset` between messages each stands alone, and one pair of
 //! them serves all connections of a worker.
 //!
-//! **Memory.** A deflater of window bits `w` and memory level `m` holds about `2^(w+2) + 2^(m+9)` bytes
-//! (256 KiB by default, [`DeflateOptions::bytes`]), an inflater [`INFLATER_BYTES_MAX`] at most.
+//! **Memory.** A deflater of window bits `w` and memory level `m` holds `2^(w+2) + 7 * 2^(m+6)` bytes and 144 KiB
+//! (384 KiB by default, [`DeflateOptions::bytes`]), an inflater [`INFLATER_BYTES_MAX`] at most.
 //!
 //! ```
 //! use windlass_proto::deflate::{DeflateOptions, Deflater, Inflater};

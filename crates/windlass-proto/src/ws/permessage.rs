@@ -21,7 +21,7 @@ const CLIENT_NO_TAKEOVER: &str = "client_no_context_takeover";
 ///
 /// **Memory.** Without context takeover (the default, both ways) a connection holds nothing for it: all
 /// connections of a worker share one [`Scratch`](super::Scratch). Ours costs each connection that has sent a compressed
-/// message a deflater ([`DeflateOptions::bytes`], 272 KiB by default), the peer's an inflater
+/// message a deflater ([`DeflateOptions::bytes`], 384 KiB by default), the peer's an inflater
 /// ([`INFLATER_BYTES_MAX`](crate::deflate::INFLATER_BYTES_MAX), 64 KiB) once it has sent one.
 ///
 /// **Secrets.** A message that holds both a secret and what a stranger chose tells the secret by its
