@@ -81,7 +81,9 @@ Serve echo: every client gets back what it sends
 Stdout gets one `Listening on` line for each address, and a summary at the end. \
 Stderr gets logs, errors and, on a terminal, a status line that is renewed every second. \
 A message in its figures is one piece of input as it arrived, or one datagram: \
-echo knows nothing of where your messages begin and end.
+echo knows nothing of where your messages begin and end. \
+Datagrams from a port below 1024, or from the port that it has itself, are not answered: \
+two echoes that are told of each other would never stop.
 
 Ctrl-C (or SIGTERM) drains: no new connections, what has arrived is still answered. \
 A second one stops at once. Either way the exit code is 0; \

@@ -21,6 +21,9 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
     run_flags(&file, &args.serving)
 }
 
+/// Below are the ports of a system's own servers, other echoes among them (RFC 6335, section 6).
+const SYSTEM_PORTS: u16 = 1024;
+
 /// Sends back what arrives, and counts the pieces it comes in.
 #[derive(Default)]
 pub(crate) struct Echo {
@@ -41,8 +44,15 @@ impl Service for Echo {
     }
 }
 
+/// Two echoes that have each other's address never stop, and one datagram with a forged sender introduces
+/// them. So nobody is answered who speaks from where a server would, as in inetd's echo of old.
 impl DatagramService for Echo {
     fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        let from = datagram.from.port();
+        if from < SYSTEM_PORTS || from == socket.local_addr().port() {
+            tracing::debug!(peer = %datagram.from, "a datagram from where servers are: not answered");
+            return;
+        }
         socket.reply(&datagram, datagram.bytes);
         self.messages += 1;
     }

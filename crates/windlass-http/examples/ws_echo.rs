@@ -3,7 +3,7 @@
 //! `ws_echo [ADDRESS] [--compress | --takeover]`: with permessage-deflate, each message of 256 bytes and more
 //! by itself, or every message with the window carried over.
 
-use windlass::{Close, Conn, Limits, serve};
+use windlass::{Close, Limits, Peer, serve};
 use windlass_http::ws::{Accept, Message, Upgrade, Ws, WsServer, WsServerConfig, WsService};
 use windlass_proto::http::Status;
 use windlass_proto::ws::{Compression, WsConfig};
@@ -22,7 +22,7 @@ struct Echo;
 
 impl WsService for Echo {
     type Session = ();
-    fn accept(&mut self, _: &Upgrade<'_, '_>, _: &Conn<'_>) -> Result<Accept<()>, Status> {
+    fn accept(&mut self, _: &Upgrade<'_, '_>, _: Peer) -> Result<Accept<()>, Status> {
         Ok(Accept::new(()))
     }
     fn message(&mut self, ws: &mut Ws<'_, '_>, _: &mut (), message: Message<'_>) -> Result<(), Close> {

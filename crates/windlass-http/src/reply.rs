@@ -58,6 +58,9 @@ impl Shared {
 /// The way to answer one request. Every route ends in one of its methods, which all give the
 /// [`Replied`] that a route has to return: none can forget to answer, and none can answer twice.
 ///
+/// A reply is queued whole, so it has to fit under the engine's
+/// [`output_max`](windlass::Limits::output_max), 32 MiB; large files wait by reference and are not copied.
+///
 /// A `HEAD` request is answered as `GET` is; its body is left out by itself. Replies say
 /// `cache-control: no-store` unless they were given another.
 ///

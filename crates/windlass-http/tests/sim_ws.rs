@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use windlass::sim::{self, Client, Ending, Line, Sim, Status, Step};
-use windlass::{Bytes, Close, Conn, Tick, serve};
+use windlass::{Bytes, Close, Peer, Tick, serve};
 use windlass_http::ws::{
     Accept, CloseCode, Kind, Members, Message, Upgrade, Ws, WsConfig, WsServer, WsServerConfig, WsService,
     frame,
@@ -18,7 +18,7 @@ use windlass_proto::http::Status as HttpStatus;
 use windlass_proto::testing::Rng;
 use windlass_proto::ws::{Compression, FrameHead, Opcode, Opening, apply_mask};
 
-use ws_peer::{Heard, Peer};
+use ws_peer::{Client as Talker, Heard};
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
 const SEEDS: u64 = if cfg!(debug_assertions) { 100 } else { 1_000 };
@@ -29,7 +29,7 @@ struct Echo;
 impl WsService for Echo {
     type Session = ();
 
-    fn accept(&mut self, _: &Upgrade<'_, '_>, _: &Conn<'_>) -> Result<Accept<()>, HttpStatus> {
+    fn accept(&mut self, _: &Upgrade<'_, '_>, _: Peer) -> Result<Accept<()>, HttpStatus> {
         Ok(Accept::new(()))
     }
 
@@ -48,7 +48,7 @@ impl WsService for Echo {
 
 /// A client that says so many things, one after another or all at once, and wants them back.
 struct Good {
-    peer: Peer,
+    peer: Talker,
     rng: Rng,
     left: u32,
     size_max: u64,
@@ -76,7 +76,7 @@ impl Good {
         rng.fill(&mut random);
         let size_bits = rng.below(1 + u64::from(size_max.ilog2()));
         Good {
-            peer: Peer::new(Opening::new(random), config),
+            peer: Talker::new(Opening::new(random), "/", config),
             left: rng.below(12) as u32,
             size_max: 1 << size_bits,
             ahead: 1 + rng.below(6) as usize,
@@ -190,7 +190,7 @@ impl Client for Good {
 /// A client that opens a WebSocket well and then sends something wrong; it is owed a Close frame that says
 /// so, with the right code.
 struct Bad {
-    peer: Peer,
+    peer: Talker,
     unsent: Vec<u8>,
     wrong: Vec<u8>,
     code: u16,
@@ -221,7 +221,7 @@ impl Bad {
             4 => (frame(true, Opcode::Close, &[3, 238]), 1002),
             _ => (endless(), 1009),
         };
-        let peer = Peer::new(Opening::new([3; 32]), WsConfig::default());
+        let peer = Talker::new(Opening::new([3; 32]), "/", WsConfig::default());
         Bad { peer, unsent: Vec::new(), wrong, code, told: false }
     }
 }

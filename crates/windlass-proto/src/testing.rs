@@ -21,6 +21,7 @@
 
 mod codec;
 mod frames;
+mod samples;
 
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -28,6 +29,7 @@ use core::iter;
 
 pub use codec::{Codec, Ends, check, fuzz};
 pub use frames::Frames;
+pub use samples::{Sample, Samples};
 
 use crate::{Decode, Input};
 

@@ -5,14 +5,19 @@
 //! of them. A whisper travels by the member's id, which knows its worker.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use windlass::proto::{Decode, Lines};
-use windlass::{Bytes, Close, Conn, ConnId, Input, Mailbox, Receive, Scope, Service, Sessions, serve};
+use windlass::{
+    Bytes, Close, Conn, ConnId, Input, Mailbox, Receive, Scope, SendError, Service, Sessions, Tick, serve,
+};
 
 struct Chat {
     mailbox: Mailbox<Told>,
     /// Everybody in the chat, wherever they are: each worker hears of all who come and go.
     names: HashMap<String, ConnId>,
+    /// Workers that have missed who came or went: their mailbox was full.
+    behind: Vec<usize>,
 }
 
 struct Member {
@@ -27,6 +32,8 @@ enum Told {
     Whispered(ConnId, Bytes),
     Joined(String, ConnId),
     Left(String, ConnId),
+    /// All members of a worker, for one that has missed some of it.
+    Members(usize, Vec<(String, ConnId)>),
 }
 
 impl Chat {
@@ -38,9 +45,15 @@ impl Chat {
     }
 
     fn tell_others(&mut self, conn: &Conn<'_>, told: Told) {
-        // A worker that does not take it is stopping, or so far behind that its mailbox is full: its
-        // members miss a line, and nobody waits for them.
-        let _ = self.mailbox.send_to_others(conn.id().worker(), told);
+        let about_names = matches!(told, Told::Joined(..) | Told::Left(..));
+        for worker in (0..self.mailbox.workers()).filter(|worker| *worker != conn.id().worker()) {
+            // A worker that does not take it is stopping, or so far behind that its mailbox is full: its
+            // members miss a line, and nobody waits for them. But a name must not stay taken there.
+            let result = self.mailbox.send(worker, told.clone());
+            if about_names && matches!(result, Err(SendError::Full(_))) && !self.behind.contains(&worker) {
+                self.behind.push(worker);
+            }
+        }
     }
 
     fn join(&mut self, conn: &mut Conn<'_>, name: String) -> Option<String> {
@@ -89,6 +102,18 @@ impl Service for Chat {
         Ok(())
     }
 
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Member>, _: Tick) {
+        if self.behind.is_empty() {
+            return;
+        }
+        let here = scope.worker();
+        let own = self.names.iter().filter(|(_, id)| id.worker() == here);
+        let own: Vec<_> = own.map(|(name, id)| (name.clone(), *id)).collect();
+        let mailbox = &self.mailbox;
+        let tell = |worker| mailbox.send(worker, Told::Members(here, own.clone()));
+        self.behind.retain(|worker| matches!(tell(*worker), Err(SendError::Full(_))));
+    }
+
     fn closed(&mut self, conn: &mut Conn<'_>, member: Member, _: Close) {
         if let Some(name) = member.name {
             if self.names.get(&name) == Some(&conn.id()) {
@@ -111,6 +136,10 @@ impl Receive for Chat {
             // Two who take a name at the same moment on two workers both have it: the last one is found.
             Told::Left(name, id) if self.names.get(&name) == Some(&id) => drop(self.names.remove(&name)),
             Told::Left(..) => {}
+            Told::Members(worker, members) => {
+                self.names.retain(|_, id| id.worker() != worker);
+                self.names.extend(members);
+            }
         }
     }
 }
@@ -118,8 +147,9 @@ impl Receive for Chat {
 fn main() -> windlass::Result<()> {
     let mailbox = Mailbox::new();
     let in_service = mailbox.clone();
-    serve(move || Chat { mailbox: in_service.clone(), names: HashMap::new() })
+    serve(move || Chat { mailbox: in_service.clone(), names: HashMap::new(), behind: Vec::new() })
         .mailbox(&mailbox)
+        .tick(Duration::from_secs(1))
         .tcp("127.0.0.1:7002")
         .run()
         .map(drop)

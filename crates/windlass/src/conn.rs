@@ -9,7 +9,7 @@ use windlass_proto::{Put, Time};
 use crate::close::Close;
 use crate::connect::{Connect, ConnectError};
 use crate::core::slot::{NO_LISTENER, flag};
-use crate::core::{Core, Direct};
+use crate::core::{Core, Direct, NO_WRITING};
 use crate::id::ConnId;
 use crate::moving::MoveError;
 use crate::worker::NOT_MOVING;
@@ -178,9 +178,13 @@ impl<'a> Conn<'a> {
     }
 
     /// Whether output is over its high-water mark, so that reading has paused until `drained`: a
-    /// service that produces output of itself should stop until then.
+    /// service that produces output of itself should stop until then. So should one whose connection takes
+    /// no output any more, because it is ending, half-closed by us or coupled: it is congested for good.
+    ///
+    /// A peer that keeps up is never congested. Who produces without end puts a bound on what one callback
+    /// writes, and goes on in the next turn: `conn.wake_at(conn.now())`.
     pub fn is_congested(&self) -> bool {
-        self.core.slots[self.index as usize].is(flag::CONGESTED)
+        self.core.slots[self.index as usize].is(flag::CONGESTED | NO_WRITING)
     }
 
     /// Stops giving this connection's input to the service, and reading it. Bytes wait in the
@@ -212,9 +216,14 @@ impl<'a> Conn<'a> {
     ///   first; a reset takes with it what the peer has not received by then. Unix sockets know no reset:
     ///   there a peer sees the end alone.
     /// - **Deadlines:** activity of either keeps both from being idle; output that is stuck ends both.
+    /// - **TLS** at one end or both: what passes is decrypted and encrypted on its way, and never spliced;
+    ///   [`Conn::relayed`] counts plaintext. `close_notify` is an end like a FIN. A stream cut short is passed
+    ///   on without `close_notify` where that end speaks TLS; to one that does not, as its end: only the
+    ///   reason ([`TlsError::Truncated`](crate::TlsError::Truncated)) tells. Any other failure of TLS is
+    ///   passed on as a reset.
     ///
     /// False, and nothing happens, if either is gone, closing, half-closed by us, about to move to another
-    /// worker, coupled already, or speaks TLS.
+    /// worker, or coupled already.
     pub fn relay(&mut self, other: ConnId) -> bool {
         match self.core.find(other) {
             Some(other) => self.core.couple(self.index, other),
@@ -276,7 +285,7 @@ impl<'a> Conn<'a> {
     ///
     /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
     /// such worker, when the connection or the server is ending, and where connections cannot move: one
-    /// that speaks TLS does not.
+    /// that speaks TLS does not ([`MoveError::Unsupported`]).
     /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
     /// offered again then.
     pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {

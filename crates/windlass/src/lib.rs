@@ -72,6 +72,8 @@ pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 mod tls_error;
+#[cfg(feature = "tokio-util")]
+mod tokio_codec;
 mod wheel;
 mod worker;
 
@@ -111,3 +113,5 @@ pub use tls::{
     TlsVersion,
 };
 pub use tls_error::TlsError;
+#[cfg(feature = "tokio-util")]
+pub use tokio_codec::{TokioCodec, TokioCodecError};

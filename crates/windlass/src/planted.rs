@@ -133,6 +133,8 @@ faults! {
     RelayResidueDropped,
     /// What is in a pipe when a relay ends is dropped.
     RelayPipeLost,
+    /// What a relay had decrypted and found no room for is dropped when an end of it ends.
+    RelayForgetsDecrypted,
     /// A reset at one end of a relay is passed on as the end of the stream.
     RelayResetIsEnd,
     /// A connection being made has no deadline.
@@ -147,6 +149,8 @@ faults! {
     ConnectForgetsInput,
     /// A shutdown forgets the connections being made.
     ConnectForgottenByDrain,
+    /// A TLS handshake of ours that failed is given up without a word to its service.
+    HandshakeFailsSilently,
     /// After an event that came too early, nobody looks again.
     ConnectLooksOnce,
 }

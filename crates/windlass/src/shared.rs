@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     accept_spent: AtomicU64,
     stop: AtomicU8,
     superseded: AtomicBool,
+    /// The successor that took over is gone.
+    pub(crate) successor_gone: AtomicBool,
     /// A successor has the control socket.
     pub(crate) control_taken: AtomicBool,
     stalls: Mutex<VecDeque<Stall>>,
@@ -107,6 +109,7 @@ impl Shared {
             accept_spent: AtomicU64::new(0),
             stop: AtomicU8::new(RUNNING),
             superseded: AtomicBool::new(false),
+            successor_gone: AtomicBool::new(false),
             control_taken: AtomicBool::new(false),
             stalls: Mutex::default(),
             crew: OnceLock::new(),
@@ -172,6 +175,14 @@ impl Shared {
         }
         self.superseded.store(true, Ordering::Release);
         let _ = self.stop.compare_exchange(RUNNING, SUPERSEDED, Ordering::AcqRel, Ordering::Acquire);
+        for worker in 0..self.workers.len() {
+            self.wake(worker);
+        }
+    }
+
+    /// Nobody receives any more what a successor took over to receive.
+    pub(crate) fn lose_successor(&self) {
+        self.successor_gone.store(true, Ordering::Release);
         for worker in 0..self.workers.len() {
             self.wake(worker);
         }

@@ -93,6 +93,10 @@ counters! {
     connects_unreachable,
     /// Of these: without an answer in time.
     connects_timed_out,
+    /// Of these: without a descriptor, memory or local port.
+    connects_out_of_resources,
+    /// Of these: made, and lost in the TLS handshake.
+    connects_tls_failed,
     /// Of these: taken back by the service, or by the shutdown.
     connects_cancelled,
     /// Outbound connections not begun, because `connecting_max` or `connections_max` was reached.
@@ -174,13 +178,13 @@ counters! {
     handovers_lost,
     /// Nanoseconds not spent waiting in poll.
     busy_nanos,
-    /// TLS handshakes begun: first bytes came on a TLS listener.
+    /// TLS handshakes begun: first bytes came on a TLS listener, or a connection of ours was made.
     tls_handshakes_started,
-    /// TLS handshakes done; `open` was called.
+    /// TLS handshakes done; `open` or `connected` was called.
     tls_handshakes_done,
     /// Those of them that resumed an earlier session.
     tls_handshakes_resumed,
-    /// Connections to TLS listeners that ended before their handshake was done.
+    /// Connections, to TLS listeners and of ours, that ended before their handshake was done.
     tls_handshakes_failed,
     /// Times a handshake waited for the next turn, because of `tls_handshakes_per_turn_max`.
     tls_handshakes_deferred,

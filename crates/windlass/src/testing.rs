@@ -2,7 +2,7 @@
 //!
 //! [`Harness`] is the engine with your service on a network without faults or delays, and with a clock
 //! that stands still until you move it. You play the peers: connect, send, half-close, look what came
-//! back and how it ended. For a network that does its worst, see [`sim`](crate::sim).
+//! back and how it ended; or bind UDP sockets and send datagrams ([`Harness::bind_udp`]). For a network that does its worst, see [`sim`](crate::sim).
 //!
 //! ```
 //! use std::time::Duration;
@@ -39,8 +39,10 @@
 //! ```
 
 mod calls;
+mod datagrams;
 
 pub use calls::TestCall;
+pub use datagrams::TestSocket;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -318,6 +320,39 @@ mod tests {
         assert_eq!(harness.why_in_words(rude).as_deref(), Some("rude"));
         harness.send(good, b"still here");
         assert_eq!(harness.receive(good), b"still here");
+    }
+
+    /// Writes until it is told to stop, on a connection that ends underneath it.
+    struct Tireless;
+
+    impl Service for Tireless {
+        type Session = ();
+
+        fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+            Ok(())
+        }
+
+        fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+            match &*input.take_all() {
+                b"close" => conn.close(),
+                _ => conn.half_close(),
+            }
+            while !conn.is_congested() {
+                conn.write(b"more");
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_writes_until_congested_ends_when_nothing_is_taken_any_more() {
+        for how in ["close", "half-close"] {
+            let mut harness = Harness::new(serve(|| Tireless));
+            let peer = harness.connect();
+            harness.send(peer, how);
+            assert_eq!(harness.receive(peer), b"", "{how}");
+            assert_eq!(harness.ending(peer), Some(Ending::Fin), "{how}");
+        }
     }
 
     #[test]

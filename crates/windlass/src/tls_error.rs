@@ -32,7 +32,8 @@ pub enum TlsError {
     /// The peer sent a fatal alert; its text is the alert's name.
     Alert(Box<str>),
     /// The handshake was not over within
-    /// [`Limits::tls_handshake_timeout`](crate::Limits::tls_handshake_timeout).
+    /// [`Limits::tls_handshake_timeout`](crate::Limits::tls_handshake_timeout), or the peer was idle or took
+    /// nothing for longer than it may.
     HandshakeTimeout,
     /// There were [`Limits::tls_handshakes_max`](crate::Limits::tls_handshakes_max) handshakes in progress.
     HandshakesFull,

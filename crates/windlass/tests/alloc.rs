@@ -1,4 +1,5 @@
-//! Nothing is allocated in steady state: a counting allocator over a million messages.
+//! Nothing is allocated in steady state: a counting allocator over a million messages, over datagrams and
+//! over what is relayed.
 //!
 //! The allocator counts for the whole process, so the clients here allocate nothing either while it
 //! counts.
@@ -6,7 +7,7 @@
 
 use std::alloc::System;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use windlass::{Close, Config, Conn, Handle, Input, Limits, Service, serve};
+use windlass::{
+    Close, Config, Conn, ConnId, Datagram, DatagramService, Handle, Input, Limits, Outgoing, Service, Socket,
+    datagrams, serve,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -86,6 +90,11 @@ fn the_steady_state_allocates_nothing() {
     a_broadcast_with_partial_writes::<3000>();
     a_broadcast_with_partial_writes::<6000>();
     a_broadcast_to_a_crowd_that_stops_reading();
+    datagrams_of_many_peers("127.0.0.1:0");
+    datagrams_of_many_peers("0.0.0.0:0");
+    bursts_of_datagrams();
+    a_relay_of_small_messages();
+    a_relay_of_bulk();
 }
 
 fn a_million_pipelined_messages() {
@@ -248,4 +257,139 @@ fn a_broadcast_to_a_crowd_that_stops_reading() {
         assert!(allocated <= blocks + blocks / 4, "{allocated} allocations for {blocks} blocks queued");
         assert!(reallocated <= blocks / 4, "{reallocated} reallocations for {blocks} blocks queued");
     });
+}
+
+/// Sends everything back; what asks for more gets a burst.
+struct Answers;
+
+const BURST: usize = 40;
+
+impl DatagramService for Answers {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        if datagram.bytes != b"burst" {
+            socket.reply(&datagram, datagram.bytes);
+            return;
+        }
+        let bytes = [1; BURST * MESSAGE];
+        assert!(socket.send_out(Outgoing::new(datagram.from, &bytes).segment_bytes(MESSAGE)));
+    }
+}
+
+/// Runs a service of datagrams on one worker while `test` talks to it.
+fn with_datagrams(at: &str, test: impl FnOnce(SocketAddr)) {
+    let limits = Limits { stall_timeout: Duration::ZERO, ..Limits::default() };
+    let config = Config::default().workers(1).limits(limits);
+    let bound = datagrams(|| Answers).config(config).udp(at).bind().unwrap();
+    let (addr, handle) = (bound.addresses()[0].udp().unwrap(), bound.handle());
+    let thread = thread::spawn(move || bound.run().unwrap());
+    test(([127, 0, 0, 1], addr.port()).into());
+    handle.stop_now();
+    thread.join().unwrap();
+}
+
+fn udp_client(to: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    socket.connect(to).unwrap();
+    socket
+}
+
+fn datagrams_of_many_peers(at: &str) {
+    with_datagrams(at, |addr| {
+        let peers: Vec<_> = (0..50).map(|_| udp_client(addr)).collect();
+        let round = |rounds: usize| {
+            let mut back = [0; MESSAGE + 1];
+            for n in 0..rounds {
+                for peer in &peers {
+                    peer.send(&[n as u8; MESSAGE]).unwrap();
+                }
+                for peer in &peers {
+                    assert_eq!((peer.recv(&mut back).unwrap(), back[0]), (MESSAGE, n as u8));
+                }
+            }
+        };
+        round(100);
+        assert_eq!(counted(|| round(1_000)), [0, 0, 0], "50,000 datagrams at {at}");
+    });
+}
+
+fn bursts_of_datagrams() {
+    with_datagrams("127.0.0.1:0", |addr| {
+        let peer = udp_client(addr);
+        let round = |rounds: usize| {
+            let mut back = [0; MESSAGE + 1];
+            for _ in 0..rounds {
+                peer.send(b"burst").unwrap();
+                for _ in 0..BURST {
+                    assert_eq!(peer.recv(&mut back).unwrap(), MESSAGE);
+                }
+            }
+        };
+        round(100);
+        assert_eq!(counted(|| round(1_000)), [0, 0, 0], "40,000 datagrams in bursts");
+    });
+}
+
+/// Couples its connections two by two.
+struct Pairs(Option<ConnId>);
+
+impl Service for Pairs {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        match self.0.take() {
+            Some(first) => assert!(conn.relay(first)),
+            None => self.0 = Some(conn.id()),
+        }
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+fn a_relay_of_small_messages() {
+    with_server(
+        || Pairs(None),
+        |addr, _, _| {
+            let mut streams: Vec<_> = (0..20).map(|_| connect(addr)).collect();
+            let mut round = |rounds: usize| {
+                let mut back = [0; MESSAGE];
+                for _ in 0..rounds {
+                    for pair in streams.chunks_exact_mut(2) {
+                        let [one, other] = pair else { unreachable!("two by two") };
+                        one.write_all(&[2; MESSAGE]).unwrap();
+                        other.read_exact(&mut back).unwrap();
+                        other.write_all(&[3; MESSAGE]).unwrap();
+                        one.read_exact(&mut back).unwrap();
+                    }
+                }
+            };
+            round(100);
+            assert_eq!(counted(|| round(1_000)), [0, 0, 0], "20,000 messages relayed");
+        },
+    );
+}
+
+/// More than the other end takes at once, so that some waits in the relay, and then through pipes.
+fn a_relay_of_bulk() {
+    const PIECE: usize = 4 << 20;
+    with_server(
+        || Pairs(None),
+        |addr, _, handle| {
+            let (mut one, mut other) = (connect(addr), connect(addr));
+            let (piece, mut back) = (vec![5; PIECE], vec![0; PIECE]);
+            // Until nobody takes it any more.
+            let sending = thread::spawn(move || while one.write_all(&piece).is_ok() {});
+            let mut round = |pieces: usize| {
+                (0..pieces).for_each(|_| other.read_exact(&mut back).unwrap());
+            };
+            round(16);
+            assert_eq!(counted(|| round(32)), [0, 0, 0], "128 MiB relayed");
+            if cfg!(target_os = "linux") {
+                assert!(handle.stats().counters.splices > 0, "most of it through pipes");
+            }
+            drop(other);
+            sending.join().unwrap();
+        },
+    );
 }

@@ -10,9 +10,13 @@ use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams, 
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::outbound::{calls, through};
+#[cfg(feature = "tls")]
+use sim_services::pairs::tls_pairs;
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 #[cfg(feature = "tls")]
 use sim_services::tls::tls_echo;
+#[cfg(feature = "tls")]
+use sim_services::tls_outbound::tls_calls;
 use sim_services::{chat, echo, monologue, succession};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
@@ -40,6 +44,10 @@ const SCENARIOS: &[Scenario] = &[
     ("succeeded datagrams", succeeded_datagrams),
     #[cfg(feature = "tls")]
     ("tls echo", tls_echo),
+    #[cfg(feature = "tls")]
+    ("tls calls", tls_calls),
+    #[cfg(feature = "tls")]
+    ("tls pairs", tls_pairs),
 ];
 
 fn first_failure(fault: Fault) -> Option<Box<Failure>> {

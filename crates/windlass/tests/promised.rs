@@ -9,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use windlass::proto::Decode;
+use windlass::proto::correlate::{ById, Fifo};
 use windlass::proto::framing::LengthField;
+use windlass::proto::{Decode, Time};
 use windlass::{Close, Config, Conn, Handle, Input, Limits, Service, serve};
 
 #[global_allocator]
@@ -71,8 +72,33 @@ fn wait_for(handle: &Handle, what: &str, happened: impl Fn(&Handle) -> bool) {
     }
 }
 
+/// Requests that wait for their replies: as many as may, answered and given up, over and over.
+fn replies_are_told_apart_without_allocating() {
+    let (mut fifo, mut by_id) = (Fifo::max(PEERS), ById::max(PEERS));
+    let mut churn = |rounds: u64| {
+        for n in 0..rounds {
+            let deadline = Time::from_nanos(n + n * 7 % 300);
+            let _ = fifo.push(n, deadline);
+            let _ = by_id.insert(n, n, deadline);
+            if n % 3 == 0 {
+                let _ = (fifo.answered(), by_id.answered(&n.saturating_sub(40)));
+            }
+            if n % 50 == 0 {
+                while by_id.expire(Time::from_nanos(n)).is_some() {}
+                while fifo.expire(Time::from_nanos(n)).is_some() {}
+            }
+        }
+        while by_id.expire(Time::MAX).is_some() {}
+        while fifo.answered().is_ok() {}
+    };
+    churn(100_000);
+    assert_eq!(allocated(|| churn(100_000)), 0);
+}
+
+/// One test, so that nothing else in the process allocates meanwhile.
 #[test]
 fn memory_follows_what_was_received() {
+    replies_are_told_apart_without_allocating();
     let limits = Limits {
         stall_timeout: Duration::ZERO,
         source_connections_max: 0,

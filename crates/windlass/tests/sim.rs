@@ -4,6 +4,8 @@
 
 mod sim_services;
 
+#[cfg(feature = "tls")]
+use sim_services::pairs::tls_pairs;
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 #[cfg(feature = "tls")]
 use sim_services::tls::{tls_chat, tls_echo};
@@ -58,4 +60,10 @@ fn echo_over_tls_serves_every_byte() {
 #[cfg(feature = "tls")]
 fn chat_over_tls_reaches_everybody() {
     sim::check("tls chat", 0..SEEDS / 4, tls_chat);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn a_relay_over_tls_passes_every_byte_and_every_end_on() {
+    sim::check("tls pairs", 0..SEEDS / 4, tls_pairs);
 }

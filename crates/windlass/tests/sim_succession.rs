@@ -3,7 +3,7 @@
 
 mod sim_services;
 
-use sim_services::datagrams::succeeded_datagrams;
+use sim_services::datagrams::{succeeded_datagrams, succeeded_proxy};
 use sim_services::succession;
 #[cfg(feature = "tls")]
 use sim_services::tls::tls_succession;
@@ -15,6 +15,11 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
 #[test]
 fn nobody_notices_the_succession() {
     sim::check("succession", 0..SEEDS, succession);
+}
+
+#[test]
+fn flows_answer_through_the_succession() {
+    sim::check("succeeded proxy", 0..SEEDS, succeeded_proxy);
 }
 
 #[test]

@@ -234,3 +234,168 @@ fn empty_records_and_handshakes_anew_are_no_way_to_keep_us_busy() {
         assert_eq!(harness.why(client.peer), Some("tls"));
     }
 }
+
+/// Calls a TLS server when it starts, and is told what came of it.
+struct Caller {
+    while_draining: bool,
+    told: std::sync::Arc<std::sync::Mutex<Vec<&'static str>>>,
+    call: Option<windlass::ConnId>,
+}
+
+impl Service for Caller {
+    type Session = ();
+    fn start(&mut self, scope: &mut windlass::Scope<'_>, _: &mut windlass::Sessions<()>) {
+        let target = windlass::TlsClient::new(tls_peer::pem("ca.pem")).build().unwrap().to("localhost");
+        let remote: std::net::SocketAddr = ([192, 0, 2, 7], 443).into();
+        let mut connect = windlass::Connect::to(remote).tls(target.unwrap());
+        connect.while_draining = self.while_draining;
+        self.call = Some(scope.connect(connect).unwrap());
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        unreachable!("nobody comes")
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn connect_failed(
+        &mut self,
+        _: &mut windlass::Scope<'_>,
+        _: &mut windlass::Sessions<()>,
+        _: windlass::ConnId,
+        _: u64,
+        why: windlass::ConnectError,
+    ) {
+        self.told.lock().unwrap().push(why.label());
+    }
+    fn tick(&mut self, scope: &mut windlass::Scope<'_>, _: &mut windlass::Sessions<()>, _: windlass::Tick) {
+        assert!(scope.cancel_connect(self.call.unwrap()));
+    }
+}
+
+#[test]
+fn a_handshake_of_ours_ends_with_a_drain_unless_it_may_go_on() {
+    for (while_draining, wanted) in [(false, "shutdown"), (true, "cancelled")] {
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let calls = told.clone();
+        let make = move || Caller { while_draining, told: calls.clone(), call: None };
+        let mut harness = Harness::new(serve(make).tick(Duration::from_secs(1)));
+        let server = harness.accept(&harness.calls()[0].clone());
+        assert!(!harness.receive(server).is_empty(), "its ClientHello");
+        harness.shutdown();
+        harness.advance(Duration::from_millis(10));
+        assert_eq!(harness.is_stopped(), !while_draining);
+        if while_draining {
+            // The service takes it back.
+            harness.advance(Duration::from_secs(1));
+        }
+        assert_eq!(*told.lock().unwrap(), [wanted]);
+        let counters = harness.handle().stats().counters;
+        assert_eq!((counters.connects_cancelled, counters.tls_handshakes_failed), (1, 1));
+        assert!(harness.is_stopped());
+    }
+}
+
+#[test]
+fn protocol_names_are_of_a_length_that_can_be_said() {
+    for (len, fits) in [(0, false), (1, true), (255, true), (256, false)] {
+        let name = vec![b'x'; len];
+        assert_eq!(TlsServer::new(identity("server")).alpn([&name]).build().is_ok(), fits);
+        let client = windlass::TlsClient::new(tls_peer::pem("ca.pem"));
+        assert_eq!(client.alpn([&name]).build().is_ok(), fits);
+    }
+}
+
+/// Couples its connections two by two.
+#[derive(Default)]
+struct Couples(Option<windlass::ConnId>);
+
+impl Service for Couples {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        match self.0.take() {
+            None => {
+                conn.pause();
+                self.0 = Some(conn.id());
+            }
+            Some(first) => {
+                // Before what is relayed.
+                conn.write_to(first, b"[coupled]");
+                conn.write(b"[coupled]");
+                assert!(conn.relay(first) && !conn.relay(first));
+                assert_eq!(conn.move_to(0), Err(windlass::MoveError::Unsupported));
+            }
+        }
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        unreachable!("coupled")
+    }
+}
+
+/// Two clients of a relay; the second sends `len` bytes together with the end of its handshake.
+fn coupled(harness: &mut Harness, len: usize) -> [HarnessClient; 2] {
+    let mut first = HarnessClient::connect(harness, TLS13);
+    first.shake_hands(harness);
+    let early = first.write(b"early");
+    harness.send(first.peer, early);
+    let mut second = HarnessClient::connect(harness, TLS13);
+    let mut last = second.last_flight(harness);
+    last.extend(second.write(&bytes(len)));
+    harness.send(second.peer, last);
+    second.hear(harness);
+    first.hear(harness);
+    assert_eq!(second.received, b"[coupled]early");
+    [first, second]
+}
+
+#[test]
+fn a_relay_decrypts_and_encrypts_and_keeps_the_order() {
+    for len in [0, 1, 100_000, 700_000] {
+        let mut harness = harness(serve(Couples::default));
+        let [mut first, mut second] = coupled(&mut harness, len);
+        assert!(first.received[..9] == *b"[coupled]" && first.received[9..] == bytes(len), "{len}");
+        let text = bytes(300_000);
+        let wire = first.write(&text);
+        harness.send(first.peer, wire);
+        second.hear(&mut harness);
+        assert!(second.received[14..] == text);
+        // One half, then the other.
+        first.conn.send_close_notify();
+        let end = first.flight();
+        harness.send(first.peer, end);
+        second.hear(&mut harness);
+        assert!(second.closed);
+        let more = second.write(b"still heard");
+        harness.send(second.peer, more);
+        second.conn.send_close_notify();
+        let end = second.flight();
+        harness.send(second.peer, end);
+        first.hear(&mut harness);
+        assert!(first.closed && first.received.ends_with(b"still heard"));
+        let counters = harness.handle().stats().counters;
+        assert_eq!((counters.closed_by("eof"), counters.buffered_bytes), (2, 0));
+    }
+}
+
+#[test]
+fn a_relay_passes_on_how_a_stream_ended() {
+    // Cut short: the other end sees that too.
+    let mut harness = harness(serve(Couples::default));
+    let [first, mut second] = coupled(&mut harness, 10);
+    harness.finish(first.peer);
+    second.hear(&mut harness);
+    assert_eq!((second.closed, harness.ending(second.peer)), (false, Some(Ending::Fin)));
+    harness.finish(second.peer);
+    let counters = harness.handle().stats().counters;
+    assert_eq!(counters.tls_failed_by("truncated"), 2);
+    // Broken: what came before is passed on, and a reset.
+    let [mut first, mut second] = coupled(&mut harness, 10);
+    let mut wire = first.write(b"whole");
+    wire.extend([23, 3, 3, 0, 40]);
+    wire.extend([7; 40]);
+    harness.send(first.peer, wire);
+    second.hear(&mut harness);
+    assert!(second.received.ends_with(b"whole") && !second.closed);
+    assert_eq!(harness.ending(second.peer), Some(Ending::Reset));
+    assert_eq!(harness.why(first.peer), Some("tls"));
+}

@@ -51,6 +51,29 @@ fn echoes_datagrams() {
 }
 
 #[test]
+fn who_may_be_an_echo_too_is_not_answered() {
+    let server = Server::on("udp:127.0.0.1:0", &["--workers", "1"]);
+    let address = server.address.strip_prefix("udp:").unwrap().to_owned();
+    let bind = |host: &str, port: u16| {
+        let socket = std::net::UdpSocket::bind((host, port)).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.connect(&address).unwrap();
+        socket
+    };
+    let port = address.rsplit(':').next().unwrap().parse().unwrap();
+    let (other, client) = (bind("127.0.0.78", port), bind("127.0.0.1", 0));
+    let mut echo = [0; 20];
+    // One worker takes them in turn, so what is answered at all is there first.
+    other.send(b"round and round").unwrap();
+    client.send(b"hello").unwrap();
+    assert_eq!(client.recv(&mut echo).unwrap(), 5);
+    other.set_nonblocking(true).unwrap();
+    assert_eq!(other.recv(&mut echo).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    let (_, rest, _) = server.stop();
+    assert!(rest.contains("messages  1") && rest.contains("datagrams 2 in, 1 out, 0 dropped"), "{rest}");
+}
+
+#[test]
 fn several_addresses_have_a_line_each() {
     let path = SocketPath::new("several");
     let unix = format!("unix:{}", path.0.display());

@@ -2,8 +2,8 @@
 //!
 //! Implement [`WsService`], which is called with whole messages, and serve it with [`WsServer`]: the opening
 //! handshake and its deadline, the closing one, pings and their deadline, limits, back-pressure and the
-//! counting of errors are done for you. A service that speaks something else on the same port (HTTP before
-//! it, a protocol inside it) keeps a [`WsSession`] in its own session instead.
+//! counting of errors are done for you. Beside pages of an [`Http`](crate::Http) it stands at a path of its
+//! own: [`WsApp`]. A service with sessions of its own keeps a [`WsSession`] in them instead.
 //!
 //! Read [`WsService`] first. What is on the wire is in [`windlass_proto::ws`].
 //!
@@ -16,7 +16,7 @@
 //!
 //! impl WsService for Echo {
 //!     type Session = ();
-//!     fn accept(&mut self, _: &Upgrade<'_, '_>, _: &windlass::Conn<'_>) -> Result<Accept<()>, Status> {
+//!     fn accept(&mut self, _: &Upgrade<'_, '_>, _: windlass::Peer) -> Result<Accept<()>, Status> {
 //!         Ok(Accept::new(()))
 //!     }
 //!     fn message(&mut self, ws: &mut Ws<'_, '_>, _: &mut (), message: Message<'_>) -> Result<(), Close> {
@@ -35,6 +35,7 @@ mod server;
 mod service;
 mod session;
 mod stats;
+mod upgraded;
 mod worker;
 
 pub use config::WsServerConfig;
@@ -43,6 +44,7 @@ pub use server::{ServerSession, WsServer};
 pub use service::{Accept, Message, WsReceive, WsService};
 pub use session::{Ws, WsSession};
 pub use stats::WsStats;
+pub use upgraded::{WsApp, WsUpgraded, upgrade};
 pub use worker::WsWorker;
 
 pub use windlass_proto::ws::{CloseCode, HandshakeError, Kind, Origins, Upgrade, WsConfig, WsError, frame};

@@ -16,8 +16,8 @@ use super::worker::WsWorker;
 /// 426, or with a page ([`WsServer::page`]).
 #[derive(Debug)]
 pub struct WsServer<S> {
-    service: S,
-    worker: WsWorker,
+    pub(super) service: S,
+    pub(super) worker: WsWorker,
     page: Option<&'static str>,
 }
 
@@ -47,6 +47,16 @@ impl<S: WsService> WsServer<S> {
         self
     }
 
+    /// Your service.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &WsStats {
+        self.worker.stats()
+    }
+
     /// The request arrived: accept, refuse, or show the page.
     fn shake(
         &mut self,
@@ -71,7 +81,7 @@ impl<S: WsService> WsServer<S> {
             }
             Err(error) => return Err(refuse(worker, conn, error, out)),
         };
-        match service.accept(&upgrade, conn) {
+        match service.accept(&upgrade, conn.peer()) {
             Ok(Accept { session, protocol }) => {
                 let endpoint = upgrade.accept(&worker.config.endpoint, protocol.as_deref(), &mut out);
                 conn.write(&out);

@@ -1,6 +1,6 @@
 //! What you write: a service called with whole messages.
 
-use windlass::{Close, Conn, Tick};
+use windlass::{Close, Conn, Peer, Tick};
 use windlass_proto::http::Status;
 use windlass_proto::ws::{CloseCode, Upgrade};
 
@@ -28,9 +28,8 @@ pub trait WsService: Sized + 'static {
     type Session: 'static;
 
     /// A client asks for a WebSocket; that it may at all has been checked. Path, query, cookies and the
-    /// subprotocols it offers are in `upgrade`. `Err` refuses it with that status.
-    fn accept(&mut self, upgrade: &Upgrade<'_, '_>, conn: &Conn<'_>)
-    -> Result<Accept<Self::Session>, Status>;
+    /// subprotocols it offers are in `upgrade`, who it is in `peer`. `Err` refuses it with that status.
+    fn accept(&mut self, upgrade: &Upgrade<'_, '_>, peer: Peer) -> Result<Accept<Self::Session>, Status>;
 
     /// It is open: the first that can be said.
     fn open(&mut self, ws: &mut Ws<'_, '_>, session: &mut Self::Session) -> Result<(), Close> {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use windlass::{Close, Conn, serve};
+use windlass::{Close, Peer, serve};
 use windlass_http::ws::{Accept, Message, Upgrade, Ws, WsConfig, WsServer, WsServerConfig, WsService};
 use windlass_proto::http::Status;
 use windlass_proto::ws::Compression;
@@ -39,7 +39,7 @@ struct Echo {
 
 impl WsService for Echo {
     type Session = ();
-    fn accept(&mut self, _: &Upgrade<'_, '_>, _: &Conn<'_>) -> Result<Accept<()>, Status> {
+    fn accept(&mut self, _: &Upgrade<'_, '_>, _: Peer) -> Result<Accept<()>, Status> {
         Ok(Accept::new(()).protocol("echo"))
     }
     fn message(&mut self, ws: &mut Ws<'_, '_>, _: &mut (), message: Message<'_>) -> Result<(), Close> {

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod chromium;
+mod pages;
 mod service;
 mod strangers;
 #[path = "../ws_peer/mod.rs"]

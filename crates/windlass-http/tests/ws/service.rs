@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use windlass::testing::{Harness, TestPeer};
-use windlass::{Bytes, Close, Conn, ConnId, Limits, Mailbox, Tick, serve};
+use windlass::{Bytes, Close, Conn, ConnId, Limits, Mailbox, Peer, Tick, serve};
 use windlass_http::ws::{
     Accept, CloseCode, Kind, Members, Message, Origins, Upgrade, Ws, WsConfig, WsReceive, WsServer,
     WsServerConfig, WsService, WsStats, frame,
@@ -13,7 +13,7 @@ use windlass_http::ws::{
 use windlass_proto::http::Status;
 use windlass_proto::ws::{FrameHead, Opcode, Opening};
 
-use crate::ws_peer::{Heard, Peer};
+use crate::ws_peer::{Client, Heard};
 
 thread_local! {
     // What services say of themselves: the harness runs them on this thread.
@@ -30,7 +30,7 @@ struct Obedient;
 impl WsService for Obedient {
     type Session = Rc<str>;
 
-    fn accept(&mut self, upgrade: &Upgrade<'_, '_>, _: &Conn<'_>) -> Result<Accept<Rc<str>>, Status> {
+    fn accept(&mut self, upgrade: &Upgrade<'_, '_>, _: Peer) -> Result<Accept<Rc<str>>, Status> {
         if upgrade.head.path() == "/nowhere" {
             return Err(Status::NOT_FOUND);
         }
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     fn connect_as(&mut self, opening: Opening, config: WsConfig) -> Caller {
-        let mut caller = Caller { line: self.harness.connect(), peer: Peer::new(opening, config) };
+        let mut caller = Caller { line: self.harness.connect(), peer: Client::new(opening, "/", config) };
         let heard = caller.exchange(&mut self.harness);
         assert!(matches!(heard[0], Heard::Open(_)));
         assert_eq!(heard[1], Heard::Text("welcome to /".into()));
@@ -135,7 +135,7 @@ impl Stage {
 
 struct Caller {
     line: TestPeer,
-    peer: Peer,
+    peer: Client,
 }
 
 impl Caller {

@@ -7,7 +7,9 @@ use tungstenite::Message as Theirs;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode as TheirCode;
-use windlass::{Close, Conn, ConnId, Connect, ConnectError, Handle, Input, Scope, Service, Sessions, serve};
+use windlass::{
+    Close, Conn, ConnId, Connect, ConnectError, Handle, Input, Peer, Scope, Service, Sessions, serve,
+};
 use windlass_http::ws::{
     Accept, CloseCode, Message, Upgrade, Ws, WsConfig, WsServer, WsServerConfig, WsService, WsSession,
     WsStats, WsWorker,
@@ -20,7 +22,7 @@ struct Echo;
 
 impl WsService for Echo {
     type Session = ();
-    fn accept(&mut self, upgrade: &Upgrade<'_, '_>, _: &Conn<'_>) -> Result<Accept<()>, Status> {
+    fn accept(&mut self, upgrade: &Upgrade<'_, '_>, _: Peer) -> Result<Accept<()>, Status> {
         match upgrade.head.path() {
             "/" => Ok(Accept::new(()).protocol("echo")),
             _ => Err(Status::NOT_FOUND),

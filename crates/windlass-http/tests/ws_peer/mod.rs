@@ -17,7 +17,7 @@ pub(crate) enum Heard {
     Close(u16, String),
 }
 
-pub(crate) struct Peer {
+pub(crate) struct Client {
     opening: Opening,
     config: WsConfig,
     heads: ResponseHeads,
@@ -28,16 +28,20 @@ pub(crate) struct Peer {
     pub(crate) out: Vec<u8>,
 }
 
-impl Peer {
-    pub(crate) fn new(opening: Opening, config: WsConfig) -> Peer {
+impl Client {
+    pub(crate) fn new(opening: Opening, target: &str, config: WsConfig) -> Client {
         let mut out = Vec::new();
-        opening.request("test.example", "/", &config, &mut out).unwrap();
+        opening.request("test.example", target, &config, &mut out).unwrap();
         let heads = ResponseHeads::default();
-        Peer { opening, config, heads, endpoint: None, scratch: Scratch::new(), pending: Vec::new(), out }
+        Client { opening, config, heads, endpoint: None, scratch: Scratch::new(), pending: Vec::new(), out }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.endpoint.is_some()
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.endpoint.as_ref().is_some_and(|endpoint| endpoint.sender.is_compressed())
     }
 
     /// Bytes came. Answers are in `out`.

@@ -4,7 +4,7 @@
 //! requests (RESP, memcached, HTTP/1.1), [`ById`] where each carries an id (MQTT, most RPC). Both hold up to
 //! a cap and refuse beyond it, and both give up what has waited past its deadline, the earliest first,
 //! without looking at the others: time is an argument, and [`next_deadline`](Fifo::next_deadline) is what
-//! to set a timer to. Once they have been as full as they get, they allocate nothing.
+//! to set a timer to. They grow with what waits, and in a steady state allocate nothing.
 
 mod by_id;
 mod deadlines;

@@ -3,7 +3,8 @@
 //! A [`Deflater`] makes of each message bytes that end on a byte's boundary, so messages can stand one
 //! behind another in any framing, and an [`Inflater`] undoes it. The four bytes that every such piece ends
 //! with are left away, as RFC 7692 section 7.2.1 has it, so this is the compression of WebSocket as well as
-//! one for protocols of your own. Read [`Inflater`] first: it is the half that faces the network.
+//! one for protocols of your own: [`Compressed`] puts it into any framing. Read [`Inflater`] first: it is the
+//! half that faces the network.
 //!
 //! **Window or no window.** Both remember up to 32 KiB of what went before (the sliding window), so that a
 //! message can refer to its predecessors. That compresses small similar messages well, and costs its memory
@@ -25,9 +26,11 @@
 //! # Ok::<(), windlass_proto::deflate::InflateError>(())
 //! ```
 
+mod compressed;
 mod deflater;
 mod inflater;
 
+pub use compressed::{Compressed, CompressedError};
 pub use deflater::{DeflateOptions, Deflater};
 pub use inflater::{INFLATER_BYTES_MAX, InflateError, Inflater};
 

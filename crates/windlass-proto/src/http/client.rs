@@ -147,6 +147,12 @@ impl ClientConn {
         self.asked.is_empty() && self.is_ready()
     }
 
+    /// Whether the response under way is the last there will be: what was asked behind it will not be
+    /// answered, and what is not sent yet need not be.
+    pub fn is_closing(&self) -> bool {
+        self.last_response
+    }
+
     /// Whether nothing will come of this connection any more: it is to be closed.
     pub fn is_over(&self) -> bool {
         self.over || (self.last && self.asked.is_empty() && !self.switched)

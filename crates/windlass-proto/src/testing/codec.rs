@@ -9,7 +9,7 @@ use core::iter;
 use super::{EVERY_SPLIT_MAX, Rng, Run, any_split_with, feed_as, random_pieces};
 use crate::{Decode, Input};
 
-const ROUND_TRIPS: u64 = 48;
+const ROUND_TRIPS: u64 = 32;
 const GARBAGE: u64 = 2048;
 
 // Behind so many bytes no more messages follow: all that is checked is checked at every one of them.
@@ -20,8 +20,8 @@ const LAST_MESSAGES_MAX: usize = 64;
 
 /// A decoder and its encoder, as the test kit sees them: what [`check`] and [`fuzz`] take.
 ///
-/// Where messages are plain bytes, [`Frames`](super::Frames) is one already. For anything else, a dozen
-/// lines:
+/// Where messages are plain bytes, [`Frames`](super::Frames) is one already; where there is no encoder,
+/// [`Samples`](super::Samples). For anything else, a dozen lines:
 ///
 /// ```
 /// use windlass_proto::testing::{self, Rng};

@@ -71,7 +71,7 @@ impl Encode<[u8]> for Wrong {
             out.put(&[message.len() as u8]);
         }
         out.put(message);
-        if let (Wrong::Repeats, [7, ..]) = (&self, message) {
+        if let (Wrong::Repeats, [0 | 1, ..]) = (&self, message) {
             out.put(&[0]);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Unit tests, one file per module.
 
+#[cfg(feature = "deflate")]
+mod compressed;
 mod correlate;
 #[cfg(feature = "deflate")]
 mod deflate;
@@ -9,6 +11,7 @@ mod kit;
 mod lines;
 mod memcached_ascii;
 mod memcached_binary;
+mod samples;
 mod testing;
 mod time;
 mod tls_hello;

@@ -49,4 +49,4 @@ pub use permessage::Compression;
 pub use receiver::{Event, Receiver};
 pub use scratch::{ReceiveScratch, Scratch, SendScratch};
 pub use sender::{Encoded, Sender};
-pub use server::{Origins, Upgrade};
+pub use server::{AcceptHeaders, Origins, Upgrade};

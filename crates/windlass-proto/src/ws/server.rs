@@ -7,7 +7,7 @@ use core::str;
 use super::config::WsConfig;
 use super::endpoint::Endpoint;
 use super::frames::Role;
-use super::handshake::{HandshakeError, accept_for, is_key, is_token};
+use super::handshake::{ACCEPT_BYTES, HandshakeError, accept_for, is_key, is_token};
 use crate::http::{Framing, HeadEncoder, RequestHead, Status, Version};
 
 /// Which pages may open a WebSocket (RFC 6455 section 10.2).
@@ -116,28 +116,52 @@ impl<'h, 'b> Upgrade<'h, 'b> {
     /// Accepts it: the answer is appended to `out`, with `protocol` if it is one of those offered. What
     /// follows the request in the input are frames for the endpoint.
     pub fn accept(&self, config: &WsConfig, protocol: Option<&str>, out: &mut Vec<u8>) -> Endpoint {
-        let mut head = HeadEncoder::response(out, Status::SWITCHING_PROTOCOLS)
-            .upgrade("websocket")
-            .header("sec-websocket-accept", accept_for(self.key));
-        if let Some(protocol) = self.protocols().find(|&offered| Some(offered) == protocol) {
-            head = head.header("sec-websocket-protocol", protocol);
+        let (endpoint, headers) = self.agree(config, protocol);
+        let mut head = HeadEncoder::response(out, Status::SWITCHING_PROTOCOLS).upgrade("websocket");
+        for (name, value) in headers.iter() {
+            head = head.header(name, value);
         }
-        let endpoint = Endpoint::new(Role::Server, config, [0; 16]);
-        #[cfg(feature = "deflate")]
-        let endpoint = {
-            let mut answer = Vec::new();
-            let compression = config.compression.as_ref();
-            let permessage = compression
-                .and_then(|config| super::permessage::choose(config, &self.head.headers, &mut answer));
-            if permessage.is_some() {
-                head = head.header("sec-websocket-extensions", &answer);
-            }
-            endpoint.with_permessage(permessage)
-        };
         // Only what is a token goes into it.
         let written = head.end();
         debug_assert!(written.is_ok());
         endpoint
+    }
+
+    /// The same for a server that writes the response itself: 101, the upgrade to `websocket`, and these
+    /// headers.
+    pub fn agree(&self, config: &WsConfig, protocol: Option<&str>) -> (Endpoint, AcceptHeaders<'b>) {
+        let protocol = self.protocols().find(|&offered| Some(offered) == protocol);
+        #[cfg_attr(not(feature = "deflate"), expect(unused_mut))]
+        let mut headers = AcceptHeaders { accept: accept_for(self.key), protocol, extensions: Vec::new() };
+        let endpoint = Endpoint::new(Role::Server, config, [0; 16]);
+        #[cfg(feature = "deflate")]
+        let endpoint = endpoint.with_permessage(config.compression.as_ref().and_then(|compression| {
+            super::permessage::choose(compression, &self.head.headers, &mut headers.extensions)
+        }));
+        (endpoint, headers)
+    }
+}
+
+/// The headers of a response that accepts a WebSocket, but for the upgrade itself.
+#[derive(Clone, Debug)]
+pub struct AcceptHeaders<'b> {
+    accept: [u8; ACCEPT_BYTES],
+    protocol: Option<&'b str>,
+    // Empty: there is none.
+    extensions: Vec<u8>,
+}
+
+impl AcceptHeaders<'_> {
+    /// Each with its value: a token, or a list of some.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let text = |bytes| str::from_utf8(bytes).unwrap_or_default();
+        let extensions = Some(&self.extensions[..]).filter(|list| !list.is_empty()).map(text);
+        let all = [
+            ("sec-websocket-accept", Some(text(&self.accept))),
+            ("sec-websocket-protocol", self.protocol),
+            ("sec-websocket-extensions", extensions),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }
 

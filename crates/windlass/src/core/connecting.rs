@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use windlass_proto::Time;
 
@@ -37,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) id: ConnId,
     pub(crate) tag: u64,
     pub(crate) deadline: Time,
+    /// A TLS handshake comes behind it.
+    pub(crate) tls: bool,
 }
 
 pub(crate) struct Connecting {
@@ -114,8 +117,13 @@ impl Core {
         let timeout = connect.timeout.unwrap_or(self.limits.connect_timeout).min(TIMEOUT_MAX);
         let after = connect.after.min(TIMEOUT_MAX - timeout);
         let begins = if after.is_zero() { self.tick } else { self.tick_after(after) };
-        let deadline = self.tick_after(after + timeout);
+        // A tick at least, or its time would be over when it comes.
+        let deadline = self.tick_after(after + timeout.max(Duration::from_millis(1)));
         let (peer, tag) = (PeerAddr::new(connect.remote.addr()), connect.tag);
+        #[cfg(feature = "tls")]
+        let tls = connect.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let tls = false;
         let attempt = Attempt { connect, deadline, begun: false, verdict: None, pause_millis: 0 };
         let key = self.connecting.add(attempt);
         let slot = self.slot(index);
@@ -129,7 +137,7 @@ impl Core {
         }
         let id = self.id(index);
         if let Some(log) = &mut self.connecting.log {
-            log.push(Asked { id, tag, deadline: self.now + after + timeout });
+            log.push(Asked { id, tag, deadline: self.now + after + timeout, tls });
         }
         Ok(id)
     }
@@ -154,6 +162,8 @@ impl Core {
     /// Ends what is being made: everything, or what is not to go on during a drain.
     pub(crate) fn shut_connecting(&mut self, all: bool) {
         self.connecting.stopping |= all;
+        #[cfg(feature = "tls")]
+        self.shut_handshakes(all);
         if self.connecting.len() == 0 || planted(Fault::ConnectForgottenByDrain) {
             return;
         }

@@ -8,6 +8,7 @@ use super::slot::flag;
 use super::{Core, NONE};
 use crate::close::Close;
 use crate::planted::{Fault, planted};
+use crate::tls_error::TlsError;
 use crate::wheel::reached;
 
 /// Reads in a row that filled their buffer, before splicing is tried: it costs two calls where a small
@@ -137,14 +138,8 @@ impl Relays {
 impl Core {
     /// Couples two open connections; false if one of them is over, or coupled already.
     pub(crate) fn couple(&mut self, a: u32, b: u32) -> bool {
-        // What speaks TLS cannot go from socket to socket unseen.
-        let unfit = flag::TLS
-            | flag::RELAYED
-            | flag::MOVING
-            | flag::CLOSING
-            | flag::FINISH
-            | flag::FINISHED
-            | flag::WRITE_FAILED;
+        let unfit =
+            flag::RELAYED | flag::MOVING | flag::CLOSING | flag::FINISH | flag::FINISHED | flag::WRITE_FAILED;
         if a == b || self.slots[a as usize].is(unfit) || self.slots[b as usize].is(unfit) {
             return false;
         }
@@ -210,7 +205,12 @@ impl Core {
             Close::Idle => Close::Idle,
             Close::Timeout => Close::Timeout,
             Close::Shutdown => Close::Shutdown,
-            why if why.is_orderly() || planted(Fault::RelayResetIsEnd) => Close::Done,
+            // Passed on as what it is: `Worker::pass_end_on`.
+            Close::Tls(TlsError::Truncated) => Close::Eof,
+            // Its alert is in good order, and not the end of what it had to say.
+            why if !matches!(why, Close::Tls(_)) && why.is_orderly() || planted(Fault::RelayResetIsEnd) => {
+                Close::Done
+            }
             _ => {
                 // A stream that was cut off must not look whole: a reset, but behind what came first.
                 self.slot(other).set(flag::RESET);
@@ -229,10 +229,29 @@ impl Core {
         if let Some(residue) = self.slots[from as usize].input.take() {
             self.buffered -= residue.bytes.len();
             self.book_relayed(from, residue.bytes.len());
-            self.append(to, &residue.bytes, None);
-            self.touch(to);
+            self.give(to, &residue.bytes);
             self.pool.give_residue(residue);
         }
+        #[cfg(feature = "tls")]
+        if self.slots[from as usize].is(flag::TLS) && !planted(Fault::RelayForgetsDecrypted) {
+            let decrypted = self.take_decrypted(from);
+            self.book_relayed(from, decrypted.len());
+            self.give(to, &decrypted);
+        }
+    }
+
+    /// Queues what came from the other end of a relay.
+    pub(crate) fn give(&mut self, to: u32, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        // Counted already, and not to be lost: whatever the limits say.
+        #[cfg(feature = "tls")]
+        if self.slots[to as usize].is(flag::TLS) {
+            return self.seal_untaken(to, bytes);
+        }
+        self.append(to, bytes, None);
+        self.touch(to);
     }
 
     fn lose_pipe(&mut self, index: u32) {

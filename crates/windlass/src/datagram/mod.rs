@@ -28,9 +28,12 @@ pub use socket::{Outgoing, Socket};
 /// Callbacks never nest and never block. What they send is gathered and goes out when the socket's turn
 /// is over, datagrams of one size to one peer in one call where the system can.
 ///
-/// When a successor takes over ([`Server::handover_socket`](crate::Server::handover_socket)), sockets
-/// bound to an address close here without a callback, once what is queued on them has been sent: they are
-/// the successor's. Sockets with a peer stay until their service closes them, or the server drains.
+/// When a successor takes over ([`Server::handover_socket`](crate::Server::handover_socket)), it receives
+/// what comes to the sockets bound to an address. Here they can be sent from as long as the service has
+/// connections or sockets with a peer on this worker, so that a proxy passes on the answers that are under
+/// way; then they close without a callback, once what is queued has been sent. They close as well when the
+/// successor is gone, since nobody receives from them then. Sockets with a peer stay until their service
+/// closes them, or the server drains.
 ///
 /// ```no_run
 /// use windlass::{Datagram, DatagramService, Socket, datagrams};

@@ -42,6 +42,8 @@ pub(crate) mod flag {
     pub(crate) const BUSY: u32 = 1 << 13;
     /// Closes not at the end of the turn, but when its output has been sent.
     pub(crate) const SENDING_LAST: u32 = 1 << 14;
+    /// A successor receives what comes to it: it is there for answers that are still under way.
+    pub(crate) const RETIRED: u32 = 1 << 15;
 }
 
 /// One socket. The socket itself is in the driver's table, at the same index.
@@ -118,6 +120,8 @@ pub(crate) struct Sockets {
     freed: Vec<u32>,
     /// In use.
     pub(crate) open: usize,
+    /// Of these: retired.
+    pub(crate) retired: usize,
     /// Sockets to look at in this turn, and in the next.
     pub(crate) run: Vec<u32>,
     /// Sockets with output from elsewhere, or to be closed.
@@ -189,6 +193,7 @@ impl Sockets {
             wheel.disarm(index);
         }
         let slot = &mut self.slots[index as usize];
+        self.retired -= usize::from(slot.is(flag::RETIRED));
         slot.flags = 0;
         slot.error = None;
         slot.generation = slot.generation.wrapping_add(1);

@@ -61,7 +61,9 @@ impl Default for OffloadConfig {
 /// result, [`JobError::Panicked`], [`JobError::Timeout`] at its deadline, or [`JobError::Cancelled`] when the
 /// server stops first. The one exception: a job submitted from a [`Conn`] belongs to that connection, and is
 /// **cancelled with it**, whether it was closed or moved to another worker. One that has not started is not
-/// run then; of one that has, the result is dropped and counted ([`OffloadStats::late`]).
+/// run then; of one that has, the result is dropped and counted ([`OffloadStats::late`]). One that is
+/// submitted when the connection has ended already, in [`closed`](crate::Service::closed), is the service's,
+/// as from a [`Scope`].
 ///
 /// **Bounded.** A worker has at most [`OffloadConfig::jobs_max`] jobs open, and an open job has room for its
 /// answer reserved, so no answer is ever lost to a full queue. Beyond that, submitting fails with
@@ -348,7 +350,7 @@ impl sealed::Origin for Scope<'_> {
     }
 }
 
-/// Where a job comes from: a [`Conn`], and then it belongs to that connection, or a [`Scope`], and then to
+/// Where a job comes from: a [`Conn`], and then it belongs to that connection while that is open, or a [`Scope`], and then to
 /// the service. Nothing else implements it.
 pub trait Origin: sealed::Origin {}
 
@@ -389,6 +391,8 @@ impl<A: Send + 'static> Offload<A> {
         F: FnOnce() -> A + Send + 'static,
     {
         let (core, conn) = origin.origin();
+        // What a connection asks for in its last callback nobody would cancel, nor hear of.
+        let conn = conn.filter(|id| core.find(*id).is_some());
         self.submit_from(core, conn, timeout, job)
     }
 

@@ -1,8 +1,7 @@
 //! A server whose listeners are open, and the life of its workers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::serve::ServiceSpec;
@@ -95,11 +94,15 @@ impl Bound {
         let Bound { services, shared, mut per_worker, mut udp, mut unix_paths, .. } = self;
         let Estate { mut control, mut twins } = self.estate;
         let (predecessor, taken, on_ready) = (self.legacy.predecessor, self.legacy.taken, self.on_ready);
+        // Held to the end of the last worker.
+        let line = Arc::new(Mutex::new(None));
+        let holds = line.clone();
         let opening = move || {
             if let Some((predecessor, path)) = predecessor {
                 let failed =
                     |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
-                predecessor.ready(taken).map_err(failed)?;
+                let held = predecessor.ready(taken).map_err(failed)?;
+                *holds.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
             }
             if let Some(told) = on_ready {
                 told();
@@ -159,6 +162,7 @@ impl Bound {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
+        drop(line);
         drop(unix_paths);
         result.map(|()| Summary { stats: Handle { shared }.stats() })
     }
@@ -172,6 +176,8 @@ fn hear_requests(
     shared: &Shared,
 ) {
     use std::io::Read;
+    use std::time::Duration;
+
     /// How long the end of the last worker may go unnoticed.
     const LOOK_EVERY: Duration = Duration::from_millis(10);
 

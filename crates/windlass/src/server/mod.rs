@@ -95,8 +95,8 @@ impl Server {
     /// Hands every listener and bound UDP socket over to a successor that asks for them at the Unix socket
     /// `path` ([`Inherited::from_predecessor`](crate::Inherited::from_predecessor)). Only processes of our
     /// own user, or of root, may; its file has mode 0600. The server goes on until the successor is ready.
-    /// Then it accepts no more, and closes its bound UDP sockets once what is queued on them has been sent;
-    /// its connections stay with it for
+    /// Then it accepts no more, and receives nothing from its bound UDP sockets, which it keeps as long as
+    /// answers may be under way ([`DatagramService`](crate::DatagramService)); its connections stay with it for
     /// [`Limits::handover_drain_timeout`](crate::Limits::handover_drain_timeout).
     ///
     /// Linux only; elsewhere `bind` says `Unsupported`.

@@ -158,8 +158,31 @@ impl Sim {
     ) -> Remote {
         let remote = remote::name(self.remotes.len(), self.plan.unix);
         let makes = move |rng: &mut Rng| Box::new(make(rng)) as Box<dyn Client>;
-        let host = RemoteHost { remote: remote.clone(), answers: Box::new(answers), makes: Box::new(makes) };
-        self.remotes.push(host);
+        self.remotes.push(RemoteHost {
+            remote: remote.clone(),
+            answers: Box::new(answers),
+            makes: Box::new(makes),
+            #[cfg(feature = "tls")]
+            tls: None,
+        });
+        remote
+    }
+
+    /// The same, but those who accept speak TLS and show what `acceptor` shows; the size of their records is
+    /// drawn. `distrusted`: the service is not to believe them, and their handshakes come to nothing.
+    #[cfg(feature = "tls")]
+    pub fn remote_tls<C: Client + 'static>(
+        &mut self,
+        acceptor: &crate::TlsAcceptor,
+        distrusted: bool,
+        answers: impl FnMut(&mut Rng) -> Answer + 'static,
+        make: impl FnMut(&mut Rng) -> C + 'static,
+    ) -> Remote {
+        let remote = self.remote(answers, make);
+        let tls = super::tls::draw_server(&mut self.rng, acceptor, distrusted);
+        if let Some(host) = self.remotes.last_mut() {
+            host.tls = Some(tls);
+        }
         remote
     }
 
@@ -265,6 +288,10 @@ impl Sim {
         let mut world = World::new(self.seed, self.plan, workers + successors);
         world.servers = 1 + usize::from(self.succession);
         world.udp = Udp::new(self.udp, self.seed);
+        #[cfg(feature = "tls")]
+        {
+            world.speaks_tls |= self.remotes.iter().any(|remote| remote.tls.is_some());
+        }
         world.remotes = self.remotes;
         if let Some(kept) = self.trace_kept {
             world.trace.keep(kept);

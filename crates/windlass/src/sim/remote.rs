@@ -18,6 +18,9 @@ use super::world::{Happening, World};
 use crate::connect::{ConnectError, Remote};
 use crate::id::ConnId;
 use crate::sys::{Readiness, Token};
+#[cfg(feature = "tls")]
+use crate::tls::peer::PeerConfig;
+use crate::tls_error::TlsError;
 
 /// A connection that is made is noticed after this long, whatever events said of it.
 const NOTICED_MAX: u64 = 700 * MILLI;
@@ -49,6 +52,9 @@ pub(crate) struct RemoteHost {
     pub(crate) answers: Answers,
     /// Makes the peer of one connection.
     pub(crate) makes: Makes,
+    /// Its peers speak TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<PeerConfig>,
 }
 
 /// The peer of a connection that a remote has accepted, to be given a seat.
@@ -56,6 +62,8 @@ pub(crate) struct Newcomer {
     pub(crate) peer: Box<dyn Client>,
     pub(crate) end: EndId,
     pub(crate) number: u32,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<PeerConfig>,
 }
 
 /// An attempt to connect, as oracles see it.
@@ -63,6 +71,14 @@ pub(crate) struct Newcomer {
 pub(crate) struct Attempt {
     pub(crate) tag: u64,
     pub(crate) deadline: u64,
+    /// A TLS handshake follows, and may take so long: the least and the most.
+    pub(crate) handshake: Option<(u64, u64)>,
+}
+
+impl Attempt {
+    fn handshake_max(&self) -> u64 {
+        self.handshake.map_or(0, |(_, most)| most)
+    }
 }
 
 impl World {
@@ -146,10 +162,18 @@ impl World {
             }
         } else if let Some(host) = self.remotes.get_mut(host) {
             let made = (host.makes)(&mut self.rng);
+            #[cfg(feature = "tls")]
+            let tls = host.tls.clone();
             let number = self.new_number();
             self.end_mut(end).client = number;
             self.end_mut(peer).client = number;
-            self.newcomers.push(Newcomer { peer: made, end: peer, number });
+            self.newcomers.push(Newcomer {
+                peer: made,
+                end: peer,
+                number,
+                #[cfg(feature = "tls")]
+                tls,
+            });
         }
         self.at(answered, Happening::Made(end.0));
     }
@@ -167,6 +191,8 @@ impl World {
         if self.end(end).state == State::Opening && !self.end(end).reset_arrived {
             self.end_mut(end).state = State::Open;
             self.end_mut(end).active = self.now;
+            // From here on, if there is one.
+            self.end_mut(end).shaking_since = self.speaks_tls.then_some(self.now);
             self.trace.note(self.now, Who::World, "made", end.conn(), 0);
             self.edge(end);
         }
@@ -225,6 +251,7 @@ impl World {
 
     /// A connection was asked for.
     pub(crate) fn asked(&mut self, id: ConnId, attempt: Attempt) {
+        self.speaks_tls |= attempt.handshake.is_some();
         self.attempts.insert(id, attempt);
     }
 
@@ -241,6 +268,7 @@ impl World {
         let reset = end.is_some_and(|end| self.end(end).reset_arrived);
         let unreachable = matches!(truth, Some(Errno::HostUnreachable));
         let early = self.turn_started < attempt.deadline;
+        let cut = end.is_some_and(|end| self.end(end).fin_arrived) || reset;
         let wrong = match failed {
             Some(ConnectError::Timeout) => early.then_some("its deadline has not passed"),
             Some(ConnectError::Shutdown) => self.shutdown_at.is_none().then_some("nobody asked for one"),
@@ -249,6 +277,17 @@ impl World {
                 (truth != Some(Errno::ConnectionRefused)).then_some("nobody refused it")
             }
             Some(ConnectError::Unreachable) if end.is_some() && !unreachable => Some("nobody said so"),
+            Some(ConnectError::Tls(_)) if attempt.handshake.is_none() => Some("it does not speak TLS"),
+            Some(ConnectError::Tls(TlsError::HandshakeCut)) => (!cut).then_some("its peer did not leave"),
+            Some(ConnectError::Tls(TlsError::HandshakeTimeout)) => {
+                let since = end.and_then(|end| self.end(end).shaking_since).unwrap_or(self.turn_started);
+                let passed = self.turn_started + self.slack()
+                    >= since + attempt.handshake.map_or(0, |(least, _)| least);
+                (!passed).then_some("its handshake had more time")
+            }
+            // Whose certificate is wrong the test knows.
+            Some(ConnectError::Tls(TlsError::Certificate(_))) => None,
+            Some(ConnectError::Tls(_)) => Some("its peer did nothing wrong"),
             None => match end.map(|end| self.end(end).state) {
                 Some(State::Open) => None,
                 _ => Some("it is not made"),
@@ -265,15 +304,19 @@ impl World {
     /// there.
     pub(crate) fn check_attempts(&mut self) {
         let slack = self.slack();
-        let late = self.attempts.iter().find(|(_, attempt)| self.now > attempt.deadline + slack);
+        let late = self.attempts.iter().find(|(_, attempt)| {
+            self.now > attempt.deadline + attempt.handshake_max() + NOTICED_MAX + slack
+                || attempt.handshake.is_none() && self.now > attempt.deadline + slack
+        });
         if let Some((id, _)) = late {
             self.fail(format!("{id}: it is being connected past its deadline"));
         }
-        let unnoticed = self.attempts.keys().find(|id| {
+        let unnoticed = self.attempts.iter().find(|(id, attempt)| {
+            let slack = slack + attempt.handshake_max();
             let end = self.calls.get(id).map(|&end| self.end(end));
             end.is_some_and(|end| end.state == State::Open && self.now > end.active + slack + NOTICED_MAX)
         });
-        if let Some(id) = unnoticed {
+        if let Some((id, _)) = unnoticed {
             self.fail(format!("{id}: it is connected, and nobody has noticed"));
         }
     }

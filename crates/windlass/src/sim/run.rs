@@ -23,6 +23,8 @@ use crate::config::Limits;
 use crate::server::Handle;
 use crate::shared::{DRAINING, STOPPING, Shared};
 use crate::stats::Stats;
+#[cfg(feature = "tls")]
+use crate::tls::peer::Peer;
 use crate::worker::{Turn, Worker};
 
 /// Virtual time after which a run that has not ended never will.
@@ -252,7 +254,8 @@ impl Run {
     /// Remotes that have accepted a call, as clients like any other.
     fn seat_newcomers(&mut self) {
         let mut world = self.world.borrow_mut();
-        for Newcomer { peer: client, end, number } in std::mem::take(&mut world.newcomers) {
+        for newcomer in std::mem::take(&mut world.newcomers) {
+            let Newcomer { peer: client, end, number, .. } = newcomer;
             assert_eq!(self.seats.len(), number as usize, "seats are numbered as they come");
             let rng = Rng::new(world.rng.next_u64());
             let place = Place {
@@ -264,7 +267,7 @@ impl Run {
                 #[cfg(feature = "tls")]
                 tls_config: None,
                 #[cfg(feature = "tls")]
-                tls: None,
+                tls: newcomer.tls.as_ref().map(|config| Box::new(Peer::new(config))),
             };
             self.seats.push(Seat { client, place, done: false, timer: None, remote: true });
             world.stir(number);

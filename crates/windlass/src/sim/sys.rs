@@ -613,8 +613,13 @@ impl Sys for SimSys {
     }
 
     fn want_room(&mut self, socket: &mut usize, token: Token, wanted: bool) -> io::Result<()> {
+        let (worker, id) = (self.worker, *socket);
+        self.call("want room", NONE, |world| world.want_room(worker, id, token, wanted))
+    }
+
+    fn retire_udp(&mut self, socket: &mut usize) -> io::Result<()> {
         let id = *socket;
-        self.call("want room", NONE, |world| world.want_room(id, token, wanted))
+        self.call("retire udp", NONE, |world| world.retire_udp(id))
     }
 
     fn receive(

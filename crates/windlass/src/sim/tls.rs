@@ -4,8 +4,8 @@ use windlass_proto::testing::Rng;
 
 use super::client::{Ending, Line, Status};
 use super::end::Fin;
-use crate::TlsVersion;
 use crate::tls::peer::{Peer, PeerConfig};
+use crate::{TlsAcceptor, TlsVersion};
 
 /// What the clients of one run are like.
 pub(super) fn draw(rng: &mut Rng, name: &str, authorities: &[u8]) -> PeerConfig {
@@ -13,6 +13,12 @@ pub(super) fn draw(rng: &mut Rng, name: &str, authorities: &[u8]) -> PeerConfig 
     // From the smallest that rustls makes.
     let fragment = rng.chance(1, 3).then(|| 64 + rng.below(4_000) as usize);
     PeerConfig::new(authorities, name, version, fragment)
+}
+
+/// The same for the peers of one remote.
+pub(super) fn draw_server(rng: &mut Rng, acceptor: &TlsAcceptor, distrusted: bool) -> PeerConfig {
+    let fragment = rng.chance(1, 3).then(|| 64 + rng.below(4_000) as usize);
+    PeerConfig::server(acceptor, fragment, distrusted)
 }
 
 impl Line<'_> {
@@ -32,7 +38,9 @@ impl Line<'_> {
         }
         let sent = self.send_plain(&tls.outgoing);
         tls.outgoing.drain(..sent);
-        if let Some(what) = tls.failed.take() {
+        if let Some(what) = tls.failed.take()
+            && !tls.distrusted
+        {
             self.fail(format!("TLS failed: {what}"));
         }
         let ended = self.place.end.map(|id| self.world.status(id));
@@ -46,6 +54,8 @@ impl Line<'_> {
         match (&self.place.tls, plain) {
             (Some(tls), Status::Open) if !tls.is_ready() => Status::Connecting,
             (Some(tls), Status::Ended(Ending::Fin)) if tls.has_plaintext() => Status::Open,
+            // Nothing can be said any more, which a FIN alone would leave open.
+            (Some(tls), Status::Ended(Ending::Fin)) if !tls.is_ready() => Status::Ended(Ending::Reset),
             (_, status) => status,
         }
     }

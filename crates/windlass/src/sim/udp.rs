@@ -40,6 +40,8 @@ pub(crate) struct UdpPlan {
     wildcard: bool,
     /// What the path carries without fragments: longer ones are not cut up.
     packet_max: usize,
+    /// Peers that a wall speaks for when they are away.
+    walls: Odds,
 }
 
 impl UdpPlan {
@@ -57,6 +59,7 @@ impl UdpPlan {
             segments_fail: false,
             wildcard: false,
             packet_max: usize::MAX,
+            walls: Odds::NEVER,
         }
     }
 
@@ -76,6 +79,7 @@ impl UdpPlan {
             segments_fail: rng.chance(1, 4),
             wildcard: rng.chance(1, 2),
             packet_max: if rng.chance(1, 4) { 60 + rng.below(1400) as usize } else { usize::MAX },
+            walls: Odds::draw(rng, 512),
         }
     }
 
@@ -107,6 +111,7 @@ struct ServerSocket {
     armed_write: bool,
     marked: bool,
     segments_max: usize,
+    retired: bool,
     closed: bool,
     /// Since when there is something to receive that nobody has looked for.
     unread_since: Option<u64>,
@@ -116,6 +121,8 @@ struct ServerSocket {
 #[derive(Default)]
 struct ClientSocket {
     open: bool,
+    /// Where it is, if not at the address of its client.
+    at: Option<SocketAddr>,
     inbox: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -164,6 +171,7 @@ impl Udp {
             armed_write: true,
             marked: false,
             segments_max: self.plan.segments_max,
+            retired: false,
             closed: false,
             unread_since: None,
         });
@@ -216,12 +224,39 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn want_room(&mut self, id: usize, token: Token, wanted: bool) -> Result<(), Errno> {
+    pub(crate) fn want_room(
+        &mut self,
+        worker: usize,
+        id: usize,
+        token: Token,
+        wanted: bool,
+    ) -> Result<(), Errno> {
+        if self.udp.sockets[id].retired {
+            self.udp.sockets[id].write_interest = wanted;
+            return if wanted { self.register_udp(worker, id, token) } else { self.unregister_udp(id) };
+        }
         let socket = &mut self.udp.sockets[id];
         assert_eq!(socket.registered.map(|(_, token)| token), Some(token), "want_room with another token");
         socket.write_interest = wanted;
         // A changed registration reports what is there already.
         self.udp_edge(id);
+        Ok(())
+    }
+
+    /// Another descriptor is received from.
+    pub(crate) fn retire_udp(&mut self, id: usize) -> Result<(), Errno> {
+        (self.udp.sockets[id].retired, self.udp.sockets[id].write_interest) = (true, false);
+        self.udp.sockets[id].unread_since = None;
+        self.unregister_udp(id)
+    }
+
+    fn unregister_udp(&mut self, id: usize) -> Result<(), Errno> {
+        let Some((worker, token)) = self.udp.sockets[id].registered.take() else {
+            self.fail(format!("UDP socket {id}: deregistered, and was not registered"));
+            return Ok(());
+        };
+        self.udp.sockets[id].marked = false;
+        self.deregistered(worker, Source::Udp(id), token);
         Ok(())
     }
 
@@ -256,7 +291,7 @@ impl World {
         }
         let stingy = self.plan.edges == Edges::Stingy;
         let mut bits = 0;
-        if !stingy || socket.armed_read {
+        if (!stingy || socket.armed_read) && !socket.retired {
             bits |= if self.udp.sockets[socket.queue].received.is_empty() { 0 } else { Readiness::READABLE };
             bits |= if socket.error.is_some() { Readiness::BROKEN } else { 0 };
         }
@@ -451,20 +486,21 @@ impl World {
         for n in (id..self.udp.sockets.len()).filter(|&n| self.udp.sockets[n].queue == id).collect::<Vec<_>>()
         {
             let socket = &self.udp.sockets[n];
-            if !socket.closed && (self.plan.edges == Edges::Arrival || socket.armed_read) {
+            if !socket.closed && !socket.retired && (self.plan.edges == Edges::Arrival || socket.armed_read) {
                 self.udp_edge(n);
             }
         }
     }
 
     fn arrives_at_client(&mut self, packet: Packet) {
-        let client = packet.to.port().wrapping_sub(CLIENT_PORT);
-        let known =
-            (client as usize) < self.udp.clients.len() && self.udp_address(client.into()) == packet.to;
-        if known && self.udp.client(client.into()).open {
-            self.trace.note(self.now, Who::World, "datagram", client.into(), packet.bytes.len() as u64);
-            self.udp.client(client.into()).inbox.push_back((packet.from, packet.bytes));
-            return self.stir(client.into());
+        let by_port = u32::from(packet.to.port().wrapping_sub(CLIENT_PORT));
+        let placed = self.udp.clients.iter().position(|client| client.at == Some(packet.to));
+        let client = placed.map_or(by_port, |client| client as u32);
+        let known = (client as usize) < self.udp.clients.len() && self.udp_address(client) == packet.to;
+        if known && self.udp.client(client).open {
+            self.trace.note(self.now, Who::World, "datagram", client, packet.bytes.len() as u64);
+            self.udp.client(client).inbox.push_back((packet.from, packet.bytes));
+            return self.stir(client);
         }
         // Nobody there: its system says so, and the sender's tells a socket that has no other peer.
         let back = self.udp.rng.below(self.udp.plan.late_max);
@@ -480,7 +516,8 @@ impl World {
         let socket = &mut self.udp.sockets[id as usize];
         if !socket.closed {
             // By its system, or by a wall in front of it.
-            let wall = self.udp.rng.chance(1, 4);
+            let Udp { plan, rng, .. } = &mut self.udp;
+            let wall = plan.walls.hit(rng);
             let socket = &mut self.udp.sockets[id as usize];
             socket.error = Some(if wall { Errno::HostUnreachable } else { Errno::ConnectionRefused });
             socket.unread_since.get_or_insert(self.now);
@@ -504,7 +541,9 @@ impl World {
     pub(crate) fn check_unread(&mut self) {
         let most = self.slack() + self.plan.late_event_max;
         let late = |socket: &ServerSocket| {
-            let read = |other: &ServerSocket| other.queue == socket.queue && other.registered.is_some();
+            let read = |other: &ServerSocket| {
+                other.queue == socket.queue && other.registered.is_some() && !other.retired
+            };
             // A predecessor may still be sending from a socket whose heir has been shut down.
             let heirs = self.udp.sockets.iter().filter(|other| other.queue == socket.queue).count() > 1;
             let excused = heirs && self.shutdown_at.is_some();
@@ -522,6 +561,9 @@ impl World {
 
     /// The address of a client's socket.
     pub(crate) fn udp_address(&self, client: u32) -> SocketAddr {
+        if let Some(at) = self.udp.clients.get(client as usize).and_then(|socket| socket.at) {
+            return at;
+        }
         SocketAddr::new(self.address(client, 0).ip(), CLIENT_PORT + client as u16)
     }
 
@@ -529,6 +571,12 @@ impl World {
     pub(crate) fn udp_server(&self, client: u32) -> SocketAddr {
         let n = if self.udp.plan.wildcard { client as usize % SERVER.len() } else { 0 };
         SocketAddr::new(SERVER[n].into(), PORT)
+    }
+
+    /// Gives a client's socket an address of its own, or that of its client, and has it listen.
+    pub(crate) fn client_binds(&mut self, client: u32, at: Option<SocketAddr>) {
+        let socket = self.udp.client(client);
+        (socket.open, socket.at) = (true, at);
     }
 
     pub(crate) fn client_listens(&mut self, client: u32, open: bool) {

@@ -90,7 +90,13 @@ impl Watched {
             if !self.seen.insert(asked.id) {
                 self.fail(None, format_args!("{} was asked for, and an earlier connection had it", asked.id));
             }
-            let attempt = Attempt { tag: asked.tag, deadline: asked.deadline.as_nanos() };
+            let handshake = asked.tls.then(|| {
+                let Limits { tls_handshake_timeout, idle_timeout, write_stall_timeout, .. } = &*self.limits;
+                let timeouts = [tls_handshake_timeout, idle_timeout, write_stall_timeout];
+                let least = timeouts.into_iter().filter(|timeout| !timeout.is_zero()).min();
+                (least.map_or(0, |least| nanos(*least)), nanos(*tls_handshake_timeout))
+            });
+            let attempt = Attempt { tag: asked.tag, deadline: asked.deadline.as_nanos(), handshake };
             self.world.borrow_mut().asked(asked.id, attempt);
         }
     }

@@ -70,6 +70,8 @@ pub(crate) struct MioSys {
     #[cfg(target_os = "linux")]
     control: Option<super::handover::Control>,
     #[cfg(target_os = "linux")]
+    successor: Option<super::handover::Successor>,
+    #[cfg(target_os = "linux")]
     timer: Option<super::timerfd::TimerFd>,
     /// Whether splicing raises no signal; asked once.
     #[cfg(target_os = "linux")]
@@ -92,6 +94,8 @@ impl MioSys {
             twins: Vec::new(),
             #[cfg(target_os = "linux")]
             control: None,
+            #[cfg(target_os = "linux")]
+            successor: None,
             #[cfg(target_os = "linux")]
             timer: None,
             #[cfg(target_os = "linux")]
@@ -271,14 +275,19 @@ impl Sys for MioSys {
     #[cfg(target_os = "linux")]
     fn control(&mut self, now: Time) -> super::ControlTurn {
         let registry = self.poll.registry();
-        self.control.as_mut().map(|control| control.turn(now, registry)).unwrap_or_default()
+        let gone = self.successor.as_mut().is_some_and(|successor| successor.is_gone(registry));
+        if gone {
+            self.successor = None;
+        }
+        let turn = self.control.as_mut().map(|control| control.turn(now, registry)).unwrap_or_default();
+        super::ControlTurn { gone, ..turn }
     }
 
     #[cfg(target_os = "linux")]
     fn stop_listening(&mut self) {
         self.twins.clear();
         if let Some(control) = self.control.take() {
-            control.close(self.poll.registry());
+            self.successor = control.close(self.poll.registry());
         }
     }
 
@@ -466,9 +475,21 @@ impl Sys for MioSys {
     }
 
     fn want_room(&mut self, socket: &mut MioUdp, token: Token, wanted: bool) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let interest = if wanted { both } else { Interest::READABLE };
-        self.poll.registry().reregister(&mut socket.socket, mio::Token(token.0), interest)
+        let (registry, token) = (self.poll.registry(), mio::Token(token.0));
+        match (socket.retired, wanted) {
+            (false, true) => {
+                registry.reregister(&mut socket.socket, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            (false, false) => registry.reregister(&mut socket.socket, token, Interest::READABLE),
+            (true, true) => registry.register(&mut socket.socket, token, Interest::WRITABLE),
+            (true, false) => registry.deregister(&mut socket.socket),
+        }
+    }
+
+    fn retire_udp(&mut self, socket: &mut MioUdp) -> io::Result<()> {
+        socket.retired = true;
+        socket.twin = None;
+        self.poll.registry().deregister(&mut socket.socket)
     }
 
     #[inline]

@@ -87,6 +87,8 @@ pub(crate) trait Wake: Send + Sync + 'static {
 pub(crate) struct ControlTurn {
     /// When to look again, though nothing happens.
     pub(crate) next: Option<Time>,
+    /// The successor that took over is gone.
+    pub(crate) gone: bool,
     /// A successor stands ready, with these.
     pub(crate) taken: Option<Vec<handover::Item>>,
     /// Successors that were offered the sockets; that were refused; that ended before they were ready.
@@ -227,6 +229,10 @@ pub(crate) trait Sys: Sized + 'static {
 
     /// Adds write interest after a send has found no room, or takes it back.
     fn want_room(&mut self, socket: &mut Self::Udp, token: Token, wanted: bool) -> io::Result<()>;
+
+    /// Ends readiness events for a socket that a successor receives from: from now on it is sent from, and
+    /// there are events only between `want_room(.., true)` and `want_room(.., false)`.
+    fn retire_udp(&mut self, socket: &mut Self::Udp) -> io::Result<()>;
 
     /// Receives into `bufs` and tells how many were filled, each with its entry in `received`. Fewer
     /// than `bufs` are a short read. An error tells of one datagram sent earlier that did not arrive,

@@ -31,6 +31,8 @@ pub(crate) struct MioUdp {
     /// Kept for a successor, and let go of with the socket: one that nobody reads must not stay open.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are none"))]
     pub(super) twin: Option<Twin>,
+    /// A successor receives from it.
+    pub(super) retired: bool,
 }
 
 /// What a UDP socket is opened with.
@@ -117,7 +119,16 @@ fn finish(socket: Socket, connected: bool) -> io::Result<(MioUdp, SocketAddr)> {
     let bound = socket.local_addr()?;
     let state = state_of(&socket, bound.is_ipv6())?;
     let segments_max = state.max_gso_segments();
-    let socket = MioUdp { socket, state, misled: false, segments_max, group: None, connected, twin: None };
+    let socket = MioUdp {
+        socket,
+        state,
+        misled: false,
+        segments_max,
+        group: None,
+        connected,
+        twin: None,
+        retired: false,
+    };
     Ok((socket, bound))
 }
 

@@ -215,6 +215,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_and_no_time_is_one_try_all_the_same() {
+        struct Once;
+        impl Service for Once {
+            type Session = ();
+            fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+                let call = Keeper::call(Duration::from_secs(1)).timeout(Duration::ZERO);
+                scope.connect(call).expect("within the limits");
+            }
+            fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+                Ok(())
+            }
+            fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+                Ok(())
+            }
+        }
+        let mut harness = Harness::new(serve(|| Once));
+        harness.advance(Duration::from_secs(2));
+        let counters = harness.handle().stats().counters;
+        assert_eq!((counters.registers, counters.connects_timed_out), (1, 1));
+    }
+
+    #[test]
     fn a_shutdown_takes_back_what_waits_for_an_answer() {
         let mut harness = Harness::new(serve(Keeper::new));
         assert_eq!(harness.calls().len(), 1);

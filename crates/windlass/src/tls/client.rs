@@ -8,7 +8,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 
 use super::identity::TlsIdentity;
-use super::server::{TlsVersion, roots};
+use super::server::{TlsVersion, protocols, roots};
 use crate::error::{Error, Result};
 
 /// The TLS of outbound connections: plain data, made into a [`TlsConnector`] by [`TlsClient::build`].
@@ -67,7 +67,7 @@ impl TlsClient {
     ///
     /// # Errors
     ///
-    /// If an authority cannot be read, or no version is left.
+    /// If an authority cannot be read, an ALPN name is empty or longer than 255 bytes, or no version is left.
     pub fn build(&self) -> Result<TlsConnector> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&TlsVersion::supported(&self.versions))
@@ -80,7 +80,7 @@ impl TlsClient {
                 builder.with_client_cert_resolver(Arc::new(resolver))
             }
         };
-        config.alpn_protocols.clone_from(&self.alpn);
+        config.alpn_protocols = protocols(&self.alpn)?;
         Ok(TlsConnector(Arc::new(config)))
     }
 }

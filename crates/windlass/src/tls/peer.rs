@@ -1,20 +1,21 @@
-//! The other end, for simulations: a client of TLS that is fed bytes by hand. rustls' buffered client, so
-//! that both of its interfaces meet here.
+//! The other end, for simulations: a client or a server of TLS that is fed bytes by hand. rustls' buffered
+//! connections, so that both of its interfaces meet here.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
-use super::server::{TlsVersion, roots};
+use super::server::{TlsAcceptor, TlsVersion, roots};
 
-/// What all clients of one simulated run share: their sessions too, so that some are resumed.
+/// What all clients of one simulated run share: their sessions too, so that some are resumed. Or what all
+/// peers of one remote do.
 #[derive(Clone)]
-pub(crate) struct PeerConfig {
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+pub(crate) enum PeerConfig {
+    Client { config: Arc<ClientConfig>, name: ServerName<'static> },
+    Server { config: Arc<ServerConfig>, distrusted: bool },
 }
 
 impl PeerConfig {
@@ -32,26 +33,43 @@ impl PeerConfig {
             .with_no_client_auth();
         config.max_fragment_size = fragment;
         let name = ServerName::try_from(name.to_owned()).expect("a server name");
-        PeerConfig { config: Arc::new(config), name }
+        PeerConfig::Client { config: Arc::new(config), name }
+    }
+
+    /// A server that shows what `acceptor` shows.
+    pub(crate) fn server(acceptor: &TlsAcceptor, fragment: Option<usize>, distrusted: bool) -> PeerConfig {
+        let mut config = ServerConfig::clone(&acceptor.config());
+        config.max_fragment_size = fragment;
+        PeerConfig::Server { config: Arc::new(config), distrusted }
     }
 }
 
 pub(crate) struct Peer {
-    conn: ClientConnection,
+    conn: Connection,
     /// Ciphertext to be sent.
     pub(crate) outgoing: Vec<u8>,
     /// Plaintext received and not yet looked at.
     received: Vec<u8>,
-    /// The server's `close_notify` has come.
+    /// The other end's `close_notify` has come.
     pub(crate) closed: bool,
     pub(crate) failed: Option<String>,
+    /// The other end is not to believe it.
+    pub(crate) distrusted: bool,
 }
 
 impl Peer {
     pub(crate) fn new(config: &PeerConfig) -> Peer {
-        let conn = ClientConnection::new(config.config.clone(), config.name.clone());
+        let (conn, distrusted) = match config {
+            PeerConfig::Client { config, name } => {
+                (ClientConnection::new(config.clone(), name.clone()).map(Connection::from), false)
+            }
+            PeerConfig::Server { config, distrusted } => {
+                (ServerConnection::new(config.clone()).map(Connection::from), *distrusted)
+            }
+        };
         let conn = conn.expect("a usable configuration");
-        let mut peer = Peer { conn, outgoing: Vec::new(), received: Vec::new(), closed: false, failed: None };
+        let (outgoing, received) = (Vec::new(), Vec::new());
+        let mut peer = Peer { conn, outgoing, received, closed: false, failed: None, distrusted };
         peer.collect();
         peer
     }

@@ -148,7 +148,8 @@ impl TlsServer {
     ///
     /// # Errors
     ///
-    /// If no identity is given, a name is none, an authority cannot be read, or no version is left.
+    /// If no identity is given, a name is none, an authority cannot be read, an ALPN name is empty or longer
+    /// than 255 bytes, or no version is left.
     pub fn build(&self) -> Result<TlsAcceptor> {
         let config = self.config()?;
         Ok(TlsAcceptor(Arc::new(Shown {
@@ -173,7 +174,7 @@ impl TlsServer {
         };
         let names = Arc::new(Names::new(self)?);
         let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(names);
-        config.alpn_protocols.clone_from(&self.alpn);
+        config.alpn_protocols = protocols(&self.alpn)?;
         if self.tickets {
             config.ticketer =
                 ring::Ticketer::new().map_err(|e| Error::config(format!("TLS ticket keys: {e}")))?;
@@ -183,6 +184,14 @@ impl TlsServer {
             n => ServerSessionMemoryCache::new(n),
         };
         Ok(config)
+    }
+}
+
+/// Protocol names (ALPN) as TLS can say them: RFC 7301 section 3.1.
+pub(super) fn protocols(alpn: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+    match alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
+        None => Ok(alpn.to_vec()),
+        Some(name) => Err(Error::config(format!("an ALPN name has 1 to 255 bytes, not {}", name.len()))),
     }
 }
 

@@ -20,6 +20,7 @@ use windlass_proto::{ClientHello, ClientHelloError, Input};
 use super::client::TlsTarget;
 use super::fail::tls_error;
 use super::info::TlsInfo;
+use crate::connect::ConnectError;
 use crate::tls_error::TlsError;
 
 /// Ciphertext that is no whole record or handshake message: more than this is none of either. A handshake
@@ -27,6 +28,10 @@ use crate::tls_error::TlsError;
 pub(crate) const REST_MAX: usize = 96 * 1024;
 /// Plaintext of one record.
 pub(super) const FRAGMENT: usize = 16 * 1024;
+/// The most plaintext that makes up to `wire` bytes: records, and a key update before them.
+pub(crate) fn plaintext_max(wire: usize) -> usize {
+    wire.saturating_sub(wire / 256 + 128)
+}
 /// What a record adds to its plaintext, at most: header, TLS 1.2's explicit nonce, content type, tag.
 const RECORD_OVERHEAD: usize = 5 + 8 + 1 + 16;
 /// A ClientHello up to this is looked into for its name.
@@ -45,10 +50,19 @@ pub(crate) enum End {
     Failed(TlsError),
 }
 
+/// Of a connection we made, until its service knows what became of it.
+pub(crate) struct Call {
+    /// The service's own number for it.
+    pub(crate) tag: u64,
+    pub(crate) while_draining: bool,
+    /// Decided from outside: a cancel, a shutdown.
+    pub(crate) verdict: Option<ConnectError>,
+}
+
 pub(crate) struct Session {
     side: Side,
-    /// Of a connection we made: the service's own number for it.
-    tag: Option<u64>,
+    /// Boxed: most have none.
+    call: Option<Box<Call>>,
     /// Ciphertext that is no whole record yet.
     rest: Vec<u8>,
     backlog: Vec<u8>,
@@ -66,7 +80,7 @@ pub(crate) struct Session {
     /// The TCP stream ended without `close_notify`.
     pub(crate) truncated: bool,
     /// Our `close_notify`, or a fatal alert, has been queued.
-    notified: bool,
+    pub(super) notified: bool,
     /// How much of `held` is counted as buffered.
     pub(super) booked: usize,
 }
@@ -101,10 +115,10 @@ impl Session {
         Ok(Session::new(Side::Server(side), None))
     }
 
-    /// Of a connection we made. The service's `tag` is kept with it until it is connected.
-    pub(crate) fn client(target: &TlsTarget, tag: u64) -> Result<Session, TlsError> {
+    /// Of a connection we made.
+    pub(crate) fn client(target: &TlsTarget, call: Call) -> Result<Session, TlsError> {
         let side = UnbufferedClientConnection::new(target.config.clone(), target.name.clone());
-        let mut session = Session::new(Side::Client(side.map_err(tls_error)?), Some(tag));
+        let mut session = Session::new(Side::Client(side.map_err(tls_error)?), Some(Box::new(call)));
         if let ServerName::DnsName(name) = &target.name {
             session.server_name = Some(name.as_ref().into());
         }
@@ -112,10 +126,10 @@ impl Session {
         Ok(session)
     }
 
-    fn new(side: Side, tag: Option<u64>) -> Session {
+    fn new(side: Side, call: Option<Box<Call>>) -> Session {
         Session {
             side,
-            tag,
+            call,
             rest: Vec::new(),
             backlog: Vec::new(),
             backlog_at: 0,
@@ -130,9 +144,13 @@ impl Session {
         }
     }
 
-    /// The tag of a connection we made.
-    pub(crate) fn tag(&self) -> Option<u64> {
-        self.tag
+    /// Of a connection we made, while it is in its handshake.
+    pub(super) fn call(&mut self) -> Option<&mut Call> {
+        self.call.as_deref_mut()
+    }
+
+    pub(super) fn take_call(&mut self) -> Option<Box<Call>> {
+        self.call.take()
     }
 
     pub(super) fn common(&self) -> &CommonState {
@@ -186,6 +204,13 @@ impl Session {
     pub(crate) fn put_back(&mut self, plain: &[u8]) {
         self.backlog.splice(..self.backlog_at, plain.iter().copied());
         self.backlog_at = 0;
+    }
+
+    /// Gives out all of that at once.
+    pub(super) fn take_decrypted(&mut self) -> Vec<u8> {
+        let mut backlog = std::mem::take(&mut self.backlog);
+        backlog.drain(..std::mem::take(&mut self.backlog_at));
+        backlog
     }
 
     /// Bytes of the connection that wait here.

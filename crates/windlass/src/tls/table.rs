@@ -4,8 +4,9 @@
 use super::client::TlsTarget;
 use super::info::TlsInfo;
 use super::server::TlsAcceptor;
-use super::session::{FRAGMENT, Session};
+use super::session::{Call, FRAGMENT, Session};
 use crate::close::Close;
+use crate::connect::ConnectError;
 use crate::core::slot::flag;
 use crate::core::{CORK_MAX, Core, Direct, flush};
 use crate::id::ConnId;
@@ -25,7 +26,7 @@ pub(crate) struct Table {
     /// What all of them are read into and decrypted in. Empty until the first is.
     pub(crate) wire: Box<[u8]>,
     /// What is encrypted, until it is sent or queued.
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     spare: Vec<Vec<u8>>,
     /// Handshakes that may still cost something in this turn.
     pub(crate) left: usize,
@@ -67,6 +68,15 @@ impl Table {
     }
 }
 
+/// What the end of a connection means to its handshake.
+pub(crate) fn handshake_error(why: &Close) -> TlsError {
+    match why {
+        Close::Tls(error) => error.clone(),
+        Close::Idle | Close::SlowConsumer => TlsError::HandshakeTimeout,
+        _ => TlsError::HandshakeCut,
+    }
+}
+
 impl Core {
     /// What was agreed with the peer of a connection, if it speaks TLS.
     pub(crate) fn tls_info(&self, index: u32) -> Option<TlsInfo<'_>> {
@@ -87,9 +97,9 @@ impl Core {
         &mut self,
         index: u32,
         target: &TlsTarget,
-        tag: u64,
+        call: Call,
     ) -> Result<(), TlsError> {
-        self.begin_handshake(index, || Session::client(target, tag))?;
+        self.begin_handshake(index, || Session::client(target, call))?;
         let _ = self.with_out(index, |session, out| {
             session.open(&mut [], &mut [], out);
             Ok(())
@@ -102,11 +112,30 @@ impl Core {
         let same = self.slots.get(id.index as usize).is_some_and(|slot| {
             slot.generation == id.generation && id.worker == self.worker && slot.is(flag::HANDSHAKE)
         });
-        let ours = same && self.tls.get(id.index).is_some_and(|session| session.tag().is_some());
-        if ours {
-            self.close(id.index, Close::Aborted);
+        same && self.give_up_handshake(id.index, |_| Some(ConnectError::Cancelled))
+    }
+
+    /// The shutdown's part of it: all that we made, or those that are not to go on during a drain.
+    pub(crate) fn shut_handshakes(&mut self, all: bool) {
+        if self.counters.tls_handshakes == 0 {
+            return;
         }
-        ours
+        for index in 0..self.slots.len() as u32 {
+            if self.slot(index).is(flag::HANDSHAKE) {
+                let ends = |call: &Call| (all || !call.while_draining).then_some(ConnectError::Shutdown);
+                self.give_up_handshake(index, ends);
+            }
+        }
+    }
+
+    /// Ends the handshake of a connection we made, if `verdict` has one; false if it has none, or it is not
+    /// of our making.
+    fn give_up_handshake(&mut self, index: u32, verdict: impl FnOnce(&Call) -> Option<ConnectError>) -> bool {
+        let Some(call) = self.tls.get_mut(index).and_then(Session::call) else { return false };
+        let Some(verdict) = verdict(call) else { return false };
+        call.verdict.get_or_insert(verdict);
+        self.close(index, Close::Aborted);
+        true
     }
 
     fn begin_handshake(
@@ -124,36 +153,33 @@ impl Core {
         Ok(())
     }
 
-    /// The handshake is over, the service may have the connection.
-    /// Returns the tag of one that we made.
+    /// The handshake is over, the service may have the connection. Returns the tag of one that we made.
     pub(crate) fn handshake_done(&mut self, index: u32) -> Option<u64> {
         let resumed = self.tls.get(index).is_some_and(Session::is_resumed);
         self.counters.tls_handshakes -= 1;
         self.counters.tls_handshakes_done += 1;
         self.counters.tls_handshakes_resumed += u64::from(resumed);
         self.slot(index).clear(flag::HANDSHAKE | flag::HAS_WAKE | flag::OWED_DRAINED | flag::REDELIVER);
-        self.tls.get(index).and_then(Session::tag)
+        self.tls.get_mut(index).and_then(Session::take_call).map(|call| call.tag)
     }
 
-    /// The connection ends before the service had it. Returns the tag of one that we made.
-    pub(crate) fn handshake_failed(&mut self, index: u32, why: &Close) -> Option<u64> {
-        let kind = match why {
-            Close::Tls(error) => error.kind(),
-            _ => TlsError::HandshakeCut.kind(),
-        };
+    /// The connection ends before the service had it. Returns what is known of one that we made.
+    pub(crate) fn handshake_failed(&mut self, index: u32, why: &Close) -> Option<Box<Call>> {
+        let kind = handshake_error(why).kind();
         self.counters.tls_failed_by[kind] += 1;
         self.counters.tls_handshakes_failed += 1;
         if self.tls.has(index) {
             self.counters.tls_handshakes -= 1;
         }
         self.slot(index).clear(flag::HANDSHAKE);
-        self.tls.get(index).and_then(Session::tag)
+        self.tls.get_mut(index).and_then(Session::take_call)
     }
 
     /// Why a connection of the service ends: its peer may have ended the TCP stream only, and there may be
     /// no room for what was written last.
     pub(crate) fn tls_reason(&mut self, index: u32, why: Close) -> Close {
-        let why = match why.is_orderly() {
+        let rest_sent = why.is_orderly() || self.slot(index).is(flag::RESET);
+        let why = match rest_sent {
             true => self.seal_pending(index).err().unwrap_or(why),
             false => why,
         };
@@ -294,6 +320,23 @@ impl Core {
         self.with_out(index, |session, out| session.seal(plain, out))
     }
 
+    /// The same for what a relay owes its other end, whatever room there is.
+    pub(crate) fn seal_untaken(&mut self, index: u32, plain: &[u8]) {
+        let mut out = std::mem::take(&mut self.tls.out);
+        out.clear();
+        if let Some(session) = self.tls.get_mut(index) {
+            let sealed = session.seal(plain, &mut out);
+            if !out.is_empty() && !self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
+                self.append(index, &out, None);
+                self.touch(index);
+            }
+            if let Err(error) = sealed {
+                self.close(index, Close::Tls(error));
+            }
+        }
+        self.tls.out = out;
+    }
+
     /// Queues `close_notify`, once, whatever room there is: it is a few bytes, and without it the stream
     /// looks cut short.
     pub(crate) fn notify_close(&mut self, index: u32) {
@@ -358,6 +401,29 @@ impl Core {
         self.append(index, wire, None);
         self.touch(index);
         Ok(())
+    }
+
+    /// Has no `close_notify` follow what is queued: the stream that is passed on had none either.
+    pub(crate) fn end_without_notice(&mut self, index: u32) {
+        if let Some(session) = self.tls.get_mut(index) {
+            session.notified = true;
+        }
+    }
+
+    /// Encrypts `plain` at the end of `out`, behind what is queued.
+    pub(crate) fn seal_to(&mut self, index: u32, plain: &[u8], out: &mut Vec<u8>) {
+        let Some(session) = self.tls.get_mut(index) else { return };
+        if let Err(error) = session.seal(plain, out) {
+            self.close(index, Close::Tls(error));
+        }
+    }
+
+    /// Decrypted, and not given out.
+    pub(crate) fn take_decrypted(&mut self, index: u32) -> Vec<u8> {
+        let Some(session) = self.tls.get_mut(index) else { return Vec::new() };
+        let decrypted = session.take_decrypted();
+        self.book_tls(index);
+        decrypted
     }
 
     /// Written and not yet encrypted.

@@ -130,7 +130,7 @@ impl<Y: Sys> Worker<Y> {
         self.core.establish(index);
         #[cfg(feature = "tls")]
         if let Some(target) = &connect.tls {
-            return self.connect_tls(index, target, tag);
+            return self.connect_tls(index, target, &connect);
         }
         self.core.counters.opened += 1;
         self.core.counters.connects_done += 1;
@@ -166,6 +166,8 @@ impl<Y: Sys> Worker<Y> {
             ConnectError::Refused => counters.connects_refused += 1,
             ConnectError::Unreachable => counters.connects_unreachable += 1,
             ConnectError::Timeout => counters.connects_timed_out += 1,
+            ConnectError::OutOfResources => counters.connects_out_of_resources += 1,
+            ConnectError::Tls(_) => counters.connects_tls_failed += 1,
             ConnectError::Cancelled | ConnectError::Shutdown => counters.connects_cancelled += 1,
             _ => {}
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::datagram::send::{self, DirectUdp};
-use crate::datagram::table::{canonical, flag};
+use crate::datagram::table::{SocketSlot, canonical, flag};
 use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
 use crate::planted::{Fault, planted};
@@ -236,7 +236,7 @@ impl<Y: Sys> Worker<Y> {
         self.inbound.reserve();
         loop {
             let slot = &self.core.udp.slots[index as usize];
-            if !slot.is(flag::READABLE) || slot.is(flag::CLOSING | flag::HAS_RETRY) {
+            if !slot.is(flag::READABLE) || slot.is(flag::CLOSING | flag::HAS_RETRY | flag::RETIRED) {
                 return;
             }
             if budget == 0 || errors == ERRORS_MAX {
@@ -360,7 +360,9 @@ impl<Y: Sys> Worker<Y> {
             self.core.udp.give_back(output);
         }
         if let Some(socket) = self.io.udp[index as usize].take() {
-            self.io.sys.close_udp(socket, true);
+            let slot = &self.core.udp.slots[index as usize];
+            let registered = !slot.is(flag::RETIRED) || slot.is(flag::WANTS_ROOM);
+            self.io.sys.close_udp(socket, registered);
             self.core.counters.closes_done += 1;
             self.core.counters.sockets -= 1;
         }
@@ -396,15 +398,20 @@ impl<Y: Sys> Worker<Y> {
     // --- The way out.
 
     /// A successor receives what comes to the sockets this server has bound, what waits in them included:
-    /// they close here, once their output has been sent. Those it did not take are read once more. Sockets
-    /// with a peer stay, as connections do.
+    /// they retire. Those it did not take are read once more, and close once their output has been sent.
+    /// Sockets with a peer stay, as connections do.
     pub(super) fn give_up_sockets(&mut self) {
         for index in 0..self.core.udp.slots.len() as u32 {
             let slot = &mut self.core.udp.slots[index as usize];
             if !slot.is(flag::LIVE) || slot.peer.is_some() {
                 continue;
             }
-            if !self.shared.listeners[slot.listener as usize].taken.load(Ordering::Acquire) {
+            let taken = self.shared.listeners[slot.listener as usize].taken.load(Ordering::Acquire);
+            if taken && !slot.is(flag::CLOSING) && !planted(Fault::SupersededUnsent) {
+                self.retire_socket(index);
+                continue;
+            }
+            if !taken {
                 slot.set(flag::READABLE);
                 slot.clear(flag::HAS_RETRY);
                 self.receive(index);
@@ -416,6 +423,50 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.flush_sockets();
+        self.close_retired_sockets();
+    }
+
+    /// Nothing is received from it any more. A registration that waits for room begins anew.
+    fn retire_socket(&mut self, index: u32) {
+        let (sys, socket) = self.io.socket(index);
+        let retired = super::io::again(|| sys.retire_udp(socket)).is_ok();
+        let slot = &mut self.core.udp.slots[index as usize];
+        slot.clear(flag::READABLE | flag::BROKEN | flag::BUSY);
+        slot.set(flag::RETIRED);
+        self.core.udp.retired += 1;
+        if !retired {
+            return self.core.udp.close_when_sent(index);
+        }
+        if slot.is(flag::WANTS_ROOM) {
+            slot.clear(flag::WANTS_ROOM);
+            slot.set(flag::WRITABLE);
+            self.core.udp.touch(index);
+        }
+    }
+
+    /// A retired socket is kept for answers of its service that are under way: as long as that has
+    /// connections or sockets with a peer here, and somebody receives what comes to it.
+    pub(super) fn close_retired_sockets(&mut self) {
+        if self.core.udp.retired == 0 {
+            return;
+        }
+        let gone = self.shared.successor_gone.load(Ordering::Acquire);
+        for index in 0..self.core.udp.slots.len() as u32 {
+            let slot = &self.core.udp.slots[index as usize];
+            if slot.is(flag::RETIRED) && !slot.is(flag::CLOSING) && (gone || !self.answers(slot.service)) {
+                self.core.udp.close_when_sent(index);
+            }
+        }
+        self.flush_sockets();
+    }
+
+    /// Whether a service may yet have something to say on this worker.
+    fn answers(&self, service: u16) -> bool {
+        let core = &self.core;
+        let flow = |slot: &SocketSlot| slot.is(flag::LIVE) && slot.service == service && slot.peer.is_some();
+        !core.members[service as usize].is_empty()
+            || core.counters.connecting > 0
+            || core.udp.slots.iter().any(flow)
     }
 
     /// What has arrived is still delivered: one more turn of receiving for every socket.

@@ -51,6 +51,7 @@ impl<Y: Sys> Worker<Y> {
         if requested == RUNNING {
             return;
         }
+        self.close_retired_sockets();
         if requested == STOPPING && self.phase != Phase::Stopping {
             self.close_listeners();
             return self.stop_now();

@@ -23,6 +23,9 @@ impl<Y: Sys> Worker<Y> {
         if let Some(taken) = turn.taken {
             self.shared.supersede(&taken);
         }
+        if turn.gone {
+            self.shared.lose_successor();
+        }
     }
 
     /// Stops listening and receiving, and goes on with the connections there are.
@@ -36,7 +39,8 @@ impl<Y: Sys> Worker<Y> {
         }
         self.close_listeners();
         self.give_up_sockets();
-        self.control_at = None;
+        // Once more, though nothing may happen there: a successor may have ended meanwhile.
+        self.control_at = Some(self.core.now);
         if planted(Fault::SupersededDrains) {
             return self.begin_drain();
         }

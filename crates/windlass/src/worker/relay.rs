@@ -8,23 +8,27 @@
 //! On Linux, after several full reads in a row, bytes go through a pipe instead and never leave the
 //! kernel, as long as there are enough of them and a pipe can be had. Measured: a third to a half of the
 //! CPU of copying for bulk, and more calls for anything small.
+//!
+//! What speaks TLS is decrypted before and encrypted behind: the same, with a session in between, and never
+//! through a pipe (`copy_tls` in `tls.rs`).
 
 use std::io;
 
 use crate::close::Close;
 use crate::core::slot::flag;
-use crate::core::{Direct, flush};
+use crate::core::{Core, Direct, flush};
 use crate::planted::{Fault, planted};
 use crate::sys::Sys;
 
 use super::Worker;
+use super::io::Io;
 use super::read::INTERRUPTS_MAX;
 
 /// Asked of one splice: what a pipe may hold at most.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// What became of one step.
-enum Moved {
+pub(super) enum Moved {
     /// There may be more.
     Some(usize),
     /// Nothing, but it may be tried again.
@@ -87,6 +91,12 @@ impl<Y: Sys> Worker<Y> {
                 // Read on when that is gone: `relay_drained`.
                 return;
             }
+            #[cfg(feature = "tls")]
+            if sink.is(flag::TLS) && self.core.pending_len(to) > 0 {
+                // Written before they were coupled: it goes first.
+                let _ = self.core.seal_pending(to);
+                return;
+            }
             if source.input.is_some() {
                 self.pass_untaken_on(from, to);
                 continue;
@@ -94,7 +104,11 @@ impl<Y: Sys> Worker<Y> {
             if !source.is(flag::READABLE) {
                 return;
             }
+            #[cfg(feature = "tls")]
+            let tls = source.is(flag::TLS) || sink.is(flag::TLS);
             let moved = match self.core.relays.splices(from) {
+                #[cfg(feature = "tls")]
+                _ if tls => self.copy_tls(from, to, budget),
                 true => self.splice(from, to, budget),
                 false => self.copy(from, to, budget),
             };
@@ -115,12 +129,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// Reads into the scratch, and writes from there.
     fn copy(&mut self, from: u32, to: u32, budget: usize) -> Moved {
-        let limits = &self.core.limits;
-        let mut wanted = self.scratch.len().min(budget).min(limits.output_max);
-        if self.core.buffered + wanted > limits.buffered_max {
-            // Short of memory, take no more than always may be queued.
-            wanted = wanted.min(limits.output_high);
-        }
+        let wanted = self.scratch.len().min(self.relay_room(budget));
         self.core.counters.reads += 1;
         let n = match self.io.read(from, &mut self.scratch[..wanted]) {
             Ok(n @ 1..) => n,
@@ -130,20 +139,16 @@ impl<Y: Sys> Worker<Y> {
         let short = self.book_read(from, n, wanted);
         self.core.relays.note_read(from, n == whole && self.core.limits.relay_pipes_max > 0);
         self.core.book_relayed(from, n);
-        let mut sent = 0;
-        if self.core.slot(to).is(flag::WRITABLE) {
-            let result = self.io.write(to, &self.scratch[..n]);
-            match flush::sent(&mut self.core, &mut self.io, to, result, n) {
-                Some(taken) => sent = taken,
-                None => return Moved::Over,
-            }
-        }
-        if sent < n && !planted(Fault::RelayResidueDropped) {
-            self.core.enqueue(to, &self.scratch[sent..n], None);
-            // Where a short write promises nothing, only another one makes sure of an event.
-            flush::flush(&mut self.core, &mut self.io, to);
-        }
-        if short { Moved::Over } else { Moved::Some(n) }
+        let broken = !send_relayed(&mut self.core, &mut self.io, to, &self.scratch[..n]);
+        if short || broken { Moved::Over } else { Moved::Some(n) }
+    }
+
+    /// How many bytes one step may put into an empty queue.
+    pub(super) fn relay_room(&self, budget: usize) -> usize {
+        let limits = &self.core.limits;
+        let room = budget.min(limits.output_max);
+        // Short of memory, take no more than always may be queued.
+        if self.core.buffered + room > limits.buffered_max { room.min(limits.output_high) } else { room }
     }
 
     /// Moves bytes through a pipe.
@@ -178,7 +183,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// A read that brought nothing: the end, an error, or not now.
-    fn nothing_read(&mut self, from: u32, to: u32, result: io::Result<usize>) -> Moved {
+    pub(super) fn nothing_read(&mut self, from: u32, to: u32, result: io::Result<usize>) -> Moved {
         match result {
             Ok(_) => {
                 let slot = self.core.slot(from);
@@ -214,6 +219,10 @@ impl<Y: Sys> Worker<Y> {
         if planted(Fault::RelayEofNotPassed) {
             return;
         }
+        #[cfg(feature = "tls")]
+        if self.core.is_truncated(from) {
+            self.core.end_without_notice(to);
+        }
         self.core.slot(to).set(flag::FINISH);
         flush::flush(&mut self.core, &mut self.io, to);
         if self.core.slot(from).is(flag::FINISHED) {
@@ -227,7 +236,7 @@ impl<Y: Sys> Worker<Y> {
         let Some(residue) = self.core.slot(from).input.take() else { return };
         self.core.buffered -= residue.bytes.len();
         self.core.book_relayed(from, residue.bytes.len());
-        self.core.append(to, &residue.bytes, None);
+        self.core.give(to, &residue.bytes);
         flush::flush(&mut self.core, &mut self.io, to);
         self.core.pool.give_residue(residue);
     }
@@ -244,4 +253,23 @@ impl<Y: Sys> Worker<Y> {
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (crate::ConnId, crate::ConnId)> {
         self.core.relays.pairs().map(|(a, b)| (self.core.id(a), self.core.id(b)))
     }
+}
+
+/// Sends what came from the other end of a relay, and queues what the socket does not take. False: it is
+/// broken.
+pub(super) fn send_relayed<Y: Sys>(core: &mut Core, io: &mut Io<Y>, to: u32, bytes: &[u8]) -> bool {
+    let mut sent = 0;
+    if core.slot(to).is(flag::WRITABLE) {
+        let result = io.write(to, bytes);
+        match flush::sent(core, io, to, result, bytes.len()) {
+            Some(taken) => sent = taken,
+            None => return false,
+        }
+    }
+    if sent < bytes.len() && !planted(Fault::RelayResidueDropped) {
+        core.enqueue(to, &bytes[sent..], None);
+        // Where a short write promises nothing, only another one makes sure of an event.
+        flush::flush(core, io, to);
+    }
+    true
 }

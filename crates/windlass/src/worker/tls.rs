@@ -6,17 +6,17 @@
 use std::io;
 
 use crate::close::Close;
-use crate::connect::ConnectError;
+use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::planted::{Fault, planted};
-use crate::shared::RUNNING;
 use crate::sys::Sys;
-use crate::tls::TlsTarget;
-use crate::tls::session::{End, Session};
+use crate::tls::session::{Call, End, Session, plaintext_max};
+use crate::tls::{TlsTarget, handshake_error};
 use crate::tls_error::TlsError;
 
 use super::Worker;
 use super::read::{INTERRUPTS_MAX, NO_READING, RESIDUE_COPIED_MAX};
+use super::relay::{Moved, send_relayed};
 
 /// Ciphertext is read in pieces of at least this, however little of it the service has room for: what is
 /// too much waits decrypted.
@@ -41,15 +41,19 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// Begins the handshake of a connection we made.
-    pub(super) fn connect_tls(&mut self, index: u32, target: &TlsTarget, tag: u64) {
+    pub(super) fn connect_tls(&mut self, index: u32, target: &TlsTarget, connect: &Connect) {
         self.await_handshake(index);
-        if let Err(error) = self.core.start_tls_client(index, target, tag) {
+        let (tag, while_draining) = (connect.tag, connect.while_draining);
+        let call = Call { tag, while_draining, verdict: None };
+        if let Err(error) = self.core.start_tls_client(index, target, call) {
+            self.core.counters.tls_failed_by[error.kind()] += 1;
+            self.core.counters.tls_handshakes_failed += 1;
+            let why = ConnectError::Tls(error);
             // Without a session there is nothing to take leave of.
             let (id, service) = (self.core.id(index), self.core.slot(index).service);
-            self.core.counters.tls_failed_by[error.kind()] += 1;
             self.core.leave_service(index);
             self.destroy(index, true);
-            return self.tell_connect_failed(id, service, tag, ConnectError::Tls(error));
+            return self.tell_connect_failed(id, service, tag, why);
         }
         self.core.arm(index);
     }
@@ -202,6 +206,49 @@ impl<Y: Sys> Worker<Y> {
         Ok(Some(Filled { plain, wire: n, short }))
     }
 
+    /// One step of a relay with TLS at one end or at both.
+    pub(super) fn copy_tls(&mut self, from: u32, to: u32, budget: usize) -> Moved {
+        let mut room = self.relay_room(budget);
+        let sealed = self.core.slot(to).is(flag::TLS);
+        if sealed {
+            room = plaintext_max(room).max(1);
+        }
+        let wanted = self.scratch.len().min(room);
+        let filled = if self.core.slot(from).is(flag::TLS) {
+            self.fill(from, 0, wanted)
+        } else {
+            self.core.counters.reads += 1;
+            self.io.read(from, &mut self.scratch[..wanted]).map(|n| {
+                let book = |n| Filled { plain: n, wire: n, short: self.book_read(from, n, wanted) };
+                (n > 0).then_some(n).map(book)
+            })
+        };
+        let filled = match filled {
+            Ok(Some(filled)) => filled,
+            Ok(None) if self.core.slot(from).is(flag::CLOSING) => return Moved::Over,
+            Ok(None) => return self.nothing_read(from, to, Ok(0)),
+            Err(e) => return self.nothing_read(from, to, Err(e)),
+        };
+        let plain = filled.plain;
+        if plain > 0 {
+            self.core.book_relayed(from, plain);
+            let whole = if sealed {
+                let mut out = std::mem::take(&mut self.core.tls.out);
+                out.clear();
+                self.core.seal_to(to, &self.scratch[..plain], &mut out);
+                let whole = send_relayed(&mut self.core, &mut self.io, to, &out);
+                self.core.tls.out = out;
+                whole
+            } else {
+                send_relayed(&mut self.core, &mut self.io, to, &self.scratch[..plain])
+            };
+            if !whole {
+                return Moved::Over;
+            }
+        }
+        if filled.short { Moved::Over } else { Moved::Some(filled.plain.max(filled.wire)) }
+    }
+
     fn put_session(&mut self, index: u32, session: Option<Box<Session>>, wire: Box<[u8]>) {
         self.core.tls.wire = wire;
         if let Some(session) = session {
@@ -264,6 +311,8 @@ impl<Y: Sys> Worker<Y> {
                 self.core.close(index, Close::Tls(error));
             }
             End::Clean if self.core.slot(index).is(flag::HANDSHAKE) => self.cut(index),
+            // For the relay to pass on.
+            End::Clean if self.core.slot(index).is(flag::RELAYED) => {}
             End::Clean => self.end_of_stream(index),
         }
     }
@@ -279,7 +328,9 @@ impl<Y: Sys> Worker<Y> {
             session.truncated = true;
             self.core.tls.put(index, session);
         }
-        self.end_of_stream(index);
+        if !self.core.slot(index).is(flag::RELAYED) {
+            self.end_of_stream(index);
+        }
     }
 
     /// The peer left in the middle of the handshake.
@@ -291,24 +342,25 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// The same for one that we made: the service waits for an answer.
-    fn end_connecting(&mut self, index: u32, tag: u64, why: Close, closes_left: &mut usize) {
-        let (orderly, stopping) = (why.is_orderly(), self.shared.stop_state() != RUNNING);
+    fn end_connecting(&mut self, index: u32, call: Call, why: Close, closes_left: &mut usize) {
+        let orderly = why.is_orderly();
         let (id, service) = (self.core.id(index), self.core.slot(index).service);
         let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
         self.go_down(index, orderly, reset, closes_left);
-        let why = match why {
-            Close::Tls(error) => ConnectError::Tls(error),
-            Close::Aborted if !stopping => ConnectError::Cancelled,
-            Close::Aborted | Close::Shutdown => ConnectError::Shutdown,
-            _ => ConnectError::Tls(TlsError::HandshakeCut),
-        };
-        self.tell_connect_failed(id, service, tag, why);
+        if planted(Fault::HandshakeFailsSilently) {
+            return;
+        }
+        let why = call.verdict.unwrap_or(match why {
+            Close::Aborted => ConnectError::Shutdown,
+            why => ConnectError::Tls(handshake_error(&why)),
+        });
+        self.tell_connect_failed(id, service, call.tag, why);
     }
 
     /// Carries out the end of a connection that the service never had.
     pub(super) fn end_handshake(&mut self, index: u32, why: Close, closes_left: &mut usize) {
-        if let Some(tag) = self.core.handshake_failed(index, &why) {
-            return self.end_connecting(index, tag, why, closes_left);
+        if let Some(call) = self.core.handshake_failed(index, &why) {
+            return self.end_connecting(index, *call, why, closes_left);
         }
         let reset = !why.is_orderly() && !matches!(why, Close::Reset | Close::Io(_));
         self.go_down(index, why.is_orderly(), reset, closes_left);

@@ -1,10 +1,13 @@
 //! Handing UDP sockets to a successor: each has one reader at any time, and what waits in it is read.
 #![cfg(target_os = "linux")]
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use windlass::{Datagram, DatagramService, Server, Socket, SocketId, datagrams};
 
 use crate::handover::{Generation, activate};
 use crate::harness::*;
@@ -103,6 +106,78 @@ fn a_socket_the_successor_does_not_want_closes() {
     round_trip(&mut stays, b"still there");
     drop(stays);
     old.ended();
+}
+
+/// Asks the upstream that a datagram names, on a socket for each flow, and passes its one answer back.
+#[derive(Default)]
+struct Ask {
+    flows: HashMap<SocketId, (SocketId, SocketAddr)>,
+}
+
+impl DatagramService for Ask {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        if let Some((bound, asked)) = self.flows.remove(&socket.id()) {
+            if let Some(mut bound) = socket.other(bound) {
+                bound.send_to(asked, datagram.bytes);
+            }
+            return socket.close();
+        }
+        let upstream = std::str::from_utf8(datagram.bytes).unwrap().parse().unwrap();
+        let flow = socket.connect(upstream).unwrap();
+        self.flows.insert(flow, (socket.id(), datagram.from));
+        socket.other(flow).unwrap().send(b"question");
+    }
+}
+
+/// A server of those, and two questions under way: who asked and whom the answers are for.
+fn asked(control: &SocketPath) -> (Running, String, UdpSocket, UdpSocket, [SocketAddr; 2]) {
+    let server = Server::new(one_worker(limits())).add(datagrams(Ask::default).udp("127.0.0.1:0"));
+    let bound = server.handover_socket(&control.0).bind().unwrap();
+    let at = bound.addresses()[0].to_string();
+    let (old, client) = (Running::run(bound), client(&at));
+    let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
+    upstream.set_read_timeout(Some(LONG)).unwrap();
+    let flows = [(); 2].map(|()| {
+        client.send(upstream.local_addr().unwrap().to_string().as_bytes()).unwrap();
+        upstream.recv_from(&mut [0; 100]).expect("the question").1
+    });
+    (old, at, client, upstream, flows)
+}
+
+#[test]
+fn late_answers_go_out_from_where_they_were_asked() {
+    let control = SocketPath::new();
+    let (old, at, client, upstream, flows) = asked(&control);
+    let mut new = Generation::start(&control.0, 2, "-", &[&at]);
+    // What is asked now is the successor's, and only its own.
+    is_echoed(&client);
+    for flow in flows {
+        upstream.send_to(b"late", flow).unwrap();
+        hears(&client, b"late");
+    }
+    // With the last flow the socket goes, and the server with it.
+    let counters = old.ended_well().stats.counters;
+    assert_eq!((counters.datagrams_in, counters.datagrams_out), (4, 4));
+    is_echoed(&client);
+    new.wait_for("datagrams_in", 2);
+}
+
+#[test]
+fn nobody_holds_the_port_of_a_successor_that_is_gone() {
+    let control = SocketPath::new();
+    let (old, at, client, upstream, flows) = asked(&control);
+    let new = Generation::start(&control.0, 1, "-", &[&at]);
+    is_echoed(&client);
+    drop(new);
+    old.wait_for("the socket to close", |counters| counters.sockets == 2);
+    client.send(b"anybody?").unwrap();
+    assert_eq!(client.recv(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    // The flows go on, and answers are nobody's.
+    for flow in flows {
+        assert_eq!(upstream.send_to(b"late", flow).unwrap(), 4);
+    }
+    old.wait_for("the flows to be served", |counters| counters.datagrams_in == 4);
+    old.stop();
 }
 
 #[test]

@@ -180,6 +180,12 @@ impl DatagramService for Proxy {
     }
 }
 
+/// The same, while another server takes over: flows stay, and answer through sockets that they share.
+pub(crate) fn succeeded_proxy(sim: &mut Sim) {
+    proxy_datagrams(sim);
+    sim.succession();
+}
+
 /// A proxy with one upstream that is away now and then.
 pub(crate) fn proxy_datagrams(sim: &mut Sim) {
     let upstream = Arc::new(Mutex::new(None));

@@ -9,6 +9,8 @@ pub(crate) mod outbound;
 pub(crate) mod pairs;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_outbound;
 
 use std::time::Duration;
 

@@ -8,23 +8,23 @@ use std::time::Duration;
 use windlass::proto::testing::Rng;
 use windlass::sim::{self, Answer, Client, Ending, Line, Sim, Status, Step};
 use windlass::{
-    Close, Conn, ConnId, Connect, ConnectError, Input, Reconnect, Remote, Scope, Service, Sessions, Tick,
+    Close, Conn, ConnId, Connect, ConnectError, Input, Reconnect, Scope, Serve, Service, Sessions, Tick,
     serve,
 };
 
 /// The other side of a call: says something, then sends everything back. Some hang up in the middle.
-struct Echoer {
+pub(crate) struct Echoer {
     pending: Vec<u8>,
     /// Resets after so many bytes.
     resets_after: Option<usize>,
 }
 
 impl Echoer {
-    fn new(greeting: &[u8]) -> Echoer {
+    pub(crate) fn new(greeting: &[u8]) -> Echoer {
         Echoer { pending: greeting.to_vec(), resets_after: None }
     }
 
-    fn rude(rng: &mut Rng, greeting: &[u8]) -> Echoer {
+    pub(crate) fn rude(rng: &mut Rng, greeting: &[u8]) -> Echoer {
         let resets_after = rng.chance(1, 4).then(|| rng.below(2_000) as usize);
         Echoer { resets_after, ..Echoer::new(greeting) }
     }
@@ -49,14 +49,14 @@ impl Client for Echoer {
                 line.finish();
                 Step::Done
             }
-            Status::Ended(Ending::Fin) | Status::Open => Step::Wait,
+            Status::Ended(Ending::Fin) | Status::Open | Status::Connecting => Step::Wait,
             _ => Step::Done,
         }
     }
 }
 
 /// What remotes of one run do.
-fn mood(rng: &mut Rng) -> impl FnMut(&mut Rng) -> Answer + 'static {
+pub(crate) fn mood(rng: &mut Rng) -> impl FnMut(&mut Rng) -> Answer + 'static {
     let good = 1 + rng.below(8);
     move |rng| match rng.below(5 + good) {
         0 => Answer::Refuse,
@@ -77,9 +77,17 @@ fn speech(tag: u64, round: u64) -> Vec<u8> {
 /// What became of calls, by label, over all runs.
 pub(crate) type Seen = Arc<Mutex<BTreeSet<&'static str>>>;
 
+/// Whom to call.
+#[derive(Clone)]
+pub(crate) struct Callee {
+    pub(crate) connect: Connect,
+    /// Not to be believed: no call to it comes about.
+    pub(crate) distrusted: bool,
+}
+
 /// Calls its remotes, again and again.
 struct Calls {
-    remotes: Vec<Remote>,
+    callees: Vec<Callee>,
     lanes: Vec<Lane>,
     waiting: HashMap<ConnId, u64>,
     /// Tags for which there was no place.
@@ -99,16 +107,19 @@ struct Talk {
     greeted: usize,
 }
 
-const GREETING: &[u8] = b"hello";
+pub(crate) const GREETING: &[u8] = b"hello";
 
 impl Calls {
     fn see(&self, label: &'static str) {
         self.seen.lock().unwrap().insert(label);
     }
 
+    fn callee(&self, lane: u64) -> &Callee {
+        &self.callees[lane as usize % self.callees.len()]
+    }
+
     fn call(&mut self, scope: &mut Scope<'_>, lane: u64, failed: bool) {
-        let remote = self.remotes[lane as usize % self.remotes.len()].clone();
-        let mut connect = Connect::to(remote).tag(lane);
+        let mut connect = self.callee(lane).connect.clone().tag(lane);
         if failed {
             let random = scope.random();
             connect = connect.after(self.lanes[lane as usize].reconnect.failed(scope.now(), random));
@@ -150,6 +161,7 @@ impl Service for Calls {
 
     fn connected(&mut self, conn: &mut Conn<'_>, lane: u64) -> Result<Talk, Close> {
         self.see("connected");
+        assert!(!self.callee(lane).distrusted, "its certificate is wrong");
         assert_eq!(self.waiting.remove(&conn.id()), Some(lane));
         assert!(conn.is_outbound());
         let Lane { reconnect, round } = &mut self.lanes[lane as usize];
@@ -170,7 +182,10 @@ impl Service for Calls {
         lane: u64,
         why: ConnectError,
     ) {
-        self.see(why.label());
+        self.see(match &why {
+            ConnectError::Tls(why) => why.label(),
+            why => why.label(),
+        });
         assert_eq!(self.waiting.remove(&id), Some(lane));
         if !scope.is_draining() {
             self.call(scope, lane, true);
@@ -214,19 +229,25 @@ pub(crate) fn calls(sim: &mut Sim) {
 
 /// The same, and what came of it.
 pub(crate) fn calls_seen(sim: &mut Sim, seen: &Seen) {
-    let seen = seen.clone();
-    let mut remotes = Vec::new();
+    let mut callees = Vec::new();
     for _ in 0..1 + sim.rng().below(4) {
         let answers = mood(sim.rng());
-        remotes.push(sim.remote(answers, |rng| Echoer::rude(rng, GREETING)));
+        let remote = sim.remote(answers, |rng| Echoer::rude(rng, GREETING));
+        callees.push(Callee { connect: Connect::to(remote), distrusted: false });
     }
     let lanes = 1 + sim.rng().below(12) as usize;
+    call_all(sim, seen, callees, lanes);
+}
+
+/// Calls `callees` on so many lanes.
+pub(crate) fn call_all(sim: &mut Sim, seen: &Seen, callees: Vec<Callee>, lanes: usize) {
+    let seen = seen.clone();
     let seconds = 2 + sim.rng().below(20);
     let make = move || {
         let reconnect = || Reconnect::default().pauses(Duration::from_millis(20), Duration::from_secs(2));
         let lanes = (0..lanes).map(|_| Lane { reconnect: reconnect(), round: 0 }).collect();
         Calls {
-            remotes: remotes.clone(),
+            callees: callees.clone(),
             lanes,
             waiting: HashMap::new(),
             later: Vec::new(),
@@ -239,8 +260,8 @@ pub(crate) fn calls_seen(sim: &mut Sim, seen: &Seen) {
 }
 
 /// Stands between each of its clients and a remote: what comes from one goes to the other.
-struct Through {
-    remote: Remote,
+pub(crate) struct Through {
+    remote: Connect,
     /// Clients whose other half is not there yet, by tag, with that half's id.
     waiting: HashMap<u64, (ConnId, ConnId)>,
     next: u64,
@@ -252,7 +273,7 @@ struct Through {
 
 impl Through {
     fn connect(&self, tag: u64, pause: Duration) -> Connect {
-        Connect::to(self.remote.clone()).tag(tag).after(pause).while_draining()
+        self.remote.clone().tag(tag).after(pause).while_draining()
     }
 
     fn other<'a>(&self, conn: &'a mut Conn<'_>) -> Option<Conn<'a>> {
@@ -348,16 +369,31 @@ impl Service for Through {
 
 /// Clients who are served by a remote behind the service, once it can be reached.
 pub(crate) fn through(sim: &mut Sim) {
-    let mut answers = mood(sim.rng());
-    let answers = move |rng: &mut Rng| match answers(rng) {
+    let answers = patient_mood(sim.rng());
+    let remote = Connect::to(sim.remote(answers, |_| Echoer::new(b"")));
+    let relays = sim.rng().chance(1, 2);
+    pass_through(sim, remote, relays, |serve| serve);
+}
+
+/// What a remote does that clients rely on.
+pub(crate) fn patient_mood(rng: &mut Rng) -> impl FnMut(&mut Rng) -> Answer + 'static {
+    let mut answers = mood(rng);
+    move |rng: &mut Rng| match answers(rng) {
         // What the service has sent by then is lost, and nobody could make that good.
         Answer::Reset => Answer::Refuse,
         answer => answer,
-    };
-    let remote = sim.remote(answers, |_| Echoer::new(b""));
+    }
+}
+
+/// Passes everything on to `remote`; `listen` says how clients reach it.
+pub(crate) fn pass_through(
+    sim: &mut Sim,
+    remote: Connect,
+    relays: bool,
+    listen: impl FnOnce(Serve<Through>) -> Serve<Through>,
+) {
     let connect_timeout = Duration::from_millis(100 << sim.rng().below(6));
     let clients = 1 + sim.rng().below(16) as usize;
-    let relays = sim.rng().chance(1, 2);
     let make = move || Through {
         remote: remote.clone(),
         waiting: HashMap::new(),
@@ -366,7 +402,7 @@ pub(crate) fn through(sim: &mut Sim) {
         halves: HashMap::new(),
     };
     let rude = sim.rng().below(4) as usize;
-    sim.service(make)
+    sim.serve(listen(serve(make)))
         .clients(clients, sim::echo_client)
         .clients(rude, sim::rude_client)
         .room_for_all()

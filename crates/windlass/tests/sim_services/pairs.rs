@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windlass::sim::{self, ALONE, COUPLED, Sim};
-use windlass::{Close, Conn, ConnId, Input, Service};
+use windlass::{Close, Conn, ConnId, Input, Serve, Service};
 
 /// Couples its connections, and looks at them now and then.
 #[derive(Clone)]
@@ -115,6 +115,11 @@ impl Service for Pairs {
 }
 
 fn serve(sim: &mut Sim, cut: bool) {
+    serve_on(sim, cut, |serve| serve);
+}
+
+/// The same, where `listen` says how clients reach it.
+fn serve_on(sim: &mut Sim, cut: bool, listen: impl FnOnce(Serve<Pairs>) -> Serve<Pairs>) {
     let rng = sim.rng();
     let late = if rng.chance(1, 2) { 0 } else { 1 + rng.below(100) };
     let pairs = Pairs {
@@ -128,7 +133,7 @@ fn serve(sim: &mut Sim, cut: bool) {
     // Bulk: many full reads in a row, which is what makes a relay splice.
     let bulk = rng.chance(1, 2);
     let pipes = if rng.chance(1, 4) { 0 } else { 1 + rng.below(4) as usize };
-    sim.service(move || pairs.clone()).limits(|limits| {
+    sim.serve(listen(windlass::serve(move || pairs.clone()))).limits(|limits| {
         limits.relay_pipes_max = pipes;
         // Whoever vanishes must be missed some day.
         if limits.idle_timeout.is_zero() {
@@ -163,4 +168,35 @@ pub(crate) fn cut_pairs(sim: &mut Sim) {
     serve(sim, true);
     let clients = 2 + sim.rng().below(8) as usize;
     sim.clients(clients, |rng| sim::pair_client(rng).may_be_cut());
+}
+
+/// Limits as they are drawn, and TLS on the listener.
+#[cfg(feature = "tls")]
+fn serve_tls(sim: &mut Sim, cut: bool) {
+    let acceptor = super::tls::acceptor();
+    super::tls::tls(sim);
+    serve_on(sim, cut, |serve| serve.tls("127.0.0.1:0", &acceptor));
+}
+
+/// The three of above, over TLS.
+#[cfg(feature = "tls")]
+pub(crate) fn tls_pairs(sim: &mut Sim) {
+    match sim.rng().below(3) {
+        0 => {
+            serve_tls(sim, false);
+            let clients = 2 + sim.rng().below(8) as usize;
+            sim.clients(clients, sim::pair_client);
+        }
+        1 => {
+            serve_tls(sim, false);
+            let good = 2 + sim.rng().below(6) as usize;
+            let rude = 1 + sim.rng().below(4) as usize;
+            sim.clients(good, |rng| sim::pair_client(rng).among_rude()).clients(rude, sim::rude_pair_client);
+        }
+        _ => {
+            serve_tls(sim, true);
+            let clients = 2 + sim.rng().below(6) as usize;
+            sim.clients(clients, |rng| sim::pair_client(rng).may_be_cut());
+        }
+    }
 }

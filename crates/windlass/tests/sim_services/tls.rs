@@ -10,15 +10,15 @@ use super::{Chat, Echo, chat_limits, chat_mailbox, chat_members};
 
 const CERTIFICATE: &[u8] = include_bytes!("../certs/sim.pem");
 const KEY: &[u8] = include_bytes!("../certs/sim.key");
-const AUTHORITY: &[u8] = include_bytes!("../certs/sim-ca.pem");
+pub(crate) const AUTHORITY: &[u8] = include_bytes!("../certs/sim-ca.pem");
 
-fn acceptor() -> TlsAcceptor {
+pub(crate) fn acceptor() -> TlsAcceptor {
     TlsServer::new(TlsIdentity::from_pem(CERTIFICATE, KEY).unwrap()).build().unwrap()
 }
 
 /// Limits as they are drawn, with room for what encryption adds to many small writes, and time for a
 /// handshake over the narrowest pipe.
-fn tls(sim: &mut Sim) {
+pub(crate) fn tls(sim: &mut Sim) {
     let few = 1 + sim.rng().below(4) as usize;
     let timeout = Duration::from_millis(20_000 + sim.rng().below(20_000));
     sim.tls("sim.test", AUTHORITY).limits(|limits| {

@@ -83,7 +83,7 @@ fn a_connection_is_kept_only_if_both_ends_know_where_they_are() {
     assert!(!after(&["GET"], "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", false).0.is_reusable());
     let closing = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let (conn, parts, _) = after(&["GET"], closing, false);
-    assert!(!conn.is_reusable() && conn.is_over() && parts == "200|end");
+    assert!(!conn.is_reusable() && conn.is_over() && conn.is_closing() && parts == "200|end");
     let old = after(&["GET"], "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", false).0;
     assert!(!old.is_reusable() && old.is_over());
     let kept = "HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n";

@@ -104,6 +104,8 @@ enum Stage {
     Greeting,
     /// It has everything, and makes itself ready.
     Offered,
+    /// It stands ready, and is the successor.
+    Succeeds,
     /// Its last answer is on its way.
     Leaving,
 }
@@ -145,12 +147,14 @@ impl Control {
 
     /// The end of it: the server listens no more, and a successor hears its goodbye. The descriptor
     /// lives on in the successor, so what was registered must be taken back.
-    pub(crate) fn close(mut self, registry: &Registry) {
+    pub(crate) fn close(mut self, registry: &Registry) -> Option<Successor> {
         let _ = registry.deregister(&mut self.listener);
         for peer in &mut self.peers {
             // Whoever does not take it finds the end of the stream.
             let _ = peer.flush();
         }
+        let successor = self.peers.into_iter().find(|peer| peer.stage == Stage::Succeeds);
+        successor.map(|peer| Successor(peer.stream))
     }
 
     /// Does what there is to do, and says when to come again if nothing happens.
@@ -221,7 +225,8 @@ impl Control {
         let ended = self.peers[n].read();
         loop {
             let peer = &mut self.peers[n];
-            if peer.stage == Stage::Leaving {
+            // Of one who has ended no word counts: whatever it took has gone with it.
+            if ended || matches!(peer.stage, Stage::Leaving | Stage::Succeeds) {
                 break;
             }
             match peer.incoming.line().map(|line| line.as_deref().map(Ask::parse)) {
@@ -240,7 +245,7 @@ impl Control {
             match stage {
                 Stage::Greeting => turn.refused += 1,
                 Stage::Offered => turn.lost += 1,
-                Stage::Leaving => {}
+                Stage::Succeeds | Stage::Leaving => {}
             }
             return false;
         }
@@ -266,7 +271,7 @@ impl Control {
             (Stage::Offered, Ask::Ready(taken)) if taken.iter().all(|item| self.has(*item)) => {
                 turn.taken = Some(taken);
                 let peer = &mut self.peers[n];
-                peer.stage = Stage::Leaving;
+                peer.stage = Stage::Succeeds;
                 peer.say(Answer::Goodbye, Vec::new());
             }
             _ => self.refuse(n, "that is out of turn", now, turn),
@@ -304,11 +309,31 @@ impl Control {
         match peer.stage {
             Stage::Greeting => turn.refused += 1,
             Stage::Offered => turn.lost += 1,
-            Stage::Leaving => {}
+            Stage::Succeeds | Stage::Leaving => {}
         }
         peer.stage = Stage::Leaving;
         peer.deadline = now + GREETING_TIMEOUT;
         peer.say(Answer::Refused(why.into()), Vec::new());
+    }
+}
+
+/// The server that has taken over, as long as it is there: it says nothing more.
+pub(crate) struct Successor(UnixStream);
+
+impl Successor {
+    /// To be asked after each event.
+    pub(crate) fn is_gone(&mut self, registry: &Registry) -> bool {
+        loop {
+            match self.0.read(&mut [0; 64]) {
+                Ok(1..) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+                Ok(0) | Err(_) => {
+                    let _ = registry.deregister(&mut self.0);
+                    return true;
+                }
+            }
+        }
     }
 }
 
@@ -325,7 +350,7 @@ impl Peer {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return true,
                 // Whoever leaves is not listened to any more.
-                Ok(_) if self.stage == Stage::Leaving => {}
+                Ok(_) if matches!(self.stage, Stage::Leaving | Stage::Succeeds) => {}
                 Ok(n) => self.incoming.push(&bytes[..n]),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return e.kind() != io::ErrorKind::WouldBlock,

@@ -13,6 +13,7 @@ use super::{Item, Local};
 pub(crate) struct Passed(Infallible);
 #[derive(Debug)]
 pub(crate) struct Predecessor(Infallible);
+pub(crate) struct HeldLine(#[allow(dead_code, reason = "there is none")] Infallible);
 pub(crate) struct Control(Infallible);
 #[derive(Clone)]
 pub(crate) struct Twin;
@@ -32,7 +33,7 @@ impl Passed {
 }
 
 impl Predecessor {
-    pub(crate) fn ready(self, _: Vec<Item>) -> io::Result<()> {
+    pub(crate) fn ready(self, _: Vec<Item>) -> io::Result<HeldLine> {
         match self.0 {}
     }
 }

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[cfg(target_os = "linux")]
-pub(crate) use control::{Control, Twin, open_control, twin, udp_twin};
+pub(crate) use control::{Control, Successor, Twin, open_control, twin, udp_twin};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::*;
 #[cfg(target_os = "linux")]

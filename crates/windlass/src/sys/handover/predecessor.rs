@@ -31,6 +31,10 @@ pub(crate) struct Predecessor {
     incoming: Incoming,
 }
 
+/// Its end tells a predecessor that we are gone.
+#[allow(dead_code, reason = "held, and never spoken on")]
+pub(crate) struct HeldLine(UnixStream);
+
 /// What a predecessor hands over.
 pub(crate) type Legacy = (Predecessor, Vec<(Item, Passed)>);
 
@@ -130,13 +134,14 @@ impl Predecessor {
     }
 
     /// Says that `taken` is in good hands. An error means that the predecessor goes on serving, and that
-    /// we must not; one that has died in the meantime is none.
-    pub(crate) fn ready(mut self, taken: Vec<Item>) -> io::Result<()> {
+    /// we must not; one that has died in the meantime is none. The line to it is to be held for as long
+    /// as we are there.
+    pub(crate) fn ready(mut self, taken: Vec<Item>) -> io::Result<HeldLine> {
         // If it has given us up it has said so, and the line is still there to be read.
         let _ = self.stream.write_all(Ask::Ready(taken).to_string().as_bytes());
         loop {
             match self.incoming.line().map(|line| line.as_deref().map(Answer::parse)) {
-                Ok(Some(Some(Answer::Goodbye))) => return Ok(()),
+                Ok(Some(Some(Answer::Goodbye))) => return Ok(HeldLine(self.stream)),
                 Ok(Some(Some(Answer::Refused(why)))) => return Err(failed(why)),
                 Ok(None) => {}
                 _ => return Err(failed("it sent garbage")),
@@ -145,7 +150,7 @@ impl Predecessor {
             match self.stream.read(&mut bytes) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // Dead; or it hangs, and will find our line before it looks at its clock again.
-                Ok(0) | Err(_) => return Ok(()),
+                Ok(0) | Err(_) => return Ok(HeldLine(self.stream)),
                 Ok(n) => self.incoming.push(&bytes[..n]),
             }
         }

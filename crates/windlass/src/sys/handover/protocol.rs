@@ -11,6 +11,9 @@
 //!                         <--    goodbye              or: refused WHY, when that came too late
 //! ```
 //!
+//! Behind the goodbye nothing is said. The successor holds the line as long as it is there, so that its
+//! predecessor, which may be long about its connections, learns of its end.
+//!
 //! The first line is understood by every version, so that two that do not fit can say so. What a
 //! descriptor is (UDP sockets are listeners too), and where it listens, is asked of the descriptor itself
 //! and not of the line.
