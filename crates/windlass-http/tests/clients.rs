@@ -313,7 +313,7 @@ fn a_browser_loads_a_page_and_hears_its_events() {
         return;
     };
     let ticks: Vec<u64> = heard.split(' ').map(|tick| tick.parse().expect("a number")).collect();
-    assert!(ticks.windows(2).all(|pair| pair[1] == pair[0] + 1), "{heard}");
+    assert!(ticks.windows(2).all(|pair| pair[1] > pair[0]), "{heard}");
 }
 
 /// A client of the worst kind costs a connection and nothing else.

@@ -14,7 +14,8 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 2_000 };
 const HOUR: Duration = Duration::from_secs(3600);
 const FILE: usize = 9000;
 
-struct Shouts;
+/// Counts its events.
+struct Shouts(u64);
 struct Shout;
 
 impl App for Shouts {
@@ -24,8 +25,9 @@ impl App for Shouts {
         vec![Event::new("begin")]
     }
 
-    fn tick(&mut self, push: &mut Push<'_, '_, Shouts>, tick: Tick) {
-        push.event("/events", &Event::new(tick.number.to_string()));
+    fn tick(&mut self, push: &mut Push<'_, '_, Shouts>, _: Tick) {
+        self.0 += 1;
+        push.event("/events", &Event::new(self.0.to_string()));
     }
 }
 
@@ -44,7 +46,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 fn shouts(config: HttpConfig) -> Http<Shouts> {
-    Http::new(Shouts)
+    Http::new(Shouts(0))
         .config(config)
         .file("/file", File::named("f.txt", Bytes::from(pattern(FILE))))
         .get("/n/*", |_, request, reply| {

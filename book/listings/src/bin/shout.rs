@@ -1,7 +1,7 @@
 //! A WebSocket server that gives every text back in capitals.
 
 use windlass::proto::http::Status;
-use windlass::{Close, Conn, serve};
+use windlass::{Close, Peer, serve};
 use windlass_http::ws::{Accept, Message, Upgrade, Ws, WsServer, WsServerConfig, WsService};
 
 // ANCHOR: service
@@ -10,7 +10,7 @@ struct Shout;
 impl WsService for Shout {
     type Session = ();
 
-    fn accept(&mut self, _: &Upgrade<'_, '_>, _: &Conn<'_>) -> Result<Accept<()>, Status> {
+    fn accept(&mut self, _: &Upgrade<'_, '_>, _: Peer) -> Result<Accept<()>, Status> {
         Ok(Accept::new(()))
     }
 

@@ -6,23 +6,18 @@
 //! process; what redis-benchmark takes is not in it.
 
 use std::fmt::Write as _;
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::figures::{median, spread};
-use super::peers::{Layout, Peer};
+use super::peers::Layout;
 use super::server::Server;
+use super::turns::{Rival, in_turns, row};
 use super::{Place, machine};
 use crate::args::{self, Target};
-use crate::proc::Cpu;
 use crate::text;
 
-/// How long redis-server may take until it listens.
-const STARTUP: Duration = Duration::from_secs(10);
 /// Connections of redis-benchmark, its default.
 const CLIENTS: &str = "50";
 /// What is tested, how many commands are sent at a time, over how many keys (0: one), and how many in one
@@ -55,13 +50,6 @@ pub struct RespArgs {
     output: PathBuf,
 }
 
-/// One turn of one server.
-struct Turn {
-    per_second: f64,
-    /// Nanoseconds of the server's CPU for one command.
-    cost: f64,
-}
-
 /// Builds ours, measures both, prints the table and writes it to a file.
 ///
 /// # Errors
@@ -76,27 +64,21 @@ pub fn main(args: RespArgs) -> Result<()> {
     }
     peer.args = ["resp", "127.0.0.1:0", "-q"].map(str::to_owned).to_vec();
     let place = Place::choose()?;
-    let (redis, ours) = (Redis::start(&place)?, start(&peer, &place)?);
+    let redis = Rival::start(&place, "redis-server", |port| {
+        let args = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        args.map(str::to_owned).to_vec()
+    })?;
+    let ours = Server::start(&peer, place.server(), false, &[])?;
     let Target::Tcp(address) = ours.target else { bail!("{} does not listen on TCP", peer.name) };
-    let servers = [(redis.port, redis.child.id()), (address.port(), ours.pid())];
+    let ports = [redis.port, address.port()];
 
     let mut markdown = head(args.rounds)?;
     for (test, depth, keys, n) in WORKLOADS {
-        let mut turns: [Vec<Turn>; 2] = [Vec::new(), Vec::new()];
-        for (port, _) in servers {
-            drive(port, test, depth, keys, n)?;
-        }
-        for round in 0..args.rounds as usize {
-            // There and back: nobody always follows the other.
-            for turn in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
-                let (port, pid) = servers[turn];
-                let before = Cpu::of(pid)?;
-                let per_second = drive(port, test, depth, keys, n)?;
-                let cost = Cpu::of(pid)?.since(before).total as f64 / f64::from(n);
-                turns[turn].push(Turn { per_second, cost });
-            }
-        }
-        let row = row(test, depth, keys, &turns);
+        let pids = [redis.pid(), ours.pid()];
+        let turns = in_turns(args.rounds, pids, n, |of| drive(ports[of], test, depth, keys, n))?;
+        let over =
+            if keys == 0 { String::new() } else { format!(", {} keys", text::number(f64::from(keys))) };
+        let row = row(&format!("{test} -P {depth}{over}"), &turns);
         eprint!("{row}");
         markdown += &row;
     }
@@ -107,26 +89,6 @@ pub fn main(args: RespArgs) -> Result<()> {
         eprintln!("wrote {}", args.output.display());
     }
     Ok(())
-}
-
-fn start(peer: &Peer, place: &Place) -> Result<Server> {
-    Server::start(peer, place.server(), false, &[])
-}
-
-fn row(test: &str, depth: u32, keys: u32, turns: &[Vec<Turn>; 2]) -> String {
-    let [redis, ours] = turns;
-    let each = |turns: &[Turn], figure: fn(&Turn) -> f64| -> Vec<f64> { turns.iter().map(figure).collect() };
-    let middle = |turns: &[Turn], figure| median(&each(turns, figure)).map_or("-".into(), text::number);
-    let ratios: Vec<f64> = redis.iter().zip(ours).map(|(redis, ours)| redis.cost / ours.cost).collect();
-    let over = if keys == 0 { String::new() } else { format!(", {} keys", text::number(f64::from(keys))) };
-    format!(
-        "| {test} -P {depth}{over} | {} | {} | {} | {} | {} |\n",
-        middle(redis, |turn| turn.per_second),
-        middle(ours, |turn| turn.per_second),
-        middle(redis, |turn| turn.cost),
-        middle(ours, |turn| turn.cost),
-        spread(&ratios)
-    )
 }
 
 fn head(rounds: u64) -> Result<String> {
@@ -166,37 +128,4 @@ fn drive(port: u16, test: &str, depth: u32, keys: u32, n: u32) -> Result<f64> {
     let line = text.lines().find(|line| line.starts_with('"') && !line.starts_with("\"test\""));
     let rate = line.and_then(|line| line.split(',').nth(1)?.trim_matches('"').parse().ok());
     rate.with_context(|| format!("redis-benchmark told no rate: {text}"))
-}
-
-/// A running redis-server. Dropping it ends it.
-struct Redis {
-    child: Child,
-    port: u16,
-}
-
-impl Redis {
-    fn start(place: &Place) -> Result<Redis> {
-        // Whoever takes the port in between makes it fail, which is told.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let core = place.server().map_or("any".into(), |core| core.to_string());
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["pinned", &core, "redis-server", "--port", &port.to_string()]);
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let mut redis = Redis { child, port };
-        let deadline = Instant::now() + STARTUP;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            ensure!(redis.child.try_wait()?.is_none(), "redis-server does not run: is it installed?");
-            ensure!(Instant::now() < deadline, "redis-server does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(redis)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

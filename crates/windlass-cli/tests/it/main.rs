@@ -9,6 +9,8 @@ mod handover;
 mod help;
 mod logs;
 #[cfg(feature = "kv")]
+mod memcached;
+#[cfg(feature = "kv")]
 mod resp;
 mod server;
 mod stop;

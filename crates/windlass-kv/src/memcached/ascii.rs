@@ -8,8 +8,8 @@ use super::stats::Stats;
 use super::{Memcached, Pending, VERSION, write_value};
 use crate::store::Store;
 
-const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
-const NO_MEMORY: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
+pub(super) const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
+pub(super) const NO_MEMORY: &[u8] = b"SERVER_ERROR out of memory storing object\r\n";
 pub(super) const NOT_NUMERIC: &[u8] = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
 
 impl Memcached {

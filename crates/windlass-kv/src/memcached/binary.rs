@@ -179,11 +179,8 @@ impl Memcached {
             Counted::NoMemory => Err(Status::OutOfMemory),
             Counted::NotFound => {
                 let exptime = exptime.ok_or(Status::NotFound)?;
-                self.line.clear();
-                let digits = self.line.number(initial).bytes();
-                let expiry = super::cache::expiry(store, exptime.into());
-                store.set(key, digits, 0, expiry).map_err(|_| Status::OutOfMemory)?;
-                Ok(initial)
+                let made = self.first_number(store, key, initial, exptime.into());
+                made.map(|()| initial).map_err(|_| Status::OutOfMemory)
             }
         }
     }

@@ -95,7 +95,7 @@ pub(super) struct Item<'b> {
 }
 
 /// When an exptime is: 0 is never, a negative one has passed.
-pub(super) fn expiry(store: &Store, exptime: i64) -> Expiry {
+fn expiry(store: &Store, exptime: i64) -> Expiry {
     match exptime {
         0 => Expiry::Never,
         ..0 => Expiry::At(store.now()),
@@ -215,13 +215,15 @@ impl Memcached {
             *if down { &mut self.counts.decr_misses } else { &mut self.counts.incr_misses } += 1;
             return Counted::NotFound;
         };
-        let Some((number, len)) = entry.bytes().and_then(|bytes| Some((stored_number(bytes)?, bytes.len())))
-        else {
+        // In this order, as memcached looks: nothing written is no number, whoever asks.
+        let Some(bytes) = entry.bytes().filter(|bytes| !bytes.is_empty()) else {
             return Counted::NotNumeric;
         };
         if cas.is_some_and(|cas| cas != entry.version()) {
             return Counted::Exists;
         }
+        let len = bytes.len();
+        let Some(number) = stored_number(bytes) else { return Counted::NotNumeric };
         *if down { &mut self.counts.decr_hits } else { &mut self.counts.incr_hits } += 1;
         let number = if down { number.saturating_sub(delta) } else { number.wrapping_add(delta) };
         self.line.clear();
@@ -238,6 +240,19 @@ impl Memcached {
             Ok(None) => Counted::NotFound,
             Err(_) => Counted::NoMemory,
         }
+    }
+
+    /// Stores the number that counting begins with.
+    pub(super) fn first_number(
+        &mut self,
+        store: &mut Store,
+        key: &[u8],
+        number: u64,
+        exptime: i64,
+    ) -> Result<(), StoreError> {
+        self.line.clear();
+        let expiry = expiry(store, exptime);
+        store.set(key, self.line.number(number).bytes(), 0, expiry)
     }
 
     /// Forgets everything, now or at a time.

@@ -217,7 +217,7 @@ impl Store {
         self.check_sizes(key.len(), value.len())?;
         if matches!(expiry, Expiry::At(at) if at <= self.now) {
             self.remove(key);
-            self.stats.changes += 1;
+            self.next_version();
             return Ok(());
         }
         // No lookup while there is room for certain.
@@ -395,7 +395,8 @@ impl Store {
         // The tables go as well: an emptied store gives its memory back.
         self.map = IndexMap::default();
         (self.used, self.volatile, self.sweep_at) = (0, 0, 0);
-        self.stats.changes += 1;
+        // No version from before comes back, and memcached counts it too.
+        self.next_version();
     }
 
     /// Where a key stands. One that has expired is removed instead.

@@ -63,7 +63,7 @@ fn store(line: &[u8], mut tokens: Tokens<'_>, mode: Mode, has_cas: bool) -> Head
     };
     let cas = if has_cas { next() } else { None };
     // One more word is let pass, whatever it is.
-    let noreply = next() == Some(NOREPLY);
+    let noreply = next().or(cas).unwrap_or(len) == NOREPLY;
     if (has_cas && cas.is_none()) || next().is_some() {
         return refused(Refusal::Unknown, false);
     }
@@ -294,7 +294,8 @@ fn two<'b>(tokens: &mut Tokens<'b>) -> Result<TwoWords<'b>, Refused> {
     let (Some(first), Some(second)) = (tokens.next(), tokens.next()) else {
         return Err((Refusal::Unknown, false));
     };
-    let noreply = tokens.next() == Some(NOREPLY);
+    // The last word counts, though it should have been a number.
+    let noreply = tokens.next().unwrap_or(second) == NOREPLY;
     if tokens.next().is_some() {
         return Err((Refusal::Unknown, false));
     }
