@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use windlass_bench::{compare, echo, udp};
+use windlass_bench::{compare, echo, udp, ws};
 
 /// Load generators and side-by-side comparisons for echo servers.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Echo(echo::EchoArgs),
     /// Put load on a UDP echo server, verify every datagram.
     Udp(udp::UdpArgs),
+    /// Put load on a WebSocket echo server, verify every message.
+    Ws(ws::WsArgs),
     /// Measure windlass and its peers side by side.
     #[command(subcommand)]
     Compare(Compare),
@@ -40,6 +42,11 @@ enum Compare {
     Resp(compare::RespArgs),
     /// Caches: `windlass memcached` beside memcached, which comes from the system's packages.
     Memcached(compare::MemcachedArgs),
+    /// Where TLS ends: handshakes, bulk and small messages, beside HAProxy and nginx.
+    #[cfg(feature = "tls")]
+    Tls(compare::TlsCompareArgs),
+    /// A small page over keep-alive connections: the example `pages` beside nginx.
+    Http(compare::HttpCompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -61,11 +68,15 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Echo(args) => echo::main(args),
         Command::Udp(args) => udp::main(args),
+        Command::Ws(args) => ws::main(args),
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Compare(Compare::Resp(args)) => compare::resp(args),
         Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
+        #[cfg(feature = "tls")]
+        Command::Compare(Compare::Tls(args)) => compare::tls(args),
+        Command::Compare(Compare::Http(args)) => compare::http(args),
         Command::Pinned(args) => compare::pinned(args),
     };
     match outcome {

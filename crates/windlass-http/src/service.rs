@@ -180,6 +180,10 @@ impl<A: App> Http<A> {
         if requests.conn.is_over() {
             return Err(Close::Done);
         }
+        if requests.ended {
+            // Whoever ends in the middle of a request gets no answer to it.
+            return Err(if requests.conn.end(input).is_ok() { Close::Eof } else { Close::Truncated });
+        }
         if let Some(deadline) = requests.deadline(&self.shared.config, conn.now(), input.is_empty()) {
             conn.wake_at(deadline);
         }
@@ -379,12 +383,13 @@ impl<A: App> Service for Http<A> {
         session: &mut Session<A>,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        if let Kind::Requests(requests) = &mut session.kind {
+            // Pipelined requests may be left, since output had to go out first: they are answered still.
+            requests.ended = true;
+            self.data(conn, session, input)?;
+        }
         match &mut session.kind {
-            // Whoever ends in the middle of a request gets no answer to it.
-            Kind::Requests(requests) => match requests.conn.end(input) {
-                Ok(_) => Err(Close::Eof),
-                Err(_) => Err(Close::Truncated),
-            },
+            Kind::Requests(_) => Ok(()),
             Kind::Events(_) => Err(Close::Eof),
             Kind::Upgraded(upgraded) => upgraded.eof(&mut self.app, conn, input),
         }

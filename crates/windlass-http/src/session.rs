@@ -26,6 +26,8 @@ pub(crate) struct Requests {
     phase: Phase,
     // How many requests had begun when the deadline was set.
     counted: u64,
+    /// The peer has finished sending: nothing comes behind what is in the input.
+    pub(crate) ended: bool,
     /// A request whose body is under way: what its route will be given.
     pub(crate) waiting: Option<Waiting>,
 }
@@ -54,7 +56,7 @@ pub(crate) enum Phase {
 
 impl Requests {
     pub(crate) fn new(limits: Limits) -> Requests {
-        Requests { conn: ServerConn::new(limits), phase: Phase::New, counted: 0, waiting: None }
+        Requests { conn: ServerConn::new(limits), phase: Phase::New, counted: 0, ended: false, waiting: None }
     }
 
     pub(crate) fn phase(&self) -> Phase {

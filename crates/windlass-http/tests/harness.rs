@@ -294,6 +294,21 @@ fn pipelined_requests_never_pile_up_their_answers() {
 }
 
 #[test]
+fn what_was_asked_before_the_end_is_answered() {
+    for (buffers, output_high) in [(4096, 64 * 1024), (1 << 20, 64 * 1024), (1 << 20, 1 << 20)] {
+        let limits = windlass::Limits { output_high, ..windlass::Limits::default() };
+        let serve = serve(|| desk(HttpConfig::default())).limits(limits);
+        let mut h = Harness::with_buffers(serve, buffers);
+        let peer = h.connect();
+        h.send(peer, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n".repeat(20));
+        h.finish(peer);
+        let answers = text(h.receive(peer));
+        assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 20, "{buffers} {output_high}");
+        assert_eq!((h.why(peer), answers.len() > 20 * 100_000), (Some("eof"), true));
+    }
+}
+
+#[test]
 fn what_is_malformed_is_answered_counted_and_closed() {
     let h = &mut harness();
     for (bytes, code, label) in [

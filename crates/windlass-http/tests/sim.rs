@@ -14,7 +14,8 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 2_000 };
 const HOUR: Duration = Duration::from_secs(3600);
 const FILE: usize = 9000;
 
-struct Shouts;
+/// Counts its events.
+struct Shouts(u64);
 struct Shout;
 
 impl App for Shouts {
@@ -24,8 +25,9 @@ impl App for Shouts {
         vec![Event::new("begin")]
     }
 
-    fn tick(&mut self, push: &mut Push<'_, '_, Shouts>, tick: Tick) {
-        push.event("/events", &Event::new(tick.number.to_string()));
+    fn tick(&mut self, push: &mut Push<'_, '_, Shouts>, _: Tick) {
+        self.0 += 1;
+        push.event("/events", &Event::new(self.0.to_string()));
     }
 }
 
@@ -44,7 +46,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 fn shouts(config: HttpConfig) -> Http<Shouts> {
-    Http::new(Shouts)
+    Http::new(Shouts(0))
         .config(config)
         .file("/file", File::named("f.txt", Bytes::from(pattern(FILE))))
         .get("/n/*", |_, request, reply| {
@@ -127,6 +129,8 @@ impl Ask {
 struct Asker {
     plan: Option<VecDeque<Ask>>,
     shouts: bool,
+    // Sends its FIN behind its last request.
+    finishes: bool,
     depth: usize,
     piece: usize,
     conn: ClientConn,
@@ -143,6 +147,7 @@ fn asker(rng: &mut windlass::proto::testing::Rng) -> Asker {
     Asker {
         plan: None,
         shouts: rng.chance(1, 3),
+        finishes: rng.chance(1, 3),
         depth,
         piece: if rng.chance(1, 3) { 1 + rng.below(200) as usize } else { usize::MAX },
         conn: ClientConn::new(Limits::default()).pipeline_max(depth),
@@ -260,6 +265,13 @@ impl Client for Asker {
         }
         let sent = line.send(&self.unsent[..self.unsent.len().min(self.piece)]);
         self.unsent.drain(..sent);
+        if self.finishes
+            && !self.shouts
+            && self.unsent.is_empty()
+            && self.plan.as_ref().is_some_and(VecDeque::is_empty)
+        {
+            line.finish();
+        }
         if sent > 0 && !self.unsent.is_empty() {
             return Step::Until(line.after(Duration::from_millis(1)));
         }

@@ -63,5 +63,8 @@ impl Service for Sensors {
 }
 
 fn main() -> windlass::Result<()> {
-    serve(Sensors::default).tcp("127.0.0.1:7005").run().map(drop)
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:7005".into());
+    let bound = serve(Sensors::default).tcp(address).bind()?;
+    println!("Listening on {}", bound.addresses()[0]);
+    bound.run().map(drop)
 }

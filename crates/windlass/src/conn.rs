@@ -9,7 +9,7 @@ use windlass_proto::{Put, Time};
 use crate::close::Close;
 use crate::connect::{Connect, ConnectError};
 use crate::core::slot::{NO_LISTENER, flag};
-use crate::core::{Core, Direct};
+use crate::core::{Core, Direct, NO_WRITING};
 use crate::id::ConnId;
 use crate::moving::MoveError;
 use crate::worker::NOT_MOVING;
@@ -178,9 +178,13 @@ impl<'a> Conn<'a> {
     }
 
     /// Whether output is over its high-water mark, so that reading has paused until `drained`: a
-    /// service that produces output of itself should stop until then.
+    /// service that produces output of itself should stop until then. So should one whose connection takes
+    /// no output any more, because it is ending, half-closed by us or coupled: it is congested for good.
+    ///
+    /// A peer that keeps up is never congested. Who produces without end puts a bound on what one callback
+    /// writes, and goes on in the next turn: `conn.wake_at(conn.now())`.
     pub fn is_congested(&self) -> bool {
-        self.core.slots[self.index as usize].is(flag::CONGESTED)
+        self.core.slots[self.index as usize].is(flag::CONGESTED | NO_WRITING)
     }
 
     /// Stops giving this connection's input to the service, and reading it. Bytes wait in the

@@ -133,8 +133,6 @@ faults! {
     RelayResidueDropped,
     /// What is in a pipe when a relay ends is dropped.
     RelayPipeLost,
-    /// What a relay had decrypted and found no room for is dropped when an end of it ends.
-    RelayForgetsDecrypted,
     /// A reset at one end of a relay is passed on as the end of the stream.
     RelayResetIsEnd,
     /// A connection being made has no deadline.

@@ -87,7 +87,8 @@ pub trait Service: Sized + 'static {
     ) -> Result<(), Close>;
 
     /// The peer ended its stream (FIN), all it sent has been offered, and `input` is what was left
-    /// untaken. The default ends the connection in good order: queued replies are still sent.
+    /// untaken. The default ends the connection in good order: queued replies are still sent. Where the end
+    /// of the stream may end a message, ask the decoder: [`Decode::end`](windlass_proto::Decode::end).
     /// `Ok(())` keeps our half open, until you close it.
     ///
     /// With TLS this is the peer's `close_notify`, or a FIN without one: who takes the end of the stream

@@ -322,6 +322,39 @@ mod tests {
         assert_eq!(harness.receive(good), b"still here");
     }
 
+    /// Writes until it is told to stop, on a connection that ends underneath it.
+    struct Tireless;
+
+    impl Service for Tireless {
+        type Session = ();
+
+        fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+            Ok(())
+        }
+
+        fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+            match &*input.take_all() {
+                b"close" => conn.close(),
+                _ => conn.half_close(),
+            }
+            while !conn.is_congested() {
+                conn.write(b"more");
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_writes_until_congested_ends_when_nothing_is_taken_any_more() {
+        for how in ["close", "half-close"] {
+            let mut harness = Harness::new(serve(|| Tireless));
+            let peer = harness.connect();
+            harness.send(peer, how);
+            assert_eq!(harness.receive(peer), b"", "{how}");
+            assert_eq!(harness.ending(peer), Some(Ending::Fin), "{how}");
+        }
+    }
+
     #[test]
     fn time_passes_only_when_told_to() {
         let limits = Limits { idle_timeout: Duration::from_secs(10), ..Limits::default() };

@@ -8,8 +8,13 @@ mod frames;
 #[path = "../examples/protobuf.rs"]
 mod protobuf;
 
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use prost::Message;
-use windlass::proto::framing::LengthField;
+use windlass::proto::framing::{LengthField, OctetCounted};
 use windlass::proto::{Decode, Encode, Lines};
 use windlass::sim::{self, Script, Sim};
 use windlass::testing::Harness;
@@ -155,4 +160,59 @@ fn readings(sim: &mut Sim) {
 #[test]
 fn readings_are_summed_up_under_the_simulator() {
     sim::check("readings", 0..SEEDS, readings);
+}
+
+/// Passes syslog messages on to the test.
+struct Syslog(mpsc::Sender<Vec<u8>>);
+
+impl Service for Syslog {
+    type Session = OctetCounted;
+
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<OctetCounted, Close> {
+        Ok(OctetCounted::max(8192))
+    }
+
+    fn data(
+        &mut self,
+        _: &mut Conn<'_>,
+        frames: &mut OctetCounted,
+        input: &mut Input<'_>,
+    ) -> Result<(), Close> {
+        while let Some(message) = frames.decode(input)? {
+            self.0.send(message.to_vec()).expect("the test listens");
+        }
+        Ok(())
+    }
+}
+
+/// util-linux's `logger`, which frames its messages as RFC 6587 has it.
+#[test]
+fn logger_sends_octet_counted_messages() {
+    let version = Command::new("logger").arg("--version").output();
+    if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux")) {
+        println!("SKIPPED: no `logger` of util-linux (bsdutils): octet counting was not tried with it");
+        return;
+    }
+    let (sender, messages) = mpsc::channel();
+    let bound = serve(move || Syslog(sender.clone())).workers(1).tcp("127.0.0.1:0").bind().unwrap();
+    let (addr, handle) = (bound.addresses()[0].tcp().unwrap(), bound.handle());
+    let server = thread::spawn(move || bound.run().unwrap());
+    let sent = ["one", "two words", "three more words"];
+    let port = addr.port().to_string();
+    let to = ["--server", "127.0.0.1", "--port", &port, "--tcp", "--octet-count", "--rfc5424"];
+    for text in sent {
+        let status = Command::new("logger").args(to).args(["--", text]).status().unwrap();
+        assert!(status.success(), "{status}");
+    }
+    // Each came on a connection of its own.
+    let mut left = sent.to_vec();
+    while !left.is_empty() {
+        let message = messages.recv_timeout(Duration::from_secs(30)).expect("every message arrives");
+        let message = String::from_utf8(message).unwrap();
+        let at = left.iter().position(|text| message.trim_end().ends_with(&format!(" {text}")));
+        assert!(message.starts_with("<13>1 "), "{message:?}");
+        left.remove(at.unwrap_or_else(|| panic!("{message:?} was not sent")));
+    }
+    handle.stop_now();
+    server.join().unwrap();
 }

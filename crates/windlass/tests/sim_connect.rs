@@ -42,7 +42,7 @@ fn every_byte_goes_through_to_the_remote_and_back() {
 #[cfg(feature = "tls")]
 fn every_call_over_tls_has_one_true_answer_in_time() {
     let seen = Seen::default();
-    sim::check("tls calls", 0..SEEDS / 2, |sim| tls_calls_seen(sim, &seen));
+    sim::check("tls calls", 0..SEEDS / 4, |sim| tls_calls_seen(sim, &seen));
     let seen = seen.lock().unwrap();
     if std::env::var_os("WINDLASS_SIM_SEED").is_some() {
         return;
@@ -56,5 +56,5 @@ fn every_call_over_tls_has_one_true_answer_in_time() {
 #[test]
 #[cfg(feature = "tls")]
 fn every_byte_goes_through_tls_to_the_remote_and_back() {
-    sim::check("tls through", 0..SEEDS / 4, tls_through);
+    sim::check("tls through", 0..SEEDS / 8, tls_through);
 }

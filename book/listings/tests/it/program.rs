@@ -51,8 +51,8 @@ impl Program {
         self.child.id()
     }
 
-    /// What it has said so far.
-    pub(crate) fn said(&self) -> Vec<String> {
+    // What it has said so far.
+    fn said(&self) -> Vec<String> {
         self.said.lines.lock().unwrap().clone()
     }
 
@@ -70,10 +70,17 @@ impl Program {
         }
     }
 
+    /// Waits until it has said a line with these words. It may have ended by then.
+    pub(crate) fn says(&self, words: &str) {
+        self.hear(words, |lines| lines.iter().any(|line| line.contains(words)).then_some(()));
+    }
+
     /// Where it listens, once it has said so.
     pub(crate) fn address(&self) -> SocketAddr {
         self.hear("`Listening on`", |lines| {
-            lines.iter().find_map(|line| line.strip_prefix("Listening on ")?.parse().ok())
+            lines
+                .iter()
+                .find_map(|line| line.strip_prefix("Listening on ")?.trim_start_matches("udp:").parse().ok())
         })
     }
 
@@ -129,7 +136,7 @@ impl Program {
     pub(crate) fn settled(&self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.status("State").starts_with('S') {
-            assert!(Instant::now() < deadline, "it never sleeps");
+            assert!(Instant::now() < deadline, "it never sleeps; it said {:#?}", self.said());
             thread::sleep(Duration::from_millis(1));
         }
     }

@@ -8,6 +8,7 @@
 
 mod calls;
 mod figures;
+mod http;
 mod machine;
 mod memcached;
 mod peers;
@@ -15,6 +16,8 @@ mod relay;
 mod resp;
 mod server;
 mod tables;
+#[cfg(feature = "tls")]
+mod tls;
 mod turns;
 mod udp;
 mod workloads;
@@ -25,10 +28,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use http::{HttpCompareArgs, main as http};
 pub use memcached::{MemcachedArgs, main as memcached};
 pub use relay::{RelayArgs, main as relay};
 pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};
+#[cfg(feature = "tls")]
+pub use tls::{TlsCompareArgs, main as tls};
 pub use udp::{UdpCompareArgs, main as udp};
 
 use self::figures::{Figures, Run};

@@ -77,12 +77,12 @@ impl Layout {
         self.cargo(&["build", "--release", "-p", "windlass-cli"].map(Path::new))
     }
 
-    /// Builds one of the engine's examples.
-    pub(crate) fn build_example(&self, name: &str) -> Result<()> {
-        self.cargo(&["build", "--release", "-p", "windlass", "--example", name].map(Path::new))
+    /// Builds one of a package's examples.
+    pub(crate) fn build_example(&self, package: &str, name: &str) -> Result<()> {
+        self.cargo(&["build", "--release", "-p", package, "--example", name].map(Path::new))
     }
 
-    /// One of the engine's examples.
+    /// An example that was built.
     pub(crate) fn example(&self, name: &str) -> PathBuf {
         self.target.join("release/examples").join(name)
     }

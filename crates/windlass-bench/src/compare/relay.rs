@@ -29,7 +29,7 @@ const NAMESPACE: &str = "ip link set lo up && for to in 127.0.0.0/8 127.0.0.1; d
 /// The option of a run that has been put into one.
 const INSIDE: &str = "--in-namespace";
 /// Where Debian puts nginx' stream module, if it is a file of its own.
-const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+pub(super) const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 /// The bars of the design: milliseconds of CPU to relay 64 MiB, and bytes of an idle pair.
 const BULK_BAR: f64 = 30.0;
 const IDLE_BAR: f64 = 1024.0;
@@ -78,7 +78,7 @@ pub fn main(args: RelayArgs) -> Result<()> {
     let layout = Layout::find()?;
     if !args.no_build {
         layout.build_windlass()?;
-        layout.build_example("relay")?;
+        layout.build_example("windlass", "relay")?;
     }
     let place = Place::choose()?;
     let backend = layout.windlass();
@@ -218,7 +218,7 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
 }
 
 /// A server that does not say when it listens: the shell in front of it does, and then becomes it.
-fn foreign(name: &str, about: String, port: u16, command: &str) -> Peer {
+pub(super) fn foreign(name: &str, about: String, port: u16, command: &str) -> Peer {
     let script = format!(
         "( (for n in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && \
          echo Listening on 127.0.0.1:{port} && break; sleep 0.05; done) & ); exec {command}"
@@ -226,13 +226,13 @@ fn foreign(name: &str, about: String, port: u16, command: &str) -> Peer {
     Peer { name: name.into(), about, program: "bash".into(), args: vec!["-c".into(), script] }
 }
 
-fn is_there(program: &str) -> bool {
+pub(super) fn is_there(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 /// The first words of what a program says of its version, on whichever output.
-fn version(program: &str, option: &str) -> String {
+pub(super) fn version(program: &str, option: &str) -> String {
     let output = Command::new(program).arg(option).output();
     let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -241,25 +241,25 @@ fn version(program: &str, option: &str) -> String {
 }
 
 /// A port that nobody had a moment ago.
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A folder for configuration files, gone when dropped.
-struct Files(PathBuf);
+pub(super) struct Files(PathBuf);
 
 impl Files {
-    fn new() -> Result<Files> {
+    pub(super) fn new() -> Result<Files> {
         let folder = std::env::temp_dir().join(format!("windlass-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         Ok(Files(folder))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.path(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)

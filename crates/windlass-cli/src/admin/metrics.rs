@@ -101,7 +101,8 @@ pub(crate) const FAMILIES: &[Family] = families! {
     "connects_failed", Counter,
         Parts("connects_failed", "reason",
               &[("connects_refused", "refused"), ("connects_unreachable", "unreachable"),
-                ("connects_timed_out", "timeout"), ("connects_cancelled", "cancelled")]),
+                ("connects_timed_out", "timeout"), ("connects_out_of_resources", "out_of_resources"),
+                ("connects_tls_failed", "tls"), ("connects_cancelled", "cancelled")]),
         "Outbound connections that did not come about, by reason.";
     "connects_over_limit", Counter, One("connects_over_limit"), "Outbound connections not begun, for a limit.";
     "connecting", Gauge, One("connecting"), "Outbound connections being made now.";

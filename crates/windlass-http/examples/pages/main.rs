@@ -50,8 +50,9 @@ fn add(pages: &mut Pages, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Re
     }
 }
 
+// Services read no clock; who runs them may lend them one, for the `date` header.
+#[allow(clippy::disallowed_methods, reason = "an example runs its service")]
 fn pages() -> Http<Pages> {
-    // Services read no clock; who runs them may lend them one, for the `date` header.
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Http::new(Pages::default())
         .config(HttpConfig { clock: Some(clock), ..HttpConfig::default() })
@@ -68,6 +69,6 @@ fn main() -> windlass::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
     // One worker, since the count is one: each worker has an app of its own.
     let bound = serve(pages).workers(1).tick(Duration::from_secs(1)).tcp(address).bind()?;
-    println!("http://{}/", bound.addresses()[0]);
+    println!("Listening on {}", bound.addresses()[0]);
     bound.run().map(drop)
 }

@@ -83,6 +83,18 @@ impl<'b> Headers<'b> {
         self.list(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
     }
 
+    /// Those that a proxy passes on (RFC 9110 section 7.6.1): without those for this hop alone, which are the
+    /// ones that `Connection` names and the customary ones, and without those that say how long the body is,
+    /// since that is said anew. `Host` stays whatever `Connection` says. What a proxy adds, it adds behind this.
+    pub fn end_to_end(&self) -> impl Iterator<Item = Header<'b>> + use<'b> {
+        let all = *self;
+        self.iter().filter(move |header| {
+            let named =
+                || all.list_has("connection", header.name) && !header.name.eq_ignore_ascii_case("host");
+            !HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(header.name)) && !named()
+        })
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.pairs().count()
@@ -97,6 +109,20 @@ impl<'b> Headers<'b> {
         Pairs { rest: self.lines }
     }
 }
+
+/// For one hop, or about how a body is framed on it.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "transfer-encoding",
+    "content-length",
+    "upgrade",
+    "trailer",
+];
 
 struct Pairs<'b> {
     rest: &'b [u8],

@@ -448,12 +448,12 @@ impl Response<'_, '_> {
         self.end(Framing::UntilClose).map(drop)
     }
 
-    /// Agrees to go on with another protocol (RFC 9110 section 7.8), with status 101 whatever was said.
+    /// Agrees to go on with another protocol (RFC 9110 section 7.8): ends a response with status 101.
     ///
     /// # Errors
     ///
-    /// As [`body`](Response::body); and [`EncodeError::State`] if the client did not ask for one, or its
-    /// request was not read to its end.
+    /// As [`body`](Response::body); and [`EncodeError::State`] if the status is another, the client did not ask
+    /// for a protocol, or its request was not read to its end.
     pub fn upgrade(mut self, protocol: &str) -> Result<(), EncodeError> {
         let conn = self.conn;
         let allowed = conn.response == Writing::Due

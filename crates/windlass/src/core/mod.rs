@@ -47,7 +47,7 @@ pub(crate) const TABLE_RESERVED_MAX: usize = 1 << 20;
 /// not grow in the steady state.
 pub(crate) const LIST_RESERVED: usize = 1024;
 /// Nothing a service writes is taken. What goes to a coupled connection comes from its other end alone.
-const NO_WRITING: u32 = flag::CLOSING | flag::FINISH | flag::WRITE_FAILED | flag::RELAYED;
+pub(crate) const NO_WRITING: u32 = flag::CLOSING | flag::FINISH | flag::WRITE_FAILED | flag::RELAYED;
 /// No member.
 const NONE: u32 = u32::MAX;
 

@@ -233,7 +233,7 @@ impl Core {
             self.pool.give_residue(residue);
         }
         #[cfg(feature = "tls")]
-        if self.slots[from as usize].is(flag::TLS) && !planted(Fault::RelayForgetsDecrypted) {
+        if self.slots[from as usize].is(flag::TLS) {
             let decrypted = self.take_decrypted(from);
             self.book_relayed(from, decrypted.len());
             self.give(to, &decrypted);

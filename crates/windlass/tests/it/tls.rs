@@ -18,13 +18,13 @@ fn acceptor() -> TlsAcceptor {
     TlsServer::new(identity("server")).build().unwrap()
 }
 
-fn both() -> ClientConfig {
+pub(crate) fn both() -> ClientConfig {
     client_config(&VERSIONS, None)
 }
 
-type Client = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
 
-fn client(addr: SocketAddr, config: impl Into<Arc<ClientConfig>>, name: &str) -> Client {
+pub(crate) fn client(addr: SocketAddr, config: impl Into<Arc<ClientConfig>>, name: &str) -> Client {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     StreamOwned::new(ClientConnection::new(config.into(), name).unwrap(), connect(addr))
 }
@@ -83,7 +83,7 @@ fn line(stream: &mut impl Read) -> String {
 }
 
 /// `close_notify`, then FIN.
-fn finish(client: &mut Client) {
+pub(crate) fn finish(client: &mut Client) {
     client.conn.send_close_notify();
     client.flush().unwrap();
     client.sock.shutdown(Shutdown::Write).unwrap();

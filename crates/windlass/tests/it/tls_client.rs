@@ -167,3 +167,63 @@ fn a_server_that_never_answers_costs_only_its_deadline() {
     assert_eq!(hear(&heard), "7: shutdown");
     caller.ended_well();
 }
+
+/// Couples each of its clients with a connection of its own.
+struct Proxy {
+    upstream: Connect,
+    waiting: std::collections::HashMap<u64, ConnId>,
+}
+
+impl Service for Proxy {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        conn.pause();
+        let tag = self.waiting.len() as u64;
+        conn.connect(self.upstream.clone().tag(tag))?;
+        self.waiting.insert(tag, conn.id());
+        Ok(())
+    }
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
+        assert!(conn.relay(self.waiting[&tag]));
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        unreachable!("paused, and then coupled")
+    }
+}
+
+#[test]
+fn a_relay_ends_tls_and_begins_it_anew() {
+    let tls = TlsServer::new(identity("server")).build().unwrap();
+    let echoes = Running::start(
+        serve(|| Echo).config(one_worker(limits())).tls("127.0.0.1:0", &tls).tcp("127.0.0.1:0"),
+    );
+    let client = TlsClient::new(pem("ca.pem")).build().unwrap();
+    let behind =
+        [Connect::to(echoes.addrs[0]).tls(client.to("server.test").unwrap()), Connect::to(echoes.addrs[1])];
+    for (upstream, plain_before) in [(0, false), (0, true), (1, false)] {
+        let upstream = behind[upstream].clone();
+        let make = move || Proxy { upstream: upstream.clone(), waiting: Default::default() };
+        let proxy = serve(make).config(one_worker(limits()));
+        let proxy = Running::start(proxy.tls("127.0.0.1:0", &tls).tcp("127.0.0.1:0"));
+        let text = pattern(4 << 20);
+        if plain_before {
+            let mut stream = connect(proxy.addrs[1]);
+            let sender = send_and_finish(&stream, text.clone());
+            expect(&mut stream, &text);
+            expect_end(&mut stream);
+            sender.join().unwrap();
+        } else {
+            let mut stream = crate::tls::client(proxy.addr(), crate::tls::both(), "localhost");
+            for piece in text.chunks(64 * 1024) {
+                round_trip(&mut stream, piece);
+            }
+            crate::tls::finish(&mut stream);
+            expect_end(&mut stream);
+        }
+        let counters = proxy.wait_for("both ends", |c| c.connections == 0);
+        assert_eq!((counters.closed_by("eof"), counters.relayed_bytes), (2, 2 * text.len() as u64));
+        proxy.stop();
+    }
+    echoes.stop();
+}

@@ -1,6 +1,6 @@
 //! The decoder at every split, the service by hand, and the whole server on a network that does its worst.
 
-use windlass::proto::testing::{Rng, any_split};
+use windlass::proto::testing::{self, Codec, Ends, Rng, any_split};
 use windlass::sim::{self, Script};
 use windlass::testing::Harness;
 
@@ -37,6 +37,55 @@ fn a_hasty_decoder_is_found() {
     any_split(|| Hasty, b"\x00\x04+one\x00\x04?two", |message| message.to_vec());
 }
 // ANCHOR_END: found
+
+// ANCHOR: check
+/// The frames, as the test kit sees them.
+struct Kit;
+
+impl Codec for Kit {
+    type Decoder = Frames;
+    type Message = Vec<u8>;
+
+    fn decoder(&self) -> Frames {
+        Frames
+    }
+
+    fn own(message: &mut [u8]) -> Vec<u8> {
+        message.to_vec()
+    }
+
+    fn message(&self, rng: &mut Rng) -> Vec<u8> {
+        let mut message = vec![0; rng.below(FRAME_MAX as u64 + 2) as usize];
+        rng.fill(&mut message);
+        message
+    }
+
+    fn encode(&self, message: &Vec<u8>, out: &mut Vec<u8>) -> bool {
+        let fits = message.len() <= FRAME_MAX;
+        if fits {
+            out.extend(frame(message));
+        }
+        fits
+    }
+
+    fn held_max(&self) -> usize {
+        2 + FRAME_MAX - 1
+    }
+
+    fn refused(&self) -> Vec<Vec<u8>> {
+        vec![b"\x01\x01".to_vec(), b"\xff\xff".to_vec()]
+    }
+
+    fn ends(&self) -> Ends {
+        Ends::Open
+    }
+}
+
+#[test]
+fn the_frames_pass_the_kit() {
+    testing::check(&Kit);
+}
+// ANCHOR_END: check
 
 // ANCHOR: harness
 #[test]

@@ -321,6 +321,21 @@ fn what_the_connection_does_next_follows_from_version_and_options() {
 }
 
 #[test]
+fn a_proxy_passes_on_what_is_not_for_this_hop() {
+    let passed = |lines: &str| {
+        parse(format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n").as_bytes(), |head| {
+            head.headers.end_to_end().map(|h| h.name.to_string()).collect::<Vec<_>>().join(" ")
+        })
+        .unwrap()
+    };
+    assert_eq!(passed("A: b\r\nContent-Length: 0\r\nTE: trailers\r\nCookie: c\r\n"), "Host A Cookie");
+    let hop =
+        "Connection: x-one, HOST, Upgrade\r\nConnection: X-Two\r\nX-One: 1\r\nx-two: 2\r\nX-Three: 3\r\n";
+    assert_eq!(passed(&format!("{hop}Upgrade: y\r\nKeep-Alive: z\r\n")), "Host X-Three");
+    assert_eq!(passed("Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n"), "Host");
+}
+
+#[test]
 fn debug_shows_no_values() {
     let shown = parse(b"GET /?token=hidden HTTP/1.1\r\nHost: h\r\nAuthorization: hidden\r\n\r\n", |head| {
         format!("{head:?} {:?}", head.headers.iter().collect::<Vec<_>>())
