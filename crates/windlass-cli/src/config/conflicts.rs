@@ -50,6 +50,13 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
         }
     }
+    #[cfg(feature = "kv")]
+    if file.server.control.is_some() && !(file.resp.is_empty() && file.memcached.is_empty()) {
+        let what = "a key-value store cannot be handed over: `server.control` has no place beside it".into();
+        push(problems, place("server.control"), what, |problem| {
+            problem.help("serve it from a file, and so a process, of its own")
+        });
+    }
     for (path, wrong, range) in [
         ("server.workers", file.server.workers.0 > 1_024, "at most 1,024"),
         ("server.scratch", !(4 << 10..=16 << 20).contains(&file.server.scratch.0), "from 4KiB to 16MiB"),

@@ -267,3 +267,13 @@ fn the_effective_file_is_the_same_configuration() {
     assert_eq!((&again.server, &again.echo), (&file.server, &file.echo));
     assert_eq!(again.limits.limits(), file.limits.limits());
 }
+
+#[test]
+#[cfg(feature = "kv")]
+fn a_store_is_not_handed_over() {
+    let said = said("store", "[server]\ncontrol = \"/tmp/control\"\n[[resp]]\nlisten = \":6379\"\n");
+    assert!(
+        said.contains("a key-value store cannot be handed over") && said.contains("wrong.toml:2:1"),
+        "{said}"
+    );
+}
