@@ -27,6 +27,9 @@ pub struct HttpConfig {
     pub keep_alive_timeout: Duration,
     /// Requests on one connection; the response to the last says that it closes. 0: no limit. 1,000.
     pub requests_max: u64,
+    /// Bytes of bodies half received that one worker holds for all its connections: 64 MiB. A request whose
+    /// body would pass it is answered with 503, and its connection closes.
+    pub bodies_max: usize,
     /// Subscribers of one stream of events, on each worker; more are answered with 503. 1,024.
     pub subscribers_max: usize,
     /// A subscriber that has so many bytes waiting when an event comes is slow: 256 KiB.
@@ -79,6 +82,7 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(60),
             requests_max: 1_000,
+            bodies_max: 64 * 1024 * 1024,
             subscribers_max: 1_024,
             subscriber_output_max: 256 * 1024,
             when_slow: WhenSlow::Disconnect,

@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) config: HttpConfig,
     pub(crate) channels: Vec<Channel>,
     pub(crate) stats: HttpStats,
+    /// Bytes of bodies half received: the sum of all connections' `held`.
+    pub(crate) bodies: usize,
     pub(crate) error_page: Option<fn(Status) -> String>,
     // Empty between two responses; kept, so that none is allocated for.
     pub(crate) out: Vec<u8>,
@@ -33,6 +35,7 @@ impl Shared {
             config: HttpConfig::default(),
             channels: Vec::new(),
             stats: HttpStats::default(),
+            bodies: 0,
             error_page: None,
             out: Vec::new(),
             lines: HeaderLines::new(),

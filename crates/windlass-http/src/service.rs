@@ -150,8 +150,12 @@ impl<A: App> Http<A> {
         requests: &mut Requests,
         input: &mut Input<'_>,
     ) -> Result<Next<A>, Close> {
+        // What waited before this callback does not count: with a high-water mark above it, the resume below
+        // would come back at once, again and again.
+        let enough = conn.output_len().saturating_add(OUTPUT_ENOUGH);
         loop {
-            if conn.output_len() >= OUTPUT_ENOUGH && requests.conn.is_idle() && !input.is_empty() {
+            let full = conn.is_congested() || conn.output_len() >= enough;
+            if full && requests.conn.is_idle() && !input.is_empty() {
                 // Pipelined requests wait until what they were preceded by is sent: a resume offers them
                 // again, at once or when the peer has read enough.
                 requests.sending();
@@ -170,6 +174,12 @@ impl<A: App> Http<A> {
                 Ok(Some(RequestPart::Body(bytes))) => {
                     if let Some(waiting) = &mut requests.waiting {
                         waiting.body.extend_from_slice(bytes);
+                        let held = waiting.body.len();
+                        self.shared.bodies = self.shared.bodies - requests.held + held;
+                        requests.held = held;
+                        if self.shared.bodies > self.shared.config.bodies_max {
+                            self.overloaded(conn, requests);
+                        }
                     }
                 }
                 Ok(Some(RequestPart::End)) => self.whole(conn, requests),
@@ -244,16 +254,16 @@ impl<A: App> Http<A> {
             }
             To::Events(number) => return Ok(subscribe(app, conn, http, shared, &request, *number)),
             To::Upgrade(protocol, _) if !head.asks_for(protocol) || !bodyless => {
-                shared.out.clear();
-                let hint = http.respond(&mut shared.out, Status::UPGRADE_REQUIRED);
-                if hint.lines(&shared.config.headers).upgrade_hint(protocol).empty().is_ok() {
-                    conn.write(&shared.out);
-                    shared.stats.count_response(Status::UPGRADE_REQUIRED);
-                }
+                ask_to_upgrade(conn, http, shared, protocol);
             }
             To::Upgrade(protocol, accept) => match accept(app, &request) {
+                Err(Refusal(Status::UPGRADE_REQUIRED)) => ask_to_upgrade(conn, http, shared, protocol),
                 Err(refusal) => {
-                    let _ = Reply::new(conn, http, shared, head).refuse(refusal);
+                    let mut reply = Reply::new(conn, http, shared, head);
+                    if refusal.0 == Status::METHOD_NOT_ALLOWED {
+                        reply = reply.header("allow", "GET");
+                    }
+                    let _ = reply.refuse(refusal);
                 }
                 Ok(Accepted { session, headers }) => {
                     shared.out.clear();
@@ -278,12 +288,26 @@ impl<A: App> Http<A> {
 
     /// A request is whole, and its route may have waited for that.
     fn whole(&mut self, conn: &mut Conn<'_>, requests: &mut Requests) {
+        let Some(waiting) = self.take_waiting(requests) else { return };
         let Http { app, routes, shared } = self;
-        let Some(waiting) = requests.waiting.take() else { return };
         let route = &routes[waiting.route];
         let (Ok(head), To::Handle(_, handle)) = (waiting.head.head(), &route.to) else { return conn.abort() };
         let request = Request { head, body: &waiting.body, peer: conn.peer(), rest: route.rest(&head) };
         let _ = handle(app, &request, Reply::new(conn, &mut requests.conn, shared, head));
+    }
+
+    fn take_waiting(&mut self, requests: &mut Requests) -> Option<Waiting> {
+        self.shared.bodies -= std::mem::take(&mut requests.held);
+        requests.waiting.take()
+    }
+
+    /// All bodies together are too much: this one is given up.
+    fn overloaded(&mut self, conn: &mut Conn<'_>, requests: &mut Requests) {
+        let Some(waiting) = self.take_waiting(requests) else { return };
+        let Ok(head) = waiting.head.head() else { return conn.abort() };
+        self.shared.stats.overloaded += 1;
+        let reply = Reply::new(conn, &mut requests.conn, &mut self.shared, head);
+        let _ = reply.close().refuse(Refusal(Status::SERVICE_UNAVAILABLE));
     }
 
     /// The last response, to a request that broke the protocol, a limit or a deadline.
@@ -299,6 +323,24 @@ impl<A: App> Http<A> {
 impl<A: App> Route<A> {
     fn rest<'b>(&self, head: &RequestHead<'b>) -> &'b str {
         if self.prefix { head.path().get(self.path.len()..).unwrap_or("") } else { "" }
+    }
+}
+
+/// 426, with what the client has to ask for (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
+fn ask_to_upgrade(
+    conn: &mut Conn<'_>,
+    http: &mut windlass_proto::http::ServerConn,
+    shared: &mut Shared,
+    protocol: &str,
+) {
+    shared.out.clear();
+    let mut hint = http.respond(&mut shared.out, Status::UPGRADE_REQUIRED).lines(&shared.config.headers);
+    if protocol.eq_ignore_ascii_case("websocket") {
+        hint = hint.header("sec-websocket-version", "13");
+    }
+    if hint.upgrade_hint(protocol).empty().is_ok() {
+        conn.write(&shared.out);
+        shared.stats.count_response(Status::UPGRADE_REQUIRED);
     }
 }
 
@@ -451,7 +493,7 @@ impl<A: App> Service for Http<A> {
 
     fn closed(&mut self, conn: &mut Conn<'_>, session: Session<A>, why: Close) {
         match session.kind {
-            Kind::Requests(_) => {}
+            Kind::Requests(requests) => self.shared.bodies -= requests.held,
             Kind::Events(number) => {
                 self.shared.channels[number].subscribers.remove(&conn.id());
                 self.shared.stats.subscribers -= 1;

@@ -30,6 +30,8 @@ pub(crate) struct Requests {
     pub(crate) ended: bool,
     /// A request whose body is under way: what its route will be given.
     pub(crate) waiting: Option<Waiting>,
+    /// What of the worker's `bodies` is its.
+    pub(crate) held: usize,
 }
 
 pub(crate) struct Waiting {
@@ -56,7 +58,8 @@ pub(crate) enum Phase {
 
 impl Requests {
     pub(crate) fn new(limits: Limits) -> Requests {
-        Requests { conn: ServerConn::new(limits), phase: Phase::New, counted: 0, ended: false, waiting: None }
+        let conn = ServerConn::new(limits);
+        Requests { conn, phase: Phase::New, counted: 0, ended: false, waiting: None, held: 0 }
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -16,6 +16,8 @@ pub struct HttpStats {
     /// Replies that could not be written as they were given (a header with a line break, say): answered
     /// with 500 instead. A mistake of the app's.
     pub unwritable: u64,
+    /// Requests answered with 503 because of [`HttpConfig::bodies_max`](crate::HttpConfig::bodies_max).
+    pub overloaded: u64,
     /// Connections that went on with another protocol.
     pub upgrades: u64,
     /// Subscribers there are now.

@@ -295,7 +295,9 @@ fn pipelined_requests_never_pile_up_their_answers() {
 
 #[test]
 fn what_was_asked_before_the_end_is_answered() {
-    for (buffers, output_high) in [(4096, 64 * 1024), (1 << 20, 64 * 1024), (1 << 20, 1 << 20)] {
+    for (buffers, output_high) in
+        [(4096, 64 * 1024), (1 << 20, 64 * 1024), (1 << 20, 1 << 20), (4096, 1 << 20)]
+    {
         let limits = windlass::Limits { output_high, ..windlass::Limits::default() };
         let serve = serve(|| desk(HttpConfig::default())).limits(limits);
         let mut h = Harness::with_buffers(serve, buffers);
@@ -528,4 +530,27 @@ fn limits_are_the_configurations() {
         status(&answer)
     };
     assert_eq!((echo(h, 3), echo(h, 4)), (200, 413));
+}
+
+#[test]
+fn bodies_half_received_have_one_limit_together() {
+    let config = HttpConfig { bodies_max: 100_000, ..HttpConfig::default() };
+    let mut h = Harness::new(serve(move || desk(config.clone())));
+    let begin = |length: usize| {
+        let head = format!("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
+        [head.into_bytes(), vec![b'x'; 60_000]].concat()
+    };
+    let (one, two) = (h.connect(), h.connect());
+    h.send(one, begin(61_000));
+    h.send(two, begin(90_000));
+    assert_eq!(status(&text(h.receive(two))), 503);
+    // The rest of its body is read over, and then it ends.
+    h.send(two, vec![b'x'; 30_000]);
+    assert_eq!(h.why(two), Some("done"));
+    h.send(one, vec![b'x'; 1_000]);
+    assert_eq!(status(&text(h.receive(one))), 200);
+    // What they held is free again.
+    let three = h.connect();
+    h.send(three, begin(60_000));
+    assert_eq!(status(&text(h.receive(three))), 200);
 }

@@ -358,6 +358,8 @@ fn nobody_holds_a_connection_by_trickling() {
         let config = HttpConfig { head_timeout: SLOW_MAX, body_timeout: SLOW_MAX, ..patient() };
         let many = 1 + sim.rng().below(6) as usize;
         sim.service(move || shouts(config.clone()));
+        // Who waits for a place is not served, for as long as those before it take.
+        sim.room_for_all();
         sim.clients(many, |rng| Trickle {
             sent: 0,
             body: rng.chance(1, 2),

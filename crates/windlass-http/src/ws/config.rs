@@ -14,8 +14,9 @@ pub struct WsServerConfig {
     pub origins: Origins,
     /// Limits of the request that opens a connection.
     pub http: http::Limits,
-    /// Bytes of messages half received that one worker holds for all its connections. Who would pass it is
-    /// ended, with 1013. Default 64 MiB.
+    /// Bytes of messages half received that one worker holds for all its connections. Over it, who receives
+    /// more and holds more than an equal share is ended, with 1013; the others go on, so that it is at most
+    /// twice that. Default 64 MiB.
     pub partial_max: usize,
     /// The request must be complete this long after the connection was made. Default 10 s.
     pub handshake_timeout: Duration,

@@ -6,6 +6,10 @@ use windlass_proto::ws::{CloseCode, Endpoint, Event, Kind, Sender, WsError};
 use super::service::Message;
 use super::worker::WsWorker;
 
+/// Bytes of messages delivered in one callback, after which what else has come waits for the next turn: a
+/// thousand bytes of input can inflate to a million.
+const DELIVERED_ENOUGH: usize = 1024 * 1024;
+
 /// An open WebSocket, to be kept in a session of yours once its opening handshake is done. It takes the
 /// connection's deadline for itself: yours is [`Ws::wake_at`].
 ///
@@ -101,6 +105,7 @@ impl WsSession {
         each: &mut impl FnMut(&mut Ws<'_, '_>, Message<'_>) -> Result<(), Close>,
     ) -> Result<(), Close> {
         let WsSession { endpoint: Endpoint { receiver, sender }, timers, place, code, .. } = self;
+        let mut delivered = 0;
         loop {
             let event = receiver.next(input, scratch, sender, &mut worker.out);
             if !worker.out.is_empty() {
@@ -127,8 +132,18 @@ impl WsSession {
                     return Err(error.into());
                 }
             };
+            delivered += match message {
+                Message::Text(text) => text.len(),
+                Message::Binary(bytes) => bytes.len(),
+            };
             each(&mut Ws { conn, worker, sender, timers, place }, message)?;
             if (conn.is_congested() || timers.paused) && !input.is_empty() {
+                return Ok(());
+            }
+            if delivered >= DELIVERED_ENOUGH && !input.is_empty() {
+                // The others get their turn first; the rest is offered again in the next.
+                conn.pause();
+                conn.resume();
                 return Ok(());
             }
         }
@@ -140,7 +155,7 @@ impl WsSession {
         let grown = held > self.held;
         worker.held = worker.held - self.held + held;
         self.held = held;
-        if grown && worker.held > worker.config.partial_max {
+        if grown && worker.held > worker.config.partial_max && held > worker.share() {
             return Err(self.fail(WsError::Overloaded, worker, conn));
         }
         Ok(())

@@ -51,6 +51,12 @@ impl WsWorker {
         self.held
     }
 
+    /// How much of a message half received is too much, once all have too much together: an equal share. So
+    /// those who hoard cannot keep the others from receiving.
+    pub(super) fn share(&self) -> usize {
+        self.config.partial_max / (self.open.len() - self.free.len()).max(1)
+    }
+
     pub(super) fn enter(&mut self, id: ConnId) -> u32 {
         if let Some(place) = self.free.pop() {
             self.open[place as usize] = Some(id);

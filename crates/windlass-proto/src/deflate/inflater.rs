@@ -14,6 +14,8 @@ pub const INFLATER_BYTES_MAX: usize = 64 * 1024;
 const WINDOW_BITS: u8 = 15;
 const WINDOW: usize = 1 << WINDOW_BITS;
 const ROOM_MIN: usize = 1024;
+// An end in every other byte would cost a window and a buffer each.
+const STREAMS_MAX: u32 = 64;
 
 /// Undoes the compression of messages, each up to a cap that is checked while it inflates: a thousand bytes
 /// can ask for a million, and get no further than the cap. See the [module](super).
@@ -77,6 +79,7 @@ impl Inflater {
         out: &mut Vec<u8>,
     ) -> Result<bool, InflateError> {
         let mut rest = bytes;
+        let mut streams = 0;
         loop {
             let at = out.len();
             let done = at - start;
@@ -94,6 +97,10 @@ impl Inflater {
                 return Err(InflateError::TooLarge { max });
             }
             if status == Status::StreamEnd {
+                streams += 1;
+                if streams > STREAMS_MAX {
+                    return Err(InflateError::Corrupt);
+                }
                 self.restart(&out[start..]);
                 if rest.is_empty() {
                     return Ok(true);

@@ -260,7 +260,8 @@ impl ServerConn {
     /// nothing can be said any more, and nothing is written. Either way the connection is over.
     pub fn refuse(&mut self, out: &mut Vec<u8>, error: HttpError) {
         // A silent close between two requests is not answered; everything else is, once.
-        if !matches!(self.response, Writing::Body(_)) && !self.over && !self.switched {
+        let answered = matches!(self.request, Reading::Drain(_)) || matches!(self.response, Writing::Body(_));
+        if !answered && !self.over && !self.switched {
             let text = error.label().as_bytes();
             let head = HeadEncoder::response(out, error.status())
                 .header("content-type", "text/plain")
@@ -348,7 +349,10 @@ impl Decode for ServerConn {
                 }
                 Reading::Drain(body) => match body.next(input, self.heads.limits()) {
                     Ok(None) => return Ok(None),
-                    Ok(Some(Piece::End)) => self.request = Reading::Head,
+                    Ok(Some(Piece::End)) => {
+                        self.request = Reading::Head;
+                        self.over |= self.last;
+                    }
                     Ok(Some(_)) => {}
                     // Answered already: there is nobody to tell.
                     Err(_) => self.over = true,

@@ -135,3 +135,12 @@ fn nonsense_is_an_error_and_no_more() {
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     assert_eq!(inflate(&mut inflater, &hello, 5).unwrap(), b"Hello");
 }
+
+#[test]
+fn streams_that_end_at_once_are_not_followed_for_ever() {
+    // Each `03 00` is a whole stream of nothing: a megabyte of them must not cost a window each.
+    let bytes = [3, 0].repeat(1 << 19);
+    let mut out = Vec::new();
+    let inflated = Inflater::new().inflate(&bytes, 1 << 20, &mut out);
+    assert_eq!(inflated, Err(InflateError::Corrupt));
+}

@@ -18,8 +18,10 @@ use crate::http::{Framing, HeadEncoder, RequestHead, Status, Version};
 /// whatever they like anyway.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Origins {
-    /// Pages of the host that the request itself asks for (`Host`, port included): the default. Behind a
-    /// proxy that changes `Host`, list the public origins instead.
+    /// Pages of the host that the request itself asks for (`Host`, as both are written): the default. Behind a
+    /// proxy that changes `Host`, list the public origins instead. List them too where a page of the same
+    /// host without TLS is not to be trusted, since the scheme is not looked at, and for a server on
+    /// loopback, which a page of another site can reach under a name of its own (DNS rebinding).
     #[default]
     SameHost,
     /// Every page.

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::http::{HttpError, Limits, RequestPart, ServerConn};
-use crate::testing;
+use crate::http::{HttpError, Limits, RequestPart, ServerConn, Status};
+use crate::{Decode, Input, testing};
 
 /// The parts as text, with neighbouring pieces of a body put together: how they were cut means nothing.
 pub(super) fn collect(parts: &mut Vec<String>, part: RequestPart<'_>) {
@@ -128,4 +128,19 @@ fn a_body_that_announces_too_much_is_refused_before_it_is_read() {
     let run = testing::any_split_with(ServerConn::default, bytes, collect);
     assert_eq!((run.messages.join("|"), run.error), ("PUT /a".into(), Some(HttpError::BodyTooLong)));
     assert_eq!(run.left, 1);
+}
+
+#[test]
+fn a_request_that_was_answered_early_gets_no_second_answer() {
+    let (mut conn, mut out) = (ServerConn::default(), Vec::new());
+    let mut received = *b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
+    let mut input = Input::new(&mut received);
+    while let Some(part) = conn.decode(&mut input).unwrap() {
+        if let RequestPart::Head(_) = part {
+            conn.respond(&mut out, Status::NOT_FOUND).body(b"no").unwrap();
+        }
+    }
+    // The rest of its body never comes.
+    conn.refuse(&mut out, HttpError::Timeout);
+    assert_eq!(String::from_utf8_lossy(&out).matches("HTTP/1.1").count(), 1);
 }
