@@ -127,6 +127,10 @@ fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             }
         }
     }
+    #[cfg(feature = "kv")]
+    if let Err(why) = crate::kv::password(file) {
+        wrong("resp[0].password_file", format!("{why:#}"));
+    }
     for (at, Listen(address)) in file.admin.listen.iter().enumerate() {
         if let Err(why) = serving::try_listen(address) {
             wrong(&format!("admin.listen[{at}]"), why);

@@ -96,7 +96,7 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
 }
 
 /// What clients of RESP must say: the first line of a file. An empty one would let everybody in.
-fn password(file: &File) -> Result<Option<Secret>> {
+pub(crate) fn password(file: &File) -> Result<Option<Secret>> {
     let mut files = file.resp.iter().map(|resp| resp.password_file.as_ref());
     let Some(path) = files.next().flatten() else {
         ensure!(files.all(|file| file.is_none()), "password_file is not the same in every [[resp]]");

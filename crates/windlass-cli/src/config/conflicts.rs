@@ -50,6 +50,22 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
         }
     }
+    if file.admin.token.as_ref().is_some_and(|token| token.0.is_empty()) {
+        push(problems, place("admin.token"), "`admin.token` is empty".into(), |problem| {
+            problem.help("take the key out, if nobody shall need one")
+        });
+    }
+    #[cfg(feature = "kv")]
+    for service in services.iter().filter(|service| service.path.starts_with("memcached")) {
+        if file.resp.iter().any(|resp| resp.password_file.is_some())
+            && service.listen.iter().any(|address| !is_local(address))
+        {
+            let what = "`password_file` keeps nobody out who speaks memcached: it is the same store".into();
+            push(problems, place(&service.path), what, |problem| {
+                problem.help("listen on 127.0.0.1 or on unix:PATH, or serve it from a process of its own")
+            });
+        }
+    }
     #[cfg(feature = "kv")]
     if file.server.control.is_some() && !(file.resp.is_empty() && file.memcached.is_empty()) {
         let what = "a key-value store cannot be handed over: `server.control` has no place beside it".into();

@@ -12,7 +12,7 @@ pub(crate) mod shape;
 mod tree;
 pub(crate) mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -54,9 +54,11 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
     let mut places = Places::new();
     let mut whole = Map::new();
     let mut counts = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut waiting: Vec<(PathBuf, Option<Place>)> = vec![(path.to_owned(), None)];
     while let Some((path, named)) = waiting.pop() {
-        if sources.contains(&path) {
+        // One file may have many names: `../here/a.toml` in `a.toml` would never end.
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
             continue;
         }
         let text = match read(&path) {

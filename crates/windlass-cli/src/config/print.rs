@@ -106,7 +106,7 @@ fn described<'s>(schema: &'s Value, property: &'s Value) -> &'s Value {
 pub(crate) fn effective(file: &File) -> Result<String, toml::ser::Error> {
     let mut text = toml::to_string_pretty(file)?;
     text += "\n# Every limit in effect.\n[limits]\n";
-    for (name, value) in crate::limits::shown(&file.limits.limits()) {
+    for (name, value) in crate::limits::shown(&crate::serving::limits(file)) {
         let _ = writeln!(text, "{name} = {}", written(&value.into()));
     }
     Ok(text)

@@ -8,6 +8,9 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::json;
 
+/// Problems shown to people.
+const SHOWN_MAX: usize = 100;
+
 /// The files that were read, for showing their lines.
 #[derive(Default)]
 pub(crate) struct Sources {
@@ -75,16 +78,13 @@ impl Sources {
         self.files.len()
     }
 
-    pub(crate) fn contains(&self, path: &Path) -> bool {
-        self.files.iter().any(|(known, _)| known == path)
-    }
-
     /// The problems as a compiler shows them, in the order of their lines.
     pub(crate) fn render(&self, problems: &[Problem], coloured: bool) -> String {
         let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut text = String::new();
-        for problem in self.sorted(problems) {
+        // Each shows its line, and finding that takes as long as the file is.
+        for problem in self.sorted(problems).into_iter().take(SHOWN_MAX) {
             let mut group = Level::ERROR
                 .primary_title(problem.what.as_str())
                 .elements(std::iter::empty::<annotate_snippets::Element<'_>>());
@@ -99,6 +99,9 @@ impl Sources {
             }
             text += &renderer.render(&[group]);
             text += "\n\n";
+        }
+        if problems.len() > SHOWN_MAX {
+            let _ = writeln!(text, "the first {SHOWN_MAX} of them are shown\n");
         }
         let many =
             if problems.len() == 1 { "one thing is" } else { &format!("{} things are", problems.len()) };

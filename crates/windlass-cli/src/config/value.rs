@@ -117,7 +117,10 @@ impl Text for Secret {
     const FORMAT: &'static str = "secret";
     const EXAMPLE: &'static str = "${ADMIN_TOKEN}";
     fn read(text: &str) -> Result<Secret, String> {
-        Ok(Secret(text.into()))
+        match text {
+            HIDDEN => Err("what `windlass config` prints in place of a secret is none".into()),
+            text => Ok(Secret(text.into())),
+        }
     }
     fn show(&self) -> String {
         HIDDEN.into()
@@ -135,6 +138,7 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         Count::FORMAT => reads::<Count>(text),
         Listen::FORMAT => reads::<Listen>(text),
         FilePath::FORMAT => reads::<FilePath>(text),
+        Secret::FORMAT => reads::<Secret>(text),
         _ => super::limits::check(format, text).unwrap_or(Ok(())),
     }
 }

@@ -10,7 +10,7 @@ use crate::config::value::Listen;
 use crate::echo::Echo;
 
 /// The limits in effect: what is set, over what the services that are asked for need.
-pub(super) fn limits(file: &File) -> Limits {
+pub(crate) fn limits(file: &File) -> Limits {
     #[cfg(feature = "kv")]
     if file.echo.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty()) {
         return file.limits.over(crate::kv::limits(&file.store));

@@ -1,12 +1,24 @@
 //! Glob-style patterns, as `KEYS`, `SCAN` and `PSUBSCRIBE` take them.
 
+const STEPS: usize = 1 << 18;
+const PATTERN_MAX: usize = 1 << 10;
+
 /// Whether `text` is matched: `*` is anything, `?` one byte, `[a-z]` one of these, `[^a]` none of these, and
-/// a backslash takes the meaning from what follows. Takes at most the product of both lengths.
+/// a backslash takes the meaning from what follows. What takes more than [`STEPS`] beside a few for each byte
+/// of the text, or is longer than [`PATTERN_MAX`], matches nothing: everybody else waits meanwhile.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    if pattern.len() > PATTERN_MAX {
+        return false;
+    }
+    let mut left = STEPS + 4 * text.len();
     let (mut p, mut t) = (0, 0);
     // Behind the last star: where the pattern goes on, and how much of the text the star has taken.
     let mut star: Option<(usize, usize)> = None;
     loop {
+        match left.checked_sub(1) {
+            Some(fewer) => left = fewer,
+            None => return false,
+        }
         if t == text.len() {
             return pattern[p.min(pattern.len())..].iter().all(|byte| *byte == b'*');
         }

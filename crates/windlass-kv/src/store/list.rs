@@ -93,6 +93,7 @@ impl List {
         for element in self.elements.drain(..from) {
             self.weight -= List::ELEMENT + element.len();
         }
+        self.shrink();
     }
 
     /// Removes elements equal to this one: the first `most`, or the last ones. Returns how many.
@@ -113,11 +114,16 @@ impl List {
         }
         let removed = before - self.elements.len();
         self.weight -= removed * (List::ELEMENT + element.len());
+        self.shrink();
         removed
     }
 
     fn lighten(&mut self, element: &[u8]) {
         self.weight -= List::ELEMENT + element.len();
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
         // A long list that was emptied does not keep its ring.
         if self.elements.capacity() > 64 && self.elements.len() < self.elements.capacity() / 4 {
             self.elements.shrink_to(self.elements.len() * 2);

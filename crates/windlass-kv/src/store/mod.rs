@@ -346,10 +346,18 @@ impl Store {
     /// If the new name is too long.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<bool, StoreError> {
         self.check_sizes(to.len(), 0)?;
-        let Some(at) = self.find(from) else { return Ok(false) };
+        if self.find(from).is_none() {
+            return Ok(false);
+        }
         if from == to {
             return Ok(true);
         }
+        let grows = to.len().saturating_sub(from.len());
+        if grows > 0 && self.used + grows > self.config.memory_max {
+            self.make_room(grows)?;
+        }
+        // It may have been the one that had to go, or has another place now.
+        let Some(at) = self.find(from) else { return Ok(false) };
         let mut entry = self.remove_at(at);
         if let Some(at) = self.find(to) {
             self.remove_at(at);
@@ -374,11 +382,14 @@ impl Store {
         if from == to {
             return Ok(true);
         }
-        let mut entry = self.map[at].clone();
-        let weight = entry.weight(to.len());
+        // The room before the copy; making it may move or evict what is copied.
+        let weight = self.map[at].weight(to.len());
         if self.used + weight > self.config.memory_max {
             self.make_room(weight)?;
         }
+        let Some(at) = self.find(from) else { return Ok(false) };
+        let mut entry = self.map[at].clone();
+        let weight = entry.weight(to.len());
         if let Some(at) = self.find(to) {
             self.remove_at(at);
         }

@@ -192,6 +192,10 @@ impl Hash {
         match self.map.swap_remove_full(field) {
             Some((_, field, value)) => {
                 self.weight -= Hash::FIELD + field.len() + value.capacity();
+                // As a list's ring: a table that was emptied is not kept.
+                if self.map.capacity() > 64 && self.map.len() < self.map.capacity() / 4 {
+                    self.map.shrink_to(self.map.len() * 2);
+                }
                 true
             }
             None => false,
@@ -253,6 +257,7 @@ impl Set {
         let removed = self.members.swap_remove(member);
         if removed {
             self.weight -= Set::MEMBER + member.len();
+            self.shrink();
         }
         removed
     }
@@ -261,7 +266,15 @@ impl Set {
     pub fn take_at(&mut self, position: usize) -> Option<Box<[u8]>> {
         let member = self.members.swap_remove_index(position)?;
         self.weight -= Set::MEMBER + member.len();
+        self.shrink();
         Some(member)
+    }
+
+    /// A table that was emptied is not kept.
+    fn shrink(&mut self) {
+        if self.members.capacity() > 64 && self.members.len() < self.members.capacity() / 4 {
+            self.members.shrink_to(self.members.len() * 2);
+        }
     }
 
     pub(super) fn weight(&self) -> usize {

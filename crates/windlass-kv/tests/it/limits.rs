@@ -111,6 +111,23 @@ fn full_memory_refuses_or_evicts() {
     assert_eq!(ask(&mut cache, peer, "EXISTS k199 k198 k0"), "2");
 }
 
+/// What takes room without writing a value.
+#[test]
+fn names_copies_and_watched_keys_are_bounded() {
+    let store = StoreConfig { memory_max: 20_000, key_max: 10_000, ..StoreConfig::default() };
+    let mut full = harness(KvConfig { store, ..KvConfig::default() });
+    let peer = full.connect();
+    let (name, oom) = ("n".repeat(9_000), "-OOM command not allowed when used memory > 'maxmemory'.");
+    for n in 0..3 {
+        assert_eq!(ask(&mut full, peer, &format!("SET k{n} v")), "+OK");
+        let renamed = ask(&mut full, peer, &format!("RENAME k{n} {n}{name}"));
+        assert_eq!(renamed, if n < 2 { "+OK" } else { oom });
+    }
+    assert_eq!(ask(&mut full, peer, &format!("COPY 0{name} 2{name}")), oom);
+    let long = ask(&mut full, peer, &format!("WATCH {}", "k".repeat(10_001)));
+    assert_eq!(long, "-ERR key is longer than it may be");
+}
+
 #[test]
 fn a_transaction_is_bounded() {
     let mut harness = harness(KvConfig { transaction_max: 1_000, ..KvConfig::default() });

@@ -76,13 +76,13 @@ pub(crate) fn ttl(run: &mut Run<'_, '_, '_>) -> Done {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => {
-            let ms = at.saturating_sub(since) as i64;
+            let ms = i64::try_from(at.saturating_sub(since)).unwrap_or(i64::MAX);
             if name.starts_with('p') {
                 ms
             } else if since == 0 {
                 ms / 1000
             } else {
-                (ms + 500) / 1000
+                ms.saturating_add(500) / 1000
             }
         }
     };

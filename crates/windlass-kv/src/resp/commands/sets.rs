@@ -1,5 +1,7 @@
 //! Sets.
 
+use std::collections::HashSet;
+
 use indexmap::IndexSet;
 use windlass::proto::resp::Encoder;
 
@@ -132,7 +134,9 @@ fn combine(run: &mut Run<'_, '_, '_>, next: fn(&mut IndexSet<Box<[u8]>>, Option<
     if let Some(set) = run.store.view::<Members>(first)? {
         all.extend(set.iter().map(Box::from));
     }
-    for key in run.args.by_ref() {
+    // Once each: a key of two bytes, a million times, would be a million times its set.
+    let mut seen = HashSet::new();
+    for key in run.args.by_ref().filter(|key| seen.insert(*key)) {
         let set = run.store.view::<Members>(key)?;
         next(&mut all, set.map(|set| &**set));
     }
@@ -151,7 +155,13 @@ pub(crate) fn sinter(run: &mut Run<'_, '_, '_>) -> Done {
 }
 
 pub(crate) fn sdiff(run: &mut Run<'_, '_, '_>) -> Done {
-    combine(run, |all, set| all.retain(|member| !set.is_some_and(|set| set.contains(member))))
+    combine(run, |all, set| match set {
+        None => {}
+        Some(set) if set.len() < all.len() => set.iter().for_each(|member| {
+            all.swap_remove(member);
+        }),
+        Some(set) => all.retain(|member| !set.contains(member)),
+    })
 }
 
 pub(crate) fn smove(run: &mut Run<'_, '_, '_>) -> Done {

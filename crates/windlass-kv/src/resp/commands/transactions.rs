@@ -78,6 +78,9 @@ pub(crate) fn watch(run: &mut Run<'_, '_, '_>) -> Done {
         return Err(Fail::Text("ERR WATCH inside MULTI is not allowed"));
     }
     while let Some(key) = run.args.next() {
+        if key.len() > run.store.config().key_max {
+            return Err(Fail::Text("ERR key is longer than it may be"));
+        }
         let version = version_of(run, key);
         let watched = &mut run.session.transaction.get_or_insert_default().watched;
         if watched.iter().any(|(other, _)| **other == *key) {
