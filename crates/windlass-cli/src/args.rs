@@ -9,7 +9,9 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use windlass::Address;
 
-use crate::config::shape::{Eviction, LogFormat, LogLevel};
+#[cfg(feature = "kv")]
+use crate::config::shape::Eviction;
+use crate::config::shape::{LogFormat, LogLevel};
 use crate::limits::Setting;
 use crate::quantity;
 #[cfg(feature = "kv")]

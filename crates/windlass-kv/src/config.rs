@@ -37,6 +37,9 @@ pub struct KvConfig {
     pub args_max: usize,
     /// Bytes of the commands that one connection queues in a transaction. Default 8 MiB.
     pub transaction_max: usize,
+    /// Bytes that all connections together have queued in transactions, and of the keys they watch. Over it
+    /// commands are refused instead of queued. Default 64 MiB.
+    pub transactions_max: usize,
     /// Bytes that the names of all subscriptions take, with some for each. Default 64 MiB.
     pub subscriptions_max: usize,
 }
@@ -79,6 +82,7 @@ impl Default for KvConfig {
             auth_timeout: Duration::from_secs(10),
             args_max: 1 << 20,
             transaction_max: 8 << 20,
+            transactions_max: 64 << 20,
             subscriptions_max: 64 << 20,
         }
     }

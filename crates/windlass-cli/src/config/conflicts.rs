@@ -40,6 +40,20 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
     }
+    let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
+    let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));
+    let admin_listen: Vec<&Address> = file.admin.listen.iter().map(|listen| &listen.0).collect();
+    for (path, listen) in streams.chain([("admin", admin_listen)]) {
+        for (at, address) in listen.iter().enumerate().filter(|(_, it)| matches!(it, Address::Udp(_))) {
+            let here = place(&format!("{path}.listen[{at}]"));
+            push(
+                problems,
+                here,
+                format!("`{address}`: there are no datagrams in what `{path}` speaks"),
+                |p| p,
+            );
+        }
+    }
     let admin: Vec<&Address> = file.admin.listen.iter().map(|listen| &listen.0).collect();
     listens("admin", &admin, &mut addresses, places, problems);
     for (at, address) in admin.iter().enumerate() {

@@ -21,6 +21,7 @@ impl LimitsTable {
     }
 
     /// Whether the limit of this name is among them.
+    #[cfg(feature = "kv")]
     pub(crate) fn sets(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -61,7 +61,7 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
             continue;
         }
-        let text = match read(&path) {
+        let text = match read(&path, named.is_some()) {
             Ok(text) => text,
             Err(why) => {
                 let what = format!("cannot read {}: {why}", path.display());
@@ -157,9 +157,13 @@ pub(crate) fn usual_address(kind: &str) -> &'static str {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// An `included` file has to be one: opening a pipe would wait for its other end.
+fn read(path: &Path, included: bool) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
+    if included && std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        return Err("it is no file".into());
+    }
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > FILE_MAX { Err("it is longer than 4 MiB".into()) } else { Ok(text) }

@@ -18,7 +18,9 @@ use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
 use crate::config::value::{FilePath, Size};
 use crate::console::{Console, Teller, stdout_width};
 use crate::{admin, limits, notify, print, signals};
-pub(crate) use plan::{limits, listening};
+pub(crate) use plan::limits;
+#[cfg(feature = "kv")]
+pub(crate) use plan::listening;
 use summary::Figures;
 pub(crate) use watched::{Messages, Tally, Watched};
 

@@ -39,11 +39,18 @@ pub(super) struct Counts {
     pub(super) bytes_written: u64,
     /// Commands answered with an error.
     pub(super) refused: u64,
-    /// Connections ended for what they sent.
-    pub(super) protocol_errors: u64,
+    /// Connections ended for what they sent, by the error's label.
+    pub(super) violations: Vec<(&'static str, u64)>,
 }
 
 impl Counts {
+    pub(super) fn count_violation(&mut self, label: &'static str) {
+        match self.violations.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, n)) => *n += 1,
+            None => self.violations.push((label, 1)),
+        }
+    }
+
     /// `stats reset`: connections are not forgotten, and neither is what the server itself has counted.
     pub(super) fn reset(&mut self) {
         *self =

@@ -137,7 +137,7 @@ impl Memcached {
                         Ok(Some(command)) => *pending = self.ascii(store, conn, command),
                         Ok(None) => break,
                         Err(error) => {
-                            self.counts.protocol_errors += 1;
+                            self.counts.count_violation(error.label());
                             self.write(conn, error.reply());
                             return Err(error.into());
                         }
@@ -151,7 +151,7 @@ impl Memcached {
                         Ok(Some(request)) => self.binary(store, conn, request)?,
                         Ok(None) => break,
                         Err(error) => {
-                            self.counts.protocol_errors += 1;
+                            self.counts.count_violation(error.label());
                             if let Some((opcode, opaque, status)) = error.response() {
                                 self.respond(conn, opcode, opaque, status);
                             }

@@ -83,7 +83,7 @@ fn general(memcached: &Memcached, store: &Store) -> Vec<(&'static str, String)> 
         ("bytes_read", counts.bytes_read),
         ("bytes_written", counts.bytes_written),
         ("commands_refused", counts.refused),
-        ("protocol_errors", counts.protocol_errors),
+        ("protocol_errors", counts.violations.iter().map(|(_, n)| n).sum()),
         ("limit_maxbytes", store.config().memory_max as u64),
         ("accepting_conns", 1),
         ("threads", 1),
@@ -94,6 +94,8 @@ fn general(memcached: &Memcached, store: &Store) -> Vec<(&'static str, String)> 
         ("reclaimed", stats.expired),
     ];
     list.extend(numbers.map(|(name, n)| (name, n.to_string())));
+    // By kind, as they come up: labels are not known before.
+    list.extend(counts.violations.iter().map(|(label, n)| (*label, n.to_string())));
     list
 }
 

@@ -25,7 +25,7 @@ use clients::Clients;
 use fail::{Done, Fail};
 use pubsub::{Pubsub, Subscriptions};
 use table::{Spec, Table};
-use transaction::Transaction;
+use transaction::{Holdings, Transaction};
 
 /// Replies gathered before they are handed to the engine.
 const FLUSH_BYTES: usize = 32 * 1024;
@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     config: KvConfig,
     clients: Clients,
     pubsub: Pubsub,
+    holdings: Holdings,
     counts: Counts,
 }
 
@@ -98,6 +99,7 @@ impl Resp {
                 config: config.clone(),
                 clients: Clients::default(),
                 pubsub: Pubsub::default(),
+                holdings: Holdings::default(),
                 counts: Counts::default(),
             },
         }
@@ -287,7 +289,7 @@ impl<'b> Run<'_, '_, 'b> {
                 spec.name
             )));
         }
-        let max = self.shared.config.transaction_max;
+        let max = (self.shared.config.transaction_max, self.shared.config.transactions_max);
         match &mut self.session.transaction {
             Some(transaction) if transaction.begun() && !spec.has(table::NOT_QUEUED) => {
                 transaction.queue(command, max)?;

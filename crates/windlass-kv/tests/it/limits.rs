@@ -141,6 +141,25 @@ fn a_transaction_is_bounded() {
 }
 
 #[test]
+fn all_transactions_are_bounded_together() {
+    let mut harness = harness(KvConfig { transactions_max: 1_000, ..KvConfig::default() });
+    let (one, two) = (harness.connect(), harness.connect());
+    let refused = "-ERR the transactions of all clients are longer than they may be";
+    let long = format!("SET a {}", "x".repeat(600));
+    ask(&mut harness, one, "MULTI");
+    ask(&mut harness, two, "MULTI");
+    assert_eq!(ask(&mut harness, one, &long), "+QUEUED");
+    assert_eq!(ask(&mut harness, two, &long), refused);
+    talk(&mut harness, two, "DISCARD => +OK");
+    assert_eq!(ask(&mut harness, two, &format!("WATCH {}", "k".repeat(600))), refused);
+    // What one held is there for the other, however it came to its end.
+    harness.reset(one);
+    ask(&mut harness, two, "MULTI");
+    assert_eq!(ask(&mut harness, two, &long), "+QUEUED");
+    talk(&mut harness, two, "EXEC => [+OK]");
+}
+
+#[test]
 fn subscriptions_are_bounded() {
     let mut harness = harness(KvConfig { subscriptions_max: 1_000, ..KvConfig::default() });
     let peer = harness.connect();

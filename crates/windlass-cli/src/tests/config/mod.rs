@@ -277,3 +277,12 @@ fn a_store_is_not_handed_over() {
         "{said}"
     );
 }
+
+#[test]
+#[cfg(feature = "kv")]
+fn streams_are_not_served_on_datagrams() {
+    let said =
+        said("udp", "[admin]\nlisten = \"udp:127.0.0.1:1\"\n[[resp]]\nlisten = \"udp:127.0.0.1:6379\"\n");
+    assert!(said.contains("there are no datagrams in what `admin` speaks"), "{said}");
+    assert!(said.contains("there are no datagrams in what `resp[0]` speaks"), "{said}");
+}

@@ -4,11 +4,11 @@ use windlass::proto::resp::{Commands, RespLimits};
 use windlass::proto::{Decode, Input};
 
 use super::super::fail::{Done, Fail};
-use super::super::transaction::WATCHED_MAX;
+use super::super::transaction::{Transaction, WATCHED_BYTES, WATCHED_MAX};
 use super::super::{FLUSH_BYTES, Run, spill, write_fail};
 
 pub(crate) fn multi(run: &mut Run<'_, '_, '_>) -> Done {
-    let transaction = run.session.transaction.get_or_insert_default();
+    let transaction = run.session.transaction.get_or_insert_with(|| Transaction::new(&run.shared.holdings));
     if transaction.begun() {
         return Err(Fail::Text("ERR MULTI calls can not be nested"));
     }
@@ -82,14 +82,19 @@ pub(crate) fn watch(run: &mut Run<'_, '_, '_>) -> Done {
             return Err(Fail::Text("ERR key is longer than it may be"));
         }
         let version = version_of(run, key);
-        let watched = &mut run.session.transaction.get_or_insert_default().watched;
+        let holdings = &run.shared.holdings;
+        let transaction = run.session.transaction.get_or_insert_with(|| Transaction::new(holdings));
+        let watched = &transaction.watched;
         if watched.iter().any(|(other, _)| **other == *key) {
             continue;
         }
         if watched.len() == WATCHED_MAX {
             return Err(Fail::Text("ERR more keys watched than may be"));
         }
-        watched.push((key.into(), version));
+        if !transaction.hold(key.len() + WATCHED_BYTES, run.shared.config.transactions_max) {
+            return Err(Fail::Text("ERR the transactions of all clients are longer than they may be"));
+        }
+        transaction.watched.push((key.into(), version));
     }
     run.ok()
 }
