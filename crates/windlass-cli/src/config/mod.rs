@@ -140,6 +140,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         };
     }
     add!(echo);
+    add!(websocket);
     #[cfg(feature = "kv")]
     {
         add!(resp);
@@ -151,6 +152,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
 /// Where a service of this kind usually listens.
 pub(crate) fn usual_address(kind: &str) -> &'static str {
     match kind {
+        "websocket" => "127.0.0.1:9001",
         "resp" => "127.0.0.1:6379",
         "memcached" => "127.0.0.1:11211",
         _ => "127.0.0.1:9000",

@@ -53,6 +53,15 @@ pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<Strin
     Some(text)
 }
 
+/// A file with these services, to change and reload.
+pub(crate) fn demo(file: &File) -> Result<String, toml::ser::Error> {
+    let text = toml::to_string_pretty(file)?;
+    Ok(format!(
+        "# All that `windlass demo` serves, on this machine alone. `windlass run -c FILE` serves it; `windlass\n\
+         # init KIND` writes a file of one service, with every key explained.\n\n{text}"
+    ))
+}
+
 /// One key as a comment: what it means, and its default.
 fn unset(schema: &Value, key: &str, property: &Value, default: &Value) -> String {
     let text = comment(about_of(property));
