@@ -8,6 +8,7 @@ mod include;
 pub(crate) mod limits;
 pub(crate) mod print;
 mod problem;
+mod secrets;
 pub(crate) mod shape;
 mod tree;
 pub(crate) mod value;
@@ -49,7 +50,7 @@ pub(crate) fn schema() -> Value {
 /// Reads `path` and what it includes. `variable` is the environment.
 pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Wrong> {
     let schema = schema();
-    let mut sources = Sources::default();
+    let mut sources = Sources::new(secrets::keys(&schema));
     let mut problems = Vec::new();
     let mut places = Places::new();
     let mut whole = Map::new();

@@ -143,6 +143,16 @@ listen = "127.0.0.1:9000"
 }
 
 #[test]
+fn a_secret_is_not_shown_with_the_mistake_beside_it() {
+    let said = said(
+        "beside",
+        "admin = { lisen = \"unix:/a\", token = \"s3cret\" }\n[[echo]]\nlisten = \"unix:/b\"\n",
+    );
+    assert!(said.contains("`lisen`") && said.contains("token = ********"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
 fn syntax_is_said_with_the_rest() {
     let said = said("syntax", "[server\nworkers = 1\n[[echo]]\nlisten = [\"127.0.0.1:1\"\nname = 'x\n");
     assert!(said.contains("wrong.toml:1:"), "{said}");
