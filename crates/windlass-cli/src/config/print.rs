@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shape::File;
 use crate::text::wrap;
@@ -25,7 +25,10 @@ pub(crate) fn kinds(schema: &Value) -> Vec<(String, String)> {
 pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<String> {
     let kinds = kinds(schema);
     let (_, about) = kinds.iter().find(|(name, _)| name == kind)?;
-    let defaults = serde_json::to_value(File::default()).unwrap_or_default();
+    let mut defaults = serde_json::to_value(File::default()).unwrap_or_default();
+    // A service may need other bounds than the engine has by itself.
+    let file: File = serde_json::from_value(json!({ kind: [{ "listen": [listen] }] })).unwrap_or_default();
+    defaults["limits"] = crate::limits::shown(&crate::serving::limits(&file)).into_iter().collect();
     let mut text = format!(
         "# A configuration of windlass. `windlass run -c FILE` serves it, `windlass check -c FILE` looks for\n\
          # mistakes. Lines that begin with `#` are comments; the values in them are the defaults.\n\n\

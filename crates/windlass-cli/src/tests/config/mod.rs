@@ -259,9 +259,14 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
             .collect();
         let all = loaded("starting-all", &taken);
         assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
-        assert_eq!(all.limits.limits(), file.limits.limits());
+        assert_eq!(crate::serving::limits(&all), crate::serving::limits(&file));
     }
     assert_eq!(print::starting(&schema, "ecko", ":0"), None);
+    // The bounds that a kind has of its own are those it says.
+    let of = |kind| print::starting(&schema, kind, "127.0.0.1:0").unwrap();
+    assert!(of("echo").contains("\n# idle_timeout = \"5m\"\n"));
+    #[cfg(feature = "kv")]
+    assert!(of("resp").contains("\n# idle_timeout = 0\n"));
 }
 
 #[test]
