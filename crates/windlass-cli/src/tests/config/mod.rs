@@ -143,6 +143,15 @@ listen = "127.0.0.1:9000"
 }
 
 #[test]
+fn an_address_of_the_wrong_type_is_one_mistake() {
+    let said = said("type", "[[echo]]\nlisten = 9000\n");
+    assert!(
+        said.contains("for example `listen = [\"127.0.0.1:9000\"]`") && said.contains("one thing is"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_secret_is_not_shown_with_the_mistake_beside_it() {
     let said = said(
         "beside",
