@@ -125,8 +125,8 @@ Examples:
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
   windlass echo :9000 --control /run/echo.control
       The first serves; the next, started the same way, takes over from it while it serves.
-  windlass echo --log json --log-level debug 2>echo.log
-      With every connection logged, as one JSON object per line.";
+  windlass echo --log-level debug 2>echo.log
+      With every connection logged, as one JSON object per line. On a terminal it would be text.";
 
 #[cfg(feature = "kv")]
 const RESP_ABOUT: &str = "\
@@ -355,9 +355,14 @@ pub(crate) struct ServingArgs {
     pub(crate) quiet: bool,
 
     /// How logs are written, to stderr
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Where the journal is
+    #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
+    #[arg(env = "WINDLASS_JOURNAL_SOCKET", hide_env = true)]
+    pub(crate) journal_socket: PathBuf,
 
     /// What is logged, and everything more urgent
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
