@@ -67,21 +67,15 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
-    #[command(subcommand)]
-    Bench(BenchCommand),
+    #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
+    #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
+    Bench(windlass_bench::Bench),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
         /// The shell to complete in
         shell: clap_complete::Shell,
     },
-}
-
-#[cfg(target_os = "linux")]
-#[derive(Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Put load on an echo server, verify every byte, report latency
-    Echo(Box<windlass_bench::echo::EchoArgs>),
 }
 
 const COMPLETIONS_EXAMPLE: &str = "\
