@@ -181,6 +181,9 @@ pub(crate) fn is_path(format: &str, text: &str) -> bool {
     format == FilePath::FORMAT || (format == OutputPath::FORMAT && text != "-")
 }
 
+/// The format whose texts are not shown.
+pub(crate) const SECRET: &str = Secret::FORMAT;
+
 macro_rules! as_text {
     ($($name:ident)*) => {$(
         impl Serialize for $name {

@@ -4,6 +4,7 @@
 
 mod access;
 mod config;
+mod demo;
 mod echo;
 mod errors;
 mod handover;
