@@ -263,7 +263,9 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
                 None => format!("{line}\n"),
             })
             .filter(|line| {
-                !["control", "congestion", "token", "access_log"].iter().any(|key| line.starts_with(key))
+                !["control", "congestion", "token", "access_log", "path"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
             })
             .collect();
         let all = loaded("starting-all", &taken);
