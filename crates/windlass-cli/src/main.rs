@@ -8,12 +8,15 @@ mod configured;
 mod console;
 mod echo;
 mod failure;
+mod health;
 #[cfg(feature = "kv")]
 mod kv;
 mod limits;
 mod logs;
+mod man;
 mod nearest;
 mod notify;
+mod process;
 mod quantity;
 mod serving;
 mod signals;
@@ -39,6 +42,8 @@ fn main() -> ExitCode {
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
+        Command::Health(args) => health::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

@@ -46,6 +46,11 @@ pub(crate) fn schema() -> Value {
     schemars::schema_for!(File).to_value()
 }
 
+/// What holds where a file says nothing.
+pub(crate) fn defaults() -> Value {
+    serde_json::to_value(File::default()).unwrap_or_default()
+}
+
 /// Reads `path` and what it includes. `variable` is the environment.
 pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Wrong> {
     let schema = schema();
@@ -108,6 +113,7 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         without_holes(&mut whole);
         serde_json::from_value(whole.into()).map_err(drop)
     };
+    let file = file.map(|file: File| File { read_from: sources.paths(), ..file });
     if let Ok(file) = &file {
         conflicts::find(file, &places, &mut problems);
     }

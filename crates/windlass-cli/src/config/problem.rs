@@ -74,6 +74,11 @@ impl Sources {
         &self.files[file].1
     }
 
+    /// Of every file.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|(path, _)| path.clone()).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.files.len()
     }

@@ -17,7 +17,7 @@ use crate::config::limits::LimitsTable;
 use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
 use crate::config::value::{FilePath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::{admin, limits, notify, print, signals};
+use crate::{admin, limits, notify, print, process, signals};
 pub(crate) use plan::limits;
 #[cfg(feature = "kv")]
 pub(crate) use plan::listening;
@@ -38,6 +38,9 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
         server: ServerTable {
             scratch: Size(args.scratch),
             congestion: args.cubic.then(|| "cubic".into()),
+            user: args.user.clone(),
+            group: args.group.clone(),
+            sandbox: args.sandbox,
             ..ServerTable::default()
         },
         limits: LimitsTable::from_settings(&args.limit),
@@ -70,6 +73,8 @@ pub(crate) fn run_flags(file: &File, args: &ServingArgs) -> Result<()> {
 
 /// Serves until told to stop.
 pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
+    // Before tables are sized by it.
+    let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
@@ -81,6 +86,8 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
     let bound = bind(file, &told)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
+    // Behind the last listener, and before the first thread.
+    let settled = process::settle(file)?;
     let services = bound.addresses().len() - file.admin.listen.len();
     let listening: String = bound
         .addresses()
@@ -112,15 +119,25 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
     }
     match file.log.format {
         // The addresses have just been printed.
-        LogFormat::Text => tracing::info!(workers, "started"),
+        LogFormat::Text => tracing::info!(workers, descriptors, "started"),
         LogFormat::Json => {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 workers,
+                descriptors,
                 addresses = addresses(&bound),
                 "started"
             );
         }
+    }
+    if let Some(user) = &settled.user {
+        tracing::info!(user, "privileges are given up");
+    }
+    if let Some(forbidden) = &settled.sandbox {
+        tracing::info!(forbidden, "in a sandbox");
+    }
+    for lacking in &settled.lacking {
+        tracing::warn!("the sandbox is not whole: {lacking}");
     }
     let started = Instant::now();
     let outcome = bound.run();

@@ -10,6 +10,7 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;

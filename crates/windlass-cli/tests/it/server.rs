@@ -47,7 +47,11 @@ impl Server {
 
     /// With these arguments.
     pub(crate) fn command(args: &[&str]) -> Server {
-        let mut command = windlass(args);
+        Server::of(windlass(args))
+    }
+
+    /// Whatever runs it.
+    pub(crate) fn of(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let reads_stderr = thread::spawn(move || {
@@ -142,6 +146,24 @@ impl SocketPath {
 impl Drop for SocketPath {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A configuration, gone when dropped. It has a folder of its own.
+pub(crate) struct ConfigFile(pub(crate) std::path::PathBuf);
+
+impl ConfigFile {
+    pub(crate) fn new(name: &str, text: &str) -> ConfigFile {
+        let folder = std::env::temp_dir().join(format!("windlass-cli-{}-{name}.d", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("windlass.toml"), text).unwrap();
+        ConfigFile(folder.join("windlass.toml"))
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = self.0.parent().map(std::fs::remove_dir_all);
     }
 }
 

@@ -232,7 +232,7 @@ fn every_key_is_documented_and_every_default_can_be_read() {
 fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_taken() {
     let schema = schema();
     for (kind, _) in print::kinds(&schema) {
-        let text = print::starting(&schema, &kind, "127.0.0.1:0").unwrap();
+        let text = print::starting(&schema, &kind, "127.0.0.1:0", &mut Vec::new()).unwrap();
         println!("{text}");
         let file = loaded("starting", &text);
         assert_eq!(file.limits.limits(), windlass::Limits::default());
@@ -244,14 +244,33 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
                 None => format!("{line}\n"),
             })
             .filter(|line| {
-                !line.starts_with("control") && !line.starts_with("congestion") && !line.starts_with("token")
+                let examples = ["control", "congestion", "token", "user", "group"];
+                !examples.iter().any(|key| line.starts_with(key))
             })
             .collect();
         let all = loaded("starting-all", &taken);
         assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
         assert_eq!(all.limits.limits(), file.limits.limits());
     }
-    assert_eq!(print::starting(&schema, "ecko", ":0"), None);
+    assert_eq!(print::starting(&schema, "ecko", ":0", &mut Vec::new()), None);
+}
+
+#[test]
+fn a_starting_file_has_the_keys_that_are_set() {
+    let schema = schema();
+    let mut set: Vec<(String, String)> = [
+        ("server.workers", "2"),
+        ("server.sandbox", "on"),
+        ("admin.listen", "127.0.0.1:9901"),
+        ("no.such", "x"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    let text = print::starting(&schema, "echo", "127.0.0.1:9000", &mut set).unwrap();
+    assert_eq!(set, [("no.such".to_owned(), "x".to_owned())], "what is left is no key");
+    let file = loaded("set", &text);
+    assert_eq!((file.server.workers.0, file.server.sandbox), (2, shape::Sandbox::On));
+    assert_eq!(file.admin.listen.len(), 1, "{text}");
 }
 
 #[test]
