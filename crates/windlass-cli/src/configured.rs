@@ -60,6 +60,10 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
 /// `windlass init`.
 pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let schema = config::schema();
+    if args.kind == "demo" {
+        anyhow::ensure!(args.set.is_empty(), "`--set` has no effect on the demo's file");
+        return write(args, &page::demo(&crate::demo::file(|port| port))?);
+    }
     let kinds = page::kinds(&schema);
     let mut set = args.set.clone();
     let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind), &mut set) else {
@@ -75,6 +79,11 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     if let Some((key, _)) = set.first() {
         anyhow::bail!("there is no key `{key}` in any table of such a file");
     }
+    write(args, &text)
+}
+
+/// Where `args` say, but never over what is there.
+fn write(args: &InitArgs, text: &str) -> Result<()> {
     match &args.output {
         None => print(text.as_bytes()),
         Some(path) => {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shape::File;
 use crate::text::wrap;
@@ -31,7 +31,10 @@ pub(crate) fn starting(
 ) -> Option<String> {
     let kinds = kinds(schema);
     let (_, about) = kinds.iter().find(|(name, _)| name == kind)?;
-    let defaults = super::defaults();
+    let mut defaults = super::defaults();
+    // A service may need other bounds than the engine has by itself.
+    let file: File = serde_json::from_value(json!({ kind: [{ "listen": [listen] }] })).unwrap_or_default();
+    defaults["limits"] = crate::limits::shown(&crate::serving::limits(&file)).into_iter().collect();
     let mut text = format!(
         "# A configuration of windlass. `windlass run -c FILE` serves it, `windlass check -c FILE` looks for\n\
          # mistakes. Lines that begin with `#` are comments; the values in them are the defaults.\n\n\
@@ -72,6 +75,15 @@ fn set_value(property: &Value, value: &str) -> String {
         false => Value::from(value).to_string(),
     };
     if property["type"] == "array" { format!("[{text}]") } else { text }
+}
+
+/// A file with these services, to change and reload.
+pub(crate) fn demo(file: &File) -> Result<String, toml::ser::Error> {
+    let text = toml::to_string_pretty(file)?;
+    Ok(format!(
+        "# All that `windlass demo` serves, on this machine alone. `windlass run -c FILE` serves it; `windlass\n\
+         # init KIND` writes a file of one service, with every key explained.\n\n{text}"
+    ))
 }
 
 /// One key as a comment: what it means, and its default.
