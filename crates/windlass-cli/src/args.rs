@@ -67,8 +67,9 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
-    #[command(subcommand)]
-    Bench(BenchCommand),
+    #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
+    #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
+    Bench(windlass_bench::Bench),
     /// Ask a running server whether it serves: exit code 0 if it does
     #[command(after_long_help = HEALTH_EXAMPLES)]
     Health(HealthArgs),
@@ -83,13 +84,6 @@ pub(crate) enum Command {
     },
 }
 
-#[cfg(target_os = "linux")]
-#[derive(Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Put load on an echo server, verify every byte, report latency
-    Echo(Box<windlass_bench::echo::EchoArgs>),
-}
-
 const COMPLETIONS_EXAMPLE: &str = "\
 Example:
   windlass completions bash > ~/.local/share/bash-completion/completions/windlass";
@@ -102,7 +96,7 @@ Examples:
 
 const HEALTH_EXAMPLES: &str = "\
 Examples:
-  windlass health 127.0.0.1:9901
+  windlass health 127.0.0.1:9900
       Succeeds as long as the server takes newcomers; in a drain it fails.
   windlass health -c /etc/windlass/windlass.toml --live
       Asks at the first address of `admin.listen`, and succeeds in a drain too.";
@@ -144,8 +138,8 @@ Examples:
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
   windlass echo :9000 --control /run/echo.control
       The first serves; the next, started the same way, takes over from it while it serves.
-  windlass echo --log json --log-level debug 2>echo.log
-      With every connection logged, as one JSON object per line.";
+  windlass echo --log-level debug 2>echo.log
+      With every connection logged, as one JSON object per line. On a terminal it would be text.";
 
 #[cfg(feature = "kv")]
 const RESP_ABOUT: &str = "\
@@ -246,7 +240,7 @@ pub(crate) struct InitArgs {
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 
-    /// Give a key of a table this value instead of leaving it out: admin.listen=127.0.0.1:9901. May be given
+    /// Give a key of a table this value instead of leaving it out: admin.listen=127.0.0.1:9900. May be given
     /// several times
     #[arg(long, value_name = "KEY=VALUE", env = "WINDLASS_SET", hide_env = true, value_parser = setting)]
     pub(crate) set: Vec<(String, String)>,
@@ -430,9 +424,14 @@ pub(crate) struct ServingArgs {
     pub(crate) quiet: bool,
 
     /// How logs are written, to stderr
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Where the journal is
+    #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
+    #[arg(env = "WINDLASS_JOURNAL_SOCKET", hide_env = true)]
+    pub(crate) journal_socket: PathBuf,
 
     /// What is logged, and everything more urgent
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]

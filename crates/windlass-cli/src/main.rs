@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
-        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
+        Command::Bench(bench) => bench.run(),
         Command::Health(args) => health::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions { shell } => {

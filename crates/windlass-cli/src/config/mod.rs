@@ -114,7 +114,7 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         without_holes(&mut whole);
         serde_json::from_value(whole.into()).map_err(drop)
     };
-    let file = file.map(|file: File| File { read_from: sources.paths(), ..file });
+    let file = file.map(|file: File| File { read_from: shape::ReadFrom(sources.paths()), ..file });
     if let Ok(file) = &file {
         conflicts::find(file, &places, &mut problems);
     }

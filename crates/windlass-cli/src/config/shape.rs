@@ -1,6 +1,8 @@
 //! What a configuration file may hold. The descriptions here are what `windlass init` writes, what editors
 //! show, and what the book prints; the defaults are those of the flags.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use super::value::{Count, FilePath, Listen, Secret, Size};
 pub(crate) struct File {
     /// The files it was read from; none where it is made of flags.
     #[serde(skip)]
-    pub(crate) read_from: Vec<std::path::PathBuf>,
+    pub(crate) read_from: ReadFrom,
     /// Other files to read, relative to this one. A `*` stands for any part of a file's name.
     #[serde(skip_serializing)]
     pub(crate) include: Vec<String>,
@@ -46,6 +48,16 @@ pub(crate) struct File {
     /// The store behind them.
     #[cfg(feature = "kv")]
     pub(crate) store: StoreTable,
+}
+
+/// Files that a configuration was read from. They are no difference between two.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadFrom(pub(crate) Vec<std::path::PathBuf>);
+
+impl PartialEq for ReadFrom {
+    fn eq(&self, _: &ReadFrom) -> bool {
+        true
+    }
 }
 
 /// The process.
@@ -108,24 +120,41 @@ pub(crate) enum Sandbox {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// How lines are written, to stderr.
+    /// How lines are written, to stderr: `auto`, `text`, `json`, or `journald`.
     pub(crate) format: LogFormat,
     /// What is logged, and everything more urgent.
     pub(crate) level: LogLevel,
+    /// Where the journal is: elsewhere in tests only.
+    #[serde(skip)]
+    pub(crate) journal_socket: PathBuf,
+}
+
+impl Default for LogTable {
+    fn default() -> LogTable {
+        LogTable {
+            format: LogFormat::default(),
+            level: LogLevel::default(),
+            journal_socket: crate::logs::SOCKET.into(),
+        }
+    }
 }
 
 /// How lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// Lines for people.
+    /// Text on a terminal, entries where systemd's journal reads, JSON otherwise.
     #[default]
+    Auto,
+    /// Lines for people.
     Text,
     /// One JSON object per line.
     Json,
+    /// Entries of systemd's journal, with fields.
+    Journald,
 }
 
 /// What is logged.

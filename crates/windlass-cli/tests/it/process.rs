@@ -26,7 +26,7 @@ fn descriptors_are_raised_and_told() {
     let file = ConfigFile::new("descriptors", "[[echo]]\nlisten = '127.0.0.1:0'\n[log]\nformat = 'json'\n");
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -Sn 300; exec \"$0\" run -c \"$1\""]);
-    command.arg(env!("CARGO_BIN_EXE_windlass")).arg(&file.0);
+    command.arg(env!("CARGO_BIN_EXE_windlass")).arg(&file.0).stderr(Stdio::piped());
     let server = Server::of(command);
     let (soft, hard) = limit(server.pid());
     assert_eq!(soft, hard.min(1 << 20));
@@ -119,7 +119,7 @@ fn a_sandbox_is_whole_and_all_goes_on_within_it() {
         drop(stays);
         let (ended, _, stderr) = old.ended();
         assert!(ended.success(), "{stderr}");
-        assert!(stderr.contains("in a sandbox forbidden=\"files, TCP ports, signals"), "{stderr}");
+        assert!(stderr.contains("in a sandbox") && stderr.contains("files, TCP ports, signals"), "{stderr}");
         assert!(!stderr.contains("not whole"), "{stderr}");
         let (ended, _, stderr) = new.stop();
         assert!(ended.success(), "{stderr}");

@@ -68,7 +68,7 @@ impl Kept {
             // And behind a link, where it leads.
             kept.read.extend(path.canonicalize().ok().as_deref().map(folder));
         };
-        file.read_from.iter().for_each(|path| folder_of(path));
+        file.read_from.0.iter().for_each(|path| folder_of(path));
         let services = crate::config::services(file);
         for table in services.iter().filter_map(|service| service.tls) {
             folder_of(&table.cert.0);

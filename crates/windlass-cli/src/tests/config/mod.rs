@@ -123,7 +123,7 @@ fn what_does_not_go_together_is_shown_with_both_places() {
         "together",
         r#"
 [admin]
-listen = ["0.0.0.0:9901", "localhost:9902", "unix:/tmp/admin", "[::1]:9903"]
+listen = ["0.0.0.0:9900", "localhost:9902", "unix:/tmp/admin", "[::1]:9903"]
 [[echo]]
 listen = ["127.0.0.1:9000", "127.0.0.1:0", "127.0.0.1:0"]
 [[echo]]
@@ -134,7 +134,7 @@ listen = "127.0.0.1:9000"
         "two services are called `echo`",
         "`127.0.0.1:9000` is listened on twice",
         "---------------- first here",
-        "`0.0.0.0:9901` can be reached by others",
+        "`0.0.0.0:9900` can be reached by others",
         "or set `admin.token`",
         "3 things are wrong",
     ] {
@@ -285,7 +285,7 @@ fn a_starting_file_has_the_keys_that_are_set() {
     let mut set: Vec<(String, String)> = [
         ("server.workers", "2"),
         ("server.sandbox", "on"),
-        ("admin.listen", "127.0.0.1:9901"),
+        ("admin.listen", "127.0.0.1:9900"),
         ("no.such", "x"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
