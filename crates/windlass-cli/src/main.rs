@@ -1,6 +1,7 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+mod access;
 mod admin;
 mod args;
 mod config;
@@ -13,6 +14,7 @@ mod health;
 #[cfg(feature = "kv")]
 mod kv;
 mod limits;
+mod logfile;
 mod logs;
 mod man;
 mod nearest;

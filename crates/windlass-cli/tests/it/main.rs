@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod access;
 mod config;
 mod demo;
 mod echo;
