@@ -47,6 +47,11 @@ pub(crate) fn schema() -> Value {
     schemars::schema_for!(File).to_value()
 }
 
+/// What holds where a file says nothing.
+pub(crate) fn defaults() -> Value {
+    serde_json::to_value(File::default()).unwrap_or_default()
+}
+
 /// Reads `path` and what it includes. `variable` is the environment.
 pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Wrong> {
     let schema = schema();
@@ -109,6 +114,7 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         without_holes(&mut whole);
         serde_json::from_value(whole.into()).map_err(drop)
     };
+    let file = file.map(|file: File| File { read_from: shape::ReadFrom(sources.paths()), ..file });
     if let Ok(file) = &file {
         conflicts::find(file, &places, &mut problems);
     }
@@ -150,6 +156,14 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         add!(memcached);
     }
     services
+}
+
+/// The files that a server of this configuration writes: its logs.
+pub(crate) fn written(file: &File) -> Vec<&Path> {
+    let logs = services(file).into_iter().filter_map(|service| service.access_log);
+    let logs = logs.chain(&file.admin.access_log).map(|log| &*log.path.0);
+    let paths = logs.chain(file.log.path.as_ref().map(|path| &*path.0));
+    paths.filter(|path| !crate::logfile::is_stdout(path)).collect()
 }
 
 /// Where a service of this kind usually listens.

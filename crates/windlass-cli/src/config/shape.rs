@@ -15,6 +15,9 @@ use super::value::{AccessFormat, Count, FilePath, Listen, OutputPath, Secret, Si
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct File {
+    /// The files it was read from; none where it is made of flags.
+    #[serde(skip)]
+    pub(crate) read_from: ReadFrom,
     /// Other files to read, relative to this one. A `*` stands for any part of a file's name.
     #[serde(skip_serializing)]
     pub(crate) include: Vec<String>,
@@ -47,6 +50,16 @@ pub(crate) struct File {
     pub(crate) store: StoreTable,
 }
 
+/// Files that a configuration was read from. They are no difference between two.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadFrom(pub(crate) Vec<std::path::PathBuf>);
+
+impl PartialEq for ReadFrom {
+    fn eq(&self, _: &ReadFrom) -> bool {
+        true
+    }
+}
+
 /// The process.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -63,12 +76,47 @@ pub(crate) struct ServerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["cubic"]))]
     pub(crate) congestion: Option<String>,
+    /// Descriptors the process may open; 0 is as many as the system lets it. Each connection takes one.
+    pub(crate) descriptors: Count,
+    /// User to become once everything is listened on, by name or number. Only root can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["windlass"]))]
+    pub(crate) user: Option<String>,
+    /// Group to be in then, instead of those of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["windlass"]))]
+    pub(crate) group: Option<String>,
+    /// What is given up once everything is listened on: other files than those of this configuration, other
+    /// ports, other programs.
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Default for ServerTable {
     fn default() -> ServerTable {
-        ServerTable { workers: Count(0), scratch: Size(256 * 1024), control: None, congestion: None }
+        ServerTable {
+            workers: Count(0),
+            scratch: Size(256 * 1024),
+            control: None,
+            congestion: None,
+            descriptors: Count(0),
+            user: None,
+            group: None,
+            sandbox: Sandbox::Off,
+        }
     }
+}
+
+/// What is given up once everything is listened on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sandbox {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What the system can forbid, and a warning of what it cannot. Linux: Landlock and seccomp.
+    On,
+    /// All of it, and every system call no service needs; where that cannot be, the server does not start.
+    Strict,
 }
 
 /// What is logged, and how.

@@ -21,7 +21,7 @@ use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
 use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
 use crate::logs::{Style, Target};
-use crate::{admin, limits, logs, notify, print, signals};
+use crate::{admin, limits, logs, notify, print, process, signals};
 pub(crate) use plan::limits;
 pub(crate) use plan::listening;
 use summary::Figures;
@@ -42,6 +42,9 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
         server: ServerTable {
             scratch: Size(args.scratch),
             congestion: args.cubic.then(|| "cubic".into()),
+            user: args.user.clone(),
+            group: args.group.clone(),
+            sandbox: args.sandbox,
             ..ServerTable::default()
         },
         limits: LimitsTable::from_settings(&args.limit),
@@ -98,6 +101,8 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
 /// Serves what `file` describes, and what `more` adds to it, until told to stop.
 pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
     let Front { greeting, quiet } = front;
+    // Before tables are sized by it.
+    let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
     let (style, logs) = match quiet {
         false => logs::choose(&file.log)?,
@@ -115,8 +120,11 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     let bound = bind(file, &told, more)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
+    // Behind the last listener, and before the first thread.
+    let settled = process::settle(file)?;
     access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
     if access.is_any() {
+        access.start().context("cannot start the thread of access logs")?;
         signals::set_on_hangup(access.reopen_flag()).context("cannot watch for SIGHUP")?;
     }
     if let Target::File(_, reopen) = &logs {
@@ -159,15 +167,25 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     }
     match style {
         // The addresses have just been printed.
-        Style::Text => tracing::info!(workers, "started"),
+        Style::Text => tracing::info!(workers, descriptors, "started"),
         Style::Json | Style::Journal => {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 workers,
+                descriptors,
                 addresses = addresses(&bound),
                 "started"
             );
         }
+    }
+    if let Some(user) = &settled.user {
+        tracing::info!(user, "privileges are given up");
+    }
+    if let Some(forbidden) = &settled.sandbox {
+        tracing::info!(forbidden, "in a sandbox");
+    }
+    for lacking in &settled.lacking {
+        tracing::warn!("the sandbox is not whole: {lacking}");
     }
     let started = Instant::now();
     let outcome = bound.run();

@@ -49,6 +49,9 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     if let Some(admin) = crate::admin::service(&file.admin, told)? {
         server = server.add(admin);
     }
+    if let Some(watchdog) = crate::process::watchdog::service(&told.bound) {
+        server = server.add(watchdog);
+    }
     Ok(server)
 }
 

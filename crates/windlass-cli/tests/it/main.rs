@@ -12,6 +12,8 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
+mod queries;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;
