@@ -96,8 +96,9 @@ pub struct Reply<'a, 'c> {
 }
 
 /// Names a request that is answered later: [`Push::answer`](crate::Push::answer) takes it. It may travel
-/// to another thread and come back in a message. Dropped, its request is answered with 504 in time.
-#[derive(PartialEq, Eq, Debug)]
+/// to another thread and come back in a message. Of its copies the first one to be answered counts; without
+/// an answer the request is answered with 504 in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a request has to be answered"]
 pub struct Later {
     pub(crate) conn: ConnId,

@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) workers: Vec<WorkerShared>,
     pub(crate) listeners: Vec<ListenerShared>,
-    /// Empty where nobody asks: in the simulator.
+    /// At the numbers that workers know them by.
     pub(crate) services: Vec<ServiceShared>,
     /// Open in the whole server.
     pub(crate) connections: AtomicUsize,
