@@ -109,7 +109,8 @@ fn pages(admin: Admin) -> Http<Admin> {
         Some(_) => Vec::new(),
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
-    let config = HttpConfig { hosts, clock: Some(since_1970), ..HttpConfig::default() };
+    let challenge = "Bearer".into();
+    let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
     Http::new(admin)
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
