@@ -10,6 +10,7 @@
 
 mod ask;
 mod door;
+mod log;
 pub(crate) mod metrics;
 pub(crate) mod shape;
 mod state;
@@ -141,6 +142,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         })
         .post("/api/close", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| ask::close(admin, bound, request, reply))
+        })
+        .post("/api/log", |admin, request, reply| {
+            allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
         })
         .post("/api/drain", |admin, request, reply| {
             allowed(admin, request, reply, |_, bound, reply| {
