@@ -33,7 +33,7 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     let mut server = Server::new(config);
     for echo in &file.echo {
         let ends = Ends::open([(echo.access_log.as_ref(), &*echo.name, 1)], 0, told)?;
-        let told = told.clone();
+        let told = told.of(&echo.name, "echo");
         let service =
             serve(move || Watched::new(Echo::default(), &told, ends.clone())).name(&echo.name).datagrams();
         server = server.add(listening(service, &echo.listen, echo.tls.as_ref())?);

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod access;
+mod admin;
 mod config;
 mod demo;
 mod echo;
