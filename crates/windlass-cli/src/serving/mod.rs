@@ -21,7 +21,6 @@ use crate::console::{Console, Teller, stdout_width};
 use crate::logs::Style;
 use crate::{admin, limits, notify, print, process, signals};
 pub(crate) use plan::limits;
-#[cfg(feature = "kv")]
 pub(crate) use plan::listening;
 use summary::Figures;
 pub(crate) use watched::{Messages, Tally, Watched};
