@@ -2,6 +2,8 @@
 
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
 mod demo;
 mod echo;
