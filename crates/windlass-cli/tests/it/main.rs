@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod admin;
 #[cfg(target_os = "linux")]
 mod bench;
 mod config;
