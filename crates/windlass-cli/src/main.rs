@@ -19,6 +19,8 @@ mod quantity;
 mod serving;
 mod signals;
 mod text;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::io::Write;
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(bench) => bench.run(),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

@@ -34,6 +34,8 @@ fn help_is_what_it_was() {
     for command in ["echo", "udp", "ws", "http", "resp", "memcached"] {
         same(&format!("bench-{command}"), &["bench", command, "--help"]);
     }
+    #[cfg(feature = "top")]
+    same("top", &["top", "--help"]);
     #[cfg(target_os = "linux")]
     same("bench", &["bench", "--help"]);
     same("limits", &["echo", "--limits"]);

@@ -20,3 +20,5 @@ mod server;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "top"))]
+mod top;
