@@ -4,6 +4,8 @@
 
 mod access;
 mod admin;
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
 mod demo;
 mod echo;
@@ -21,3 +23,5 @@ mod server;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "top"))]
+mod top;
