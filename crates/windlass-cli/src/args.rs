@@ -432,10 +432,15 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_QUIET", hide_env = true, help_heading = PRINTING)]
     pub(crate) quiet: bool,
 
-    /// How logs are written, to stderr
+    /// How logs are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Write logs to this file instead of stderr. It is opened anew on SIGHUP, and where it was renamed
+    #[arg(long, value_name = "PATH", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_LOG_FILE", hide_env = true)]
+    pub(crate) log_file: Option<PathBuf>,
 
     /// Where the journal is
     #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
