@@ -8,6 +8,7 @@
 //! pages of our own. Elsewhere every request has to show the token.
 
 pub(crate) mod metrics;
+mod page;
 mod state;
 
 use std::sync::{Arc, OnceLock};
@@ -66,7 +67,7 @@ fn pages(admin: Admin) -> Http<Admin> {
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
     let config = HttpConfig { hosts, clock: Some(since_1970), ..HttpConfig::default() };
-    Http::new(admin)
+    page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {
