@@ -2,89 +2,100 @@
 // seen an event loop. What is shown (stage.js) and what is read (the list) come from the same moments.
 
 import * as format from "./format.js";
-import { STEPS } from "./words.js";
+import { CALLBACKS, STEPS } from "./words.js";
 
 /** Entries of one step that are told one by one; the rest is told together. */
-const TOLD_MAX = 40;
+const TOLD_MAX = 60;
 
 const micros = (n) => format.time((n ?? 0) / 1e6);
 
 /**
  * A moment: `{ step, passed, entry, at, took, text }`. `passed` are steps without anything to do, told together;
- * `at` is in microseconds, as the server counts them.
+ * `at` counts microseconds from when the worker woke.
  */
 export function beats(turn) {
   const list = [];
-  const steps = turn.steps ?? [];
-  const last = steps.at(-1);
   let idle = [];
   const tellIdle = () => {
     if (idle.length === 0) return;
-    const names = idle.map((step) => nameOf(step.step));
     list.push({
       step: idle.at(-1).step, passed: idle.map((step) => step.step), entry: null, at: idle[0].at_micros,
       took: idle.reduce((sum, step) => sum + (step.took_micros ?? 0), 0),
-      text: `${upper(joined(names))}: nothing to do there in this turn. It has only looked.`,
+      text: `${upper(joined(idle.map((step) => nameOf(step.step))))}: nothing to do there in this turn.`,
     });
     idle = [];
   };
-  for (const step of steps) {
+  for (const step of turn.steps ?? []) {
     const entries = step.entries ?? [];
     if (entries.length === 0 && step.step !== "poll") {
       idle.push(step);
       continue;
     }
     tellIdle();
-    list.push({ step: step.step, passed: [], entry: null, at: step.at_micros, took: step.took_micros, text: opening(step) });
+    const text = step.step === "poll" ? awoke(turn, entries) : opening(step);
+    list.push({ step: step.step, passed: [], entry: null, at: step.at_micros, took: step.step === "poll" ? turn.waited_micros : step.took_micros, text });
     for (const entry of entries.slice(0, TOLD_MAX)) {
       list.push({ step: step.step, passed: [], entry, at: entry.at_micros, took: entry.took_micros, text: told(entry) });
     }
     if (entries.length > TOLD_MAX) {
       list.push({ step: step.step, passed: [], entry: null, at: entries[TOLD_MAX].at_micros, took: null,
-        text: `And ${format.count(entries.length - TOLD_MAX)} more of the same kind in this step.` });
+        text: `And so on: ${format.count(entries.length - TOLD_MAX)} more in this step.` });
     }
   }
   tellIdle();
-  list.push({ step: null, passed: [], entry: null, at: last ? last.at_micros + last.took_micros : turn.took_micros, took: null,
-    text: `The turn is over after ${micros(turn.took_micros)}. The worker begins the next one: it asks the system again.` });
+  const more = turn.left_out > 0 ? ` (${format.count(turn.left_out)} more things happened than were written down.)` : "";
+  list.push({ step: null, passed: [], entry: null, at: turn.took_micros, took: turn.took_micros,
+    text: `The turn is over after ${micros(turn.took_micros)}. The worker asks the system again, and the next turn begins.${more}` });
   return list;
-}
-
-/** When the sleep was over and the work began. */
-export function awake(turn) {
-  const [first] = turn.steps ?? [];
-  return first?.step === "poll" ? first.at_micros + first.took_micros : 0;
 }
 
 export const nameOf = (step) => STEPS[step]?.[0] ?? step;
 
+/** What an entry's `detail` says of a callback: "data echo". */
+export function callOf({ what, detail }) {
+  if (!["callback", "timer", "tick", "message"].includes(what)) return null;
+  const [callback, ...service] = (detail || what).split(" ");
+  return { callback, service: service.join(" ") || callback };
+}
+
+/** Every turn begins with a sleep, or with not having to. */
+function awoke(turn, events) {
+  const conns = [...new Set(events.map((event) => event.conn).filter(Boolean))];
+  const slept = turn.waited_micros >= 20;
+  const before = slept ? `The worker slept ${micros(turn.waited_micros)}` : "The worker had no time to sleep: it asked the system who is ready";
+  if (events.length === 0) return slept ? `${before}, until it was time for something of its own.` : `${before}, and nobody was.`;
+  const who = conns.length === 1 && events.length === 1 ? `${conns[0]} has`
+    : conns.length === 0 ? "somebody has" : `${conns.length} connections have`;
+  return slept ? `${before} until the system said: ${who} something for you.` : `${before}, and ${who} something.`;
+}
+
 function opening(step) {
   const [name, meaning] = STEPS[step.step] ?? [step.step, ""];
-  if (step.step !== "poll") return `${upper(name)}. ${meaning}`;
-  const ready = step.entries ?? [];
-  const conns = [...new Set(ready.filter((entry) => entry.conn).map((entry) => entry.conn))];
-  const slept = step.took_micros >= 20 ? `The worker slept ${micros(step.took_micros)}` : "The worker asked the system who is ready, without sleeping";
-  if (ready.length === 0) return `${slept}, and woke without news of any connection: a deadline, a tick or a message.`;
-  if (conns.length === 1) return `${slept} until the system said: ${conns[0]} has something for you.`;
-  return `${slept} until the system said: ${conns.length || ready.length} of them have something for you.`;
+  return `${upper(name)}. ${meaning}`;
 }
 
 /** One entry in a sentence. */
-function told({ what, conn, detail, bytes, took_micros: took }) {
-  const who = conn ?? "it";
+function told(entry) {
+  const { what, conn, detail, bytes, took_micros: took } = entry;
   const size = format.bytes(bytes ?? 0);
+  const call = callOf(entry);
+  if (call) {
+    const meaning = CALLBACKS[call.callback] ? ` – “${CALLBACKS[call.callback]}”` : "";
+    return `It calls ${call.callback} of the service ${call.service}${conn ? ` for ${conn}` : ""}${meaning}. `
+      + `That took ${micros(took)}; nothing else on this worker ran meanwhile.`;
+  }
   const more = detail ? ` (${detail})` : "";
   switch (what) {
-    case "readable": return `${upper(who)} has something to read. The worker makes a note of that and touches nothing yet.`;
-    case "writable": return `${upper(who)} has room for output again. The worker makes a note of that.`;
-    case "read": return `It reads ${size} from ${who}${more}.`;
-    case "callback": return `It calls the service${conn ? ` for ${conn}` : ""}: ${detail || "a callback"}. That takes ${micros(took)}, and nothing else on this worker runs meanwhile.`;
-    case "flush": return `It hands ${size} to the system for ${who}, all that was written, in one go${more}.`;
-    case "accept": return `A newcomer is let in: ${who}${more}.`;
-    case "close": return `${upper(who)} is closed${detail ? `: ${detail}` : ""}.`;
-    case "timer": return `A deadline of ${conn ?? "a service"} has passed${more}.`;
-    case "tick": return `It is time for the beat of a service${more}.`;
-    case "message": return `A message from another thread is delivered${conn ? ` to ${conn}` : ""}${more}.`;
+    case "readable":
+      if (detail === "listener") return "Somebody knocks at a listener. The worker makes a note of that.";
+      if (!conn) return `There is something to read${more}. The worker makes a note of that.`;
+      return `${conn} has something to read${more}. The worker makes a note of that, and touches nothing yet.`;
+    case "writable": return `${conn ?? "A socket"} has room for output again${more}. The worker makes a note of that.`;
+    case "read": return bytes > 0 ? `It reads ${size} from ${conn ?? "a socket"}${more}.`
+      : `It reads from ${conn ?? "a socket"}, and finds nothing more${more}.`;
+    case "flush": return `It hands ${size} to the system for ${conn ?? "a socket"}${more}: all that was written, in one go.`;
+    case "accept": return `It lets a newcomer in${detail ? ` at ${detail}` : ""}.`;
+    case "close": return `${conn ?? "A connection"} is closed${detail ? `: ${detail}` : ""}.`;
     default: return `${upper(what)}${conn ? ` of ${conn}` : ""}${more}.`;
   }
 }

@@ -129,7 +129,7 @@ export class Connections {
 
   async close({ id, peer, service }) {
     const sure = await ask("Close this connection?",
-      `${id}, from ${peer || "an unnamed peer"} to ${service ?? "this server"}. What is queued for it is still sent.`, "Close it");
+      `${id}, from ${peer || "an unnamed peer"} to ${service ?? "this server"}. What is queued for it is still sent; its service is told.`, "Close it");
     if (!sure) return;
     const notice = byId("connection-count");
     try {

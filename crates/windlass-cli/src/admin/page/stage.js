@@ -3,7 +3,7 @@
 
 import { attribute, el, svg, text } from "./dom.js";
 import * as format from "./format.js";
-import { nameOf } from "./beats.js";
+import { callOf, nameOf } from "./beats.js";
 
 /** The steps in the order of a turn; what a server knows beyond these is put at the end. */
 const ORDER = ["poll", "run", "datagrams", "accept", "timers", "ticks", "mail", "connect", "end", "move", "drain", "recycle"];
@@ -30,7 +30,7 @@ export class Stage {
     this.total = turn.took_micros;
     const distinct = (of) => [...new Set(list.map((beat) => beat.entry && of(beat.entry)).filter(Boolean))];
     this.conns = distinct((entry) => entry.conn);
-    this.calls = distinct((entry) => entry.what === "callback" && (entry.detail || "callback"));
+    this.calls = distinct((entry) => callOf(entry)?.service);
     this.at = 0;
     this.build();
   }
@@ -159,33 +159,37 @@ export class Stage {
     }
     // A bar for each service: the share of the turn that its callbacks have taken so far.
     const total = this.total || 1;
+    const called = now && callOf(now);
     const taken = new Map();
     for (const { entry } of this.beats.slice(0, at + 1)) {
-      const place = entry?.what === "callback" && this.call(entry.detail || "callback");
+      const call = entry && callOf(entry);
+      const place = call && this.call(call.service);
       if (place) taken.set(place, (taken.get(place) ?? 0) + (entry.took_micros ?? 0));
     }
     for (const name of this.calls ?? []) {
       const place = this.call(name);
       if (!place) continue;
       attribute(place.load, "width", (place.width * Math.min(1, (taken.get(place) ?? 0) / total)).toFixed(1));
-      attribute(place.chip, "data-is", now?.what === "callback" && this.call(now.detail || "callback") === place ? "now" : null);
+      attribute(place.chip, "data-is", called && this.call(called.service) === place ? "now" : null);
     }
   }
 
   /** A dot on its way. */
-  move({ what, conn, detail, bytes, took_micros: took }, step, ms) {
+  move(entry, step, ms) {
+    const { what, conn, bytes, took_micros: took } = entry;
     const drum = this.centre;
     const end = conn && this.conn(conn)?.port;
     const segment = this.segments.get(step)?.place ?? drum;
-    const call = this.call(detail || "callback")?.port;
-    const [from, to] = {
-      readable: [end, segment], writable: [end, segment], read: [end, drum], callback: [drum, call],
-      flush: [drum, end], accept: [segment, end], close: [drum, end],
+    const called = callOf(entry);
+    const call = called && this.call(called.service)?.port;
+    const [from, to] = called ? [what === "callback" ? drum : segment, call] : {
+      readable: [end, segment], writable: [end, segment], read: [end, drum],
+      flush: [drum, end], accept: [segment, drum], close: [drum, end],
     }[what] ?? [segment, end ?? drum];
     if (!from || !to) return;
     const line = svg("line", { class: "way", x1: from.x, y1: from.y, x2: to.x, y2: to.y });
     const dot = svg("g", { class: `dot ${what}` }, svg("circle", { r: bytes ? Math.min(11, 5 + Math.log10(bytes + 1)) : 5.5 }));
-    const label = what === "callback" ? format.time((took ?? 0) / 1e6) : bytes ? format.bytes(bytes) : "";
+    const label = called ? `${called.callback} ${format.time((took ?? 0) / 1e6)}` : bytes ? format.bytes(bytes) : "";
     dot.append(svg("text", { y: -13, "text-anchor": "middle" }, label));
     const at = (place) => `translate(${place.x}px, ${place.y}px)`;
     dot.style.transform = at(to);
@@ -206,10 +210,8 @@ export class TimeStrip {
   }
 
   load(turn) {
-    const steps = (turn.steps ?? []).filter((step) => step.step !== "poll" && step.took_micros > 0);
-    this.from = steps.length ? Math.min(...steps.map((step) => step.at_micros)) : 0;
-    const ends = steps.map((step) => step.at_micros + step.took_micros);
-    this.span = Math.max(1, Math.max(...ends, this.from) - this.from);
+    const steps = (turn.steps ?? []).filter((step) => step.took_micros > 0);
+    this.span = Math.max(0.1, turn.took_micros);
     const put = (element, at, took) => {
       element.style.left = `${(this.share(at) * 100).toFixed(3)}%`;
       element.style.width = `${Math.max(0.15, (took / this.span) * 100).toFixed(3)}%`;
@@ -218,7 +220,7 @@ export class TimeStrip {
     const bar = (kind, label, at, took) => put(el("span", { class: `piece ${kind}`, title: `${label}, ${format.time(took / 1e6)}` }, took / this.span > 0.09 ? label : ""), at, took);
     const above = steps.map((step) => bar(`step`, nameOf(step.step), step.at_micros, step.took_micros));
     const below = steps.flatMap((step) => (step.entries ?? []).filter((entry) => entry.took_micros > 0))
-      .map((entry) => bar(entry.what, entry.what === "callback" ? entry.detail || "callback" : entry.what, entry.at_micros, entry.took_micros));
+      .map((entry) => bar(callOf(entry) ? "callback" : entry.what, callOf(entry)?.callback ?? entry.what, entry.at_micros, entry.took_micros));
     this.head = el("span", { class: "head" });
     this.place.replaceChildren(
       el("div", { class: "row", "aria-hidden": "true" }, ...above),
@@ -227,11 +229,10 @@ export class TimeStrip {
   }
 
   share(at) {
-    return Math.min(1, Math.max(0, (at - this.from) / this.span));
+    return Math.min(1, Math.max(0, at / this.span));
   }
 
   show(beat) {
-    const at = beat.step === "poll" ? this.from : beat.at;
-    if (this.head) this.head.style.left = `${(this.share(at) * 100).toFixed(3)}%`;
+    if (this.head) this.head.style.left = `${(this.share(beat.at) * 100).toFixed(3)}%`;
   }
 }

@@ -97,7 +97,7 @@ export class Tables {
             }) },
           figure("used", (row) => format.limit(row.used, row.unit)),
         ] : []),
-        figure(used ? "of" : "value", (row) => format.limit(row.max, row.unit)),
+        figure(used ? "of" : "value", (row) => (row.max === 0 && used ? "no limit" : format.limit(row.max, row.unit))),
         { name: "reached", kind: "figure num reached", of: (row, cell) => {
           text(cell, row.reached === null || row.reached === undefined ? "–" : row.reached === 0 ? "never" : `${format.count(row.reached)}×`);
           attribute(cell, "data-bad", row.reached > 0 ? "yes" : null);

@@ -2,7 +2,7 @@
 
 import { get, trouble } from "./api.js";
 import { attribute, byId, el, text } from "./dom.js";
-import { awake, beats } from "./beats.js";
+import { beats } from "./beats.js";
 import * as format from "./format.js";
 import { Stage, TimeStrip } from "./stage.js";
 
@@ -57,9 +57,8 @@ export class Turn {
   }
 
   load(turn) {
-    text(byId("turn-status"), `Turn ${format.count(turn.turn)} of worker ${turn.worker}: ${format.time(turn.took_micros / 1e6)}.`);
+    text(byId("turn-status"), `Turn ${format.count(turn.turn)} of worker ${turn.worker} took ${format.time(turn.took_micros / 1e6)}.`);
     this.list = beats(turn);
-    this.awake = awake(turn);
     this.items = this.list.map((beat, n) => el("li", {},
       el("button", { type: "button", onclick: () => this.jump(n) },
         el("span", { class: "at num" }, this.when(beat)), el("span", {}, beat.text))));
@@ -75,7 +74,7 @@ export class Turn {
 
   /** Since the worker woke: that is when anybody began to wait for it. */
   when(beat) {
-    return beat.step === "poll" ? "asleep" : `+${format.time(Math.max(0, beat.at - this.awake) / 1e6)}`;
+    return beat.step === "poll" && !beat.entry ? "asleep" : `+${format.time(Math.max(0, beat.at) / 1e6)}`;
   }
 
   pace() {

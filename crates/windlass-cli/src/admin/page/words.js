@@ -9,6 +9,7 @@ export const CLOSES = {
   timeout: ["peer", "A deadline of the service passed: the peer did not do in time what it had to."],
   idle: ["peer", "Nothing came or went for idle_timeout."],
   shutdown: ["server", "The server was shutting down."],
+  requested: ["server", "Somebody asked for its end here, at the admin address."],
   refused: ["server", "The service did not want the connection when it opened."],
   slow_consumer: ["peer", "The peer did not read what was sent to it for write_stall_timeout."],
   overflow: ["peer", "The peer read too slowly: more than output_max would have waited for it."],
@@ -35,17 +36,36 @@ export const STATES = {
   paused: "the service reads no further for now",
   congested: "too much output waits: it is not read until the peer has taken some",
   closing: "its end is decided, and what is queued is still being sent",
-  lingering: "our half is closed, and it waits for the peer's",
-  half_closed: "one direction is closed",
-  relay: "coupled with another connection",
-  outbound: "opened by this server",
-  connecting: "being made",
+  half_closed: "we have said our last, and wait for the peer's",
+  peer_finished: "the peer has said its last",
+  relayed: "coupled with another connection: bytes pass through",
+  connecting: "being made, by this server",
+  moving: "on its way to another worker",
+};
+
+/** The callbacks of a service: what each tells it. */
+export const CALLBACKS = {
+  start: "the server begins",
+  open: "somebody is connected",
+  connected: "the connection you asked for is made",
+  connect_failed: "the connection you asked for did not come about",
+  data: "here is what has arrived",
+  datagram: "here is a datagram",
+  eof: "the peer has said its last",
+  drained: "there is room for output again",
+  timeout: "your alarm rings",
+  tick: "it is time",
+  receive: "here is a message from another thread",
+  draining: "the server is stopping, finish soon",
+  superseded: "a successor has taken over, you keep what you have",
+  closed: "this connection is gone",
+  shutdown: "the server is stopping",
 };
 
 /** The steps of a turn: a short name for the wheel, and what the worker does there. */
 export const STEPS = {
   poll: ["poll", "It asks the system who has something for it, and sleeps until somebody does."],
-  run: ["run", "It goes through the connections it made a note of, one after the other."],
+  run: ["run", "It goes through the connections it made a note of, one after the other: reads, lets the service answer, sends."],
   datagrams: ["datagrams", "The same for sockets of datagrams, which come in batches."],
   accept: ["accept", "It lets newcomers in, as many as limits and rate allow."],
   timers: ["timers", "It looks which deadlines have passed: idle connections, alarms of services."],

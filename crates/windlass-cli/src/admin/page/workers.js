@@ -94,6 +94,8 @@ export class Workers {
     text(card.share, format.share(rates?.busy));
     card.flag.hidden = !worker.overloaded;
     FACTS.forEach(([, , of], at) => text(card.values[at], of(worker, rates)));
+    // Not every server counts messages by worker.
+    card.values[1].parentElement.hidden = worker.messages === undefined;
     const last = rates && rates.turnCount > 0;
     text(card.turns, last
       ? `last second: half below ${format.time(rates.p50)}, 99 % ${format.time(rates.p99)}, 99.9 % ${format.time(rates.p999)}`
