@@ -6,6 +6,7 @@ mod args;
 mod config;
 mod configured;
 mod console;
+mod demo;
 mod echo;
 mod failure;
 #[cfg(feature = "kv")]
@@ -18,6 +19,7 @@ mod quantity;
 mod serving;
 mod signals;
 mod text;
+mod websocket;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,7 +30,9 @@ use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
+        Command::Websocket(args) => websocket::run(&args),
         Command::Run(args) => configured::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),

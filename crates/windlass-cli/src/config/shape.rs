@@ -28,6 +28,9 @@ pub(crate) struct File {
     /// Services that send back what they get.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) echo: Vec<EchoTable>,
+    /// Services that send back WebSocket messages, at `/ws`, with a page for browsers at `/`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) websocket: Vec<WebsocketTable>,
     /// Key-value services for Redis clients. All of the process share one store.
     #[cfg(feature = "kv")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -154,6 +157,25 @@ pub(crate) struct EchoTable {
 impl Default for EchoTable {
     fn default() -> EchoTable {
         EchoTable { name: "echo".into(), listen: Vec::new(), tls: None }
+    }
+}
+
+/// A service that sends back WebSocket messages.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WebsocketTable {
+    /// What it is called in logs and metrics.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Speak TLS on every address of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+impl Default for WebsocketTable {
+    fn default() -> WebsocketTable {
+        WebsocketTable { name: "websocket".into(), listen: Vec::new(), tls: None }
     }
 }
 

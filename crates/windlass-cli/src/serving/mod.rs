@@ -9,7 +9,7 @@ mod watched;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Address, Bound, Inherited, serve};
+use windlass::{Address, Bound, Inherited, Server, serve};
 
 use crate::args::ServingArgs;
 use crate::config::File;
@@ -68,8 +68,21 @@ pub(crate) fn run_flags(file: &File, args: &ServingArgs) -> Result<()> {
     run(file, args.quiet)
 }
 
+/// What is different from one command to another.
+pub(crate) struct Front {
+    /// Printed behind the `Listening on` lines; not if it is quiet.
+    pub(crate) greeting: String,
+    pub(crate) quiet: bool,
+}
+
 /// Serves until told to stop.
 pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
+    run_with(file, Front { greeting: String::new(), quiet }, |server| server)
+}
+
+/// Serves what `file` describes, and what `more` adds to it, until told to stop.
+pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
+    let Front { greeting, quiet } = front;
     let messages = Messages::default();
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
@@ -78,16 +91,19 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
     };
-    let bound = bind(file, &told)?;
+    let bound = bind(file, &told, more)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
     let services = bound.addresses().len() - file.admin.listen.len();
-    let listening: String = bound
+    let mut listening: String = bound
         .addresses()
         .iter()
         .enumerate()
         .map(|(n, at)| if n < services { format!("Listening on {at}\n") } else { format!("Admin on {at}\n") })
         .collect();
+    if !quiet {
+        listening += &greeting;
+    }
     let tell = move || {
         print(listening.as_bytes());
         notify::ready();
@@ -159,8 +175,8 @@ pub(crate) fn try_listen(address: &Address) -> Result<(), String> {
     echo.bind().map(drop).map_err(|error| error.to_string())
 }
 
-fn bind(file: &File, told: &Told) -> Result<Bound> {
-    let mut server = plan::server(file, told)?;
+fn bind(file: &File, told: &Told, more: impl FnOnce(Server) -> Server) -> Result<Bound> {
+    let mut server = more(plan::server(file, told)?);
     if let Some(FilePath(path)) = &file.server.control {
         server = server.handover_socket(path);
         // Its sockets first: they are in use.
