@@ -40,3 +40,7 @@ pub(crate) fn routes<A: App>(http: Http<A>) -> Http<A> {
         http.file(&path, File::named(name, *bytes))
     })
 }
+
+#[cfg(test)]
+#[path = "../tests/admin/page.rs"]
+mod tests;
