@@ -78,7 +78,7 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
         _ => "kv",
     };
     let own = limits(&file.store);
-    let told = told.clone();
+    let told = told.of(name, name);
     let mut service =
         serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
             .name(name)

@@ -23,6 +23,9 @@ pub struct HttpConfig {
     pub head_timeout: Duration,
     /// Its whole body has to be there so long after its head: 30 s.
     pub body_timeout: Duration,
+    /// An answer that was put off with [`Reply::later`](crate::Reply::later) has to come so long after it: 30 s.
+    /// Otherwise the request is answered with 504.
+    pub answer_timeout: Duration,
     /// A connection without a request under way is closed after so long: 60 s.
     pub keep_alive_timeout: Duration,
     /// Requests on one connection; the response to the last says that it closes. 0: no limit. 1,000.
@@ -80,6 +83,7 @@ impl Default for HttpConfig {
             limits: Limits::default(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(60),
             requests_max: 1_000,
             bodies_max: 64 * 1024 * 1024,

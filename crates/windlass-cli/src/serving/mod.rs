@@ -27,9 +27,16 @@ pub(crate) use watched::{Messages, Tally, Watched};
 /// What a service is told and tells: handed to its [`Watched`].
 #[derive(Clone, Default)]
 pub(crate) struct Told {
-    messages: Messages,
+    pub(crate) messages: Messages,
     teller: Option<Teller>,
-    bound: admin::Slot,
+    pub(crate) bound: admin::Slot,
+}
+
+impl Told {
+    /// The same for a service of this name and kind, whose messages are counted as its own.
+    pub(crate) fn of(&self, name: &str, kind: &'static str) -> Told {
+        Told { messages: self.messages.of(name, kind), ..self.clone() }
+    }
 }
 
 /// What the flags that are the same for all services come to, without the services.

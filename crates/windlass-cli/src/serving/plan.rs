@@ -32,7 +32,7 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     };
     let mut server = Server::new(config);
     for echo in &file.echo {
-        let told = told.clone();
+        let told = told.of(&echo.name, "echo");
         let service = serve(move || Watched::new(Echo::default(), &told)).name(&echo.name).datagrams();
         server = server.add(listening(service, &echo.listen, echo.tls.as_ref())?);
     }
@@ -44,7 +44,7 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         server = server.add(crate::websocket::service(websocket, told)?);
     }
     // Last: whoever reads the addresses finds those of the services first.
-    if let Some(admin) = crate::admin::service(&file.admin, &told.bound, &told.messages) {
+    if let Some(admin) = crate::admin::service(&file.admin, told) {
         server = server.add(admin);
     }
     Ok(server)

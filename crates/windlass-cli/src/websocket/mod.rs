@@ -29,7 +29,7 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
 
 /// The service of one table.
 pub(crate) fn service(table: &WebsocketTable, told: &Told) -> anyhow::Result<Serve<Watched<Http<Page>>>> {
-    let told = told.clone();
+    let told = told.of(&table.name, "websocket");
     let service = serve(move || Watched::new(pages(), &told)).name(&table.name);
     listening(service, &table.listen, table.tls.as_ref())
 }

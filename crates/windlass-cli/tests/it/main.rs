@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod admin;
 mod config;
 mod demo;
 mod echo;

@@ -77,7 +77,8 @@ fn it_is_served_as_what_it_is() {
         let answer = String::from_utf8(harness.receive(peer)).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer:.200}");
         assert!(answer.contains(&format!("content-type: {kind}\r\n")), "{path}: {answer:.400}");
-        let policy = "content-security-policy: default-src 'self'; base-uri 'none'; frame-ancestors 'none'\r\n";
+        let policy =
+            "content-security-policy: default-src 'self'; base-uri 'none'; frame-ancestors 'none'\r\n";
         assert!(answer.contains(policy), "{path}: {answer:.400}");
     }
 }
