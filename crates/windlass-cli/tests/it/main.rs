@@ -4,6 +4,7 @@
 
 mod admin;
 mod config;
+mod dashboard;
 mod demo;
 mod echo;
 mod errors;

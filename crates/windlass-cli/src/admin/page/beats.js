@@ -89,6 +89,7 @@ function told(entry) {
     case "readable":
       if (detail === "listener") return "Somebody knocks at a listener. The worker makes a note of that.";
       if (!conn) return `There is something to read${more}. The worker makes a note of that.`;
+      if (detail === "readable and writable") return `${conn} has something to read, and room for output. The worker makes a note of that, and touches nothing yet.`;
       return `${conn} has something to read${more}. The worker makes a note of that, and touches nothing yet.`;
     case "writable": return `${conn ?? "A socket"} has room for output again${more}. The worker makes a note of that.`;
     case "read": return bytes > 0 ? `It reads ${size} from ${conn ?? "a socket"}${more}.`

@@ -29,6 +29,13 @@ export function text(element, value) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
+/** Prose of our own, in which names stand between backticks. */
+export function prose(element, said) {
+  if (element.said === said) return;
+  element.said = said;
+  element.replaceChildren(...said.split("`").map((part, n) => (n % 2 ? el("code", {}, part) : part)));
+}
+
 export function attribute(element, name, value) {
   if (value === null || value === undefined || value === false) {
     if (element.hasAttribute(name)) element.removeAttribute(name);

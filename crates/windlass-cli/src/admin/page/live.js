@@ -81,12 +81,12 @@ export class Live {
       this.arrived();
       return;
     }
+    now.restarted = Boolean(before) && !same;
+    now.rates = same ? rates(before.state, state) : null;
     if (before) {
       const missed = Math.min(KEPT, Math.round((now.at - before.at) / 1000) - 1);
       for (let n = 0; n < missed; n++) this.keep(null);
     }
-    now.restarted = Boolean(before) && !same;
-    now.rates = same ? rates(before.state, state) : null;
     this.last = now;
     this.keep(now);
     this.arrived();

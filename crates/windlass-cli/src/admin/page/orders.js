@@ -1,18 +1,22 @@
 // What an operator may order: reload, log level, drain.
 
 import { post, trouble } from "./api.js";
-import { ask, byId, el, text } from "./dom.js";
+import { ask, byId, el, prose, text } from "./dom.js";
 import * as format from "./format.js";
 
-/** Runs an order, with its button off meanwhile, and says how it went. */
+/** Orders that are under way, by their button. It is not disabled meanwhile, or it would lose the focus. */
+const underWay = new Set();
+
+/** Runs an order, one of a kind at a time. */
 async function order(button, answerPlace, run) {
-  button.disabled = true;
+  if (underWay.has(button)) return;
+  underWay.add(button);
   try {
     await run();
   } catch {
     text(answerPlace, "The server does not answer.");
   } finally {
-    button.disabled = false;
+    underWay.delete(button);
   }
 }
 
@@ -80,7 +84,9 @@ function problems(list) {
 }
 
 function problem({ message, file, line, column, help, source, width, label }) {
-  const item = el("li", {}, el("p", { class: "what" }, message));
+  const what = el("p", { class: "what" });
+  prose(what, message);
+  const item = el("li", {}, what);
   if (file) item.append(el("p", { class: "where code" }, `${file}:${line}:${column}`));
   if (typeof source === "string") {
     const number = String(line);
@@ -90,6 +96,10 @@ function problem({ message, file, line, column, help, source, width, label }) {
     item.append(el("pre", { tabindex: "0" }, `${number} | ${source}\n${" ".repeat(number.length)} | ${before}`,
       el("b", {}, `${caret}${label ? ` ${label}` : ""}`)));
   }
-  if (help) item.append(el("p", { class: "help" }, help));
+  if (help) {
+    const say = el("p", { class: "help" });
+    prose(say, help);
+    item.append(say);
+  }
   return item;
 }

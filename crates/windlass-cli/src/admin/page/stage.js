@@ -6,7 +6,7 @@ import * as format from "./format.js";
 import { callOf, nameOf } from "./beats.js";
 
 /** The steps in the order of a turn; what a server knows beyond these is put at the end. */
-const ORDER = ["poll", "run", "datagrams", "accept", "timers", "ticks", "mail", "connect", "end", "move", "drain", "recycle"];
+const ORDER = ["poll", "run", "datagrams", "accept", "timers", "ticks", "mail", "connect", "end", "drain"];
 const CHIPS_MAX = 6;
 const NARROW = 620;
 

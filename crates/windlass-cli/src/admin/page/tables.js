@@ -1,6 +1,6 @@
 // Services, listeners, closes, stalls, limits: one table each.
 
-import { attribute, Bar, byId, el, Table, text } from "./dom.js";
+import { attribute, Bar, byId, el, prose, Table, text } from "./dom.js";
 import * as format from "./format.js";
 import { listenerKey } from "./live.js";
 import { CLOSES, FAULTS } from "./words.js";
@@ -99,10 +99,10 @@ export class Tables {
         ] : []),
         figure(used ? "of" : "value", (row) => (row.max === 0 && used ? "no limit" : format.limit(row.max, row.unit))),
         { name: "reached", kind: "figure num reached", of: (row, cell) => {
-          text(cell, row.reached === null || row.reached === undefined ? "–" : row.reached === 0 ? "never" : `${format.count(row.reached)}×`);
+          text(cell, row.unit === "text" || typeof row.reached !== "number" ? "–" : row.reached === 0 ? "never" : `${format.count(row.reached)}×`);
           attribute(cell, "data-bad", row.reached > 0 ? "yes" : null);
         } },
-        { name: "what it bounds", of: (row) => row.about ?? "", kind: "prose" },
+        { name: "what it bounds", of: (row, cell) => prose(cell, row.about ?? ""), kind: "prose" },
       ],
     });
     this.limits = limits(byId("limit-table"), "Limits and their use", true);

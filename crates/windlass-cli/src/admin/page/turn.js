@@ -69,7 +69,8 @@ export class Turn {
     this.at = 0;
     this.show(this.pace());
     // Nothing moves by itself for those who asked their system for that.
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.play();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.controls();
+    else this.play();
   }
 
   /** Since the worker woke: that is when anybody began to wait for it. */
@@ -99,6 +100,7 @@ export class Turn {
       }
       this.at += 1;
       this.show(this.pace());
+      this.controls();
       this.wait();
     }, this.pace());
   }

@@ -73,7 +73,5 @@ export const STEPS = {
   mail: ["mail", "It opens its mailbox: messages from other threads, connections from other workers."],
   connect: ["connect", "It goes on with connections of its own to other servers."],
   end: ["end", "It sends what was written to other connections, and carries out the closes decided in this turn."],
-  move: ["move", "Connections that asked for another worker leave for it."],
   drain: ["drain", "If the server is stopping: one step of that."],
-  recycle: ["recycle", "Places that became free in this turn may be used again, and the counters are published."],
 };
