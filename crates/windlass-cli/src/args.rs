@@ -67,21 +67,15 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
-    #[command(subcommand)]
-    Bench(BenchCommand),
+    #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
+    #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
+    Bench(windlass_bench::Bench),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
         /// The shell to complete in
         shell: clap_complete::Shell,
     },
-}
-
-#[cfg(target_os = "linux")]
-#[derive(Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Put load on an echo server, verify every byte, report latency
-    Echo(Box<windlass_bench::echo::EchoArgs>),
 }
 
 const COMPLETIONS_EXAMPLE: &str = "\
@@ -125,8 +119,8 @@ Examples:
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
   windlass echo :9000 --control /run/echo.control
       The first serves; the next, started the same way, takes over from it while it serves.
-  windlass echo --log json --log-level debug 2>echo.log
-      With every connection logged, as one JSON object per line.";
+  windlass echo --log-level debug 2>echo.log
+      With every connection logged, as one JSON object per line. On a terminal it would be text.";
 
 #[cfg(feature = "kv")]
 const RESP_ABOUT: &str = "\
@@ -355,9 +349,14 @@ pub(crate) struct ServingArgs {
     pub(crate) quiet: bool,
 
     /// How logs are written, to stderr
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Where the journal is
+    #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
+    #[arg(env = "WINDLASS_JOURNAL_SOCKET", hide_env = true)]
+    pub(crate) journal_socket: PathBuf,
 
     /// What is logged, and everything more urgent
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]

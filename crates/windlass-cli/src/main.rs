@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
-        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
+        Command::Bench(bench) => bench.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

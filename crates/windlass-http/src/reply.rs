@@ -279,6 +279,10 @@ impl<'a, 'c> Reply<'a, 'c> {
         if !lines.headers().contains("cache-control") {
             response = response.header("cache-control", "no-store");
         }
+        let is_asked_for = !config.challenge.is_empty() && !lines.headers().contains("www-authenticate");
+        if self.status == Status::UNAUTHORIZED && is_asked_for {
+            response = response.header("www-authenticate", &config.challenge);
+        }
         match body {
             Body::Copied(bytes) => response.body(bytes)?,
             Body::Shared(bytes) => {

@@ -11,6 +11,7 @@
 
 mod ask;
 mod door;
+mod log;
 pub(crate) mod metrics;
 mod page;
 pub(crate) mod shape;
@@ -111,7 +112,8 @@ fn pages(admin: Admin) -> Http<Admin> {
         Some(_) => Vec::new(),
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
-    let config = HttpConfig { hosts, clock: Some(since_1970), ..HttpConfig::default() };
+    let challenge = "Bearer".into();
+    let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
     page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
@@ -142,6 +144,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         })
         .post("/api/close", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| ask::close(admin, bound, request, reply))
+        })
+        .post("/api/log", |admin, request, reply| {
+            allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
         })
         .post("/api/drain", |admin, request, reply| {
             allowed(admin, request, reply, |_, bound, reply| {

@@ -1,6 +1,8 @@
 //! What a configuration file may hold. The descriptions here are what `windlass init` writes, what editors
 //! show, and what the book prints; the defaults are those of the flags.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,24 +72,41 @@ impl Default for ServerTable {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// How lines are written, to stderr.
+    /// How lines are written, to stderr: `auto`, `text`, `json`, or `journald`.
     pub(crate) format: LogFormat,
     /// What is logged, and everything more urgent.
     pub(crate) level: LogLevel,
+    /// Where the journal is: elsewhere in tests only.
+    #[serde(skip)]
+    pub(crate) journal_socket: PathBuf,
+}
+
+impl Default for LogTable {
+    fn default() -> LogTable {
+        LogTable {
+            format: LogFormat::default(),
+            level: LogLevel::default(),
+            journal_socket: crate::logs::SOCKET.into(),
+        }
+    }
 }
 
 /// How lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// Lines for people.
+    /// Text on a terminal, entries where systemd's journal reads, JSON otherwise.
     #[default]
+    Auto,
+    /// Lines for people.
     Text,
     /// One JSON object per line.
     Json,
+    /// Entries of systemd's journal, with fields.
+    Journald,
 }
 
 /// What is logged.

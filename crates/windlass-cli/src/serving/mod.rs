@@ -6,6 +6,7 @@ mod plan;
 mod summary;
 mod watched;
 
+use std::io::{IsTerminal, stderr, stdout};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,9 +15,10 @@ use windlass::{Address, Bound, Inherited, Server, serve};
 use crate::args::ServingArgs;
 use crate::config::File;
 use crate::config::limits::LimitsTable;
-use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
+use crate::config::shape::{LogTable, ServerTable, TlsTable};
 use crate::config::value::{FilePath, Size};
 use crate::console::{Console, Teller, stdout_width};
+use crate::logs::Style;
 use crate::{admin, limits, notify, print, signals};
 pub(crate) use plan::limits;
 #[cfg(feature = "kv")]
@@ -48,7 +50,11 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
             ..ServerTable::default()
         },
         limits: LimitsTable::from_settings(&args.limit),
-        log: LogTable { format: args.log, level: args.log_level },
+        log: LogTable {
+            format: args.log,
+            level: args.log_level,
+            journal_socket: args.journal_socket.clone(),
+        },
         ..File::default()
     }
 }
@@ -91,6 +97,10 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
 pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
     let Front { greeting, quiet } = front;
     let messages = Messages::default();
+    let (style, journal) = match quiet {
+        false => Style::choose(file.log.format, &file.log.journal_socket)?,
+        true => (Style::Json, None),
+    };
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
     let told = Told {
@@ -127,16 +137,16 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
 
     let (handle, workers) = (bound.handle(), bound.workers());
     let console = console
-        .map(|console| Console::start(console, file.log.format, file.log.level, handle, messages.clone()))
+        .map(|console| Console::start(console, (style, journal), file.log.level, handle, messages.clone()))
         .transpose()
         .context("cannot start the console")?;
     for socket in bound.left_over() {
         tracing::warn!(socket, "inherited a socket that no address asks for");
     }
-    match file.log.format {
+    match style {
         // The addresses have just been printed.
-        LogFormat::Text => tracing::info!(workers, "started"),
-        LogFormat::Json => {
+        Style::Text => tracing::info!(workers, "started"),
+        Style::Json | Style::Journal => {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 workers,
@@ -154,15 +164,16 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         messages,
         summary,
     });
-    match (&figures, file.log.format) {
-        (Some(figures), LogFormat::Json) => figures.log(),
-        (Some(_), LogFormat::Text) => tracing::info!("stopped"),
+    match (&figures, style) {
+        (Some(_), Style::Text) => tracing::info!("stopped"),
+        (Some(figures), Style::Json | Style::Journal) => figures.log(),
         (None, _) => {}
     }
     if let Some(console) = console {
         console.finish();
-        // For those who read logs as JSON it was the last event.
-        if let Some(figures) = figures.filter(|_| file.log.format == LogFormat::Text) {
+        // For programs it was the last event. A terminal that has no logs on it is somebody's.
+        let is_read = style == Style::Text || (stdout().is_terminal() && !stderr().is_terminal());
+        if let Some(figures) = figures.filter(|_| is_read) {
             print(figures.to_string().as_bytes());
         }
     }

@@ -39,7 +39,7 @@ fn status(head: &str) -> u16 {
 }
 
 /// Everything that tells or orders something.
-const GUARDED: [&str; 8] = [
+const GUARDED: [&str; 9] = [
     "GET /metrics",
     "GET /api/state",
     "HEAD /api/state",
@@ -47,6 +47,7 @@ const GUARDED: [&str; 8] = [
     "GET /api/connections",
     "GET /api/turn",
     "POST /api/close",
+    "POST /api/log",
     "POST /api/drain",
 ];
 
