@@ -65,7 +65,7 @@ impl Observed {
 }
 
 fn serve(folder: &std::path::Path) -> Server {
-    Server::command(&["run", "-q", "-c", folder.join("windlass.toml").to_str().unwrap()])
+    Server::command(&["run", "-c", folder.join("windlass.toml").to_str().unwrap()])
 }
 
 /// Clients that say something and hear it back, until they are dropped.
