@@ -44,14 +44,26 @@ export class Live {
       this.again();
       return;
     }
+    if (this.isSuperseded()) return;
     const stream = new EventSource("api/live");
     this.stream = stream;
     this.listen();
     stream.addEventListener("state", (event) => {
       this.listen();
       this.take(JSON.parse(event.data));
+      this.isSuperseded();
     });
     stream.addEventListener("error", () => this.again());
+  }
+
+  /**
+   * Whether whoever answered has a successor: then that is who to look at. Connections that the browser has kept
+   * still lead to the old one, each for one more answer, so this may take some tries.
+   */
+  isSuperseded() {
+    if (this.last.state.phase !== "superseded") return false;
+    this.again(1000);
+    return true;
   }
 
   /** Waits for the next event, not forever. */
@@ -60,14 +72,13 @@ export class Live {
     this.silence = setTimeout(() => this.again(), SILENCE_MS);
   }
 
-  again() {
+  again(pause = RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)]) {
     clearTimeout(this.silence);
     this.stream?.close();
     this.stream = null;
     clearTimeout(this.retry);
     // A stream that has just ended may be a successor's doing, who answers at once: no alarm for that.
     if (this.tries > 0 || !this.last) this.tell("lost");
-    const pause = RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)];
     this.tries += 1;
     this.retry = setTimeout(() => this.connect(), pause);
   }

@@ -216,13 +216,35 @@ fn it_outlives_its_server() {
     browser.until("/disconnected since [0-9]/.test(document.getElementById('live-text').textContent)");
     browser.shot("disconnected-light");
     // It is back, and is another.
-    observed.restart();
+    observed.again();
     browser.until(&format!("{LIVE} && document.getElementById('pid').textContent !== {pid:?}"));
     assert_eq!(browser.text("#pid"), observed.server.pid().to_string());
     assert!(browser.text("#notice").contains("restarted or replaced"));
     // From there on everything is as before.
     let uptime = browser.text("#uptime");
     browser.until(&format!("document.getElementById('uptime').textContent !== {uptime:?}"));
+}
+
+#[test]
+fn it_follows_the_successor() {
+    let Some((mut observed, mut browser)) = watch("follows", "") else { return };
+    browser.until(LIVE);
+    browser.scroll_to("connections");
+    // Somebody who stays with the old one, which therefore does not end.
+    let mut client = observed.server.connect();
+    let old = observed.again();
+    let pid = observed.server.pid().to_string();
+    browser.until(&format!("{LIVE} && document.getElementById('pid').textContent === '{pid}'"));
+    assert_eq!(browser.text("#phase"), "serving");
+    round_trip(&mut client, b"still with the old one");
+    // It stays there, and alive.
+    for _ in 0..2 {
+        let uptime = browser.text("#uptime");
+        browser.until(&format!("document.getElementById('uptime').textContent !== {uptime:?}"));
+        assert_eq!(browser.text("#pid"), pid);
+    }
+    drop(old);
+    assert_eq!(browser.complaints(), [""; 0]);
 }
 
 #[test]

@@ -39,8 +39,9 @@ impl Observed {
         // A port that stays the same over a restart: nobody else gets it while this was the last to have it.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
-            "[server]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:{port}\"\n{more}\n\
+            "[server]\nworkers = 2\ncontrol = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{port}\"\n{more}\n\
              [[echo]]\nname = \"greeter\"\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n",
+            folder.join("control").display(),
             folder.join("echo.sock").display()
         );
         fs::write(folder.join("windlass.toml"), text).unwrap();
@@ -48,15 +49,10 @@ impl Observed {
         Observed { server: serve(&folder), folder, admin }
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.join("windlass.toml")
-    }
-
-    /// Ends it and starts it again, at the same address.
-    fn restart(&mut self) {
+    /// Starts another, at the same address: a successor, if the one before is still there. That is returned.
+    fn again(&mut self) -> Server {
         let server = serve(&self.folder);
-        let old = std::mem::replace(&mut self.server, server);
-        drop(old);
+        std::mem::replace(&mut self.server, server)
     }
 
     fn url(&self) -> String {
