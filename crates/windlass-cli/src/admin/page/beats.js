@@ -61,13 +61,19 @@ export function callOf({ what, detail }) {
 /** Every turn begins with a sleep, or with not having to. */
 function awoke(turn, events) {
   const conns = [...new Set(events.map((event) => event.conn).filter(Boolean))];
-  const slept = turn.waited_micros >= 20;
-  const before = slept ? `The worker slept ${micros(turn.waited_micros)}` : "The worker had no time to sleep: it asked the system who is ready";
-  if (events.length === 0) return slept ? `${before}, until it was time for something of its own.` : `${before}, and nobody was.`;
-  const who = conns.length === 1 && events.length === 1 ? `${conns[0]} has`
-    : conns.length === 0 ? "somebody has" : `${conns.length} connections have`;
-  return slept ? `${before} until the system said: ${who} something for you.` : `${before}, and ${who} something.`;
+  const who = conns.length === 1 && events.length === 1 ? conns[0] : conns.length === 0 ? "somebody" : `${conns.length} connections`;
+  const many = conns.length > 1;
+  if (!isSleep(turn)) {
+    const asked = "The worker did not have to sleep. It asked the system who is ready";
+    return events.length === 0 ? `${asked}: nobody was.` : `${asked}: ${who} had something for it already.`;
+  }
+  const slept = `The worker slept ${micros(turn.waited_micros)}`;
+  return events.length === 0 ? `${slept}, until it was time for something of its own.`
+    : `${slept}, until the system said: ${who} ${many ? "have" : "has"} something for you.`;
 }
+
+/** Whether it slept before, as far as one can say so: asking takes a few microseconds too. */
+export const isSleep = (turn) => turn.waited_micros >= 20;
 
 function opening(step) {
   const [name, meaning] = STEPS[step.step] ?? [step.step, ""];

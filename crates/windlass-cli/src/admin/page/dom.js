@@ -130,9 +130,17 @@ export function ask(title, explanation, yes) {
   text(byId("ask-h"), title);
   text(byId("ask-text"), explanation);
   text(byId("ask-yes"), yes);
-  dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((answer) => {
-    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+    // Not the event `close`: it comes later, and may then be taken for the end of the next question.
+    const settle = (is) => {
+      dialog.removeEventListener("submit", submit);
+      dialog.removeEventListener("cancel", cancel);
+      answer(is);
+    };
+    const submit = (event) => settle(event.submitter?.value === "yes");
+    const cancel = () => settle(false);
+    dialog.addEventListener("submit", submit);
+    dialog.addEventListener("cancel", cancel);
   });
 }

@@ -47,21 +47,23 @@ export function draw(canvas, samples, worker, palette) {
   const [right, bottom] = [box.width, box.height - BELOW];
   const [cell, line] = [(right - LEFT) / KEPT, bottom / ROWS];
   const y = (seconds) => bottom - (Math.log2(seconds / LOWEST) * 2) * line;
-  const x = (n) => LEFT + (KEPT - samples.length + n) * cell;
+  // Whole pixels, or seams would show between the cells.
+  const whole = (at) => Math.round(at * scale) / scale;
+  const x = (n) => whole(LEFT + (KEPT - samples.length + n) * cell);
+  const fill = (n, from, to) => pen.fillRect(x(n), whole(to), x(n + 1) - x(n), whole(from) - whole(to));
 
   samples.forEach((sample, n) => {
     const turns = sample?.rates?.workers[worker]?.turns;
     // Seconds of which nothing is known stay empty; those without a turn are ground.
     if (!turns) return;
     pen.fillStyle = palette.ground;
-    pen.fillRect(x(n), 0, cell + 0.3, bottom);
+    fill(n, bottom, 0);
     const column = new Map();
     for (const [edge, many] of turns) column.set(row(edge), (column.get(row(edge)) ?? 0) + many);
     for (const [at, many] of column) {
       const step = Math.min(STEPS.length - 1, Math.floor(Math.log10(many)));
       pen.fillStyle = palette.steps[Math.max(0, step)];
-      // A hair wider than the cell, or seams would show between fractions of pixels.
-      pen.fillRect(x(n), bottom - (at + 1) * line, cell + 0.3, line + 0.3);
+      fill(n, bottom - at * line, bottom - (at + 1) * line);
     }
   });
 
@@ -78,7 +80,7 @@ export function draw(canvas, samples, worker, palette) {
     const [px, py] = [x(n), Math.max(1, y(p99))];
     if (down) pen.lineTo(px, py);
     else pen.moveTo(px, py);
-    pen.lineTo(px + cell, py);
+    pen.lineTo(x(n + 1), py);
     down = true;
   });
   pen.stroke();

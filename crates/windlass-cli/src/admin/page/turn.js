@@ -2,7 +2,7 @@
 
 import { get, trouble } from "./api.js";
 import { attribute, byId, el, text } from "./dom.js";
-import { beats } from "./beats.js";
+import { beats, isSleep } from "./beats.js";
 import * as format from "./format.js";
 import { Stage, TimeStrip } from "./stage.js";
 
@@ -59,6 +59,7 @@ export class Turn {
   load(turn) {
     text(byId("turn-status"), `Turn ${format.count(turn.turn)} of worker ${turn.worker} took ${format.time(turn.took_micros / 1e6)}.`);
     this.list = beats(turn);
+    this.slept = isSleep(turn);
     this.items = this.list.map((beat, n) => el("li", {},
       el("button", { type: "button", onclick: () => this.jump(n) },
         el("span", { class: "at num" }, this.when(beat)), el("span", {}, beat.text))));
@@ -75,7 +76,7 @@ export class Turn {
 
   /** Since the worker woke: that is when anybody began to wait for it. */
   when(beat) {
-    return beat.step === "poll" && !beat.entry ? "asleep" : `+${format.time(Math.max(0, beat.at) / 1e6)}`;
+    return beat.step === "poll" && !beat.entry && this.slept ? "asleep" : `+${format.time(Math.max(0, beat.at) / 1e6)}`;
   }
 
   pace() {

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
@@ -164,6 +166,24 @@ impl Browser {
         }
     }
 
+    /// Does `act` on the page and answers the request that comes of it, in the server's place.
+    pub(crate) fn answering(&mut self, url: &str, status: u16, body: &Value, act: &str) {
+        self.call("Fetch.enable", json!({ "patterns": [{ "urlPattern": url }] }));
+        self.eval(act);
+        let deadline = Instant::now() + PATIENCE;
+        let paused = loop {
+            if let Some(paused) = self.params("Fetch.requestPaused").next() {
+                break paused["requestId"].clone();
+            }
+            assert!(Instant::now() < deadline, "nothing was asked of {url}");
+            self.eval("0");
+        };
+        let body = STANDARD.encode(body.to_string());
+        let answer = json!({ "requestId": paused, "responseCode": status, "body": body });
+        self.call("Fetch.fulfillRequest", answer);
+        self.call("Fetch.disable", json!({}));
+    }
+
     /// How wide and high the window is, and whether the system is dark.
     pub(crate) fn look(&mut self, width: u32, height: u32, scheme: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
@@ -182,7 +202,7 @@ impl Browser {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
         fs::create_dir_all(&folder).unwrap();
         let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }));
-        let bytes = base64(picture["data"].as_str().unwrap());
+        let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
     }
 
@@ -226,23 +246,4 @@ fn door(profile: &Path) -> (u16, String) {
         assert!(Instant::now() < deadline, "the browser does not start");
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Pictures come as text.
-fn base64(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => panic!("not base64: {byte}"),
-    };
-    let digits: Vec<u8> = text.trim_end_matches('=').bytes().map(value).collect();
-    let four = |digits: &[u8]| {
-        let bits =
-            digits.iter().enumerate().fold(0, |bits, (n, digit)| bits | u32::from(*digit) << (18 - 6 * n));
-        bits.to_be_bytes()[1..digits.len()].to_vec()
-    };
-    digits.chunks(4).flat_map(four).collect()
 }
