@@ -44,6 +44,8 @@ pub(crate) mod flag {
     pub(crate) const SENDING_LAST: u32 = 1 << 14;
     /// A successor receives what comes to it: it is there for answers that are still under way.
     pub(crate) const RETIRED: u32 = 1 << 15;
+    /// The poll does not know of it yet: its registration failed, and is tried again.
+    pub(crate) const UNREGISTERED: u32 = 1 << 16;
 }
 
 /// One socket. The socket itself is in the driver's table, at the same index.
@@ -315,7 +317,7 @@ impl Core {
         peer: SocketAddr,
     ) -> io::Result<SocketId> {
         let refused = || io::Error::new(io::ErrorKind::QuotaExceeded, "sockets_max is reached");
-        if self.udp.open >= self.limits.sockets_max || self.draining {
+        if self.udp.open >= self.limits.sockets_max || self.is_draining(service) {
             self.counters.sockets_refused += 1;
             return Err(refused());
         }

@@ -20,7 +20,7 @@ use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{ListenerShared, Shared};
 
 /// One run of a simulation, being described: what is served, and who calls.
 ///
@@ -334,13 +334,21 @@ impl Sim {
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let names: Vec<String> = names;
         let share = |workers| {
-            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
-            let mut shared = Shared::new(self.config.clone(), workers, names.clone());
-            #[cfg(feature = "tls")]
-            for (listener, spec) in shared.listeners.iter_mut().zip(&self.services) {
+            let listener = |(spec, name): (&dyn ServiceSpec, &String)| ListenerShared {
+                name: name.clone(),
                 // Where it listens is ignored; how is not.
-                listener.tls = spec.tls(0).cloned();
-                world.borrow_mut().speaks_tls |= listener.tls.is_some();
+                tag: spec.tag(0),
+                reserve: spec.reserve(),
+                #[cfg(feature = "tls")]
+                tls: spec.tls(0).cloned(),
+                ..ListenerShared::default()
+            };
+            let specs = self.services.iter().map(|spec| &**spec);
+            let listeners = specs.zip(&names).map(listener).collect();
+            let shared = Shared::new(self.config.clone(), workers, listeners);
+            #[cfg(feature = "tls")]
+            {
+                world.borrow_mut().speaks_tls |= shared.listeners().iter().any(|l| l.tls.is_some());
             }
             Arc::new(shared)
         };

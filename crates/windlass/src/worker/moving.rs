@@ -38,7 +38,7 @@ impl<Y: Sys> Worker<Y> {
         let moving = std::mem::take(&mut self.core.moving);
         for (id, to) in moving {
             let Some(index) = self.core.find(id) else { continue };
-            let draining = self.core.draining;
+            let draining = self.core.is_draining(self.core.slots[index as usize].service);
             let slot = self.core.slot(index);
             if slot.is(NOT_MOVING) || draining {
                 self.core.stay(index);
