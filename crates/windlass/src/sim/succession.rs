@@ -26,7 +26,7 @@ type Listeners = Vec<(SimListener, u16, u16)>;
 
 /// Makes the workers of a server.
 pub(crate) struct Maker {
-    pub(crate) services: Vec<Box<dyn ServiceSpec>>,
+    pub(crate) services: Vec<Arc<dyn ServiceSpec>>,
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) limits: Rc<Limits>,
 }
@@ -39,8 +39,8 @@ impl Maker {
         shared: &Arc<Shared>,
         listeners: Vec<Listeners>,
         sockets: Vec<Vec<BoundUdp<<SimSys as Sys>::Udp>>>,
+        handoffs: &Arc<Handoffs<SimSys>>,
     ) -> Vec<Worker<SimSys>> {
-        let handoffs = Arc::new(Handoffs::<SimSys>::new(listeners.len()));
         let sockets = sockets.into_iter().chain(std::iter::repeat_with(Vec::new));
         let made = listeners.into_iter().zip(sockets).enumerate().map(|(index, (listeners, sockets))| {
             let (world, limits) = (self.world.clone(), self.limits.clone());
@@ -173,7 +173,8 @@ impl Succession {
             }
         }
         drop(world);
-        self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets);
+        let handoffs = Arc::new(Handoffs::new(workers));
+        self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets, &handoffs);
     }
 }
 

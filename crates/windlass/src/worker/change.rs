@@ -12,6 +12,7 @@ use crate::config::Limits;
 use crate::core::slot::flag;
 use crate::datagram::table::flag as udp_flag;
 use crate::hosted::Hosted;
+use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::serve::{OwnLimits, ServiceSpec};
 use crate::shared::ListenerShared;
@@ -250,7 +251,9 @@ impl<Y: Sys> Worker<Y> {
     fn close_listener(&mut self, id: u16) {
         for n in 0..self.acceptors.len() {
             if self.acceptors[n].id == id {
-                self.accept_all_from(n);
+                if !planted(Fault::ClosedQueueForgotten) {
+                    self.accept_all_from(n);
+                }
                 self.close_acceptor(n);
             }
         }
