@@ -1,7 +1,9 @@
 //! What can be typed. Every flag is an environment variable too.
 
+mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
+mod websocket;
 
 use std::path::PathBuf;
 
@@ -14,8 +16,10 @@ use crate::config::shape::Eviction;
 use crate::config::shape::{LogFormat, LogLevel};
 use crate::limits::Setting;
 use crate::quantity;
+pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
 #[derive(Parser)]
@@ -27,19 +31,30 @@ pub(crate) struct Cli {
 
 const FIRST_STEPS: &str = "\
 Try it:
+  windlass demo                  every service, and a dashboard in the browser
   windlass echo                  serve on 127.0.0.1:9000
   nc 127.0.0.1 9000              in another terminal: what you type comes back
   windlass help echo             all that can be set";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Show every service and the dashboard, on this machine alone
+    #[command(long_about = demo::ABOUT, after_long_help = demo::EXAMPLES)]
+    Demo(DemoArgs),
     /// Serve echo: every client gets back what it sends
     #[command(long_about = ECHO_ABOUT, after_long_help = ECHO_EXAMPLES)]
     Echo(Box<EchoArgs>),
+    /// Serve echo to WebSocket clients, with a page for browsers
+    #[command(long_about = websocket::ABOUT, after_long_help = websocket::EXAMPLES)]
+    Websocket(Box<WebsocketArgs>),
     /// Serve an in-memory key-value store to Redis clients
     #[cfg(feature = "kv")]
     #[command(long_about = RESP_ABOUT, after_long_help = RESP_EXAMPLES)]
     Resp(Box<RespArgs>),
+    /// Serve an in-memory cache to memcached clients
+    #[cfg(feature = "kv")]
+    #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
+    Memcached(Box<MemcachedArgs>),
     /// Serve what a configuration file says: any number of services in one process
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
@@ -50,27 +65,17 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Print the configuration in effect, or the JSON Schema of the file
     Config(ConfigArgs),
-    /// Serve an in-memory cache to memcached clients
-    #[cfg(feature = "kv")]
-    #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
-    Memcached(Box<MemcachedArgs>),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
-    #[command(subcommand)]
-    Bench(BenchCommand),
+    #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
+    #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
+    Bench(windlass_bench::Bench),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
         /// The shell to complete in
         shell: clap_complete::Shell,
     },
-}
-
-#[cfg(target_os = "linux")]
-#[derive(Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Put load on an echo server, verify every byte, report latency
-    Echo(Box<windlass_bench::echo::EchoArgs>),
 }
 
 const COMPLETIONS_EXAMPLE: &str = "\
@@ -114,8 +119,8 @@ Examples:
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
   windlass echo :9000 --control /run/echo.control
       The first serves; the next, started the same way, takes over from it while it serves.
-  windlass echo --log json --log-level debug 2>echo.log
-      With every connection logged, as one JSON object per line.";
+  windlass echo --log-level debug 2>echo.log
+      With every connection logged, as one JSON object per line. On a terminal it would be text.";
 
 #[cfg(feature = "kv")]
 const RESP_ABOUT: &str = "\
@@ -212,7 +217,7 @@ pub(crate) enum ReportFormat {
 /// The flags of `windlass init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// The kind of service: echo, resp, memcached
+    /// The kind of service: echo, websocket, resp, memcached; or demo, for all of them
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 
@@ -344,9 +349,14 @@ pub(crate) struct ServingArgs {
     pub(crate) quiet: bool,
 
     /// How logs are written, to stderr
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Where the journal is
+    #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
+    #[arg(env = "WINDLASS_JOURNAL_SOCKET", hide_env = true)]
+    pub(crate) journal_socket: PathBuf,
 
     /// What is logged, and everything more urgent
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]

@@ -56,6 +56,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
 /// `windlass init`.
 pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let schema = config::schema();
+    if args.kind == "demo" {
+        return write(args, &page::demo(&crate::demo::file(|port| port))?);
+    }
     let kinds = page::kinds(&schema);
     let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind)) else {
         let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
@@ -67,6 +70,11 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
             names.join(", ")
         );
     };
+    write(args, &text)
+}
+
+/// Where `args` say, but never over what is there.
+fn write(args: &InitArgs, text: &str) -> Result<()> {
     match &args.output {
         None => print(text.as_bytes()),
         Some(path) => {

@@ -6,6 +6,7 @@ mod args;
 mod config;
 mod configured;
 mod console;
+mod demo;
 mod echo;
 mod failure;
 #[cfg(feature = "kv")]
@@ -18,6 +19,7 @@ mod quantity;
 mod serving;
 mod signals;
 mod text;
+mod websocket;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,7 +30,9 @@ use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
+        Command::Websocket(args) => websocket::run(&args),
         Command::Run(args) => configured::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
-        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
+        Command::Bench(bench) => bench.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

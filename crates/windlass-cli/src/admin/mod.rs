@@ -7,6 +7,7 @@
 //! through a browser, since requests are taken only for hosts that mean this machine, and orders only from
 //! pages of our own. Elsewhere every request has to show the token.
 
+mod log;
 pub(crate) mod metrics;
 mod state;
 
@@ -84,6 +85,9 @@ fn pages(admin: Admin) -> Http<Admin> {
             allowed(admin, request, reply, |admin, bound, reply| {
                 reply.json(&state::State::of(bound, admin.started.elapsed(), admin.messages.total()))
             })
+        })
+        .post("/api/log", |admin, request, reply| {
+            allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
         })
         .post("/api/drain", |admin, request, reply| {
             allowed(admin, request, reply, |_, bound, reply| {

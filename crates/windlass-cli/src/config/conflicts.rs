@@ -23,7 +23,11 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     let mut addresses: BTreeMap<String, String> = BTreeMap::new();
     for service in &services {
         // What is there and was refused is another problem.
-        if service.listen.is_empty() && place(&format!("{}.listen[0]", service.path)).is_none() {
+        let refused = |problem: &Problem| problem.what.starts_with(&format!("`{}.listen`", service.path));
+        if service.listen.is_empty()
+            && place(&format!("{}.listen[0]", service.path)).is_none()
+            && !problems.iter().any(refused)
+        {
             push(problems, place(&service.path), format!("`{}` listens nowhere", service.path), |problem| {
                 problem.help("give it an address, for example `listen = \"127.0.0.1:9000\"`")
             });

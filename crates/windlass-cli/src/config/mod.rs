@@ -8,6 +8,7 @@ mod include;
 pub(crate) mod limits;
 pub(crate) mod print;
 mod problem;
+mod secrets;
 pub(crate) mod shape;
 mod tree;
 pub(crate) mod value;
@@ -49,7 +50,7 @@ pub(crate) fn schema() -> Value {
 /// Reads `path` and what it includes. `variable` is the environment.
 pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Wrong> {
     let schema = schema();
-    let mut sources = Sources::default();
+    let mut sources = Sources::new(secrets::keys(&schema));
     let mut problems = Vec::new();
     let mut places = Places::new();
     let mut whole = Map::new();
@@ -140,6 +141,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         };
     }
     add!(echo);
+    add!(websocket);
     #[cfg(feature = "kv")]
     {
         add!(resp);
@@ -151,6 +153,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
 /// Where a service of this kind usually listens.
 pub(crate) fn usual_address(kind: &str) -> &'static str {
     match kind {
+        "websocket" => "127.0.0.1:9001",
         "resp" => "127.0.0.1:6379",
         "memcached" => "127.0.0.1:11211",
         _ => "127.0.0.1:9000",

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shape::File;
 use crate::text::wrap;
@@ -25,7 +25,10 @@ pub(crate) fn kinds(schema: &Value) -> Vec<(String, String)> {
 pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<String> {
     let kinds = kinds(schema);
     let (_, about) = kinds.iter().find(|(name, _)| name == kind)?;
-    let defaults = serde_json::to_value(File::default()).unwrap_or_default();
+    let mut defaults = serde_json::to_value(File::default()).unwrap_or_default();
+    // A service may need other bounds than the engine has by itself.
+    let file: File = serde_json::from_value(json!({ kind: [{ "listen": [listen] }] })).unwrap_or_default();
+    defaults["limits"] = crate::limits::shown(&crate::serving::limits(&file)).into_iter().collect();
     let mut text = format!(
         "# A configuration of windlass. `windlass run -c FILE` serves it, `windlass check -c FILE` looks for\n\
          # mistakes. Lines that begin with `#` are comments; the values in them are the defaults.\n\n\
@@ -51,6 +54,15 @@ pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<Strin
         }
     }
     Some(text)
+}
+
+/// A file with these services, to change and reload.
+pub(crate) fn demo(file: &File) -> Result<String, toml::ser::Error> {
+    let text = toml::to_string_pretty(file)?;
+    Ok(format!(
+        "# All that `windlass demo` serves, on this machine alone. `windlass run -c FILE` serves it; `windlass\n\
+         # init KIND` writes a file of one service, with every key explained.\n\n{text}"
+    ))
 }
 
 /// One key as a comment: what it means, and its default.

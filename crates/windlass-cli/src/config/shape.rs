@@ -1,6 +1,8 @@
 //! What a configuration file may hold. The descriptions here are what `windlass init` writes, what editors
 //! show, and what the book prints; the defaults are those of the flags.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,9 @@ pub(crate) struct File {
     /// Services that send back what they get.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) echo: Vec<EchoTable>,
+    /// Services that send back WebSocket messages, at `/ws`, with a page for browsers at `/`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) websocket: Vec<WebsocketTable>,
     /// Key-value services for Redis clients. All of the process share one store.
     #[cfg(feature = "kv")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,24 +72,41 @@ impl Default for ServerTable {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// How lines are written, to stderr.
+    /// How lines are written, to stderr: `auto`, `text`, `json`, or `journald`.
     pub(crate) format: LogFormat,
     /// What is logged, and everything more urgent.
     pub(crate) level: LogLevel,
+    /// Where the journal is: elsewhere in tests only.
+    #[serde(skip)]
+    pub(crate) journal_socket: PathBuf,
+}
+
+impl Default for LogTable {
+    fn default() -> LogTable {
+        LogTable {
+            format: LogFormat::default(),
+            level: LogLevel::default(),
+            journal_socket: crate::logs::SOCKET.into(),
+        }
+    }
 }
 
 /// How lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// Lines for people.
+    /// Text on a terminal, entries where systemd's journal reads, JSON otherwise.
     #[default]
+    Auto,
+    /// Lines for people.
     Text,
     /// One JSON object per line.
     Json,
+    /// Entries of systemd's journal, with fields.
+    Journald,
 }
 
 /// What is logged.
@@ -154,6 +176,25 @@ pub(crate) struct EchoTable {
 impl Default for EchoTable {
     fn default() -> EchoTable {
         EchoTable { name: "echo".into(), listen: Vec::new(), tls: None }
+    }
+}
+
+/// A service that sends back WebSocket messages.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WebsocketTable {
+    /// What it is called in logs and metrics.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Speak TLS on every address of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+}
+
+impl Default for WebsocketTable {
+    fn default() -> WebsocketTable {
+        WebsocketTable { name: "websocket".into(), listen: Vec::new(), tls: None }
     }
 }
 

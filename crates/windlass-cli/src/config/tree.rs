@@ -106,7 +106,9 @@ impl Reader<'_> {
                 format!("`{path}` is {found}, and should be {wanted}"),
                 format!("this is {found}"),
             );
-            this.problems.push(match example(schema) {
+            let one = example(schema);
+            let several = || example(resolve(this.schema, &schema["items"])).map(|one| format!("[{one}]"));
+            this.problems.push(match one.or_else(several) {
                 Some(example) => problem.help(format!("for example `{} = {example}`", last(path))),
                 None => problem,
             });

@@ -146,6 +146,9 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
 /// The format whose texts are paths, relative to the file they stand in.
 pub(crate) const PATH: &str = FilePath::FORMAT;
 
+/// The format whose texts are not shown.
+pub(crate) const SECRET: &str = Secret::FORMAT;
+
 macro_rules! as_text {
     ($($name:ident)*) => {$(
         impl Serialize for $name {

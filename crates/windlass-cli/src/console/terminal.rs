@@ -72,13 +72,13 @@ impl Output {
     }
 
     /// Writes whole lines to stderr.
-    pub(super) fn lines(&mut self, text: &[u8]) {
+    pub(super) fn lines(&mut self, text: &[u8]) -> std::io::Result<()> {
         if self.place == Place::Stderr && !self.shown.is_empty() {
             // One write, or the line would flicker.
             let around = [CLEAR.as_bytes(), text, self.shown.as_bytes()].concat();
-            let _ = stderr().write_all(&around);
+            stderr().write_all(&around)
         } else {
-            let _ = stderr().write_all(text);
+            stderr().write_all(text)
         }
     }
 

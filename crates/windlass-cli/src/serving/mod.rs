@@ -6,17 +6,19 @@ mod plan;
 mod summary;
 mod watched;
 
+use std::io::{IsTerminal, stderr, stdout};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Address, Bound, Inherited, serve};
+use windlass::{Address, Bound, Inherited, Server, serve};
 
 use crate::args::ServingArgs;
 use crate::config::File;
 use crate::config::limits::LimitsTable;
-use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
+use crate::config::shape::{LogTable, ServerTable, TlsTable};
 use crate::config::value::{FilePath, Size};
 use crate::console::{Console, Teller, stdout_width};
+use crate::logs::Style;
 use crate::{admin, limits, notify, print, signals};
 pub(crate) use plan::limits;
 #[cfg(feature = "kv")]
@@ -41,7 +43,11 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
             ..ServerTable::default()
         },
         limits: LimitsTable::from_settings(&args.limit),
-        log: LogTable { format: args.log, level: args.log_level },
+        log: LogTable {
+            format: args.log,
+            level: args.log_level,
+            journal_socket: args.journal_socket.clone(),
+        },
         ..File::default()
     }
 }
@@ -68,9 +74,26 @@ pub(crate) fn run_flags(file: &File, args: &ServingArgs) -> Result<()> {
     run(file, args.quiet)
 }
 
+/// What is different from one command to another.
+pub(crate) struct Front {
+    /// Printed behind the `Listening on` lines; not if it is quiet.
+    pub(crate) greeting: String,
+    pub(crate) quiet: bool,
+}
+
 /// Serves until told to stop.
 pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
+    run_with(file, Front { greeting: String::new(), quiet }, |server| server)
+}
+
+/// Serves what `file` describes, and what `more` adds to it, until told to stop.
+pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
+    let Front { greeting, quiet } = front;
     let messages = Messages::default();
+    let (style, journal) = match quiet {
+        false => Style::choose(file.log.format, &file.log.journal_socket)?,
+        true => (Style::Json, None),
+    };
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
     let told = Told {
@@ -78,16 +101,19 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
     };
-    let bound = bind(file, &told)?;
+    let bound = bind(file, &told, more)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
     let services = bound.addresses().len() - file.admin.listen.len();
-    let listening: String = bound
+    let mut listening: String = bound
         .addresses()
         .iter()
         .enumerate()
         .map(|(n, at)| if n < services { format!("Listening on {at}\n") } else { format!("Admin on {at}\n") })
         .collect();
+    if !quiet {
+        listening += &greeting;
+    }
     let tell = move || {
         print(listening.as_bytes());
         notify::ready();
@@ -104,16 +130,16 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
 
     let (handle, workers) = (bound.handle(), bound.workers());
     let console = console
-        .map(|console| Console::start(console, file.log.format, file.log.level, handle, messages.clone()))
+        .map(|console| Console::start(console, (style, journal), file.log.level, handle, messages.clone()))
         .transpose()
         .context("cannot start the console")?;
     for socket in bound.left_over() {
         tracing::warn!(socket, "inherited a socket that no address asks for");
     }
-    match file.log.format {
+    match style {
         // The addresses have just been printed.
-        LogFormat::Text => tracing::info!(workers, "started"),
-        LogFormat::Json => {
+        Style::Text => tracing::info!(workers, "started"),
+        Style::Json | Style::Journal => {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 workers,
@@ -131,15 +157,16 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
         messages,
         summary,
     });
-    match (&figures, file.log.format) {
-        (Some(figures), LogFormat::Json) => figures.log(),
-        (Some(_), LogFormat::Text) => tracing::info!("stopped"),
+    match (&figures, style) {
+        (Some(_), Style::Text) => tracing::info!("stopped"),
+        (Some(figures), Style::Json | Style::Journal) => figures.log(),
         (None, _) => {}
     }
     if let Some(console) = console {
         console.finish();
-        // For those who read logs as JSON it was the last event.
-        if let Some(figures) = figures.filter(|_| file.log.format == LogFormat::Text) {
+        // For programs it was the last event. A terminal that has no logs on it is somebody's.
+        let is_read = style == Style::Text || (stdout().is_terminal() && !stderr().is_terminal());
+        if let Some(figures) = figures.filter(|_| is_read) {
             print(figures.to_string().as_bytes());
         }
     }
@@ -159,8 +186,8 @@ pub(crate) fn try_listen(address: &Address) -> Result<(), String> {
     echo.bind().map(drop).map_err(|error| error.to_string())
 }
 
-fn bind(file: &File, told: &Told) -> Result<Bound> {
-    let mut server = plan::server(file, told)?;
+fn bind(file: &File, told: &Told, more: impl FnOnce(Server) -> Server) -> Result<Bound> {
+    let mut server = more(plan::server(file, told)?);
     if let Some(FilePath(path)) = &file.server.control {
         server = server.handover_socket(path);
         // Its sockets first: they are in use.

@@ -12,7 +12,10 @@ use crate::echo::Echo;
 /// The limits in effect: what is set, over what the services that are asked for need.
 pub(crate) fn limits(file: &File) -> Limits {
     #[cfg(feature = "kv")]
-    if file.echo.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty()) {
+    if file.echo.is_empty()
+        && file.websocket.is_empty()
+        && !(file.resp.is_empty() && file.memcached.is_empty())
+    {
         return file.limits.over(crate::kv::limits(&file.store));
     }
     file.limits.limits()
@@ -36,6 +39,9 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     #[cfg(feature = "kv")]
     if let Some(kv) = crate::kv::service(file, told)? {
         server = server.add(kv);
+    }
+    for websocket in &file.websocket {
+        server = server.add(crate::websocket::service(websocket, told)?);
     }
     // Last: whoever reads the addresses finds those of the services first.
     if let Some(admin) = crate::admin::service(&file.admin, &told.bound, &told.messages) {

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod config;
+mod demo;
 mod echo;
 mod errors;
 mod handover;

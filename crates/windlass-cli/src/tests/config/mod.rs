@@ -143,6 +143,25 @@ listen = "127.0.0.1:9000"
 }
 
 #[test]
+fn an_address_of_the_wrong_type_is_one_mistake() {
+    let said = said("type", "[[echo]]\nlisten = 9000\n");
+    assert!(
+        said.contains("for example `listen = [\"127.0.0.1:9000\"]`") && said.contains("one thing is"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_secret_is_not_shown_with_the_mistake_beside_it() {
+    let said = said(
+        "beside",
+        "admin = { lisen = \"unix:/a\", token = \"s3cret\" }\n[[echo]]\nlisten = \"unix:/b\"\n",
+    );
+    assert!(said.contains("`lisen`") && said.contains("token = ********"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
 fn syntax_is_said_with_the_rest() {
     let said = said("syntax", "[server\nworkers = 1\n[[echo]]\nlisten = [\"127.0.0.1:1\"\nname = 'x\n");
     assert!(said.contains("wrong.toml:1:"), "{said}");
@@ -249,9 +268,14 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
             .collect();
         let all = loaded("starting-all", &taken);
         assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
-        assert_eq!(all.limits.limits(), file.limits.limits());
+        assert_eq!(crate::serving::limits(&all), crate::serving::limits(&file));
     }
     assert_eq!(print::starting(&schema, "ecko", ":0"), None);
+    // The bounds that a kind has of its own are those it says.
+    let of = |kind| print::starting(&schema, kind, "127.0.0.1:0").unwrap();
+    assert!(of("echo").contains("\n# idle_timeout = \"5m\"\n"));
+    #[cfg(feature = "kv")]
+    assert!(of("resp").contains("\n# idle_timeout = 0\n"));
 }
 
 #[test]
