@@ -53,12 +53,6 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     if listeners.is_empty() {
         return Ok(None);
     }
-    // Listeners are counted over the whole server, and those of other services come first.
-    let before = file.echo.iter().map(|echo| echo.listen.len()).sum();
-    let mut protocols = vec![Protocol::Resp; before];
-    for (protocol, listen, _) in &listeners {
-        protocols.extend(listen.iter().map(|_| *protocol));
-    }
     let config = KvConfig {
         store: StoreConfig {
             memory_max: file.store.memory_max.0,
@@ -68,7 +62,8 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
             seed: unix_ms(),
             ..StoreConfig::default()
         },
-        protocols,
+        // By the tags of listeners.
+        protocols: PROTOCOLS.to_vec(),
         password: password(file)?,
         ..KvConfig::default()
     };
@@ -89,10 +84,16 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     if !file.limits.sets("input_max") {
         service = service.input_max(own.input_max);
     }
-    for (_, listen, tls) in listeners {
-        service = listening(service, listen, tls)?;
+    for (protocol, listen, tls) in listeners {
+        service = listening(service, listen, tls, tag(protocol))?;
     }
     Ok(Some(service))
+}
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
+
+fn tag(protocol: Protocol) -> u32 {
+    PROTOCOLS.iter().position(|of| *of == protocol).unwrap_or(0) as u32
 }
 
 /// What clients of RESP must say: the first line of a file. An empty one would let everybody in.

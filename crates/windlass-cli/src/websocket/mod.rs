@@ -31,7 +31,7 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
 pub(crate) fn service(table: &WebsocketTable, told: &Told) -> anyhow::Result<Serve<Watched<Http<Page>>>> {
     let told = told.of(&table.name, "websocket");
     let service = serve(move || Watched::new(pages(), &told)).name(&table.name);
-    listening(service, &table.listen, table.tls.as_ref())
+    listening(service, &table.listen, table.tls.as_ref(), 0)
 }
 
 fn pages() -> Http<Page> {
