@@ -4,6 +4,7 @@ use serde::Serialize;
 use windlass::{Bytes, Conn, ConnId, Time};
 use windlass_proto::http::{EncodeError, HeaderLines, RequestHead, ServerConn, Status};
 
+use crate::answered::OnAnswer;
 use crate::config::HttpConfig;
 use crate::date::http_date;
 use crate::event::{Channel, Event, publish};
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) error_page: Option<fn(Status) -> String>,
     /// Put off by the route that was called last.
     pub(crate) later: Option<Pending>,
+    pub(crate) on_answer: Option<OnAnswer>,
     // Empty between two responses; kept, so that none is allocated for.
     pub(crate) out: Vec<u8>,
     lines: HeaderLines,
@@ -41,6 +43,7 @@ impl Shared {
             bodies: 0,
             error_page: None,
             later: None,
+            on_answer: None,
             out: Vec::new(),
             lines: HeaderLines::new(),
             date: HeaderLines::new(),
@@ -91,6 +94,8 @@ pub struct Reply<'a, 'c> {
     http: &'a mut ServerConn,
     shared: &'a mut Shared,
     head: RequestHead<'a>,
+    // When it came.
+    since: Time,
     status: Status,
     error: Option<EncodeError>,
 }
@@ -124,7 +129,14 @@ impl<'a, 'c> Reply<'a, 'c> {
         head: RequestHead<'a>,
     ) -> Reply<'a, 'c> {
         shared.lines.clear();
-        Reply { conn, http, shared, head, status: Status::OK, error: None }
+        let since = conn.now();
+        Reply { conn, http, shared, head, since, status: Status::OK, error: None }
+    }
+
+    /// The request came before this callback.
+    pub(crate) fn since(mut self, since: Time) -> Reply<'a, 'c> {
+        self.since = since;
+        self
     }
 
     /// Sets the status, which is 200 otherwise.
@@ -230,7 +242,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     /// the request is answered with 504. If the connection ends first, the answer goes nowhere.
     pub fn later(self) -> (Replied, Later) {
         let number = self.http.requests();
-        self.shared.later = Some(Pending { number, head: self.head.to_buf() });
+        self.shared.later = Some(Pending { number, since: self.since, head: self.head.to_buf() });
         (Replied(()), Later { conn: self.conn.id(), number })
     }
 
@@ -252,6 +264,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     }
 
     fn send(mut self, content_type: &str, body: Body<'_>) -> Replied {
+        let mut sent = body.len();
         if let Err(_mistake) = self.try_send(content_type, body) {
             self.shared.stats.unwritable += 1;
             self.shared.lines.clear();
@@ -260,7 +273,12 @@ impl<'a, 'c> Reply<'a, 'c> {
                 // Part of it is out already, or nothing can be: the client must not take that for whole.
                 self.conn.abort();
             }
+            sent = 0;
         }
+        if self.head.method == "HEAD" || self.status == Status::NOT_MODIFIED {
+            sent = 0;
+        }
+        self.shared.tell(self.conn, Some(self.head), self.status, sent as u64, self.since);
         Replied(())
     }
 
@@ -310,5 +328,12 @@ enum Body<'x> {
 impl<'x> Body<'x> {
     fn of(bytes: &'x Bytes) -> Body<'x> {
         if bytes.len() < SHARE_MIN { Body::Copied(bytes) } else { Body::Shared(bytes) }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Body::Copied(bytes) => bytes.len(),
+            Body::Shared(bytes) => bytes.len(),
+        }
     }
 }

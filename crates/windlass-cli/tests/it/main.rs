@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod access;
 mod admin;
 mod config;
 mod dashboard;
@@ -13,6 +14,8 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
+mod queries;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;

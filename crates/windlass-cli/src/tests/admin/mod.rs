@@ -7,7 +7,7 @@ use super::*;
 
 fn admin(token: Option<&str>) -> (Harness, Slot) {
     let slot = Slot::default();
-    let service = serving(slot.clone(), Messages::default(), token.map(String::from)).name("admin");
+    let service = serving(slot.clone(), Messages::default(), token.map(String::from), None).name("admin");
     let harness = Harness::new(service);
     assert!(slot.set(Bound { handle: harness.handle(), workers: 1 }).is_ok());
     (harness, slot)
