@@ -2,7 +2,8 @@
 //!
 //! One more service on the server's workers, so a worker that hangs shows here too. It is given the server's
 //! [`Handle`] once that is bound. Read `metrics` for what Prometheus scrapes, `shape` for the JSON, `state` for
-//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask.
+//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask, and `page` for
+//! the dashboard.
 //!
 //! On loopback and on Unix sockets nobody has to identify himself; a page of another site cannot get here
 //! through a browser, since requests are taken only for hosts that mean this machine, and only from pages of
@@ -12,6 +13,7 @@ mod ask;
 mod door;
 mod log;
 pub(crate) mod metrics;
+mod page;
 pub(crate) mod shape;
 mod state;
 
@@ -126,7 +128,7 @@ fn pages(admin: Admin) -> Http<Admin> {
     };
     let challenge = "Bearer".into();
     let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
-    Http::new(admin)
+    page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {

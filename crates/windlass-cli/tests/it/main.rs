@@ -7,6 +7,7 @@ mod admin;
 #[cfg(target_os = "linux")]
 mod bench;
 mod config;
+mod dashboard;
 mod demo;
 mod echo;
 mod errors;
