@@ -3,6 +3,8 @@
 mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use crate::quantity;
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+#[cfg(feature = "top")]
+pub(crate) use top::TopArgs;
 pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
@@ -77,6 +81,10 @@ pub(crate) enum Command {
     /// Print a manual page, or write them all to a folder
     #[command(after_help = MAN_EXAMPLE)]
     Man(ManArgs),
+    /// Watch a running server in the terminal
+    #[cfg(feature = "top")]
+    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {

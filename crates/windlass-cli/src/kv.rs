@@ -57,12 +57,8 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     if listeners.is_empty() {
         return Ok(None);
     }
-    // Listeners are counted over the whole server, and those of other services come first.
+    // The numbers of listeners go over the whole server, and those of other services come first.
     let before = file.echo.iter().map(|echo| echo.listen.len()).sum();
-    let mut protocols = vec![Protocol::Resp; before];
-    for (protocol, listen, _) in &listeners {
-        protocols.extend(listen.iter().map(|_| *protocol));
-    }
     let resp = file.resp.iter().map(|it| (it.access_log.as_ref(), &*it.name, it.listen.len()));
     let memcached = file.memcached.iter().map(|it| (it.access_log.as_ref(), &*it.name, it.listen.len()));
     let ends = Ends::open(resp.chain(memcached), before, told)?;
@@ -75,7 +71,8 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
             seed: unix_ms(),
             ..StoreConfig::default()
         },
-        protocols,
+        // By the tags of listeners.
+        protocols: PROTOCOLS.to_vec(),
         password: password(file)?,
         ..KvConfig::default()
     };
@@ -85,7 +82,7 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
         _ => "kv",
     };
     let own = limits(&file.store);
-    let told = told.clone();
+    let told = told.of(name, name);
     let mut service = serve(move || {
         let kv = Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() });
         Watched::new(kv, &told, ends.clone())
@@ -98,10 +95,16 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     if !file.limits.sets("input_max") {
         service = service.input_max(own.input_max);
     }
-    for (_, listen, tls) in listeners {
-        service = listening(service, listen, tls)?;
+    for (protocol, listen, tls) in listeners {
+        service = listening(service, listen, tls, tag(protocol))?;
     }
     Ok(Some(service))
+}
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
+
+fn tag(protocol: Protocol) -> u32 {
+    PROTOCOLS.iter().position(|of| *of == protocol).unwrap_or(0) as u32
 }
 
 /// What clients of RESP must say: the first line of a file. An empty one would let everybody in.

@@ -52,7 +52,10 @@ pub(crate) struct File {
 
 /// Files that a configuration was read from. They are no difference between two.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ReadFrom(pub(crate) Vec<std::path::PathBuf>);
+pub(crate) struct ReadFrom(
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a sandbox asks"))]
+    pub(crate)  Vec<std::path::PathBuf>,
+);
 
 impl PartialEq for ReadFrom {
     fn eq(&self, _: &ReadFrom) -> bool {

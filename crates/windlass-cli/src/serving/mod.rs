@@ -36,6 +36,13 @@ pub(crate) struct Told {
     pub(crate) access: AccessLogs,
 }
 
+impl Told {
+    /// The same for a service of this name and kind, whose messages are counted as its own.
+    pub(crate) fn of(&self, name: &str, kind: &'static str) -> Told {
+        Told { messages: self.messages.of(name, kind), ..self.clone() }
+    }
+}
+
 /// What the flags that are the same for all services come to, without the services.
 pub(crate) fn from_flags(args: &ServingArgs) -> File {
     File {

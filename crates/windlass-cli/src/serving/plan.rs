@@ -33,10 +33,10 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     let mut server = Server::new(config);
     for echo in &file.echo {
         let ends = Ends::open([(echo.access_log.as_ref(), &*echo.name, 1)], 0, told)?;
-        let told = told.clone();
+        let told = told.of(&echo.name, "echo");
         let service =
             serve(move || Watched::new(Echo::default(), &told, ends.clone())).name(&echo.name).datagrams();
-        server = server.add(listening(service, &echo.listen, echo.tls.as_ref())?);
+        server = server.add(listening(service, &echo.listen, echo.tls.as_ref(), 0)?);
     }
     #[cfg(feature = "kv")]
     if let Some(kv) = crate::kv::service(file, told)? {
@@ -55,11 +55,12 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     Ok(server)
 }
 
-/// `service` on these addresses: with TLS on those of streams, if there is a certificate.
+/// `service` on these addresses, with a tag: with TLS on those of streams, if there is a certificate.
 pub(crate) fn listening<S: Service>(
     service: Serve<S>,
     listen: &[Listen],
     tls: Option<&TlsTable>,
+    tag: u32,
 ) -> Result<Serve<S>> {
     #[cfg(feature = "tls")]
     if let Some(table) = tls {
@@ -67,13 +68,13 @@ pub(crate) fn listening<S: Service>(
         let tls = TlsServer::new(TlsIdentity::from_files(&table.cert.0, &table.key.0)?).build()?;
         return Ok(listen.iter().fold(service, |service, Listen(address)| match address {
             // Datagrams are sent as they are.
-            Address::Udp(_) => service.listen(address.to_string()),
-            _ => service.tls(address.to_string(), &tls),
+            Address::Udp(_) => service.listen(address.to_string()).tag(tag),
+            _ => service.tls(address.to_string(), &tls).tag(tag),
         }));
     }
     #[cfg(not(feature = "tls"))]
     if tls.is_some() {
         anyhow::bail!("this windlass was built without TLS");
     }
-    Ok(listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
+    Ok(listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string()).tag(tag)))
 }

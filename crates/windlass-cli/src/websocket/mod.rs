@@ -33,9 +33,9 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
 /// The service of one table.
 pub(crate) fn service(table: &WebsocketTable, told: &Told) -> anyhow::Result<Serve<Watched<Http<Page>>>> {
     let ends = Ends::open([(table.access_log.as_ref(), &*table.name, 1)], 0, told)?;
-    let told = told.clone();
+    let told = told.of(&table.name, "websocket");
     let service = serve(move || Watched::new(pages(), &told, ends.clone())).name(&table.name);
-    listening(service, &table.listen, table.tls.as_ref())
+    listening(service, &table.listen, table.tls.as_ref(), 0)
 }
 
 fn pages() -> Http<Page> {
