@@ -20,7 +20,7 @@ use windlass_http::{App, Http, HttpConfig, Never, Refusal, Replied, Reply, Reque
 
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::Messages;
+use crate::serving::{ADMIN, Messages};
 use metrics::{Format, Page};
 
 /// What is known of the server once it is bound.
@@ -29,6 +29,9 @@ pub(crate) struct Bound {
     pub(crate) handle: Handle,
     pub(crate) workers: usize,
 }
+
+/// Connections it may have on each of its listeners though the server is full.
+const RESERVE: usize = 16;
 
 /// Filled when the server is bound, before it runs.
 pub(crate) type Slot = Arc<OnceLock<Bound>>;
@@ -56,7 +59,8 @@ pub(crate) fn service(table: &AdminTable, bound: &Slot, messages: &Messages) -> 
         let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
         pages(Admin { bound, messages, token, started })
     });
-    let service = service.name("admin").input_max(1 << 20);
+    // Until the end of a drain, and on a full server: that is when it is asked most.
+    let service = service.name(ADMIN).input_max(1 << 20).while_draining().reserve(RESERVE);
     Some(table.listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
 }
 

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Scope,
-    Service, Sessions, Socket, Tick,
+    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Receive,
+    Scope, Service, Sessions, Socket, Tick,
 };
 
 use super::Told;
+use crate::admin;
 use crate::console::Teller;
 
 /// A service that counts what it has served, in its own terms.
@@ -21,12 +22,16 @@ pub(crate) trait Tally: Service {
 pub(crate) struct Watched<S> {
     service: S,
     published: Arc<Count>,
+    messages: Messages,
     teller: Option<Teller>,
+    bound: admin::Slot,
 }
 
 impl<S: Tally> Watched<S> {
     pub(crate) fn new(service: S, told: &Told) -> Watched<S> {
-        Watched { service, published: told.messages.count(), teller: told.teller.clone() }
+        let messages = told.messages.clone();
+        let (teller, bound) = (told.teller.clone(), told.bound.clone());
+        Watched { service, published: messages.count(), messages, teller, bound }
     }
 
     fn publish(&self) {
@@ -120,10 +125,28 @@ impl<S: Tally> Service for Watched<S> {
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {
-        if let Some(teller) = &self.teller {
+        // A service that is removed is told so too, and its server goes on.
+        let drains = self.bound.get().is_some_and(|bound| bound.handle.is_draining());
+        if let Some(teller) = self.teller.as_ref().filter(|_| drains) {
             teller.draining();
         }
         self.service.shutdown(scope, sessions);
+    }
+}
+
+impl<S> Drop for Watched<S> {
+    /// It is gone; what it has counted is not.
+    fn drop(&mut self) {
+        self.messages.end(&self.published);
+    }
+}
+
+impl<S: Tally + Receive> Receive for Watched<S> {
+    type Message = S::Message;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
+        self.service.receive(scope, sessions, message);
+        self.publish();
     }
 }
 
@@ -154,7 +177,14 @@ impl<S: Tally + DatagramService> DatagramService for Watched<S> {
 /// Counts the messages of all workers.
 #[derive(Clone, Default)]
 pub(crate) struct Messages {
-    counts: Arc<Mutex<Vec<Arc<Count>>>>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// Those of services that are there, and the sum of those that are gone.
+#[derive(Default)]
+struct Counts {
+    there: Vec<Arc<Count>>,
+    gone: u64,
 }
 
 /// Written by one worker only; on a cache line of its own, or workers would slow each other down.
@@ -165,12 +195,19 @@ struct Count(AtomicU64);
 impl Messages {
     fn count(&self) -> Arc<Count> {
         let count = Arc::new(Count::default());
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(count.clone());
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).there.push(count.clone());
         count
+    }
+
+    /// Its service is gone.
+    fn end(&self, count: &Arc<Count>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.there.retain(|other| !Arc::ptr_eq(other, count));
+        counts.gone += count.0.load(Relaxed);
     }
 
     pub(crate) fn total(&self) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|count| count.0.load(Relaxed)).sum()
+        counts.gone + counts.there.iter().map(|count| count.0.load(Relaxed)).sum::<u64>()
     }
 }

@@ -10,7 +10,7 @@ use windlass_http::{App, File, Http};
 use crate::args::WebsocketArgs;
 use crate::config::shape::WebsocketTable;
 use crate::config::value::{Count, Listen};
-use crate::serving::{Tally, Told, Watched, from_flags, listening, run_flags, tls_from_flags};
+use crate::serving::{Tally, Told, Watched, from_flags, listening, owner, run_flags, tls_from_flags};
 
 /// Where it speaks WebSocket; the page is at `/`.
 const PATH: &str = "/ws";
@@ -29,9 +29,10 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
 
 /// The service of one table.
 pub(crate) fn service(table: &WebsocketTable, told: &Told) -> anyhow::Result<Serve<Watched<Http<Page>>>> {
-    let told = told.clone();
-    let service = serve(move || Watched::new(pages(), &told)).name(&table.name);
-    listening(service, &table.listen, table.tls.as_ref())
+    let its = told.clone();
+    let service = serve(move || Watched::new(pages(), &its)).name(&table.name);
+    let owner = owner("websocket", &table.name);
+    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
 }
 
 fn pages() -> Http<Page> {

@@ -11,6 +11,7 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod reload;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;
