@@ -157,3 +157,7 @@ impl Difference {
         words
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/difference.rs"]
+mod tests;
