@@ -10,9 +10,12 @@ use windlass_kv::{Kv, KvConfig, KvSettings, Protocol, Secret};
 
 use crate::args::{MemcachedArgs, RespArgs, StoreArgs};
 use crate::config::File;
-use crate::config::shape::{MemcachedTable, RespTable, StoreTable, TlsTable};
+use crate::config::shape::{AccessTable, MemcachedTable, RespTable, StoreTable, TlsTable};
 use crate::config::value::{Count, FilePath, Listen, Size};
-use crate::serving::{Report, Tally, Told, Watched, from_flags, listening, owner, run_flags, tls_from_flags};
+use crate::serving::{
+    Ends, Report, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags,
+    tls_from_flags,
+};
 
 /// Serves RESP until told to stop.
 pub(crate) fn resp(args: &RespArgs) -> Result<()> {
@@ -24,6 +27,7 @@ pub(crate) fn resp(args: &RespArgs) -> Result<()> {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         password_file: args.password_file.clone().map(FilePath),
         tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
         ..RespTable::default()
     }];
     run_flags(&file, &args.serving)
@@ -37,6 +41,7 @@ pub(crate) fn memcached(args: &MemcachedArgs) -> Result<()> {
     file.memcached = vec![MemcachedTable {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
         ..MemcachedTable::default()
     }];
     run_flags(&file, &args.serving)
@@ -48,20 +53,43 @@ fn table(args: &StoreArgs) -> StoreTable {
 
 /// The way to the service that is there, and what the engine calls it.
 #[derive(Clone, Default)]
-pub(crate) struct Link(Arc<Mutex<Option<(String, Mailbox<KvSettings>)>>>);
+pub(crate) struct Link(Arc<Mutex<Option<Linked>>>);
+
+struct Linked {
+    name: String,
+    mailbox: Mailbox<KvSettings>,
+    logged: Logged,
+}
+
+/// Tables with an access log when the service began, by the names of their certificates, were there any: its
+/// connections go into these, whatever tables there are since.
+type Logged = Vec<(String, AccessTable)>;
+
+fn logged(file: &File) -> Logged {
+    let resp = file.resp.iter().map(|it| (owner("resp", &it.name), it.access_log.clone()));
+    let memcached = file.memcached.iter().map(|it| (owner("memcached", &it.name), it.access_log.clone()));
+    resp.chain(memcached).filter_map(|(owner, log)| Some((owner, log?))).take(LOGS_MAX).collect()
+}
+
+/// Which of the service's access logs is that of a table: 0 is none.
+fn slot(told: &Told, owner: &str) -> usize {
+    let link = told.kv.lock();
+    let logged = link.as_ref().map(|link| &*link.logged).unwrap_or_default();
+    logged.iter().position(|(of, _)| of == owner).map_or(0, |at| at + 1)
+}
 
 impl Link {
-    fn lock(&self) -> MutexGuard<'_, Option<(String, Mailbox<KvSettings>)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Linked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What the engine calls the service: as it began, whatever tables there are since.
 pub(crate) fn name(file: &File, told: &Told) -> String {
-    if let Some((name, mailbox)) = &*told.kv.lock()
-        && mailbox.workers() > 0
+    if let Some(link) = &*told.kv.lock()
+        && link.mailbox.workers() > 0
     {
-        return name.clone();
+        return link.name.clone();
     }
     match (&*file.resp, &*file.memcached) {
         ([only], []) => only.name.clone(),
@@ -81,6 +109,10 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     if listeners.is_empty() {
         return Ok(None);
     }
+    let logs = logged(file);
+    let named =
+        logs.iter().map(|(owner, log)| (Some(log), owner.split_once(' ').map_or("", |(_, name)| name)));
+    let ends = Ends::open([(None, "")].into_iter().chain(named), log_of, told)?;
     let config = KvConfig {
         store: StoreConfig {
             memory_max: file.store.memory_max.0,
@@ -91,7 +123,7 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
             ..StoreConfig::default()
         },
         // By the tags of listeners.
-        protocols: PROTOCOLS.to_vec(),
+        protocols: PROTOCOLS.repeat(LOGS_MAX + 1),
         password: password(file)?,
         ..KvConfig::default()
     };
@@ -99,13 +131,20 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     told.kv.lock().take_if(|_| true);
     let name = name(file, told);
     let mailbox = Mailbox::new();
-    *told.kv.lock() = Some((name.clone(), mailbox.clone()));
-    let its = told.clone();
-    let mut service =
-        serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &its))
-            .name(&name)
-            .mailbox(&mailbox)
-            .tick(Kv::TICK);
+    *told.kv.lock() = Some(Linked { name: name.clone(), mailbox: mailbox.clone(), logged: logged(file) });
+    let kind = match (file.resp.is_empty(), file.memcached.is_empty()) {
+        (false, true) => "resp",
+        (true, false) => "memcached",
+        _ => "kv",
+    };
+    let its = told.of(&name, kind);
+    let mut service = serve(move || {
+        let kv = Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() });
+        Watched::new(kv, &its, ends.clone())
+    })
+    .name(&name)
+    .mailbox(&mailbox)
+    .tick(Kv::TICK);
     let (idle_timeout, input_max) = own_limits(file);
     if let Some(timeout) = idle_timeout {
         service = service.idle_timeout(timeout);
@@ -114,7 +153,8 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
         service = service.input_max(bytes);
     }
     for (protocol, owner, listen, tls) in listeners {
-        service = listening(service, told, &owner, (listen, tls, tag(protocol)))?;
+        let tag = tag(protocol, slot(told, &owner));
+        service = listening(service, told, &owner, (listen, tls, tag))?;
     }
     Ok(Some(service))
 }
@@ -145,6 +185,10 @@ pub(crate) fn change(
     if (idle_timeout, input_max) != own_limits(old) {
         *change = std::mem::take(change).idle_timeout(&name, idle_timeout).input_max(&name, input_max);
     }
+    let before = told.kv.lock().as_ref().map(|link| link.logged.clone()).unwrap_or_default();
+    if logged(new) != before {
+        report.restart_needed.push("access_log of the store's tables".into());
+    }
     if old.store != new.store {
         report.changed.push("the store's bounds set; its keys stay".into());
     }
@@ -159,25 +203,34 @@ pub(crate) fn change(
 
 /// Tells the store.
 pub(crate) fn set(told: &Told, settings: Option<KvSettings>) {
-    if let (Some(settings), Some((_, mailbox))) = (settings, &*told.kv.lock()) {
+    if let (Some(settings), Some(Linked { mailbox, .. })) = (settings, &*told.kv.lock()) {
         // Full it is only if it was told thousands of times in one turn, and closed when the server ends.
         let _ = mailbox.send_to_all(settings);
     }
 }
 
-/// The tag of listeners of a kind of table.
-pub(crate) fn tag_of_kind(kind: &str) -> Option<u32> {
+/// The tag of listeners of a table of this kind and owner.
+pub(crate) fn tag_of(kind: &str, owner: &str, told: &Told) -> Option<u32> {
     match kind {
-        "resp" => Some(tag(Protocol::Resp)),
-        "memcached" => Some(tag(Protocol::Memcached)),
+        "resp" => Some(tag(Protocol::Resp, slot(told, owner))),
+        "memcached" => Some(tag(Protocol::Memcached, slot(told, owner))),
         _ => None,
     }
 }
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
+/// Tables of the store that may have an access log of their own.
+const LOGS_MAX: usize = 256;
 
-fn tag(protocol: Protocol) -> u32 {
-    PROTOCOLS.iter().position(|of| *of == protocol).unwrap_or(0) as u32
+/// What the service is to know of a listener: its protocol, and which access log is its.
+fn tag(protocol: Protocol, slot: usize) -> u32 {
+    let protocol = PROTOCOLS.iter().position(|of| *of == protocol).unwrap_or(0);
+    (slot * PROTOCOLS.len() + protocol) as u32
+}
+
+/// The access log, among a service's, of connections whose listener has this tag.
+fn log_of(tag: u32) -> usize {
+    tag as usize / PROTOCOLS.len()
 }
 
 /// What clients of RESP must say: the first line of a file. An empty one would let everybody in.

@@ -12,6 +12,8 @@ use windlass_proto::Time;
 use crate::change::Changes;
 use crate::config::{Config, Limits};
 use crate::id::ConnId;
+use crate::observe::errands::Errands;
+use crate::observe::flows::Cells;
 use crate::offload::{Crew, Jobs, Threads};
 use crate::planted::{Fault, planted};
 use crate::stats::Published;
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Vec<WorkerShared>,
     /// By number, for those who watch; each worker has a table of its own.
     listeners: Mutex<Vec<Arc<ListenerShared>>>,
+    /// What passes, by name.
+    pub(crate) cells: Cells,
     /// Who changes the server while it runs.
     pub(crate) changes: OnceLock<Box<dyn Changes>>,
     /// Its workers are in their loops.
@@ -50,7 +54,11 @@ pub(crate) struct Shared {
     pub(crate) successor_gone: AtomicBool,
     /// A successor has the control socket.
     pub(crate) control_taken: AtomicBool,
-    stalls: Mutex<VecDeque<Stall>>,
+    stalls: Mutex<Stalls>,
+    /// When the first worker began.
+    started: OnceLock<Time>,
+    /// Questions for connections that are under way.
+    pub(crate) inspections: Arc<AtomicUsize>,
     /// Who runs the jobs of pools, where it is not threads: the simulator.
     pub(crate) crew: OnceLock<Box<dyn Crew>>,
 }
@@ -63,6 +71,8 @@ pub(crate) struct WorkerShared {
     /// Connections it has, those on their way to it included.
     pub(crate) load: AtomicUsize,
     pub(crate) stats: Published,
+    /// What somebody outside asks of it.
+    pub(crate) errands: Errands,
 }
 
 #[derive(Default)]
@@ -95,6 +105,8 @@ pub(crate) struct ListenerShared {
     pub(crate) connections: AtomicUsize,
     /// Open on workers, or on their way to them.
     pub(crate) sockets: AtomicUsize,
+    /// The name of its service.
+    pub(crate) service: String,
     /// No part of the server any more.
     pub(crate) removed: AtomicBool,
     #[cfg(feature = "tls")]
@@ -125,6 +137,15 @@ pub struct Stall {
     /// How long it took, to the resolution of the system's coarse clock (1-10 ms). Time in which the
     /// system ran something else on this core counts too: the connections waited for that as well.
     pub took: Duration,
+    /// When its turn began, from the start of the server.
+    pub at: Duration,
+}
+
+#[derive(Default)]
+struct Stalls {
+    kept: VecDeque<Stall>,
+    /// How many of them, at the end, have not been taken.
+    untaken: usize,
 }
 
 /// Stalls remembered.
@@ -140,6 +161,7 @@ impl Shared {
             config,
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
             listeners: Mutex::new(listeners.into_iter().map(Arc::new).collect()),
+            cells: Cells::default(),
             changes: OnceLock::new(),
             begun: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
@@ -150,6 +172,8 @@ impl Shared {
             successor_gone: AtomicBool::new(false),
             control_taken: AtomicBool::new(false),
             stalls: Mutex::default(),
+            started: OnceLock::new(),
+            inspections: Arc::default(),
             crew: OnceLock::new(),
         }
     }
@@ -329,14 +353,34 @@ impl Shared {
 
     pub(crate) fn report_stall(&self, stall: Stall) {
         let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        if stalls.len() == STALLS_KEPT {
-            stalls.pop_front();
+        if stalls.kept.len() == STALLS_KEPT {
+            stalls.kept.pop_front();
         }
-        stalls.push_back(stall);
+        stalls.kept.push_back(stall);
+        stalls.untaken = (stalls.untaken + 1).min(STALLS_KEPT);
     }
 
+    /// Those reported since this was last asked.
     pub(crate) fn take_stalls(&self) -> Vec<Stall> {
-        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let untaken = std::mem::take(&mut stalls.untaken);
+        stalls.kept.iter().skip(stalls.kept.len() - untaken).cloned().collect()
+    }
+
+    /// The latest, the latest of them last.
+    pub(crate) fn stalls(&self) -> Vec<Stall> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect()
+    }
+
+    // --- Time.
+
+    /// A worker begins.
+    pub(crate) fn begin(&self, now: Time) {
+        self.started.get_or_init(|| now);
+    }
+
+    pub(crate) fn since_start(&self, now: Time) -> Duration {
+        self.started.get().map_or(Duration::ZERO, |started| now.since(*started))
     }
 }
 

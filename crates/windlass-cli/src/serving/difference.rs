@@ -3,6 +3,7 @@
 use serde_json::Value;
 use windlass::Address;
 
+use super::Told;
 use super::plan::{self, ADMIN};
 use crate::config::shape::TlsTable;
 use crate::config::{self, File};
@@ -36,18 +37,19 @@ impl Listener {
 }
 
 /// Every service of a configuration; `kv` is what the key-value service is called.
-pub(super) fn units(file: &File, kv: &str) -> Vec<Unit> {
+pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
     let tables = serde_json::to_value(file).unwrap_or_default();
     let mut units: Vec<Unit> = Vec::new();
     for service in config::services(file) {
         let (kind, at) = service.path.split_once('[').unwrap_or((&service.path, "0]"));
         let at: usize = at.trim_end_matches(']').parse().unwrap_or_default();
-        let tag = tag(kind);
+        let owner = plan::owner(kind, service.name);
+        let tag = tag(kind, &owner, told);
         let listener = |address: &&Address| Listener {
             address: address.to_string(),
             tag: tag.unwrap_or(0),
             tls: service.tls.filter(|_| !matches!(address, Address::Udp(_))).cloned(),
-            owner: plan::owner(kind, service.name),
+            owner: owner.clone(),
         };
         let listeners = service.listen.iter().map(listener);
         if tag.is_some() {
@@ -76,10 +78,16 @@ pub(super) fn units(file: &File, kv: &str) -> Vec<Unit> {
             tls: None,
             owner: String::new(),
         };
-        let token = file.admin.token.as_ref().map(|token| token.0.clone());
+        let mut settings = tables["admin"].clone();
+        if let Some(table) = settings.as_object_mut() {
+            table.remove("listen");
+            // A secret is shown as stars.
+            let token = file.admin.token.as_ref().map(|token| token.0.clone());
+            table.insert("token".into(), token.into());
+        }
         units.push(Unit {
             name: ADMIN.into(),
-            settings: Value::from(token),
+            settings,
             listeners: file.admin.listen.iter().map(listener).collect(),
         });
     }
@@ -87,12 +95,12 @@ pub(super) fn units(file: &File, kv: &str) -> Vec<Unit> {
 }
 
 /// The tag of a kind's listeners, if it is one of the store's.
-fn tag(kind: &str) -> Option<u32> {
+fn tag(kind: &str, owner: &str, told: &Told) -> Option<u32> {
     #[cfg(feature = "kv")]
-    return crate::kv::tag_of_kind(kind);
+    return crate::kv::tag_of(kind, owner, told);
     #[cfg(not(feature = "kv"))]
     {
-        let _ = kind;
+        let _ = (kind, owner, told);
         None
     }
 }

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod difference;
+mod ends;
 mod plan;
 pub(crate) mod reload;
 mod summary;
@@ -20,35 +21,44 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use windlass::{Address, Bound, Inherited, Server, serve};
 
+use crate::access::AccessLogs;
 use crate::args::ServingArgs;
 use crate::config::File;
 use crate::config::limits::LimitsTable;
-use crate::config::shape::{LogTable, ServerTable, TlsTable};
-use crate::config::value::{FilePath, Size};
+use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
+use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::logs::Style;
+use crate::logs::{Style, Target};
 pub(crate) use crate::signals::Signals;
-use crate::{admin, limits, notify, print, signals};
+use crate::{admin, limits, logs, notify, print, process, signals};
 use certificates::Certificates;
 pub(crate) use plan::{ADMIN, limits};
 pub(crate) use plan::{listening, owner};
-use reload::Reloader;
+pub(crate) use reload::Reloader;
 #[cfg(feature = "kv")]
 pub(crate) use reload::Report;
 use summary::Figures;
-pub(crate) use watched::{Messages, Tally, Watched};
+pub(crate) use watched::{Ends, Messages, Tally, Watched};
 
 /// What a service is told and tells: handed to its [`Watched`].
 #[derive(Clone, Default)]
 pub(crate) struct Told {
-    messages: Messages,
+    pub(crate) messages: Messages,
     teller: Option<Teller>,
-    bound: admin::Slot,
+    pub(crate) bound: admin::Slot,
+    pub(crate) access: AccessLogs,
     certificates: Certificates,
     /// Filled when the server runs from a file.
-    reloader: Arc<OnceLock<Reloader>>,
+    pub(crate) reloader: Arc<OnceLock<Reloader>>,
     #[cfg(feature = "kv")]
     pub(crate) kv: crate::kv::Link,
+}
+
+impl Told {
+    /// The same for a service of this name and kind, whose messages are counted as its own.
+    pub(crate) fn of(&self, name: &str, kind: &'static str) -> Told {
+        Told { messages: self.messages.of(name, kind), ..self.clone() }
+    }
 }
 
 /// What the flags that are the same for all services come to, without the services.
@@ -57,12 +67,16 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
         server: ServerTable {
             scratch: Size(args.scratch),
             congestion: args.cubic.then(|| "cubic".into()),
+            user: args.user.clone(),
+            group: args.group.clone(),
+            sandbox: args.sandbox,
             ..ServerTable::default()
         },
         limits: LimitsTable::from_settings(&args.limit),
         log: LogTable {
             format: args.log,
             level: args.log_level,
+            path: args.log_file.clone().map(FilePath),
             journal_socket: args.journal_socket.clone(),
         },
         ..File::default()
@@ -77,6 +91,12 @@ pub(crate) fn tls_from_flags(args: &ServingArgs) -> Option<TlsTable> {
     }
     let _ = args;
     None
+}
+
+/// The access log that flags ask for.
+pub(crate) fn access_from_flags(args: &ServingArgs) -> Option<AccessTable> {
+    let path = OutputPath(args.access_log.clone()?);
+    Some(AccessTable { path, format: args.access_format.clone().map(AccessFormat) })
 }
 
 /// What a one-liner does with what its flags came to.
@@ -117,10 +137,12 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     upgrade::remember_program();
     // Before anything else: who sends them now does not mean to end it.
     let signals = path.as_ref().map(|_| Signals::watch()).transpose().context("cannot watch for signals")?;
+    // Before tables are sized by it.
+    let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
-    let (style, journal) = match quiet {
-        false => Style::choose(file.log.format, &file.log.journal_socket)?,
-        true => (Style::Json, None),
+    let (style, logs) = match quiet {
+        false => logs::choose(&file.log)?,
+        true => (Style::Json, Target::Stderr),
     };
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
@@ -130,9 +152,19 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         bound: admin::Slot::default(),
         ..Told::default()
     };
+    let access = &told.access;
     let bound = bind(file, &told, more)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
+    // Behind the last listener, and before the first thread.
+    let settled = process::settle(file)?;
+    access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
+    if access.is_any() {
+        signals::set_on_hangup(access.reopen_flag()).context("cannot watch for SIGHUP")?;
+    }
+    if let Target::File(_, reopen) = &logs {
+        signals::set_on_hangup(reopen.clone()).context("cannot watch for SIGHUP")?;
+    }
     let services = bound.addresses().len() - file.admin.listen.len();
     let mut listening: String = bound
         .addresses()
@@ -163,7 +195,10 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         let _ = told.reloader.set(started.context("cannot start the thread that reloads")?);
     }
     let console = console
-        .map(|console| Console::start(console, (style, journal), file.log.level, handle, messages.clone()))
+        .map(|console| {
+            let status = !access.is_on_stdout();
+            Console::start(console, (style, logs), file.log.level, (handle, messages.clone()), status)
+        })
         .transpose()
         .context("cannot start the console")?;
     for socket in bound.left_over() {
@@ -171,18 +206,29 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     }
     match style {
         // The addresses have just been printed.
-        Style::Text => tracing::info!(workers, "started"),
+        Style::Text => tracing::info!(workers, descriptors, "started"),
         Style::Json | Style::Journal => {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 workers,
+                descriptors,
                 addresses = addresses(&bound),
                 "started"
             );
         }
     }
+    if let Some(user) = &settled.user {
+        tracing::info!(user, "privileges are given up");
+    }
+    if let Some(forbidden) = &settled.sandbox {
+        tracing::info!(forbidden, "in a sandbox");
+    }
+    for lacking in &settled.lacking {
+        tracing::warn!("the sandbox is not whole: {lacking}");
+    }
     let started = Instant::now();
     let outcome = bound.run();
+    access.finish();
     let messages = messages.total();
     let figures = outcome.as_ref().ok().map(|summary| Figures {
         uptime: started.elapsed(),
@@ -198,7 +244,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     if let Some(console) = console {
         console.finish();
         // For programs it was the last event. A terminal that has no logs on it is somebody's.
-        let is_read = style == Style::Text || (stdout().is_terminal() && !stderr().is_terminal());
+        let logs_elsewhere = file.log.path.is_some() || !stderr().is_terminal();
+        let is_read = style == Style::Text || (stdout().is_terminal() && logs_elsewhere);
         if let Some(figures) = figures.filter(|_| is_read) {
             print(figures.to_string().as_bytes());
         }

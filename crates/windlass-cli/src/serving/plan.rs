@@ -3,7 +3,7 @@
 use anyhow::Result;
 use windlass::{Change, Config, Limits, Serve, Server, Service, serve};
 
-use super::{Told, Watched};
+use super::{Ends, Told, Watched};
 use crate::config::File;
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
@@ -50,7 +50,11 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         congestion: file.server.congestion.clone(),
         ..Config::default()
     };
-    services(file, told, Server::new(config), &|_| true)
+    let server = services(file, told, Server::new(config), &|_| true)?;
+    Ok(match crate::process::watchdog::service(&told.bound) {
+        Some(watchdog) => server.add(watchdog),
+        None => server,
+    })
 }
 
 /// Those services that are wanted, by their names.
@@ -61,8 +65,10 @@ pub(super) fn services<T: Takes>(
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<T> {
     for echo in file.echo.iter().filter(|echo| wanted(&echo.name)) {
-        let its = told.clone();
-        let service = serve(move || Watched::new(Echo::default(), &its)).name(&echo.name).datagrams();
+        let ends = Ends::of(echo.access_log.as_ref(), &echo.name, told)?;
+        let its = told.of(&echo.name, "echo");
+        let service =
+            serve(move || Watched::new(Echo::default(), &its, ends.clone())).name(&echo.name).datagrams();
         let owner = owner("echo", &echo.name);
         to = to.take(listening(service, told, &owner, (&echo.listen, echo.tls.as_ref(), 0))?);
     }
@@ -77,7 +83,7 @@ pub(super) fn services<T: Takes>(
     }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)
-        && let Some(admin) = crate::admin::service(&file.admin, &told.bound, &told.messages)
+        && let Some(admin) = crate::admin::service(&file.admin, told)?
     {
         to = to.take(admin);
     }

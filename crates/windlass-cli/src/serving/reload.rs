@@ -4,16 +4,17 @@
 //! A reload reads files, resolves names and binds, so it is never done by a worker: whoever wants one asks
 //! the thread that is here for it, and gets the answer from there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use serde_json::Value;
 use windlass::{Change, Handle};
 
 use super::difference::{Difference, units};
 use super::{Told, plan};
-use crate::config::shape::ServerTable;
 use crate::config::{self, File, Loaded, Places, Problem, Sources, Wrong};
 use crate::{configured, logs, notify};
 
@@ -187,21 +188,22 @@ impl InEffect {
         report: &mut Report,
         problems: &mut Vec<Problem>,
     ) {
-        let (old, new) = (&self.file.server, &file.server);
-        let ServerTable { workers, scratch, control, congestion } = new;
-        for (key, differs) in [
-            ("server.workers", *workers != old.workers),
-            ("server.scratch", *scratch != old.scratch),
-            ("server.control", *control != old.control),
-            ("server.congestion", *congestion != old.congestion),
-            ("log.format", file.log.format != self.file.log.format),
-        ] {
-            if differs {
-                report.restart_needed.push(key.into());
-            }
-        }
+        let differ = |table: &str, old: Value, new: Value| {
+            let keys = old.as_object().into_iter().chain(new.as_object()).flat_map(|table| table.keys());
+            let keys: BTreeSet<&String> = keys.filter(|key| old[*key] != new[*key]).collect();
+            keys.into_iter().map(|key| format!("{table}.{key}")).collect::<Vec<_>>()
+        };
+        let value =
+            |table: &dyn Fn(&File) -> serde_json::Result<Value>, file| table(file).unwrap_or_default();
+        let server = |file: &File| serde_json::to_value(&file.server);
+        let log = |file: &File| serde_json::to_value(&file.log);
+        report.restart_needed = differ("server", value(&server, &self.file), value(&server, file));
+        // The level is set.
+        let logs = differ("log", value(&log, &self.file), value(&log, file));
+        report.restart_needed.extend(logs.into_iter().filter(|key| key != "log.level"));
         file.server = self.file.server.clone();
-        file.log.format = self.file.log.format;
+        let level = std::mem::replace(&mut file.log, self.file.log.clone()).level;
+        file.log.level = level;
         #[cfg(feature = "kv")]
         if file.server.control.is_some() && !(file.resp.is_empty() && file.memcached.is_empty()) {
             let what =
@@ -222,7 +224,7 @@ impl InEffect {
         let (before, after) = (crate::kv::name(&self.file, told), crate::kv::name(file, told));
         #[cfg(not(feature = "kv"))]
         let (before, after) = (String::new(), String::new());
-        let (old, new) = (units(&self.file, &before), units(file, &after));
+        let (old, new) = (units(&self.file, &before, told), units(file, &after, told));
         let difference = Difference::of(&old, &new);
         let mut change = Change::new();
         for name in &difference.remove {
@@ -263,6 +265,8 @@ impl InEffect {
         for address in applied.addresses() {
             tracing::info!(%address, "listening");
         }
+        let addresses = (0..).map_while(|number| self.handle.listener_address(number));
+        told.access.set_addresses(addresses.collect());
         // From here on nothing fails that was not tried.
         #[cfg(feature = "tls")]
         {

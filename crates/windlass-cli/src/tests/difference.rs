@@ -4,7 +4,7 @@ use super::*;
 
 fn units_of(text: &str) -> Vec<Unit> {
     let file: File = toml::from_str(text).expect("a configuration");
-    units(&file, "kv")
+    units(&file, "kv", &Told::default())
 }
 
 /// The words for coming from `old` to `new`.

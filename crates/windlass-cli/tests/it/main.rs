@@ -2,7 +2,12 @@
 
 #![cfg(unix)]
 
+mod access;
+mod admin;
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
+mod dashboard;
 mod demo;
 mod echo;
 mod errors;
@@ -11,6 +16,8 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
+mod queries;
 mod reload;
 #[cfg(feature = "kv")]
 mod resp;
@@ -18,3 +25,5 @@ mod server;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "top"))]
+mod top;

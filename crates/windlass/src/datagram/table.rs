@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::core::slot::NO_LISTENER;
 use crate::core::{Core, Direct};
+use crate::observe::flows::Flow;
 use crate::sys::{UDP_MAX, UdpBuffers};
 use crate::wheel::{Tick, Wheel, reached};
 
@@ -137,6 +139,16 @@ pub(crate) struct Sockets {
 
 /// Queues kept for their next use.
 const POOL_MAX: usize = 64;
+
+impl Core {
+    /// Counts something of a socket, for its service and, unless it has a peer, for its address.
+    #[inline]
+    pub(crate) fn count_datagrams(&mut self, index: u32, add: impl Fn(&mut Flow)) {
+        let slot = &self.udp.slots[index as usize];
+        let listener = if slot.peer.is_some() { NO_LISTENER } else { slot.listener };
+        self.flows.count(slot.service, listener, add);
+    }
+}
 
 impl Sockets {
     pub(crate) fn id(&self, worker: u16, index: u32) -> SocketId {

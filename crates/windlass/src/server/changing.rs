@@ -228,6 +228,7 @@ impl Plan {
                 return Err(error);
             }
             let listener = ListenerShared {
+                service: wanted.service,
                 tag: wanted.tag,
                 reserve: spec.reserve(),
                 #[cfg(feature = "tls")]
@@ -262,6 +263,7 @@ impl Plan {
             self.add.push((number as u16, spec.clone()));
             for (n, address) in spec.listen().iter().enumerate() {
                 let listener = ListenerShared {
+                    service: name.to_string(),
                     tag: spec.tag(n),
                     reserve: spec.reserve(),
                     #[cfg(feature = "tls")]

@@ -69,6 +69,13 @@ impl Handle {
         self.shared.changes.get().ok_or_else(stopped)?.apply(&self.shared, change)
     }
 
+    /// Where the listener of this number listens, or did ([`Conn::listener`](crate::Conn::listener)). A number
+    /// may be another's once nothing refers to it any more.
+    pub fn listener_address(&self, number: usize) -> Option<String> {
+        let listener = self.shared.listener(u16::try_from(number).ok()?)?;
+        Some(listener.name.clone())
+    }
+
     /// The limits in effect, with automatic ones resolved.
     pub fn limits(&self) -> Limits {
         self.shared.limits()
@@ -108,6 +115,21 @@ impl Handle {
     /// Callbacks that held a worker for too long since this was last asked; the 64 latest are kept.
     pub fn take_stalls(&self) -> Vec<Stall> {
         self.shared.take_stalls()
+    }
+
+    /// The 64 latest stalls, whether they have been taken or not, the oldest first.
+    pub fn stalls(&self) -> Vec<Stall> {
+        self.shared.stalls()
+    }
+
+    /// How long the workers have been there; zero before they are.
+    pub fn uptime(&self) -> Duration {
+        self.shared.since_start(crate::sys::now())
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.shared.workers.len()
     }
 }
 

@@ -146,6 +146,7 @@ impl Server {
         for (((service, spec, n), bound), sockets) in asked.zip(&addresses).zip(sockets) {
             listeners.push(ListenerShared {
                 name: bound.to_string(),
+                service: spec.name().to_string(),
                 tag: spec.tag(n),
                 reserve: spec.reserve(),
                 sockets: sockets.iter().sum::<usize>().into(),
@@ -157,6 +158,10 @@ impl Server {
             open.push(Some(Open { asked, bound, service: service as u16, sockets }));
         }
         let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
+        for spec in &self.services {
+            // In the order in which they were given.
+            shared.cells.host(&spec.name(), workers, workers);
+        }
         for spec in &self.services {
             if !spec.bind_mailbox(&shared) {
                 return Err(Error::config("a mailbox, pool or resolver can be bound to one service only"));

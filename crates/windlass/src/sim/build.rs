@@ -348,6 +348,7 @@ impl Sim {
         let share = |workers: usize| {
             let listener = |(spec, name): (&dyn ServiceSpec, &String)| ListenerShared {
                 name: name.clone(),
+                service: name.clone(),
                 // Where it listens is ignored; how is not.
                 tag: spec.tag(0),
                 sockets: (workers * (1 + usize::from(spec.has_datagrams()))).into(),
@@ -359,6 +360,9 @@ impl Sim {
             let specs = self.services.iter().map(|spec| &**spec);
             let listeners = specs.zip(&names).map(listener).collect();
             let shared = Shared::new(self.config.clone(), workers, listeners);
+            for spec in &self.services {
+                shared.cells.host(&spec.name(), workers, workers);
+            }
             #[cfg(feature = "tls")]
             {
                 world.borrow_mut().speaks_tls |= shared.listeners().iter().any(|l| l.tls.is_some());

@@ -186,6 +186,8 @@ impl<Y: Sys> Worker<Y> {
 
     fn put_listener(&mut self, id: u16, listener: Arc<ListenerShared>) {
         let (n, tag) = (usize::from(id), listener.tag);
+        let cells = self.shared.cells.of_listener(&listener.name, self.shared.workers.len());
+        self.core.flows.put_listener(id, cells);
         if n < self.listeners.len() {
             self.listeners[n] = listener;
             self.core.tags[n] = tag;
@@ -197,6 +199,8 @@ impl<Y: Sys> Worker<Y> {
 
     fn add_service(&mut self, number: u16, spec: &dyn ServiceSpec) {
         let service = (self.hosts)(spec, self.index);
+        let cells = self.shared.cells.host(&service.name, self.shared.workers.len(), 1);
+        self.core.flows.put_service(number, cells);
         self.core.put_members(number, service.host.is_movable(), service.stays, service.own);
         self.tickers.extend(Ticker::new(number, &service, self.core.now));
         let n = usize::from(number);
@@ -205,7 +209,7 @@ impl<Y: Sys> Worker<Y> {
         } else {
             self.services.push(service);
         }
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         let mut scope = Scope::new(&mut self.core, &mut self.io, number);
         self.services[n].host.start(&mut scope);
         self.check_stall("start", None, n);
@@ -215,6 +219,7 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn drop_service(&mut self, number: u16, vacant: Box<dyn Hosted>) {
         self.tickers.retain(|ticker| ticker.service() != number);
         let name = self.services[usize::from(number)].name.clone();
+        self.shared.cells.leave(&name);
         self.services[usize::from(number)] =
             HostedService { name, tick: None, own: OwnLimits::default(), stays: false, host: vacant };
     }
