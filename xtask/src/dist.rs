@@ -28,10 +28,10 @@ const CONFIG: &[&str] = &[
 /// What is copied as it is: below the root here, and in the folder.
 const COPIED: &[(&str, &str)] = &[
     ("packaging/systemd/windlass.service", "lib/systemd/system/windlass.service"),
-    ("packaging/systemd/windlass.socket", "share/doc/windlass/windlass.socket"),
-    ("packaging/systemd/low-ports.conf", "share/doc/windlass/low-ports.conf"),
-    ("packaging/prometheus/windlass.rules.yml", "share/doc/windlass/windlass.rules.yml"),
-    ("packaging/grafana/windlass.json", "share/doc/windlass/windlass.json"),
+    ("packaging/systemd/examples/windlass.socket", "share/doc/windlass/examples/windlass.socket"),
+    ("packaging/systemd/examples/low-ports.conf", "share/doc/windlass/examples/low-ports.conf"),
+    ("packaging/prometheus/windlass.rules.yml", "share/doc/windlass/examples/windlass.rules.yml"),
+    ("packaging/grafana/windlass.json", "share/doc/windlass/examples/windlass-grafana.json"),
     ("README.md", "share/doc/windlass/README.md"),
     ("CHANGELOG.md", "share/doc/windlass/CHANGELOG.md"),
     ("LICENSE-MIT", "share/doc/windlass/LICENSE-MIT"),

@@ -3,6 +3,8 @@
 mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use crate::quantity;
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+#[cfg(feature = "top")]
+pub(crate) use top::TopArgs;
 pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
@@ -77,6 +81,10 @@ pub(crate) enum Command {
     /// Print a manual page, or write them all to a folder
     #[command(after_help = MAN_EXAMPLE)]
     Man(ManArgs),
+    /// Watch a running server in the terminal
+    #[cfg(feature = "top")]
+    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
@@ -424,10 +432,15 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_QUIET", hide_env = true, help_heading = PRINTING)]
     pub(crate) quiet: bool,
 
-    /// How logs are written, to stderr
+    /// How logs are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Write logs to this file instead of stderr. It is opened anew on SIGHUP, and where it was renamed
+    #[arg(long, value_name = "PATH", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_LOG_FILE", hide_env = true)]
+    pub(crate) log_file: Option<PathBuf>,
 
     /// Where the journal is
     #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]

@@ -24,6 +24,8 @@ mod quantity;
 mod serving;
 mod signals;
 mod text;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::io::Write;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Health(args) => health::run(&args),
         Command::Man(args) => man::run(&args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

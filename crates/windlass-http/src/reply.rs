@@ -24,9 +24,9 @@ pub(crate) struct Shared {
     /// Bytes of bodies half received: the sum of all connections' `held`.
     pub(crate) bodies: usize,
     pub(crate) error_page: Option<fn(Status) -> String>,
+    pub(crate) on_answer: Option<OnAnswer>,
     /// Put off by the route that was called last.
     pub(crate) later: Option<Pending>,
-    pub(crate) on_answer: Option<OnAnswer>,
     // Empty between two responses; kept, so that none is allocated for.
     pub(crate) out: Vec<u8>,
     lines: HeaderLines,
@@ -42,8 +42,8 @@ impl Shared {
             stats: HttpStats::default(),
             bodies: 0,
             error_page: None,
-            later: None,
             on_answer: None,
+            later: None,
             out: Vec::new(),
             lines: HeaderLines::new(),
             date: HeaderLines::new(),

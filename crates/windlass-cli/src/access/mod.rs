@@ -111,7 +111,6 @@ impl AccessLogs {
     }
 
     /// Set by whoever wants all files to be opened anew: within a second they are.
-    #[cfg(unix)]
     pub(crate) fn reopen_flag(&self) -> Arc<AtomicBool> {
         self.0.reopen.clone()
     }

@@ -8,7 +8,7 @@ use windlass::Address;
 use crate::access::Kind;
 
 use super::problem::{Place, Problem};
-use super::shape::File;
+use super::shape::{File, LogFormat};
 use super::tree::Places;
 
 /// Adds what is wrong with `file` to `problems`.
@@ -52,6 +52,11 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             let path = format!("{path}.access_log.format");
             push(problems, place(&path), format!("`{path}`: {why}"), |problem| problem);
         }
+    }
+    if file.log.path.is_some() && file.log.format == LogFormat::Journald {
+        push(problems, place("log.path"), "the journal is in no file of ours".into(), |problem| {
+            problem.help("take out `path`, or set `format` to \"json\" or \"text\"")
+        });
     }
     let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));

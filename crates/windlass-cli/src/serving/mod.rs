@@ -20,8 +20,8 @@ use crate::config::limits::LimitsTable;
 use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
 use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::logs::Style;
-use crate::{admin, limits, notify, print, process, signals};
+use crate::logs::{Style, Target};
+use crate::{admin, limits, logs, notify, print, process, signals};
 pub(crate) use plan::limits;
 pub(crate) use plan::listening;
 use summary::Figures;
@@ -58,6 +58,7 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
         log: LogTable {
             format: args.log,
             level: args.log_level,
+            path: args.log_file.clone().map(FilePath),
             journal_socket: args.journal_socket.clone(),
         },
         ..File::default()
@@ -110,9 +111,9 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     // Before tables are sized by it.
     let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
-    let (style, journal) = match quiet {
-        false => Style::choose(file.log.format, &file.log.journal_socket)?,
-        true => (Style::Json, None),
+    let (style, logs) = match quiet {
+        false => logs::choose(&file.log)?,
+        true => (Style::Json, Target::Stderr),
     };
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
@@ -130,7 +131,10 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     let settled = process::settle(file)?;
     access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
     if access.is_any() {
-        signals::reopen_on_hangup(access).context("cannot watch for SIGHUP")?;
+        signals::set_on_hangup(access.reopen_flag()).context("cannot watch for SIGHUP")?;
+    }
+    if let Target::File(_, reopen) = &logs {
+        signals::set_on_hangup(reopen.clone()).context("cannot watch for SIGHUP")?;
     }
     let services = bound.addresses().len() - file.admin.listen.len();
     let mut listening: String = bound
@@ -160,7 +164,7 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     let console = console
         .map(|console| {
             let status = !access.is_on_stdout();
-            Console::start(console, (style, journal), file.log.level, (handle, messages.clone()), status)
+            Console::start(console, (style, logs), file.log.level, (handle, messages.clone()), status)
         })
         .transpose()
         .context("cannot start the console")?;
@@ -207,7 +211,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     if let Some(console) = console {
         console.finish();
         // For programs it was the last event. A terminal that has no logs on it is somebody's.
-        let is_read = style == Style::Text || (stdout().is_terminal() && !stderr().is_terminal());
+        let logs_elsewhere = file.log.path.is_some() || !stderr().is_terminal();
+        let is_read = style == Style::Text || (stdout().is_terminal() && logs_elsewhere);
         if let Some(figures) = figures.filter(|_| is_read) {
             print(figures.to_string().as_bytes());
         }

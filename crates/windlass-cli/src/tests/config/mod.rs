@@ -267,7 +267,7 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
                 None => format!("{line}\n"),
             })
             .filter(|line| {
-                let examples = ["control", "congestion", "token", "user", "group", "access_log"];
+                let examples = ["control", "congestion", "token", "user", "group", "access_log", "path"];
                 !examples.iter().any(|key| line.starts_with(key))
             })
             .collect();
