@@ -98,6 +98,9 @@ impl Dialer {
     pub(crate) fn begin(&self, attempt: u64) -> Result<Wire, Fault> {
         let begin = || {
             let socket = self.socket_of(Type::STREAM.nonblocking())?;
+            if self.is_tcp() {
+                socket.set_tcp_nodelay(true)?;
+            }
             if let Target::Tcp(SocketAddr::V4(addr)) = &self.target
                 && addr.ip().is_loopback()
             {

@@ -3,6 +3,8 @@
 mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use windlass::Address;
 
+use crate::access::{Format, Kind};
 #[cfg(feature = "kv")]
 use crate::config::shape::Eviction;
 use crate::config::shape::{LogFormat, LogLevel, Sandbox};
@@ -19,6 +22,8 @@ use crate::quantity;
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+#[cfg(feature = "top")]
+pub(crate) use top::TopArgs;
 pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
@@ -76,6 +81,10 @@ pub(crate) enum Command {
     /// Print a manual page, or write them all to a folder
     #[command(after_help = MAN_EXAMPLE)]
     Man(ManArgs),
+    /// Watch a running server in the terminal
+    #[cfg(feature = "top")]
+    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
@@ -438,6 +447,17 @@ pub(crate) struct ServingArgs {
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
     #[arg(env = "WINDLASS_LOG_LEVEL", hide_env = true, help_heading = PRINTING)]
     pub(crate) log_level: LogLevel,
+
+    /// Write a line about each connection, when it has ended, to this file, or to stdout (-). The file is
+    /// opened anew on SIGHUP, and where it was renamed
+    #[arg(long, value_name = "PATH", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_ACCESS_LOG", hide_env = true)]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// What such a line is: json, or a template as '{time} {peer} {duration_ms} {received} {messages} {reason}'
+    #[arg(long, value_name = "FORMAT", requires = "access_log", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_ACCESS_FORMAT", hide_env = true, value_parser = access_format)]
+    pub(crate) access_format: Option<Format>,
 }
 
 const SERVING: &str = "Serving";
@@ -464,6 +484,11 @@ fn timeout(text: &str) -> Result<std::time::Duration, String> {
     let timeout = quantity::duration(text)?;
     // A socket cannot wait no time at all.
     if timeout.is_zero() { Err("longer than nothing".into()) } else { Ok(timeout) }
+}
+
+fn access_format(text: &str) -> Result<Format, String> {
+    let format = Format::parse(text)?;
+    format.check(Kind::Connections).map(|()| format)
 }
 
 fn scratch(text: &str) -> Result<usize, String> {

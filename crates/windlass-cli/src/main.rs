@@ -1,6 +1,7 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+mod access;
 mod admin;
 mod args;
 mod config;
@@ -13,6 +14,7 @@ mod health;
 #[cfg(feature = "kv")]
 mod kv;
 mod limits;
+mod logfile;
 mod logs;
 mod man;
 mod nearest;
@@ -22,6 +24,8 @@ mod quantity;
 mod serving;
 mod signals;
 mod text;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::io::Write;
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Health(args) => health::run(&args),
         Command::Man(args) => man::run(&args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

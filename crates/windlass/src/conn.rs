@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use windlass_proto::{Put, Time};
@@ -12,6 +13,7 @@ use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Core, Direct, NO_WRITING};
 use crate::id::ConnId;
 use crate::moving::MoveError;
+use crate::observe::Traffic;
 use crate::worker::NOT_MOVING;
 
 /// A cursor on one connection, lent to a callback.
@@ -239,6 +241,20 @@ impl<'a> Conn<'a> {
         }
         let (received, sent) = self.core.relays.received(self.index)?;
         Some(Relayed { received, sent })
+    }
+
+    /// Bytes it has received and sent so far, those of TLS records included; in
+    /// [`closed`](crate::Service::closed), without what of its output is sent after it. `None` without
+    /// [`Config::traffic`](crate::Config::traffic).
+    pub fn traffic(&self) -> Option<Traffic> {
+        let traffic = &self.core.traffic;
+        if traffic.is_whole() { traffic.get(self.index) } else { None }
+    }
+
+    /// How long it has been open. A connection of our own counts from when it was asked for, one that has
+    /// moved from its beginning.
+    pub fn age(&self) -> Duration {
+        self.core.now.since(self.core.slots[self.index as usize].opened)
     }
 
     /// Undoes [`Conn::pause`]. Input left untaken is offered again.

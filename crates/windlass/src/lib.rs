@@ -54,6 +54,7 @@ mod hosted;
 mod id;
 mod mailbox;
 mod moving;
+mod observe;
 mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
@@ -93,9 +94,13 @@ pub use datagram::{
 };
 pub use error::{Error, Result};
 pub use handover::Inherited;
-pub use id::ConnId;
+pub use id::{ConnId, ConnIdError};
 pub use mailbox::{Mailbox, SendError};
 pub use moving::{Move, MoveError, Placement};
+pub use observe::{
+    CloseHow, ConnEntry, ConnState, LimitUse, LimitValue, ListenerStats, ObserveError, Page, Query,
+    ServiceStats, Sort, TraceEntry, TraceStep, Traffic, TurnTrace,
+};
 pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
 pub use reconnect::Reconnect;
 pub use resolve::{

@@ -11,6 +11,8 @@ use windlass_proto::Time;
 
 use crate::config::{Config, Limits};
 use crate::id::ConnId;
+use crate::observe::errands::Errands;
+use crate::observe::flows::PublishedFlow;
 use crate::offload::{Crew, Jobs, Threads};
 use crate::planted::{Fault, planted};
 use crate::stats::Published;
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) workers: Vec<WorkerShared>,
     pub(crate) listeners: Vec<ListenerShared>,
+    /// At the numbers that workers know them by.
+    pub(crate) services: Vec<ServiceShared>,
     /// Open in the whole server.
     pub(crate) connections: AtomicUsize,
     sources: Mutex<HashMap<IpAddr, usize>>,
@@ -41,7 +45,11 @@ pub(crate) struct Shared {
     pub(crate) successor_gone: AtomicBool,
     /// A successor has the control socket.
     pub(crate) control_taken: AtomicBool,
-    stalls: Mutex<VecDeque<Stall>>,
+    stalls: Mutex<Stalls>,
+    /// When the first worker began.
+    started: OnceLock<Time>,
+    /// Questions for connections that are under way.
+    pub(crate) inspections: Arc<AtomicUsize>,
     /// Who runs the jobs of pools, where it is not threads: the simulator.
     pub(crate) crew: OnceLock<Box<dyn Crew>>,
 }
@@ -54,6 +62,8 @@ pub(crate) struct WorkerShared {
     /// Connections it has, those on their way to it included.
     pub(crate) load: AtomicUsize,
     pub(crate) stats: Published,
+    /// What somebody outside asks of it.
+    pub(crate) errands: Errands,
 }
 
 pub(crate) struct ListenerShared {
@@ -61,19 +71,38 @@ pub(crate) struct ListenerShared {
     /// A successor has it.
     pub(crate) taken: AtomicBool,
     pub(crate) connections: AtomicUsize,
+    /// The number of its service.
+    pub(crate) service: u16,
+    /// What has passed through it, by worker.
+    pub(crate) flows: Box<[PublishedFlow]>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::tls::TlsAcceptor>,
 }
 
 impl ListenerShared {
-    fn new(name: String) -> ListenerShared {
+    fn new(name: String, workers: usize) -> ListenerShared {
         ListenerShared {
             name,
             taken: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            service: 0,
+            flows: PublishedFlow::for_workers(workers),
             #[cfg(feature = "tls")]
             tls: None,
         }
+    }
+}
+
+/// One service, as observers see it.
+pub(crate) struct ServiceShared {
+    pub(crate) name: String,
+    /// What has passed through its own connections, by worker.
+    pub(crate) flows: Box<[PublishedFlow]>,
+}
+
+impl ServiceShared {
+    pub(crate) fn new(name: &str, workers: usize) -> ServiceShared {
+        ServiceShared { name: name.to_string(), flows: PublishedFlow::for_workers(workers) }
     }
 }
 
@@ -92,6 +121,15 @@ pub struct Stall {
     /// How long it took, to the resolution of the system's coarse clock (1-10 ms). Time in which the
     /// system ran something else on this core counts too: the connections waited for that as well.
     pub took: Duration,
+    /// When its turn began, from the start of the server.
+    pub at: Duration,
+}
+
+#[derive(Default)]
+struct Stalls {
+    kept: VecDeque<Stall>,
+    /// How many of them, at the end, have not been taken.
+    untaken: usize,
 }
 
 /// Stalls remembered.
@@ -103,7 +141,8 @@ impl Shared {
             limits: config.limits.clone(),
             config,
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
-            listeners: listeners.into_iter().map(ListenerShared::new).collect(),
+            listeners: listeners.into_iter().map(|name| ListenerShared::new(name, workers)).collect(),
+            services: Vec::new(),
             connections: AtomicUsize::new(0),
             sources: Mutex::default(),
             accept_spent: AtomicU64::new(0),
@@ -112,6 +151,8 @@ impl Shared {
             successor_gone: AtomicBool::new(false),
             control_taken: AtomicBool::new(false),
             stalls: Mutex::default(),
+            started: OnceLock::new(),
+            inspections: Arc::default(),
             crew: OnceLock::new(),
         }
     }
@@ -251,14 +292,34 @@ impl Shared {
 
     pub(crate) fn report_stall(&self, stall: Stall) {
         let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        if stalls.len() == STALLS_KEPT {
-            stalls.pop_front();
+        if stalls.kept.len() == STALLS_KEPT {
+            stalls.kept.pop_front();
         }
-        stalls.push_back(stall);
+        stalls.kept.push_back(stall);
+        stalls.untaken = (stalls.untaken + 1).min(STALLS_KEPT);
     }
 
+    /// Those reported since this was last asked.
     pub(crate) fn take_stalls(&self) -> Vec<Stall> {
-        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let untaken = std::mem::take(&mut stalls.untaken);
+        stalls.kept.iter().skip(stalls.kept.len() - untaken).cloned().collect()
+    }
+
+    /// The latest, the latest of them last.
+    pub(crate) fn stalls(&self) -> Vec<Stall> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect()
+    }
+
+    // --- Time.
+
+    /// A worker begins.
+    pub(crate) fn begin(&self, now: Time) {
+        self.started.get_or_init(|| now);
+    }
+
+    pub(crate) fn since_start(&self, now: Time) -> Duration {
+        self.started.get().map_or(Duration::ZERO, |started| now.since(*started))
     }
 }
 

@@ -26,7 +26,7 @@ pub struct HttpArgs {
     )]
     pub target: Url,
     /// Connections at once
-    #[arg(short, long, value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: u64,
     /// Ask for this path, whatever the URL says
     #[arg(long, env = "WINDLASS_PATH", hide_env = true)]

@@ -25,10 +25,10 @@ pub struct WsArgs {
     )]
     pub target: Url,
     /// Connections at once
-    #[arg(short, long, value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: u64,
     /// Bytes of a message, as in 64, 16KiB, 1MiB
-    #[arg(short, long, value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
     pub size: usize,
     /// What every load has
     #[command(flatten)]

@@ -21,7 +21,7 @@ use windlass::Address;
 
 pub(crate) use problem::{Place, Problem, Sources};
 pub(crate) use shape::File;
-use shape::TlsTable;
+use shape::{AccessTable, TlsTable};
 pub(crate) use tree::Places;
 
 /// Files that one configuration may be made of.
@@ -131,6 +131,7 @@ pub(crate) struct Serving<'f> {
     pub(crate) name: &'f str,
     pub(crate) listen: Vec<&'f Address>,
     pub(crate) tls: Option<&'f TlsTable>,
+    pub(crate) access_log: Option<&'f AccessTable>,
 }
 
 /// Every service of a configuration.
@@ -143,6 +144,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
                 name: &table.name,
                 listen: table.listen.iter().map(|listen| &listen.0).collect(),
                 tls: table.tls.as_ref(),
+                access_log: table.access_log.as_ref(),
             }));
         };
     }

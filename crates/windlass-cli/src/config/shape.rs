@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
 use super::limits::LimitsTable;
-use super::value::{Count, FilePath, Listen, Secret, Size};
+use super::value::{AccessFormat, Count, FilePath, Listen, OutputPath, Secret, Size};
 
 /// One server: its workers, what it serves, and what bounds it.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -199,6 +199,22 @@ pub(crate) struct AdminTable {
     /// What a request has to show as `Authorization: Bearer ..`, to read as well as to order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Secret>,
+    /// A line for each request, without its query. The format is `combined` otherwise; a template has `{method}`,
+    /// `{target}`, `{status}`, `{bytes}`, `{duration_ms}`, `{user_agent}`, `{referer}` and more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
+}
+
+/// An access log.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessTable {
+    /// The file that lines are added to, or `-` for stdout. It is opened anew on SIGHUP, and where it was
+    /// renamed.
+    pub(crate) path: OutputPath,
+    /// `json`, `combined` (of requests), or a template with names of fields in braces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<AccessFormat>,
 }
 
 /// A certificate and its key.
@@ -223,11 +239,15 @@ pub(crate) struct EchoTable {
     /// Speak TLS on every address of it but those of datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 impl Default for EchoTable {
     fn default() -> EchoTable {
-        EchoTable { name: "echo".into(), listen: Vec::new(), tls: None }
+        EchoTable { name: "echo".into(), listen: Vec::new(), access_log: None, tls: None }
     }
 }
 
@@ -242,11 +262,15 @@ pub(crate) struct WebsocketTable {
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 impl Default for WebsocketTable {
     fn default() -> WebsocketTable {
-        WebsocketTable { name: "websocket".into(), listen: Vec::new(), tls: None }
+        WebsocketTable { name: "websocket".into(), listen: Vec::new(), access_log: None, tls: None }
     }
 }
 
@@ -266,12 +290,22 @@ pub(crate) struct RespTable {
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 #[cfg(feature = "kv")]
 impl Default for RespTable {
     fn default() -> RespTable {
-        RespTable { name: "resp".into(), listen: Vec::new(), password_file: None, tls: None }
+        RespTable {
+            name: "resp".into(),
+            listen: Vec::new(),
+            access_log: None,
+            password_file: None,
+            tls: None,
+        }
     }
 }
 
@@ -287,12 +321,16 @@ pub(crate) struct MemcachedTable {
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 #[cfg(feature = "kv")]
 impl Default for MemcachedTable {
     fn default() -> MemcachedTable {
-        MemcachedTable { name: "memcached".into(), listen: Vec::new(), tls: None }
+        MemcachedTable { name: "memcached".into(), listen: Vec::new(), access_log: None, tls: None }
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`File`](crate::config::File); `plan` makes the server of it, and what is here runs it: signals, systemd,
 //! logs, the console, the summary. Read `watched` for what is told about a service while it runs.
 
+mod ends;
 mod plan;
 mod summary;
 mod watched;
@@ -12,25 +13,34 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use windlass::{Address, Bound, Inherited, Server, serve};
 
+use crate::access::AccessLogs;
 use crate::args::ServingArgs;
 use crate::config::File;
 use crate::config::limits::LimitsTable;
-use crate::config::shape::{LogTable, ServerTable, TlsTable};
-use crate::config::value::{FilePath, Size};
+use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
+use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
 use crate::logs::Style;
 use crate::{admin, limits, notify, print, process, signals};
 pub(crate) use plan::limits;
 pub(crate) use plan::listening;
 use summary::Figures;
-pub(crate) use watched::{Messages, Tally, Watched};
+pub(crate) use watched::{Ends, Messages, Tally, Watched};
 
 /// What a service is told and tells: handed to its [`Watched`].
 #[derive(Clone, Default)]
 pub(crate) struct Told {
-    messages: Messages,
+    pub(crate) messages: Messages,
     teller: Option<Teller>,
-    bound: admin::Slot,
+    pub(crate) bound: admin::Slot,
+    pub(crate) access: AccessLogs,
+}
+
+impl Told {
+    /// The same for a service of this name and kind, whose messages are counted as its own.
+    pub(crate) fn of(&self, name: &str, kind: &'static str) -> Told {
+        Told { messages: self.messages.of(name, kind), ..self.clone() }
+    }
 }
 
 /// What the flags that are the same for all services come to, without the services.
@@ -62,6 +72,12 @@ pub(crate) fn tls_from_flags(args: &ServingArgs) -> Option<TlsTable> {
     }
     let _ = args;
     None
+}
+
+/// The access log that flags ask for.
+pub(crate) fn access_from_flags(args: &ServingArgs) -> Option<AccessTable> {
+    let path = OutputPath(args.access_log.clone()?);
+    Some(AccessTable { path, format: args.access_format.clone().map(AccessFormat) })
 }
 
 /// What a one-liner does with what its flags came to.
@@ -104,12 +120,18 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         messages: messages.clone(),
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
+        access: AccessLogs::default(),
     };
+    let access = &told.access;
     let bound = bind(file, &told, more)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
     // Behind the last listener, and before the first thread.
     let settled = process::settle(file)?;
+    access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
+    if access.is_any() {
+        signals::reopen_on_hangup(access).context("cannot watch for SIGHUP")?;
+    }
     let services = bound.addresses().len() - file.admin.listen.len();
     let mut listening: String = bound
         .addresses()
@@ -136,7 +158,10 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
 
     let (handle, workers) = (bound.handle(), bound.workers());
     let console = console
-        .map(|console| Console::start(console, (style, journal), file.log.level, handle, messages.clone()))
+        .map(|console| {
+            let status = !access.is_on_stdout();
+            Console::start(console, (style, journal), file.log.level, (handle, messages.clone()), status)
+        })
         .transpose()
         .context("cannot start the console")?;
     for socket in bound.left_over() {
@@ -166,6 +191,7 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     }
     let started = Instant::now();
     let outcome = bound.run();
+    access.finish();
     let messages = messages.total();
     let figures = outcome.as_ref().ok().map(|summary| Figures {
         uptime: started.elapsed(),

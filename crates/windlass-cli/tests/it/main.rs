@@ -2,6 +2,10 @@
 
 #![cfg(unix)]
 
+mod access;
+mod admin;
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
 mod demo;
 mod echo;
@@ -19,3 +23,5 @@ mod server;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "top"))]
+mod top;

@@ -126,10 +126,13 @@ impl Core {
         let tls = false;
         let attempt = Attempt { connect, deadline, begun: false, verdict: None, pause_millis: 0 };
         let key = self.connecting.add(attempt);
+        let (now, tick) = (self.now, self.tick);
         let slot = self.slot(index);
         slot.flags = flag::CONNECTING;
         (slot.peer, slot.service, slot.listener, slot.key) = (peer, service, NO_LISTENER, key);
         slot.wake = begins;
+        (slot.opened, slot.active) = (now, tick);
+        self.traffic.begin(index, self.tick);
         if after.is_zero() {
             self.look(index);
         } else {

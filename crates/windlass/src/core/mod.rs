@@ -26,6 +26,8 @@ use crate::config::Limits;
 use crate::datagram::send::DirectUdp;
 use crate::datagram::table::Sockets;
 use crate::id::ConnId;
+use crate::observe::flows::{Flow, Flows};
+use crate::observe::traffic::TrafficTable;
 use crate::planted::{Fault, planted};
 use crate::shared::Shared;
 use crate::stats::Counters;
@@ -155,6 +157,9 @@ pub(crate) struct Core {
     pub(crate) udp: Sockets,
 
     pub(crate) counters: Counters,
+    /// What observers see: counts by listener and service, and by connection while somebody looks.
+    pub(crate) flows: Flows,
+    pub(crate) traffic: TrafficTable,
     #[cfg(feature = "tls")]
     pub(crate) tls: crate::tls::Table,
 }
@@ -201,6 +206,8 @@ impl Core {
             answers_due: Time::MAX,
             connecting: Connecting::new(shared.clone()),
             counters: Counters::default(),
+            flows: Flows::new(services, shared.listeners.len()),
+            traffic: TrafficTable::new(shared.config.traffic),
             #[cfg(feature = "tls")]
             tls: crate::tls::Table::default(),
         }
@@ -272,6 +279,8 @@ impl Core {
         slot.flags = flag::LIVE | flag::WRITABLE;
         (slot.peer, slot.service, slot.listener, slot.key, slot.active) =
             (peer, service, listener, key, tick);
+        slot.opened = self.now;
+        self.traffic.begin(index, tick);
         self.counters.connections += 1;
         Some(index)
     }
@@ -286,6 +295,7 @@ impl Core {
             output: None,
             input: None,
             peer: PeerAddr::Unix,
+            opened: self.now,
             flags: 0,
             generation: 0,
             key: 0,
@@ -328,6 +338,37 @@ impl Core {
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
         self.udp.recycle();
+    }
+
+    // --- Counting.
+
+    /// The row in which a connection is counted.
+    #[inline]
+    pub(crate) fn flow(&mut self, index: u32) -> &mut Flow {
+        let slot = &self.slots[index as usize];
+        self.flows.at(slot.service, slot.listener)
+    }
+
+    /// Counts bytes that a connection has received.
+    #[inline]
+    pub(crate) fn count_in(&mut self, index: u32, n: usize) {
+        self.counters.bytes_in += n as u64;
+        self.flow(index).bytes_in += n as u64;
+        self.traffic.received(index, n);
+    }
+
+    /// Counts bytes that a connection has sent.
+    #[inline]
+    pub(crate) fn count_out(&mut self, index: u32, n: usize) {
+        self.counters.bytes_out += n as u64;
+        self.flow(index).bytes_out += n as u64;
+        self.traffic.sent(index, n);
+    }
+
+    /// Counts a connection that its service gets.
+    pub(crate) fn count_opened(&mut self, index: u32) {
+        self.counters.opened += 1;
+        self.flow(index).opened += 1;
     }
 
     // --- Lists.

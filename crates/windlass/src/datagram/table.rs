@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::core::slot::NO_LISTENER;
 use crate::core::{Core, Direct};
+use crate::observe::flows::Flow;
 use crate::sys::{UDP_MAX, UdpBuffers};
 use crate::wheel::{Tick, Wheel, reached};
 
@@ -135,6 +137,16 @@ pub(crate) struct Sockets {
 
 /// Queues kept for their next use.
 const POOL_MAX: usize = 64;
+
+impl Core {
+    /// The row in which a socket is counted: one with a peer is of our own making.
+    #[inline]
+    pub(crate) fn socket_flow(&mut self, index: u32) -> &mut Flow {
+        let slot = &self.udp.slots[index as usize];
+        let listener = if slot.peer.is_some() { NO_LISTENER } else { slot.listener };
+        self.flows.at(slot.service, listener)
+    }
+}
 
 impl Sockets {
     pub(crate) fn id(&self, worker: u16, index: u32) -> SocketId {

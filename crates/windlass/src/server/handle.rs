@@ -73,6 +73,21 @@ impl Handle {
     pub fn take_stalls(&self) -> Vec<Stall> {
         self.shared.take_stalls()
     }
+
+    /// The 64 latest stalls, whether they have been taken or not, the oldest first.
+    pub fn stalls(&self) -> Vec<Stall> {
+        self.shared.stalls()
+    }
+
+    /// How long the workers have been there; zero before they are.
+    pub fn uptime(&self) -> Duration {
+        self.shared.since_start(crate::sys::now())
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.shared.workers.len()
+    }
 }
 
 /// What a server did, once it has stopped.

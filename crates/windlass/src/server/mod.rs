@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::handover::Inherited;
 use crate::serve::{Serve, ServiceSpec};
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{ServiceShared, Shared};
 use crate::sys::handover::{Item, Local, Passed};
 use crate::sys::{self, MioListener, MioUdp, Token};
 use crate::worker::datagrams::BoundUdp;
@@ -148,7 +148,6 @@ impl Server {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
         let names = addresses.iter().map(|a| a.to_string()).collect();
-        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
         let mut shared = Shared::new(self.config, workers, names);
         #[cfg(feature = "tls")]
         {
@@ -158,6 +157,13 @@ impl Server {
                 listener.tls = tls.cloned();
             }
         }
+        let of_address = self.services.iter().enumerate();
+        let of_address = of_address.flat_map(|(n, spec)| spec.listen().iter().map(move |_| n as u16));
+        for (listener, service) in shared.listeners.iter_mut().zip(of_address) {
+            listener.service = service;
+        }
+        shared.services =
+            self.services.iter().map(|spec| ServiceShared::new(&spec.name(), workers)).collect();
         let shared = Arc::new(shared);
         for spec in &self.services {
             if !spec.bind_mailbox(&shared) {

@@ -20,7 +20,7 @@ use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{ServiceShared, Shared};
 
 /// One run of a simulation, being described: what is served, and who calls.
 ///
@@ -334,8 +334,11 @@ impl Sim {
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let names: Vec<String> = names;
         let share = |workers| {
-            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
             let mut shared = Shared::new(self.config.clone(), workers, names.clone());
+            shared.services = names.iter().map(|name| ServiceShared::new(name, workers)).collect();
+            for (n, listener) in shared.listeners.iter_mut().enumerate() {
+                listener.service = n as u16;
+            }
             #[cfg(feature = "tls")]
             for (listener, spec) in shared.listeners.iter_mut().zip(&self.services) {
                 // Where it listens is ignored; how is not.

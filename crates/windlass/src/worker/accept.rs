@@ -195,6 +195,7 @@ impl<Y: Sys> Worker<Y> {
             }
             return Tried::Pause;
         }
+        self.begin_entry();
         let Some(listener) = &mut self.acceptors[n].listener else { return Tried::Nobody };
         self.core.counters.accepts += 1;
         match self.io.sys.accept(listener) {
@@ -206,6 +207,7 @@ impl<Y: Sys> Worker<Y> {
             Ok((stream, peer)) => {
                 self.acceptors[n].full = false;
                 self.acceptors[n].backoff = BACKOFF_MIN;
+                self.trace_accept(self.acceptors[n].id);
                 self.admit(n, stream, peer, wait);
                 Tried::Accepted
             }
@@ -392,7 +394,7 @@ impl<Y: Sys> Worker<Y> {
         let Some(index) = self.core.insert(peer, service, listener) else {
             self.core.counters.shed_full += 1;
             if moved.is_some() {
-                self.lose_moved();
+                self.lose_moved(service, listener);
             }
             self.io.sys.close(stream, false, true);
             let source = if source_counted { PeerAddr::new(peer).source() } else { None };
@@ -417,7 +419,7 @@ impl<Y: Sys> Worker<Y> {
         if self.shared.listeners[listener as usize].tls.is_some() {
             return self.adopt_tls(index);
         }
-        self.core.counters.opened += 1;
+        self.core.count_opened(index);
         self.core.cork_owner = index;
         self.call("open", index, |service, conn| service.open(conn));
         flush::uncork(&mut self.core, &mut self.io, index);

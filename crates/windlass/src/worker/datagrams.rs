@@ -13,6 +13,7 @@ use crate::datagram::send::{self, DirectUdp};
 use crate::datagram::table::{SocketSlot, canonical, flag};
 use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
+use crate::observe::trace::Of;
 use crate::planted::{Fault, planted};
 use crate::sys::{Outbound, Readiness, Received, Sys, Token, UdpBuffers, ecn_of};
 use crate::wheel::reached;
@@ -98,8 +99,14 @@ impl<Y: Sys> Io<Y> {
 impl<Y: Sys> DirectUdp for Io<Y> {
     #[inline]
     fn send(&mut self, index: u32, out: &Outbound<'_>) -> io::Result<()> {
+        let began = self.traced_from();
         let (sys, socket) = self.socket(index);
-        sys.send(socket, out)
+        let result = sys.send(socket, out);
+        if let Some(began) = began {
+            let bytes = if result.is_ok() { out.bytes.len() as u64 } else { 0 };
+            self.traced("flush", Of::Nothing, bytes, began);
+        }
+        result
     }
 
     fn segments_max(&self, index: u32) -> usize {
@@ -250,6 +257,11 @@ impl<Y: Sys> Worker<Y> {
             let wanted = if slot.is(flag::BUSY) { BATCH_MAX } else { BATCH_FIRST };
             let (sys, socket) = self.io.socket(index);
             let result = self.inbound.receive(wanted, |bufs, received| sys.receive(socket, bufs, received));
+            if let Some(trace) = &mut self.io.trace {
+                let got = |&n: &usize| self.inbound.received[..n].iter().map(|one| one.len as u64).sum();
+                let bytes = result.as_ref().map_or(0, got);
+                trace.ended("read", Of::Nothing, "UDP socket", bytes, self.io.sys.now());
+            }
             self.core.counters.receives += 1;
             let slot = &mut self.core.udp.slots[index as usize];
             match result {
@@ -293,11 +305,11 @@ impl<Y: Sys> Worker<Y> {
             let len = meta.len.min(BUFFER);
             let stride = if meta.stride == 0 || planted(Fault::StrideIgnored) { len } else { meta.stride };
             let service = self.core.udp.slots[index as usize].service as usize;
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let (from, ecn) = (canonical(meta.addr), ecn_of(&meta));
             let to = meta.dst_ip.map(|ip| ip.to_canonical());
             let bytes = &self.inbound.bytes[buffer * STRIDE..buffer * STRIDE + len];
-            let mut at = 0;
+            let (mut at, before) = (0, datagrams as u64);
             // An empty datagram is one too.
             while at == 0 || at < len {
                 // Closed in its own callback: what came behind is nobody's.
@@ -314,6 +326,9 @@ impl<Y: Sys> Worker<Y> {
                 at = end.max(1);
             }
             self.core.counters.bytes_in += len as u64;
+            let flow = self.core.socket_flow(index);
+            flow.bytes_in += len as u64;
+            flow.datagrams_in += datagrams as u64 - before;
             self.check_stall("datagram", None, service);
         }
         self.core.counters.datagrams_in += datagrams as u64;
@@ -331,7 +346,7 @@ impl<Y: Sys> Worker<Y> {
         if slot.is(flag::CLOSING) {
             return;
         }
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         f(&mut *self.services[service].host, &mut Socket::new(&mut self.core, &mut self.io, index));
         self.check_stall(callback, None, service);
     }

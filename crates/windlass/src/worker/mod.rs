@@ -9,6 +9,7 @@ mod connect;
 pub(crate) mod datagrams;
 mod drain;
 mod end;
+mod errands;
 mod handover;
 mod io;
 mod moving;
@@ -40,6 +41,7 @@ use crate::sys::{Readiness, Sys, Token};
 pub(crate) use accept::{Acceptor, Handoffs};
 use datagrams::{BoundUdp, Inbound};
 use drain::Phase;
+use errands::Observing;
 use io::Io;
 pub(crate) use moving::NOT_MOVING;
 use scratch::Scratch;
@@ -89,6 +91,8 @@ pub(crate) struct Worker<Y: Sys> {
     shared: Arc<Shared>,
     handoffs: Arc<Handoffs<Y::Stream>>,
     phase: Phase,
+    /// What somebody outside has asked, and is under way.
+    observing: Observing,
     /// When the control socket wants to be served though nothing happens on it.
     control_at: Option<Time>,
     /// More messages wait than one turn takes.
@@ -125,6 +129,8 @@ impl<Y: Sys> Worker<Y> {
             members.idle_timeout = service.own.idle_timeout.unwrap_or(members.idle_timeout);
             members.input_max = service.own.input_max.unwrap_or(members.input_max);
         }
+        let observing = Observing::new(shared.clone(), index);
+        shared.begin(now);
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
         let mut worker = Worker {
             index,
@@ -139,6 +145,7 @@ impl<Y: Sys> Worker<Y> {
             shared,
             handoffs,
             phase: Phase::Running,
+            observing,
             control_at: None,
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
@@ -159,20 +166,30 @@ impl<Y: Sys> Worker<Y> {
     pub(crate) fn turn(&mut self) -> IoResult<Turn> {
         self.start();
         self.poll()?;
+        self.step_begins("run");
         self.run();
+        self.step_begins("datagrams");
         self.datagrams();
+        self.step_begins("accept");
         self.accept();
+        self.step_begins("timers");
         self.timers();
         self.socket_timers();
+        self.step_begins("ticks");
         self.ticks();
+        self.step_begins("mail");
         self.mail();
+        self.step_begins("connect");
         self.connect();
+        self.step_begins("end");
         self.end();
         self.flush_sockets();
         self.move_out();
+        self.step_begins("drain");
         self.drain();
         self.close_lost_pipes();
         self.core.recycle();
+        self.end_trace();
         self.publish();
         Ok(if self.is_stopped() { Turn::Stopped } else { Turn::Running })
     }
@@ -196,19 +213,26 @@ impl<Y: Sys> Worker<Y> {
         let sockets = core.udp.next_deadline().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
         let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
-        let rest = [sockets, self.next_tick(), self.phase.next_wake(core.now), answers, self.control_at];
+        let asked = self.observing.next_wake();
+        let looked = core.traffic.expires();
+        let phase = self.phase.next_wake(core.now);
+        let rest = [sockets, self.next_tick(), phase, answers, self.control_at, asked, looked];
         [timers, accept].into_iter().chain(rest).flatten().min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
     fn poll(&mut self) -> IoResult<()> {
         self.arm_tick();
+        self.begin_trace();
         let timeout = self.next_wake().map(|at| at.since(self.turn_ended));
         let Worker { core, io, acceptors, .. } = self;
         let (mut stop, mut control) = (false, false);
         core.counters.polls += 1;
         io.sys.poll(timeout, |token, readiness| {
             core.counters.events += 1;
+            if let Some(trace) = &mut io.trace {
+                errands::trace_event(trace, core.worker, token, readiness);
+            }
             if token.as_conn().is_some() {
                 mark(core, token, readiness);
             } else if let Some(n) = token.as_listener() {
@@ -229,6 +253,7 @@ impl<Y: Sys> Worker<Y> {
         let now = io.sys.now();
         self.core.set_now(now);
         self.coarse = io.sys.coarse_now();
+        self.trace_polled(now);
         self.turn_ended = now;
         if control || self.control_at.is_some_and(|at| at <= now) {
             self.control();
@@ -293,9 +318,9 @@ impl<Y: Sys> Worker<Y> {
         }
         self.core.answers_due = Time::MAX;
         self.adopt_handed_over();
-        self.mail_left = false;
+        self.mail_left = self.errands();
         for n in 0..self.services.len() {
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             for delivered in 0.. {
                 if delivered == self.core.limits.mailbox_per_turn_max {
                     self.mail_left = true;
@@ -328,7 +353,7 @@ impl<Y: Sys> Worker<Y> {
         f: impl FnOnce(&mut dyn Hosted, &mut Conn<'_>) -> Result<(), Close>,
     ) {
         let service = self.core.slot(index).service as usize;
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);
         if let Err(why) = f(&mut *self.services[service].host, &mut conn) {
             self.core.close(index, why);
@@ -343,6 +368,9 @@ impl<Y: Sys> Worker<Y> {
         let now = self.io.sys.coarse_now();
         let took = now.since(self.coarse);
         self.coarse = now;
+        if self.io.trace.is_some() {
+            self.trace_callback(callback, index, service);
+        }
         let limit = self.core.limits.stall_timeout;
         if took >= limit && !limit.is_zero() {
             self.report_stall(callback, index, service, took);
@@ -359,7 +387,8 @@ impl<Y: Sys> Worker<Y> {
         let listener = listener
             .map_or_else(|| self.services[service].name.to_string(), |listener| listener.name.clone());
         let conn = index.map(|index| self.core.id(index));
-        self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took });
+        let at = self.shared.since_start(self.core.now);
+        self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took, at });
     }
 
     /// Counts the turn and publishes the counters.
@@ -373,6 +402,8 @@ impl<Y: Sys> Worker<Y> {
         core.counters.buffered_bytes = core.buffered as u64;
         let bucket = self.turn_times.record(took);
         self.shared.workers[self.index].stats.store(&core.counters, &self.turn_times, bucket);
+        core.flows.publish(&self.shared, self.index);
+        core.traffic.expire(core.now);
     }
 }
 

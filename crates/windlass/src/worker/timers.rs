@@ -133,7 +133,7 @@ impl<Y: Sys> Worker<Y> {
             let service = self.tickers[n].service;
             self.core.counters.ticks += 1;
             self.core.counters.ticks_missed += tick.missed;
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let mut scope = Scope::new(&mut self.core, &mut self.io, service);
             self.services[service as usize].host.tick(&mut scope, tick);
             self.check_stall("tick", None, service as usize);

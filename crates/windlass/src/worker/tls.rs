@@ -277,7 +277,7 @@ impl<Y: Sys> Worker<Y> {
             return self.core.slot(index).is(flag::READABLE);
         }
         let tag = self.core.handshake_done(index);
-        self.core.counters.opened += 1;
+        self.core.count_opened(index);
         match tag {
             None => self.call("open", index, |service, conn| service.open(conn)),
             Some(tag) => {

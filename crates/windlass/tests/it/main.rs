@@ -19,6 +19,7 @@ mod leftovers;
 mod limits;
 mod mailbox;
 mod moving;
+mod observe;
 mod offload;
 mod probe;
 mod regressions;

@@ -263,7 +263,7 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
                 None => format!("{line}\n"),
             })
             .filter(|line| {
-                let examples = ["control", "congestion", "token", "user", "group"];
+                let examples = ["control", "congestion", "token", "user", "group", "access_log"];
                 !examples.iter().any(|key| line.starts_with(key))
             })
             .collect();
@@ -295,6 +295,32 @@ fn a_starting_file_has_the_keys_that_are_set() {
     let file = loaded("set", &text);
     assert_eq!((file.server.workers.0, file.server.sandbox), (2, shape::Sandbox::On));
     assert_eq!(file.admin.listen.len(), 1, "{text}");
+}
+
+#[test]
+fn an_access_log_has_a_format_that_its_lines_can_have() {
+    let file = loaded(
+        "access",
+        "[[echo]]\nlisten = \":9000\"\naccess_log = { path = \"-\" }\n\
+         [[echo]]\nname = \"b\"\nlisten = \":9001\"\n[echo.access_log]\npath = \"logs/b.log\"\nformat = \"json\"\n",
+    );
+    let path = |at: usize| file.echo[at].access_log.as_ref().unwrap().path.0.clone();
+    assert_eq!(path(0), Path::new("-"), "stdout is in no folder");
+    assert!(path(1).is_absolute() && path(1).ends_with("logs/b.log"), "{:?}", path(1));
+    let said = said(
+        "access-wrong",
+        "[admin]\nlisten = \"127.0.0.1:0\"\naccess_log = { path = \"a\", format = \"{reason}\" }\n\
+         [[echo]]\nlisten = \":9000\"\naccess_log = { path = \"b\", format = \"{pier}\" }\n\
+         [[echo]]\nname = \"b\"\nlisten = \":9001\"\naccess_log = { path = \"c\", format = \"combined\" }\n",
+    );
+    for wrong in [
+        "`admin.access_log.format`: {reason} is nothing that requests have",
+        "`echo[0].access_log.format`: there is no field {pier}; did you mean {peer}?",
+        "`echo[1].access_log.format`: `combined` is for requests, and there are only connections here",
+    ] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+    assert!(said.contains("format = \"{pier}\""), "where it stands: {said}");
 }
 
 #[test]
