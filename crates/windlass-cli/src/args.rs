@@ -478,7 +478,8 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_GROUP", hide_env = true)]
     pub(crate) group: Option<String>,
 
-    /// Give up what a server that listens does not need: other files, other ports, other programs. Linux
+    /// Give up what a server that listens does not need: other files and programs; if strict, other ports
+    /// and most system calls too. Linux
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Sandbox::Off, help_heading = SERVING)]
     #[arg(env = "WINDLASS_SANDBOX", hide_env = true)]
     pub(crate) sandbox: Sandbox,
