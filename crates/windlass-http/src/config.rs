@@ -48,6 +48,9 @@ pub struct HttpConfig {
     /// Header lines of every response. The default forbids to guess types, to be framed, to tell other sites
     /// who links to them, and to load anything from elsewhere, inline scripts and styles included.
     pub headers: HeaderLines,
+    /// What a response with 401 asks for (`www-authenticate`), as RFC 9110 section 15.5.2 wants it, unless the
+    /// route says. Empty: nothing.
+    pub challenge: String,
     /// The time since 1970, for `date`; asked for once a second. Services read no clock, so without one there
     /// is no `date`, as RFC 9110 section 6.6.1 has it for those without a clock.
     pub clock: Option<fn() -> Duration>,
@@ -93,6 +96,7 @@ impl Default for HttpConfig {
             event_keep_alive: Duration::from_secs(15),
             hosts: Vec::new(),
             headers,
+            challenge: String::new(),
             clock: None,
         }
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use windlass::{Bytes, Conn, ConnId, Time};
 use windlass_proto::http::{EncodeError, HeaderLines, RequestHead, ServerConn, Status};
 
+use crate::answered::OnAnswer;
 use crate::config::HttpConfig;
 use crate::date::http_date;
 use crate::event::{Channel, Event, publish};
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     /// Bytes of bodies half received: the sum of all connections' `held`.
     pub(crate) bodies: usize,
     pub(crate) error_page: Option<fn(Status) -> String>,
+    pub(crate) on_answer: Option<OnAnswer>,
     /// Put off by the route that was called last.
     pub(crate) later: Option<Pending>,
     // Empty between two responses; kept, so that none is allocated for.
@@ -40,6 +42,7 @@ impl Shared {
             stats: HttpStats::default(),
             bodies: 0,
             error_page: None,
+            on_answer: None,
             later: None,
             out: Vec::new(),
             lines: HeaderLines::new(),
@@ -91,6 +94,8 @@ pub struct Reply<'a, 'c> {
     http: &'a mut ServerConn,
     shared: &'a mut Shared,
     head: RequestHead<'a>,
+    // When it came.
+    since: Time,
     status: Status,
     error: Option<EncodeError>,
 }
@@ -124,7 +129,14 @@ impl<'a, 'c> Reply<'a, 'c> {
         head: RequestHead<'a>,
     ) -> Reply<'a, 'c> {
         shared.lines.clear();
-        Reply { conn, http, shared, head, status: Status::OK, error: None }
+        let since = conn.now();
+        Reply { conn, http, shared, head, since, status: Status::OK, error: None }
+    }
+
+    /// The request came before this callback.
+    pub(crate) fn since(mut self, since: Time) -> Reply<'a, 'c> {
+        self.since = since;
+        self
     }
 
     /// Sets the status, which is 200 otherwise.
@@ -252,6 +264,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     }
 
     fn send(mut self, content_type: &str, body: Body<'_>) -> Replied {
+        let mut sent = body.len();
         if let Err(_mistake) = self.try_send(content_type, body) {
             self.shared.stats.unwritable += 1;
             self.shared.lines.clear();
@@ -260,7 +273,12 @@ impl<'a, 'c> Reply<'a, 'c> {
                 // Part of it is out already, or nothing can be: the client must not take that for whole.
                 self.conn.abort();
             }
+            sent = 0;
         }
+        if self.head.method == "HEAD" || self.status == Status::NOT_MODIFIED {
+            sent = 0;
+        }
+        self.shared.tell(self.conn, Some(self.head), self.status, sent as u64, self.since);
         Replied(())
     }
 
@@ -278,6 +296,10 @@ impl<'a, 'c> Reply<'a, 'c> {
         }
         if !lines.headers().contains("cache-control") {
             response = response.header("cache-control", "no-store");
+        }
+        let is_asked_for = !config.challenge.is_empty() && !lines.headers().contains("www-authenticate");
+        if self.status == Status::UNAUTHORIZED && is_asked_for {
+            response = response.header("www-authenticate", &config.challenge);
         }
         match body {
             Body::Copied(bytes) => response.body(bytes)?,
@@ -306,5 +328,12 @@ enum Body<'x> {
 impl<'x> Body<'x> {
     fn of(bytes: &'x Bytes) -> Body<'x> {
         if bytes.len() < SHARE_MIN { Body::Copied(bytes) } else { Body::Shared(bytes) }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Body::Copied(bytes) => bytes.len(),
+            Body::Shared(bytes) => bytes.len(),
+        }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) struct Pending {
 pub(crate) struct Waiting {
     pub(crate) route: usize,
     pub(crate) head: RequestHeadBuf,
+    pub(crate) since: Time,
     pub(crate) body: Vec<u8>,
 }
 

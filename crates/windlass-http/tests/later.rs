@@ -226,13 +226,15 @@ fn the_last_request_of_a_connection_may_be_answered_later() {
 
 #[test]
 fn events_are_for_those_who_may_listen() {
-    let h = &mut harness();
+    let config = HttpConfig { challenge: "Bearer".into(), ..HttpConfig::default() };
+    let h = &mut harness_with(config);
     let (inside, outside) = (h.connect(), h.connect());
     send(h, inside, &["GET /events?key=open"]);
     send(h, outside, &["GET /events", "GET /now"]);
     assert!(received(h, inside).starts_with("HTTP/1.1 200 OK"));
     let refused = received(h, outside);
     assert!(refused.starts_with("HTTP/1.1 401 ") && refused.ends_with("now"), "{refused}");
+    assert_eq!(refused.matches("www-authenticate: Bearer\r\n").count(), 1, "{refused}");
     assert!(ask(h, "HEAD /events").starts_with("HTTP/1.1 401 "), "nor is there a head for them");
     assert!(ask(h, "GET /push").starts_with("HTTP/1.1 200 OK"));
     assert_eq!(received(h, inside), "data: pushed\n\n");

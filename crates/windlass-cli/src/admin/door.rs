@@ -91,21 +91,14 @@ pub(super) fn allowed<'a, 'c>(
 ) -> Replied {
     match admit(admin, request) {
         Ok(bound) => answer(admin, bound, reply),
-        Err(refusal) => refuse(reply, refusal),
+        Err(refusal) => reply.refuse(refusal),
     }
-}
-
-fn refuse(reply: Reply<'_, '_>, refusal: Refusal) -> Replied {
-    if refusal.0 == Status::UNAUTHORIZED {
-        return reply.header("www-authenticate", "Bearer").refuse(refusal);
-    }
-    reply.refuse(refusal)
 }
 
 /// Gives a browser a cookie for the token, which it then need not keep.
 pub(super) fn login(admin: &mut Admin, request: &Request<'_>, reply: Reply<'_, '_>) -> Replied {
     if !is_own_page(request) {
-        return refuse(reply, Refusal(Status::FORBIDDEN));
+        return reply.refuse(Refusal(Status::FORBIDDEN));
     }
     let Some(token) = &admin.token else {
         return reply
@@ -119,15 +112,15 @@ pub(super) fn login(admin: &mut Admin, request: &Request<'_>, reply: Reply<'_, '
             let cookie = format!("{COOKIE}={id}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict");
             reply.header("set-cookie", cookie).status(Status::NO_CONTENT).empty()
         }
-        Ok(_) => refuse(reply, Refusal(Status::UNAUTHORIZED)),
-        Err(refusal) => refuse(reply, refusal),
+        Ok(_) => reply.refuse(Refusal(Status::UNAUTHORIZED)),
+        Err(refusal) => reply.refuse(refusal),
     }
 }
 
 /// Ends what `login` began.
 pub(super) fn logout(admin: &mut Admin, request: &Request<'_>, reply: Reply<'_, '_>) -> Replied {
     if !is_own_page(request) {
-        return refuse(reply, Refusal(Status::FORBIDDEN));
+        return reply.refuse(Refusal(Status::FORBIDDEN));
     }
     if let Some(shown) = cookie(request) {
         admin.logins.end(shown);

@@ -18,10 +18,12 @@ mod state;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
 use windlass::proto::http::Status;
 use windlass::{Handle, Mailbox, Serve, Tick, serve};
 use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Request};
 
+use crate::access::{AccessLog, Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
 use crate::serving::{Messages, Told};
@@ -82,24 +84,36 @@ impl ReceiveApp for Admin {
     }
 }
 
-/// The service for `table`, if it has an address.
-pub(crate) fn service(table: &AdminTable, told: &Told) -> Option<Serve<Http<Admin>>> {
+/// The service for `table`, if it has an address. Errors: its access log cannot be opened.
+pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Http<Admin>>>> {
     if table.listen.is_empty() {
-        return None;
+        return Ok(None);
     }
+    let log = table.access_log.as_ref();
+    let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
     let (bound, messages) = (told.bound.clone(), told.messages.clone());
-    let service = serving(bound, messages, token).name("admin").input_max(1 << 20);
-    Some(table.listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
+    let service = serving(bound, messages, token, log).name("admin").input_max(1 << 20);
+    let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
+    Ok(Some(table.listen.iter().fold(service, listen)))
 }
 
-fn serving(bound: Slot, messages: Messages, token: Option<String>) -> Serve<Http<Admin>> {
+fn serving(
+    bound: Slot,
+    messages: Messages,
+    token: Option<String>,
+    log: Option<Arc<AccessLog>>,
+) -> Serve<Http<Admin>> {
     let (logins, mailbox) = (door::Logins::default(), Mailbox::new());
     let way_back = mailbox.clone();
     let service = serve(move || {
         let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
         let (logins, mailbox) = (logins.clone(), way_back.clone());
-        pages(Admin { bound, messages, token, logins, mailbox })
+        let pages = pages(Admin { bound, messages, token, logins, mailbox });
+        match log.clone() {
+            Some(log) => pages.on_answer(move |answered| log.add(Record::answered(answered))),
+            None => pages,
+        }
     });
     service.mailbox(&mailbox).tick(LIVE_PERIOD)
 }
@@ -110,7 +124,8 @@ fn pages(admin: Admin) -> Http<Admin> {
         Some(_) => Vec::new(),
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
-    let config = HttpConfig { hosts, clock: Some(since_1970), ..HttpConfig::default() };
+    let challenge = "Bearer".into();
+    let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
     Http::new(admin)
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
@@ -130,9 +145,6 @@ fn pages(admin: Admin) -> Http<Admin> {
                 reply.json(&state::state(bound, &admin.messages))
             })
         })
-        .post("/api/log", |admin, request, reply| {
-            allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
-        })
         .events_if("/api/live", |admin, request| door::admit(admin, request).map(drop))
         .get("/api/connections", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
@@ -144,6 +156,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         })
         .post("/api/close", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| ask::close(admin, bound, request, reply))
+        })
+        .post("/api/log", |admin, request, reply| {
+            allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
         })
         .post("/api/drain", |admin, request, reply| {
             allowed(admin, request, reply, |_, bound, reply| {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use windlass::Address;
 
+use crate::access::Kind;
+
 use super::problem::{Place, Problem};
 use super::shape::File;
 use super::tree::Places;
@@ -43,6 +45,13 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
+    }
+    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, Kind::Connections));
+    for (path, log, kind) in logs.chain([("admin", file.admin.access_log.as_ref(), Kind::Requests)]) {
+        if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
+            let path = format!("{path}.access_log.format");
+            push(problems, place(&path), format!("`{path}`: {why}"), |problem| problem);
+        }
     }
     let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));

@@ -89,6 +89,11 @@ impl Sources {
         &self.files[file].text
     }
 
+    /// Of every file.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|source| source.path.clone()).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.files.len()
     }

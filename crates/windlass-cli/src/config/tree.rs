@@ -180,7 +180,7 @@ impl Reader<'_> {
             self.problems.push(Problem::at(self.place(node.span()), format!("`{path}`: {why}"), ""));
             return None;
         }
-        if format == value::PATH {
+        if value::is_path(format, text) {
             return Some(self.folder.join(text).display().to_string().into());
         }
         Some(text.into())

@@ -44,8 +44,8 @@ impl Console {
         (teller, notices): (Teller, Receiver<Notice>),
         (style, journal): (Style, Option<Journal>),
         level: LogLevel,
-        handle: Handle,
-        messages: Messages,
+        (handle, messages): (Handle, Messages),
+        status: bool,
     ) -> std::io::Result<Console> {
         teller.watch(handle.clone());
         logs::start(style, level, terminal::wants_color(), teller.clone());
@@ -54,7 +54,7 @@ impl Console {
             style,
             journal,
             // Between JSON objects a status line would be in the way of whoever reads them there.
-            out: Output::new(style == Style::Text),
+            out: Output::new(status, style == Style::Text),
             teller: teller.clone(),
             notices,
             handle,

@@ -39,7 +39,7 @@ fn json_logs_have_stable_keys() {
 
     let events = events(&stderr);
     let (started, keys) = event(&events, "started");
-    assert_eq!(keys, ["addresses", "level", "message", "timestamp", "version", "workers"]);
+    assert_eq!(keys, ["addresses", "descriptors", "level", "message", "timestamp", "version", "workers"]);
     assert_eq!((&started["level"], &started["addresses"]), (&"INFO".into(), &Value::from(address)));
     let (opened, keys) = event(&events, "opened");
     assert_eq!(keys, ["conn", "level", "message", "peer", "timestamp"]);

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod access;
 mod admin;
 #[cfg(target_os = "linux")]
 mod bench;
@@ -14,6 +15,8 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
+mod queries;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;

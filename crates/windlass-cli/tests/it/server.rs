@@ -154,6 +154,24 @@ impl Drop for SocketPath {
     }
 }
 
+/// A configuration, gone when dropped. It has a folder of its own.
+pub(crate) struct ConfigFile(pub(crate) std::path::PathBuf);
+
+impl ConfigFile {
+    pub(crate) fn new(name: &str, text: &str) -> ConfigFile {
+        let folder = std::env::temp_dir().join(format!("windlass-cli-{}-{name}.d", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("windlass.toml"), text).unwrap();
+        ConfigFile(folder.join("windlass.toml"))
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = self.0.parent().map(std::fs::remove_dir_all);
+    }
+}
+
 /// Whether we are root, whom nothing is forbidden.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()

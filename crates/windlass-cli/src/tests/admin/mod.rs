@@ -7,7 +7,7 @@ use super::*;
 
 fn admin(token: Option<&str>) -> (Harness, Slot) {
     let slot = Slot::default();
-    let service = serving(slot.clone(), Messages::default(), token.map(String::from)).name("admin");
+    let service = serving(slot.clone(), Messages::default(), token.map(String::from), None).name("admin");
     let harness = Harness::new(service);
     assert!(slot.set(Bound { handle: harness.handle(), workers: 1 }).is_ok());
     (harness, slot)
@@ -39,7 +39,7 @@ fn status(head: &str) -> u16 {
 }
 
 /// Everything that tells or orders something.
-const GUARDED: [&str; 8] = [
+const GUARDED: [&str; 9] = [
     "GET /metrics",
     "GET /api/state",
     "HEAD /api/state",
@@ -47,6 +47,7 @@ const GUARDED: [&str; 8] = [
     "GET /api/connections",
     "GET /api/turn",
     "POST /api/close",
+    "POST /api/log",
     "POST /api/drain",
 ];
 
