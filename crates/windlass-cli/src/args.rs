@@ -79,16 +79,16 @@ pub(crate) enum Command {
     #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
     #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
     Bench(windlass_bench::Bench),
+    /// Watch a running server in the terminal
+    #[cfg(feature = "top")]
+    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Ask a running server whether it serves: exit code 0 if it does
     #[command(after_long_help = HEALTH_EXAMPLES)]
     Health(HealthArgs),
     /// Print a manual page, or write them all to a folder
     #[command(after_help = MAN_EXAMPLE)]
     Man(ManArgs),
-    /// Watch a running server in the terminal
-    #[cfg(feature = "top")]
-    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES)]
-    Top(TopArgs),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
