@@ -38,7 +38,7 @@ const NAP: Duration = Duration::from_millis(200);
 /// Lines of one view in a snapshot.
 const MOST: usize = 45;
 /// Where the admin listener is, when nobody says otherwise.
-const USUAL: &str = "127.0.0.1:9090";
+const USUAL: &str = "127.0.0.1:9900";
 
 /// Watches a server until told to stop, or prints one snapshot.
 pub(crate) fn run(args: &TopArgs) -> Result<()> {
