@@ -47,6 +47,11 @@ pub(crate) struct Worker {
     pub(crate) sent_bytes: u64,
     pub(crate) buffered_bytes: u64,
     pub(crate) run_queue: u64,
+    /// How late it was with what had just become ready, where the engine measures that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overloaded: Option<bool>,
     pub(crate) turns: Turns,
     /// The upper edge of each bucket of the histogram that holds turns, and how many; not added up.
     pub(crate) turn_buckets: Vec<(f64, u64)>,

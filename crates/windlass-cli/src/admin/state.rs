@@ -52,6 +52,7 @@ fn turns(times: &TurnTimes) -> Turns {
 
 fn worker(stats: &Stats) -> Worker {
     let counters = &stats.counters;
+    let named = |name| counters.entries().find(|(known, _)| *known == name).map(|(_, n)| n);
     let buckets = stats.turn_times.buckets().filter(|(_, n)| *n > 0);
     Worker {
         connections: counters.connections,
@@ -60,6 +61,8 @@ fn worker(stats: &Stats) -> Worker {
         sent_bytes: counters.bytes_out,
         buffered_bytes: counters.buffered_bytes,
         run_queue: counters.run_queue,
+        lag_seconds: named("lag_nanos").map(|nanos| Duration::from_nanos(nanos).as_secs_f64()),
+        overloaded: named("overloaded").map(|n| n > 0),
         turns: turns(&stats.turn_times),
         turn_buckets: buckets.map(|(edge, n)| (edge.as_secs_f64(), n)).collect(),
     }
