@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Echo(args) => echo::run(&args),
         Command::Websocket(args) => websocket::run(&args),
         Command::Run(args) => configured::run(&args),
+        #[cfg(unix)]
+        Command::Upgrade(args) => serving::upgrade::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),
         Command::Config(args) => configured::effective(&args),

@@ -28,7 +28,7 @@ use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Reque
 use crate::access::{AccessLog, Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::{Messages, Told};
+use crate::serving::{ADMIN, Messages, Told};
 use door::allowed;
 use metrics::{Format, Page};
 
@@ -38,6 +38,9 @@ pub(crate) struct Bound {
     pub(crate) handle: Handle,
     pub(crate) workers: usize,
 }
+
+/// Connections it may have on each of its listeners though the server is full.
+const RESERVE: usize = 16;
 
 /// Filled when the server is bound, before it runs.
 pub(crate) type Slot = Arc<OnceLock<Bound>>;
@@ -95,7 +98,9 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
     let (bound, messages) = (told.bound.clone(), told.messages.clone());
-    let service = serving(bound, messages, token, log).name("admin").input_max(1 << 20);
+    // Until the end of a drain, and on a full server: that is when it is asked most.
+    let service = serving(bound, messages, token, log).name(ADMIN).input_max(1 << 20);
+    let service = service.while_draining().reserve(RESERVE);
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
