@@ -26,6 +26,24 @@ pub(crate) struct State {
     pub(crate) limits: Vec<Limit>,
     /// The latest first.
     pub(crate) stalls: Vec<Stall>,
+    pub(crate) reloads: Reloads,
+}
+
+/// How reloads of the configuration went.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Reloads {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// What was wrong when the last one failed; `None` once one has succeeded.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What `POST /api/reload` came to.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    pub(crate) changed: Vec<String>,
+    /// Keys whose new values have no effect before the process begins anew.
+    pub(crate) restart_needed: Vec<String>,
 }
 
 /// How long turns took.
