@@ -12,6 +12,7 @@ use super::Bound;
 use super::shape::Service;
 use super::state::services;
 use crate::serving::Messages;
+use crate::serving::reload::Reloads;
 
 /// What a family counts in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -298,13 +299,16 @@ impl Page {
     }
 
     /// All that a server tells.
-    pub(crate) fn server(mut self, bound: &Bound, messages: &Messages) -> String {
+    pub(crate) fn server(mut self, bound: &Bound, messages: &Messages, reloads: &Reloads) -> String {
         let (handle, workers) = (&bound.handle, bound.workers);
         let stats = handle.stats();
         self.family("windlass_build_info", "gauge", "One, with the version that runs.");
         self.sample("windlass_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         self.engine(&stats.counters);
         self.services(&services(handle, messages));
+        self.family("windlass_reloads", "counter", "Times the configuration was read again, by outcome.");
+        self.sample("windlass_reloads_total", &[("outcome", "succeeded")], reloads.succeeded as f64);
+        self.sample("windlass_reloads_total", &[("outcome", "failed")], reloads.failed as f64);
         self.listeners(&handle.listeners());
         self.limits(&handle.limits_in_use());
 

@@ -28,7 +28,8 @@ use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Reque
 use crate::access::{AccessLog, Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::{ADMIN, Messages, Told};
+use crate::serving::reload::Reloads;
+use crate::serving::{ADMIN, Messages, Reloader, Told};
 use door::allowed;
 use metrics::{Format, Page};
 
@@ -49,9 +50,12 @@ pub(crate) type Slot = Arc<OnceLock<Bound>>;
 const LIVE_PERIOD: Duration = Duration::from_secs(1);
 
 /// The state behind the routes.
+#[derive(Clone)]
 pub(crate) struct Admin {
     bound: Slot,
     messages: Messages,
+    /// Filled when the server runs from a file.
+    reloader: Arc<OnceLock<Reloader>>,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -59,8 +63,16 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
+    fn state(&self, bound: &Bound) -> shape::State {
+        state::state(bound, &self.messages, self.reloads())
+    }
+
+    fn reloads(&self) -> Reloads {
+        self.reloader.get().map(Reloader::reloads).unwrap_or_default()
+    }
+
     fn event(&self) -> Option<Event> {
-        let state = state::state(self.bound.get()?, &self.messages);
+        let state = self.state(self.bound.get()?);
         Some(Event::new(serde_json::to_string(&state).ok()?).name("state"))
     }
 }
@@ -97,26 +109,25 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
-    let (bound, messages) = (told.bound.clone(), told.messages.clone());
     // Until the end of a drain, and on a full server: that is when it is asked most.
-    let service = serving(bound, messages, token, log).name(ADMIN).input_max(1 << 20);
+    let service = serving(told, token, log).name(ADMIN).input_max(1 << 20);
     let service = service.while_draining().reserve(RESERVE);
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
 
-fn serving(
-    bound: Slot,
-    messages: Messages,
-    token: Option<String>,
-    log: Option<Arc<AccessLog>>,
-) -> Serve<Http<Admin>> {
-    let (logins, mailbox) = (door::Logins::default(), Mailbox::new());
-    let way_back = mailbox.clone();
+fn serving(told: &Told, token: Option<String>, log: Option<Arc<AccessLog>>) -> Serve<Http<Admin>> {
+    let mailbox = Mailbox::new();
+    let admin = Admin {
+        bound: told.bound.clone(),
+        messages: told.messages.clone(),
+        reloader: told.reloader.clone(),
+        token,
+        logins: door::Logins::default(),
+        mailbox: mailbox.clone(),
+    };
     let service = serve(move || {
-        let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
-        let (logins, mailbox) = (logins.clone(), way_back.clone());
-        let pages = pages(Admin { bound, messages, token, logins, mailbox });
+        let pages = pages(admin.clone());
         match log.clone() {
             Some(log) => pages.on_answer(move |answered| log.add(Record::answered(answered))),
             None => pages,
@@ -143,14 +154,12 @@ fn pages(admin: Admin) -> Http<Admin> {
         .get("/metrics", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
                 let format = Format::accepted(request.header("accept").unwrap_or_default());
-                let text = Page::new(format).server(bound, &admin.messages);
+                let text = Page::new(format).server(bound, &admin.messages, &admin.reloads());
                 reply.bytes(format.content_type(), text.as_bytes())
             })
         })
         .get("/api/state", |admin, request, reply| {
-            allowed(admin, request, reply, |admin, bound, reply| {
-                reply.json(&state::state(bound, &admin.messages))
-            })
+            allowed(admin, request, reply, |admin, bound, reply| reply.json(&admin.state(bound)))
         })
         .events_if("/api/live", |admin, request| door::admit(admin, request).map(drop))
         .get("/api/connections", |admin, request, reply| {
@@ -163,6 +172,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         })
         .post("/api/close", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| ask::close(admin, bound, request, reply))
+        })
+        .post("/api/reload", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, _, reply| ask::reload(admin, reply))
         })
         .post("/api/log", |admin, request, reply| {
             allowed(admin, request, reply, |_, _, reply| log::set(request, reply))

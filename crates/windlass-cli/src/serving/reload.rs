@@ -105,7 +105,6 @@ impl Reloader {
     }
 
     /// How reloads went since the start.
-    #[allow(dead_code, reason = "for the admin listener to tell")]
     pub(crate) fn reloads(&self) -> Reloads {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
