@@ -126,6 +126,17 @@ fn the_shape_of_the_json() {
 }
 
 #[test]
+fn flags_are_variables_too() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let mut command = windlass(&["bench", "echo"]);
+    command.env("WINDLASS_TARGET", &server.address).env("WINDLASS_DURATION", "100ms");
+    command.env("WINDLASS_WARMUP", "0").env("WINDLASS_JSON", "1").env("WINDLASS_CUBIC", "");
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    assert_eq!((&report["target"], &report["verified"]), (&server.address.as_str().into(), &true.into()));
+}
+
+#[test]
 fn files_with_the_latencies() {
     let server = Server::start(&["-q", "--workers", "1"]);
     let (svg, hgrm) = (SocketPath::new("latency.svg"), SocketPath::new("latency.hgrm"));
