@@ -242,7 +242,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     /// the request is answered with 504. If the connection ends first, the answer goes nowhere.
     pub fn later(self) -> (Replied, Later) {
         let number = self.http.requests();
-        self.shared.later = Some(Pending { number, head: self.head.to_buf() });
+        self.shared.later = Some(Pending { number, since: self.since, head: self.head.to_buf() });
         (Replied(()), Later { conn: self.conn.id(), number })
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Requests {
 /// A request that is answered later: what the reply needs of it.
 pub(crate) struct Pending {
     pub(crate) number: u64,
+    /// When it came.
+    pub(crate) since: Time,
     pub(crate) head: RequestHeadBuf,
 }
 
@@ -123,7 +125,7 @@ impl Requests {
     {
         let Some(pending) = self.later.take() else { return };
         let Ok(head) = pending.head.head() else { return conn.abort() };
-        let _ = answer(Reply::new(conn, &mut self.conn, shared, head));
+        let _ = answer(Reply::new(conn, &mut self.conn, shared, head).since(pending.since));
         match shared.later.take() {
             // Put off once more: its deadline stays.
             Some(again) => self.later = Some(again),

@@ -79,9 +79,10 @@ impl<'a> Conn<'a> {
         self.core.now
     }
 
-    /// Whether the server is shutting down gracefully.
+    /// Whether the server is shutting down gracefully, or the service is being removed. Never so for a
+    /// service that stays ([`Serve::while_draining`](crate::Serve::while_draining)), before its turn comes.
     pub fn is_draining(&self) -> bool {
-        self.core.draining
+        self.core.is_draining(self.core.slots[self.index as usize].service)
     }
 
     /// Queues bytes to be sent, copying them.
@@ -163,10 +164,18 @@ impl<'a> Conn<'a> {
     }
 
     /// Which listener accepted it, in the order of [`Bound::addresses`](crate::Bound::addresses); `None`
-    /// for a connection of our own.
+    /// for a connection of our own. A listener that was added while the server ran has a number that none
+    /// has that is open now; what a service wants to know of a listener is better said by its tag.
     pub fn listener(&self) -> Option<usize> {
         let listener = self.core.slots[self.index as usize].listener;
         (listener != NO_LISTENER).then_some(usize::from(listener))
+    }
+
+    /// The tag of the listener that accepted it ([`Serve::tag`](crate::Serve::tag)); 0 without one, and for
+    /// a connection of our own.
+    pub fn listener_tag(&self) -> u32 {
+        let listener = self.core.slots[self.index as usize].listener;
+        self.core.tags.get(usize::from(listener)).copied().unwrap_or(0)
     }
 
     /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
@@ -312,7 +321,7 @@ impl<'a> Conn<'a> {
         if worker >= workers {
             return Err(MoveError::NoWorker);
         }
-        if core.draining {
+        if core.is_draining(slot.service) {
             return Err(MoveError::Stopping);
         }
         if slot.is(flag::TLS) {

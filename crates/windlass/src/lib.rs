@@ -42,6 +42,7 @@
 #![deny(missing_docs)]
 
 mod address;
+mod change;
 mod close;
 mod config;
 mod conn;
@@ -85,6 +86,7 @@ pub use windlass_proto::{Input, Time};
 pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
+pub use change::{Applied, Change};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
 pub use conn::{Conn, Peer, Relayed};

@@ -69,7 +69,7 @@ impl AccessLogs {
     /// cannot be opened.
     pub(crate) fn open(&self, table: &AccessTable, service: &str, kind: Kind) -> Result<Arc<AccessLog>> {
         let path = &table.path.0;
-        let queue = self.queue().context("cannot start the thread of access logs")?;
+        let queue = self.0.queue.get_or_init(|| Queue::new(self.0.reopen.clone()));
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match open.by_path.get(path).and_then(Weak::upgrade) {
             Some(file) => file,
@@ -92,12 +92,10 @@ impl AccessLogs {
         Ok(Arc::new(AccessLog { file, format, service: service.into(), logs: self.clone() }))
     }
 
-    fn queue(&self) -> std::io::Result<&Queue> {
-        if let Some(queue) = self.0.queue.get() {
-            return Ok(queue);
-        }
-        let queue = Queue::start(self.0.reopen.clone())?;
-        Ok(self.0.queue.get_or_init(|| queue))
+    /// Starts the thread, if it does not run yet: what is handed over before waits. Apart from opening, since a
+    /// process gives its privileges up in between, and with one thread.
+    pub(crate) fn start(&self) -> std::io::Result<()> {
+        self.0.queue.get().map_or(Ok(()), Queue::start)
     }
 
     /// Whether there is any.
@@ -111,7 +109,6 @@ impl AccessLogs {
     }
 
     /// Set by whoever wants all files to be opened anew: within a second they are.
-    #[cfg(unix)]
     pub(crate) fn reopen_flag(&self) -> Arc<AtomicBool> {
         self.0.reopen.clone()
     }

@@ -2,7 +2,8 @@
 //!
 //! One more service on the server's workers, so a worker that hangs shows here too. It is given the server's
 //! [`Handle`] once that is bound. Read `metrics` for what Prometheus scrapes, `shape` for the JSON, `state` for
-//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask.
+//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask, and `page` for
+//! the dashboard.
 //!
 //! On loopback and on Unix sockets nobody has to identify himself; a page of another site cannot get here
 //! through a browser, since requests are taken only for hosts that mean this machine, and only from pages of
@@ -12,6 +13,7 @@ mod ask;
 mod door;
 mod log;
 pub(crate) mod metrics;
+mod page;
 pub(crate) mod shape;
 mod state;
 
@@ -26,7 +28,7 @@ use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Reque
 use crate::access::{AccessLog, Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::{Messages, Told};
+use crate::serving::{ADMIN, Messages, Told};
 use door::allowed;
 use metrics::{Format, Page};
 
@@ -36,6 +38,9 @@ pub(crate) struct Bound {
     pub(crate) handle: Handle,
     pub(crate) workers: usize,
 }
+
+/// Connections it may have on each of its listeners though the server is full.
+const RESERVE: usize = 16;
 
 /// Filled when the server is bound, before it runs.
 pub(crate) type Slot = Arc<OnceLock<Bound>>;
@@ -93,7 +98,9 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
     let (bound, messages) = (told.bound.clone(), told.messages.clone());
-    let service = serving(bound, messages, token, log).name("admin").input_max(1 << 20);
+    // Until the end of a drain, and on a full server: that is when it is asked most.
+    let service = serving(bound, messages, token, log).name(ADMIN).input_max(1 << 20);
+    let service = service.while_draining().reserve(RESERVE);
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
@@ -126,7 +133,7 @@ fn pages(admin: Admin) -> Http<Admin> {
     };
     let challenge = "Bearer".into();
     let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
-    Http::new(admin)
+    page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {

@@ -127,10 +127,15 @@ pub(crate) enum Sandbox {
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// How lines are written, to stderr: `auto`, `text`, `json`, or `journald`.
+    /// How lines are written: `auto`, `text`, `json`, or `journald`.
     pub(crate) format: LogFormat,
     /// What is logged, and everything more urgent.
     pub(crate) level: LogLevel,
+    /// The file that lines are added to; stderr otherwise. It is opened anew on SIGHUP, and where it was
+    /// renamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/var/log/windlass/server.log"]))]
+    pub(crate) path: Option<FilePath>,
     /// Where the journal is: elsewhere in tests only.
     #[serde(skip)]
     pub(crate) journal_socket: PathBuf,
@@ -141,6 +146,7 @@ impl Default for LogTable {
         LogTable {
             format: LogFormat::default(),
             level: LogLevel::default(),
+            path: None,
             journal_socket: crate::logs::SOCKET.into(),
         }
     }

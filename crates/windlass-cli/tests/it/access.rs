@@ -186,6 +186,36 @@ fn lines_of_nothing(path: &str) -> bool {
     false
 }
 
+/// What a process without privileges gave up does not keep it from opening its files anew.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_are_rotated_in_a_strict_sandbox_too() {
+    let folder = Folder::new("access-sandbox");
+    let (path, log) = (folder.path("access.log"), folder.path("server.log"));
+    let mut args = vec!["--access-log", &path, "--access-format", "{received}", "--log-file", &log];
+    args.extend(["--sandbox", "strict", "--log", "json"]);
+    if is_root() {
+        args.extend(["--user", "61184", "--group", "61184"]);
+        std::os::unix::fs::chown(folder.path(""), Some(61_184), Some(61_184)).unwrap();
+    }
+    let server = Server::start(&args);
+    round_trip(&mut server.connect(), b"1");
+    assert_eq!(lines(&path, 1), ["1"]);
+    let here = fs::metadata(&path).unwrap();
+    for path in [&path, &log] {
+        fs::rename(path, format!("{path}.1")).unwrap();
+    }
+    assert!(lines_of_nothing(&path) && lines_of_nothing(&log), "no new files");
+    round_trip(&mut server.connect(), b"22");
+    assert_eq!(lines(&path, 1), ["2"]);
+    use std::os::unix::fs::MetadataExt;
+    let there = fs::metadata(&path).unwrap();
+    assert_eq!((here.uid(), there.uid()), (there.uid(), if is_root() { 61_184 } else { here.uid() }));
+    assert!(server.stop().0.success());
+    assert!(fs::read_to_string(format!("{log}.1")).unwrap().contains("in a sandbox"));
+    assert!(lines(&log, 1)[0].contains("\"stopped\""));
+}
+
 /// The disk is full, and nobody who is served notices.
 #[cfg(target_os = "linux")]
 #[test]

@@ -7,6 +7,7 @@ mod admin;
 #[cfg(target_os = "linux")]
 mod bench;
 mod config;
+mod dashboard;
 mod demo;
 mod echo;
 mod errors;
@@ -17,6 +18,7 @@ mod logs;
 mod memcached;
 mod process;
 mod queries;
+mod reload;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;

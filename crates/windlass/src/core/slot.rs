@@ -63,6 +63,8 @@ pub(crate) mod flag {
     pub(crate) const HANDSHAKE: u32 = 1 << 31;
     /// About to move to another worker: not read until it is there.
     pub(crate) const MOVING: u32 = 1 << 22;
+    /// Its service stays while others drain.
+    pub(crate) const STAYS: u32 = 1 << 23;
     /// Coupled with another connection: its input goes there, and its output comes from there.
     pub(crate) const RELAYED: u32 = 1 << 28;
 }

@@ -1,12 +1,14 @@
 //! What passes through each listener and each service.
 //!
-//! A connection that was accepted is counted in the row of its listener, one of our own in the row of its
-//! service; so the hot path adds to one row, and a service is the sum of its own row and its listeners'.
+//! Each worker adds to rows of its own, by the numbers of listeners and services, and at the end of a turn adds
+//! what it has touched to what is published, by name. Numbers are given again when a running server changes;
+//! names stay.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::server::Handle;
-use crate::shared::Shared;
 
 /// What one worker has counted of one listener, or of one service's own connections.
 #[derive(Clone, Copy, Default)]
@@ -24,17 +26,16 @@ pub(crate) struct Flow {
 #[repr(align(64))]
 pub(crate) struct PublishedFlow([AtomicU64; 6]);
 
-impl PublishedFlow {
-    /// One for each worker.
-    pub(crate) fn for_workers(workers: usize) -> Box<[PublishedFlow]> {
-        (0..workers).map(|_| PublishedFlow::default()).collect()
-    }
+/// One for each worker.
+type ByWorker = Arc<[PublishedFlow]>;
 
-    fn store(&self, flow: &Flow) {
+impl PublishedFlow {
+    /// Adds what one worker has counted; it alone does.
+    fn add(&self, flow: &Flow) {
         let Flow { opened, ended, bytes_in, bytes_out, datagrams_in, datagrams_out } = *flow;
         let values = [opened, ended, bytes_in, bytes_out, datagrams_in, datagrams_out];
-        for (published, value) in self.0.iter().zip(values) {
-            published.store(value, Relaxed);
+        for (published, value) in self.0.iter().zip(values).filter(|(_, value)| *value > 0) {
+            published.store(published.load(Relaxed) + value, Relaxed);
         }
     }
 
@@ -50,11 +51,81 @@ impl PublishedFlow {
     }
 }
 
-#[derive(Clone, Copy, Default)]
+fn sum(workers: &ByWorker) -> Flow {
+    let mut sum = Flow::default();
+    workers.iter().for_each(|published| published.add_to(&mut sum));
+    sum
+}
+
+/// What is published, by name: whatever comes and goes while the server runs, what was counted under a name
+/// stays and only grows.
+#[derive(Default)]
+pub(crate) struct Cells {
+    services: Mutex<Vec<ServiceCell>>,
+    listeners: Mutex<HashMap<String, ByWorker>>,
+}
+
+struct ServiceCell {
+    name: Arc<str>,
+    flows: ByWorker,
+    /// Workers that have it.
+    hosts: usize,
+}
+
+/// Addresses that nobody listens on any more are forgotten beyond so many.
+const LISTENERS_KEPT: usize = 1024;
+
+impl Cells {
+    fn services(&self) -> MutexGuard<'_, Vec<ServiceCell>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A service is on so many workers more.
+    pub(crate) fn host(&self, name: &Arc<str>, workers: usize, more: usize) -> ByWorker {
+        let mut services = self.services();
+        let n = services.iter().position(|service| service.name == *name).unwrap_or_else(|| {
+            let flows = for_workers(workers);
+            services.push(ServiceCell { name: name.clone(), flows, hosts: 0 });
+            services.len() - 1
+        });
+        services[n].hosts += more;
+        services[n].flows.clone()
+    }
+
+    pub(crate) fn of_service(&self, name: &Arc<str>, workers: usize) -> ByWorker {
+        self.host(name, workers, 0)
+    }
+
+    /// A service has left one worker.
+    pub(crate) fn leave(&self, name: &str) {
+        if let Some(service) = self.services().iter_mut().find(|service| *service.name == *name) {
+            service.hosts = service.hosts.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn of_listener(&self, name: &str, workers: usize) -> ByWorker {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flows) = listeners.get(name) {
+            return flows.clone();
+        }
+        if listeners.len() >= LISTENERS_KEPT {
+            listeners.retain(|_, flows| Arc::strong_count(flows) > 1);
+        }
+        listeners.entry(name.to_string()).or_insert_with(|| for_workers(workers)).clone()
+    }
+}
+
+fn for_workers(workers: usize) -> ByWorker {
+    (0..workers).map(|_| PublishedFlow::default()).collect()
+}
+
+/// What one worker has counted since it last published.
+#[derive(Clone, Default)]
 struct Row {
     flow: Flow,
     /// On the list of those to publish.
     touched: bool,
+    to: Option<ByWorker>,
 }
 
 /// One worker's rows.
@@ -62,7 +133,7 @@ struct Row {
 pub(crate) struct Flows {
     listeners: Vec<Row>,
     services: Vec<Row>,
-    /// Rows to publish at the end of the turn: listeners, and behind them services.
+    /// Rows to publish at the end of the turn.
     touched: Vec<Touched>,
 }
 
@@ -73,52 +144,58 @@ enum Touched {
 }
 
 impl Flows {
-    pub(crate) fn new(services: usize, listeners: usize) -> Flows {
-        let mut flows = Flows::default();
-        flows.grow(services, listeners);
-        flows
+    /// What has this number among listeners is published there from now on.
+    pub(crate) fn put_listener(&mut self, number: u16, to: ByWorker) {
+        self.listeners.resize(self.listeners.len().max(usize::from(number) + 1), Row::default());
+        self.listeners[usize::from(number)].to = Some(to);
+        self.reserve();
     }
 
-    /// Makes room for as many; none is ever taken away.
-    pub(crate) fn grow(&mut self, services: usize, listeners: usize) {
-        self.services.resize(services.max(self.services.len()), Row::default());
-        self.listeners.resize(listeners.max(self.listeners.len()), Row::default());
-        // Each is on the list once at most.
-        self.touched.reserve(self.services.len() + self.listeners.len() - self.touched.len());
+    /// The same for what has this number among services.
+    pub(crate) fn put_service(&mut self, number: u16, to: ByWorker) {
+        self.services.resize(self.services.len().max(usize::from(number) + 1), Row::default());
+        self.services[usize::from(number)].to = Some(to);
+        self.reserve();
     }
 
-    /// The row to count in: a connection of our own has no listener.
+    /// Each row is on the list once at most.
+    fn reserve(&mut self) {
+        let rows = self.services.len() + self.listeners.len();
+        self.touched.reserve(rows.saturating_sub(self.touched.len()));
+    }
+
+    /// Counts in the row of a service and, for all but what it makes itself, in that of a listener.
     #[inline]
-    pub(crate) fn at(&mut self, service: u16, listener: u16) -> &mut Flow {
-        let (row, name) = match self.listeners.get_mut(usize::from(listener)) {
-            Some(row) => (row, Touched::Listener(listener)),
-            None => (&mut self.services[usize::from(service)], Touched::Service(service)),
-        };
-        if !row.touched {
-            row.touched = true;
-            self.touched.push(name);
+    pub(crate) fn count(&mut self, service: u16, listener: u16, add: impl Fn(&mut Flow)) {
+        let Flows { listeners, services, touched } = self;
+        if let Some(row) = services.get_mut(usize::from(service)) {
+            add(&mut row.flow);
+            if !row.touched {
+                row.touched = true;
+                touched.push(Touched::Service(service));
+            }
         }
-        &mut row.flow
+        if let Some(row) = listeners.get_mut(usize::from(listener)) {
+            add(&mut row.flow);
+            if !row.touched {
+                row.touched = true;
+                touched.push(Touched::Listener(listener));
+            }
+        }
     }
 
     /// Publishes what this turn has touched.
     #[inline]
-    pub(crate) fn publish(&mut self, shared: &Shared, worker: usize) {
+    pub(crate) fn publish(&mut self, worker: usize) {
         while let Some(touched) = self.touched.pop() {
-            let (row, published) = match touched {
-                Touched::Listener(n) => {
-                    let published = shared.listeners.get(usize::from(n)).map(|listener| &listener.flows);
-                    (&mut self.listeners[usize::from(n)], published)
-                }
-                Touched::Service(n) => {
-                    let published = shared.services.get(usize::from(n)).map(|service| &service.flows);
-                    (&mut self.services[usize::from(n)], published)
-                }
+            let row = match touched {
+                Touched::Listener(n) => &mut self.listeners[usize::from(n)],
+                Touched::Service(n) => &mut self.services[usize::from(n)],
             };
-            row.touched = false;
-            if let Some(published) = published.and_then(|workers| workers.get(worker)) {
-                published.store(&row.flow);
+            if let Some(published) = row.to.as_ref().and_then(|workers| workers.get(worker)) {
+                published.add(&row.flow);
             }
+            (row.flow, row.touched) = (Flow::default(), false);
         }
     }
 }
@@ -169,17 +246,15 @@ pub struct ListenerStats {
 }
 
 impl Handle {
-    /// What each service has counted, in the order in which they were added. Workers publish at the end
-    /// of a turn, each its own part, so sums may lag by a turn.
+    /// What each service has counted, in the order in which they came. Workers publish at the end of a turn,
+    /// each its own part, so sums may lag by a turn. A service that was replaced by another of its name goes
+    /// on counting; one that was removed is there until its last connection has ended.
     pub fn services(&self) -> Vec<ServiceStats> {
-        let listeners = &self.shared.listeners;
-        let services = self.shared.services.iter().enumerate().map(|(n, service)| {
-            let mut sum = Flow::default();
-            let rows = listeners.iter().filter(|listener| usize::from(listener.service) == n);
-            let rows = rows.flat_map(|listener| &listener.flows).chain(&service.flows);
-            rows.for_each(|published| published.add_to(&mut sum));
+        let cells = self.shared.cells.services();
+        let services = cells.iter().filter(|service| service.hosts > 0).map(|service| {
+            let sum = sum(&service.flows);
             ServiceStats {
-                name: service.name.clone(),
+                name: service.name.to_string(),
                 // Opened on one worker and ended on another, it may be seen to end first.
                 connections: sum.opened.saturating_sub(sum.ended),
                 opened: sum.opened,
@@ -193,28 +268,35 @@ impl Handle {
     }
 
     /// What each listener and bound UDP socket has counted, in the order of
-    /// [`Bound::addresses`](crate::Bound::addresses).
+    /// [`Handle::listener_connections`], those of one address together.
     pub fn listeners(&self) -> Vec<ListenerStats> {
-        let listeners = self.shared.listeners.iter().map(|listener| {
-            let mut sum = Flow::default();
-            listener.flows.iter().for_each(|published| published.add_to(&mut sum));
-            let service = self.shared.services.get(usize::from(listener.service));
+        let (shared, mut all) = (&self.shared, Vec::<ListenerStats>::new());
+        for listener in shared.listeners().iter().filter(|listener| !listener.is_over()) {
+            let connections = listener.connections.load(Relaxed) as u64;
+            if let Some(same) = all.iter_mut().find(|other| other.address == listener.name) {
+                same.connections += connections;
+                if !listener.removed.load(Relaxed) {
+                    same.service.clone_from(&listener.service);
+                }
+                continue;
+            }
+            let sum = sum(&shared.cells.of_listener(&listener.name, shared.workers.len()));
             #[cfg(feature = "tls")]
             let tls = listener.tls.is_some();
             #[cfg(not(feature = "tls"))]
             let tls = false;
-            ListenerStats {
+            all.push(ListenerStats {
                 address: listener.name.clone(),
-                service: service.map(|service| service.name.clone()).unwrap_or_default(),
+                service: listener.service.clone(),
                 tls,
-                connections: listener.connections.load(Relaxed) as u64,
+                connections,
                 opened: sum.opened,
                 bytes_in: sum.bytes_in,
                 bytes_out: sum.bytes_out,
                 datagrams_in: sum.datagrams_in,
                 datagrams_out: sum.datagrams_out,
-            }
-        });
-        listeners.collect()
+            });
+        }
+        all
     }
 }

@@ -94,7 +94,7 @@ impl Handle {
     /// may have bounds of their own instead of `idle_timeout` and `input_max`.
     pub fn limits_in_use(&self) -> Vec<LimitUse> {
         let stats = self.stats().counters;
-        let values = self.shared.limits.values().into_iter();
+        let values = self.shared.limits().values().into_iter();
         let with_use = values.map(|(name, about, value)| LimitUse {
             name,
             about,
@@ -116,7 +116,7 @@ impl Handle {
         match name {
             "connections_max" => Some(shared.connections.load(Relaxed) as u64),
             "listener_connections_max" => {
-                shared.listeners.iter().map(|listener| listener.connections.load(Relaxed) as u64).max()
+                shared.listeners().iter().map(|listener| listener.connections.load(Relaxed) as u64).max()
             }
             "connecting_max" => fullest(|counters| counters.connecting),
             "tls_handshakes_max" => fullest(|counters| counters.tls_handshakes),

@@ -55,7 +55,7 @@ impl<Y: Sys> Worker<Y> {
         let late_reset = relayed && self.core.slot(index).is(flag::RESET);
         let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
         self.core.counters.ended += 1;
-        self.core.flow(index).ended += 1;
+        self.core.count(index, |flow| flow.ended += 1);
         self.core.counters.closed_by[why.kind()] += 1;
         let service = self.core.slot(index).service as usize;
         if self.io.trace.is_some() {

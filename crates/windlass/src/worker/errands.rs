@@ -19,7 +19,7 @@ use crate::observe::errands::{CloseHow, Errand, Taking, TraceAnswer};
 use crate::observe::inspect::{Part, Sort};
 use crate::observe::trace::{Of, Recorder};
 use crate::observe::{ConnEntry, ConnState};
-use crate::shared::Shared;
+use crate::shared::{ListenerShared, Shared};
 use crate::sys::{Readiness, Sys, Token};
 
 use super::Worker;
@@ -166,7 +166,7 @@ impl<Y: Sys> Worker<Y> {
         let slot = &self.core.slots[index as usize];
         text.clear();
         let service = &self.services[usize::from(slot.service)].name;
-        let listener = self.shared.listeners.get(usize::from(slot.listener));
+        let listener = self.listeners.get(usize::from(slot.listener));
         let listener = listener.map_or("", |listener| &listener.name);
         // Apart from each other, so that nothing is found across two.
         let _ = match slot.peer.to_addr() {
@@ -198,7 +198,7 @@ impl<Y: Sys> Worker<Y> {
         ConnEntry {
             id: core.id(index),
             service: self.services[usize::from(slot.service)].name.clone(),
-            listener: listener.and_then(|n| listener_name(&self.shared, &mut walk.listeners, n)),
+            listener: listener.and_then(|n| listener_name(&self.listeners, &mut walk.listeners, n)),
             peer: slot.peer.to_addr().map_or(Peer::Unix, Peer::Tcp),
             age: core.now.since(slot.opened),
             idle: Duration::from_millis(core.tick.wrapping_sub(slot.active).into()),
@@ -266,7 +266,7 @@ impl<Y: Sys> Worker<Y> {
     #[inline]
     pub(super) fn trace_accept(&mut self, listener: u16) {
         if self.io.trace.is_some() {
-            let listener = self.shared.listeners.get(usize::from(listener));
+            let listener = self.listeners.get(usize::from(listener));
             let name = listener.map(|listener| listener.name.clone()).unwrap_or_default();
             self.trace_ended("accept", Of::Nothing, name);
         }
@@ -344,8 +344,12 @@ pub(super) fn trace_event(trace: &mut Recorder, worker: u16, token: Token, readi
     }
 }
 
-fn listener_name(shared: &Shared, names: &mut Vec<Option<Arc<str>>>, n: usize) -> Option<Arc<str>> {
-    let name = &shared.listeners.get(n)?.name;
+fn listener_name(
+    listeners: &[Arc<ListenerShared>],
+    names: &mut Vec<Option<Arc<str>>>,
+    n: usize,
+) -> Option<Arc<str>> {
+    let name = &listeners.get(n)?.name;
     if names.len() <= n {
         names.resize(n + 1, None);
     }

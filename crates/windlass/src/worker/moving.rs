@@ -43,7 +43,7 @@ impl<Y: Sys> Worker<Y> {
         let moving = std::mem::take(&mut self.core.moving);
         for (id, to) in moving {
             let Some(index) = self.core.find(id) else { continue };
-            let draining = self.core.draining;
+            let draining = self.core.is_draining(self.core.slots[index as usize].service);
             let slot = self.core.slot(index);
             if slot.is(NOT_MOVING) || draining {
                 self.core.stay(index);
@@ -122,7 +122,7 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn lose_moved(&mut self, service: u16, listener: u16) {
         self.core.counters.moved_in += 1;
         self.core.counters.ended += 1;
-        self.core.flows.at(service, listener).ended += 1;
+        self.core.flows.count(service, listener, |flow| flow.ended += 1);
         self.core.counters.closed_by[Close::MemoryFull.kind()] += 1;
     }
 }

@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod by_hand;
+mod change;
 mod child;
 mod connect;
 mod corners;

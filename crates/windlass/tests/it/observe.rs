@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use windlass::{
-    CloseHow, Config, ConnId, Handle, LimitUse, LimitValue, Limits, ObserveError, Page, Query, Server,
-    ServiceStats, Sort, Traffic, TurnTrace, datagrams, serve,
+    Change, CloseHow, Config, ConnId, Handle, LimitUse, LimitValue, Limits, ObserveError, Page, Query,
+    Server, ServiceStats, Sort, Traffic, TurnTrace, datagrams, serve,
 };
 
 use crate::harness::*;
@@ -105,6 +105,40 @@ fn what_passes_is_counted_by_service_and_by_listener() {
         assert_eq!(services[0].opened, 3, "what was counted stays");
         server.stop();
     }
+}
+
+#[test]
+fn a_change_of_the_server_loses_no_count() {
+    let config = Config::default().workers(2).limits(limits());
+    let bound = Server::new(config)
+        .add(serve(|| Echo).name("kept").tcp("127.0.0.1:0"))
+        .add(serve(|| Echo).name("gone").tcp("127.0.0.1:0"))
+        .bind()
+        .unwrap();
+    let server = Running::run(bound);
+    let (mut kept, mut gone) = (connect(server.addrs[0]), connect(server.addrs[1]));
+    round_trip(&mut kept, b"12345");
+    round_trip(&mut gone, b"123");
+    services_when(&server.handle, |services| services[0].bytes_out == 5 && services[1].bytes_out == 3);
+    let address = server.addrs[0].to_string();
+    // Replaced by one of its name, at the same address; the other is removed.
+    let again = serve(|| Echo).name("kept").tcp(&address);
+    server.handle.apply(Change::new().remove("kept").add(again).remove("gone")).unwrap();
+    expect_end(&mut kept);
+    expect_end(&mut gone);
+    drop((kept, gone));
+    let mut new = connect(server.addrs[0]);
+    round_trip(&mut new, b"1");
+    let services = services_when(&server.handle, |services| {
+        services.len() == 1 && services[0].bytes_out == 6 && services[0].connections == 1
+    });
+    assert_eq!((services[0].name.as_str(), services[0].opened), ("kept", 2));
+    let listeners = server.handle.listeners();
+    let told: Vec<_> = listeners.iter().map(|l| (&*l.address, &*l.service, l.opened, l.bytes_out)).collect();
+    assert_eq!(told, [(&*address, "kept", 2, 6)], "each address once");
+    let page = inspect(&server.handle, Query::default().filter("kept"));
+    assert_eq!((page.matched, page.entries[0].listener.as_deref()), (1, Some(&*address)));
+    server.stop();
 }
 
 #[test]

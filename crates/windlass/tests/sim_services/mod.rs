@@ -89,6 +89,20 @@ pub(crate) fn succession(sim: &mut Sim) {
         .succession();
 }
 
+/// The same, while listeners come and go and the service is replaced. Nobody is refused or reset for it
+/// who was not told to finish.
+pub(crate) fn changes(sim: &mut Sim) {
+    let stays = sim.rng().chance(1, 3);
+    // With few of them a service is soon deserted.
+    let most = if sim.rng().chance(1, 2) { 5 } else { 35 };
+    let good = 1 + sim.rng().below(most) as usize;
+    let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(8) as usize };
+    sim.service(move || Echo { stays })
+        .clients(good, sim::echo_client)
+        .clients(rude, sim::rude_client)
+        .changes();
+}
+
 /// Passes every line on to everybody else, on all workers. Says "hello" first.
 struct Chat {
     mailbox: Mailbox<Vec<u8>>,

@@ -85,6 +85,11 @@ impl Kept {
         kept.read.extend(std::env::current_exe().ok());
         let state = std::env::var("STATE_DIRECTORY").unwrap_or_default();
         kept.write.extend(state.split(':').filter(|path| !path.is_empty()).map(PathBuf::from));
+        for path in crate::config::written(file) {
+            // A file is made anew where it was renamed; what is no file stays as it is.
+            let is_file = std::fs::metadata(path).is_ok_and(|it| it.is_file());
+            kept.write.insert(if is_file { folder(path) } else { path.to_owned() });
+        }
         let addresses = services.iter().flat_map(|service| service.listen.iter().copied());
         for address in addresses.chain(file.admin.listen.iter().map(|listen| &listen.0)) {
             match address {

@@ -47,7 +47,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 impl Test {
     fn new(path: &Path) -> Test {
         let reopen: Arc<AtomicBool> = Arc::default();
-        let (queue, writer, _) = super::queue(reopen.clone());
+        let queue = Queue::new(reopen.clone());
+        let writer = queue.writer.lock().unwrap().take().unwrap();
         let number = Arc::new(Number(0));
         queue.add_file(LogFile::open(path).unwrap(), Arc::downgrade(&number));
         let format = Format::parse("{messages}").unwrap();
