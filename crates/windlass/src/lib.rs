@@ -85,7 +85,7 @@ pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
 pub use close::{Close, Fault};
-pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
+pub use config::{Config, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
 pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{

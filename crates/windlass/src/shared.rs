@@ -53,6 +53,8 @@ pub(crate) struct WorkerShared {
     pending: AtomicBool,
     /// Connections it has, those on their way to it included.
     pub(crate) load: AtomicUsize,
+    /// Overloaded, and what it is given now is late.
+    pub(crate) late: AtomicBool,
     pub(crate) stats: Published,
 }
 

@@ -12,6 +12,7 @@ mod end;
 mod handover;
 mod io;
 mod moving;
+mod overload;
 mod read;
 mod relay;
 mod scratch;
@@ -167,6 +168,7 @@ impl<Y: Sys> Worker<Y> {
         self.ticks();
         self.mail();
         self.connect();
+        self.relieve();
         self.end();
         self.flush_sockets();
         self.move_out();
@@ -188,7 +190,8 @@ impl<Y: Sys> Worker<Y> {
             || core.udp.has_work()
             || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
-            || self.mail_left;
+            || self.mail_left
+            || core.overload.walk.is_on();
         if work_left {
             return Some(core.now);
         }
@@ -197,7 +200,7 @@ impl<Y: Sys> Worker<Y> {
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
         let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
         let rest = [sockets, self.next_tick(), self.phase.next_wake(core.now), answers, self.control_at];
-        [timers, accept].into_iter().chain(rest).flatten().min()
+        [timers, accept, core.overload.walk.again].into_iter().chain(rest).flatten().min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
@@ -207,6 +210,7 @@ impl<Y: Sys> Worker<Y> {
         let Worker { core, io, acceptors, .. } = self;
         let (mut stop, mut control) = (false, false);
         core.counters.polls += 1;
+        let seen = core.counters.events;
         io.sys.poll(timeout, |token, readiness| {
             core.counters.events += 1;
             if token.as_conn().is_some() {
@@ -229,6 +233,7 @@ impl<Y: Sys> Worker<Y> {
         let now = io.sys.now();
         self.core.set_now(now);
         self.coarse = io.sys.coarse_now();
+        self.begin_lag(seen, now);
         self.turn_ended = now;
         if control || self.control_at.is_some_and(|at| at <= now) {
             self.control();
@@ -343,6 +348,7 @@ impl<Y: Sys> Worker<Y> {
         let now = self.io.sys.coarse_now();
         let took = now.since(self.coarse);
         self.coarse = now;
+        self.core.overload.coarse = now;
         let limit = self.core.limits.stall_timeout;
         if took >= limit && !limit.is_zero() {
             self.report_stall(callback, index, service, took);
@@ -367,6 +373,7 @@ impl<Y: Sys> Worker<Y> {
         let ended = self.io.sys.now();
         let took = ended.since(self.turn_ended).as_nanos() as u64;
         self.turn_ended = ended;
+        self.end_lag(ended);
         let core = &mut self.core;
         core.counters.turns += 1;
         core.counters.busy_nanos += took;

@@ -49,6 +49,12 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
+/// The same by workers that are overloaded now and then.
+pub(crate) fn overloaded(sim: &mut Sim) {
+    echo(sim);
+    sim.overload();
+}
+
 /// The same, while another server takes over. Nobody comes to be refused or reset for it.
 pub(crate) fn succession(sim: &mut Sim) {
     let good = 5 + sim.rng().below(40) as usize;
