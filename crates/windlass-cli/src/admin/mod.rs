@@ -55,7 +55,7 @@ pub(crate) fn service(table: &AdminTable, bound: &Slot, messages: &Messages) -> 
         let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
         pages(Admin { bound, messages, token, started })
     });
-    let service = service.name("admin").input_max(1 << 20);
+    let service = service.name("admin").input_max(1 << 20).never_shed();
     Some(table.listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
 }
 
@@ -65,7 +65,7 @@ fn pages(admin: Admin) -> Http<Admin> {
         Some(_) => Vec::new(),
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
-    let config = HttpConfig { hosts, clock: Some(since_1970), ..HttpConfig::default() };
+    let config = HttpConfig { hosts, clock: Some(since_1970), retry_after: None, ..HttpConfig::default() };
     Http::new(admin)
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))

@@ -312,6 +312,7 @@ impl Sim {
         }
         world.patience = super::clients::patience(&self.config.limits).as_nanos() as u64 / 2;
         world.connections_max = self.config.limits.connections_max;
+        world.memory_tight = self.config.limits.buffered_max < Limits::default().buffered_max;
         world.lag_max = self.config.limits.overload_lag_max.as_nanos() as u64;
         world.source_connections_max = self.config.limits.source_connections_max;
         let burst = self.rng.chance(1, 3);

@@ -161,7 +161,7 @@ impl World {
         // The turn it came in is not over yet; the coarse clock may be ahead by what it is coarse by.
         let turn = self.turn_longest.max(self.now - self.turn_started) + 4 * MILLI;
         let late = self.lag_max > 0 && turn.max(self.wait_longest) >= self.lag_max / 2;
-        if !full && !many && !late {
+        if !full && !many && !late && !self.memory_tight {
             self.fail(format!(
                 "connection #{}: turned away with {} of {conns_max} open, {same} of {source_max} from its address, and nobody late",
                 id.conn(),

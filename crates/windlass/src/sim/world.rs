@@ -166,6 +166,8 @@ pub(crate) struct World {
     pub(crate) wait_longest: u64,
     /// More lateness than this for a while makes a worker overloaded.
     pub(crate) lag_max: u64,
+    /// So little may be queued that newcomers may be turned away for it.
+    pub(crate) memory_tight: bool,
     pub(crate) callbacks: u64,
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
@@ -245,6 +247,7 @@ impl World {
             turn_longest: 0,
             wait_longest: 0,
             lag_max: 0,
+            memory_tight: false,
             callbacks: 0,
             ticks: 0,
             opened: 0,

@@ -11,7 +11,7 @@ use windlass_proto::Time;
 
 use crate::close::Close;
 use crate::config::WhenOverloaded;
-use crate::core::overload::{CRITICAL, SHORT};
+use crate::core::overload::{CALM, CRITICAL, SHORT};
 use crate::core::slot::flag;
 use crate::sys::{Sys, accept_error};
 
@@ -50,6 +50,10 @@ impl<Y: Sys> Worker<Y> {
 
     /// The turn has ended at `now`: is it overloaded, has it been?
     pub(super) fn end_lag(&mut self, now: Time) {
+        if self.core.overload.memory != CALM {
+            // What the turn has given back may be enough, and there may be no other turn for long.
+            self.look_at_memory();
+        }
         let waited = self.acceptors.iter().map(|acceptor| acceptor.waited).max().unwrap_or_default();
         let core = &mut self.core;
         let divisor = core.overload.idle_divisor(&core.limits);
@@ -70,6 +74,11 @@ impl<Y: Sys> Worker<Y> {
             core.overload.coarse = self.io.sys.coarse_now();
             late.store(core.overload.is_late(&core.limits), Relaxed);
         }
+    }
+
+    /// Tells services that the worker is overloaded, or not.
+    pub(crate) fn pretend_overload(&mut self, overloaded: bool) {
+        self.core.overload.pretended = overloaded;
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -159,12 +168,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// Looks at how much is queued, and goes on with the walk over the connections, if there is reason to.
     pub(super) fn relieve(&mut self) {
-        let core = &mut self.core;
-        let before = core.overload.memory;
-        let step = core.overload.memory_step(core.buffered, core.limits.buffered_max);
-        if step != before {
-            self.change_step(before, step);
-        }
+        self.look_at_memory();
         if self.core.overload.walk.rearm.is_some() {
             self.rearm();
         }
@@ -174,6 +178,15 @@ impl<Y: Sys> Worker<Y> {
         }
         if walk.seeks && walk.again.is_none() {
             self.seek();
+        }
+    }
+
+    fn look_at_memory(&mut self) {
+        let core = &mut self.core;
+        let before = core.overload.memory;
+        let step = core.overload.memory_step(core.buffered, core.limits.buffered_max);
+        if step != before {
+            self.change_step(before, step);
         }
     }
 

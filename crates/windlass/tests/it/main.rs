@@ -20,6 +20,7 @@ mod limits;
 mod mailbox;
 mod moving;
 mod offload;
+mod overload;
 mod probe;
 mod regressions;
 mod relay;
