@@ -22,6 +22,8 @@ enum Command {
     Udp(udp::UdpArgs),
     /// Put load on a WebSocket echo server, verify every message.
     Ws(ws::WsArgs),
+    /// Offer an HTTP server more than it can do; tell what was answered in time, and how soon it recovers.
+    Overload(compare::OverloadArgs),
     /// Measure windlass and its peers side by side.
     #[command(subcommand)]
     Compare(Compare),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Echo(args) => echo::main(args),
         Command::Udp(args) => udp::main(args),
         Command::Ws(args) => ws::main(args),
+        Command::Overload(args) => compare::overload(args),
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
