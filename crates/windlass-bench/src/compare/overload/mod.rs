@@ -30,7 +30,7 @@ pub struct OverloadArgs {
     #[arg(long, value_parser = args::duration, default_value = "120s")]
     seconds: Duration,
     /// How long each of the other loads is offered
-    #[arg(long, value_parser = args::duration, default_value = "5s")]
+    #[arg(long, value_parser = args::duration, default_value = "10s")]
     step: Duration,
     /// How long a client waits for its answer
     #[arg(long, value_parser = args::duration, default_value = "1s")]
@@ -159,17 +159,19 @@ fn measure(
         // Clients of its own, so that nothing is left over from the load before.
         let slices = Offer::new(address, way, patience)?.run(&steps, SLICE)?;
         let (this, after) = slices.split_at((length / SLICE) as usize);
+        // Who came last is answered when nobody else comes any more, and who came first while the queue grew:
+        // they would make more of it than can be kept up.
+        let patient = (patience / SLICE) as usize;
+        let counted = &this[if last { 0 } else { patient }..this.len() - patient];
         let mut outcome = Outcome::default();
-        this.iter().for_each(|slice| outcome.add(slice));
+        counted.iter().for_each(|slice| outcome.add(slice));
         if load == LOADS[0] {
             measured.normal_p99 = outcome.latency.percentile(99.0);
         }
         if last {
             measured.recovery = recovery(after, measured.normal_p99);
-            for s in after { eprint!("{}/{}/{}/{}/{}/{:.0} ", s.offered, s.good, s.busy, s.refused, s.late, s.latency.percentile(99.0)/1e3); }
-            eprintln!();
         }
-        let seconds = length as f64 / 1e9;
+        let seconds = counted.len() as f64 * SLICE as f64 / 1e9;
         eprintln!(
             "{name} {cost} µs {way:?} {load}: {:.0}/s offered, good {:.1} %, 503 {}, refused {}, late {}, p99 {}",
             outcome.offered as f64 / seconds,
@@ -189,14 +191,13 @@ fn measure(
     Ok(measured)
 }
 
-/// The end of the last slice in which something was not as under the first load: not every request good, or
-/// slower than three times its 99th percentile (or 20 ms).
+/// When a second begins in which everything is as under the first load, in each of its slices: every request
+/// good, and none of a hundred slower than three times its 99th percentile (or 20 ms).
 fn recovery(after: &[Outcome], normal_p99: f64) -> Option<u64> {
     let most = (normal_p99 * 3.0).max(20_000.0);
     let normal = |slice: &Outcome| slice.good == slice.offered && slice.latency.percentile(99.0) <= most;
-    let last = after.iter().rposition(|slice| !normal(slice));
-    let slices = last.map_or(0, |last| last as u64 + 1);
-    (slices < after.len() as u64 * 9 / 10).then_some(slices * SLICE)
+    let slices = after.windows((SECOND / SLICE) as usize).position(|second| second.iter().all(normal))?;
+    Some(slices as u64 * SLICE)
 }
 
 fn table(measured: &[Measured]) -> String {
@@ -268,8 +269,9 @@ fn head(args: &OverloadArgs) -> String {
          due. A client gives up after {:?} and closes its connection; with connections that are kept, who finds none \
          idle opens one. Goodput is what was answered with 200 within that time, in percent of the capacity; latencies \
          are of those. Three times the capacity is offered for {:?}, then half of it at once: normal again is the \
-         moment after which in every tenth of a second all requests are good and their p99 is at most three times \
-         that of the first row (or 20 ms). The other loads take {:?} each.\n\n",
+         beginning of a second in each tenth of which all requests are good and their p99 is at most three times \
+         that of the first row (or 20 ms). The other loads take {:?} each; of \
+         them the first and the last second are left out, of the long one the last.\n\n",
         args.patience, args.seconds, args.step
     );
     for (name, _, about) in SERVERS {

@@ -257,7 +257,7 @@ impl Offer {
         self.request.clear();
         let mut conn = ClientConn::new(Limits::default());
         let head = conn.request(&mut self.request, "GET", "/", "localhost");
-        let head = if self.way == Way::Fresh { head.header("connection", "close") } else { head };
+        let head = if self.way == Way::Fresh { head.close() } else { head };
         if head.empty().is_err() {
             return;
         }
