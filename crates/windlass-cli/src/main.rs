@@ -1,23 +1,32 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+mod access;
 mod admin;
 mod args;
 mod config;
 mod configured;
 mod console;
+mod demo;
 mod echo;
 mod failure;
+mod health;
 #[cfg(feature = "kv")]
 mod kv;
 mod limits;
+mod logfile;
 mod logs;
+mod man;
 mod nearest;
 mod notify;
+mod process;
 mod quantity;
 mod serving;
 mod signals;
 mod text;
+#[cfg(feature = "top")]
+mod top;
+mod websocket;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,7 +37,9 @@ use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
+        Command::Websocket(args) => websocket::run(&args),
         Command::Run(args) => configured::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),
@@ -38,7 +49,11 @@ fn main() -> ExitCode {
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
-        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
+        Command::Bench(bench) => bench.run(),
+        Command::Health(args) => health::run(&args),
+        Command::Man(args) => man::run(&args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

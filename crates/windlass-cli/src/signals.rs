@@ -1,5 +1,8 @@
 //! Ctrl-C and its kin: the first asks the server to drain, the second to stop at once.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use windlass::Bound;
 
 /// Has SIGINT and SIGTERM stop the server, without a thread: the signal writes a byte into a pipe,
@@ -13,12 +16,22 @@ pub(crate) fn stop_on_signals(bound: Bound) -> std::io::Result<Bound> {
     Ok(bound.stop_pipe(here))
 }
 
+/// Has SIGHUP set `flag`: files of logs are opened anew then, as logrotate(8) expects it.
+#[cfg(unix)]
+pub(crate) fn set_on_hangup(flag: Arc<AtomicBool>) -> std::io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, flag).map(drop)
+}
+
+#[cfg(windows)]
+pub(crate) fn set_on_hangup(_: Arc<AtomicBool>) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Has Ctrl-C stop the server. Windows has no pipe that a poll could watch, so a thread looks at a
 /// flag now and then.
 #[cfg(windows)]
 pub(crate) fn stop_on_signals(bound: Bound) -> std::io::Result<Bound> {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::Ordering;
 
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

@@ -4,13 +4,14 @@ use windlass::{Close, Conn, Input, Receive, Scope, Service, Sessions, Tick};
 use windlass_proto::Decode;
 use windlass_proto::http::{Framing, HttpError, RequestHead, RequestPart, Status};
 
+use crate::answered::Answered;
 use crate::app::{App, Push, ReceiveApp, Upgraded};
 use crate::config::HttpConfig;
 use crate::event::Channel;
 use crate::file::File;
 use crate::reply::{Replied, Reply, Shared};
 use crate::request::{Refusal, Request};
-use crate::route::{Accepted, NoRoute, Route, To, find};
+use crate::route::{Accepted, Guard, NoRoute, Route, To, find};
 use crate::session::{Kind, Phase, Requests, Session, Waiting};
 use crate::stats::HttpStats;
 
@@ -64,6 +65,22 @@ impl<A: App> Http<A> {
         self
     }
 
+    /// Tells `hear` of every request when it is answered, those that could not be read among them: for an
+    /// access log. It is called on the worker, in the middle of its turn.
+    ///
+    /// ```
+    /// use windlass_http::Http;
+    ///
+    /// let http = Http::new(()).on_answer(|answered| {
+    ///     let asked = answered.head.map_or("?", |head| head.path());
+    ///     let _line = format!("{} {asked:?} {}", answered.peer, answered.status.code());
+    /// });
+    /// ```
+    pub fn on_answer(mut self, hear: impl FnMut(&Answered<'_>) + 'static) -> Http<A> {
+        self.shared.on_answer = Some(Box::new(hear));
+        self
+    }
+
     /// A route for `GET`, and for `HEAD` with it.
     pub fn get<F>(self, path: &str, handle: F) -> Http<A>
     where
@@ -105,10 +122,22 @@ impl<A: App> Http<A> {
     }
 
     /// A stream of events: [`Push::event`] and [`Reply::push`] send to all who have asked for this path.
-    pub fn events(mut self, path: &str) -> Http<A> {
+    pub fn events(self, path: &str) -> Http<A> {
+        self.add_events(path, None)
+    }
+
+    /// The same for those whom `allow` lets in: it looks at the request, and refuses who is not to listen.
+    pub fn events_if<F>(self, path: &str, allow: F) -> Http<A>
+    where
+        F: Fn(&mut A, &Request<'_>) -> Result<(), Refusal> + 'static,
+    {
+        self.add_events(path, Some(Box::new(allow)))
+    }
+
+    fn add_events(mut self, path: &str, allow: Option<Guard<A>>) -> Http<A> {
         let number = self.shared.channels.len();
         self.shared.channels.push(Channel { path: path.to_owned(), subscribers: Default::default() });
-        self.add(path, To::Events(number))
+        self.add(path, To::Events(number, allow))
     }
 
     /// Goes on with another protocol where a request at this path asks for it (`upgrade: PROTOCOL`). `accept`
@@ -187,10 +216,13 @@ impl<A: App> Http<A> {
                 Err(error) => return Err(self.refuse(conn, requests, error)),
             }
         }
-        if requests.conn.is_over() {
+        if requests.later.is_some() {
+            // What comes behind it waits, in the socket for the most part.
+            requests.left = !input.is_empty();
+            conn.pause();
+        } else if requests.conn.is_over() {
             return Err(Close::Done);
-        }
-        if requests.ended {
+        } else if requests.ended {
             // Whoever ends in the middle of a request gets no answer to it.
             return Err(if requests.conn.end(input).is_ok() { Close::Eof } else { Close::Truncated });
         }
@@ -245,10 +277,13 @@ impl<A: App> Http<A> {
             }
             To::Handle(_, handle) if bodyless => {
                 let _ = handle(app, &request, Reply::new(conn, http, shared, head));
+                requests.later = shared.later.take();
             }
             To::Handle(..) => {
                 let body_max = route.body_max.unwrap_or(shared.config.limits.body_max);
                 http.set_body_max(body_max);
+                requests.waiting =
+                    Some(Waiting { route: found, head: head.to_buf(), since: conn.now(), body: Vec::new() });
                 if matches!(head.framing, Framing::Length(length) if length > body_max) {
                     return Err(self.refuse(conn, requests, HttpError::BodyTooLong));
                 }
@@ -258,14 +293,18 @@ impl<A: App> Http<A> {
                         conn.write(&shared.out);
                     }
                 }
-                requests.waiting = Some(Waiting { route: found, head: head.to_buf(), body: Vec::new() });
             }
-            To::Events(number) => return Ok(subscribe(app, conn, http, shared, &request, *number)),
+            To::Events(_, Some(allow)) if let Err(refusal) = allow(app, &request) => {
+                let _ = Reply::new(conn, http, shared, head).refuse(refusal);
+            }
+            To::Events(number, _) => return Ok(subscribe(app, conn, http, shared, &request, *number)),
             To::Upgrade(protocol, _) if !head.asks_for(protocol) || !bodyless => {
-                ask_to_upgrade(conn, http, shared, protocol);
+                ask_to_upgrade(conn, http, shared, head, protocol);
             }
             To::Upgrade(protocol, accept) => match accept(app, &request) {
-                Err(Refusal(Status::UPGRADE_REQUIRED)) => ask_to_upgrade(conn, http, shared, protocol),
+                Err(Refusal(Status::UPGRADE_REQUIRED)) => {
+                    ask_to_upgrade(conn, http, shared, head, protocol);
+                }
                 Err(refusal) => {
                     let mut reply = Reply::new(conn, http, shared, head);
                     if refusal.0 == Status::METHOD_NOT_ALLOWED {
@@ -283,6 +322,7 @@ impl<A: App> Http<A> {
                         conn.write(&shared.out);
                         shared.stats.count_response(Status::SWITCHING_PROTOCOLS);
                         shared.stats.upgrades += 1;
+                        shared.tell(conn, Some(head), Status::SWITCHING_PROTOCOLS, 0, conn.now());
                         return Ok(Next::Become(Kind::Upgraded(session)));
                     }
                     shared.stats.unwritable += 1;
@@ -301,12 +341,21 @@ impl<A: App> Http<A> {
         let route = &routes[waiting.route];
         let (Ok(head), To::Handle(_, handle)) = (waiting.head.head(), &route.to) else { return conn.abort() };
         let request = Request { head, body: &waiting.body, peer: conn.peer(), rest: route.rest(&head) };
-        let _ = handle(app, &request, Reply::new(conn, &mut requests.conn, shared, head));
+        let reply = Reply::new(conn, &mut requests.conn, shared, head).since(waiting.since);
+        let _ = handle(app, &request, reply);
+        requests.later = shared.later.take();
     }
 
     fn take_waiting(&mut self, requests: &mut Requests) -> Option<Waiting> {
         self.shared.bodies -= std::mem::take(&mut requests.held);
         requests.waiting.take()
+    }
+
+    /// The app did not answer in time.
+    fn late(&mut self, conn: &mut Conn<'_>, requests: &mut Requests) {
+        self.shared.stats.late += 1;
+        let answer = |reply: Reply<'_, '_>| reply.refuse(Refusal(Status::GATEWAY_TIMEOUT));
+        requests.answer(conn, &mut self.shared, answer);
     }
 
     /// All bodies together are too much: this one is given up.
@@ -315,7 +364,7 @@ impl<A: App> Http<A> {
         let Ok(head) = waiting.head.head() else { return conn.abort() };
         self.shared.stats.overloaded += 1;
         let reply = Reply::new(conn, &mut requests.conn, &mut self.shared, head);
-        let _ = reply.close().refuse(Refusal(Status::SERVICE_UNAVAILABLE));
+        let _ = reply.since(waiting.since).close().refuse(Refusal(Status::SERVICE_UNAVAILABLE));
     }
 
     /// The last response, to a request that broke the protocol, a limit or a deadline.
@@ -324,6 +373,14 @@ impl<A: App> Http<A> {
         self.shared.out.clear();
         requests.conn.refuse(&mut self.shared.out, error);
         conn.write(&self.shared.out);
+        if !self.shared.out.is_empty() {
+            // The head may have been read, and only its body was too much.
+            let waiting = self.take_waiting(requests);
+            let head = waiting.as_ref().and_then(|waiting| waiting.head.head().ok());
+            let since = waiting.as_ref().map_or(conn.now(), |waiting| waiting.since);
+            let sent = body_len(&self.shared.out);
+            self.shared.tell(conn, head, error.status(), sent, since);
+        }
         error.into()
     }
 }
@@ -334,11 +391,18 @@ impl<A: App> Route<A> {
     }
 }
 
+/// The bytes behind the head of a response.
+fn body_len(response: &[u8]) -> u64 {
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(0, |end| response.len() - end - 4) as u64
+}
+
 /// 426, with what the client has to ask for (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
 fn ask_to_upgrade(
     conn: &mut Conn<'_>,
     http: &mut windlass_proto::http::ServerConn,
     shared: &mut Shared,
+    head: RequestHead<'_>,
     protocol: &str,
 ) {
     shared.out.clear();
@@ -349,6 +413,7 @@ fn ask_to_upgrade(
     if hint.upgrade_hint(protocol).empty().is_ok() {
         conn.write(&shared.out);
         shared.stats.count_response(Status::UPGRADE_REQUIRED);
+        shared.tell(conn, Some(head), Status::UPGRADE_REQUIRED, 0, conn.now());
     }
 }
 
@@ -379,6 +444,7 @@ fn subscribe<A: App>(
         return Next::Wait;
     }
     shared.stats.count_response(Status::OK);
+    shared.tell(conn, Some(request.head), Status::OK, 0, conn.now());
     if request.head.method == "HEAD" {
         let _ = http.finish(&mut shared.out);
         conn.write(&shared.out);
@@ -455,6 +521,10 @@ impl<A: App> Service for Http<A> {
     fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut Session<A>) -> Result<(), Close> {
         match &mut session.kind {
             Kind::Requests(requests) => match requests.phase() {
+                Phase::Answer => {
+                    self.late(conn, requests);
+                    Ok(())
+                }
                 // A response is still on its way: how slow that may be is the engine's business.
                 Phase::Idle | Phase::Sending if conn.output_len() > 0 => {
                     conn.wake_at(conn.now() + requests.timeout(&self.shared.config));

@@ -22,8 +22,8 @@ pub enum Protocol {
 pub struct KvConfig {
     /// What bounds the store.
     pub store: StoreConfig,
-    /// The protocol of each listener, in the order of
-    /// [`Bound::addresses`](windlass::Bound::addresses); listeners beyond the last speak the last.
+    /// The protocol of listeners by their [tag](windlass::Serve::tag): those with tag 0, or none, speak the
+    /// first; tags beyond the last speak the last.
     pub protocols: Vec<Protocol>,
     /// The time at which the service is made, in milliseconds since 1970 (Unix time). From there on it
     /// follows the engine's clock: deadlines of keys that clients give as a date need it.
@@ -89,8 +89,8 @@ impl Default for KvConfig {
 }
 
 impl KvConfig {
-    /// The protocol of a listener.
-    pub(crate) fn protocol(&self, listener: usize) -> Protocol {
-        self.protocols.get(listener).or(self.protocols.last()).copied().unwrap_or_default()
+    /// The protocol of listeners with this tag.
+    pub(crate) fn protocol(&self, tag: u32) -> Protocol {
+        self.protocols.get(tag as usize).or(self.protocols.last()).copied().unwrap_or_default()
     }
 }

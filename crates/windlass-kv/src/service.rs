@@ -69,7 +69,7 @@ impl Service for Kv {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         let now = self.unix_ms(conn.now());
         self.store.set_now(now);
-        Ok(Session(match self.config.protocol(conn.listener().unwrap_or(0)) {
+        Ok(Session(match self.config.protocol(conn.listener_tag()) {
             Protocol::Resp => Speaks::Resp(self.resp.open(&self.store, conn)),
             Protocol::Memcached => Speaks::Memcached(self.memcached.open(&self.store)),
         }))

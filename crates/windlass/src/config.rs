@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::observe::LimitValue;
+
 /// How a server runs. Plain data; start from `Config::default()` and set what you need.
 ///
 /// ```
@@ -26,6 +28,9 @@ pub struct Config {
     /// Congestion control of TCP connections, by the system's name for it ("cubic",
     /// "bbr"); `None` leaves the system's default. Linux and FreeBSD.
     pub congestion: Option<String>,
+    /// Count every connection's bytes from its beginning, for [`Conn::traffic`](crate::Conn::traffic): 48 B
+    /// more for each. Default false: they are counted while somebody looks.
+    pub traffic: bool,
 }
 
 impl Default for Config {
@@ -36,6 +41,7 @@ impl Default for Config {
             scratch_bytes: 256 * 1024,
             rebalance_lead: 2,
             congestion: None,
+            traffic: false,
         }
     }
 }
@@ -104,6 +110,11 @@ macro_rules! limits {
         impl Limits {
             /// The names of all limits, in the order of their declaration, each with its text.
             pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), $doc),)*];
+
+            /// The same, each with its value.
+            pub(crate) fn values(&self) -> Vec<(&'static str, &'static str, LimitValue)> {
+                vec![$((stringify!($name), $doc, self.$name.into()),)*]
+            }
         }
     };
 }

@@ -38,9 +38,9 @@ impl<'a> Scope<'a> {
         self.core.worker.into()
     }
 
-    /// Whether the server is shutting down gracefully.
+    /// Whether the server is shutting down gracefully, or the service is being removed.
     pub fn is_draining(&self) -> bool {
-        self.core.draining
+        self.core.is_draining(self.service)
     }
 
     /// Whether the worker is overloaded, as [`Conn::is_overloaded`] tells.

@@ -6,7 +6,12 @@
 
 use std::fmt::Write as _;
 
-use windlass::{Counters, Handle};
+use windlass::{Counters, LimitUse, LimitValue, ListenerStats};
+
+use super::Bound;
+use super::shape::Service;
+use super::state::services;
+use crate::serving::Messages;
 
 /// What a family counts in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -241,18 +246,81 @@ impl Page {
         }
     }
 
+    /// Each service, by its name.
+    fn services(&mut self, services: &[Service]) {
+        type Value = fn(&Service) -> u64;
+        let families: [(&str, &str, &str, Value); 5] = [
+            ("windlass_service_connections", "gauge", "Connections that one service has.", |s| s.connections),
+            ("windlass_service_connections_opened", "counter", "Connections opened by service.", |s| {
+                s.opened
+            }),
+            ("windlass_service_received_bytes", "counter", "Bytes received by service.", |s| {
+                s.received_bytes
+            }),
+            ("windlass_service_sent_bytes", "counter", "Bytes sent by service.", |s| s.sent_bytes),
+            ("windlass_service_messages", "counter", "Messages by service, in its own terms.", |s| {
+                s.messages
+            }),
+        ];
+        for (name, kind, help, value) in families {
+            self.family(name, kind, help);
+            let total = if kind == "counter" { format!("{name}_total") } else { name.into() };
+            for service in services {
+                self.sample(&total, &[("service", &service.name)], value(service) as f64);
+            }
+        }
+    }
+
+    /// Each address that is listened on.
+    fn listeners(&mut self, listeners: &[ListenerStats]) {
+        type Value = fn(&ListenerStats) -> u64;
+        let families: [(&str, &str, &str, Value); 4] = [
+            ("windlass_listener_connections", "gauge", "Connections that one listener has.", |l| {
+                l.connections
+            }),
+            ("windlass_listener_connections_opened", "counter", "Connections opened by listener.", |l| {
+                l.opened
+            }),
+            ("windlass_listener_received_bytes", "counter", "Bytes received by listener.", |l| l.bytes_in),
+            ("windlass_listener_sent_bytes", "counter", "Bytes sent by listener.", |l| l.bytes_out),
+        ];
+        for (name, kind, help, value) in families {
+            self.family(name, kind, help);
+            let total = if kind == "counter" { format!("{name}_total") } else { name.into() };
+            for listener in listeners {
+                let labels = [("listener", &*listener.address), ("service", &*listener.service)];
+                self.sample(&total, &labels, value(listener) as f64);
+            }
+        }
+    }
+
+    /// Limits whose use can be told, and those that were reached.
+    fn limits(&mut self, limits: &[LimitUse]) {
+        self.family("windlass_limit_used_ratio", "gauge", "The part of a limit that is in use.");
+        for limit in limits {
+            let (LimitValue::Count(max) | LimitValue::Bytes(max)) = limit.value else { continue };
+            if let Some(used) = limit.used.filter(|_| max > 0) {
+                self.sample("windlass_limit_used_ratio", &[("limit", limit.name)], used as f64 / max as f64);
+            }
+        }
+        self.family("windlass_limit_reached", "counter", "Times a limit was reached.");
+        for limit in limits {
+            if let Some(reached) = limit.reached {
+                self.sample("windlass_limit_reached_total", &[("limit", limit.name)], reached as f64);
+            }
+        }
+    }
+
     /// All that a server tells.
-    pub(crate) fn server(mut self, handle: &Handle, workers: usize, messages: u64) -> String {
+    pub(crate) fn server(mut self, bound: &Bound, messages: &Messages) -> String {
+        let (handle, workers) = (&bound.handle, bound.workers);
         let stats = handle.stats();
         self.family("windlass_build_info", "gauge", "One, with the version that runs.");
         self.sample("windlass_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         self.engine(&stats.counters);
-        self.family(
-            "windlass_service_messages",
-            "counter",
-            "Messages the services have counted, in their terms.",
-        );
-        self.sample("windlass_service_messages_total", &[], messages as f64);
+        self.services(&services(handle, messages));
+        self.listeners(&handle.listeners());
+        self.limits(&handle.limits_in_use());
 
         self.family("windlass_turn_duration_seconds", "histogram", "How long turns took.");
         let mut turns = 0;
@@ -279,10 +347,10 @@ impl Page {
         for (n, stats) in &each {
             self.sample("windlass_worker_connections", &[("worker", n)], stats.counters.connections as f64);
         }
-        self.family("windlass_listener_connections", "gauge", "Connections that one listener has open.");
-        for (listener, n) in handle.listener_connections() {
-            self.sample("windlass_listener_connections", &[("listener", &listener)], n as f64);
-        }
+        self.family("windlass_log_dropped", "counter", "Log lines dropped: they came faster than they go.");
+        self.sample("windlass_log_dropped_total", &[], crate::logs::dropped() as f64);
+        self.family("windlass_access_log_dropped", "counter", "Lines of access logs dropped.");
+        self.sample("windlass_access_log_dropped_total", &[], crate::access::dropped() as f64);
         self.family("windlass_up", "gauge", "One while it accepts, zero while it drains.");
         self.sample("windlass_up", &[], if handle.is_stopping() { 0.0 } else { 1.0 });
         if self.format == Format::OpenMetrics {

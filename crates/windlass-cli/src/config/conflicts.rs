@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use windlass::Address;
 
+use crate::access::Kind;
+
 use super::problem::{Place, Problem};
-use super::shape::File;
+use super::shape::{File, LogFormat};
 use super::tree::Places;
 
 /// Adds what is wrong with `file` to `problems`.
@@ -23,7 +25,11 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     let mut addresses: BTreeMap<String, String> = BTreeMap::new();
     for service in &services {
         // What is there and was refused is another problem.
-        if service.listen.is_empty() && place(&format!("{}.listen[0]", service.path)).is_none() {
+        let refused = |problem: &Problem| problem.what.starts_with(&format!("`{}.listen`", service.path));
+        if service.listen.is_empty()
+            && place(&format!("{}.listen[0]", service.path)).is_none()
+            && !problems.iter().any(refused)
+        {
             push(problems, place(&service.path), format!("`{}` listens nowhere", service.path), |problem| {
                 problem.help("give it an address, for example `listen = \"127.0.0.1:9000\"`")
             });
@@ -39,6 +45,18 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
+    }
+    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, Kind::Connections));
+    for (path, log, kind) in logs.chain([("admin", file.admin.access_log.as_ref(), Kind::Requests)]) {
+        if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
+            let path = format!("{path}.access_log.format");
+            push(problems, place(&path), format!("`{path}`: {why}"), |problem| problem);
+        }
+    }
+    if file.log.path.is_some() && file.log.format == LogFormat::Journald {
+        push(problems, place("log.path"), "the journal is in no file of ours".into(), |problem| {
+            problem.help("take out `path`, or set `format` to \"json\" or \"text\"")
+        });
     }
     let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));

@@ -14,7 +14,16 @@ const SHOWN_MAX: usize = 100;
 /// The files that were read, for showing their lines.
 #[derive(Default)]
 pub(crate) struct Sources {
-    files: Vec<(PathBuf, String)>,
+    files: Vec<Source>,
+    /// Keys whose values are not shown.
+    secret: Vec<String>,
+}
+
+struct Source {
+    path: PathBuf,
+    text: String,
+    /// The same, place by place, without secrets.
+    shown: String,
 }
 
 /// A place in one of the files.
@@ -59,19 +68,38 @@ impl Problem {
     }
 }
 
+/// A line, and which part of it is meant, in characters.
+struct Line<'a> {
+    number: usize,
+    column: usize,
+    text: &'a str,
+    width: usize,
+}
+
 impl Sources {
+    /// No files yet, and keys whose values shall not be shown.
+    pub(crate) fn new(secret: Vec<String>) -> Sources {
+        Sources { files: Vec::new(), secret }
+    }
+
     /// Keeps a file; its number is what [`Place::file`] means.
     pub(crate) fn add(&mut self, path: &Path, text: String) -> usize {
-        self.files.push((path.into(), text));
+        let shown = super::secrets::masked(&text, &self.secret);
+        self.files.push(Source { path: path.into(), text, shown });
         self.files.len() - 1
     }
 
     pub(crate) fn path(&self, file: usize) -> &Path {
-        &self.files[file].0
+        &self.files[file].path
     }
 
     pub(crate) fn text(&self, file: usize) -> &str {
-        &self.files[file].1
+        &self.files[file].text
+    }
+
+    /// Of every file.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|source| source.path.clone()).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -117,32 +145,45 @@ impl Sources {
     ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
         let annotation = kind.span(place.span.clone());
         let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
-        Snippet::source(self.text(place.file))
+        Snippet::source(self.files[place.file].shown.as_str())
             .path(self.path(place.file).display().to_string())
             .annotation(annotation)
     }
 
-    /// The problems for programs: an array of objects, lines and columns counted from 1.
+    /// The problems for programs: an array of objects, lines and columns counted from 1. `source` is the line,
+    /// `width` how many of its characters from `column` on are meant, and `label` what to say beside them.
     pub(crate) fn json(&self, problems: &[Problem]) -> String {
         let list: Vec<_> = self
             .sorted(problems)
             .into_iter()
             .map(|problem| {
-                let place = problem.place.as_ref().map(|place| {
-                    let before = &self.text(place.file)[..place.span.start];
-                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                    (self.path(place.file).display().to_string(), before.matches('\n').count() + 1, column)
-                });
+                let line = problem.place.as_ref().map(|place| self.line(place));
                 json!({
                     "message": problem.what,
-                    "file": place.as_ref().map(|place| &place.0),
-                    "line": place.as_ref().map(|place| place.1),
-                    "column": place.as_ref().map(|place| place.2),
+                    "file": problem.place.as_ref().map(|place| self.path(place.file).display().to_string()),
+                    "line": line.as_ref().map(|line| line.number),
+                    "column": line.as_ref().map(|line| line.column),
+                    "source": line.as_ref().map(|line| line.text),
+                    "width": line.as_ref().map(|line| line.width),
+                    "label": problem.label,
                     "help": problem.help,
                 })
             })
             .collect();
         format!("{:#}\n", serde_json::Value::from(list))
+    }
+
+    /// The line where a place begins, as it may be shown.
+    fn line(&self, place: &Place) -> Line<'_> {
+        let (text, Range { start, end }) = (&self.files[place.file].shown, place.span.clone());
+        let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let last = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        Line {
+            number: text[..start].matches('\n').count() + 1,
+            column: text[first..start].chars().count() + 1,
+            text: text[first..last].trim_end_matches('\r'),
+            width: text[start..end.clamp(start, last)].chars().count().max(1),
+        }
     }
 
     fn sorted<'p>(&self, problems: &'p [Problem]) -> Vec<&'p Problem> {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use windlass::{Config, Limits, Serve, Server, Service, serve};
 
-use super::{Told, Watched};
+use super::{Ends, Told, Watched};
 use crate::config::File;
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
@@ -12,7 +12,10 @@ use crate::echo::Echo;
 /// The limits in effect: what is set, over what the services that are asked for need.
 pub(crate) fn limits(file: &File) -> Limits {
     #[cfg(feature = "kv")]
-    if file.echo.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty()) {
+    if file.echo.is_empty()
+        && file.websocket.is_empty()
+        && !(file.resp.is_empty() && file.memcached.is_empty())
+    {
         return file.limits.over(crate::kv::limits(&file.store));
     }
     file.limits.limits()
@@ -29,26 +32,35 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     };
     let mut server = Server::new(config);
     for echo in &file.echo {
-        let told = told.clone();
-        let service = serve(move || Watched::new(Echo::default(), &told)).name(&echo.name).datagrams();
-        server = server.add(listening(service, &echo.listen, echo.tls.as_ref())?);
+        let ends = Ends::open([(echo.access_log.as_ref(), &*echo.name, 1)], 0, told)?;
+        let told = told.of(&echo.name, "echo");
+        let service =
+            serve(move || Watched::new(Echo::default(), &told, ends.clone())).name(&echo.name).datagrams();
+        server = server.add(listening(service, &echo.listen, echo.tls.as_ref(), 0)?);
     }
     #[cfg(feature = "kv")]
     if let Some(kv) = crate::kv::service(file, told)? {
         server = server.add(kv);
     }
+    for websocket in &file.websocket {
+        server = server.add(crate::websocket::service(websocket, told)?);
+    }
     // Last: whoever reads the addresses finds those of the services first.
-    if let Some(admin) = crate::admin::service(&file.admin, &told.bound, &told.messages) {
+    if let Some(admin) = crate::admin::service(&file.admin, told)? {
         server = server.add(admin);
+    }
+    if let Some(watchdog) = crate::process::watchdog::service(&told.bound) {
+        server = server.add(watchdog);
     }
     Ok(server)
 }
 
-/// `service` on these addresses: with TLS on those of streams, if there is a certificate.
+/// `service` on these addresses, with a tag: with TLS on those of streams, if there is a certificate.
 pub(crate) fn listening<S: Service>(
     service: Serve<S>,
     listen: &[Listen],
     tls: Option<&TlsTable>,
+    tag: u32,
 ) -> Result<Serve<S>> {
     #[cfg(feature = "tls")]
     if let Some(table) = tls {
@@ -56,13 +68,13 @@ pub(crate) fn listening<S: Service>(
         let tls = TlsServer::new(TlsIdentity::from_files(&table.cert.0, &table.key.0)?).build()?;
         return Ok(listen.iter().fold(service, |service, Listen(address)| match address {
             // Datagrams are sent as they are.
-            Address::Udp(_) => service.listen(address.to_string()),
-            _ => service.tls(address.to_string(), &tls),
+            Address::Udp(_) => service.listen(address.to_string()).tag(tag),
+            _ => service.tls(address.to_string(), &tls).tag(tag),
         }));
     }
     #[cfg(not(feature = "tls"))]
     if tls.is_some() {
         anyhow::bail!("this windlass was built without TLS");
     }
-    Ok(listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
+    Ok(listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string()).tag(tag)))
 }

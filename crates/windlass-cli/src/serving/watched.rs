@@ -1,5 +1,6 @@
 //! A service with somebody watching: its connections are logged, its messages counted, its drain told.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use windlass::{
 };
 
 use super::Told;
+pub(crate) use super::ends::Ends;
 use crate::console::Teller;
 
 /// A service that counts what it has served, in its own terms.
@@ -22,15 +24,33 @@ pub(crate) struct Watched<S> {
     service: S,
     published: Arc<Count>,
     teller: Option<Teller>,
+    ends: Ends,
 }
 
 impl<S: Tally> Watched<S> {
-    pub(crate) fn new(service: S, told: &Told) -> Watched<S> {
-        Watched { service, published: told.messages.count(), teller: told.teller.clone() }
+    pub(crate) fn new(service: S, told: &Told, ends: Ends) -> Watched<S> {
+        Watched { service, published: told.messages.count(), teller: told.teller.clone(), ends }
+    }
+
+    /// Gives the service input, and notes what came of it where somebody wants to know.
+    fn give(
+        &mut self,
+        conn: &mut Conn<'_>,
+        session: &mut S::Session,
+        input: &mut Input<'_>,
+        call: impl FnOnce(&mut S, &mut Conn<'_>, &mut S::Session, &mut Input<'_>) -> Result<(), Close>,
+    ) -> Result<(), Close> {
+        if !self.ends.is_any() {
+            return call(&mut self.service, conn, session, input);
+        }
+        let (there, before) = (input.len(), self.service.messages());
+        let outcome = call(&mut self.service, conn, session, input);
+        self.ends.given(conn.id(), there, input.len(), self.service.messages() - before);
+        outcome
     }
 
     fn publish(&self) {
-        self.published.0.store(self.service.messages(), Relaxed);
+        self.published.set(self.service.messages());
     }
 }
 
@@ -47,7 +67,9 @@ impl<S: Tally> Service for Watched<S> {
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<S::Session, Close> {
         tracing::debug!(conn = %conn.id(), peer = %conn.peer(), "opened");
-        self.service.open(conn)
+        let outcome = self.service.open(conn);
+        self.ends.opened(conn, outcome.as_ref().err());
+        outcome
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<S::Session, Close> {
@@ -71,7 +93,7 @@ impl<S: Tally> Service for Watched<S> {
         session: &mut S::Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        let outcome = self.service.data(conn, session, input);
+        let outcome = self.give(conn, session, input, S::data);
         self.publish();
         outcome
     }
@@ -82,7 +104,9 @@ impl<S: Tally> Service for Watched<S> {
         session: &mut S::Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        self.service.eof(conn, session, input)
+        let outcome = self.give(conn, session, input, S::eof);
+        self.publish();
+        outcome
     }
 
     fn drained(&mut self, conn: &mut Conn<'_>, session: &mut S::Session) -> Result<(), Close> {
@@ -112,6 +136,7 @@ impl<S: Tally> Service for Watched<S> {
             (_, Fault::Peer) => log!(info),
             _ => log!(debug),
         }
+        self.ends.ended(conn, &why);
         self.service.closed(conn, session, why);
     }
 
@@ -154,23 +179,83 @@ impl<S: Tally + DatagramService> DatagramService for Watched<S> {
 /// Counts the messages of all workers.
 #[derive(Clone, Default)]
 pub(crate) struct Messages {
-    counts: Arc<Mutex<Vec<Arc<Count>>>>,
+    counts: Arc<Mutex<Vec<Counted>>>,
+    /// Whose messages are counted with this one: a service's name and kind.
+    service: Arc<str>,
+    kind: &'static str,
+}
+
+/// What one worker counts of one service.
+struct Counted {
+    service: Arc<str>,
+    kind: &'static str,
+    count: Arc<Count>,
 }
 
 /// Written by one worker only; on a cache line of its own, or workers would slow each other down.
 #[derive(Default)]
 #[repr(align(128))]
-struct Count(AtomicU64);
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn set(&self, messages: u64) {
+        self.0.store(messages, Relaxed);
+    }
+}
+
+/// What is left of services that are gone becomes one count for each name, or every change of a running
+/// server would add some.
+fn keep_one_of_those_gone(counts: &mut Vec<Counted>) {
+    let mut gone: BTreeMap<Arc<str>, Arc<Count>> = BTreeMap::new();
+    counts.retain(|counted| {
+        if Arc::strong_count(&counted.count) > 1 {
+            return true;
+        }
+        match gone.get(&counted.service) {
+            Some(first) => {
+                first.0.fetch_add(counted.count.0.load(Relaxed), Relaxed);
+                false
+            }
+            None => {
+                gone.insert(counted.service.clone(), counted.count.clone());
+                true
+            }
+        }
+    });
+}
 
 impl Messages {
-    fn count(&self) -> Arc<Count> {
+    pub(crate) fn count(&self) -> Arc<Count> {
         let count = Arc::new(Count::default());
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(count.clone());
+        let counted = Counted { service: self.service.clone(), kind: self.kind, count: count.clone() };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        keep_one_of_those_gone(&mut counts);
+        counts.push(counted);
         count
+    }
+
+    /// The same counts, to count the messages of this service with.
+    pub(crate) fn of(&self, service: &str, kind: &'static str) -> Messages {
+        Messages { counts: self.counts.clone(), service: service.into(), kind }
+    }
+
+    /// By the name of the service: its kind, and how many it has counted.
+    pub(crate) fn by_service(&self) -> BTreeMap<String, (&'static str, u64)> {
+        let mut by_service = BTreeMap::new();
+        for counted in &*self.counts.lock().unwrap_or_else(PoisonError::into_inner) {
+            let entry = by_service.entry(counted.service.to_string()).or_insert((counted.kind, 0));
+            entry.1 += counted.count.0.load(Relaxed);
+        }
+        by_service
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub(crate) fn total(&self) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|count| count.0.load(Relaxed)).sum()
+        counts.iter().map(|counted| counted.count.0.load(Relaxed)).sum()
     }
 }

@@ -2,7 +2,13 @@
 
 #![cfg(unix)]
 
+mod access;
+mod admin;
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
+mod dashboard;
+mod demo;
 mod echo;
 mod errors;
 mod handover;
@@ -10,9 +16,13 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
+mod queries;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "top"))]
+mod top;

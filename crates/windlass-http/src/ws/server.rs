@@ -48,7 +48,12 @@ impl<S: WsService> WsServer<S> {
     }
 
     /// Your service.
-    pub fn service(&mut self) -> &mut S {
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The same, to change it.
+    pub fn service_mut(&mut self) -> &mut S {
         &mut self.service
     }
 

@@ -27,7 +27,10 @@ use crate::config::Limits;
 use crate::datagram::send::DirectUdp;
 use crate::datagram::table::Sockets;
 use crate::id::ConnId;
+use crate::observe::flows::{Flow, Flows};
+use crate::observe::traffic::TrafficTable;
 use crate::planted::{Fault, planted};
+use crate::serve::OwnLimits;
 use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::sys::INDEX_MAX;
@@ -75,6 +78,12 @@ pub(crate) struct Members {
     free: Vec<u32>,
     /// They can move to another worker.
     pub(crate) movable: bool,
+    /// They are not told of a drain, and its listeners stay open.
+    pub(crate) stays: bool,
+    /// The service is being removed, or drains.
+    pub(crate) leaving: bool,
+    /// What the service bounds for itself.
+    own: OwnLimits,
     /// The service's own bounds, or the server's.
     pub(crate) idle_timeout: Duration,
     pub(crate) input_max: usize,
@@ -103,6 +112,13 @@ impl Members {
         self.slots.len() == self.free.len()
     }
 
+    /// Takes over what the service bounds for itself, and for the rest what the server does.
+    fn bound(&mut self, own: OwnLimits, limits: &Limits) {
+        self.own = own;
+        self.idle_timeout = own.idle_timeout.unwrap_or(limits.idle_timeout);
+        self.input_max = own.input_max.unwrap_or(limits.input_max);
+    }
+
     pub(crate) fn positions(&self) -> usize {
         self.slots.len()
     }
@@ -120,6 +136,10 @@ pub(crate) struct Core {
     origin: Time,
     pub(crate) limits: Limits,
     pub(crate) draining: bool,
+    /// Slots of services that stay while others drain.
+    pub(crate) staying: usize,
+    /// The tags of listeners, by their numbers.
+    pub(crate) tags: Vec<u32>,
 
     pub(crate) slots: Vec<Slot>,
     free: Vec<u32>,
@@ -159,6 +179,9 @@ pub(crate) struct Core {
     pub(crate) udp: Sockets,
 
     pub(crate) counters: Counters,
+    /// What observers see: counts by listener and service, and by connection while somebody looks.
+    pub(crate) flows: Flows,
+    pub(crate) traffic: TrafficTable,
     #[cfg(feature = "tls")]
     pub(crate) tls: crate::tls::Table,
 }
@@ -167,15 +190,13 @@ pub(crate) struct Core {
 const TICK_ORIGIN: Tick = u32::MAX - 60_000;
 
 impl Core {
-    pub(crate) fn new(worker: u16, services: usize, shared: &Arc<Shared>, now: Time) -> Core {
-        let limits = shared.limits.clone();
+    pub(crate) fn new(worker: u16, shared: &Arc<Shared>, now: Time) -> Core {
+        let limits = shared.limits();
         // Reserved, not touched: memory nobody uses costs nothing, and no newcomer waits for a table
         // to be moved. Only a hint; without the room, tables grow as they are needed.
         let room = limits.connections_max.min(TABLE_RESERVED_MAX);
         let mut slots = Vec::new();
         let _ = slots.try_reserve_exact(room);
-        let (idle_timeout, input_max) = (limits.idle_timeout, limits.input_max);
-        let members = Members { idle_timeout, input_max, ..Members::default() };
         let mut wheel = Wheel::new(TICK_ORIGIN);
         wheel.reserve(room);
         Core {
@@ -185,10 +206,12 @@ impl Core {
             origin: now,
             limits,
             draining: false,
+            staying: 0,
+            tags: Vec::new(),
             slots,
             free: Vec::new(),
             freed: Vec::new(),
-            members: (0..services).map(|_| members.clone()).collect(),
+            members: Vec::new(),
             wheel,
             cork: Vec::with_capacity(CORK_MAX),
             cork_owner: NONE,
@@ -206,6 +229,8 @@ impl Core {
             answers_due: Time::MAX,
             connecting: Connecting::new(shared.clone()),
             counters: Counters::default(),
+            flows: Flows::default(),
+            traffic: TrafficTable::new(shared.config.traffic),
             #[cfg(feature = "tls")]
             tls: crate::tls::Table::default(),
         }
@@ -215,6 +240,48 @@ impl Core {
     #[inline]
     pub(crate) fn input_max(&self, index: u32) -> usize {
         self.members[self.slots[index as usize].service as usize].input_max
+    }
+
+    // --- Services.
+
+    /// Makes a place for the connections of a service: a new one, or that of one that is gone.
+    pub(crate) fn put_members(&mut self, service: u16, movable: bool, stays: bool, own: OwnLimits) {
+        let mut members = Members { movable, stays, ..Members::default() };
+        members.bound(own, &self.limits);
+        match self.members.get_mut(usize::from(service)) {
+            Some(place) => *place = members,
+            None => self.members.push(members),
+        }
+    }
+
+    /// Whether the server drains, as far as this service is concerned, or the service is being removed.
+    pub(crate) fn is_draining(&self, service: u16) -> bool {
+        let members = &self.members[usize::from(service)];
+        members.leaving || self.draining && !members.stays
+    }
+
+    /// Other limits from now on. What is waiting already is not cut down to them.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.limits = limits.clone();
+        for members in &mut self.members {
+            members.bound(members.own, limits);
+        }
+        self.arm_all();
+    }
+
+    pub(crate) fn set_own_limits(&mut self, service: u16, own: OwnLimits) {
+        let members = &mut self.members[usize::from(service)];
+        members.bound(own, &self.limits);
+        self.arm_all();
+    }
+
+    /// A deadline may have come nearer.
+    fn arm_all(&mut self) {
+        for index in 0..self.slots.len() as u32 {
+            if self.slots[index as usize].is(flag::LIVE) {
+                self.arm(index);
+            }
+        }
     }
 
     // --- Time.
@@ -271,14 +338,24 @@ impl Core {
     pub(crate) fn insert(&mut self, peer: Option<SocketAddr>, service: u16, listener: u16) -> Option<u32> {
         let (peer, tick) = (PeerAddr::new(peer), self.tick);
         let index = self.vacant()?;
+        let stays = self.stay_flag(service);
         let key = self.members[service as usize].add(index);
         let slot = &mut self.slots[index as usize];
         // A fresh socket has room; whether it has input, an event will say.
-        slot.flags = flag::LIVE | flag::WRITABLE;
+        slot.flags = flag::LIVE | flag::WRITABLE | stays;
         (slot.peer, slot.service, slot.listener, slot.key, slot.active) =
             (peer, service, listener, key, tick);
+        slot.opened = self.now;
+        self.traffic.begin(index, tick);
         self.counters.connections += 1;
         Some(index)
+    }
+
+    /// Counts a slot of a service that stays while others drain.
+    pub(crate) fn stay_flag(&mut self, service: u16) -> u32 {
+        let stays = self.members[usize::from(service)].stays;
+        self.staying += usize::from(stays);
+        if stays { flag::STAYS } else { 0 }
     }
 
     /// A slot that nobody has.
@@ -291,6 +368,7 @@ impl Core {
             output: None,
             input: None,
             peer: PeerAddr::Unix,
+            opened: self.now,
             flags: 0,
             generation: 0,
             key: 0,
@@ -317,6 +395,7 @@ impl Core {
         if self.slots[index as usize].is(flag::TLS) {
             self.drop_tls(index);
         }
+        self.staying -= usize::from(self.slots[index as usize].is(flag::STAYS));
         let slot = self.slot(index);
         slot.flags = 0;
         slot.peer = PeerAddr::Unix;
@@ -333,6 +412,37 @@ impl Core {
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
         self.udp.recycle();
+    }
+
+    // --- Counting.
+
+    /// Counts something of a connection, for its listener and its service.
+    #[inline]
+    pub(crate) fn count(&mut self, index: u32, add: impl Fn(&mut Flow)) {
+        let slot = &self.slots[index as usize];
+        self.flows.count(slot.service, slot.listener, add);
+    }
+
+    /// Counts bytes that a connection has received.
+    #[inline]
+    pub(crate) fn count_in(&mut self, index: u32, n: usize) {
+        self.counters.bytes_in += n as u64;
+        self.count(index, |flow| flow.bytes_in += n as u64);
+        self.traffic.received(index, n);
+    }
+
+    /// Counts bytes that a connection has sent.
+    #[inline]
+    pub(crate) fn count_out(&mut self, index: u32, n: usize) {
+        self.counters.bytes_out += n as u64;
+        self.count(index, |flow| flow.bytes_out += n as u64);
+        self.traffic.sent(index, n);
+    }
+
+    /// Counts a connection that its service gets.
+    pub(crate) fn count_opened(&mut self, index: u32) {
+        self.counters.opened += 1;
+        self.count(index, |flow| flow.opened += 1);
     }
 
     // --- Lists.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use windlass_proto::testing::Rng;
 
+use super::changes::SimChanges;
 use super::client::{Client, Place, Seat};
 use super::plan::{Edges, MICRO, MILLI, Plan, SECOND, log_draw};
 use super::remote::{self, Answer, RemoteHost};
@@ -20,7 +21,8 @@ use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{ListenerShared, Shared};
+use crate::worker::Handoffs;
 
 /// One run of a simulation, being described: what is served, and who calls.
 ///
@@ -39,6 +41,7 @@ pub struct Sim {
     room_for_all: bool,
     early_end: bool,
     succession: bool,
+    changes: bool,
     trace_kept: Option<usize>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::peer::PeerConfig>,
@@ -66,6 +69,7 @@ impl Sim {
             room_for_all: false,
             early_end,
             succession: false,
+            changes: false,
             trace_kept: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -90,6 +94,7 @@ impl Sim {
             room_for_all: true,
             early_end: false,
             succession: false,
+            changes: false,
             trace_kept: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -246,6 +251,13 @@ impl Sim {
         self
     }
 
+    /// The first service's listeners come and go, and it is replaced by its like again and again, at times
+    /// that are drawn: connections of the one before are told to finish. For a service without a mailbox.
+    pub fn changes(&mut self) -> &mut Sim {
+        self.changes = true;
+        self
+    }
+
     /// No faults and no delays: everything arrives at once and whole.
     pub fn calm(&mut self) -> &mut Sim {
         self.plan = Plan::calm();
@@ -349,14 +361,27 @@ impl Sim {
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let names: Vec<String> = names;
-        let share = |workers| {
-            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
-            let mut shared = Shared::new(self.config.clone(), workers, names.clone());
-            #[cfg(feature = "tls")]
-            for (listener, spec) in shared.listeners.iter_mut().zip(&self.services) {
+        let share = |workers: usize| {
+            let listener = |(spec, name): (&dyn ServiceSpec, &String)| ListenerShared {
+                name: name.clone(),
+                service: name.clone(),
                 // Where it listens is ignored; how is not.
-                listener.tls = spec.tls(0).cloned();
-                world.borrow_mut().speaks_tls |= listener.tls.is_some();
+                tag: spec.tag(0),
+                sockets: (workers * (1 + usize::from(spec.has_datagrams()))).into(),
+                reserve: spec.reserve(),
+                #[cfg(feature = "tls")]
+                tls: spec.tls(0).cloned(),
+                ..ListenerShared::default()
+            };
+            let specs = self.services.iter().map(|spec| &**spec);
+            let listeners = specs.zip(&names).map(listener).collect();
+            let shared = Shared::new(self.config.clone(), workers, listeners);
+            for spec in &self.services {
+                shared.cells.host(&spec.name(), workers, workers);
+            }
+            #[cfg(feature = "tls")]
+            {
+                world.borrow_mut().speaks_tls |= shared.listeners().iter().any(|l| l.tls.is_some());
             }
             Arc::new(shared)
         };
@@ -368,8 +393,13 @@ impl Sim {
                 assert!(spec.bind_mailbox(shared), "a mailbox serves one run: make it anew in each");
             }
         }
-        let maker = Maker { services: self.services, world: world.clone(), limits: limits.clone() };
-        let made = maker.workers(0, &shared, listeners, sockets);
+        let services: Vec<Arc<dyn ServiceSpec>> = self.services.into_iter().map(Arc::from).collect();
+        let first = services.first().cloned().filter(|_| self.changes);
+        let maker = Maker { services, world: world.clone(), limits: limits.clone() };
+        let handoffs = Arc::new(Handoffs::new(workers));
+        let made = maker.workers(0, &shared, listeners, sockets, &handoffs);
+        let changes =
+            first.map(|spec| SimChanges::new(spec, shared.clone(), handoffs, world.clone(), &mut self.rng));
         let succession =
             successor.map(|successor| Succession::new(maker, shared.clone(), successor, &mut self.rng));
         let seats = self.clients.into_iter().enumerate().map(|(index, client)| {
@@ -398,6 +428,7 @@ impl Sim {
             self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
         let mut run = Run::new(world, made, seats, shared, limits, deeds, self.rng);
         run.succession = succession;
+        run.changes = changes;
         run
     }
 }

@@ -626,6 +626,11 @@ impl Sys for SimSys {
         self.call("register udp", NONE, |world| world.register_udp(worker, id, token))
     }
 
+    fn rename_udp(&mut self, socket: &mut usize, token: Token) -> io::Result<()> {
+        let (worker, id) = (self.worker, *socket);
+        self.call("rename udp", NONE, |world| world.rename_udp(worker, id, token))
+    }
+
     fn want_room(&mut self, socket: &mut usize, token: Token, wanted: bool) -> io::Result<()> {
         let (worker, id) = (self.worker, *socket);
         self.call("want room", NONE, |world| world.want_room(worker, id, token, wanted))

@@ -381,7 +381,18 @@ impl Hosted for Watched {
     fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         self.enter("draining", conn);
         let id = conn.id();
-        if self.world.borrow().shutdown_at.is_none() {
+        {
+            let mut world = self.world.borrow_mut();
+            if world.replaced
+                && let Some(end) = world.find(self.worker, id)
+            {
+                // From here on its end is not the engine's to answer for.
+                world.end_mut(end).disturbed = true;
+                world.end_mut(end.peer()).disturbed = true;
+            }
+        }
+        let excused = self.world.borrow().shutdown_at.is_some() || self.world.borrow().replaced;
+        if !excused {
             self.fail(Some(id), "draining without a shutdown");
         }
         if let Some(life) = self.open.get_mut(&id)

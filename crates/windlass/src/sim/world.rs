@@ -153,6 +153,8 @@ pub(crate) struct World {
     pub(crate) servers: usize,
     /// A second shutdown was asked for, which aborts everything.
     pub(crate) stop_now: bool,
+    /// A service was replaced: its connections may be told to finish.
+    pub(crate) replaced: bool,
     /// The server's limits, as far as they decide who may be turned away; 0: none.
     pub(crate) connections_max: usize,
     /// How long a good client may seem to do nothing.
@@ -239,6 +241,7 @@ impl World {
             shutdown_at: None,
             servers: 1,
             stop_now: false,
+            replaced: false,
             connections_max: 0,
             patience: SECOND,
             source_connections_max: 0,

@@ -101,11 +101,11 @@ pub(crate) struct ControlTurn {
 
 /// The driver under one worker.
 pub(crate) trait Sys: Sized + 'static {
-    type Listener;
+    type Listener: Send + 'static;
     /// `Send`, because an accepted stream may be handed to another worker before it is registered.
     type Stream: Send + 'static;
     /// A UDP socket.
-    type Udp;
+    type Udp: Send + 'static;
     /// What bytes are spliced through, from one stream to another.
     type Pipe;
 
@@ -235,6 +235,9 @@ pub(crate) trait Sys: Sized + 'static {
     /// Starts readiness events for a UDP socket: for reading only, since on UDP write interest doubles
     /// them.
     fn register_udp(&mut self, socket: &mut Self::Udp, token: Token) -> io::Result<()>;
+
+    /// Events of a registered UDP socket bear this token from now on, and are for reading only.
+    fn rename_udp(&mut self, socket: &mut Self::Udp, token: Token) -> io::Result<()>;
 
     /// Adds write interest after a send has found no room, or takes it back.
     fn want_room(&mut self, socket: &mut Self::Udp, token: Token, wanted: bool) -> io::Result<()>;

@@ -27,11 +27,16 @@ pub(super) struct Ticker {
 
 impl Ticker {
     pub(super) fn start(services: &[HostedService], now: Time) -> Vec<Ticker> {
-        let ticker = |(n, service): (usize, &HostedService)| {
-            let period = service.tick?;
-            Some(Ticker { service: n as u16, period, start: now, number: 0 })
-        };
+        let ticker = |(n, service)| Ticker::new(n as u16, service, now);
         services.iter().enumerate().filter_map(ticker).collect()
+    }
+
+    pub(super) fn new(number: u16, service: &HostedService, now: Time) -> Option<Ticker> {
+        Some(Ticker { service: number, period: service.tick?, start: now, number: 0 })
+    }
+
+    pub(super) fn service(&self) -> u16 {
+        self.service
     }
 
     fn due(&self, number: u64) -> Time {
@@ -133,7 +138,7 @@ impl<Y: Sys> Worker<Y> {
             let service = self.tickers[n].service;
             self.core.counters.ticks += 1;
             self.core.counters.ticks_missed += tick.missed;
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let mut scope = Scope::new(&mut self.core, &mut self.io, service);
             self.services[service as usize].host.tick(&mut scope, tick);
             self.check_stall("tick", None, service as usize);
