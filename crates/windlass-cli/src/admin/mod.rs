@@ -109,9 +109,10 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
-    // Until the end of a drain, and on a full server: that is when it is asked most.
+    // Until the end of a drain, on a full server and on one that has too much to do: that is when it is asked
+    // most.
     let service = serving(told, token, log).name(ADMIN).input_max(1 << 20);
-    let service = service.while_draining().reserve(RESERVE);
+    let service = service.while_draining().reserve(RESERVE).never_shed();
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
@@ -143,7 +144,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
     let challenge = "Bearer".into();
-    let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
+    let clock: Option<fn() -> Duration> = Some(since_1970);
+    // Looking in is wanted most when there is too much to do.
+    let config = HttpConfig { hosts, challenge, clock, retry_after: None, ..HttpConfig::default() };
     page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
