@@ -37,7 +37,7 @@ def main():
         shutil.copy(source, to)
     # A container has /proc, and nothing else that matters here.
     print("in an empty root as", user, "+", *entry)
-    inside = ["chroot", f"--userspec={user}", root]
+    inside = [shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin"), f"--userspec={user}", root]
     server = subprocess.Popen(inside + entry, env={}, stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + PATIENCE

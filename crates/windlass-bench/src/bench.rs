@@ -109,8 +109,8 @@ Examples:
 
 const WS_EXAMPLES: &str = "\
 Examples:
-  windlass bench ws ws://127.0.0.1:9002/ --size 1KiB
-      To a server that sends every message back.
+  windlass bench ws --size 1KiB
+      To `windlass websocket`, or another server that sends every message back.
   windlass bench ws wss://localhost:9443/echo --tls-insecure --rate 10k
       Over TLS, whoever it is, at 10,000 messages a second.";
 

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Echo(args) => echo::run(&args),
         Command::Websocket(args) => websocket::run(&args),
         Command::Run(args) => configured::run(&args),
+        #[cfg(unix)]
+        Command::Upgrade(args) => serving::upgrade::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),
         Command::Config(args) => configured::effective(&args),
@@ -50,10 +52,10 @@ fn main() -> ExitCode {
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(bench) => bench.run(),
-        Command::Health(args) => health::run(&args),
-        Command::Man(args) => man::run(&args),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::time::Duration;
 
-use crate::store::StoreConfig;
+use crate::store::{Eviction, StoreConfig};
 
 /// What a listener speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -42,6 +42,20 @@ pub struct KvConfig {
     pub transactions_max: usize,
     /// Bytes that the names of all subscriptions take, with some for each. Default 64 MiB.
     pub subscriptions_max: usize,
+}
+
+/// What can be changed while a [`Kv`](crate::Kv) serves: send it to its mailbox. What is stored stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KvSettings {
+    /// As in [`StoreConfig`].
+    pub memory_max: usize,
+    /// As in [`StoreConfig`]; connections that are open may send values as long as before.
+    pub value_max: usize,
+    /// As in [`StoreConfig`].
+    pub eviction: Eviction,
+    /// As in [`KvConfig`]. Clients that have said the one before stay authenticated; those that were asked
+    /// for none are not asked now.
+    pub password: Option<Secret>,
 }
 
 /// Something that is in no log: its `Debug` says nothing.

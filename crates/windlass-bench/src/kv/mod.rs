@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use clap::ArgAction;
+use clap::builder::FalseyValueParser;
 use serde_json::json;
 use windlass_proto::Input;
 
@@ -71,6 +73,7 @@ pub struct MemcachedArgs {
     pub target: Place,
     /// Speak the binary protocol
     #[arg(long, env = "WINDLASS_BINARY", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub binary: bool,
     /// What every load of a store has
     #[command(flatten)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ArgAction;
+use clap::builder::FalseyValueParser;
 
 #[cfg(feature = "tls")]
 use super::tls::{TlsClient, Trust};
@@ -34,6 +36,7 @@ pub struct LoadArgs {
     pub stall: Duration,
     /// Print the report as JSON
     #[arg(long, env = "WINDLASS_JSON", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub json: bool,
     /// Write a plot of the latencies to FILE.svg or FILE.html
     #[arg(long, value_name = "FILE", env = "WINDLASS_PLOT", hide_env = true)]
@@ -56,10 +59,12 @@ pub struct StreamArgs {
     /// Use the cubic congestion control on every connection (BBR paces by timers and
     /// distorts loopback)
     #[arg(long, env = "WINDLASS_CUBIC", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub cubic: bool,
     /// Speak TLS
     #[cfg(feature = "tls")]
     #[arg(long, help_heading = "TLS", env = "WINDLASS_TLS", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub tls: bool,
     /// Trust the certificates in this PEM file, and no others [default: what the system trusts]
     #[cfg(feature = "tls")]
@@ -74,6 +79,7 @@ pub struct StreamArgs {
         env = "WINDLASS_TLS_INSECURE",
         hide_env = true
     )]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub tls_insecure: bool,
     /// The name the certificate must have [default: as the server is addressed]
     #[cfg(feature = "tls")]

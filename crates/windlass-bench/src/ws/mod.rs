@@ -19,7 +19,7 @@ pub struct WsArgs {
     /// The WebSocket: an URL, HOST:PORT/PATH or unix:PATH; wss:// means --tls
     #[arg(
         value_name = "URL",
-        default_value = "ws://127.0.0.1:9002/",
+        default_value = "ws://127.0.0.1:9001/ws",
         env = "WINDLASS_TARGET",
         hide_env = true
     )]

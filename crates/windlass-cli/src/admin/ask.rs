@@ -7,8 +7,10 @@ use windlass::proto::http::Status;
 use windlass::{CloseHow, Mailbox, ObserveError, Page, Query, Sort, TurnTrace};
 use windlass_http::{Later, Push, Refusal, Replied, Reply, Request};
 
-use super::shape::CloseOrder;
+use super::shape::{CloseOrder, Reloaded};
 use super::{Admin, Bound, state};
+use crate::config::Wrong;
+use crate::serving::reload::Report;
 
 /// How long a turn that has something to do is waited for.
 const TURN_WAIT: Duration = Duration::from_secs(3);
@@ -26,6 +28,7 @@ enum What {
     Connections { found: Page, page: usize, per_page: usize },
     Turn(Option<TurnTrace>),
     Closed(bool),
+    Reloaded(Box<Result<Report, Wrong>>),
     Refused(ObserveError),
 }
 
@@ -49,6 +52,14 @@ pub(super) fn answer(push: &mut Push<'_, '_, Admin>, told: Told) {
         What::Turn(None) => reply.status(Status::NO_CONTENT).empty(),
         What::Closed(true) => reply.text("closed\n"),
         What::Closed(false) => reply.refuse(Refusal(Status::NOT_FOUND)),
+        What::Reloaded(outcome) => match *outcome {
+            Ok(Report { changed, restart_needed }) => reply.json(&Reloaded { changed, restart_needed }),
+            Err(wrong) => {
+                let problems = wrong.sources.json(&wrong.problems);
+                let body = format!("{{\"problems\":{}}}\n", problems.trim_end());
+                reply.status(Status::UNPROCESSABLE_CONTENT).bytes("application/json", body.as_bytes())
+            }
+        },
         What::Refused(ObserveError::Busy) => {
             reply.status(Status::SERVICE_UNAVAILABLE).header("retry-after", "1").text("busy: ask again\n")
         }
@@ -128,5 +139,16 @@ pub(super) fn close(admin: &Admin, bound: &Bound, request: &Request<'_>, reply: 
         tell(&back, later, What::Closed(found));
     });
     or_refuse(admin, later, asked);
+    replied
+}
+
+/// `POST /api/reload`
+pub(super) fn reload(admin: &Admin, reply: Reply<'_, '_>) -> Replied {
+    let Some(reloader) = admin.reloader.get() else {
+        return reply.status(Status::CONFLICT).text("this server was not started from a file\n");
+    };
+    let (replied, later) = reply.later();
+    let back = admin.mailbox.clone();
+    reloader.request(move |outcome| tell(&back, later, What::Reloaded(Box::new(outcome))));
     replied
 }

@@ -28,7 +28,8 @@ use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Reque
 use crate::access::{AccessLog, Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::{Messages, Told};
+use crate::serving::reload::Reloads;
+use crate::serving::{ADMIN, Messages, Reloader, Told};
 use door::allowed;
 use metrics::{Format, Page};
 
@@ -39,6 +40,9 @@ pub(crate) struct Bound {
     pub(crate) workers: usize,
 }
 
+/// Connections it may have on each of its listeners though the server is full.
+const RESERVE: usize = 16;
+
 /// Filled when the server is bound, before it runs.
 pub(crate) type Slot = Arc<OnceLock<Bound>>;
 
@@ -46,9 +50,12 @@ pub(crate) type Slot = Arc<OnceLock<Bound>>;
 const LIVE_PERIOD: Duration = Duration::from_secs(1);
 
 /// The state behind the routes.
+#[derive(Clone)]
 pub(crate) struct Admin {
     bound: Slot,
     messages: Messages,
+    /// Filled when the server runs from a file.
+    reloader: Arc<OnceLock<Reloader>>,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -56,8 +63,16 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
+    fn state(&self, bound: &Bound) -> shape::State {
+        state::state(bound, &self.messages, self.reloads())
+    }
+
+    fn reloads(&self) -> Reloads {
+        self.reloader.get().map(Reloader::reloads).unwrap_or_default()
+    }
+
     fn event(&self) -> Option<Event> {
-        let state = state::state(self.bound.get()?, &self.messages);
+        let state = self.state(self.bound.get()?);
         Some(Event::new(serde_json::to_string(&state).ok()?).name("state"))
     }
 }
@@ -94,24 +109,26 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
-    let (bound, messages) = (told.bound.clone(), told.messages.clone());
-    let service = serving(bound, messages, token, log).name("admin").input_max(1 << 20);
+    // Until the end of a drain, on a full server and on one that has too much to do: that is when it is asked
+    // most.
+    let service = serving(told, token, log).name(ADMIN).input_max(1 << 20);
+    let service = service.while_draining().reserve(RESERVE).never_shed();
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
 
-fn serving(
-    bound: Slot,
-    messages: Messages,
-    token: Option<String>,
-    log: Option<Arc<AccessLog>>,
-) -> Serve<Http<Admin>> {
-    let (logins, mailbox) = (door::Logins::default(), Mailbox::new());
-    let way_back = mailbox.clone();
+fn serving(told: &Told, token: Option<String>, log: Option<Arc<AccessLog>>) -> Serve<Http<Admin>> {
+    let mailbox = Mailbox::new();
+    let admin = Admin {
+        bound: told.bound.clone(),
+        messages: told.messages.clone(),
+        reloader: told.reloader.clone(),
+        token,
+        logins: door::Logins::default(),
+        mailbox: mailbox.clone(),
+    };
     let service = serve(move || {
-        let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
-        let (logins, mailbox) = (logins.clone(), way_back.clone());
-        let pages = pages(Admin { bound, messages, token, logins, mailbox });
+        let pages = pages(admin.clone());
         match log.clone() {
             Some(log) => pages.on_answer(move |answered| log.add(Record::answered(answered))),
             None => pages,
@@ -127,7 +144,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
     let challenge = "Bearer".into();
-    let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
+    let clock: Option<fn() -> Duration> = Some(since_1970);
+    // Looking in is wanted most when there is too much to do.
+    let config = HttpConfig { hosts, challenge, clock, retry_after: None, ..HttpConfig::default() };
     page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
@@ -138,14 +157,12 @@ fn pages(admin: Admin) -> Http<Admin> {
         .get("/metrics", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
                 let format = Format::accepted(request.header("accept").unwrap_or_default());
-                let text = Page::new(format).server(bound, &admin.messages);
+                let text = Page::new(format).server(bound, &admin.messages, &admin.reloads());
                 reply.bytes(format.content_type(), text.as_bytes())
             })
         })
         .get("/api/state", |admin, request, reply| {
-            allowed(admin, request, reply, |admin, bound, reply| {
-                reply.json(&state::state(bound, &admin.messages))
-            })
+            allowed(admin, request, reply, |admin, bound, reply| reply.json(&admin.state(bound)))
         })
         .events_if("/api/live", |admin, request| door::admit(admin, request).map(drop))
         .get("/api/connections", |admin, request, reply| {
@@ -158,6 +175,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         })
         .post("/api/close", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| ask::close(admin, bound, request, reply))
+        })
+        .post("/api/reload", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, _, reply| ask::reload(admin, reply))
         })
         .post("/api/log", |admin, request, reply| {
             allowed(admin, request, reply, |_, _, reply| log::set(request, reply))

@@ -26,6 +26,24 @@ pub(crate) struct State {
     pub(crate) limits: Vec<Limit>,
     /// The latest first.
     pub(crate) stalls: Vec<Stall>,
+    pub(crate) reloads: Reloads,
+}
+
+/// How reloads of the configuration went.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Reloads {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// What was wrong when the last one failed; `None` once one has succeeded.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What `POST /api/reload` came to.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    pub(crate) changed: Vec<String>,
+    /// Keys whose new values have no effect before the process begins anew.
+    pub(crate) restart_needed: Vec<String>,
 }
 
 /// How long turns took.
@@ -47,6 +65,11 @@ pub(crate) struct Worker {
     pub(crate) sent_bytes: u64,
     pub(crate) buffered_bytes: u64,
     pub(crate) run_queue: u64,
+    /// How late it was with what had just become ready, where the engine measures that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overloaded: Option<bool>,
     pub(crate) turns: Turns,
     /// The upper edge of each bucket of the histogram that holds turns, and how many; not added up.
     pub(crate) turn_buckets: Vec<(f64, u64)>,

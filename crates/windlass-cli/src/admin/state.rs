@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use windlass::{Handle, LimitUse, LimitValue, Page, Stats, TurnTimes, TurnTrace};
 
-use super::Bound;
 use super::shape::{
     Connection, Connections, Entry, Limit, Listener, Max, Service, Stall, State, Step, Turn, Turns, Worker,
 };
+use super::{Bound, shape};
 use crate::serving::Messages;
+use crate::serving::reload::Reloads;
 
 /// The whole server at one moment.
-pub(super) fn state(bound: &Bound, messages: &Messages) -> State {
+pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> State {
     let handle = &bound.handle;
     let stats = handle.stats();
     let workers = (0..bound.workers).filter_map(|worker| handle.worker_stats(worker));
@@ -36,6 +37,11 @@ pub(super) fn state(bound: &Bound, messages: &Messages) -> State {
         counters: stats.counters.entries().map(|(name, n)| (name.into(), n)).collect(),
         limits: handle.limits_in_use().into_iter().map(limit).collect(),
         stalls: handle.stalls().into_iter().rev().map(stall).collect(),
+        reloads: shape::Reloads {
+            succeeded: reloads.succeeded,
+            failed: reloads.failed,
+            last_error: reloads.last_error,
+        },
     }
 }
 
@@ -52,6 +58,7 @@ fn turns(times: &TurnTimes) -> Turns {
 
 fn worker(stats: &Stats) -> Worker {
     let counters = &stats.counters;
+    let named = |name| counters.entries().find(|(known, _)| *known == name).map(|(_, n)| n);
     let buckets = stats.turn_times.buckets().filter(|(_, n)| *n > 0);
     Worker {
         connections: counters.connections,
@@ -60,6 +67,8 @@ fn worker(stats: &Stats) -> Worker {
         sent_bytes: counters.bytes_out,
         buffered_bytes: counters.buffered_bytes,
         run_queue: counters.run_queue,
+        lag_seconds: named("lag_nanos").map(|nanos| Duration::from_nanos(nanos).as_secs_f64()),
+        overloaded: named("overloaded").map(|n| n > 0),
         turns: turns(&stats.turn_times),
         turn_buckets: buckets.map(|(edge, n)| (edge.as_secs_f64(), n)).collect(),
     }

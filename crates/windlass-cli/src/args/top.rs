@@ -23,19 +23,19 @@ connection, p pauses, ? tells all of them, q ends it. NO_COLOR is respected.
 
 Examples:
   windlass top
-      The server of the windlass.toml here, or else the admin listener at 127.0.0.1:9090.
+      The server of the windlass.toml here, or else the admin listener at 127.0.0.1:9900.
   windlass top 127.0.0.1:9900
       The one of `windlass demo`.
   windlass top unix:/run/windlass/admin.sock --once
       A snapshot, for a script.
-  windlass top example.com:9090 --token-file token
+  windlass top example.com:9900 --token-file token
       A server elsewhere, which wants to be shown a token. WINDLASS_TOKEN may hold it too.";
 
 /// The flags of `windlass top`.
 #[derive(Args)]
 pub(crate) struct TopArgs {
     /// The admin listener: HOST:PORT, :PORT or unix:PATH [default: that of the configuration, or else
-    /// 127.0.0.1:9090]
+    /// 127.0.0.1:9900]
     #[arg(value_name = "ADMIN", env = "WINDLASS_ADMIN", hide_env = true)]
     pub(crate) admin: Option<Place>,
 

@@ -11,6 +11,9 @@ use super::problem::{Place, Problem};
 use super::shape::{File, LogFormat};
 use super::tree::Places;
 
+/// Names that the server has for services of its own.
+const RESERVED: [(&str, &str); 2] = [("admin", "the admin listener"), ("kv", "the store of several tables")];
+
 /// Adds what is wrong with `file` to `problems`.
 pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     let place = |path: &str| places.get(path).cloned();
@@ -32,6 +35,12 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         {
             push(problems, place(&service.path), format!("`{}` listens nowhere", service.path), |problem| {
                 problem.help("give it an address, for example `listen = \"127.0.0.1:9000\"`")
+            });
+        }
+        if let Some((_, what)) = RESERVED.iter().find(|(name, _)| *name == service.name) {
+            let here = place(&format!("{}.name", service.path)).or_else(|| place(&service.path));
+            push(problems, here, format!("`{}` is the name of {what}", service.name), |problem| {
+                problem.help("give it another `name`")
             });
         }
         if let Some(first) = names.insert(service.name, service.path.clone()) {

@@ -89,8 +89,7 @@ pub(crate) struct ServerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["windlass"]))]
     pub(crate) group: Option<String>,
-    /// What is given up once everything is listened on: other files than those of this configuration, other
-    /// ports, other programs.
+    /// What is given up once everything is listened on, in steps.
     pub(crate) sandbox: Sandbox,
 }
 
@@ -116,9 +115,11 @@ pub(crate) enum Sandbox {
     /// Nothing.
     #[default]
     Off,
-    /// What the system can forbid, and a warning of what it cannot. Linux: Landlock and seccomp.
+    /// Files outside of this configuration's folders, calls to others by TCP, other programs; a warning says
+    /// what the system cannot forbid. Linux: Landlock and seccomp.
     On,
-    /// All of it, and every system call no service needs; where that cannot be, the server does not start.
+    /// Other TCP ports too, and every system call that no service needs; where that cannot be, the server does
+    /// not start.
     Strict,
 }
 

@@ -13,11 +13,11 @@ use crate::access::{AccessLog, Ended, Kind, Record};
 use crate::config::shape::AccessTable;
 
 /// The logs of a service's listeners, and what is known of its connections on this worker.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Ends {
-    /// For its listeners, beginning with the one whose number is `first`; a single one is for all.
+    /// A single one is for all its listeners; of several, the tag of a listener says which is its.
     logs: Vec<Option<Arc<AccessLog>>>,
-    first: usize,
+    of_tag: fn(u32) -> usize,
     open: HashMap<ConnId, Open>,
 }
 
@@ -28,22 +28,26 @@ struct Open {
 }
 
 impl Ends {
-    /// Opens the logs of `services`: their tables, their names, and how many listeners each has. `first` is
-    /// the number of their first listener. Errors: one cannot be opened.
+    /// Opens the logs of `tables`, each with its service's name. Of several, `of_tag` says which is that of a
+    /// listener with this tag. Errors: one cannot be opened.
     pub(crate) fn open<'f>(
-        services: impl IntoIterator<Item = (Option<&'f AccessTable>, &'f str, usize)>,
-        first: usize,
+        tables: impl IntoIterator<Item = (Option<&'f AccessTable>, &'f str)>,
+        of_tag: fn(u32) -> usize,
         told: &Told,
     ) -> Result<Ends> {
         let mut logs = Vec::new();
-        for (table, name, listeners) in services {
-            let log = table.map(|table| told.access.open(table, name, Kind::Connections)).transpose()?;
-            logs.extend((0..listeners).map(|_| log.clone()));
+        for (table, name) in tables {
+            logs.push(table.map(|table| told.access.open(table, name, Kind::Connections)).transpose()?);
         }
         if logs.iter().all(Option::is_none) {
             logs.clear();
         }
-        Ok(Ends { logs, first, open: HashMap::new() })
+        Ok(Ends { logs, of_tag, open: HashMap::new() })
+    }
+
+    /// Opens the log of a service, if it has one.
+    pub(crate) fn of(table: Option<&AccessTable>, name: &str, told: &Told) -> Result<Ends> {
+        Ends::open([(table, name)], |_| 0, told)
     }
 
     /// Whether there is a log at all.
@@ -55,7 +59,7 @@ impl Ends {
         let log = match &*self.logs {
             [] => return None,
             [only] => only,
-            logs => logs.get(conn.listener()?.checked_sub(self.first)?)?,
+            logs => logs.get((self.of_tag)(conn.listener_tag()))?,
         };
         log.as_ref()
     }

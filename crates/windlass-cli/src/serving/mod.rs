@@ -1,13 +1,21 @@
 //! From a configuration to the last line. A file and the flags of a one-liner come to the same
 //! [`File`](crate::config::File); `plan` makes the server of it, and what is here runs it: signals, systemd,
-//! logs, the console, the summary. Read `watched` for what is told about a service while it runs.
+//! logs, the console, the summary. Read `watched` for what is told about a service while it runs, `reload`
+//! for how it gets another configuration, `upgrade` for how another process takes its place.
 
+mod certificates;
+mod difference;
 mod ends;
 mod plan;
+pub(crate) mod reload;
 mod summary;
+#[cfg(unix)]
+pub(crate) mod upgrade;
 mod watched;
 
 use std::io::{IsTerminal, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,9 +29,14 @@ use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
 use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
 use crate::logs::{Style, Target};
+pub(crate) use crate::signals::Signals;
 use crate::{admin, limits, logs, notify, print, process, signals};
-pub(crate) use plan::limits;
-pub(crate) use plan::listening;
+use certificates::Certificates;
+pub(crate) use plan::{ADMIN, limits};
+pub(crate) use plan::{listening, owner};
+pub(crate) use reload::Reloader;
+#[cfg(feature = "kv")]
+pub(crate) use reload::Report;
 use summary::Figures;
 pub(crate) use watched::{Ends, Messages, Tally, Watched};
 
@@ -34,6 +47,11 @@ pub(crate) struct Told {
     teller: Option<Teller>,
     pub(crate) bound: admin::Slot,
     pub(crate) access: AccessLogs,
+    certificates: Certificates,
+    /// Filled when the server runs from a file.
+    pub(crate) reloader: Arc<OnceLock<Reloader>>,
+    #[cfg(feature = "kv")]
+    pub(crate) kv: crate::kv::Link,
 }
 
 impl Told {
@@ -98,16 +116,27 @@ pub(crate) struct Front {
     /// Printed behind the `Listening on` lines; not if it is quiet.
     pub(crate) greeting: String,
     pub(crate) quiet: bool,
+    /// The file it was read from, if it was: it can be read again.
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// Serves until told to stop.
-pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
-    run_with(file, Front { greeting: String::new(), quiet }, |server| server)
+fn run(file: &File, quiet: bool) -> Result<()> {
+    run_with(file, Front { greeting: String::new(), quiet, path: None }, |server| server)
+}
+
+/// Serves what was read from a file, which may be another when it is read again.
+pub(crate) fn run_file(path: &Path, file: &File, quiet: bool) -> Result<()> {
+    run_with(file, Front { greeting: String::new(), quiet, path: Some(path.into()) }, |server| server)
 }
 
 /// Serves what `file` describes, and what `more` adds to it, until told to stop.
 pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
-    let Front { greeting, quiet } = front;
+    let Front { greeting, quiet, path } = front;
+    #[cfg(unix)]
+    upgrade::remember_program();
+    // Before anything else: who sends them now does not mean to end it.
+    let signals = path.as_ref().map(|_| Signals::watch()).transpose().context("cannot watch for signals")?;
     // Before tables are sized by it.
     let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
@@ -121,7 +150,7 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         messages: messages.clone(),
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
-        access: AccessLogs::default(),
+        ..Told::default()
     };
     let access = &told.access;
     let bound = bind(file, &told, more)?;
@@ -162,6 +191,10 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     };
 
     let (handle, workers) = (bound.handle(), bound.workers());
+    if let (Some(path), Some(signals)) = (&path, signals) {
+        let started = Reloader::start((path, file), handle.clone(), &told, quiet, signals);
+        let _ = told.reloader.set(started.context("cannot start the thread that reloads")?);
+    }
     let console = console
         .map(|console| {
             let status = !access.is_on_stdout();

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Scope,
-    Service, Sessions, Socket, Tick,
+    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Receive,
+    Scope, Service, Sessions, Socket, Tick,
 };
 
 use super::Told;
 pub(crate) use super::ends::Ends;
+use crate::admin;
 use crate::console::Teller;
 
 /// A service that counts what it has served, in its own terms.
@@ -24,12 +25,14 @@ pub(crate) struct Watched<S> {
     service: S,
     published: Arc<Count>,
     teller: Option<Teller>,
+    bound: admin::Slot,
     ends: Ends,
 }
 
 impl<S: Tally> Watched<S> {
     pub(crate) fn new(service: S, told: &Told, ends: Ends) -> Watched<S> {
-        Watched { service, published: told.messages.count(), teller: told.teller.clone(), ends }
+        let (teller, bound) = (told.teller.clone(), told.bound.clone());
+        Watched { service, published: told.messages.count(), teller, bound, ends }
     }
 
     /// Gives the service input, and notes what came of it where somebody wants to know.
@@ -145,10 +148,21 @@ impl<S: Tally> Service for Watched<S> {
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {
-        if let Some(teller) = &self.teller {
+        // A service that is removed is told so too, and its server goes on.
+        let drains = self.bound.get().is_some_and(|bound| bound.handle.is_draining());
+        if let Some(teller) = self.teller.as_ref().filter(|_| drains) {
             teller.draining();
         }
         self.service.shutdown(scope, sessions);
+    }
+}
+
+impl<S: Tally + Receive> Receive for Watched<S> {
+    type Message = S::Message;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
+        self.service.receive(scope, sessions, message);
+        self.publish();
     }
 }
 

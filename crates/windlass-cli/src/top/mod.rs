@@ -35,8 +35,10 @@ use crate::print;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How soon a signal is noticed.
 const NAP: Duration = Duration::from_millis(200);
+/// Lines of one view in a snapshot.
+const MOST: usize = 45;
 /// Where the admin listener is, when nobody says otherwise.
-const USUAL: &str = "127.0.0.1:9090";
+const USUAL: &str = "127.0.0.1:9900";
 
 /// Watches a server until told to stop, or prints one snapshot.
 pub(crate) fn run(args: &TopArgs) -> Result<()> {
@@ -184,7 +186,11 @@ fn text(app: &mut App, width: usize, look: Look) -> String {
             (View::Limits, page.limits(sample)),
         ] {
             lines.extend(named(view));
-            lines.extend(more);
+            let left_out = more.len().saturating_sub(MOST);
+            lines.extend(more.into_iter().take(MOST));
+            if left_out > 0 {
+                lines.push(ratatui::text::Line::from(format!("and {left_out} more")));
+            }
         }
     }
     let lines = lines.iter().map(|line| line.to_string().trim_end().to_owned() + "\n");

@@ -27,6 +27,9 @@ fn per_second(bytes: f64) -> String {
 }
 
 fn seconds(value: f64) -> String {
+    if value < 1e-9 {
+        return "0 s".into();
+    }
     rough_time(Duration::try_from_secs_f64(value).unwrap_or_default())
 }
 
@@ -378,6 +381,7 @@ impl Page<'_> {
             _ => number(value),
         };
         let max = match &limit.max {
+            Max::Number(0.0) => "none".into(),
             Max::Number(value) => show(*value),
             Max::Text(text) => text.clone(),
         };

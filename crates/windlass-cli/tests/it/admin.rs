@@ -13,7 +13,7 @@ struct Watched {
     server: Server,
     second: String,
     admin: String,
-    _file: Configuration,
+    file: Configuration,
 }
 
 /// A configuration file, gone in the end.
@@ -37,7 +37,7 @@ fn watched(name: &str, admin: &str) -> Watched {
     let mut server = Server::command(&["run", "-c", &path.display().to_string(), "-q"]);
     let second = server.line().strip_prefix("Listening on ").unwrap().to_owned();
     let admin = server.line().strip_prefix("Admin on ").unwrap().to_owned();
-    Watched { server, second, admin, _file: file }
+    Watched { server, second, admin, file }
 }
 
 impl Watched {
@@ -257,5 +257,39 @@ fn nobody_else_is_let_in_by_a_browser() {
     }
     let (_, head, _) = watched.send("GET /api/state", "", "");
     assert!(head.contains("cache-control: no-store") && !head.contains("access-control-"), "{head}");
+    watched.end();
+}
+
+#[test]
+fn the_file_is_read_again_on_request() {
+    let watched = watched("reload", "");
+    let path = watched.file.0.clone();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut client = watched.server.connect();
+    exchange(&mut client, 10);
+    std::fs::write(&path, text.replace("[admin]", "[limits]\nidle_timeout = \"77s\"\n[admin]")).unwrap();
+    let (status, _, body) = watched.send("POST /api/reload", "", "");
+    assert_eq!(status, 200, "{body}");
+    let report: Value = serde_json::from_str(&body).unwrap();
+    assert!(!report["changed"].as_array().unwrap().is_empty(), "{report}");
+    assert_eq!(report["restart_needed"], json!([]));
+    let state = watched.json("/api/state");
+    let limits = state["limits"].as_array().unwrap();
+    let limit = limits.iter().find(|limit| limit["name"] == "idle_timeout").unwrap();
+    assert_eq!((&limit["max"], &limit["unit"]), (&json!(77.0), &json!("seconds")));
+
+    std::fs::write(&path, text.replace("workers", "wrokers")).unwrap();
+    let (status, _, body) = watched.send("POST /api/reload", "", "");
+    assert_eq!(status, 422, "{body}");
+    let wrong: Value = serde_json::from_str(&body).unwrap();
+    assert!(wrong["problems"][0]["message"].as_str().unwrap().contains("wrokers"), "{wrong}");
+    let state = watched.json("/api/state");
+    assert_eq!((&state["reloads"]["succeeded"], &state["reloads"]["failed"]), (&json!(1), &json!(1)));
+    assert!(state["reloads"]["last_error"].is_string(), "{state:#}");
+    let (_, _, metrics) = watched.send("GET /metrics", "", "");
+    assert!(metrics.contains("windlass_reloads_total{outcome=\"failed\"} 1\n"), "{metrics}");
+    exchange(&mut client, 10);
+    drop(client);
+    std::fs::write(&path, text).unwrap();
     watched.end();
 }

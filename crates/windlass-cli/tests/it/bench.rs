@@ -38,7 +38,8 @@ fn fails(words: &[&str]) -> (String, Value) {
     (stderr, serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-/// A server that answers each piece it reads with what `answer` makes of it, once and again.
+/// A server that answers each piece it reads with what `answer` makes of it, again and again until that says
+/// `connection: close`.
 fn answering(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -49,7 +50,9 @@ fn answering(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Clone + Send + 'static) 
                 let mut buf = vec![0; 64 * 1024];
                 for nth in 0.. {
                     let Ok(n @ 1..) = stream.read(&mut buf) else { return };
-                    if stream.write_all(&answer(nth, &buf[..n])).is_err() {
+                    let answer = answer(nth, &buf[..n]);
+                    let last = answer.windows(17).any(|words| words == b"connection: close");
+                    if stream.write_all(&answer).is_err() || last {
                         return;
                     }
                 }
@@ -120,6 +123,17 @@ fn the_shape_of_the_json() {
         }
     }
     assert!(report["latency_us"]["p50"].as_f64() >= report["latency_from_sending_us"]["p50"].as_f64());
+}
+
+#[test]
+fn flags_are_variables_too() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let mut command = windlass(&["bench", "echo"]);
+    command.env("WINDLASS_TARGET", &server.address).env("WINDLASS_DURATION", "100ms");
+    command.env("WINDLASS_WARMUP", "0").env("WINDLASS_JSON", "1").env("WINDLASS_CUBIC", "");
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    assert_eq!((&report["target"], &report["verified"]), (&server.address.as_str().into(), &true.into()));
 }
 
 #[test]
@@ -196,42 +210,34 @@ fn pages() {
     assert!(fails(&["http", &admin, "--path", "/nothing"]).0.contains("404"));
 }
 
-/// A WebSocket echo server in this process.
-fn ws_echo() -> (String, windlass::Handle) {
-    use windlass::{Close, Peer, serve};
-    use windlass_http::ws::{Accept, Message, Upgrade, Ws, WsServer, WsServerConfig, WsService};
+/// A WebSocket echo, and where that is.
+fn ws_echo() -> (Server, String) {
+    let server = Server::command(&["websocket", "127.0.0.1:0", "-q"]);
+    let place = format!("{}/ws", server.address);
+    (server, place)
+}
 
-    struct Echo;
-    impl WsService for Echo {
-        type Session = ();
-        fn accept(
-            &mut self,
-            _: &Upgrade<'_, '_>,
-            _: Peer,
-        ) -> Result<Accept<()>, windlass::proto::http::Status> {
-            Ok(Accept::new(()))
-        }
-        fn message(&mut self, ws: &mut Ws<'_, '_>, _: &mut (), message: Message<'_>) -> Result<(), Close> {
-            ws.send(message);
-            Ok(())
-        }
-    }
-    let bound = serve(|| WsServer::new(Echo, WsServerConfig::default()))
-        .tcp("127.0.0.1:0")
-        .workers(1)
-        .bind()
-        .unwrap();
-    let (address, handle) = (bound.addresses()[0].to_string(), bound.handle());
-    thread::spawn(move || bound.run());
-    (address, handle)
+#[test]
+fn connections_that_a_server_ends_are_replaced() {
+    // As servers do that let a connection have so many requests and no more.
+    let page = |nth| {
+        let last = if nth == 9 { "connection: close\r\n" } else { "" };
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{last}\r\nok").into_bytes()
+    };
+    let report = clean(&["http", &answering(move |nth, _| page(nth))]);
+    assert!(report["reconnects"].as_u64().unwrap() > 0, "{report}");
+    // And as old ones do, whose body ends with the connection.
+    let old = answering(|_, _| b"HTTP/1.0 200 OK\r\nconnection: close\r\n\r\nto the end".to_vec());
+    let report = clean(&["http", &old]);
+    assert_eq!(report["body_bytes"], 10);
 }
 
 #[test]
 fn web_sockets() {
-    let (address, _handle) = ws_echo();
-    assert_eq!(clean(&["ws", &format!("ws://{address}/"), "--depth", "4"])["kind"], "ws");
-    clean(&["ws", &address, "--size", "100KiB"]);
-    clean(&["ws", &address, "--rate", "500"]);
+    let (_server, place) = ws_echo();
+    assert_eq!(clean(&["ws", &format!("ws://{place}"), "--depth", "4"])["kind"], "ws");
+    clean(&["ws", &place, "--size", "100KiB"]);
+    clean(&["ws", &place, "--rate", "500"]);
 }
 
 #[cfg(feature = "tls")]
@@ -382,9 +388,13 @@ fn the_server_goes_away() {
         assert!(all_ended(&errors), "{words:?}: {errors}");
     }
 
-    // It says farewell first, with a Close frame to each.
-    let (address, handle) = ws_echo();
-    let errors = goes_away(&["ws", &address], move || handle.shutdown());
+    let (server, address) = ws_echo();
+    let errors = goes_away(&["ws", &address], || drop(server));
+    assert!(all_ended(&errors), "{errors}");
+
+    // In good order: with a Close frame to each.
+    let (server, address) = ws_echo();
+    let errors = goes_away(&["ws", &address], || server.signal(rustix::process::Signal::TERM));
     assert!(errors["error_reply"] == 4 || all_ended(&errors), "{errors}");
 }
 

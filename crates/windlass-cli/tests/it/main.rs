@@ -18,6 +18,7 @@ mod logs;
 mod memcached;
 mod process;
 mod queries;
+mod reload;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;

@@ -119,7 +119,7 @@ fn a_sandbox_is_whole_and_all_goes_on_within_it() {
         drop(stays);
         let (ended, _, stderr) = old.ended();
         assert!(ended.success(), "{stderr}");
-        assert!(stderr.contains("in a sandbox") && stderr.contains("files, TCP ports, signals"), "{stderr}");
+        assert!(stderr.contains("in a sandbox") && stderr.contains("calls by TCP, signals"), "{stderr}");
         assert!(!stderr.contains("not whole"), "{stderr}");
         let (ended, _, stderr) = new.stop();
         assert!(ended.success(), "{stderr}");

@@ -69,6 +69,13 @@ impl Handle {
         self.shared.changes.get().ok_or_else(stopped)?.apply(&self.shared, change)
     }
 
+    /// Where the listener of this number listens, or did ([`Conn::listener`](crate::Conn::listener)). A number
+    /// may be another's once nothing refers to it any more.
+    pub fn listener_address(&self, number: usize) -> Option<String> {
+        let listener = self.shared.listener(u16::try_from(number).ok()?)?;
+        Some(listener.name.clone())
+    }
+
     /// The limits in effect, with automatic ones resolved.
     pub fn limits(&self) -> Limits {
         self.shared.limits()

@@ -49,6 +49,12 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
+/// The same by workers that are overloaded now and then.
+pub(crate) fn overloaded(sim: &mut Sim) {
+    echo(sim);
+    sim.overload();
+}
+
 /// The same, while somebody looks in all the time. Nothing else changes, and the run replays.
 pub(crate) fn watched_echo(sim: &mut Sim) {
     echo(sim);
@@ -93,7 +99,9 @@ pub(crate) fn succession(sim: &mut Sim) {
 /// who was not told to finish.
 pub(crate) fn changes(sim: &mut Sim) {
     let stays = sim.rng().chance(1, 3);
-    let good = 5 + sim.rng().below(30) as usize;
+    // With few of them a service is soon deserted.
+    let most = if sim.rng().chance(1, 2) { 5 } else { 35 };
+    let good = 1 + sim.rng().below(most) as usize;
     let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(8) as usize };
     sim.service(move || Echo { stays })
         .clients(good, sim::echo_client)

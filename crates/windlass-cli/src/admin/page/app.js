@@ -67,10 +67,12 @@ function themed() {
 }
 byId("theme").addEventListener("click", () => {
   const chosen = isDark() ? "light" : "dark";
-  document.documentElement.dataset.theme = chosen;
+  // What the system says anyway is no choice: follow it again.
+  const follow = (chosen === "dark") === dark.matches;
+  if (follow) delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = chosen;
   try {
-    // What the system says anyway is no choice: follow it again.
-    if ((chosen === "dark") === dark.matches) localStorage.removeItem("windlass-theme");
+    if (follow) localStorage.removeItem("windlass-theme");
     else localStorage.setItem("windlass-theme", chosen);
   } catch {
     // Then it lasts as long as the page.

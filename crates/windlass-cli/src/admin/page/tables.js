@@ -56,8 +56,9 @@ export class Tables {
           (row, chip) => {
             text(chip, FAULTS[row.fault] ?? row.fault);
             attribute(chip, "data-fault", row.fault);
+            chip.hidden = row.fault === "";
           }) },
-        figure("last minute", (row) => format.count(row.minute)),
+        figure("last minute", (row) => format.count(row.minute), "As far back as this page has watched"),
         figure("since start", (row) => format.count(row.total)),
         { name: "what happened", of: (row) => row.words, kind: "prose" },
       ],

@@ -54,8 +54,10 @@ pub(crate) struct Kept {
     pub(crate) write: BTreeSet<PathBuf>,
     /// Folders in which sockets are made and removed.
     pub(crate) sockets: BTreeSet<PathBuf>,
-    /// TCP ports that may be listened on again.
+    /// TCP ports that may be listened on again, where others may not.
     pub(crate) ports: BTreeSet<u16>,
+    /// Whether others may be called by TCP, on any port.
+    pub(crate) calls: bool,
 }
 
 impl Kept {
@@ -99,6 +101,8 @@ impl Kept {
                 _ => {}
             }
         }
+        // No service so far has others to call; the admin page has none either.
+        kept.calls = false;
         kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
         kept
     }
@@ -120,7 +124,7 @@ pub(super) fn foreseen() -> Vec<&'static str> {
         can_forbid.push("files");
     }
     if can(hard().handle_access(AccessNet::BindTcp)) {
-        can_forbid.push("TCP ports");
+        can_forbid.push("TCP");
     }
     if can(hard().scope(Scope::Signal)) {
         can_forbid.push("signals to others");
@@ -131,7 +135,7 @@ pub(super) fn foreseen() -> Vec<&'static str> {
 /// Forbids all but what is kept.
 pub(super) fn enforce(strict: bool, kept: &Kept, enforced: &mut Enforced) -> Result<()> {
     let can_forbid = foreseen();
-    for needed in ["files", "TCP ports"].iter().filter(|needed| !can_forbid.contains(needed)) {
+    for needed in ["files", "TCP"].iter().filter(|needed| !can_forbid.contains(needed)) {
         ensure!(!strict, "`server.sandbox` is strict, and this kernel's Landlock cannot forbid {needed}");
         enforced.lacking.push(format!("this kernel's Landlock cannot forbid {needed}"));
     }
@@ -144,16 +148,33 @@ pub(super) fn enforce(strict: bool, kept: &Kept, enforced: &mut Enforced) -> Res
         _ => 0,
     };
     ensure!(abi > 0, "Landlock has vanished while it was set up");
-    enforced.what.push(format!("{} (Landlock ABI {abi})", can_forbid.join(", ")));
+    let words = can_forbid.iter().filter_map(|what| match *what {
+        "TCP" => match (strict, kept.calls) {
+            (true, true) => Some("other TCP ports"),
+            (true, false) => Some("other TCP ports, calls by TCP"),
+            (false, true) => None,
+            (false, false) => Some("calls by TCP"),
+        },
+        "files" => Some("other files"),
+        what => Some(what),
+    });
+    enforced.what.push(format!("{} (Landlock ABI {abi})", words.collect::<Vec<_>>().join(", ")));
     Ok(())
 }
 
 fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
     let level = if strict { CompatLevel::HardRequirement } else { CompatLevel::BestEffort };
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(level)
-        .handle_access(AccessFs::from_all(NEEDED))?
-        .handle_access(AccessNet::from_all(NEEDED))?
+    let mut ruleset =
+        Ruleset::default().set_compatibility(level).handle_access(AccessFs::from_all(NEEDED))?;
+    // Otherwise a reload may listen on more of them.
+    if strict {
+        ruleset = ruleset.handle_access(AccessNet::BindTcp)?;
+    }
+    // No rule allows one.
+    if !kept.calls {
+        ruleset = ruleset.handle_access(AccessNet::ConnectTcp)?;
+    }
+    let mut ruleset = ruleset
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::Signal)?;
@@ -173,9 +194,8 @@ fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
             rules = rules.add_rule(PathBeneath::new(fd, access))?;
         }
     }
-    for port in &kept.ports {
+    for port in kept.ports.iter().filter(|_| strict) {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
     }
-    // Nothing that is served calls others by TCP: no rule allows it.
     Ok(rules.restrict_self()?.landlock)
 }

@@ -6,8 +6,9 @@ use super::shape::{Connections, State, Turn};
 use super::*;
 
 fn admin(token: Option<&str>) -> (Harness, Slot) {
-    let slot = Slot::default();
-    let service = serving(slot.clone(), Messages::default(), token.map(String::from), None).name("admin");
+    let told = Told::default();
+    let slot = told.bound.clone();
+    let service = serving(&told, token.map(String::from), None).name("admin");
     let harness = Harness::new(service);
     assert!(slot.set(Bound { handle: harness.handle(), workers: 1 }).is_ok());
     (harness, slot)
@@ -39,7 +40,7 @@ fn status(head: &str) -> u16 {
 }
 
 /// Everything that tells or orders something.
-const GUARDED: [&str; 9] = [
+const GUARDED: [&str; 10] = [
     "GET /metrics",
     "GET /api/state",
     "HEAD /api/state",
@@ -48,6 +49,7 @@ const GUARDED: [&str; 9] = [
     "GET /api/turn",
     "POST /api/close",
     "POST /api/log",
+    "POST /api/reload",
     "POST /api/drain",
 ];
 
@@ -140,6 +142,8 @@ fn the_state_can_be_read_back_and_says_what_there_is() {
     let services: Vec<_> = state.services.iter().map(|it| (&*it.name, &*it.kind, it.connections)).collect();
     assert_eq!(services, [("admin", "admin", 1)]);
     assert_eq!(state.listeners[0].service, "admin");
+    assert_eq!((state.reloads.succeeded, state.reloads.failed), (0, 0));
+    assert_eq!(ask(&mut harness, "POST /api/reload", LOCAL).0, 409, "there is no file");
     let limit = state.limits.iter().find(|limit| limit.name == "connections_max").unwrap();
     assert!(limit.used == Some(1) && limit.unit == "count" && !limit.about.is_empty(), "{limit:?}");
     let turns: u64 = state.workers[0].turn_buckets.iter().map(|(_, n)| n).sum();

@@ -63,6 +63,17 @@ fn nothing_in_it_makes_code_of_text() {
     }
 }
 
+/// A reason that the engine learns is explained here too.
+#[test]
+fn every_reason_of_a_close_is_told_in_words() {
+    let (_, words) = texts().find(|(name, _)| *name == "words.js").unwrap();
+    let counters = windlass::Counters::default();
+    assert!(counters.closes().count() > 10);
+    for (why, _) in counters.closes() {
+        assert!(words.contains(&format!("\n  {why}: [\"")), "words.js does not explain `{why}`");
+    }
+}
+
 #[test]
 fn it_is_served_as_what_it_is() {
     let mut harness = Harness::new(serve(|| routes(Http::new(()))));

@@ -98,6 +98,9 @@ fn it_looks_right_in_both_schemes_and_on_a_narrow_screen() {
     assert_eq!(browser.eval("getComputedStyle(document.body).backgroundColor"), grounds[0]);
     browser.click("#theme");
     assert_eq!(browser.eval("getComputedStyle(document.body).backgroundColor"), grounds[1]);
+    // What the system says anyway is no choice.
+    browser.look(1280, 900, "light");
+    assert_eq!(browser.eval("getComputedStyle(document.body).backgroundColor"), grounds[0]);
     // Something was drawn: the strip has more than one colour.
     let colours = "(() => { const canvas = document.querySelector('.worker canvas');\
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);\

@@ -110,6 +110,8 @@ struct Peer {
     stream: UnixStream,
     stage: Stage,
     incoming: Incoming,
+    /// It has sent something.
+    has_spoken: bool,
     outgoing: VecDeque<Piece>,
     deadline: Time,
 }
@@ -230,6 +232,7 @@ impl Control {
             let mut peer = Peer {
                 stage: Stage::Greeting,
                 incoming: Incoming::default(),
+                has_spoken: false,
                 outgoing: VecDeque::new(),
                 deadline: now + GREETING_TIMEOUT,
                 stream: match registry.register(&mut stream, token, interest) {
@@ -273,7 +276,8 @@ impl Control {
         let (stage, broken) = (peer.stage, peer.flush().is_err());
         if ended || broken || (stage == Stage::Leaving && peer.outgoing.is_empty()) {
             match stage {
-                Stage::Greeting => turn.refused += 1,
+                // Whoever leaves without a word wanted to know whether somebody is here.
+                Stage::Greeting => turn.refused += u64::from(self.peers[n].has_spoken),
                 Stage::Offered | Stage::Outdated => turn.lost += 1,
                 Stage::Succeeds | Stage::Leaving => {}
             }
@@ -382,7 +386,10 @@ impl Peer {
                 Ok(0) => return true,
                 // Whoever leaves is not listened to any more.
                 Ok(_) if matches!(self.stage, Stage::Leaving | Stage::Succeeds) => {}
-                Ok(n) => self.incoming.push(&bytes[..n]),
+                Ok(n) => {
+                    self.has_spoken = true;
+                    self.incoming.push(&bytes[..n]);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return e.kind() != io::ErrorKind::WouldBlock,
             }
