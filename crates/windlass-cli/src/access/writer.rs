@@ -55,9 +55,9 @@ impl Queue {
         Queue { notices: queue, flags, writer: Mutex::new(Some(writer)), finished: Mutex::default() }
     }
 
-    /// Starts the thread, once.
-    pub(super) fn start(&self) -> io::Result<()> {
-        let Some(mut writer) = locked(&self.writer).take() else { return Ok(()) };
+    /// Starts the thread, once: true if this was the time.
+    pub(super) fn start(&self) -> io::Result<bool> {
+        let Some(mut writer) = locked(&self.writer).take() else { return Ok(false) };
         let (done, finished) = sync_channel(1);
         *locked(&self.finished) = Some(finished);
         let thread = thread::Builder::new().name("access".into());
@@ -65,7 +65,7 @@ impl Queue {
             writer.run();
             let _ = done.send(());
         })?;
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn add_file(&self, file: LogFile, number: Weak<Number>) {

@@ -159,10 +159,7 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     // Behind the last listener, and before the first thread.
     let settled = process::settle(file)?;
     access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
-    if access.is_any() {
-        access.start().context("cannot start the thread of access logs")?;
-        signals::set_on_hangup(access.reopen_flag()).context("cannot watch for SIGHUP")?;
-    }
+    access.begin().context("cannot start the thread of access logs")?;
     if let Target::File(_, reopen) = &logs {
         signals::set_on_hangup(reopen.clone()).context("cannot watch for SIGHUP")?;
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::config::{Folder, ask};
+use crate::config::{Folder, ask, order};
 use crate::server::*;
 
 /// Waits until the file has so many lines, and returns them.
@@ -206,6 +206,45 @@ fn lines_of_nothing(path: &str) -> bool {
         std::thread::sleep(Duration::from_millis(20));
     }
     false
+}
+
+/// A reload that adds an access log, the first, and takes it away again.
+#[test]
+fn one_comes_and_goes_with_a_reload() {
+    let folder = Folder::new("access-reload");
+    let log = folder.path("access.log");
+    let text = "[server]\nworkers = 1\n[log]\nformat = 'json'\n[admin]\nlisten = '127.0.0.1:0'\n\
+                [[echo]]\nlisten = '127.0.0.1:0'\n";
+    let path = folder.file("w.toml", text);
+    let mut server = Server::command(&["run", "-c", &path]);
+    let admin = server.line().strip_prefix("Admin on ").unwrap().to_owned();
+    let reload = |text: &str| {
+        folder.file("w.toml", text);
+        let (status, said) = order(&admin, "/api/reload", "{}");
+        assert_eq!(status, "200", "{said}");
+        let state = ask(&admin, "GET /api/state").1;
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+        let listeners = state["listeners"].as_array().unwrap();
+        let echo = listeners.iter().find(|listener| listener["service"] == "echo").unwrap();
+        echo["address"].as_str().unwrap().to_owned()
+    };
+    round_trip(&mut server.connect(), b"unseen");
+    let logged = format!(
+        "{text}access_log = {{ path = 'access.log', format = '{{service}} {{listener}} {{messages}}' }}\n"
+    );
+    let address = reload(&logged);
+    let say = |address: &str| round_trip(&mut std::net::TcpStream::connect(address).unwrap(), b"seen");
+    say(&address);
+    assert_eq!(lines(&log, 1), [format!("echo {address} 1")]);
+    // The thread that writes has come with it, and hears the signal, which reloads as well.
+    fs::rename(&log, folder.path("access.log.1")).unwrap();
+    server.signal(Signal::HUP);
+    assert!(lines_of_nothing(&log), "no new file");
+    let address = reload(text);
+    say(&address);
+    let (status, _, stderr) = server.stop();
+    assert!(status.success(), "{stderr}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "", "{stderr}");
 }
 
 /// What a process without privileges gave up does not keep it from opening its files anew.
