@@ -526,7 +526,7 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_ACCESS_LOG", hide_env = true)]
     pub(crate) access_log: Option<PathBuf>,
 
-    /// What such a line is: json, or a template as '{time} {peer} {duration_ms} {received} {messages} {reason}'
+    /// What such a line is: json, or a template as '{time} {peer} {duration_ms} {received} {sent} {messages} {reason}'
     #[arg(long, value_name = "FORMAT", requires = "access_log", help_heading = PRINTING)]
     #[arg(env = "WINDLASS_ACCESS_FORMAT", hide_env = true, value_parser = access_format)]
     pub(crate) access_format: Option<Format>,

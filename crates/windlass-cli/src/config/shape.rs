@@ -247,7 +247,7 @@ pub(crate) struct EchoTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }
@@ -270,7 +270,7 @@ pub(crate) struct WebsocketTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }
@@ -298,7 +298,7 @@ pub(crate) struct RespTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }
@@ -329,7 +329,7 @@ pub(crate) struct MemcachedTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }

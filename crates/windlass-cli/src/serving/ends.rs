@@ -24,9 +24,6 @@ pub(crate) struct Ends {
 #[derive(Clone)]
 struct Open {
     since: Time,
-    received: u64,
-    /// Bytes that it was given and has not taken: it is given them again.
-    left: usize,
     messages: u64,
 }
 
@@ -71,19 +68,16 @@ impl Ends {
     pub(super) fn opened(&mut self, conn: &Conn<'_>, refused: Option<&Close>) {
         let Some(log) = self.log(conn) else { return };
         match refused {
-            Some(why) => log.add(Record::ended(conn, Default::default(), Ended::new(0, 0, why))),
+            Some(why) => log.add(Record::ended(conn, Default::default(), Ended::new(Some((0, 0)), 0, why))),
             None => {
-                let open = Open { since: conn.now(), received: 0, left: 0, messages: 0 };
-                self.open.insert(conn.id(), open);
+                self.open.insert(conn.id(), Open { since: conn.now(), messages: 0 });
             }
         }
     }
 
-    /// Its service was offered `there` bytes and has left `left` of them, after so many more messages.
-    pub(super) fn given(&mut self, conn: ConnId, there: usize, left: usize, messages: u64) {
+    /// Its service has served so many messages more of it.
+    pub(super) fn served(&mut self, conn: ConnId, messages: u64) {
         if let Some(open) = self.open.get_mut(&conn) {
-            open.received += there.saturating_sub(open.left) as u64;
-            open.left = left;
             open.messages += messages;
         }
     }
@@ -93,8 +87,24 @@ impl Ends {
         if let Some(open) = self.open.remove(&conn.id())
             && let Some(log) = self.log(conn)
         {
-            let ended = Ended::new(open.received, open.messages, why);
+            let ended = Ended::new(traffic(conn, why), open.messages, why);
             log.add(Record::ended(conn, conn.now().since(open.since), ended));
         }
     }
+}
+
+/// Bytes received and sent. What is still queued is sent too, where the end is an orderly one.
+fn traffic(conn: &Conn<'_>, why: &Close) -> Option<(u64, u64)> {
+    let traffic = conn.traffic()?;
+    let is_dropped = matches!(
+        why,
+        Close::SlowConsumer
+            | Close::Overflow
+            | Close::MemoryFull
+            | Close::Aborted
+            | Close::Reset
+            | Close::Io(_)
+    );
+    let queued = if is_dropped { 0 } else { conn.output_len() as u64 };
+    Some((traffic.received, traffic.sent + queued))
 }

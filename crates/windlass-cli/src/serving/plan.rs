@@ -48,6 +48,7 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         limits: limits(file),
         scratch_bytes: file.server.scratch.0,
         congestion: file.server.congestion.clone(),
+        traffic: crate::config::services(file).iter().any(|service| service.access_log.is_some()),
         ..Config::default()
     };
     let server = services(file, told, Server::new(config), &|_| true)?;

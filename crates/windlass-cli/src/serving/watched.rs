@@ -46,9 +46,9 @@ impl<S: Tally> Watched<S> {
         if !self.ends.is_any() {
             return call(&mut self.service, conn, session, input);
         }
-        let (there, before) = (input.len(), self.service.messages());
+        let before = self.service.messages();
         let outcome = call(&mut self.service, conn, session, input);
-        self.ends.given(conn.id(), there, input.len(), self.service.messages() - before);
+        self.ends.served(conn.id(), self.service.messages() - before);
         outcome
     }
 

@@ -51,10 +51,32 @@ fn a_line_for_each_connection_of_echo() {
     assert!(columns[0][0].starts_with("20") && columns[0][0].ends_with('Z'), "{lines:?}");
     assert_eq!(columns[0][1..4], [&first, "echo", &address]);
     assert!(columns[0][4].parse::<f64>().is_ok());
-    assert_eq!(columns[0][5..], ["8", "2", "eof", "nobody"], "{lines:?}");
+    assert_eq!(columns[0][5..], ["8", "8", "2", "eof", "nobody"], "{lines:?}");
     assert_eq!(columns[1][1], second);
     assert!(columns[1][4].parse::<f64>().unwrap() >= 200.0, "{lines:?}");
-    assert_eq!(columns[1][5..], ["0", "0", "idle", "peer"], "{lines:?}");
+    assert_eq!(columns[1][5..], ["0", "0", "0", "idle", "peer"], "{lines:?}");
+}
+
+/// Request and end in one segment: the reply is queued when the service hears of the end.
+#[test]
+fn what_goes_out_behind_the_end_counts_as_sent() {
+    let folder = Folder::new("access-sent");
+    let path = folder.path("access.log");
+    let server = Server::start(&["--access-log", &path, "--access-format", "{received} {sent}", "-q"]);
+    let mut stream = server.connect();
+    let text = vec![b'x'; 3_000_000];
+    let mut writer = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            writer.write_all(&text).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard.len(), text.len());
+    });
+    assert_eq!(lines(&path, 1), ["3000000 3000000"]);
+    assert!(server.stop().0.success());
 }
 
 #[test]
@@ -116,8 +138,8 @@ fn every_kind_of_service_has_one() {
     assert_eq!(kv[0], format!("first {} 2", at(1)));
     let json: serde_json::Value = serde_json::from_str(&kv[1]).unwrap();
     assert_eq!(
-        (&json["service"], &json["listener"], &json["received"], &json["messages"], &json["reason"]),
-        (&"memcached".into(), &at(2).into(), &8.into(), &1.into(), &"eof".into())
+        (&json["service"], &json["listener"], &json["received"], &json["sent"], &json["reason"]),
+        (&"memcached".into(), &at(2).into(), &8.into(), &4.into(), &"eof".into())
     );
 
     assert_eq!(ask(&admin, "GET /healthz?token=secret").0, "200");

@@ -16,7 +16,7 @@ struct Give(Arc<OnceLock<Mutex<Vec<Record>>>>, usize);
 impl Service for Give {
     type Session = ();
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
-        let record = |n| Record::ended(conn, Duration::ZERO, Ended::new(0, n as u64, &Close::Eof));
+        let record = |n| Record::ended(conn, Duration::ZERO, Ended::new(None, n as u64, &Close::Eof));
         let _ = self.0.set(Mutex::new((0..self.1).map(record).collect()));
         Ok(())
     }
