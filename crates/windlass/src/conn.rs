@@ -85,6 +85,15 @@ impl<'a> Conn<'a> {
         self.core.is_draining(self.core.slots[self.index as usize].service)
     }
 
+    /// Whether the worker is overloaded ([`Limits::overload_lag_max`](crate::Limits::overload_lag_max)) and so
+    /// far behind in this turn that new work should be refused, if there is a way to say so: its answer would
+    /// come late, and make all others later. False for what came first in a turn of an overloaded worker,
+    /// which is served in time. Ask once for each piece of work that will be refused then: it is counted
+    /// ([`Counters::refused_overload`](crate::Counters::refused_overload)).
+    pub fn is_overloaded(&self) -> bool {
+        self.core.overload.refuses(&self.core.limits)
+    }
+
     /// Queues bytes to be sent, copying them.
     ///
     /// All that a connection is given in one turn goes out in one system call. A large piece is sent

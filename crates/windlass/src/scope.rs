@@ -43,6 +43,11 @@ impl<'a> Scope<'a> {
         self.core.is_draining(self.service)
     }
 
+    /// Whether the worker is overloaded, as [`Conn::is_overloaded`] tells.
+    pub fn is_overloaded(&self) -> bool {
+        self.core.overload.refuses(&self.core.limits)
+    }
+
     /// A connection of this worker, if it is still open.
     pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_>> {
         let index = self.core.find(id)?;

@@ -141,6 +141,7 @@ pub(crate) struct Spec<S: Service> {
 pub(crate) struct OwnLimits {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) input_max: Option<usize>,
+    pub(crate) never_shed: bool,
 }
 
 pub(crate) trait ServiceSpec: Send + Sync {
@@ -339,6 +340,13 @@ impl<S: Service> Serve<S> {
     /// longest message. At least 1. In a simulation the simulated server's counts.
     pub fn input_max(mut self, bytes: usize) -> Serve<S> {
         self.spec.own.input_max = Some(bytes.max(1));
+        self
+    }
+
+    /// Lets in whoever comes to this service even while a worker is overloaded or short of memory: for an
+    /// admin listener, which is wanted then most. Limits on connections hold all the same.
+    pub fn never_shed(mut self) -> Serve<S> {
+        self.spec.own.never_shed = true;
         self
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct WorkerShared {
     pending: AtomicBool,
     /// Connections it has, those on their way to it included.
     pub(crate) load: AtomicUsize,
+    /// Overloaded, and what it is given now is late.
+    pub(crate) late: AtomicBool,
     pub(crate) stats: Published,
     /// What somebody outside asks of it.
     pub(crate) errands: Errands,

@@ -9,6 +9,7 @@
 pub(crate) mod connecting;
 pub(crate) mod flush;
 mod output;
+pub(crate) mod overload;
 mod relay;
 pub(crate) mod slot;
 
@@ -37,6 +38,7 @@ use crate::wheel::{Tick, Wheel, reached};
 
 use connecting::Connecting;
 use output::Pool;
+use overload::Overload;
 use relay::Relays;
 use slot::{PeerAddr, Slot, flag};
 
@@ -151,6 +153,8 @@ pub(crate) struct Core {
     pub(crate) cork_owner: u32,
     pub(crate) pool: Pool,
     pub(crate) buffered: usize,
+    /// How late the worker is, and how full `buffered` makes it.
+    pub(crate) overload: Overload,
     pub(crate) relays: Relays,
 
     /// Connections to look at in this turn, and in the next.
@@ -213,6 +217,7 @@ impl Core {
             cork_owner: NONE,
             pool: Pool::default(),
             buffered: 0,
+            overload: Overload::new(now),
             relays: Relays::default(),
             run: Vec::with_capacity(LIST_RESERVED),
             touched: Vec::with_capacity(LIST_RESERVED),
@@ -486,9 +491,14 @@ impl Core {
 
     // --- Deadlines.
 
+    /// The earliest deadline of a connection, if it has any.
+    fn deadline(&self, index: u32) -> Option<Tick> {
+        Deadlines::of(&self.limits, &self.members, &self.overload).first(&self.slots[index as usize])
+    }
+
     /// Arms the connection's timer for its earliest deadline.
     pub(crate) fn arm(&mut self, index: u32) {
-        if let Some(at) = deadline(&self.slots, &self.limits, &self.members, index) {
+        if let Some(at) = self.deadline(index) {
             self.wheel.arm(index, at);
         }
     }
@@ -694,32 +704,48 @@ impl Core {
 /// Shared output below this is copied.
 const BLOCK_SHARE_MIN: usize = 1024;
 
-/// The earliest deadline of a connection, if it has any.
-pub(crate) fn deadline(slots: &[Slot], limits: &Limits, members: &[Members], index: u32) -> Option<Tick> {
-    let slot = &slots[index as usize];
-    if !slot.is(flag::LIVE) {
-        return slot.is(flag::CONNECTING).then_some(slot.wake);
-    }
-    let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
-    let deadlines = [idle_deadline(slot, members), stall_deadline(slot, limits), wake];
-    deadlines.into_iter().flatten().reduce(|a, b| if reached(a, b) { a } else { b })
+/// What decides when connections have had their time.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadlines<'a> {
+    limits: &'a Limits,
+    members: &'a [Members],
+    /// Into how many parts timeouts are divided while the worker is short of time or memory.
+    idle_divisor: u32,
+    stall_divisor: u32,
 }
 
-pub(crate) fn idle_deadline(slot: &Slot, members: &[Members]) -> Option<Tick> {
-    let timeout = members[slot.service as usize].idle_timeout;
-    if timeout.is_zero() || slot.is(flag::CLOSING) || planted(Fault::NoIdleTimeout) {
-        return None;
+impl<'a> Deadlines<'a> {
+    pub(crate) fn of(limits: &'a Limits, members: &'a [Members], overload: &Overload) -> Deadlines<'a> {
+        let (idle_divisor, stall_divisor) = (overload.idle_divisor(limits), overload.stall_divisor());
+        Deadlines { limits, members, idle_divisor, stall_divisor }
     }
-    Some(slot.active.wrapping_add(timeout.as_millis() as u32 + 1))
-}
 
-pub(crate) fn stall_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
-    // An end is bounded even where a stall is not.
-    let off = limits.write_stall_timeout.is_zero();
-    let timeout = if off { limits.linger_timeout } else { limits.write_stall_timeout };
-    if (off && !slot.is(flag::ENDED)) || planted(Fault::NoWriteStall) {
-        return None;
+    /// The earliest deadline of a connection, if it has any.
+    pub(crate) fn first(self, slot: &Slot) -> Option<Tick> {
+        if !slot.is(flag::LIVE) {
+            return slot.is(flag::CONNECTING).then_some(slot.wake);
+        }
+        let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
+        let deadlines = [self.idle(slot), self.stall(slot), wake];
+        deadlines.into_iter().flatten().reduce(|a, b| if reached(a, b) { a } else { b })
     }
-    let output = slot.output.as_ref()?;
-    Some(output.progress.wrapping_add(timeout.as_millis() as u32 + 1))
+
+    pub(crate) fn idle(self, slot: &Slot) -> Option<Tick> {
+        let timeout = self.members[slot.service as usize].idle_timeout;
+        if timeout.is_zero() || slot.is(flag::CLOSING) || planted(Fault::NoIdleTimeout) {
+            return None;
+        }
+        Some(slot.active.wrapping_add(timeout.as_millis() as u32 / self.idle_divisor + 1))
+    }
+
+    pub(crate) fn stall(self, slot: &Slot) -> Option<Tick> {
+        // An end is bounded even where a stall is not.
+        let off = self.limits.write_stall_timeout.is_zero();
+        let timeout = if off { self.limits.linger_timeout } else { self.limits.write_stall_timeout };
+        if (off && !slot.is(flag::ENDED)) || planted(Fault::NoWriteStall) {
+            return None;
+        }
+        let output = slot.output.as_ref()?;
+        Some(output.progress.wrapping_add(timeout.as_millis() as u32 / self.stall_divisor + 1))
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::config::{WhenDatagramsFull, WhenFull};
+use crate::config::{WhenDatagramsFull, WhenFull, WhenOverloaded};
 use crate::server::Handle;
 use crate::stats::Counters;
 
@@ -44,6 +44,15 @@ impl From<WhenFull> for LimitValue {
         LimitValue::Policy(match policy {
             WhenFull::Wait => "wait",
             WhenFull::Shed => "shed",
+        })
+    }
+}
+
+impl From<WhenOverloaded> for LimitValue {
+    fn from(policy: WhenOverloaded) -> LimitValue {
+        LimitValue::Policy(match policy {
+            WhenOverloaded::Wait => "wait",
+            WhenOverloaded::Shed => "shed",
         })
     }
 }
@@ -149,6 +158,7 @@ fn reached(name: &str, stats: &Counters) -> Option<u64> {
         "output_high" => stats.congestions,
         "output_max" => stats.closed_by("overflow"),
         "buffered_max" => stats.closed_by("memory_full"),
+        "overload_lag_max" => stats.overloads,
         "relay_pipes_max" => stats.pipes_refused,
         "stall_timeout" => stats.stalls,
         "sockets_max" => stats.sockets_refused,
@@ -177,6 +187,6 @@ mod tests {
             assert!(BYTES.contains(name), "{name} is in bytes");
         }
         let counted = values.iter().filter(|(name, ..)| reached(name, &Counters::default()).is_some());
-        assert_eq!(counted.count(), 20, "as many as `reached` names");
+        assert_eq!(counted.count(), 21, "as many as `reached` names");
     }
 }

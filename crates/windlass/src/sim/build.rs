@@ -10,13 +10,13 @@ use windlass_proto::testing::Rng;
 
 use super::changes::SimChanges;
 use super::client::{Client, Place, Seat};
-use super::plan::{Edges, Plan, SECOND, log_draw};
+use super::plan::{Edges, MICRO, MILLI, Plan, SECOND, log_draw};
 use super::remote::{self, Answer, RemoteHost};
 use super::run::{self, Deed, Ended, Run};
 use super::succession::{Maker, Succession};
 use super::udp::{Udp, UdpPlan};
 use super::world::World;
-use crate::config::{Config, Limits, WhenFull};
+use crate::config::{Config, Limits, WhenFull, WhenOverloaded};
 use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
@@ -237,6 +237,19 @@ impl Sim {
         self
     }
 
+    /// Calls take so long, and so little lateness is borne, that workers are overloaded now and then. Idle
+    /// timeouts are shorter then, and newcomers may be turned away.
+    pub fn overload(&mut self) -> &mut Sim {
+        let rng = &mut self.rng;
+        self.plan.call_cost = log_draw(rng, &(5 * MICRO..2 * MILLI));
+        let limits = &mut self.config.limits;
+        limits.overload_lag_max = Duration::from_nanos(log_draw(rng, &(20 * MICRO..50 * MILLI)));
+        limits.overload_interval = Duration::from_nanos(log_draw(rng, &(MILLI..200 * MILLI)));
+        limits.overload_idle_divisor = 1 + rng.below(8) as u32;
+        limits.when_overloaded = if rng.chance(1, 2) { WhenOverloaded::Wait } else { WhenOverloaded::Shed };
+        self
+    }
+
     /// The first service's listeners come and go, and it is replaced by its like again and again, at times
     /// that are drawn: connections of the one before are told to finish. For a service without a mailbox.
     pub fn changes(&mut self) -> &mut Sim {
@@ -310,6 +323,8 @@ impl Sim {
         }
         world.patience = super::clients::patience(&self.config.limits).as_nanos() as u64 / 2;
         world.connections_max = self.config.limits.connections_max;
+        world.memory_tight = self.config.limits.buffered_max < Limits::default().buffered_max;
+        world.lag_max = self.config.limits.overload_lag_max.as_nanos() as u64;
         world.source_connections_max = self.config.limits.source_connections_max;
         let burst = self.rng.chance(1, 3);
         let same_source = self.rng.chance(1, 4);
@@ -450,6 +465,7 @@ fn draw_config(rng: &mut Rng) -> Config {
         connecting_max: usize_of(rng, 2..1024),
         connects_per_turn_max: usize_of(rng, 1..65),
         connect_timeout: seconds(rng, 200, 6_000),
+        overload_idle_divisor: 1,
         ..defaults
     };
     let workers = 1 + rng.below(3) as usize;

@@ -210,6 +210,12 @@ impl Run {
         Handle { shared: self.shared.clone() }
     }
 
+    pub(crate) fn pretend_overload(&mut self, overloaded: bool) {
+        for worker in self.berths.iter_mut().filter_map(|berth| berth.worker.as_mut()) {
+            worker.pretend_overload(overloaded);
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.berths.iter().all(|berth| berth.worker.is_none())
     }

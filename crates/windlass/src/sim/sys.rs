@@ -428,6 +428,20 @@ impl Sys for SimSys {
         Ok(())
     }
 
+    fn batch_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn waited(&mut self, stream: &SimStream) -> Option<Duration> {
+        let mut world = self.world.borrow_mut();
+        if world.plan.unix {
+            return None;
+        }
+        let waited = world.now - world.end(stream.id).queued_at;
+        world.wait_longest = world.wait_longest.max(waited);
+        Some(Duration::from_millis(waited / MILLI))
+    }
+
     fn arm_tick(&mut self, at: Option<Time>) -> bool {
         let mut world = self.world.borrow_mut();
         if !world.plan.precise_tick {

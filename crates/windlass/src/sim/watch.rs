@@ -123,7 +123,10 @@ impl Watched {
         let end = world.end_mut(end_id);
         end.owed = owed;
         let complaint = match why {
-            Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
+            Close::Idle
+                if turn.saturating_sub(end.active)
+                    < nanos(self.limits.idle_timeout / self.limits.overload_idle_divisor) =>
+            {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
             }
             // The world notes every byte of progress, and knows no more about a trickle.

@@ -164,6 +164,12 @@ pub(crate) struct World {
     pub(crate) turn_started: u64,
     pub(crate) turn_calls: u64,
     pub(crate) turn_longest: u64,
+    /// The longest that anybody was known to have waited to be accepted.
+    pub(crate) wait_longest: u64,
+    /// More lateness than this for a while makes a worker overloaded.
+    pub(crate) lag_max: u64,
+    /// So little may be queued that newcomers may be turned away for it.
+    pub(crate) memory_tight: bool,
     pub(crate) callbacks: u64,
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
@@ -242,6 +248,9 @@ impl World {
             turn_started: origin,
             turn_calls: 0,
             turn_longest: 0,
+            wait_longest: 0,
+            lag_max: 0,
+            memory_tight: false,
             callbacks: 0,
             ticks: 0,
             opened: 0,

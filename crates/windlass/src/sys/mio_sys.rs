@@ -331,6 +331,18 @@ impl Sys for MioSys {
         Ok(())
     }
 
+    fn batch_max(&self) -> usize {
+        EVENTS_MAX
+    }
+
+    fn waited(&mut self, _stream: &MioStream) -> Option<Duration> {
+        #[cfg(target_os = "linux")]
+        if let MioStream::Tcp(stream) = _stream {
+            return super::waited::since_handshake(stream);
+        }
+        None
+    }
+
     fn arm_tick(&mut self, _at: Option<Time>) -> bool {
         #[cfg(target_os = "linux")]
         {

@@ -22,11 +22,14 @@ use crate::sys::{AcceptError, Sys, Token, accept_error};
 use super::Worker;
 use super::change::Order;
 use super::moving::{Moved, peer_of};
+use super::overload::Door;
 
 /// The first wait after descriptors ran out; it doubles up to the last. Below the 100 ms in which
 /// accepting must resume once there are descriptors again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(80);
+/// Newcomers sent away in one turn, for each that may be let in.
+const SHEDS_PER_ACCEPT: usize = 16;
 /// Newcomers lost in a row before a pause.
 const LOST_MAX: usize = 32;
 /// How often room is looked for while `connections_max` is reached; a close on this worker is
@@ -49,6 +52,12 @@ pub(crate) struct Acceptor<Y: Sys> {
     backoff: Duration,
     /// Reported as full, until somebody gets in.
     pub(super) full: bool,
+    /// The last turn's budget did not reach to the end of the queue.
+    pub(super) standing: bool,
+    /// Since when it has been accepting without a pause: what newcomers waited before is no lateness.
+    pub(super) open_since: Option<Time>,
+    /// How long the last newcomer asked had waited, as long as somebody waits.
+    pub(super) waited: Duration,
 }
 
 impl<Y: Sys> Acceptor<Y> {
@@ -63,6 +72,9 @@ impl<Y: Sys> Acceptor<Y> {
             retry_at: None,
             backoff: BACKOFF_MIN,
             full: false,
+            standing: false,
+            open_since: None,
+            waited: Duration::ZERO,
         }
     }
 
@@ -154,8 +166,10 @@ impl<Y: Sys> Handoffs<Y> {
 }
 
 /// What one try to accept came to.
-enum Tried {
+pub(super) enum Tried {
     Accepted,
+    /// Accepted and sent away, for the worker has too much to do.
+    Shed,
     /// That connection is gone; the next may be there.
     Lost,
     Nobody,
@@ -188,9 +202,19 @@ impl<Y: Sys> Worker<Y> {
 
     /// Takes in up to `budget`; `last` goes past the rate.
     fn accept_from(&mut self, n: usize, budget: usize, last: bool) {
+        let now = self.core.now;
+        self.acceptors[n].open_since.get_or_insert(now);
         let mut lost = 0;
-        for _ in 0..budget {
-            match self.try_accept(n, last) {
+        // Sending somebody away costs little, and must go faster than others come.
+        let (mut left, mut sheds_left) = (budget, budget.saturating_mul(SHEDS_PER_ACCEPT));
+        while left > 0 && sheds_left > 0 {
+            let tried = self.try_accept(n, last);
+            match tried {
+                Tried::Shed => sheds_left -= 1,
+                _ => left -= 1,
+            }
+            match tried {
+                Tried::Shed => lost = 0,
                 Tried::Accepted if planted(Fault::OneAcceptPerEdge) => self.acceptors[n].ready = false,
                 Tried::Accepted => lost = 0,
                 // One after the other is lost: the system's doing, and no reason to spin.
@@ -202,15 +226,23 @@ impl<Y: Sys> Worker<Y> {
                 }
                 Tried::Lost => lost += 1,
                 Tried::Nobody => {
-                    self.acceptors[n].ready = false;
-                    self.acceptors[n].backoff = BACKOFF_MIN;
+                    let acceptor = &mut self.acceptors[n];
+                    acceptor.ready = false;
+                    acceptor.backoff = BACKOFF_MIN;
+                    (acceptor.standing, acceptor.waited) = (false, Duration::ZERO);
                 }
-                Tried::Pause => return,
+                Tried::Pause => {
+                    let acceptor = &mut self.acceptors[n];
+                    acceptor.open_since = None;
+                    (acceptor.standing, acceptor.waited) = (false, Duration::ZERO);
+                    return;
+                }
             }
             if !self.acceptors[n].ready {
                 return;
             }
         }
+        self.acceptors[n].standing = true;
     }
 
     /// Registers a listener, or says when to try again.
@@ -231,6 +263,14 @@ impl<Y: Sys> Worker<Y> {
     fn try_accept(&mut self, n: usize, last: bool) -> Tried {
         if self.acceptors[n].listener.is_none() {
             return Tried::Nobody;
+        }
+        let door = if last { Door::Open } else { self.door(n) };
+        if door == Door::Shut {
+            self.acceptors[n].retry_at = Some(self.core.now + FULL_RETRY);
+            return Tried::Pause;
+        }
+        if door == Door::Shed {
+            return self.shed_one(n);
         }
         // Nobody is to be sent away once accepted: a place is taken first, and given back if nobody came.
         let wait = self.core.limits.when_full == WhenFull::Wait;
@@ -262,6 +302,17 @@ impl<Y: Sys> Worker<Y> {
                 self.io.sys.close(stream, false, true);
                 Tried::Accepted
             }
+            Ok((stream, _)) if !last && self.has_waited_too_long(n, &stream) => {
+                if wait {
+                    self.give_back(n);
+                }
+                if rated {
+                    self.shared.return_accept_token();
+                }
+                self.count_shed();
+                self.io.sys.close(stream, false, true);
+                Tried::Shed
+            }
             Ok((stream, peer)) => {
                 self.acceptors[n].full = false;
                 self.acceptors[n].backoff = BACKOFF_MIN;
@@ -281,7 +332,7 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    fn accept_failed(&mut self, n: usize, error: AcceptError) -> Tried {
+    pub(super) fn accept_failed(&mut self, n: usize, error: AcceptError) -> Tried {
         match error {
             AcceptError::Nobody => {
                 self.core.counters.accepts_would_block += 1;
@@ -393,6 +444,15 @@ impl<Y: Sys> Worker<Y> {
             Placement::Here => None,
             Placement::Worker(other) => Some(other),
         };
+        if placed.is_some_and(|other| self.sheds_for(other, service)) {
+            // It was placed there, and nobody else may serve it.
+            self.give_back(n);
+            if let Some(source) = PeerAddr::new(peer).source().filter(|_| source_counted) {
+                self.shared.leave_source(source);
+            }
+            self.count_shed();
+            return self.io.sys.close(handed.stream, false, true);
+        }
         let elsewhere = placed.filter(|&other| other != self.index && other < self.shared.workers.len());
         let ours = match elsewhere {
             Some(other) => self.hand_over(other, handed),
@@ -430,11 +490,14 @@ impl<Y: Sys> Worker<Y> {
             return None;
         }
         let mine = workers[self.index].load.load(Relaxed);
-        let least = workers.iter().map(|worker| worker.load.load(Relaxed)).min()?;
-        if mine < least.saturating_add(lead) {
+        // Whoever has too much to do already gets none, if there is another.
+        let able = |n: usize| !workers[n].late.load(Relaxed);
+        let loads = |n: &usize| workers[*n].load.load(Relaxed);
+        let least = (0..workers.len()).filter(|n| able(*n)).map(|n| loads(&n)).min()?;
+        if mine < least.saturating_add(lead) && !self.is_late() {
             return None;
         }
-        let equals = || (0..workers.len()).filter(|n| workers[*n].load.load(Relaxed) <= least);
+        let equals = || (0..workers.len()).filter(|n| able(*n) && loads(n) <= least);
         let count = equals().count().max(1);
         equals().nth(self.io.sys.random() as usize % count)
     }

@@ -15,6 +15,7 @@ mod handover;
 mod io;
 pub(crate) mod leaving;
 mod moving;
+mod overload;
 mod read;
 mod relay;
 mod scratch;
@@ -221,6 +222,7 @@ impl<Y: Sys> Worker<Y> {
         self.mail();
         self.step_begins("connect");
         self.connect();
+        self.relieve();
         self.step_begins("end");
         self.end();
         self.flush_sockets();
@@ -246,7 +248,8 @@ impl<Y: Sys> Worker<Y> {
             || core.udp.has_work()
             || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
-            || self.mail_left;
+            || self.mail_left
+            || core.overload.walk.is_on();
         if work_left {
             return Some(core.now);
         }
@@ -258,7 +261,7 @@ impl<Y: Sys> Worker<Y> {
         let phase = self.phase.next_wake(core.now);
         let (asked, looked) = (self.observing.next_wake(), core.traffic.expires());
         let rest = [sockets, self.next_tick(), phase, leaving, answers, self.control_at, asked, looked];
-        [timers, accept].into_iter().chain(rest).flatten().min()
+        [timers, accept, core.overload.walk.again].into_iter().chain(rest).flatten().min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
@@ -269,6 +272,7 @@ impl<Y: Sys> Worker<Y> {
         let Worker { core, io, acceptors, .. } = self;
         let (mut stop, mut control) = (false, false);
         core.counters.polls += 1;
+        let seen = core.counters.events;
         io.sys.poll(timeout, |token, readiness| {
             core.counters.events += 1;
             if let Some(trace) = &mut io.trace {
@@ -294,6 +298,7 @@ impl<Y: Sys> Worker<Y> {
         let now = io.sys.now();
         self.core.set_now(now);
         self.coarse = io.sys.coarse_now();
+        self.begin_lag(seen, now);
         self.trace_polled(now);
         self.turn_ended = now;
         if control || self.control_at.is_some_and(|at| at <= now) {
@@ -409,6 +414,7 @@ impl<Y: Sys> Worker<Y> {
         let now = self.io.sys.coarse_now();
         let took = now.since(self.coarse);
         self.coarse = now;
+        self.core.overload.coarse = now;
         if self.io.trace.is_some() {
             self.trace_callback(callback, index, service);
         }
@@ -437,6 +443,7 @@ impl<Y: Sys> Worker<Y> {
         let ended = self.io.sys.now();
         let took = ended.since(self.turn_ended).as_nanos() as u64;
         self.turn_ended = ended;
+        self.end_lag(ended);
         let core = &mut self.core;
         core.counters.turns += 1;
         core.counters.busy_nanos += took;

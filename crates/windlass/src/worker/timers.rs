@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass_proto::Time;
 
 use crate::close::Close;
-use crate::core::{deadline, flush, idle_deadline, slot::flag, stall_deadline};
+use crate::core::{Deadlines, flush, slot::flag};
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::service::Tick;
@@ -68,9 +68,8 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn timers(&mut self) {
         let mut fired = std::mem::take(&mut self.fired);
         let core = &mut self.core;
-        core.wheel.advance(core.tick, &mut fired, |index| {
-            deadline(&core.slots, &core.limits, &core.members, index)
-        });
+        let deadlines = Deadlines::of(&core.limits, &core.members, &core.overload);
+        core.wheel.advance(core.tick, &mut fired, |index| deadlines.first(&core.slots[index as usize]));
         for &index in &fired {
             self.due(index);
             self.core.arm(index);
@@ -89,7 +88,8 @@ impl<Y: Sys> Worker<Y> {
             }
             return;
         }
-        if passed(stall_deadline(slot, &self.core.limits)) {
+        let deadlines = Deadlines::of(&self.core.limits, &self.core.members, &self.core.overload);
+        if passed(deadlines.stall(slot)) {
             // The system says "writable" only when a good part of the send buffer is free; a peer that
             // reads slowly but steadily has made room long before. Only a write tells.
             self.core.slot(index).set(flag::WRITABLE);
@@ -98,11 +98,11 @@ impl<Y: Sys> Worker<Y> {
         if self.core.slot(index).is(flag::RELAYED) {
             self.core.share_activity(index);
         }
-        let limits = &self.core.limits;
+        let deadlines = Deadlines::of(&self.core.limits, &self.core.members, &self.core.overload);
         let slot = &self.core.slots[index as usize];
-        let stalled = passed(stall_deadline(slot, limits));
+        let stalled = passed(deadlines.stall(slot));
         let woken = slot.is(flag::HAS_WAKE) && reached(slot.wake, tick);
-        let idle = passed(idle_deadline(slot, &self.core.members));
+        let idle = passed(deadlines.idle(slot));
         if !stalled && !woken && !idle {
             return;
         }

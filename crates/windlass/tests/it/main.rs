@@ -22,6 +22,7 @@ mod mailbox;
 mod moving;
 mod observe;
 mod offload;
+mod overload;
 mod probe;
 mod regressions;
 mod relay;

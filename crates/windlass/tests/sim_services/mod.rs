@@ -49,6 +49,12 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
+/// The same by workers that are overloaded now and then.
+pub(crate) fn overloaded(sim: &mut Sim) {
+    echo(sim);
+    sim.overload();
+}
+
 /// The same, while somebody looks in all the time. Nothing else changes, and the run replays.
 pub(crate) fn watched_echo(sim: &mut Sim) {
     echo(sim);
