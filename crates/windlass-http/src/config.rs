@@ -48,6 +48,10 @@ pub struct HttpConfig {
     /// Header lines of every response. The default forbids to guess types, to be framed, to tell other sites
     /// who links to them, and to load anything from elsewhere, inline scripts and styles included.
     pub headers: HeaderLines,
+    /// While the worker is overloaded ([`windlass::Limits::overload_lag_max`]) and late, requests are answered
+    /// with 503 and `retry-after` with so many seconds, upgrades to WebSocket too: 1. `None`: they are served
+    /// all the same, as an admin page wants it.
+    pub retry_after: Option<u32>,
     /// What a response with 401 asks for (`www-authenticate`), as RFC 9110 section 15.5.2 wants it, unless the
     /// route says. Empty: nothing.
     pub challenge: String,
@@ -95,6 +99,7 @@ impl Default for HttpConfig {
             when_slow: WhenSlow::Disconnect,
             event_keep_alive: Duration::from_secs(15),
             hosts: Vec::new(),
+            retry_after: Some(1),
             headers,
             challenge: String::new(),
             clock: None,

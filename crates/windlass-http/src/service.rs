@@ -249,6 +249,14 @@ impl<A: App> Http<A> {
             let _ = Reply::new(conn, http, shared, head).refuse(Refusal(Status::MISDIRECTED_REQUEST));
             return Ok(Next::Wait);
         }
+        if let Some(seconds) = shared.config.retry_after
+            && conn.is_overloaded()
+        {
+            shared.stats.shed += 1;
+            let reply = Reply::new(conn, http, shared, head).header("retry-after", seconds.to_string());
+            let _ = reply.refuse(Refusal(Status::SERVICE_UNAVAILABLE));
+            return Ok(Next::Wait);
+        }
         let found = match find(routes, &head) {
             Ok(found) => found,
             Err(none) => {
