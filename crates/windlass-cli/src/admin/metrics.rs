@@ -68,11 +68,12 @@ pub(crate) const FAMILIES: &[Family] = families! {
     "output_peak_bytes", Gauge, One("output_peak_bytes"), "Most output one connection has had queued.";
     "input_peak_bytes", Gauge, One("input_peak_bytes"), "Most input one connection has had untaken.";
     "congestions", Counter, One("congestions"), "Times output passed its high-water mark and reading paused.";
-    "newcomers_refused", Counter, Each("reason", &[("shed_full", "full"), ("shed_source", "source")]),
-        "Newcomers reset at a limit: of the server, or of their source.";
+    "newcomers_refused", Counter, Each("reason", &[("shed_full", "full"), ("shed_source", "source"),
+                                                        ("shed_overload", "overload")]),
+        "Newcomers reset: at a limit of the server or of their source, or by an overloaded worker.";
     "accept_pauses", Counter,
         Each("reason", &[("accept_paused_full", "full"), ("accept_paused_rate", "rate"),
-                         ("accept_paused_resources", "resources")]),
+                         ("accept_paused_resources", "resources"), ("accept_paused_overload", "overload")]),
         "Times accepting paused, by reason.";
     "accepts_aborted", Counter, One("accept_aborted"), "Connections that ended before they were accepted.";
     "turns", Counter, One("turns"), "Turns of the workers' loops.";
@@ -93,6 +94,19 @@ pub(crate) const FAMILIES: &[Family] = families! {
                        ("accepts_would_block", "accept"), ("receives_would_block", "receive"),
                        ("sends_would_block", "send")]),
         "System calls that found nothing to do, by kind.";
+    "lag_seconds", Gauge, Seconds("lag_nanos"),
+        "How late a worker was with what had just become ready, at most; of all workers the latest.";
+    "lag_min_seconds", Gauge, Seconds("lag_min_nanos"), "The least of it in the last overload_interval.";
+    "overloaded_workers", Gauge, One("overloaded"), "Workers overloaded now.";
+    "overloads", Counter, One("overloads"), "Times a worker became overloaded.";
+    "overloaded_seconds", Counter, Seconds("overloaded_nanos"), "Time workers were overloaded.";
+    "overload_refusals", Counter, One("refused_overload"), "Times a service was told to refuse work.";
+    "memory_step", Gauge, One("memory_step"),
+        "1 where 80 % of buffered_max are queued, 2 with 90 %, 3 with 95 %; of all workers the highest.";
+    "memory_steps", Counter,
+        Each("step", &[("memory_low", "80"), ("memory_short", "90"), ("memory_critical", "95")]),
+        "Times so many percent of buffered_max were queued.";
+    "memory_ended", Counter, One("shed_memory"), "Connections ended to get memory back, by these steps.";
     "deadlines", Counter, One("deadlines"), "Deadlines that came due.";
     "ticks", Counter, One("ticks"), "Ticks delivered to services.";
     "ticks_missed", Counter, One("ticks_missed"), "Ticks skipped because their time had passed.";

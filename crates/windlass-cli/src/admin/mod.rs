@@ -95,7 +95,7 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
     let (bound, messages) = (told.bound.clone(), told.messages.clone());
-    let service = serving(bound, messages, token, log).name("admin").input_max(1 << 20);
+    let service = serving(bound, messages, token, log).name("admin").input_max(1 << 20).never_shed();
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
@@ -127,7 +127,9 @@ fn pages(admin: Admin) -> Http<Admin> {
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
     let challenge = "Bearer".into();
-    let config = HttpConfig { hosts, challenge, clock: Some(since_1970), ..HttpConfig::default() };
+    let clock = Some(since_1970);
+    // Looking in is wanted most when there is too much to do.
+    let config = HttpConfig { hosts, challenge, clock, retry_after: None, ..HttpConfig::default() };
     page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))

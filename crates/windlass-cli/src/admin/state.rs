@@ -60,6 +60,8 @@ fn worker(stats: &Stats) -> Worker {
         sent_bytes: counters.bytes_out,
         buffered_bytes: counters.buffered_bytes,
         run_queue: counters.run_queue,
+        lag_seconds: Duration::from_nanos(counters.lag_nanos).as_secs_f64(),
+        overloaded: counters.overloaded > 0,
         turns: turns(&stats.turn_times),
         turn_buckets: buckets.map(|(edge, n)| (edge.as_secs_f64(), n)).collect(),
     }

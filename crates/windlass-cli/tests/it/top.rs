@@ -86,7 +86,10 @@ fn the_configuration_says_where_and_the_token() {
     assert!(run(&["top", &watched.admin, "--once", "--token-file", &token]).status.success());
     let mut command = windlass(&["top", &watched.admin, "--once"]);
     assert!(command.env("WINDLASS_TOKEN", "secret").output().unwrap().status.success());
-    let text = format!("[admin]\nlisten = \"{}\"\ntoken = \"secret\"\n[[echo]]\nlisten = \"127.0.0.1:0\"\n", watched.admin);
+    let text = format!(
+        "[admin]\nlisten = \"{}\"\ntoken = \"secret\"\n[[echo]]\nlisten = \"127.0.0.1:0\"\n",
+        watched.admin
+    );
     let file = watched.folder.file("here.toml", &text);
     let output = run(&["top", "--once", "-c", &file]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
