@@ -13,12 +13,11 @@ use std::process::{Command, Stdio};
 /// Where the binary needs nothing of the system but its kernel.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
-/// The configuration that packages install: reachable from this machine only.
+/// The configuration that packages install: reachable from this machine only. The unit is the sandbox there:
+/// one of our own would keep SIGUSR2 from starting a successor.
 const CONFIG: &[&str] = &[
     "init",
     "echo",
-    "--set",
-    "server.sandbox=on",
     "--set",
     "server.control=/run/windlass/control",
     "--set",

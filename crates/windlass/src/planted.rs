@@ -155,8 +155,6 @@ faults! {
     ConnectLooksOnce,
     /// A listener that a change closes resets those who wait in its queue.
     ClosedQueueForgotten,
-    /// A service that is removed leaves a worker though others may still send it connections.
-    DepartureTooEarly,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -26,11 +26,14 @@ pub(crate) struct State {
     pub(crate) limits: Vec<Limit>,
     /// The latest first.
     pub(crate) stalls: Vec<Stall>,
+    /// Left out by a server that knows of none.
+    #[serde(default)]
     pub(crate) reloads: Reloads,
 }
 
 /// How reloads of the configuration went.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Reloads {
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,

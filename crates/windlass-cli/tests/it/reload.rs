@@ -433,7 +433,7 @@ fn a_hundred_reloads_and_twenty_upgrades_at_full_load_lose_nobody() {
             if n.is_multiple_of(2) { format!(", \"{more}\"") } else { String::new() },
         );
         // An address that goes from one service to another, and is always served.
-        let name = if n % 3 == 0 { "fizz" } else { "buzz" };
+        let name = if n.is_multiple_of(3) { "fizz" } else { "buzz" };
         text += &format!("[[echo]]\nname = \"{name}\"\nlisten = \"{other}\"\n");
         text
     };
@@ -472,7 +472,7 @@ fn a_hundred_reloads_and_twenty_upgrades_at_full_load_lose_nobody() {
         if n == 20 {
             warm = Some((resident(first), descriptors(first)));
         }
-        round_trip(&mut long_lived[n], b"in between");
+        round_trip(long_lived.get_mut(n).unwrap(), b"in between");
     }
     let (before, after) = (warm, (resident(first), descriptors(first)));
     let (mut pid, mut early) = (first, None);

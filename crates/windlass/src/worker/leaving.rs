@@ -12,7 +12,6 @@ use crate::core::slot::flag;
 use crate::datagram::table::flag as udp_flag;
 use crate::hosted::Host;
 use crate::mailbox::Shut;
-use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::serve::ServiceSpec;
 use crate::service::Service;
@@ -121,7 +120,7 @@ impl<Y: Sys> Worker<Y> {
             }
             if let Some(departure) = &one.departure
                 && matches!(one.stage, Stage::Told | Stage::Aborted)
-                && (departure.is_closed() || planted(Fault::DepartureTooEarly))
+                && departure.is_closed()
                 && self.is_deserted(one.service, one.stage == Stage::Aborted)
             {
                 let vacant = Host::new(Nobody, Vec::new(), None, None);
@@ -184,7 +183,7 @@ impl<Y: Sys> Worker<Y> {
         if !core.members[usize::from(service)].is_empty()
             || connecting
             || socket
-            || (!self.handoffs.is_quiet(self.index) && !planted(Fault::DepartureTooEarly))
+            || !self.handoffs.is_quiet(self.index)
         {
             return false;
         }

@@ -54,6 +54,8 @@ pub(crate) struct Kept {
     pub(crate) write: BTreeSet<PathBuf>,
     /// Folders in which sockets are made and removed.
     pub(crate) sockets: BTreeSet<PathBuf>,
+    /// Folders in which logs are begun and added to.
+    pub(crate) logs: BTreeSet<PathBuf>,
     /// TCP ports that may be listened on again, where others may not.
     pub(crate) ports: BTreeSet<u16>,
     /// Whether others may be called by TCP, on any port.
@@ -101,6 +103,10 @@ impl Kept {
                 _ => {}
             }
         }
+        let logs = services.iter().filter_map(|service| service.access_log).chain(&file.admin.access_log);
+        let logs = logs.map(|table| &table.path.0).filter(|path| *path != Path::new("-"));
+        kept.logs
+            .extend(logs.chain(file.log.path.as_ref().map(|FilePath(path)| path)).map(|path| folder(path)));
         // No service so far has others to call; the admin page has none either.
         kept.calls = false;
         kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
@@ -186,7 +192,10 @@ fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::from_all(NEWEST) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock);
     let sockets = AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile;
-    for (paths, access) in [(&kept.read, read), (&kept.write, write), (&kept.sockets, sockets)] {
+    let logs = AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile;
+    for (paths, access) in
+        [(&kept.read, read), (&kept.write, write), (&kept.sockets, sockets), (&kept.logs, logs)]
+    {
         for path in paths {
             // What is not there cannot be opened either.
             let Ok(fd) = PathFd::new(path) else { continue };
