@@ -1,10 +1,14 @@
 //! The certificates that are shown, by whose they are: so that they can be read again while the server runs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+#[cfg(feature = "tls")]
+use std::sync::{MutexGuard, PoisonError};
 
+#[cfg(feature = "tls")]
 use anyhow::Result;
 
+#[cfg(feature = "tls")]
 use crate::config::shape::TlsTable;
 
 /// Those of all services of a server.

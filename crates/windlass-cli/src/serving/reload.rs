@@ -123,7 +123,11 @@ impl InEffect {
                         answer(outcome);
                     }
                 }
+                #[cfg(unix)]
                 Order::Upgrade => super::upgrade::begin_successor(&self.file.server),
+                // There is no signal that asks for it.
+                #[cfg(not(unix))]
+                Order::Upgrade => {}
             }
         }
     }

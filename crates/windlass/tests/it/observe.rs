@@ -133,6 +133,8 @@ fn a_change_of_the_server_loses_no_count() {
         services.len() == 1 && services[0].bytes_out == 6 && services[0].connections == 1
     });
     assert_eq!((services[0].name.as_str(), services[0].opened), ("kept", 2));
+    // The other's goes when the last worker has let it go.
+    server.wait_for("the other to go", |_| server.handle.listeners().len() == 1);
     let listeners = server.handle.listeners();
     let told: Vec<_> = listeners.iter().map(|l| (&*l.address, &*l.service, l.opened, l.bytes_out)).collect();
     assert_eq!(told, [(&*address, "kept", 2, 6)], "each address once");
