@@ -345,8 +345,9 @@ impl World {
             Happening::JobStarts { pool, thread } => self.job_starts(pool as usize, thread as usize),
             Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {
+                // A callback that took long may have outlasted it: `Recovered` comes at once then.
                 self.exhausted = true;
-                self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);
+                self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until.saturating_sub(self.now));
                 self.at(until, Happening::Recovered);
             }
             Happening::Recovered => {
