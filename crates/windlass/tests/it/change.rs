@@ -515,3 +515,47 @@ impl Running {
         self.ended_well();
     }
 }
+
+#[test]
+fn who_is_removed_already_is_told_once() {
+    let alive = Alive::default();
+    let limits = Limits { drain_timeout: Duration::from_millis(500), ..limits() };
+    let server = start(one_worker(limits), |s| {
+        s.add(serve(|| Echo).tcp("127.0.0.1:0"))
+            .add(alive.greeter("probe").tcp("127.0.0.1:0").while_draining())
+    });
+    let mut probe = greeted(server.addrs[1], "probe 0\n");
+    server.handle.apply(Change::new().remove("probe")).unwrap();
+    expect(&mut probe, b"told\n");
+    server.handle.shutdown();
+    for _ in 0..4 {
+        thread::sleep(Duration::from_millis(20));
+        round_trip(&mut probe, b"a turn");
+    }
+    assert_eq!(read_to_reset(&mut probe), b"");
+    server.ended_well();
+}
+
+/// Where there are no others, nothing has to happen for those who stay to be told.
+#[test]
+fn what_stays_while_others_drain_ends_at_once_where_there_are_none() {
+    let alive = Alive::default();
+    let limits = Limits { drain_timeout: Duration::from_secs(20), ..limits() };
+    for clients in [0, 1] {
+        let server = start(two_workers(limits.clone()), |s| {
+            s.add(serve(|| Echo).tcp("127.0.0.1:0"))
+                .add(alive.ender("probe").tcp("127.0.0.1:0").while_draining())
+        });
+        let mut probes: Vec<_> = (0..clients).map(|_| greeted(server.addrs[1], "probe 0\n")).collect();
+        thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        server.handle.shutdown();
+        for probe in &mut probes {
+            expect(probe, b"told\n");
+            expect_end(probe);
+        }
+        drop(probes);
+        server.ended_well();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+}
