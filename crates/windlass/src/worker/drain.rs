@@ -180,6 +180,9 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn tell_late(&mut self, index: u32) {
         match self.phase {
             _ if self.core.slot(index).is(flag::CLOSING) => {}
+            _ if self.core.members[usize::from(self.core.slots[index as usize].service)].aborted => {
+                self.core.close(index, Close::Aborted);
+            }
             _ if self.has_told(self.core.slots[index as usize].service) => self.tell_late_of_drain(index),
             _ if self.core.members[usize::from(self.core.slots[index as usize].service)].leaving => {}
             Phase::Superseded { .. } => self.tell_one_superseded(index),

@@ -559,3 +559,57 @@ fn what_stays_while_others_drain_ends_at_once_where_there_are_none() {
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 }
+
+/// Has everybody on worker 0; the other one takes its time to send them there.
+struct Slowly {
+    worker: usize,
+    asked: Arc<AtomicBool>,
+}
+
+impl Service for Slowly {
+    type Session = ();
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+        self.worker = scope.worker();
+    }
+    fn place(&mut self, _: windlass::Peer, _: usize) -> windlass::Placement {
+        if self.worker == 1 {
+            self.asked.store(true, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(300));
+        }
+        windlass::Placement::Worker(0)
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        conn.write(input.take_all());
+        Ok(())
+    }
+    fn draining(&mut self, _: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_comes_to_a_service_when_its_time_is_over_is_aborted_too() {
+    let limits = Limits { drain_timeout: Duration::ZERO, ..limits() };
+    let server = start(two_workers(limits), |s| s.add(serve(|| Echo).tcp("127.0.0.1:0")));
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = asked.clone();
+    let make = move || Slowly { worker: 0, asked: told.clone() };
+    let slowly = serve(make).name("slowly").tcp("127.0.0.1:0");
+    let at = server.handle.apply(Change::new().add(slowly)).unwrap().addresses()[0].tcp().unwrap();
+    let mut clients = Vec::new();
+    wait_until("the other worker to have one", || {
+        clients.push(connect(at));
+        asked.load(Ordering::SeqCst)
+    });
+    server.handle.apply(Change::new().remove("slowly")).unwrap();
+    for client in &mut clients {
+        let mut rest = Vec::new();
+        let end = client.read_to_end(&mut rest);
+        assert!(!matches!(&end, Err(e) if e.kind() == ErrorKind::WouldBlock), "{end:?}");
+    }
+    wait_until("its end", || server.handle.services().len() == 1);
+    server.stop();
+}
