@@ -300,7 +300,9 @@ impl Shared {
     pub(crate) fn enter_source(&self, source: IpAddr) -> bool {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let count = sources.entry(source).or_insert(0);
-        if *count >= self.asked.source_connections_max.load(Ordering::Relaxed) {
+        let most = self.asked.source_connections_max.load(Ordering::Relaxed);
+        // 0: lifted, and the worker that asks has not come to the change yet.
+        if most > 0 && *count >= most {
             return false;
         }
         *count += 1;
@@ -425,6 +427,18 @@ mod tests {
     }
 
     #[test]
+    /// A worker that has not taken the change yet still asks.
+    #[test]
+    fn nobody_is_kept_out_by_a_limit_on_sources_that_was_lifted() {
+        let shared = shared(Limits { source_connections_max: 1, ..Limits::default() });
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(shared.enter_source(ip) && !shared.enter_source(ip));
+        shared.set_limits(&Limits { source_connections_max: 0, ..Limits::default() });
+        assert!(shared.enter_source(ip));
+        (0..2).for_each(|_| shared.leave_source(ip));
+        assert!(shared.sources.lock().unwrap().is_empty());
+    }
+
     fn stop_goes_one_way() {
         let shared = shared(Limits::default());
         shared.request_stop(false);
