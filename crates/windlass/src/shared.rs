@@ -101,8 +101,9 @@ pub(crate) struct ListenerShared {
     pub(crate) tag: u32,
     /// Connections it may have though the server is full.
     pub(crate) reserve: usize,
-    /// A successor has it.
-    pub(crate) taken: AtomicBool,
+    /// A successor has it. Shared by those whose sockets have gone on from one to the next: the successor
+    /// was offered them under a former number.
+    pub(crate) taken: Arc<AtomicBool>,
     /// Open, on their way between workers, and places held for newcomers.
     pub(crate) connections: AtomicUsize,
     /// Open on workers, or on their way to them.
@@ -426,7 +427,6 @@ mod tests {
         assert!(shared.sources.lock().unwrap().is_empty(), "nothing is kept of those who left");
     }
 
-    #[test]
     /// A worker that has not taken the change yet still asks.
     #[test]
     fn nobody_is_kept_out_by_a_limit_on_sources_that_was_lifted() {
@@ -439,6 +439,7 @@ mod tests {
         assert!(shared.sources.lock().unwrap().is_empty());
     }
 
+    #[test]
     fn stop_goes_one_way() {
         let shared = shared(Limits::default());
         shared.request_stop(false);

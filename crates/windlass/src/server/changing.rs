@@ -301,6 +301,9 @@ impl Plan {
         self.coming.push(Coming { asked, id: id as u16, service, shared: Arc::new(listener), from });
         Ok(())
     }
+        if let Some(from) = from {
+            listener.taken = listeners[usize::from(from)].taken.clone();
+        }
 
     /// Opens every listener that is not there yet, and binds the mailboxes of what is added.
     fn open(&mut self, made: &Made, shared: &Arc<Shared>) -> Result<Listening> {
