@@ -613,3 +613,49 @@ fn who_comes_to_a_service_when_its_time_is_over_is_aborted_too() {
     wait_until("its end", || server.handle.services().len() == 1);
     server.stop();
 }
+
+/// Closes the socket to which something is sent.
+struct Closes;
+
+impl DatagramService for Closes {
+    fn datagram(&mut self, socket: &mut Socket<'_>, _: Datagram<'_>) {
+        socket.close();
+    }
+}
+
+impl Service for Closes {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_address_whose_socket_its_service_has_closed_is_opened_again() {
+    let alive = Alive::default();
+    let server = start(one_worker(limits()), |s| {
+        s.add(serve(|| Echo).tcp("127.0.0.1:0"))
+            .add(serve(|| Closes).name("one").datagrams().listen("udp:127.0.0.1:0"))
+    });
+    let at = server.handle.listener_connections()[1].0.clone();
+    let asks = UdpSocket::bind("127.0.0.1:0").unwrap();
+    asks.set_read_timeout(Some(LONG)).unwrap();
+    asks.connect(at.strip_prefix("udp:").unwrap()).unwrap();
+    asks.send(b"close").unwrap();
+    server.wait_for("its end", |c| c.sockets == 0);
+    let next = alive.greeter("two").datagrams().listen(&at);
+    server.handle.apply(Change::new().remove("one").add(next)).unwrap();
+    let mut back = [0; 16];
+    // What was sent to nobody may be told of first.
+    let got = (0..2).find_map(|_| {
+        asks.send(b"who is there?").ok()?;
+        asks.recv(&mut back).ok()
+    });
+    assert_eq!(got.map(|n| &back[..n]), Some(&b"two"[..]));
+    server.handle.apply(Change::new().remove("two")).unwrap();
+    wait_until("nothing but the other", || server.handle.listener_connections().len() == 1);
+    server.stop();
+}
