@@ -177,6 +177,12 @@ impl Overload {
         before != self.active
     }
 
+    /// When an overloaded worker looks at itself again, should nothing happen before: a worker that sleeps is
+    /// not overloaded, and others must not go on thinking so.
+    pub(crate) fn next_look(&self, limits: &Limits) -> Option<Time> {
+        self.active.then(|| self.began + limits.overload_interval)
+    }
+
     /// How long it has been overloaded since this was last asked.
     pub(crate) fn take_overloaded(&mut self, now: Time) -> Duration {
         if !self.active {

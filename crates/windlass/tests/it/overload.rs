@@ -133,6 +133,19 @@ fn newcomers_are_sent_away_while_it_lasts_and_those_who_are_in_are_served() {
     server.stop();
 }
 
+/// Others send it nobody as long as it is said to be late, so it must not wait for somebody to come.
+#[test]
+fn it_ends_though_nobody_comes_any_more() {
+    let server = Running::start(serve(slow(8 * MS)).config(one_worker(strict())).tcp("127.0.0.1:0"));
+    let crowd = Crowd::new(server.addr(), 6);
+    server.wait_for("overload", |c| c.overloaded == 1);
+    crowd.end();
+    let polls = server.wait_for("recovery", |c| c.overloaded == 0 && c.connections == 0).polls;
+    thread::sleep(200 * MS);
+    assert!(server.counters().polls <= polls + 3, "and then it sleeps");
+    server.stop();
+}
+
 #[test]
 fn or_they_wait_and_are_served_once_it_is_over() {
     let limits = Limits { when_overloaded: WhenOverloaded::Wait, ..strict() };
