@@ -431,3 +431,22 @@ fn where_nobody_holds_much_many_who_hold_little_end() {
     assert!((5..40).contains(&ended), "{ended} ended");
     assert!(counters.buffered_bytes < MIB as u64 * 95 / 100);
 }
+
+/// Ends wait for their turn, and what they will give back is not sought from others meanwhile.
+#[test]
+fn who_is_active_does_not_end_while_those_who_were_idle_do() {
+    let mut harness = filled(Limits { closes_per_turn_max: 1, ..memory() });
+    let silent: Vec<_> = (0..30).map(|_| harness.connect()).collect();
+    for peer in &silent {
+        harness.send(*peer, "260");
+    }
+    harness.advance(2_000 * MS);
+    let active: Vec<_> = (0..3).map(|_| harness.connect()).collect();
+    for peer in &active {
+        harness.send(*peer, "660");
+    }
+    assert_eq!(counted(&harness).memory_critical, 1);
+    assert!(silent.iter().all(|peer| harness.why(*peer) == Some("memory_full")));
+    let ended: Vec<_> = active.iter().map(|peer| harness.why(*peer)).collect();
+    assert_eq!(ended, [None; 3]);
+}
