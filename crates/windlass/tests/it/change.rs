@@ -659,3 +659,29 @@ fn an_address_whose_socket_its_service_has_closed_is_opened_again() {
     wait_until("nothing but the other", || server.handle.listener_connections().len() == 1);
     server.stop();
 }
+
+/// Does not get beyond its start.
+struct Fails;
+
+impl Service for Fails {
+    type Session = ();
+    fn start(&mut self, _: &mut Scope<'_>, _: &mut Sessions<()>) {
+        panic!("it fails, as it should here");
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_was_a_worker_of_a_server_that_failed_changes_another() {
+    let failing = serve(|| Fails).config(one_worker(limits())).tcp("127.0.0.1:0").bind().unwrap();
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| failing.run()));
+    assert!(failed.is_err());
+    let server = echo(limits());
+    server.handle.apply(Change::new().listen("Echo", "127.0.0.1:0")).unwrap();
+    server.stop();
+}
