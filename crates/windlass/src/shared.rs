@@ -101,8 +101,9 @@ pub(crate) struct ListenerShared {
     pub(crate) tag: u32,
     /// Connections it may have though the server is full.
     pub(crate) reserve: usize,
-    /// A successor has it.
-    pub(crate) taken: AtomicBool,
+    /// A successor has it. Shared by those whose sockets have gone on from one to the next: the successor
+    /// was offered them under a former number.
+    pub(crate) taken: Arc<AtomicBool>,
     /// Open, on their way between workers, and places held for newcomers.
     pub(crate) connections: AtomicUsize,
     /// Open on workers, or on their way to them.
@@ -300,7 +301,9 @@ impl Shared {
     pub(crate) fn enter_source(&self, source: IpAddr) -> bool {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let count = sources.entry(source).or_insert(0);
-        if *count >= self.asked.source_connections_max.load(Ordering::Relaxed) {
+        let most = self.asked.source_connections_max.load(Ordering::Relaxed);
+        // 0: lifted, and the worker that asks has not come to the change yet.
+        if most > 0 && *count >= most {
             return false;
         }
         *count += 1;
@@ -422,6 +425,18 @@ mod tests {
         shared.leave_source(ip);
         shared.leave_source(ip);
         assert!(shared.sources.lock().unwrap().is_empty(), "nothing is kept of those who left");
+    }
+
+    /// A worker that has not taken the change yet still asks.
+    #[test]
+    fn nobody_is_kept_out_by_a_limit_on_sources_that_was_lifted() {
+        let shared = shared(Limits { source_connections_max: 1, ..Limits::default() });
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(shared.enter_source(ip) && !shared.enter_source(ip));
+        shared.set_limits(&Limits { source_connections_max: 0, ..Limits::default() });
+        assert!(shared.enter_source(ip));
+        (0..2).for_each(|_| shared.leave_source(ip));
+        assert!(shared.sources.lock().unwrap().is_empty());
     }
 
     #[test]

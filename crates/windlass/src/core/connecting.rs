@@ -91,7 +91,8 @@ const NO_ATTEMPT: &str = "a connecting slot has an attempt";
 impl Core {
     /// Takes note of a connection to be made, if limits allow it.
     pub(crate) fn connect(&mut self, service: u16, connect: Connect) -> Result<ConnId, ConnectError> {
-        if self.connecting.stopping || self.is_draining(service) && !connect.while_draining {
+        let stopping = self.connecting.stopping || self.members[usize::from(service)].aborted;
+        if stopping || self.is_draining(service) && !connect.while_draining {
             return Err(ConnectError::Shutdown);
         }
         let shared = self.connecting.shared.clone();

@@ -82,6 +82,8 @@ pub(crate) struct Members {
     pub(crate) stays: bool,
     /// The service is being removed, or drains.
     pub(crate) leaving: bool,
+    /// Its time to leave is over: whoever is still on the way to it is aborted, and it connects no more.
+    pub(crate) aborted: bool,
     /// What the service bounds for itself.
     own: OwnLimits,
     /// The service's own bounds, or the server's.

@@ -46,6 +46,8 @@ pub(crate) struct Overload {
     /// The least lag of this interval, and when that began.
     least: Duration,
     began: Time,
+    /// Complete lags in this interval.
+    lags: u32,
     /// Somebody was refused something in this interval.
     refused: Cell<bool>,
     /// How often services were told to refuse, in this turn.
@@ -97,6 +99,7 @@ impl Overload {
             turns_left: 0,
             least: Duration::MAX,
             began: now,
+            lags: 0,
             refused: Cell::new(false),
             told: Cell::new(0),
             lag: Duration::ZERO,
@@ -146,12 +149,17 @@ impl Overload {
         if self.turns_left == 0 {
             self.lag = now.since(self.since).max(waited);
             self.least = self.least.min(self.lag);
+            self.lags = self.lags.saturating_add(1);
         }
         let most = limits.overload_lag_max;
         if most.is_zero() {
             return std::mem::take(&mut self.active);
         }
         if now.since(self.began) < limits.overload_interval || self.least == Duration::MAX {
+            return false;
+        }
+        if !self.active && self.least > most && self.lags < 2 {
+            // One slow turn that took the whole interval: the next tells whether it was the only one.
             return false;
         }
         let before = self.active;
@@ -161,12 +169,18 @@ impl Overload {
             self.active = false;
         }
         self.lag_min = self.least;
-        (self.least, self.began) = (Duration::MAX, now);
+        (self.least, self.began, self.lags) = (Duration::MAX, now, 0);
         self.refused.set(false);
         if self.active && !before {
             self.counted = now;
         }
         before != self.active
+    }
+
+    /// When an overloaded worker looks at itself again, should nothing happen before: a worker that sleeps is
+    /// not overloaded, and others must not go on thinking so.
+    pub(crate) fn next_look(&self, limits: &Limits) -> Option<Time> {
+        self.active.then(|| self.began + limits.overload_interval)
     }
 
     /// How long it has been overloaded since this was last asked.

@@ -17,6 +17,8 @@ use super::trace::TurnTrace;
 
 /// Errands waiting for one worker.
 const WAITING_MAX: usize = 64;
+/// Those who wait for a turn of one worker.
+const TRACING_MAX: usize = 64;
 /// The longest that a turn is waited for.
 const TRACE_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -69,11 +71,26 @@ pub(crate) struct Errands {
     queue: Mutex<Option<VecDeque<Errand>>>,
     /// How many wait, so that who finds none takes no lock.
     waiting: AtomicUsize,
+    /// How many wait for a turn, taken by the worker or not.
+    tracing: Arc<AtomicUsize>,
+}
+
+/// One of those who wait for a turn.
+struct Tracing(Arc<AtomicUsize>);
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Default for Errands {
     fn default() -> Errands {
-        Errands { queue: Mutex::new(Some(VecDeque::new())), waiting: AtomicUsize::new(0) }
+        Errands {
+            queue: Mutex::new(Some(VecDeque::new())),
+            waiting: AtomicUsize::new(0),
+            tracing: Arc::default(),
+        }
     }
 }
 
@@ -93,6 +110,13 @@ impl Errands {
                 Ok(())
             }
         }
+    }
+
+    /// A place among those who wait for a turn.
+    fn trace(&self) -> Result<Tracing, ObserveError> {
+        let before = self.tracing.fetch_add(1, Ordering::AcqRel);
+        let place = Tracing(self.tracing.clone());
+        if before < TRACING_MAX { Ok(place) } else { Err(ObserveError::Busy) }
     }
 
     pub(crate) fn take(&self) -> Option<Errand> {
@@ -170,6 +194,11 @@ impl Handle {
         answer: impl FnOnce(Option<TurnTrace>) + Send + 'static,
     ) -> Result<(), ObserveError> {
         let wait = wait.min(TRACE_WAIT_MAX);
+        let place = self.shared.workers.get(worker).ok_or(ObserveError::Stopped)?.errands.trace()?;
+        let answer = move |turn| {
+            drop(place);
+            answer(turn);
+        };
         self.shared.send_errand(worker, Errand::Trace { wait, answer: Box::new(answer) })
     }
 }

@@ -202,6 +202,7 @@ struct StopOthers<'a>(&'a Shared, &'a Start, bool);
 
 impl Drop for StopOthers<'_> {
     fn drop(&mut self) {
+        WORKER.set(false);
         if !self.2 {
             self.0.request_stop(true);
             self.1.fail();
@@ -234,6 +235,5 @@ fn work(
         while worker.turn().map_err(failed)? == Turn::Running {}
     }
     guard.2 = true;
-    WORKER.set(false);
     Ok(())
 }

@@ -291,10 +291,19 @@ impl Plan {
         let id = (0..NUMBERS_MAX).find(is_free).ok_or_else(|| Error::config("too many listeners"))?;
         let is_passed = |id: u16| self.coming.iter().any(|coming| coming.from == Some(id));
         let open = |id: u16| made.listeners[usize::from(id)].as_ref();
+        // A service may have closed sockets of its own: those cannot go on.
+        let is_whole = |id: u16, open: &Open| {
+            listeners[usize::from(id)].sockets.load(Acquire) == open.sockets.iter().sum::<usize>()
+        };
         let from = self.going.iter().copied().find(|id| {
-            !is_passed(*id) && open(*id).is_some_and(|open| open.asked == asked || open.is_at(&asked))
+            !is_passed(*id)
+                && open(*id)
+                    .is_some_and(|open| (open.asked == asked || open.is_at(&asked)) && is_whole(*id, open))
         });
         let open = from.and_then(open);
+        if let Some(from) = from {
+            listener.taken = listeners[usize::from(from)].taken.clone();
+        }
         listener.name = open.map(|open| open.bound.to_string()).unwrap_or_default();
         let sockets = open.map_or(0, |open| open.sockets.iter().sum());
         listener.sockets = sockets.into();

@@ -271,6 +271,7 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn close_acceptor(&mut self, n: usize) {
         let acceptor = &mut self.acceptors[n];
         let Some(listener) = acceptor.listener.take() else { return };
+        acceptor.waited = Duration::ZERO;
         if acceptor.registered {
             self.io.sys.close_listener(listener);
         }

@@ -67,23 +67,30 @@ impl<Y: Sys> Worker<Y> {
                 self.phase = Phase::Draining { deadline };
                 self.tell_draining();
                 self.end();
+                // Where there are no others, nothing else may happen that would have it asked again.
+                self.let_stayers_leave(deadline);
             }
-            Phase::Draining { deadline }
-                if self.core.now < deadline && !self.stayers_leave && self.others_are_gone() =>
-            {
-                self.stayers_leave = true;
-                for service in 0..self.services.len() as u16 {
-                    if self.core.members[usize::from(service)].stays {
-                        self.begin_to_leave(service, None);
-                    }
-                }
-            }
-            Phase::Draining { deadline } if self.core.now >= deadline && !planted(Fault::DrainForgets) => {
-                self.stop_now();
-            }
+            Phase::Draining { deadline } if self.core.now < deadline => self.let_stayers_leave(deadline),
+            Phase::Draining { .. } if !planted(Fault::DrainForgets) => self.stop_now(),
             // Whatever was still handed over or held back by the close budget.
             Phase::Stopping => self.stop_now(),
             _ => {}
+        }
+    }
+
+    /// Once they are alone, services that stay while others drain begin to leave too, unless the deadline
+    /// ends everything now.
+    fn let_stayers_leave(&mut self, deadline: Time) {
+        if self.core.now >= deadline || self.stayers_leave || !self.others_are_gone() {
+            return;
+        }
+        self.stayers_leave = true;
+        for service in 0..self.services.len() as u16 {
+            let members = &self.core.members[usize::from(service)];
+            // One that was removed before is on its way already.
+            if members.stays && !members.leaving {
+                self.begin_to_leave(service, None);
+            }
         }
     }
 
@@ -173,6 +180,9 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn tell_late(&mut self, index: u32) {
         match self.phase {
             _ if self.core.slot(index).is(flag::CLOSING) => {}
+            _ if self.core.members[usize::from(self.core.slots[index as usize].service)].aborted => {
+                self.core.close(index, Close::Aborted);
+            }
             _ if self.has_told(self.core.slots[index as usize].service) => self.tell_late_of_drain(index),
             _ if self.core.members[usize::from(self.core.slots[index as usize].service)].leaving => {}
             Phase::Superseded { .. } => self.tell_one_superseded(index),

@@ -158,6 +158,7 @@ impl<Y: Sys> Worker<Y> {
     }
 
     fn abort_service(&mut self, service: u16) {
+        self.core.members[usize::from(service)].aborted = true;
         self.core.shut_connecting_for(service, true);
         for index in 0..self.core.slots.len() as u32 {
             let slot = self.core.slot(index);

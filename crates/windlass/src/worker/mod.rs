@@ -260,7 +260,9 @@ impl<Y: Sys> Worker<Y> {
         let leaving = self.leaving.iter().filter_map(|leaving| leaving.next_wake(core.now)).min();
         let phase = self.phase.next_wake(core.now);
         let (asked, looked) = (self.observing.next_wake(), core.traffic.expires());
-        let rest = [sockets, self.next_tick(), phase, leaving, answers, self.control_at, asked, looked];
+        let overload = core.overload.next_look(&core.limits);
+        let rest =
+            [sockets, self.next_tick(), phase, leaving, answers, self.control_at, asked, looked, overload];
         [timers, accept, core.overload.walk.again].into_iter().chain(rest).flatten().min()
     }
 

@@ -176,7 +176,9 @@ impl<Y: Sys> Worker<Y> {
         if walk.again.is_some_and(|at| at <= self.core.now) {
             walk.again = None;
         }
-        if walk.seeks && walk.again.is_none() {
+        // Ends that wait for their turn will give something back: only after them it is known what is missing.
+        let ends_wait = self.core.closing.len() >= self.core.limits.closes_per_turn_max;
+        if walk.seeks && walk.again.is_none() && !ends_wait {
             self.seek();
         }
     }

@@ -515,3 +515,173 @@ impl Running {
         self.ended_well();
     }
 }
+
+#[test]
+fn who_is_removed_already_is_told_once() {
+    let alive = Alive::default();
+    let limits = Limits { drain_timeout: Duration::from_millis(500), ..limits() };
+    let server = start(one_worker(limits), |s| {
+        s.add(serve(|| Echo).tcp("127.0.0.1:0"))
+            .add(alive.greeter("probe").tcp("127.0.0.1:0").while_draining())
+    });
+    let mut probe = greeted(server.addrs[1], "probe 0\n");
+    server.handle.apply(Change::new().remove("probe")).unwrap();
+    expect(&mut probe, b"told\n");
+    server.handle.shutdown();
+    for _ in 0..4 {
+        thread::sleep(Duration::from_millis(20));
+        round_trip(&mut probe, b"a turn");
+    }
+    assert_eq!(read_to_reset(&mut probe), b"");
+    server.ended_well();
+}
+
+/// Where there are no others, nothing has to happen for those who stay to be told.
+#[test]
+fn what_stays_while_others_drain_ends_at_once_where_there_are_none() {
+    let alive = Alive::default();
+    let limits = Limits { drain_timeout: Duration::from_secs(20), ..limits() };
+    for clients in [0, 1] {
+        let server = start(two_workers(limits.clone()), |s| {
+            s.add(serve(|| Echo).tcp("127.0.0.1:0"))
+                .add(alive.ender("probe").tcp("127.0.0.1:0").while_draining())
+        });
+        let mut probes: Vec<_> = (0..clients).map(|_| greeted(server.addrs[1], "probe 0\n")).collect();
+        thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        server.handle.shutdown();
+        for probe in &mut probes {
+            expect(probe, b"told\n");
+            expect_end(probe);
+        }
+        drop(probes);
+        server.ended_well();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+}
+
+/// Has everybody on worker 0; the other one takes its time to send them there.
+struct Slowly {
+    worker: usize,
+    asked: Arc<AtomicBool>,
+}
+
+impl Service for Slowly {
+    type Session = ();
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+        self.worker = scope.worker();
+    }
+    fn place(&mut self, _: windlass::Peer, _: usize) -> windlass::Placement {
+        if self.worker == 1 {
+            self.asked.store(true, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(300));
+        }
+        windlass::Placement::Worker(0)
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        conn.write(input.take_all());
+        Ok(())
+    }
+    fn draining(&mut self, _: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_comes_to_a_service_when_its_time_is_over_is_aborted_too() {
+    let limits = Limits { drain_timeout: Duration::ZERO, ..limits() };
+    let server = start(two_workers(limits), |s| s.add(serve(|| Echo).tcp("127.0.0.1:0")));
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = asked.clone();
+    let make = move || Slowly { worker: 0, asked: told.clone() };
+    let slowly = serve(make).name("slowly").tcp("127.0.0.1:0");
+    let at = server.handle.apply(Change::new().add(slowly)).unwrap().addresses()[0].tcp().unwrap();
+    let mut clients = Vec::new();
+    wait_until("the other worker to have one", || {
+        clients.push(connect(at));
+        asked.load(Ordering::SeqCst)
+    });
+    server.handle.apply(Change::new().remove("slowly")).unwrap();
+    for client in &mut clients {
+        let mut rest = Vec::new();
+        let end = client.read_to_end(&mut rest);
+        assert!(!matches!(&end, Err(e) if e.kind() == ErrorKind::WouldBlock), "{end:?}");
+    }
+    wait_until("its end", || server.handle.services().len() == 1);
+    server.stop();
+}
+
+/// Closes the socket to which something is sent.
+struct Closes;
+
+impl DatagramService for Closes {
+    fn datagram(&mut self, socket: &mut Socket<'_>, _: Datagram<'_>) {
+        socket.close();
+    }
+}
+
+impl Service for Closes {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_address_whose_socket_its_service_has_closed_is_opened_again() {
+    let alive = Alive::default();
+    let server = start(one_worker(limits()), |s| {
+        s.add(serve(|| Echo).tcp("127.0.0.1:0"))
+            .add(serve(|| Closes).name("one").datagrams().listen("udp:127.0.0.1:0"))
+    });
+    let at = server.handle.listener_connections()[1].0.clone();
+    let asks = UdpSocket::bind("127.0.0.1:0").unwrap();
+    asks.set_read_timeout(Some(LONG)).unwrap();
+    asks.connect(at.strip_prefix("udp:").unwrap()).unwrap();
+    asks.send(b"close").unwrap();
+    server.wait_for("its end", |c| c.sockets == 0);
+    let next = alive.greeter("two").datagrams().listen(&at);
+    server.handle.apply(Change::new().remove("one").add(next)).unwrap();
+    let mut back = [0; 16];
+    // What was sent to nobody may be told of first.
+    let got = (0..2).find_map(|_| {
+        asks.send(b"who is there?").ok()?;
+        asks.recv(&mut back).ok()
+    });
+    assert_eq!(got.map(|n| &back[..n]), Some(&b"two"[..]));
+    server.handle.apply(Change::new().remove("two")).unwrap();
+    wait_until("nothing but the other", || server.handle.listener_connections().len() == 1);
+    server.stop();
+}
+
+/// Does not get beyond its start.
+struct Fails;
+
+impl Service for Fails {
+    type Session = ();
+    fn start(&mut self, _: &mut Scope<'_>, _: &mut Sessions<()>) {
+        panic!("it fails, as it should here");
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_was_a_worker_of_a_server_that_failed_changes_another() {
+    let failing = serve(|| Fails).config(one_worker(limits())).tcp("127.0.0.1:0").bind().unwrap();
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| failing.run()));
+    assert!(failed.is_err());
+    let server = echo(limits());
+    server.handle.apply(Change::new().listen("Echo", "127.0.0.1:0")).unwrap();
+    server.stop();
+}

@@ -728,3 +728,62 @@ fn a_successor_without_room_for_all_descriptors_takes_none() {
     assert_eq!(old.counter("superseded"), 0);
     round_trip(&mut old.connect(), b"undisturbed");
 }
+
+/// Waits in `receive` for as long as it is told to.
+struct Waits(Arc<Mutex<Receiver<()>>>);
+
+impl Service for Waits {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+impl windlass::Receive for Waits {
+    type Message = Sender<()>;
+    fn receive(&mut self, _: &mut windlass::Scope<'_>, _: &mut windlass::Sessions<()>, waits: Sender<()>) {
+        waits.send(()).unwrap();
+        self.0.lock().unwrap().recv().unwrap();
+    }
+}
+
+/// The worker finds both at once: an order to give a listener another service, and a successor that is ready.
+#[test]
+fn a_path_that_goes_on_while_a_successor_takes_over_stays() {
+    let (control, path) = (SocketPath::new(), SocketPath::new());
+    let unix = format!("unix:{}", path.0.display());
+    let (go_on, until) = channel();
+    let (mailbox, until) = (windlass::Mailbox::new(), Arc::new(Mutex::new(until)));
+    let old = Server::new(one_worker(limits()))
+        .add(serve(|| Echo).name("echo").listen(&unix))
+        .add(serve(move || Waits(until.clone())).name("waits").mailbox(&mailbox))
+        .handover_socket(&control.0);
+    let old = Running::run(old.bind().unwrap());
+    old.wait_for("its start", |c| c.turns > 0);
+    let inherited = Inherited::from_predecessor(&control.0).unwrap().expect("a predecessor");
+    let new = Server::new(one_worker(limits())).add(serve(|| Echo).listen(&unix)).inherit(inherited);
+    let new = new.bind().unwrap();
+
+    let (waits, has_come) = channel();
+    mailbox.send(0, waits).unwrap();
+    has_come.recv_timeout(LONG).unwrap();
+    let change = Change::new().remove("echo").add(serve(|| Echo).name("other").listen(&unix));
+    let handle = old.handle.clone();
+    let changing = std::thread::spawn(move || handle.apply(change));
+    let deadline = Instant::now() + LONG;
+    while old.handle.listener_connections().len() < 2 {
+        assert!(Instant::now() < deadline, "the change is not on its way");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let new = Running::run(new);
+    // Until it has said that it is ready.
+    std::thread::sleep(Duration::from_millis(200));
+    go_on.send(()).unwrap();
+    let _ = changing.join().unwrap();
+    old.ended_well();
+    round_trip(&mut path.connect(), b"served by the successor");
+    new.stop();
+}

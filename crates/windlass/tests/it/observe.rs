@@ -418,6 +418,26 @@ fn a_turn_in_which_nothing_happens_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn only_so_many_wait_for_a_turn() {
+    let server = echo(limits());
+    let (mut taken, deadline) = (0, Instant::now() + Duration::from_millis(500));
+    while Instant::now() < deadline {
+        match server.handle.trace_turn(0, LONG, |_| {}) {
+            Ok(()) => taken += 1,
+            Err(why) => {
+                assert_eq!(why, ObserveError::Busy);
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    assert_eq!(taken, 64);
+    // They are told of the next turn, and there is room again.
+    round_trip(&mut server.connect(), b"a turn");
+    trace(&server.handle, || round_trip(&mut server.connect(), b"another"));
+    server.stop();
+}
+
+#[test]
 fn a_service_knows_the_traffic_of_a_connection_where_it_is_always_counted() {
     for always in [false, true] {
         let (sender, told) = channel::<(Option<Traffic>, Duration)>();

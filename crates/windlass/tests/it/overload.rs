@@ -133,6 +133,19 @@ fn newcomers_are_sent_away_while_it_lasts_and_those_who_are_in_are_served() {
     server.stop();
 }
 
+/// Others send it nobody as long as it is said to be late, so it must not wait for somebody to come.
+#[test]
+fn it_ends_though_nobody_comes_any_more() {
+    let server = Running::start(serve(slow(8 * MS)).config(one_worker(strict())).tcp("127.0.0.1:0"));
+    let crowd = Crowd::new(server.addr(), 6);
+    server.wait_for("overload", |c| c.overloaded == 1);
+    crowd.end();
+    let polls = server.wait_for("recovery", |c| c.overloaded == 0 && c.connections == 0).polls;
+    thread::sleep(200 * MS);
+    assert!(server.counters().polls <= polls + 3, "and then it sleeps");
+    server.stop();
+}
+
 #[test]
 fn or_they_wait_and_are_served_once_it_is_over() {
     let limits = Limits { when_overloaded: WhenOverloaded::Wait, ..strict() };
@@ -417,4 +430,23 @@ fn where_nobody_holds_much_many_who_hold_little_end() {
     let ended = peers.iter().filter(|peer| harness.why(**peer).is_some()).count();
     assert!((5..40).contains(&ended), "{ended} ended");
     assert!(counters.buffered_bytes < MIB as u64 * 95 / 100);
+}
+
+/// Ends wait for their turn, and what they will give back is not sought from others meanwhile.
+#[test]
+fn who_is_active_does_not_end_while_those_who_were_idle_do() {
+    let mut harness = filled(Limits { closes_per_turn_max: 1, ..memory() });
+    let silent: Vec<_> = (0..30).map(|_| harness.connect()).collect();
+    for peer in &silent {
+        harness.send(*peer, "260");
+    }
+    harness.advance(2_000 * MS);
+    let active: Vec<_> = (0..3).map(|_| harness.connect()).collect();
+    for peer in &active {
+        harness.send(*peer, "660");
+    }
+    assert_eq!(counted(&harness).memory_critical, 1);
+    assert!(silent.iter().all(|peer| harness.why(*peer) == Some("memory_full")));
+    let ended: Vec<_> = active.iter().map(|peer| harness.why(*peer)).collect();
+    assert_eq!(ended, [None; 3]);
 }

@@ -58,6 +58,18 @@ fn one_slow_turn_is_no_overload() {
 }
 
 #[test]
+fn one_slow_turn_is_no_overload_wherever_in_an_interval_it_comes() {
+    for before in 0..=200 {
+        let mut turns = Turns::new(limits());
+        for _ in 0..before {
+            turns.turn(MS);
+        }
+        assert!(!turns.turn(3_000 * MS), "after {before} ms");
+        assert!((0..300).all(|_| !turns.turn(MS)), "after {before} ms");
+    }
+}
+
+#[test]
 fn lag_that_stays_is_overload_until_it_has_been_low_for_an_interval() {
     let mut turns = Turns::new(limits());
     let mut changes = 0;
