@@ -63,6 +63,8 @@ fn the_button_reloads_the_file() {
     assert!(said.contains(&format!("{line} | lisen = 5")) && said.contains("^^^^^"), "{said}");
     assert!(said.contains("did you mean listen?"), "{said}");
     browser.until("document.getElementById('reloads').textContent.startsWith('0 succeeded, 1 failed')");
+    // Names between backticks are shown as names.
+    browser.until("document.querySelector('#reloads code')?.textContent === 'lisen'");
     browser.shot("reload-light");
     round_trip(&mut stays, b"nothing has changed");
 
