@@ -40,7 +40,9 @@ def seconds(text):
 
 def folders(unit):
     made = []
-    for key, root in (("RuntimeDirectory", "/run"), ("StateDirectory", "/var/lib")):
+    for key, root in (
+        ("RuntimeDirectory", "/run"), ("StateDirectory", "/var/lib"), ("LogsDirectory", "/var/log")
+    ):
         path = os.path.join(root, unit[key][-1])
         os.makedirs(path)
         os.chmod(path, int(unit[key + "Mode"][-1], 8))
@@ -60,6 +62,7 @@ def start(unit, notify, before=()):
         "WATCHDOG_USEC": str(int(seconds(unit["WatchdogSec"][-1]) * 1e6)),
         "RUNTIME_DIRECTORY": "/run/" + unit["RuntimeDirectory"][-1],
         "STATE_DIRECTORY": "/var/lib/" + unit["StateDirectory"][-1],
+        "LOGS_DIRECTORY": "/var/log/" + unit["LogsDirectory"][-1],
     }
     privileges = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs",
                   "--bounding-set=-all", "--inh-caps=-all"]

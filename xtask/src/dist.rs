@@ -59,10 +59,7 @@ pub(crate) fn stage(root: &Path, binary: &Path, folder: &Path) -> io::Result<()>
     for (from, to) in COPIED {
         put(&root.join(from), &folder.join(to))?;
     }
-    let (first, fifth) = (folder.join("share/man/man1"), folder.join("share/man/man5"));
-    says(binary, &["man", "-o", &first.display().to_string()])?;
-    fs::create_dir_all(&fifth)?;
-    fs::rename(first.join("windlass.toml.5"), fifth.join("windlass.toml.5"))?;
+    says(binary, &["man", "-o", &folder.join("share/man").display().to_string()])?;
     for (shell, path) in [
         ("bash", "share/bash-completion/completions/windlass"),
         ("zsh", "share/zsh/vendor-completions/_windlass"),

@@ -105,7 +105,7 @@ const MAN_EXAMPLE: &str = "\
 Examples:
   windlass man echo | man -l -
   windlass man windlass.toml | man -l -
-  windlass man -o /usr/local/share/man/man1";
+  windlass man -o /usr/local/share/man";
 
 const HEALTH_EXAMPLES: &str = "\
 Examples:
@@ -343,8 +343,9 @@ pub(crate) struct ConfigArgs {
 /// The flags of `windlass health`.
 #[derive(Args)]
 pub(crate) struct HealthArgs {
-    /// Where its admin listener is: HOST:PORT or unix:PATH. Without it, the configuration says
-    #[arg(value_name = "ADMIN", env = "WINDLASS_ADMIN", hide_env = true)]
+    /// Where its admin listener is: HOST:PORT or unix:PATH [default: that of the configuration, or else
+    /// 127.0.0.1:9900]
+    #[arg(value_name = "ADMIN", env = "WINDLASS_ADMIN", hide_env = true, value_parser = admin)]
     pub(crate) admin: Option<Address>,
 
     /// The configuration
@@ -363,6 +364,12 @@ pub(crate) struct HealthArgs {
     pub(crate) timeout: std::time::Duration,
 }
 
+/// An address, also as it stands in a browser.
+fn admin(text: &str) -> Result<Address, String> {
+    let bare = text.strip_prefix("http://").map_or(text, |rest| rest.trim_end_matches('/'));
+    bare.parse().map_err(|error: windlass::AddressError| error.to_string())
+}
+
 /// The flags of `windlass man`.
 #[derive(Args)]
 pub(crate) struct ManArgs {
@@ -370,7 +377,7 @@ pub(crate) struct ManArgs {
     #[arg(value_name = "PAGE", env = "WINDLASS_PAGE", hide_env = true)]
     pub(crate) page: Option<String>,
 
-    /// Write every page to a file in this folder
+    /// Write every page to man1 or man5 in this folder
     #[arg(short, long, value_name = "FOLDER", env = "WINDLASS_OUTPUT", hide_env = true)]
     #[arg(conflicts_with = "page")]
     pub(crate) output: Option<PathBuf>,
@@ -495,7 +502,7 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_LIMITS", hide_env = true)]
     pub(crate) limits: bool,
 
-    /// Print nothing but the `Listening on` lines and errors; goes before the log flags
+    /// Print nothing but the `Listening on` lines and errors, whatever the log flags say
     #[arg(short, long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     #[arg(env = "WINDLASS_QUIET", hide_env = true, help_heading = PRINTING)]
     pub(crate) quiet: bool,

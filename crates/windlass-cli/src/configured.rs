@@ -69,7 +69,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind), &mut set) else {
         let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
         let near = crate::nearest::nearest(&args.kind, &names);
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let near = near.map_or_else(|| ".".into(), |near| format!("; did you mean `{near}`?"));
         anyhow::bail!(
             "there is no kind of service `{}`{near} The kinds are: {}",
             args.kind,

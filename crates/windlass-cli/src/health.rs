@@ -1,8 +1,9 @@
 //! `windlass health`: asks a running server how it is, for those who have no HTTP client at hand: a
 //! container's health check, a supervisor, a script.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,6 +13,9 @@ use crate::args::HealthArgs;
 use crate::config::value::Listen;
 use crate::{configured, print};
 
+/// Where the admin listener is, when nobody says otherwise: as for `windlass top`.
+const USUAL: &str = "127.0.0.1:9900";
+const USUAL_FILE: &str = "windlass.toml";
 /// More than the head and the word of an answer.
 const ANSWER_MAX: u64 = 16 << 10;
 
@@ -19,6 +23,8 @@ const ANSWER_MAX: u64 = 16 << 10;
 pub(crate) fn run(args: &HealthArgs) -> Result<()> {
     let address = match &args.admin {
         Some(address) => address.clone(),
+        // Without the usual file there is the usual address; one that was named must be there.
+        None if args.config == Path::new(USUAL_FILE) && !args.config.exists() => USUAL.parse()?,
         None => {
             let loaded = configured::load(&args.config, crate::args::ReportFormat::Text)?;
             let Some(Listen(address)) = loaded.file.admin.listen.into_iter().next() else {
@@ -83,7 +89,12 @@ fn exchange<S: Read + Write>(
         let left = deadline.saturating_duration_since(Instant::now());
         ensure!(!left.is_zero(), "it took too long");
         patience(&stream, left)?;
-        let n = stream.read(&mut piece)?;
+        let n = match stream.read(&mut piece) {
+            Ok(n) => n,
+            // Systems differ in what they call a time that is over. The loop tells of it.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error) => return Err(error.into()),
+        };
         if n == 0 {
             break;
         }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &ManArgs) -> Result<()> {
     let Some((_, text)) = pages.iter().find(|(name, _)| *name == wanted) else {
         let names: Vec<&str> = pages.iter().filter_map(|(name, _)| short(name)).collect();
         let near = crate::nearest::nearest(args.page.as_deref().unwrap_or_default(), &names);
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let near = near.map_or_else(|| ".".into(), |near| format!("; did you mean `{near}`?"));
         bail!("there is no such page{near} The pages are: {}", names.join(", "));
     };
     print(text);
@@ -43,9 +43,11 @@ fn short(name: &str) -> Option<&str> {
 }
 
 fn write(folder: &Path, pages: &[(String, Vec<u8>)]) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, text) in pages {
-        let path = folder.join(name);
+        // Where man(1) looks: each section has a folder of its own.
+        let section = folder.join(if name == FILE_PAGE { "man5" } else { "man1" });
+        std::fs::create_dir_all(&section).with_context(|| format!("cannot make {}", section.display()))?;
+        let path = section.join(name);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     print(format!("Wrote {} pages to {}\n", pages.len(), folder.display()).as_bytes());

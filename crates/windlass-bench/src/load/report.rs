@@ -221,7 +221,10 @@ impl Report {
             Duration::from_millis(self.measured.as_millis() as u64),
             unit = self.unit,
         )?;
-        out.push_str(&self.latency_table());
+        // Of nothing there is no latency, and zero would be a good one.
+        if self.messages > 0 {
+            out.push_str(&self.latency_table());
+        }
         if let Some(server) = &self.server
             && let Some(cost) = server.per_message()
         {

@@ -14,8 +14,8 @@ Asks the admin listener once a second: totals, workers, services and listeners, 
 most traffic, why connections ended, stalls, and limits. A connection can be closed from here. When the \
 server goes away it is asked for until it is back.
 
-With --once, or where stdout is no terminal, one snapshot is printed as text: what happened in one second, \
-and what has happened since the start. The exit code is 1 if the server cannot be asked.";
+With --once, or where stdout is no terminal or a dumb one, one snapshot is printed as text: what happened \
+in one second, and what has happened since the start. The exit code is 1 if the server cannot be asked.";
 
 pub(super) const EXAMPLES: &str = "\
 Keys: 1-5 or Tab choose what is shown, arrows or h j k l move, s sorts, / filters, x closes a

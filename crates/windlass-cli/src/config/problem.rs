@@ -133,7 +133,7 @@ impl Sources {
         }
         let many =
             if problems.len() == 1 { "one thing is" } else { &format!("{} things are", problems.len()) };
-        let _ = writeln!(text, "{many} wrong with the configuration; nothing was started");
+        let _ = writeln!(text, "{many} wrong with the configuration");
         text
     }
 

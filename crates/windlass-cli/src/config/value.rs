@@ -62,6 +62,10 @@ trait Text: Sized {
     const EXAMPLE: &'static str;
     fn read(text: &str) -> Result<Self, String>;
     fn show(&self) -> String;
+    /// As a number, where it is nothing else.
+    fn number(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Text for Size {
@@ -97,6 +101,9 @@ impl Text for Count {
     }
     fn show(&self) -> String {
         quantity::show_count(&self.0)
+    }
+    fn number(&self) -> Option<u64> {
+        Some(self.0 as u64)
     }
 }
 
@@ -188,7 +195,10 @@ macro_rules! as_text {
     ($($name:ident)*) => {$(
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.show())
+                match self.number() {
+                    Some(number) => serializer.serialize_u64(number),
+                    None => serializer.serialize_str(&self.show()),
+                }
             }
         }
 

@@ -36,3 +36,13 @@ fn the_page_of_the_file_has_every_key() {
     assert!(keys > 50 && page.contains(".SH [[echo]]") && page.contains(".SH [server]"));
     assert!(page.contains("tls.cert") && page.contains("256KiB"), "{page}");
 }
+
+#[test]
+fn every_page_is_put_where_man_looks() {
+    let folder = std::env::temp_dir().join(format!("windlass-man-{}", std::process::id()));
+    write(&folder, &pages().unwrap()).unwrap();
+    let is_there = |path: &str| folder.join(path).is_file();
+    let found = [is_there("man1/windlass-run.1"), is_there("man5/windlass.toml.5")];
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(found, [true, true]);
+}

@@ -49,6 +49,9 @@ pub(crate) fn run(args: &TopArgs) -> Result<()> {
     let first = ask(&mut client)
         .map_err(|trouble| anyhow!("cannot ask the admin listener at {}: {trouble}", client.place))?;
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    // One that only prints, line by line, as in an editor or on some serial lines.
+    let dumb = cfg!(unix) && std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    let terminal = terminal && !dumb;
     if args.once || !terminal { once(&mut client, first, look) } else { watch(client, first, look) }
 }
 

@@ -82,6 +82,18 @@ fn echo_over_tcp_and_unix_sockets() {
     clean(&["echo", &server.address]);
 }
 
+/// Zero would be the best latency there is.
+#[test]
+fn where_nothing_is_served_no_latency_is_told() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    let words = ["bench", "echo", &address, "-c", "1", "--warmup", "0s", "-t", "100ms", "--stall", "200ms"];
+    let output = run(&words);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("nothing was served") && !said.contains("latency"), "{said}");
+}
+
 #[test]
 fn the_shape_of_the_json() {
     let server = Server::start(&["-q", "--workers", "1"]);

@@ -229,3 +229,29 @@ fn a_reload_works_within_a_sandbox() {
     let (ended, _, stderr) = server.stop();
     assert!(ended.success(), "{stderr}");
 }
+
+#[test]
+fn health_says_what_it_has_asked_and_what_came_of_it() {
+    // Somebody who accepts and says nothing.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    let said = |output: std::process::Output| {
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let slow = said(run(&["health", &address, "--timeout", "100ms"]));
+    assert_eq!(slow, format!("error: {address}: no answer: it took too long\n"));
+    // As it stands in a browser's line.
+    let slow = said(run(&["health", &format!("http://{address}/"), "--timeout", "100ms"]));
+    assert!(slow.contains("it took too long"), "{slow}");
+    // Without a file it is the usual address, where somebody may be or not.
+    let folder = std::env::temp_dir().join(format!("windlass-health-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let output = windlass(&["health"]).current_dir(&folder).output().unwrap();
+    let all = [output.stdout, output.stderr].concat();
+    assert!(String::from_utf8_lossy(&all).contains("127.0.0.1:9900: "), "{all:?}");
+    // A file that was named must be there.
+    let output = windlass(&["health", "-c", "nowhere.toml"]).current_dir(&folder).output().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+}

@@ -20,6 +20,7 @@ const WORDS: &[&str] = &[
     "label_values",
     "max",
     "min",
+    "min_over_time",
     "offset",
     "on",
     "or",

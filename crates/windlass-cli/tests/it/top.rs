@@ -232,3 +232,16 @@ fn a_signal_gives_the_terminal_back() {
     let shown = tmux.until(|shown| shown.contains(" icanon") && shown.contains(" echo "));
     assert!(shown.contains("READY> stty -a"), "{shown}");
 }
+
+/// One that can only be printed to gets no sequences that it would print.
+#[test]
+fn a_dumb_terminal_gets_the_snapshot() {
+    let Some(tmux) = Tmux::new("dumb", ("80", "24")) else { return };
+    let watched = watched("top-dumb", "");
+    tmux.press(&[
+        &format!("TERM=dumb {} top {}; echo DONE", env!("CARGO_BIN_EXE_windlass"), watched.admin),
+        "Enter",
+    ]);
+    let shown = tmux.until(|shown| shown.lines().any(|line| line == "DONE"));
+    assert!(shown.contains("stall_timeout"), "the end of the list of limits: {shown}");
+}

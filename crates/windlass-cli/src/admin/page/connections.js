@@ -66,6 +66,8 @@ export class Connections {
       if (this.seen && !document.hidden && !this.isPaused()) this.fetch();
     }, AGAIN_MS);
     this.show({ connections: [], total: 0, matched: 0, page: 1 });
+    text(this.table.empty, "Waiting for the first answer.");
+    text(byId("connection-count"), "");
   }
 
   sortBy(sort) {

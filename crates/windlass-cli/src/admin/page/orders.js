@@ -35,7 +35,7 @@ export class Orders {
 
   update({ state }) {
     const { succeeded = 0, failed = 0, last_error: error } = state.reloads ?? {};
-    text(byId("reloads"), succeeded + failed === 0 ? "not reloaded since the start"
+    prose(byId("reloads"), succeeded + failed === 0 ? "not reloaded since the start"
       : `${format.count(succeeded)} succeeded, ${format.count(failed)} failed${error ? `; the last: ${error}` : ""}`);
     byId("drain").disabled = state.phase === "draining";
   }

@@ -33,14 +33,16 @@ const TOTALS = [
   { name: "Overload", line: (s) => worst(s), value: (s) => {
     const n = s.state.workers.filter((worker) => worker.overloaded).length;
     return n === 0 ? "none" : n === s.state.workers.length ? "all" : `${n} of ${s.state.workers.length}`;
-  }, below: (s) => `lag ${format.time(worst(s))}`, bad: (s) => s.state.workers.some((worker) => worker.overloaded) },
+  }, below: (s) => `lag ${format.time(highest(s.state.workers.map((worker) => worker.lag_seconds)))}`, bad: (s) => s.state.workers.some((worker) => worker.overloaded) },
 ];
 
 const sum = (sample, field) => sample.state.workers.reduce((total, worker) => total + worker[field], 0);
-const worst = (sample) => {
-  const lags = (sample.rates?.workers ?? []).map((worker) => worker.lag).filter(Number.isFinite);
-  return lags.length ? Math.max(...lags) : NaN;
+const highest = (values) => {
+  const known = values.filter(Number.isFinite);
+  return known.length ? Math.max(...known) : NaN;
 };
+/** Old samples have kept their rates only. */
+const worst = (sample) => highest((sample.rates?.workers ?? []).map((worker) => worker.lag));
 
 export class Overview {
   constructor() {

@@ -166,24 +166,6 @@ impl Browser {
         }
     }
 
-    /// Does `act` on the page and answers the request that comes of it, in the server's place.
-    pub(crate) fn answering(&mut self, url: &str, status: u16, body: &Value, act: &str) {
-        self.call("Fetch.enable", json!({ "patterns": [{ "urlPattern": url }] }));
-        self.eval(act);
-        let deadline = Instant::now() + PATIENCE;
-        let paused = loop {
-            if let Some(paused) = self.params("Fetch.requestPaused").next() {
-                break paused["requestId"].clone();
-            }
-            assert!(Instant::now() < deadline, "nothing was asked of {url}");
-            self.eval("0");
-        };
-        let body = STANDARD.encode(body.to_string());
-        let answer = json!({ "requestId": paused, "responseCode": status, "body": body });
-        self.call("Fetch.fulfillRequest", answer);
-        self.call("Fetch.disable", json!({}));
-    }
-
     /// How wide and high the window is, and whether the system is dark.
     pub(crate) fn look(&mut self, width: u32, height: u32, scheme: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });

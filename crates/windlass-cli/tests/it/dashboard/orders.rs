@@ -43,26 +43,51 @@ fn it_shows_a_connection_and_closes_it() {
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
-/// What is wrong is told by `windlass check`, of the file itself; only the way to the page is ours.
+/// The button, on a wrong file, on one that says what is in effect already, and on one that says something else.
 #[test]
-fn a_wrong_file_is_shown_with_its_lines() {
-    let Some((observed, mut browser)) = watch("problems", "") else { return };
+fn the_button_reloads_the_file() {
+    let Some((observed, mut browser)) = watch("reloads", "") else { return };
     browser.until(LIVE);
+    browser.scroll_to("orders");
+    let mut stays = observed.server.connect();
+    round_trip(&mut stays, b"before");
     let path = observed.folder.join("windlass.toml");
     let good = fs::read_to_string(&path).unwrap();
+
     fs::write(&path, format!("{good}lisen = 5\n[limits]\nidle_timeout = \"12q\"\n")).unwrap();
-    let output = run(&["check", "-c", path.to_str().unwrap(), "--no-environment", "--format", "json"]);
-    let problems: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    browser.scroll_to("orders");
-    let answer = serde_json::json!({ "problems": problems });
-    browser.answering("*/api/reload", 422, &answer, "document.getElementById('reload').click()");
-    browser.until("document.querySelectorAll('.problems li').length === 2");
+    browser.click("#reload");
+    browser.until("document.querySelectorAll('#reload-answer .problems li').length === 2");
     let said = browser.text("#reload-answer");
     let line = good.lines().count() + 1;
     assert!(said.contains(&format!("windlass.toml:{line}:1")), "{said}");
     assert!(said.contains(&format!("{line} | lisen = 5")) && said.contains("^^^^^"), "{said}");
     assert!(said.contains("did you mean listen?"), "{said}");
+    browser.until("document.getElementById('reloads').textContent.startsWith('0 succeeded, 1 failed')");
+    // Names between backticks are shown as names.
+    browser.until("document.querySelector('#reloads code')?.textContent === 'lisen'");
     browser.shot("reload-light");
+    round_trip(&mut stays, b"nothing has changed");
+
+    fs::write(&path, &good).unwrap();
+    browser.click("#reload");
+    browser.until("document.getElementById('reload-answer').textContent.includes('nothing changed')");
+
+    let socket = observed.folder.join("second.sock");
+    let more = format!("[[echo]]\nname = \"latecomer\"\nlisten = \"unix:{}\"\n", socket.display());
+    fs::write(&path, format!("{good}{more}")).unwrap();
+    browser.click("#reload");
+    browser.until("document.querySelector('#reload-answer .changes li')?.textContent.includes('latecomer')");
+    browser.until("document.getElementById('reloads').textContent.startsWith('2 succeeded, 1 failed')");
+    browser.until("document.getElementById('service-table').textContent.includes('latecomer')");
+    let mut second = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    second.write_all(b"hello").unwrap();
+    let mut back = [0; 5];
+    second.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+    round_trip(&mut stays, b"still here");
+    // The browser itself complains of every answer that is no success: the one that was wrong.
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|said| said.contains("422")) && complaints.len() <= 1, "{complaints:?}");
 }
 
 #[test]
