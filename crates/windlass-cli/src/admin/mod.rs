@@ -17,12 +17,13 @@ mod page;
 pub(crate) mod shape;
 mod state;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use windlass::proto::http::Status;
-use windlass::{Handle, Mailbox, Serve, Tick, serve};
+use windlass::{Address, Handle, Mailbox, Serve, Tick, serve};
 use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Request};
 
 use crate::access::{AccessLog, Kind, Record};
@@ -111,13 +112,32 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
     // Until the end of a drain, on a full server and on one that has too much to do: that is when it is asked
     // most.
-    let service = serving(told, token, log).name(ADMIN).input_max(1 << 20);
+    let service = serving(told, token, hosts(table), log).name(ADMIN).input_max(1 << 20);
     let service = service.while_draining().reserve(RESERVE).never_shed();
     let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
     Ok(Some(table.listen.iter().fold(service, listen)))
 }
 
-fn serving(told: &Told, token: Option<String>, log: Option<Arc<AccessLog>>) -> Serve<Http<Admin>> {
+/// What it may be called by a browser: this machine's names for itself, and the loopback addresses it listens
+/// on. A name that another site's owner chose cannot be among them.
+fn hosts(table: &AdminTable) -> Vec<String> {
+    let own = table.listen.iter().filter_map(|Listen(address)| match address {
+        Address::Tcp(text) => text.parse::<SocketAddr>().ok().filter(|addr| addr.ip().is_loopback()),
+        _ => None,
+    });
+    let own = own.map(|addr| match addr.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    });
+    ["localhost", "127.0.0.1", "[::1]"].map(String::from).into_iter().chain(own).collect()
+}
+
+fn serving(
+    told: &Told,
+    token: Option<String>,
+    hosts: Vec<String>,
+    log: Option<Arc<AccessLog>>,
+) -> Serve<Http<Admin>> {
     let mailbox = Mailbox::new();
     let admin = Admin {
         bound: told.bound.clone(),
@@ -128,7 +148,7 @@ fn serving(told: &Told, token: Option<String>, log: Option<Arc<AccessLog>>) -> S
         mailbox: mailbox.clone(),
     };
     let service = serve(move || {
-        let pages = pages(admin.clone());
+        let pages = pages(admin.clone(), hosts.clone());
         match log.clone() {
             Some(log) => pages.on_answer(move |answered| log.add(Record::answered(answered))),
             None => pages,
@@ -137,12 +157,9 @@ fn serving(told: &Told, token: Option<String>, log: Option<Arc<AccessLog>>) -> S
     service.mailbox(&mailbox).tick(LIVE_PERIOD)
 }
 
-fn pages(admin: Admin) -> Http<Admin> {
+fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
     // With a token, another site's page has nothing it could show.
-    let hosts = match admin.token {
-        Some(_) => Vec::new(),
-        None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
-    };
+    let hosts = if admin.token.is_some() { Vec::new() } else { hosts };
     let challenge = "Bearer".into();
     let clock: Option<fn() -> Duration> = Some(since_1970);
     // Looking in is wanted most when there is too much to do.

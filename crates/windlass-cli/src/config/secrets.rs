@@ -32,7 +32,7 @@ pub(super) fn masked(text: &str, keys: &[String]) -> String {
     let mut shown = String::with_capacity(text.len());
     for (at, _) in text.match_indices('=') {
         // Inside of what has been masked already.
-        if at < shown.len() || nearest(key_before(&text[..at]), &keys).is_none() {
+        if at < shown.len() || !is_secret(key_before(&text[..at]), &keys) {
             continue;
         }
         let begins = at + 1 + text[at + 1..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
@@ -49,6 +49,14 @@ pub(super) fn masked(text: &str, keys: &[String]) -> String {
     shown
 }
 
+/// Whether `key` is one of `keys`, or is meant to be, or says by itself that a secret stands behind it: what was
+/// called so by mistake is one too. The name of a file is none.
+fn is_secret(key: &str, keys: &[&str]) -> bool {
+    let lower = key.to_ascii_lowercase();
+    let says_so = || keys.iter().chain(WORDS).any(|word| lower.contains(word)) && !lower.ends_with("_file");
+    nearest(key, keys).is_some() || says_so()
+}
+
 /// The last part of the key that ends here.
 fn key_before(text: &str) -> &str {
     let text = text.trim_end_matches([' ', '\t', '"', '\'']);
@@ -56,8 +64,11 @@ fn key_before(text: &str) -> &str {
     &text[begins.map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))..]
 }
 
-/// Bytes of the value that begins here: to the quote that ends it, or else to the end of the line.
+/// Bytes of the value that begins here: to the quote or the bracket that ends it, or else to the end of the line.
 fn value_length(text: &str) -> usize {
+    if text.starts_with('[') {
+        return list_length(text);
+    }
     for quote in ["\"\"\"", "'''"] {
         if let Some(rest) = text.strip_prefix(quote) {
             return rest.find(quote).map_or(text.len(), |end| end + 2 * quote.len());
@@ -76,6 +87,35 @@ fn value_length(text: &str) -> usize {
     }
     line
 }
+
+/// Bytes of the list that begins here: to the bracket that ends it, or to the end of the file.
+fn list_length(text: &str) -> usize {
+    let (mut at, mut depth) = (0, 0);
+    while let Some(letter) = text[at..].chars().next() {
+        match letter {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            '"' | '\'' => {
+                at += value_length(&text[at..]);
+                continue;
+            }
+            // Quotes and brackets in a comment are none.
+            '#' => {
+                at += text[at..].find('\n').unwrap_or(text.len() - at);
+                continue;
+            }
+            _ => {}
+        }
+        at += letter.len_utf8();
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// What is in the name of a secret.
+const WORDS: &[&str] = &["password", "passphrase", "secret"];
 
 #[cfg(test)]
 #[path = "../tests/config/secrets.rs"]

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::config::Folder;
 use crate::server::*;
 
 /// A server with two echoes and an admin listener, and where that is.
@@ -258,6 +259,26 @@ fn nobody_else_is_let_in_by_a_browser() {
     let (_, head, _) = watched.send("GET /api/state", "", "");
     assert!(head.contains("cache-control: no-store") && !head.contains("access-control-"), "{head}");
     watched.end();
+}
+
+/// All of 127.0.0.0/8 is this machine, and needs no token.
+#[cfg(target_os = "linux")]
+#[test]
+fn any_loopback_address_is_a_host_of_its_own() {
+    let folder = Folder::new("loopback");
+    let text = "[admin]\nlisten = \"127.0.0.2:0\"\n[[echo]]\nlisten = \"127.0.0.1:0\"\n";
+    let mut server = Server::command(&["run", "-c", &folder.file("w.toml", text), "-q"]);
+    let admin = server.line().strip_prefix("Admin on ").unwrap().to_owned();
+    for (host, status) in [(&*admin, 200), ("localhost", 200), ("127.0.0.3", 421), ("evil.example", 421)] {
+        let mut stream = TcpStream::connect(&admin).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        let head = format!("GET /api/state HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {response}");
+    }
+    assert!(server.stop().0.success());
 }
 
 #[test]

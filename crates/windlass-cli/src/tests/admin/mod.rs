@@ -8,7 +8,7 @@ use super::*;
 fn admin(token: Option<&str>) -> (Harness, Slot) {
     let told = Told::default();
     let slot = told.bound.clone();
-    let service = serving(&told, token.map(String::from), None).name("admin");
+    let service = serving(&told, token.map(String::from), hosts(&AdminTable::default()), None).name("admin");
     let harness = Harness::new(service);
     assert!(slot.set(Bound { handle: harness.handle(), workers: 1 }).is_ok());
     (harness, slot)
