@@ -40,7 +40,8 @@ impl Dialer {
         Ok(dialer)
     }
 
-    fn new(target: &Target, cubic: bool) -> Result<Dialer> {
+    /// Without TLS.
+    pub(crate) fn new(target: &Target, cubic: bool) -> Result<Dialer> {
         let address = match target {
             Target::Tcp(addr) => SockAddr::from(*addr),
             Target::Udp(_) => bail!("{target} takes datagrams: see `udp`"),

@@ -127,7 +127,7 @@ fn pages(admin: Admin) -> Http<Admin> {
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
     let challenge = "Bearer".into();
-    let clock = Some(since_1970);
+    let clock: Option<fn() -> Duration> = Some(since_1970);
     // Looking in is wanted most when there is too much to do.
     let config = HttpConfig { hosts, challenge, clock, retry_after: None, ..HttpConfig::default() };
     page::routes(Http::new(admin))

@@ -20,6 +20,7 @@ use windlass_proto::{Decode as _, Input};
 use crate::args::Target;
 use crate::clock;
 use crate::latency::Latency;
+use crate::load::Wire;
 use crate::net::Dialer;
 
 const EVENTS: usize = 512;
@@ -231,9 +232,8 @@ impl Offer {
             return Ok(None);
         }
         self.begun += 1;
-        let Ok(socket) = self.dialer.begin(self.begun) else { return Ok(None) };
+        let Ok(Wire::Plain(socket)) = self.dialer.begin(self.begun) else { return Ok(None) };
         let stream = TcpStream::from(socket);
-        stream.set_nodelay(true)?;
         let index = self.free.pop().unwrap_or_else(|| {
             self.lines.push(None);
             self.uses.push(0);
