@@ -48,7 +48,9 @@ pub(crate) struct Worker {
     pub(crate) buffered_bytes: u64,
     pub(crate) run_queue: u64,
     /// How late it was with what had just become ready, at most.
+    #[serde(default)]
     pub(crate) lag_seconds: f64,
+    #[serde(default)]
     pub(crate) overloaded: bool,
     pub(crate) turns: Turns,
     /// The upper edge of each bucket of the histogram that holds turns, and how many; not added up.

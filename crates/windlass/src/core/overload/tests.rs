@@ -22,12 +22,12 @@ impl Turns {
     }
 
     fn begin(&mut self, slept: Duration, events: u64) {
-        self.now = self.now + slept;
+        self.now += slept;
         self.overload.begin_turn((self.now, self.now), slept, (events, 100, 1_000), &self.limits);
     }
 
     fn end(&mut self, took: Duration) -> bool {
-        self.now = self.now + took;
+        self.now += took;
         self.overload.coarse = self.now;
         self.overload.end_turn(self.now, Duration::ZERO, &self.limits)
     }
@@ -124,7 +124,7 @@ fn newcomers_that_wait_are_lag_too() {
     let mut turns = Turns::new(limits());
     for _ in 0..1_000 {
         turns.begin(Duration::ZERO, 1);
-        turns.now = turns.now + MS;
+        turns.now += MS;
         turns.overload.end_turn(turns.now, 101 * MS, &turns.limits);
     }
     assert!(turns.overload.active);
