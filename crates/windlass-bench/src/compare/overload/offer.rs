@@ -234,7 +234,6 @@ impl Offer {
         self.begun += 1;
         let Ok(Wire::Plain(socket)) = self.dialer.begin(self.begun) else { return Ok(None) };
         let stream = TcpStream::from(socket);
-        stream.set_nodelay(true)?;
         let index = self.free.pop().unwrap_or_else(|| {
             self.lines.push(None);
             self.uses.push(0);
