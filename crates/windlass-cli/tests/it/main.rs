@@ -27,3 +27,4 @@ mod stop;
 mod tls;
 #[cfg(all(target_os = "linux", feature = "top"))]
 mod top;
+mod walk;

@@ -1,6 +1,6 @@
 //! How long a connection stood in the accept queue.
 
-use std::mem::MaybeUninit;
+use std::mem::offset_of;
 use std::time::Duration;
 
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,8 +12,8 @@ pub(super) fn since_handshake(stream: &impl AsFd) -> Option<Duration> {
     if cfg!(miri) {
         return None;
     }
-    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
-    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let mut info = [0u8; size_of::<libc::tcp_info>()];
+    let mut len = info.len() as libc::socklen_t;
     // SAFETY: the descriptor is open as long as `stream` is borrowed, and the system writes at most `len`
     // bytes to `info`, which has as many.
     let failed = unsafe {
@@ -25,12 +25,9 @@ pub(super) fn since_handshake(stream: &impl AsFd) -> Option<Duration> {
             &raw mut len,
         )
     };
-    if failed != 0 {
-        return None;
-    }
-    // SAFETY: all its fields are integers, for which the zeros it began with are values too.
-    let info = unsafe { info.assume_init() };
-    Some(Duration::from_millis(info.tcpi_last_data_sent.into()))
+    let at = offset_of!(libc::tcp_info, tcpi_last_data_sent);
+    let millis = info[at..].first_chunk().filter(|_| failed == 0)?;
+    Some(Duration::from_millis(u32::from_ne_bytes(*millis).into()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The dashboard, in a browser, of a real server with traffic on it. Pictures for people are left in
 //! `target/screenshots`. Read `browser` for how the browser is driven.
 
-mod browser;
+pub(crate) mod browser;
 mod look;
 mod orders;
 mod turn;
