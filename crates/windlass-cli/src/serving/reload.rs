@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -59,6 +61,8 @@ struct InEffect {
     told: Told,
     quiet: bool,
     reloads: Arc<Mutex<Reloads>>,
+    /// A signal has asked for a reload that has not begun.
+    waits: Arc<AtomicBool>,
 }
 
 impl Reloader {
@@ -72,6 +76,7 @@ impl Reloader {
         signals: super::Signals,
     ) -> std::io::Result<Reloader> {
         let (orders, asked) = channel();
+        let waits = Arc::new(AtomicBool::new(false));
         let reloads = Arc::new(Mutex::new(Reloads::default()));
         let mut in_effect = InEffect {
             path: path.into(),
@@ -80,11 +85,13 @@ impl Reloader {
             told: told.clone(),
             quiet,
             reloads: reloads.clone(),
+            waits: waits.clone(),
         };
         thread::Builder::new().name("reload".into()).spawn(move || in_effect.serve(&asked))?;
         let (reload, upgrade) = (orders.clone(), orders.clone());
         signals.forward(
-            move || reload.send(Order::Reload(None)).is_ok(),
+            // One that waits will read what is in the file by then.
+            move || waits.swap(true, AcqRel) || reload.send(Order::Reload(None)).is_ok(),
             move || upgrade.send(Order::Upgrade).is_ok(),
         )?;
         Ok(Reloader { orders, reloads })
@@ -115,6 +122,9 @@ impl InEffect {
         while let Ok(order) = orders.recv() {
             match order {
                 Order::Reload(answer) => {
+                    if answer.is_none() {
+                        self.waits.store(false, Release);
+                    }
                     notify::reloading();
                     let outcome = self.reload();
                     notify::reloaded();

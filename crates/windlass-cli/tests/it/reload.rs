@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FileType, Mode};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit, test_kill_process};
 
 use crate::config::Folder;
@@ -249,6 +250,44 @@ fn a_store_keeps_its_keys_and_follows_its_settings() {
     served.stop();
 }
 
+/// Each of them asks for what is in the file when its turn comes, so one that waits is enough.
+#[test]
+fn signals_that_come_while_a_file_is_read_are_one() {
+    let text = format!("{LOG}[[echo]]\nlisten = \"{}\"\n", free());
+    let served = Served::start("waits", &text);
+    let pipe = served.folder.path("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::rename(&pipe, &served.config).unwrap();
+    kill(served.pid(), Signal::HUP);
+    // It opens once somebody reads there.
+    let mut writer = File::options().write(true).open(&served.config).unwrap();
+    for _ in 0..50 {
+        kill(served.pid(), Signal::HUP);
+        thread::sleep(Duration::from_millis(2));
+    }
+    served.write(&text);
+    writer.write_all(text.as_bytes()).unwrap();
+    drop(writer);
+    served.wait_for("\"message\":\"reloaded\"", 2);
+    assert!(!served.reload("nonsense"));
+    assert_eq!(served.count("\"message\":\"reloaded\""), 2, "{}", served.log());
+    served.stop();
+}
+
+/// The certificate that a server shows.
+#[cfg(feature = "tls")]
+fn shown_at(at: &str) -> String {
+    let output = Command::new("openssl")
+        .args(["s_client", "-connect", at, "-servername", "localhost"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let begin = text.find("-----BEGIN CERTIFICATE-----").expect("a certificate is shown");
+    let end = text.find("-----END CERTIFICATE-----").unwrap();
+    text[begin..end].to_owned()
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn certificates_are_read_again_though_the_file_is_the_same() {
@@ -267,17 +306,7 @@ fn certificates_are_read_again_though_the_file_is_the_same() {
     let (cert, key) = (folder.path("cert.pem"), folder.path("cert.key"));
     let text = format!("{LOG}[[echo]]\nlisten = \"{at}\"\n[echo.tls]\ncert = \"{cert}\"\nkey = \"{key}\"\n");
     let served = Served::start("renewed", &text);
-    let shown = || {
-        let output = Command::new("openssl")
-            .args(["s_client", "-connect", &at, "-servername", "localhost"])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let begin = text.find("-----BEGIN CERTIFICATE-----").expect("a certificate is shown");
-        let end = text.find("-----END CERTIFICATE-----").unwrap();
-        text[begin..end].to_owned()
-    };
+    let shown = || shown_at(&at);
     let before = shown();
     show("renewed");
     assert_eq!(shown(), before, "not by itself");
