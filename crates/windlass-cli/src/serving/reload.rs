@@ -226,8 +226,25 @@ impl InEffect {
         let _ = (places, problems);
     }
 
-    /// Makes the server what `file` says. With an error nothing has changed.
+    /// Makes the server what `file` says. With an error nothing has changed: what was noted for services that
+    /// then did not come is forgotten.
     fn change(&self, file: &File, report: &mut Report) -> anyhow::Result<()> {
+        let told = &self.told;
+        #[cfg(feature = "tls")]
+        let shown = told.certificates.owners();
+        #[cfg(feature = "kv")]
+        let linked = told.kv.now();
+        let outcome = self.make(file, report);
+        if outcome.is_err() {
+            #[cfg(feature = "tls")]
+            told.certificates.keep(&shown);
+            #[cfg(feature = "kv")]
+            told.kv.restore(linked);
+        }
+        outcome
+    }
+
+    fn make(&self, file: &File, report: &mut Report) -> anyhow::Result<()> {
         let told = &self.told;
         #[cfg(feature = "kv")]
         let (before, after) = (crate::kv::name(&self.file, told), crate::kv::name(file, told));
@@ -235,6 +252,8 @@ impl InEffect {
         let (before, after) = (String::new(), String::new());
         let (old, new) = (units(&self.file, &before, told), units(file, &after, told));
         let difference = Difference::of(&old, &new);
+        #[cfg(feature = "tls")]
+        let owned = told.certificates.owners();
         let mut change = Change::new();
         for name in &difference.remove {
             change = change.remove(name);
@@ -257,7 +276,9 @@ impl InEffect {
         let certificates = {
             use super::certificates::Read;
             let mut owners = std::collections::BTreeSet::new();
-            let shown = difference.certificates.iter().filter(|it| owners.insert(it.owner.clone()));
+            // Of those that are shown already; others are read when they are asked for.
+            let shown = difference.certificates.iter().filter(|it| owned.contains(&it.owner));
+            let shown = shown.filter(|it| owners.insert(it.owner.clone()));
             let read = shown.filter_map(|it| Some(Read::new(&it.owner, it.tls.as_ref()?)));
             read.collect::<anyhow::Result<Vec<Read>>>()?
         };
@@ -284,8 +305,7 @@ impl InEffect {
                     report.changed.push("a certificate was read again".into());
                 }
             }
-            let listeners = new.iter().flat_map(|unit| &unit.listeners);
-            let owners: Vec<_> = listeners.map(|listener| listener.owner.clone()).collect();
+            let owners: Vec<_> = difference.certificates.iter().map(|it| it.owner.clone()).collect();
             told.certificates.keep(&owners);
         }
         #[cfg(feature = "kv")]

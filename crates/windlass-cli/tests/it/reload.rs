@@ -274,6 +274,21 @@ fn signals_that_come_while_a_file_is_read_are_one() {
     served.stop();
 }
 
+/// The store is called what its table was called first: another service cannot be called so.
+#[cfg(feature = "kv")]
+#[test]
+fn a_change_that_fails_leaves_the_store_its_keys() {
+    let (a, b) = (free(), free());
+    let store = |name: &str| format!("{LOG}[[resp]]\nname = \"{name}\"\nlisten = \"{a}\"\n");
+    let served = Served::start("store-stays", &store("first"));
+    ask(&mut connect(&a), "SET key value\r\n", "+OK\r\n");
+    let echo = format!("[[echo]]\nname = \"first\"\nlisten = \"{b}\"\n");
+    assert!(!served.reload(&(store("second") + &echo)));
+    assert!(served.reload(&store("second")));
+    ask(&mut connect(&a), "GET key\r\n", "$5\r\nvalue\r\n");
+    served.stop();
+}
+
 /// The certificate that a server shows.
 #[cfg(feature = "tls")]
 fn shown_at(at: &str) -> String {
@@ -317,6 +332,43 @@ fn certificates_are_read_again_though_the_file_is_the_same() {
     let renewed = shown();
     assert!(!served.reload(&text));
     assert_eq!(shown(), renewed, "a certificate that is wrong changes nothing");
+    served.stop();
+}
+
+/// Whatever else the same reload changes: the port, the settings, TLS at all; and though one before it failed.
+#[cfg(feature = "tls")]
+#[test]
+fn a_new_certificate_is_shown_whatever_changes_with_it() {
+    if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
+        return eprintln!("SKIPPED: there is no openssl to talk to");
+    }
+    let certs = format!("{}/../windlass/tests/certs", env!("CARGO_MANIFEST_DIR"));
+    let service = |name: &str, at: &str, more: &str, cert: Option<&str>| {
+        let tls = |cert| format!("[echo.tls]\ncert = \"{certs}/{cert}.pem\"\nkey = \"{certs}/{cert}.key\"\n");
+        let tls = cert.map(tls).unwrap_or_default();
+        format!("[[echo]]\nname = \"{name}\"\nlisten = \"{at}\"\n{more}{tls}")
+    };
+    let (a, b, c) = (free(), free(), free());
+    let one = |at: &str, more: &str, cert| format!("{LOG}{}", service("one", at, more, cert));
+    let served = Served::start("shown", &one(&a, "", Some("server")));
+    let old = shown_at(&a);
+    assert!(served.reload(&one(&b, "", Some("renewed"))));
+    let new = shown_at(&b);
+    assert_ne!(new, old, "with another port");
+    let log = served.folder.path("access.log");
+    let more = format!("access_log = {{ path = \"{log}\" }}\n");
+    assert!(served.reload(&one(&b, &more, Some("server"))));
+    assert_eq!(shown_at(&b), old, "with other settings");
+    assert!(served.reload(&one(&b, &more, None)));
+    round_trip(&mut connect(&b), b"without TLS");
+    assert!(served.reload(&one(&b, &more, Some("renewed"))));
+    assert_eq!(shown_at(&b), new, "with TLS again");
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = used.local_addr().unwrap().to_string();
+    let and = |at: &str, cert| one(&b, &more, Some("renewed")) + &service("two", at, "", Some(cert));
+    assert!(!served.reload(&and(&used, "server")));
+    assert!(served.reload(&and(&c, "renewed")));
+    assert_eq!(shown_at(&c), new, "after a change that could not be made");
     served.stop();
 }
 
