@@ -161,6 +161,9 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
     if access.is_any() {
         access.start().context("cannot start the thread of access logs")?;
+    }
+    // The first log may come with another configuration.
+    if access.is_any() || path.is_some() {
         signals::set_on_hangup(access.reopen_flag()).context("cannot watch for SIGHUP")?;
     }
     if let Target::File(_, reopen) = &logs {

@@ -60,6 +60,8 @@ struct InEffect {
     handle: Handle,
     told: Told,
     quiet: bool,
+    /// Bytes are counted for lines of connections, since there were some to come when it began.
+    counts_traffic: bool,
     reloads: Arc<Mutex<Reloads>>,
     /// A signal has asked for a reload that has not begun.
     waits: Arc<AtomicBool>,
@@ -84,6 +86,7 @@ impl Reloader {
             handle,
             told: told.clone(),
             quiet,
+            counts_traffic: plan::counts_traffic(file),
             reloads: reloads.clone(),
             waits: waits.clone(),
         };
@@ -291,6 +294,11 @@ impl InEffect {
         }
         #[cfg(feature = "kv")]
         let settings = crate::kv::change(&self.file, file, told, &difference.add, &mut change, report)?;
+        // The first log may come with this change.
+        told.access.start()?;
+        if plan::counts_traffic(file) && !self.counts_traffic {
+            report.restart_needed.push("access_log: bytes received and sent".into());
+        }
         let applied = self.handle.apply(change)?;
         for address in applied.addresses() {
             tracing::info!(%address, "listening");

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -286,6 +287,44 @@ fn a_change_that_fails_leaves_the_store_its_keys() {
     assert!(!served.reload(&(store("second") + &echo)));
     assert!(served.reload(&store("second")));
     ask(&mut connect(&a), "GET key\r\n", "$5\r\nvalue\r\n");
+    served.stop();
+}
+
+/// There was none when the server began. It is opened anew on SIGHUP like any other.
+#[test]
+fn an_access_log_may_come_with_a_reload() {
+    let (a, b) = (free(), free());
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = used.local_addr().unwrap();
+    let plain = format!("{LOG}[[echo]]\nlisten = \"{a}\"\n");
+    let served = Served::start("log-comes", &plain);
+    let path = served.folder.path("access.log");
+    let second = |at: &str| {
+        format!(
+            "{plain}[[echo]]\nname = \"second\"\nlisten = \"{at}\"\naccess_log = {{ path = \"{path}\", format = \"{{service}} {{messages}}\" }}\n"
+        )
+    };
+    assert!(!served.reload(&second(&used.to_string())));
+    let is_open = || {
+        let open = fs::read_dir(format!("/proc/{}/fd", served.pid())).unwrap();
+        open.filter_map(|it| fs::read_link(it.unwrap().path()).ok()).any(|it| it == *path)
+    };
+    wait_until(|| !is_open(), || "nobody writes there, and it is closed".into());
+    let text = second(&b);
+    assert!(served.reload(&text));
+    assert!(served.log().contains("access_log: bytes received and sent"), "{}", served.log());
+    let has = |lines: &str| {
+        let text = || fs::read_to_string(&path).unwrap_or_default();
+        wait_until(|| text() == lines, || format!("{lines:?}: {:?}", text()));
+    };
+    round_trip(&mut connect(&b), b"one");
+    has("second 1\n");
+    fs::rename(&path, served.folder.path("access.log.1")).unwrap();
+    assert!(served.reload(&text));
+    // Until it is, lines go where they went.
+    wait_until(|| Path::new(&path).exists(), || "it is opened anew".into());
+    round_trip(&mut connect(&b), b"another");
+    has("second 1\n");
     served.stop();
 }
 
