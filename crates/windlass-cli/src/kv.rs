@@ -55,7 +55,8 @@ fn table(args: &StoreArgs) -> StoreTable {
 #[derive(Clone, Default)]
 pub(crate) struct Link(Arc<Mutex<Option<Linked>>>);
 
-struct Linked {
+#[derive(Clone)]
+pub(crate) struct Linked {
     name: String,
     mailbox: Mailbox<KvSettings>,
     logged: Logged,
@@ -81,6 +82,16 @@ fn slot(told: &Told, owner: &str) -> usize {
 impl Link {
     fn lock(&self) -> MutexGuard<'_, Option<Linked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is there now.
+    pub(crate) fn now(&self) -> Option<Linked> {
+        self.lock().clone()
+    }
+
+    /// Leads there again, since the service that was to come does not.
+    pub(crate) fn restore(&self, linked: Option<Linked>) {
+        *self.lock() = linked;
     }
 }
 

@@ -68,8 +68,10 @@ impl Logins {
 /// Lets in whoever may come in.
 pub(super) fn admit<'a>(admin: &'a Admin, request: &Request<'_>) -> Result<&'a Bound, Refusal> {
     if let Some(token) = &admin.token {
-        let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let shows_token = bearer.is_some_and(|shown| same(shown.trim(), token));
+        // The name of a scheme is of any case (RFC 9110, section 11.1).
+        let bearer = request.header("authorization").and_then(|value| value.split_once(' '));
+        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let shows_token = bearer.is_some_and(|(_, shown)| same(shown.trim(), token));
         let is_logged_in =
             || cookie(request).is_some_and(|shown| admin.logins.is_open(shown, Instant::now()));
         if !shows_token && !is_logged_in() {

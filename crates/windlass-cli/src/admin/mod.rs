@@ -163,7 +163,14 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
     let challenge = "Bearer".into();
     let clock: Option<fn() -> Duration> = Some(since_1970);
     // Looking in is wanted most when there is too much to do.
-    let config = HttpConfig { hosts, challenge, clock, retry_after: None, ..HttpConfig::default() };
+    let config = HttpConfig {
+        hosts,
+        challenge,
+        clock,
+        retry_after: None,
+        subscribers_max: WATCHERS_MAX,
+        ..HttpConfig::default()
+    };
     page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))

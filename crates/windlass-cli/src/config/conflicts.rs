@@ -96,6 +96,12 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             problem.help("take the key out, if nobody shall need one")
         });
     }
+    let is_lost = |token: &str| token.trim() != token || token.chars().any(char::is_control);
+    if file.admin.token.as_ref().is_some_and(|token| !token.0.is_empty() && is_lost(&token.0)) {
+        let what =
+            "`admin.token` has spaces around it, or line breaks or the like in it: no request can show it";
+        push(problems, place("admin.token"), what.into(), |problem| problem);
+    }
     #[cfg(feature = "kv")]
     for service in services.iter().filter(|service| service.path.starts_with("memcached")) {
         if file.resp.iter().any(|resp| resp.password_file.is_some())

@@ -61,6 +61,11 @@ impl Certificates {
         Ok(std::mem::replace(&mut shown.mark, read.mark) != read.mark)
     }
 
+    /// Whose are shown.
+    pub(crate) fn owners(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// Forgets those of whoever is not among `owners`.
     pub(crate) fn keep(&self, owners: &[String]) {
         self.lock().retain(|owner, _| owners.contains(owner));

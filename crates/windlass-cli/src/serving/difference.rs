@@ -115,7 +115,7 @@ pub(super) struct Difference {
     /// Listeners that services which stay get and lose.
     pub(super) listen: Vec<(String, Listener)>,
     pub(super) unlisten: Vec<(String, String)>,
-    /// Listeners that stay and show a certificate.
+    /// Listeners that show a certificate, whether they stay or come.
     pub(super) certificates: Vec<Listener>,
 }
 
@@ -133,6 +133,7 @@ impl Difference {
                 None => difference.add.push(unit.name.clone()),
                 Some(before) => difference.listeners(before, unit),
             }
+            difference.certificates.extend(unit.listeners.iter().filter(|it| it.tls.is_some()).cloned());
         }
         difference
     }
@@ -141,10 +142,7 @@ impl Difference {
         let mut there = before.listeners.clone();
         for listener in &unit.listeners {
             match there.iter().position(|other| other.is(listener)) {
-                Some(at) => {
-                    there.swap_remove(at);
-                    self.certificates.extend(listener.tls.is_some().then(|| listener.clone()));
-                }
+                Some(at) => drop(there.swap_remove(at)),
                 None => self.listen.push((unit.name.clone(), listener.clone())),
             }
         }

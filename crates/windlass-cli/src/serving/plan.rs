@@ -48,7 +48,7 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         limits: limits(file),
         scratch_bytes: file.server.scratch.0,
         congestion: file.server.congestion.clone(),
-        traffic: crate::config::services(file).iter().any(|service| service.access_log.is_some()),
+        traffic: counts_traffic(file),
         ..Config::default()
     };
     let server = services(file, told, Server::new(config), &|_| true)?;
@@ -56,6 +56,11 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         Some(watchdog) => server.add(watchdog),
         None => server,
     })
+}
+
+/// Whether the bytes of connections have to be counted from their beginning: their lines tell them.
+pub(super) fn counts_traffic(file: &File) -> bool {
+    crate::config::services(file).iter().any(|service| service.access_log.is_some())
 }
 
 /// Those services that are wanted, by their names.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -58,7 +60,11 @@ struct InEffect {
     handle: Handle,
     told: Told,
     quiet: bool,
+    /// Bytes are counted for lines of connections, since there were some to come when it began.
+    counts_traffic: bool,
     reloads: Arc<Mutex<Reloads>>,
+    /// A signal has asked for a reload that has not begun.
+    waits: Arc<AtomicBool>,
 }
 
 impl Reloader {
@@ -72,6 +78,7 @@ impl Reloader {
         signals: super::Signals,
     ) -> std::io::Result<Reloader> {
         let (orders, asked) = channel();
+        let waits = Arc::new(AtomicBool::new(false));
         let reloads = Arc::new(Mutex::new(Reloads::default()));
         let mut in_effect = InEffect {
             path: path.into(),
@@ -79,12 +86,15 @@ impl Reloader {
             handle,
             told: told.clone(),
             quiet,
+            counts_traffic: plan::counts_traffic(file),
             reloads: reloads.clone(),
+            waits: waits.clone(),
         };
         thread::Builder::new().name("reload".into()).spawn(move || in_effect.serve(&asked))?;
         let (reload, upgrade) = (orders.clone(), orders.clone());
         signals.forward(
-            move || reload.send(Order::Reload(None)).is_ok(),
+            // One that waits will read what is in the file by then.
+            move || waits.swap(true, AcqRel) || reload.send(Order::Reload(None)).is_ok(),
             move || upgrade.send(Order::Upgrade).is_ok(),
         )?;
         Ok(Reloader { orders, reloads })
@@ -115,6 +125,9 @@ impl InEffect {
         while let Ok(order) = orders.recv() {
             match order {
                 Order::Reload(answer) => {
+                    if answer.is_none() {
+                        self.waits.store(false, Release);
+                    }
                     notify::reloading();
                     let outcome = self.reload();
                     notify::reloaded();
@@ -220,8 +233,25 @@ impl InEffect {
         let _ = (places, problems);
     }
 
-    /// Makes the server what `file` says. With an error nothing has changed.
+    /// Makes the server what `file` says. With an error nothing has changed: what was noted for services that
+    /// then did not come is forgotten.
     fn change(&self, file: &File, report: &mut Report) -> anyhow::Result<()> {
+        let told = &self.told;
+        #[cfg(feature = "tls")]
+        let shown = told.certificates.owners();
+        #[cfg(feature = "kv")]
+        let linked = told.kv.now();
+        let outcome = self.make(file, report);
+        if outcome.is_err() {
+            #[cfg(feature = "tls")]
+            told.certificates.keep(&shown);
+            #[cfg(feature = "kv")]
+            told.kv.restore(linked);
+        }
+        outcome
+    }
+
+    fn make(&self, file: &File, report: &mut Report) -> anyhow::Result<()> {
         let told = &self.told;
         #[cfg(feature = "kv")]
         let (before, after) = (crate::kv::name(&self.file, told), crate::kv::name(file, told));
@@ -229,6 +259,8 @@ impl InEffect {
         let (before, after) = (String::new(), String::new());
         let (old, new) = (units(&self.file, &before, told), units(file, &after, told));
         let difference = Difference::of(&old, &new);
+        #[cfg(feature = "tls")]
+        let owned = told.certificates.owners();
         let mut change = Change::new();
         for name in &difference.remove {
             change = change.remove(name);
@@ -251,7 +283,9 @@ impl InEffect {
         let certificates = {
             use super::certificates::Read;
             let mut owners = std::collections::BTreeSet::new();
-            let shown = difference.certificates.iter().filter(|it| owners.insert(it.owner.clone()));
+            // Of those that are shown already; others are read when they are asked for.
+            let shown = difference.certificates.iter().filter(|it| owned.contains(&it.owner));
+            let shown = shown.filter(|it| owners.insert(it.owner.clone()));
             let read = shown.filter_map(|it| Some(Read::new(&it.owner, it.tls.as_ref()?)));
             read.collect::<anyhow::Result<Vec<Read>>>()?
         };
@@ -264,6 +298,9 @@ impl InEffect {
         }
         #[cfg(feature = "kv")]
         let settings = crate::kv::change(&self.file, file, told, &difference.add, &mut change, report)?;
+        if plan::counts_traffic(file) && !self.counts_traffic {
+            report.restart_needed.push("access_log: bytes received and sent".into());
+        }
         let applied = self.handle.apply(change)?;
         for address in applied.addresses() {
             tracing::info!(%address, "listening");
@@ -278,8 +315,7 @@ impl InEffect {
                     report.changed.push("a certificate was read again".into());
                 }
             }
-            let listeners = new.iter().flat_map(|unit| &unit.listeners);
-            let owners: Vec<_> = listeners.map(|listener| listener.owner.clone()).collect();
+            let owners: Vec<_> = difference.certificates.iter().map(|it| it.owner.clone()).collect();
             told.certificates.keep(&owners);
         }
         #[cfg(feature = "kv")]

@@ -230,7 +230,16 @@ fn without_the_token_nothing_is_told_and_a_browser_logs_in() {
         let (status, head, _) = watched.send(first, "", "");
         assert!(status == 401 && head.contains("www-authenticate: Bearer"), "{first}: {head}");
     }
-    assert_eq!(watched.send("GET /api/state", "authorization: Bearer t0ken\r\n", "").0, 200);
+    for shown in ["Bearer t0ken", "bearer t0ken", "Bearer  t0ken"] {
+        assert_eq!(watched.send("GET /api/state", &format!("authorization: {shown}\r\n"), "").0, 200);
+    }
+    for wrong in ["Bearer t0kem", "Bearer t0ken1", "Bearer t0", "Bearer ", "Bearer", "Basic t0ken", "t0ken"] {
+        assert_eq!(
+            watched.send("GET /api/state", &format!("authorization: {wrong}\r\n"), "").0,
+            401,
+            "{wrong}"
+        );
+    }
     let (status, head, _) = watched.send("POST /api/login", "", "{\"token\":\"t0ken\"}");
     assert_eq!(status, 204);
     let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();

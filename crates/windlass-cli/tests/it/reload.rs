@@ -7,12 +7,14 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FileType, Mode};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit, test_kill_process};
 
 use crate::config::Folder;
@@ -249,6 +251,97 @@ fn a_store_keeps_its_keys_and_follows_its_settings() {
     served.stop();
 }
 
+/// Each of them asks for what is in the file when its turn comes, so one that waits is enough.
+#[test]
+fn signals_that_come_while_a_file_is_read_are_one() {
+    let text = format!("{LOG}[[echo]]\nlisten = \"{}\"\n", free());
+    let served = Served::start("waits", &text);
+    let pipe = served.folder.path("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::rename(&pipe, &served.config).unwrap();
+    kill(served.pid(), Signal::HUP);
+    // It opens once somebody reads there.
+    let mut writer = File::options().write(true).open(&served.config).unwrap();
+    for _ in 0..50 {
+        kill(served.pid(), Signal::HUP);
+        thread::sleep(Duration::from_millis(2));
+    }
+    served.write(&text);
+    writer.write_all(text.as_bytes()).unwrap();
+    drop(writer);
+    served.wait_for("\"message\":\"reloaded\"", 2);
+    assert!(!served.reload("nonsense"));
+    assert_eq!(served.count("\"message\":\"reloaded\""), 2, "{}", served.log());
+    served.stop();
+}
+
+/// The store is called what its table was called first: another service cannot be called so.
+#[cfg(feature = "kv")]
+#[test]
+fn a_change_that_fails_leaves_the_store_its_keys() {
+    let (a, b) = (free(), free());
+    let store = |name: &str| format!("{LOG}[[resp]]\nname = \"{name}\"\nlisten = \"{a}\"\n");
+    let served = Served::start("store-stays", &store("first"));
+    ask(&mut connect(&a), "SET key value\r\n", "+OK\r\n");
+    let echo = format!("[[echo]]\nname = \"first\"\nlisten = \"{b}\"\n");
+    assert!(!served.reload(&(store("second") + &echo)));
+    assert!(served.reload(&store("second")));
+    ask(&mut connect(&a), "GET key\r\n", "$5\r\nvalue\r\n");
+    served.stop();
+}
+
+/// There was none when the server began. It is opened anew on SIGHUP like any other.
+#[test]
+fn an_access_log_may_come_with_a_reload() {
+    let (a, b) = (free(), free());
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = used.local_addr().unwrap();
+    let plain = format!("{LOG}[[echo]]\nlisten = \"{a}\"\n");
+    let served = Served::start("log-comes", &plain);
+    let path = served.folder.path("access.log");
+    let second = |at: &str| {
+        format!(
+            "{plain}[[echo]]\nname = \"second\"\nlisten = \"{at}\"\naccess_log = {{ path = \"{path}\", format = \"{{service}} {{messages}}\" }}\n"
+        )
+    };
+    assert!(!served.reload(&second(&used.to_string())));
+    let is_open = || {
+        let open = fs::read_dir(format!("/proc/{}/fd", served.pid())).unwrap();
+        open.filter_map(|it| fs::read_link(it.unwrap().path()).ok()).any(|it| it == *path)
+    };
+    wait_until(|| !is_open(), || "nobody writes there, and it is closed".into());
+    let text = second(&b);
+    assert!(served.reload(&text));
+    assert!(served.log().contains("access_log: bytes received and sent"), "{}", served.log());
+    let has = |lines: &str| {
+        let text = || fs::read_to_string(&path).unwrap_or_default();
+        wait_until(|| text() == lines, || format!("{lines:?}: {:?}", text()));
+    };
+    round_trip(&mut connect(&b), b"one");
+    has("second 1\n");
+    fs::rename(&path, served.folder.path("access.log.1")).unwrap();
+    assert!(served.reload(&text));
+    // Until it is, lines go where they went.
+    wait_until(|| Path::new(&path).exists(), || "it is opened anew".into());
+    round_trip(&mut connect(&b), b"another");
+    has("second 1\n");
+    served.stop();
+}
+
+/// The certificate that a server shows.
+#[cfg(feature = "tls")]
+fn shown_at(at: &str) -> String {
+    let output = Command::new("openssl")
+        .args(["s_client", "-connect", at, "-servername", "localhost"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let begin = text.find("-----BEGIN CERTIFICATE-----").expect("a certificate is shown");
+    let end = text.find("-----END CERTIFICATE-----").unwrap();
+    text[begin..end].to_owned()
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn certificates_are_read_again_though_the_file_is_the_same() {
@@ -267,17 +360,7 @@ fn certificates_are_read_again_though_the_file_is_the_same() {
     let (cert, key) = (folder.path("cert.pem"), folder.path("cert.key"));
     let text = format!("{LOG}[[echo]]\nlisten = \"{at}\"\n[echo.tls]\ncert = \"{cert}\"\nkey = \"{key}\"\n");
     let served = Served::start("renewed", &text);
-    let shown = || {
-        let output = Command::new("openssl")
-            .args(["s_client", "-connect", &at, "-servername", "localhost"])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let begin = text.find("-----BEGIN CERTIFICATE-----").expect("a certificate is shown");
-        let end = text.find("-----END CERTIFICATE-----").unwrap();
-        text[begin..end].to_owned()
-    };
+    let shown = || shown_at(&at);
     let before = shown();
     show("renewed");
     assert_eq!(shown(), before, "not by itself");
@@ -288,6 +371,43 @@ fn certificates_are_read_again_though_the_file_is_the_same() {
     let renewed = shown();
     assert!(!served.reload(&text));
     assert_eq!(shown(), renewed, "a certificate that is wrong changes nothing");
+    served.stop();
+}
+
+/// Whatever else the same reload changes: the port, the settings, TLS at all; and though one before it failed.
+#[cfg(feature = "tls")]
+#[test]
+fn a_new_certificate_is_shown_whatever_changes_with_it() {
+    if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
+        return eprintln!("SKIPPED: there is no openssl to talk to");
+    }
+    let certs = format!("{}/../windlass/tests/certs", env!("CARGO_MANIFEST_DIR"));
+    let service = |name: &str, at: &str, more: &str, cert: Option<&str>| {
+        let tls = |cert| format!("[echo.tls]\ncert = \"{certs}/{cert}.pem\"\nkey = \"{certs}/{cert}.key\"\n");
+        let tls = cert.map(tls).unwrap_or_default();
+        format!("[[echo]]\nname = \"{name}\"\nlisten = \"{at}\"\n{more}{tls}")
+    };
+    let (a, b, c) = (free(), free(), free());
+    let one = |at: &str, more: &str, cert| format!("{LOG}{}", service("one", at, more, cert));
+    let served = Served::start("shown", &one(&a, "", Some("server")));
+    let old = shown_at(&a);
+    assert!(served.reload(&one(&b, "", Some("renewed"))));
+    let new = shown_at(&b);
+    assert_ne!(new, old, "with another port");
+    let log = served.folder.path("access.log");
+    let more = format!("access_log = {{ path = \"{log}\" }}\n");
+    assert!(served.reload(&one(&b, &more, Some("server"))));
+    assert_eq!(shown_at(&b), old, "with other settings");
+    assert!(served.reload(&one(&b, &more, None)));
+    round_trip(&mut connect(&b), b"without TLS");
+    assert!(served.reload(&one(&b, &more, Some("renewed"))));
+    assert_eq!(shown_at(&b), new, "with TLS again");
+    let used = TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = used.local_addr().unwrap().to_string();
+    let and = |at: &str, cert| one(&b, &more, Some("renewed")) + &service("two", at, "", Some(cert));
+    assert!(!served.reload(&and(&used, "server")));
+    assert!(served.reload(&and(&c, "renewed")));
+    assert_eq!(shown_at(&c), new, "after a change that could not be made");
     served.stop();
 }
 

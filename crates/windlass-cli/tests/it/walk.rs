@@ -12,7 +12,8 @@ use crate::server::*;
 
 /// What a shell command prints; `None` where its program is not there.
 fn shell(program: &str, command: &str) -> Option<String> {
-    let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
+    let there =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
     if !there.unwrap().success() {
         println!("SKIPPED: no {program}: that step of the walk was left out");
         return None;
@@ -78,7 +79,9 @@ fn a_newcomer_gets_from_the_first_command_to_the_last() {
     let mut new = loop {
         match std::net::TcpStream::connect(("127.0.0.1", more)) {
             Ok(stream) => break stream,
-            Err(error) => assert!(std::time::Instant::now() < deadline, "the reload brought nothing: {error}"),
+            Err(error) => {
+                assert!(std::time::Instant::now() < deadline, "the reload brought nothing: {error}")
+            }
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     };

@@ -161,6 +161,17 @@ fn a_secret_is_not_shown_with_the_mistake_beside_it() {
     assert!(!said.contains("s3cret"), "{said}");
 }
 
+/// As `$(cat file)` leaves none and other ways do: with a line break at its end, it would let nobody in.
+#[test]
+fn a_token_is_one_that_a_request_can_show() {
+    for token in ["s3cret\\n", " ", " s3cret", "s3c\\u0000ret"] {
+        let text = format!("[admin]\ntoken = \"{token}\"\n[[echo]]\nlisten = \"unix:/a\"\n");
+        let said = said("token-shown", &text);
+        assert!(said.contains("no request can show it") && !said.contains("s3c"), "{token}: {said}");
+    }
+    loaded("token-fine", "[admin]\ntoken = \"s3 cret\"\n[[echo]]\nlisten = \"unix:/a\"\n");
+}
+
 #[test]
 fn syntax_is_said_with_the_rest() {
     let said = said("syntax", "[server\nworkers = 1\n[[echo]]\nlisten = [\"127.0.0.1:1\"\nname = 'x\n");
