@@ -30,6 +30,11 @@ pub(crate) fn thousands(value: i64) -> String {
     text
 }
 
+/// What stands behind the name of so many things.
+pub(crate) fn plural(n: u64) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
 /// Microseconds as a time with a fitting unit.
 pub(crate) fn micros(value: f64) -> String {
     if value < 1000.0 {

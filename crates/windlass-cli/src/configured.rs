@@ -67,7 +67,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let kinds = page::kinds(&schema);
     let mut set = args.set.clone();
     let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind), &mut set) else {
-        let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).chain(["demo"]).collect();
         let near = crate::nearest::nearest(&args.kind, &names);
         let near = near.map_or_else(|| ".".into(), |near| format!("; did you mean `{near}`?"));
         anyhow::bail!(

@@ -213,11 +213,12 @@ impl Options {
     /// One line that says what was run, with `what` each connection does.
     pub(crate) fn headline(&self, what: &str) -> String {
         let (target, connections) = (&self.target, text::thousands(self.connections as i64));
+        let s = text::plural(self.connections as u64);
         let tls = if self.tls.is_some() { " over TLS" } else { "" };
         let how = match self.rate {
             None => format!("depth {}", self.depth),
             Some(rate) => format!("open loop at {}/s", text::thousands(rate as i64)),
         };
-        format!("{target}: {connections} connections{tls}, {what}, {how}")
+        format!("{target}: {connections} connection{s}{tls}, {what}, {how}")
     }
 }

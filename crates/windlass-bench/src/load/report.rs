@@ -177,7 +177,7 @@ impl Report {
             parts.push(format!(
                 "{} connection{} stalled (owed a reply and gave nothing for {:?})",
                 self.stalled,
-                plural(self.stalled),
+                text::plural(self.stalled),
                 self.options.stall
             ));
         }
@@ -190,7 +190,7 @@ impl Report {
             parts.push(format!(
                 "{} fault{}: {}{more}",
                 self.faults,
-                plural(self.faults),
+                text::plural(self.faults),
                 self.fault_texts.join("; ")
             ));
         }
@@ -261,7 +261,10 @@ impl Report {
     /// Whether all was well, and what was not.
     pub(crate) fn write_verdict(&self, out: &mut String) -> std::fmt::Result {
         let Some(trouble) = self.trouble() else {
-            return writeln!(out, "verified  every reply, in order, once");
+            // Datagrams may overtake each other, and get lost.
+            let what =
+                if self.unit == "datagrams" { "datagram that came back" } else { "reply, in order, once" };
+            return writeln!(out, "verified  every {what}");
         };
         if !self.errors.is_empty() {
             let kinds: Vec<String> = self.errors.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
@@ -339,8 +342,4 @@ impl Report {
         }
         table
     }
-}
-
-fn plural(n: u64) -> &'static str {
-    if n == 1 { "" } else { "s" }
 }

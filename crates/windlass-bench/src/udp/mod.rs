@@ -67,8 +67,8 @@ pub fn main(args: UdpArgs) -> Result<()> {
             Some(rate) => format!("open loop at {}/s", text::thousands(rate as i64)),
         };
         let peers = text::thousands(options.connections as i64);
-        let size = text::bytes(options.size as f64);
-        let headline = format!("{}: {peers} peers, {size} datagrams, {how}", options.target);
+        let (size, s) = (text::bytes(options.size as f64), text::plural(options.connections as u64));
+        let headline = format!("{}: {peers} peer{s}, {size} datagrams, {how}", options.target);
         Ok(Bench::new(headline, report, json!({ "kind": "udp", "late": late })))
     })
 }

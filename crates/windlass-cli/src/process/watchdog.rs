@@ -13,8 +13,7 @@ use windlass::{Close, Conn, Input, Scope, Serve, Service, Sessions, Tick, serve}
 
 use crate::{admin, notify};
 
-/// How often workers report where no watchdog says how often it wants to hear of us. A successor is not
-/// told, since its supervisor did not start it; to hear of it too often does the supervisor no harm.
+/// How often workers report where no watchdog says how often it wants to hear of us, and the least otherwise.
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// The workers that have still to report in this round.
@@ -54,17 +53,18 @@ pub(crate) fn service(bound: &admin::Slot) -> Option<Serve<impl Service>> {
     if !notify::is_asked() {
         return None;
     }
-    let variable = |name: &str| std::env::var(name).ok();
-    let period = period(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id());
+    let period = period(std::env::var("WATCHDOG_USEC").ok());
     let (round, bound) = (Arc::<Mutex<Round>>::default(), bound.clone());
     let make = move || Watchdog { round: round.clone(), bound: bound.clone(), worker: None };
     Some(serve(make).name("watchdog").tick(period))
 }
 
 /// Four ticks within the time the supervisor waits: a round takes two at most.
-fn period(usec: Option<String>, pid: Option<String>, me: u32) -> Duration {
-    let mine = pid.is_none_or(|pid| pid.parse() == Ok(me));
-    let usec = usec.filter(|_| mine).and_then(|usec| usec.parse::<u64>().ok()).filter(|usec| *usec > 0);
+///
+/// Whose time it is (`WATCHDOG_PID`) does not matter: a successor has inherited it from the process that was
+/// told, and to hear of somebody too often does a supervisor no harm.
+fn period(usec: Option<String>) -> Duration {
+    let usec = usec.and_then(|usec| usec.parse::<u64>().ok()).filter(|usec| *usec > 0);
     usec.map_or(PERIOD, |usec| Duration::from_micros(usec / 4).clamp(Duration::from_millis(1), PERIOD))
 }
 

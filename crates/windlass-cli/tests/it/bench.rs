@@ -82,6 +82,21 @@ fn echo_over_tcp_and_unix_sockets() {
     clean(&["echo", &server.address]);
 }
 
+/// One is one, and datagrams keep no order.
+#[test]
+fn the_text_says_what_was_done() {
+    let server = Server::on("udp:127.0.0.1:0", &["-q", "--workers", "1"]);
+    let output = run(&["bench", "udp", &server.address, "--warmup", "0s", "-t", "100ms"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(": 1 peer, 64 B datagrams"), "{said}");
+    assert!(said.contains("verified  every datagram that came back\n"), "{said}");
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let output = run(&["bench", "echo", &server.address, "-c", "1", "--warmup", "0s", "-t", "100ms"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(": 1 connection, "), "{said}");
+    assert!(said.contains("verified  every reply, in order, once\n"), "{said}");
+}
+
 /// Zero would be the best latency there is.
 #[test]
 fn where_nothing_is_served_no_latency_is_told() {

@@ -162,6 +162,8 @@ fn init_writes_what_serves_and_overwrites_nothing() {
     }
     let output = run(&["init", "ecko"]);
     assert!(text(output.stderr).contains("did you mean `echo`?"));
+    let said = text(run(&["init", "nothing-like-it"]).stderr);
+    assert!(said.contains("`nothing-like-it`. The kinds are: echo") && said.contains(", demo"), "{said}");
 }
 
 #[test]

@@ -16,15 +16,13 @@ fn a_round_is_complete_when_every_worker_has_reported() {
 }
 
 #[test]
-fn the_supervisor_says_how_often_if_it_means_us() {
-    let period = |usec: &str, pid: Option<&str>| period(Some(usec.into()), pid.map(str::to_owned), 7);
-    assert_eq!(period("4000000", None), Duration::from_secs(1));
-    assert_eq!(period("4000000", Some("7")), Duration::from_secs(1));
-    assert_eq!(period("4000000", Some("8")), PERIOD, "another is meant");
-    assert_eq!(period("never", None), PERIOD);
-    assert_eq!(period("0", None), PERIOD);
-    assert_eq!(period("60000000", None), PERIOD, "no less often than the status");
-    assert_eq!(super::period(None, None, 7), PERIOD);
+fn the_supervisor_says_how_often() {
+    let period = |usec: &str| period(Some(usec.into()));
+    assert_eq!(period("4000000"), Duration::from_secs(1));
+    assert_eq!(period("never"), PERIOD);
+    assert_eq!(period("0"), PERIOD);
+    assert_eq!(period("60000000"), PERIOD, "no less often than the status");
+    assert_eq!(super::period(None), PERIOD);
 }
 
 /// A tick that is never over: what a callback in an endless loop does to all services of its worker.
