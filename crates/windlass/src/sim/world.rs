@@ -346,7 +346,9 @@ impl World {
             Happening::JobReturns { pool, thread } => self.job_returns(pool as usize, thread as usize),
             Happening::Exhausted(until) => {
                 self.exhausted = true;
-                self.trace.note(self.now, Who::World, "exhausted", trace::NONE, until - self.now);
+                // It may be over already: a turn that was under way took longer.
+                let left = until.saturating_sub(self.now);
+                self.trace.note(self.now, Who::World, "exhausted", trace::NONE, left);
                 self.at(until, Happening::Recovered);
             }
             Happening::Recovered => {
