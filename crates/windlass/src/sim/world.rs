@@ -347,13 +347,9 @@ impl World {
             Happening::Exhausted(until) => {
                 // A callback that took long may have outlasted it: `Recovered` comes at once then.
                 self.exhausted = true;
-                self.trace.note(
-                    self.now,
-                    Who::World,
-                    "exhausted",
-                    trace::NONE,
-                    until.saturating_sub(self.now),
-                );
+                // It may be over already: a turn that was under way took longer.
+                let left = until.saturating_sub(self.now);
+                self.trace.note(self.now, Who::World, "exhausted", trace::NONE, left);
                 self.at(until, Happening::Recovered);
             }
             Happening::Recovered => {

@@ -443,6 +443,11 @@ impl Core {
         }
     }
 
+    /// What of a session is counted with what is buffered.
+    pub(crate) fn tls_booked(&self, index: u32) -> usize {
+        self.tls.get(index).map_or(0, |session| session.booked)
+    }
+
     /// Forgets the session and its keys.
     pub(crate) fn drop_tls(&mut self, index: u32) {
         if let Some(session) = self.tls.take(index) {

@@ -278,7 +278,11 @@ impl<Y: Sys> Worker<Y> {
         if !slot.is(flag::LIVE) || slot.is(flag::CLOSING) && !slot.is(flag::ENDED) {
             return 0;
         }
-        slot.output_len() + slot.input.as_ref().map_or(0, |residue| residue.bytes.len())
+        #[cfg(feature = "tls")]
+        let in_tls = if slot.is(flag::TLS) { self.core.tls_booked(index) } else { 0 };
+        #[cfg(not(feature = "tls"))]
+        let in_tls = 0;
+        slot.output_len() + slot.input_len() + in_tls
     }
 
     fn end_for_memory(&mut self, index: u32) {

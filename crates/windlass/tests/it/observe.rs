@@ -432,8 +432,9 @@ fn only_so_many_wait_for_a_turn() {
     }
     assert_eq!(taken, 64);
     // They are told of the next turn, and there is room again.
-    round_trip(&mut server.connect(), b"a turn");
-    trace(&server.handle, || round_trip(&mut server.connect(), b"another"));
+    let mut stream = server.connect();
+    round_trip(&mut stream, b"a turn");
+    trace(&server.handle, || round_trip(&mut stream, b"another"));
     server.stop();
 }
 

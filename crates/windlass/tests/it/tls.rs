@@ -604,3 +604,28 @@ fn a_drain_lets_a_handshake_finish() {
     let counters = server.ended_well().stats.counters;
     assert_eq!(counters.closed_by("shutdown"), 1);
 }
+
+/// Short of memory, what waits for the rest of a record is given back as other input is.
+#[test]
+fn unfinished_records_give_their_memory_back() {
+    let limits = Limits {
+        buffered_max: 128 * 1024,
+        idle_timeout: 10 * LONG,
+        tls_handshake_timeout: 10 * LONG,
+        overload_lag_max: Duration::ZERO,
+        ..limits()
+    };
+    let server = tls_echo(&acceptor(), limits);
+    let send = |mut client: Client| {
+        round_trip(&mut client, b"hello");
+        client.sock.write_all(&[23, 3, 3, 0x40, 0]).unwrap();
+        client.sock.write_all(&vec![7; 15_000]).unwrap();
+        client
+    };
+    let clients: Vec<_> = (0..8).map(|_| client(server.addr(), both(), "localhost")).collect();
+    let _clients: Vec<_> = clients.into_iter().map(send).collect();
+    server.wait_for("memory to be short", |c| c.memory_short == 1);
+    let counters = server.wait_for("relief", |c| c.memory_step == 0);
+    assert!(counters.shed_memory > 0 && counters.closed_by("memory_full") > 0);
+    server.stop();
+}
