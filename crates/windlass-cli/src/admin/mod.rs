@@ -157,6 +157,9 @@ fn serving(
     service.mailbox(&mailbox).tick(LIVE_PERIOD)
 }
 
+/// Dashboards that one worker keeps up to date. Each has a connection, and those of the admin listener are few.
+const WATCHERS_MAX: usize = 32;
+
 fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
     // With a token, another site's page has nothing it could show.
     let hosts = if admin.token.is_some() { Vec::new() } else { hosts };

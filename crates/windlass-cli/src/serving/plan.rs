@@ -87,14 +87,6 @@ pub(super) fn services<T: Takes>(
     for websocket in file.websocket.iter().filter(|it| wanted(&it.name)) {
         to = to.take(crate::websocket::service(websocket, told)?);
     }
-    #[cfg(feature = "proxy")]
-    for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::proxy::service(proxy, told)?);
-    }
-    #[cfg(feature = "proxy")]
-    for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::proxy::service(proxy, told)?);
-    }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)
         && let Some(admin) = crate::admin::service(&file.admin, told)?
