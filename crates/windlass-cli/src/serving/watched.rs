@@ -85,6 +85,10 @@ impl<S: Tally> Service for Watched<S> {
         self.service.eof(conn, session, input)
     }
 
+    fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut S::Session) -> Result<(), Close> {
+        self.service.relay_ended(conn, session)
+    }
+
     fn drained(&mut self, conn: &mut Conn<'_>, session: &mut S::Session) -> Result<(), Close> {
         self.service.drained(conn, session)
     }

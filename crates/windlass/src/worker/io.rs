@@ -1,6 +1,7 @@
 //! The driver and the streams, as the non-generic core sees them.
 
 use std::io::{ErrorKind, IoSlice, Result};
+use std::net::SocketAddr;
 
 use crate::connect::Connect;
 use crate::core::{Direct, TABLE_RESERVED_MAX};
@@ -172,5 +173,10 @@ impl<Y: Sys> Direct for Io<Y> {
 
     fn random(&mut self) -> u64 {
         self.sys.random()
+    }
+
+    fn local_addr(&mut self, index: u32) -> Option<SocketAddr> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.local_addr(stream)
     }
 }
