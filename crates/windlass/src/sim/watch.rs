@@ -43,6 +43,8 @@ pub(crate) struct Watched {
 #[derive(Default)]
 struct Life {
     eof: bool,
+    /// Besides `eof`, if that came before it was coupled.
+    relay_ended: bool,
     draining: bool,
 }
 
@@ -368,7 +370,7 @@ impl Hosted for Watched {
             self.fail(Some(id), "the end of a relay it is not part of");
         }
         if let Some(life) = self.open.get_mut(&id)
-            && std::mem::replace(&mut life.eof, true)
+            && std::mem::replace(&mut life.relay_ended, true)
         {
             self.fail(Some(id), "its end was told twice");
         }
