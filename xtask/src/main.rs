@@ -4,14 +4,19 @@
 //! and fails if there is one. `cargo test` runs the same check.
 //!
 //! `cargo run -p xtask -- links DIR` does the same for dead links in built HTML ([`site`]).
+//!
+//! `cargo run -p xtask -- dist [TARGET]` makes the tarball of a release, and `dist --stage BINARY DIR` what goes
+//! into packages beside a binary ([`dist`]).
 
+mod dist;
 mod site;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo run -p xtask -- tidy [ROOT] | links DIR";
+const USAGE: &str =
+    "usage: cargo run -p xtask -- tidy [ROOT] | links DIR | dist [TARGET] | dist --stage BINARY DIR";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +24,12 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::workspace_root(),
         ["tidy", root] => PathBuf::from(root),
         ["links", root] => return links(Path::new(root)),
+        ["dist"] => return dist(None),
+        ["dist", "--stage", binary, folder] => {
+            let staged = dist::stage(&tidy::workspace_root(), Path::new(binary), Path::new(folder));
+            return told("dist", staged.map(|()| PathBuf::from(folder)));
+        }
+        ["dist", target] if !target.starts_with("--") => return dist(Some(target)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -40,6 +51,23 @@ fn main() -> ExitCode {
                 report.findings.len()
             );
             if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn dist(target: Option<&str>) -> ExitCode {
+    told("dist", dist::run(&tidy::workspace_root(), target))
+}
+
+fn told(task: &str, made: std::io::Result<PathBuf>) -> ExitCode {
+    match made {
+        Ok(path) => {
+            println!("{task}: {}", path.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{task}: {error}");
+            ExitCode::FAILURE
         }
     }
 }

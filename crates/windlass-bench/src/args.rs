@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+use anyhow::Context as _;
 
 /// Where the server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,41 @@ impl fmt::Display for Target {
             Target::Udp(addr) => write!(f, "udp:{addr}"),
         }
     }
+}
+
+/// A server as it was typed: where it is, and how it was called, which is what its certificate has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where it listens.
+    pub target: Target,
+    /// Its name or address, without the port; `localhost` for a Unix socket.
+    pub host: String,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        let target = text.parse()?;
+        let host = match &target {
+            Target::Unix(_) => "localhost",
+            Target::Tcp(_) | Target::Udp(_) => {
+                text.trim_start_matches("udp:").rsplit_once(':').map_or("", |(host, _)| host)
+            }
+        };
+        Ok(Place { target, host: host.trim_start_matches('[').trim_end_matches(']').to_owned() })
+    }
+}
+
+/// The first line of a file, which must not be empty: a password.
+///
+/// # Errors
+/// The file cannot be read, or its first line is empty.
+pub(crate) fn first_line(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let line = text.lines().next().unwrap_or_default();
+    anyhow::ensure!(!line.is_empty(), "the first line of {} is empty", path.display());
+    Ok(line.to_owned())
 }
 
 /// Splits `16KiB` into `16` and `KiB`.
@@ -155,6 +192,15 @@ mod tests {
         }
         for text in ["", "0", "many", "1.5", "-3", "99999999999999999999k"] {
             assert!(count(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_keep_the_name() {
+        for (text, host) in
+            [("localhost:9000", "localhost"), ("[::1]:9000", "::1"), ("unix:/run/x", "localhost")]
+        {
+            assert_eq!(text.parse::<Place>().unwrap().host, host);
         }
     }
 

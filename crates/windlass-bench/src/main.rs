@@ -1,12 +1,12 @@
-//! The `windlass-bench` binary: `echo` puts load on one server, `compare` measures several.
+//! The `windlass-bench` binary: `echo` and its like put load on one server, `compare` measures several.
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use windlass_bench::{compare, echo, udp, ws};
+use windlass_bench::{Bench, compare};
 
-/// Load generators and side-by-side comparisons for echo servers.
+/// Load generators and side-by-side comparisons.
 #[derive(Parser)]
 #[command(name = "windlass-bench", version)]
 struct Cli {
@@ -16,12 +16,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Put load on an echo server, verify every byte, report latency.
-    Echo(echo::EchoArgs),
-    /// Put load on a UDP echo server, verify every datagram.
-    Udp(udp::UdpArgs),
-    /// Put load on a WebSocket echo server, verify every message.
-    Ws(ws::WsArgs),
+    #[command(flatten)]
+    Bench(Bench),
     /// Measure windlass and its peers side by side.
     #[command(subcommand)]
     Compare(Compare),
@@ -66,9 +62,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        Command::Echo(args) => echo::main(args),
-        Command::Udp(args) => udp::main(args),
-        Command::Ws(args) => ws::main(args),
+        Command::Bench(bench) => bench.run(),
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),

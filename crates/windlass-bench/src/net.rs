@@ -5,11 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::args::Target;
+#[cfg(feature = "tls")]
+use crate::load::TlsClient;
+use crate::load::{Fault, Options, Wire};
 
 /// How long a connection attempt may take before it counts as failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,10 +27,20 @@ pub(crate) struct Dialer {
     target: Target,
     address: SockAddr,
     cubic: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
 }
 
 impl Dialer {
-    pub(crate) fn new(target: &Target, cubic: bool) -> Result<Dialer> {
+    /// For the connections of a load.
+    pub(crate) fn of(options: &Options) -> Result<Dialer> {
+        let dialer = Dialer::new(&options.target, options.cubic)?;
+        #[cfg(feature = "tls")]
+        let dialer = Dialer { tls: options.tls.as_ref().map(|tls| tls.client()).transpose()?, ..dialer };
+        Ok(dialer)
+    }
+
+    fn new(target: &Target, cubic: bool) -> Result<Dialer> {
         let address = match target {
             Target::Tcp(addr) => SockAddr::from(*addr),
             Target::Udp(_) => bail!("{target} takes datagrams: see `udp`"),
@@ -34,15 +48,25 @@ impl Dialer {
                 SockAddr::unix(path).with_context(|| format!("`{target}` is not a usable path"))?
             }
         };
-        Ok(Dialer { target: target.clone(), address, cubic })
+        Ok(Dialer {
+            target: target.clone(),
+            address,
+            cubic,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
     }
 
     pub(crate) fn is_tcp(&self) -> bool {
         matches!(self.target, Target::Tcp(_))
     }
 
-    /// Connects, and returns a non-blocking socket with `TCP_NODELAY`.
-    pub(crate) fn connect(&self) -> Result<OwnedFd> {
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Connects, its TLS included, and returns a non-blocking socket with `TCP_NODELAY`.
+    pub(crate) fn connect(&self) -> Result<Wire> {
         let attempt = || {
             let socket = self.socket()?;
             if self.is_tcp() {
@@ -54,31 +78,47 @@ impl Dialer {
             socket.set_nonblocking(true)?;
             Ok(socket.into())
         };
-        attempt().map_err(|error: io::Error| anyhow::anyhow!(self.explain(&error)))
+        let socket = attempt().map_err(|error: io::Error| anyhow!(self.explain(&error)))?;
+        let mut wire = self.wire(socket).map_err(|fault| anyhow!("{}: {fault}", self.target))?;
+        shake_hands(&mut wire).map_err(|fault| anyhow!("cannot connect to {}: {fault}", self.target))?;
+        Ok(wire)
+    }
+
+    fn wire(&self, socket: OwnedFd) -> Result<Wire, Fault> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return Ok(Wire::Tls(Box::new(tls.wire(socket)?)));
+        }
+        Ok(Wire::Plain(socket))
     }
 
     /// Begins to connect without waiting. `attempt` counts the attempts and picks the source
     /// address: a closed connection keeps its port for a minute, so that one address with its
     /// 28,000 ports lasts less than a second of connect-and-close.
-    pub(crate) fn begin(&self, attempt: u64) -> io::Result<OwnedFd> {
-        let socket = self.socket_of(Type::STREAM.nonblocking())?;
-        if let Target::Tcp(SocketAddr::V4(addr)) = &self.target
-            && addr.ip().is_loopback()
-        {
-            let [_, _, c, d] = ((attempt % 250) as u32 + 1).to_be_bytes();
-            let source = SocketAddr::from((IpAddr::V4(Ipv4Addr::new(127, 1, c, d)), 0));
-            socket.bind(&source.into())?;
+    pub(crate) fn begin(&self, attempt: u64) -> Result<Wire, Fault> {
+        let begin = || {
+            let socket = self.socket_of(Type::STREAM.nonblocking())?;
+            if let Target::Tcp(SocketAddr::V4(addr)) = &self.target
+                && addr.ip().is_loopback()
+            {
+                let [_, _, c, d] = ((attempt % 250) as u32 + 1).to_be_bytes();
+                let source = SocketAddr::from((IpAddr::V4(Ipv4Addr::new(127, 1, c, d)), 0));
+                socket.bind(&source.into())?;
+            }
+            match socket.connect(&self.address) {
+                Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+                _ => Ok(OwnedFd::from(socket)),
+            }
+        };
+        match begin() {
+            Ok(socket) => self.wire(socket),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Fault::Failed(Errno::AGAIN)),
+            Err(error) => Err(Fault::Connect(self.explain(&error))),
         }
-        match socket.connect(&self.address) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(socket.into())
     }
 
     /// One line that says what failed and what to do.
-    pub(crate) fn explain(&self, error: &io::Error) -> String {
+    fn explain(&self, error: &io::Error) -> String {
         let target = &self.target;
         match error.kind() {
             io::ErrorKind::ConnectionRefused => {
@@ -105,6 +145,21 @@ impl Dialer {
         }
         Ok(socket)
     }
+}
+
+/// Finishes the handshake, if there is one.
+fn shake_hands(wire: &mut Wire) -> Result<(), Fault> {
+    #[cfg(feature = "tls")]
+    while let Wire::Tls(tls) = wire {
+        if tls.shake_hands()? {
+            break;
+        }
+        if !wire.wait(false, CONNECT_TIMEOUT)? {
+            return Err(Fault::Tls(format!("no handshake within {CONNECT_TIMEOUT:?}")));
+        }
+    }
+    let _ = wire;
+    Ok(())
 }
 
 /// Lets this process open `connections` sockets at once, if the system permits.

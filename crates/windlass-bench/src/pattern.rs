@@ -103,6 +103,37 @@ pub fn advance(at: usize, by: usize) -> usize {
     if next < PERIOD { next } else { next % PERIOD }
 }
 
+/// Values that are told apart, made of the pattern's bytes: each connection's, each key's and each
+/// version's begins elsewhere in it.
+pub(crate) struct Values<'p> {
+    /// The bytes.
+    pub(crate) pattern: &'p Pattern,
+    /// How many of them.
+    pub(crate) size: usize,
+}
+
+impl Values<'_> {
+    fn start(number: usize, key: usize, version: u32) -> usize {
+        let mixed = (number as u64 * 7919 + key as u64 * 104_729 + u64::from(version) * 15_485_863) as usize;
+        mixed % PERIOD
+    }
+
+    /// Appends a value to `out`.
+    pub(crate) fn write(&self, (number, key, version): (usize, usize, u32), out: &mut Vec<u8>) {
+        let (mut at, end) = (Self::start(number, key, version), out.len() + self.size);
+        while out.len() < end {
+            let piece = self.pattern.piece(at, end - out.len());
+            out.extend_from_slice(piece);
+            at = advance(at, piece.len());
+        }
+    }
+
+    /// Whether `value` is this one.
+    pub(crate) fn is(&self, (number, key, version): (usize, usize, u32), value: &[u8]) -> bool {
+        value.len() == self.size && self.pattern.verify(Self::start(number, key, version), value).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,5 +211,18 @@ mod tests {
             let other = stream(&pattern, Pattern::start(1), size);
             assert!(pattern.verify(0, &other).is_err(), "a message of {size} went to the wrong peer");
         }
+    }
+
+    #[test]
+    fn values_differ_by_version_and_key() {
+        let pattern = Pattern::new();
+        let values = Values { pattern: &pattern, size: 100_000 };
+        let mut value = Vec::new();
+        values.write((1, 2, 3), &mut value);
+        assert!(values.is((1, 2, 3), &value));
+        for other in [(1, 2, 4), (1, 3, 3), (2, 2, 3)] {
+            assert!(!values.is(other, &value), "{other:?}");
+        }
+        assert!(!values.is((1, 2, 3), &value[1..]));
     }
 }

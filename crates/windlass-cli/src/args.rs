@@ -11,9 +11,10 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use windlass::Address;
 
+use crate::access::{Format, Kind};
 #[cfg(feature = "kv")]
 use crate::config::shape::Eviction;
-use crate::config::shape::{LogFormat, LogLevel};
+use crate::config::shape::{LogFormat, LogLevel, Sandbox};
 use crate::limits::Setting;
 use crate::quantity;
 pub(crate) use demo::DemoArgs;
@@ -67,8 +68,15 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Put load on a server and measure it
     #[cfg(target_os = "linux")]
-    #[command(subcommand)]
-    Bench(BenchCommand),
+    #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
+    #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
+    Bench(windlass_bench::Bench),
+    /// Ask a running server whether it serves: exit code 0 if it does
+    #[command(after_long_help = HEALTH_EXAMPLES)]
+    Health(HealthArgs),
+    /// Print a manual page, or write them all to a folder
+    #[command(after_help = MAN_EXAMPLE)]
+    Man(ManArgs),
     /// Print a script that completes commands in your shell
     #[command(after_help = COMPLETIONS_EXAMPLE)]
     Completions {
@@ -77,16 +85,22 @@ pub(crate) enum Command {
     },
 }
 
-#[cfg(target_os = "linux")]
-#[derive(Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Put load on an echo server, verify every byte, report latency
-    Echo(Box<windlass_bench::echo::EchoArgs>),
-}
-
 const COMPLETIONS_EXAMPLE: &str = "\
 Example:
   windlass completions bash > ~/.local/share/bash-completion/completions/windlass";
+
+const MAN_EXAMPLE: &str = "\
+Examples:
+  windlass man echo | man -l -
+  windlass man windlass.toml | man -l -
+  windlass man -o /usr/local/share/man/man1";
+
+const HEALTH_EXAMPLES: &str = "\
+Examples:
+  windlass health 127.0.0.1:9900
+      Succeeds as long as the server takes newcomers; in a drain it fails.
+  windlass health -c /etc/windlass/windlass.toml --live
+      Asks at the first address of `admin.listen`, and succeeds in a drain too.";
 
 const ECHO_ABOUT: &str = "\
 Serve echo: every client gets back what it sends
@@ -125,8 +139,8 @@ Examples:
       On one thread, at most 10,000 connections, silent ones ended after 30 s.
   windlass echo :9000 --control /run/echo.control
       The first serves; the next, started the same way, takes over from it while it serves.
-  windlass echo --log json --log-level debug 2>echo.log
-      With every connection logged, as one JSON object per line.";
+  windlass echo --log-level debug 2>echo.log
+      With every connection logged, as one JSON object per line. On a terminal it would be text.";
 
 #[cfg(feature = "kv")]
 const RESP_ABOUT: &str = "\
@@ -227,6 +241,11 @@ pub(crate) struct InitArgs {
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 
+    /// Give a key of a table this value instead of leaving it out: admin.listen=127.0.0.1:9900. May be given
+    /// several times
+    #[arg(long, value_name = "KEY=VALUE", env = "WINDLASS_SET", hide_env = true, value_parser = setting)]
+    pub(crate) set: Vec<(String, String)>,
+
     /// Write it there, unless something is there already. Without it, it is printed
     #[arg(short, long, value_name = "FILE", env = "WINDLASS_OUTPUT", hide_env = true)]
     pub(crate) output: Option<PathBuf>,
@@ -244,6 +263,42 @@ pub(crate) struct ConfigArgs {
     #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     #[arg(env = "WINDLASS_SCHEMA", hide_env = true)]
     pub(crate) schema: bool,
+}
+
+/// The flags of `windlass health`.
+#[derive(Args)]
+pub(crate) struct HealthArgs {
+    /// Where its admin listener is: HOST:PORT or unix:PATH. Without it, the configuration says
+    #[arg(value_name = "ADMIN", env = "WINDLASS_ADMIN", hide_env = true)]
+    pub(crate) admin: Option<Address>,
+
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
+    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
+    pub(crate) config: PathBuf,
+
+    /// Ask whether it lives, not whether it takes newcomers
+    #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_LIVE", hide_env = true)]
+    pub(crate) live: bool,
+
+    /// How long to wait for its answer
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    #[arg(env = "WINDLASS_TIMEOUT", hide_env = true, value_parser = timeout)]
+    pub(crate) timeout: std::time::Duration,
+}
+
+/// The flags of `windlass man`.
+#[derive(Args)]
+pub(crate) struct ManArgs {
+    /// The page: a command, or windlass.toml
+    #[arg(value_name = "PAGE", env = "WINDLASS_PAGE", hide_env = true)]
+    pub(crate) page: Option<String>,
+
+    /// Write every page to a file in this folder
+    #[arg(short, long, value_name = "FOLDER", env = "WINDLASS_OUTPUT", hide_env = true)]
+    #[arg(conflicts_with = "page")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// The flags of `windlass echo`.
@@ -338,6 +393,21 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_CUBIC", hide_env = true)]
     pub(crate) cubic: bool,
 
+    /// Become this user once everything is listened on. Only root can
+    #[arg(long, value_name = "USER", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_USER", hide_env = true)]
+    pub(crate) user: Option<String>,
+
+    /// Be in this group then, instead of those of the user
+    #[arg(long, value_name = "GROUP", requires = "user", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_GROUP", hide_env = true)]
+    pub(crate) group: Option<String>,
+
+    /// Give up what a server that listens does not need: other files, other ports, other programs. Linux
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Sandbox::Off, help_heading = SERVING)]
+    #[arg(env = "WINDLASS_SANDBOX", hide_env = true)]
+    pub(crate) sandbox: Sandbox,
+
     /// Set a limit: idle_timeout=30s, output_max=1MiB, connections_max=10k, when_full=shed. May be
     /// given several times
     #[arg(long = "limit", value_name = "KEY=VALUE", value_delimiter = ',', help_heading = LIMITS)]
@@ -355,14 +425,30 @@ pub(crate) struct ServingArgs {
     pub(crate) quiet: bool,
 
     /// How logs are written, to stderr
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Where the journal is
+    #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
+    #[arg(env = "WINDLASS_JOURNAL_SOCKET", hide_env = true)]
+    pub(crate) journal_socket: PathBuf,
 
     /// What is logged, and everything more urgent
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
     #[arg(env = "WINDLASS_LOG_LEVEL", hide_env = true, help_heading = PRINTING)]
     pub(crate) log_level: LogLevel,
+
+    /// Write a line about each connection, when it has ended, to this file, or to stdout (-). The file is
+    /// opened anew on SIGHUP, and where it was renamed
+    #[arg(long, value_name = "PATH", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_ACCESS_LOG", hide_env = true)]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// What such a line is: json, or a template as '{time} {peer} {duration_ms} {received} {messages} {reason}'
+    #[arg(long, value_name = "FORMAT", requires = "access_log", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_ACCESS_FORMAT", hide_env = true, value_parser = access_format)]
+    pub(crate) access_format: Option<Format>,
 }
 
 const SERVING: &str = "Serving";
@@ -377,6 +463,23 @@ const WORKERS_MAX: usize = 1_024;
 fn workers(text: &str) -> Result<usize, String> {
     let n = quantity::count(text)?;
     if n > WORKERS_MAX { Err(format!("at most {WORKERS_MAX}")) } else { Ok(n) }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let wrong = "write it as TABLE.KEY=VALUE, for example server.workers=2";
+    let (key, value) = text.split_once('=').ok_or(wrong)?;
+    if key.contains('.') { Ok((key.trim().into(), value.trim().into())) } else { Err(wrong.into()) }
+}
+
+fn timeout(text: &str) -> Result<std::time::Duration, String> {
+    let timeout = quantity::duration(text)?;
+    // A socket cannot wait no time at all.
+    if timeout.is_zero() { Err("longer than nothing".into()) } else { Ok(timeout) }
+}
+
+fn access_format(text: &str) -> Result<Format, String> {
+    let format = Format::parse(text)?;
+    format.check(Kind::Connections).map(|()| format)
 }
 
 fn scratch(text: &str) -> Result<usize, String> {

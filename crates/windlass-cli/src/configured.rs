@@ -46,7 +46,11 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
             let listeners: usize = config::services(&file).iter().map(|service| service.listen.len()).sum();
             let es = if listeners == 1 { "" } else { "es" };
             let path = args.config.display();
-            print(format!("{path}: nothing is wrong; {listeners} address{es} to listen on\n").as_bytes());
+            let mut text = format!("{path}: nothing is wrong; {listeners} address{es} to listen on\n");
+            if !args.no_environment {
+                text += &foreseen(&file);
+            }
+            print(text.as_bytes());
         }
         ReportFormat::Json => print(b"[]\n"),
     }
@@ -57,10 +61,12 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
 pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let schema = config::schema();
     if args.kind == "demo" {
+        anyhow::ensure!(args.set.is_empty(), "`--set` has no effect on the demo's file");
         return write(args, &page::demo(&crate::demo::file(|port| port))?);
     }
     let kinds = page::kinds(&schema);
-    let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind)) else {
+    let mut set = args.set.clone();
+    let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind), &mut set) else {
         let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
         let near = crate::nearest::nearest(&args.kind, &names);
         let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -70,6 +76,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
             names.join(", ")
         );
     };
+    if let Some((key, _)) = set.first() {
+        anyhow::bail!("there is no key `{key}` in any table of such a file");
+    }
     write(args, &text)
 }
 
@@ -100,7 +109,7 @@ pub(crate) fn effective(args: &ConfigArgs) -> Result<()> {
     Ok(())
 }
 
-fn load(path: &Path, format: ReportFormat) -> Result<Loaded> {
+pub(crate) fn load(path: &Path, format: ReportFormat) -> Result<Loaded> {
     config::load(path, &|name| std::env::var(name).ok())
         .map_err(|wrong| tell(&wrong.sources, &wrong.problems, format))
 }
@@ -146,15 +155,55 @@ fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     }
     #[cfg(unix)]
     {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        use crate::process::descriptors;
+        let descriptors_wanted = file.server.descriptors.0 as u64;
+        if let Some(why) = descriptors::refused(descriptors_wanted) {
+            wrong("server.descriptors", why);
+        }
+        let (limit, _) = descriptors::foreseen(descriptors_wanted);
         let wanted = file.limits.limits().connections_max as u64;
-        if let Some(limit) = limit.filter(|limit| wanted > *limit) {
+        if wanted > limit {
             wrong(
                 "limits.connections_max",
                 format!("{wanted} connections need more descriptors than this process may open ({limit})"),
             );
         }
     }
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    {
+        use crate::process::identity::Identity;
+        match Identity::of(&file.server) {
+            Ok(Some(identity)) => {
+                if let Some(why) = identity.refused() {
+                    wrong("server.user", why);
+                }
+            }
+            Ok(None) => {}
+            Err((key, why)) => wrong(key, why),
+        }
+    }
+    #[cfg(any(not(unix), target_vendor = "apple"))]
+    if file.server.user.is_some() || file.server.group.is_some() {
+        wrong("server.user", crate::process::NO_USERS.into());
+    }
+}
+
+/// What this machine allows, where that is no mistake.
+fn foreseen(file: &File) -> String {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "nothing is known of such a system"))]
+    let mut text = String::new();
+    #[cfg(unix)]
+    {
+        let (after, before) = crate::process::descriptors::foreseen(file.server.descriptors.0 as u64);
+        text += &format!("descriptors: {after}");
+        text += &if after == before { "\n".into() } else { format!(", from {before}\n") };
+    }
+    #[cfg(target_os = "linux")]
+    if file.server.sandbox != crate::config::shape::Sandbox::Off {
+        text += &format!("sandbox: this kernel can forbid {}\n", crate::process::sandbox::foreseen());
+    }
+    let _ = file;
+    text
 }
 
 #[cfg(feature = "tls")]

@@ -6,7 +6,7 @@ use windlass::{Close, Conn, Datagram, DatagramService, Input, Service, Socket};
 use crate::args::EchoArgs;
 use crate::config::shape::EchoTable;
 use crate::config::value::{Count, FilePath, Listen};
-use crate::serving::{Tally, from_flags, run_flags, tls_from_flags};
+use crate::serving::{Tally, access_from_flags, from_flags, run_flags, tls_from_flags};
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &EchoArgs) -> Result<()> {
@@ -16,6 +16,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
     file.echo = vec![EchoTable {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
         ..EchoTable::default()
     }];
     run_flags(&file, &args.serving)

@@ -11,7 +11,9 @@ use crate::args::{MemcachedArgs, RespArgs, StoreArgs};
 use crate::config::File;
 use crate::config::shape::{MemcachedTable, RespTable, StoreTable, TlsTable};
 use crate::config::value::{Count, FilePath, Listen, Size};
-use crate::serving::{Tally, Told, Watched, from_flags, listening, run_flags, tls_from_flags};
+use crate::serving::{
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, run_flags, tls_from_flags,
+};
 
 /// Serves RESP until told to stop.
 pub(crate) fn resp(args: &RespArgs) -> Result<()> {
@@ -23,6 +25,7 @@ pub(crate) fn resp(args: &RespArgs) -> Result<()> {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         password_file: args.password_file.clone().map(FilePath),
         tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
         ..RespTable::default()
     }];
     run_flags(&file, &args.serving)
@@ -36,6 +39,7 @@ pub(crate) fn memcached(args: &MemcachedArgs) -> Result<()> {
     file.memcached = vec![MemcachedTable {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
         ..MemcachedTable::default()
     }];
     run_flags(&file, &args.serving)
@@ -59,6 +63,9 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     for (protocol, listen, _) in &listeners {
         protocols.extend(listen.iter().map(|_| *protocol));
     }
+    let resp = file.resp.iter().map(|it| (it.access_log.as_ref(), &*it.name, it.listen.len()));
+    let memcached = file.memcached.iter().map(|it| (it.access_log.as_ref(), &*it.name, it.listen.len()));
+    let ends = Ends::open(resp.chain(memcached), before, told)?;
     let config = KvConfig {
         store: StoreConfig {
             memory_max: file.store.memory_max.0,
@@ -79,10 +86,12 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
     };
     let own = limits(&file.store);
     let told = told.clone();
-    let mut service =
-        serve(move || Watched::new(Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() }), &told))
-            .name(name)
-            .tick(Kv::TICK);
+    let mut service = serve(move || {
+        let kv = Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() });
+        Watched::new(kv, &told, ends.clone())
+    })
+    .name(name)
+    .tick(Kv::TICK);
     if !file.limits.sets("idle_timeout") {
         service = service.idle_timeout(own.idle_timeout);
     }

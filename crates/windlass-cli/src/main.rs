@@ -1,6 +1,7 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+mod access;
 mod admin;
 mod args;
 mod config;
@@ -9,12 +10,16 @@ mod console;
 mod demo;
 mod echo;
 mod failure;
+mod health;
 #[cfg(feature = "kv")]
 mod kv;
 mod limits;
+mod logfile;
 mod logs;
+mod man;
 mod nearest;
 mod notify;
+mod process;
 mod quantity;
 mod serving;
 mod signals;
@@ -42,7 +47,9 @@ fn main() -> ExitCode {
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
-        Command::Bench(args::BenchCommand::Echo(args)) => windlass_bench::echo::main(*args),
+        Command::Bench(bench) => bench.run(),
+        Command::Health(args) => health::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "windlass", &mut script);

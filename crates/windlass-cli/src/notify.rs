@@ -1,8 +1,23 @@
-//! Telling a supervisor that the server serves (sd_notify(3)), where one asks to be told.
+//! Telling a supervisor how the server fares (sd_notify(3)), where one asks to be told.
 
-/// Says `READY=1`, and which process is the server now. Nobody who listens is no error.
-#[cfg(target_os = "linux")]
+/// Whether one asks.
+pub(crate) fn is_asked() -> bool {
+    cfg!(target_os = "linux") && std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Says `READY=1`, and which process is the server now.
 pub(crate) fn ready() {
+    send(&format!("READY=1\nMAINPID={}", std::process::id()), true);
+}
+
+/// Says this, unless that would mean to wait.
+pub(crate) fn tell(text: &str) {
+    send(text, false);
+}
+
+/// Nobody who listens is no error.
+#[cfg(target_os = "linux")]
+fn send(text: &str, waits: bool) {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -12,9 +27,12 @@ pub(crate) fn ready() {
         Some(name) => SocketAddr::from_abstract_name(name),
         None => SocketAddr::from_pathname(&path),
     };
-    let text = format!("READY=1\nMAINPID={}", std::process::id());
-    let _ = address.and_then(|at| UnixDatagram::unbound()?.send_to_addr(text.as_bytes(), &at));
+    let _ = address.and_then(|at| {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(!waits)?;
+        socket.send_to_addr(text.as_bytes(), &at)
+    });
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn ready() {}
+fn send(_: &str, _: bool) {}

@@ -13,6 +13,17 @@ pub(crate) fn stop_on_signals(bound: Bound) -> std::io::Result<Bound> {
     Ok(bound.stop_pipe(here))
 }
 
+/// Has SIGHUP open the files of access logs anew, as logrotate(8) expects it.
+#[cfg(unix)]
+pub(crate) fn reopen_on_hangup(access: &crate::access::AccessLogs) -> std::io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, access.reopen_flag()).map(drop)
+}
+
+#[cfg(windows)]
+pub(crate) fn reopen_on_hangup(_: &crate::access::AccessLogs) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Has Ctrl-C stop the server. Windows has no pipe that a poll could watch, so a thread looks at a
 /// flag now and then.
 #[cfg(windows)]

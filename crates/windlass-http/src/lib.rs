@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod answered;
 mod app;
 mod config;
 mod date;
@@ -46,6 +47,7 @@ mod service;
 mod session;
 mod stats;
 
+pub use answered::Answered;
 pub use app::{App, Never, Push, ReceiveApp, Upgraded};
 pub use config::{HttpConfig, WhenSlow};
 pub use event::Event;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use windlass::{Bytes, Conn, Time};
 use windlass_proto::http::{EncodeError, HeaderLines, RequestHead, ServerConn, Status};
 
+use crate::answered::OnAnswer;
 use crate::config::HttpConfig;
 use crate::date::http_date;
 use crate::event::{Channel, Event, publish};
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     /// Bytes of bodies half received: the sum of all connections' `held`.
     pub(crate) bodies: usize,
     pub(crate) error_page: Option<fn(Status) -> String>,
+    pub(crate) on_answer: Option<OnAnswer>,
     // Empty between two responses; kept, so that none is allocated for.
     pub(crate) out: Vec<u8>,
     lines: HeaderLines,
@@ -37,6 +39,7 @@ impl Shared {
             stats: HttpStats::default(),
             bodies: 0,
             error_page: None,
+            on_answer: None,
             out: Vec::new(),
             lines: HeaderLines::new(),
             date: HeaderLines::new(),
@@ -86,6 +89,8 @@ pub struct Reply<'a, 'c> {
     http: &'a mut ServerConn,
     shared: &'a mut Shared,
     head: RequestHead<'a>,
+    // When it came.
+    since: Time,
     status: Status,
     error: Option<EncodeError>,
 }
@@ -102,7 +107,14 @@ impl<'a, 'c> Reply<'a, 'c> {
         head: RequestHead<'a>,
     ) -> Reply<'a, 'c> {
         shared.lines.clear();
-        Reply { conn, http, shared, head, status: Status::OK, error: None }
+        let since = conn.now();
+        Reply { conn, http, shared, head, since, status: Status::OK, error: None }
+    }
+
+    /// The request came before this callback.
+    pub(crate) fn since(mut self, since: Time) -> Reply<'a, 'c> {
+        self.since = since;
+        self
     }
 
     /// Sets the status, which is 200 otherwise.
@@ -218,6 +230,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     }
 
     fn send(mut self, content_type: &str, body: Body<'_>) -> Replied {
+        let mut sent = body.len();
         if let Err(_mistake) = self.try_send(content_type, body) {
             self.shared.stats.unwritable += 1;
             self.shared.lines.clear();
@@ -226,7 +239,12 @@ impl<'a, 'c> Reply<'a, 'c> {
                 // Part of it is out already, or nothing can be: the client must not take that for whole.
                 self.conn.abort();
             }
+            sent = 0;
         }
+        if self.head.method == "HEAD" || self.status == Status::NOT_MODIFIED {
+            sent = 0;
+        }
+        self.shared.tell(self.conn, Some(self.head), self.status, sent as u64, self.since);
         Replied(())
     }
 
@@ -272,5 +290,12 @@ enum Body<'x> {
 impl<'x> Body<'x> {
     fn of(bytes: &'x Bytes) -> Body<'x> {
         if bytes.len() < SHARE_MIN { Body::Copied(bytes) } else { Body::Shared(bytes) }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Body::Copied(bytes) => bytes.len(),
+            Body::Shared(bytes) => bytes.len(),
+        }
     }
 }

@@ -4,6 +4,7 @@ use windlass::{Close, Conn, Input, Receive, Scope, Service, Sessions, Tick};
 use windlass_proto::Decode;
 use windlass_proto::http::{Framing, HttpError, RequestHead, RequestPart, Status};
 
+use crate::answered::Answered;
 use crate::app::{App, Push, ReceiveApp, Upgraded};
 use crate::config::HttpConfig;
 use crate::event::Channel;
@@ -61,6 +62,22 @@ impl<A: App> Http<A> {
     /// it makes the HTML.
     pub fn error_page(mut self, page: fn(Status) -> String) -> Http<A> {
         self.shared.error_page = Some(page);
+        self
+    }
+
+    /// Tells `hear` of every request when it is answered, those that could not be read among them: for an
+    /// access log. It is called on the worker, in the middle of its turn.
+    ///
+    /// ```
+    /// use windlass_http::Http;
+    ///
+    /// let http = Http::new(()).on_answer(|answered| {
+    ///     let asked = answered.head.map_or("?", |head| head.path());
+    ///     let _line = format!("{} {asked:?} {}", answered.peer, answered.status.code());
+    /// });
+    /// ```
+    pub fn on_answer(mut self, hear: impl FnMut(&Answered<'_>) + 'static) -> Http<A> {
+        self.shared.on_answer = Some(Box::new(hear));
         self
     }
 
@@ -241,6 +258,8 @@ impl<A: App> Http<A> {
             To::Handle(..) => {
                 let body_max = route.body_max.unwrap_or(shared.config.limits.body_max);
                 http.set_body_max(body_max);
+                requests.waiting =
+                    Some(Waiting { route: found, head: head.to_buf(), since: conn.now(), body: Vec::new() });
                 if matches!(head.framing, Framing::Length(length) if length > body_max) {
                     return Err(self.refuse(conn, requests, HttpError::BodyTooLong));
                 }
@@ -250,14 +269,15 @@ impl<A: App> Http<A> {
                         conn.write(&shared.out);
                     }
                 }
-                requests.waiting = Some(Waiting { route: found, head: head.to_buf(), body: Vec::new() });
             }
             To::Events(number) => return Ok(subscribe(app, conn, http, shared, &request, *number)),
             To::Upgrade(protocol, _) if !head.asks_for(protocol) || !bodyless => {
-                ask_to_upgrade(conn, http, shared, protocol);
+                ask_to_upgrade(conn, http, shared, head, protocol);
             }
             To::Upgrade(protocol, accept) => match accept(app, &request) {
-                Err(Refusal(Status::UPGRADE_REQUIRED)) => ask_to_upgrade(conn, http, shared, protocol),
+                Err(Refusal(Status::UPGRADE_REQUIRED)) => {
+                    ask_to_upgrade(conn, http, shared, head, protocol);
+                }
                 Err(refusal) => {
                     let mut reply = Reply::new(conn, http, shared, head);
                     if refusal.0 == Status::METHOD_NOT_ALLOWED {
@@ -275,6 +295,7 @@ impl<A: App> Http<A> {
                         conn.write(&shared.out);
                         shared.stats.count_response(Status::SWITCHING_PROTOCOLS);
                         shared.stats.upgrades += 1;
+                        shared.tell(conn, Some(head), Status::SWITCHING_PROTOCOLS, 0, conn.now());
                         return Ok(Next::Become(Kind::Upgraded(session)));
                     }
                     shared.stats.unwritable += 1;
@@ -293,7 +314,8 @@ impl<A: App> Http<A> {
         let route = &routes[waiting.route];
         let (Ok(head), To::Handle(_, handle)) = (waiting.head.head(), &route.to) else { return conn.abort() };
         let request = Request { head, body: &waiting.body, peer: conn.peer(), rest: route.rest(&head) };
-        let _ = handle(app, &request, Reply::new(conn, &mut requests.conn, shared, head));
+        let reply = Reply::new(conn, &mut requests.conn, shared, head).since(waiting.since);
+        let _ = handle(app, &request, reply);
     }
 
     fn take_waiting(&mut self, requests: &mut Requests) -> Option<Waiting> {
@@ -307,7 +329,7 @@ impl<A: App> Http<A> {
         let Ok(head) = waiting.head.head() else { return conn.abort() };
         self.shared.stats.overloaded += 1;
         let reply = Reply::new(conn, &mut requests.conn, &mut self.shared, head);
-        let _ = reply.close().refuse(Refusal(Status::SERVICE_UNAVAILABLE));
+        let _ = reply.since(waiting.since).close().refuse(Refusal(Status::SERVICE_UNAVAILABLE));
     }
 
     /// The last response, to a request that broke the protocol, a limit or a deadline.
@@ -316,6 +338,14 @@ impl<A: App> Http<A> {
         self.shared.out.clear();
         requests.conn.refuse(&mut self.shared.out, error);
         conn.write(&self.shared.out);
+        if !self.shared.out.is_empty() {
+            // The head may have been read, and only its body was too much.
+            let waiting = self.take_waiting(requests);
+            let head = waiting.as_ref().and_then(|waiting| waiting.head.head().ok());
+            let since = waiting.as_ref().map_or(conn.now(), |waiting| waiting.since);
+            let sent = body_len(&self.shared.out);
+            self.shared.tell(conn, head, error.status(), sent, since);
+        }
         error.into()
     }
 }
@@ -326,11 +356,18 @@ impl<A: App> Route<A> {
     }
 }
 
+/// The bytes behind the head of a response.
+fn body_len(response: &[u8]) -> u64 {
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(0, |end| response.len() - end - 4) as u64
+}
+
 /// 426, with what the client has to ask for (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
 fn ask_to_upgrade(
     conn: &mut Conn<'_>,
     http: &mut windlass_proto::http::ServerConn,
     shared: &mut Shared,
+    head: RequestHead<'_>,
     protocol: &str,
 ) {
     shared.out.clear();
@@ -341,6 +378,7 @@ fn ask_to_upgrade(
     if hint.upgrade_hint(protocol).empty().is_ok() {
         conn.write(&shared.out);
         shared.stats.count_response(Status::UPGRADE_REQUIRED);
+        shared.tell(conn, Some(head), Status::UPGRADE_REQUIRED, 0, conn.now());
     }
 }
 
@@ -371,6 +409,7 @@ fn subscribe<A: App>(
         return Next::Wait;
     }
     shared.stats.count_response(Status::OK);
+    shared.tell(conn, Some(request.head), Status::OK, 0, conn.now());
     if request.head.method == "HEAD" {
         let _ = http.finish(&mut shared.out);
         conn.write(&shared.out);

@@ -37,6 +37,7 @@ pub(crate) struct Requests {
 pub(crate) struct Waiting {
     pub(crate) route: usize,
     pub(crate) head: RequestHeadBuf,
+    pub(crate) since: Time,
     pub(crate) body: Vec<u8>,
 }
 

@@ -67,10 +67,10 @@ fn trace(workload: &Workload, peer: &Peer, place: &Place, summary: &Path) -> Res
     let prefix = [&prefix[..], &[summary.display().to_string()]].concat();
     let server = Server::start(peer, place.server(), workload.cubic, &prefix)?;
     let mut options = workload.options(SECONDS);
-    options.target = server.target.clone();
+    options.load.target = server.target.clone();
     let report = echo::run(&options, &mut |_| {})?;
     server.end_traced()?;
-    Ok(report.total_messages)
+    Ok(report.load.total_messages)
 }
 
 /// Reads the table of `strace -c`: share, seconds, time per call, calls, errors or nothing, name.

@@ -43,8 +43,8 @@ impl<'a> Figures<'a> {
 
     /// Throughput and cost beside the reference's, in a few words.
     pub(crate) fn brief(&self) -> String {
-        let rate = |report: &EchoReport| Some(report.per_second());
-        let cost = |report: &EchoReport| report.server?.per_message();
+        let rate = |report: &EchoReport| Some(report.load.per_second());
+        let cost = |report: &EchoReport| report.load.server?.per_message();
         format!(
             "{}/s, ratio {}; {} µs CPU, ratio {}",
             self.middle(rate),
@@ -68,7 +68,7 @@ impl<'a> Figures<'a> {
     pub(crate) fn ratios(&self, figure: impl Fn(&EchoReport) -> Option<f64>) -> Vec<f64> {
         let of_round = |peer, round| {
             let run = self.runs_of(peer).find(|run| run.round == round)?;
-            let calm = self.shared_cores || run.report.disturbed() <= super::UNUSABLE;
+            let calm = self.shared_cores || run.report.load.disturbed() <= super::UNUSABLE;
             figure(&run.report).filter(|&value| calm && value > 0.0)
         };
         let rounds = self.runs_of(self.peer).map(|run| run.round);
@@ -93,11 +93,11 @@ impl<'a> Figures<'a> {
                 notes.push(format!("{what} {middle:.0}{unit} in {times} round{plural}"));
             }
         };
-        note("stalled", "", |report| report.stalled as f64, 0.0);
-        note("unanswered", "", |report| report.unanswered as f64, 0.0);
-        note("failed", "", |report| report.faults as f64, 0.0);
+        note("stalled", "", |report| report.load.stalled as f64, 0.0);
+        note("unanswered", "", |report| report.load.unanswered as f64, 0.0);
+        note("failed", "", |report| report.load.faults as f64, 0.0);
         let over = if self.shared_cores { f64::INFINITY } else { super::DISTURBED * 100.0 };
-        note("disturbed", " %", |report| report.disturbed() * 100.0, over);
+        note("disturbed", " %", |report| report.load.disturbed() * 100.0, over);
         notes.join(", ")
     }
 }
@@ -137,7 +137,7 @@ mod tests {
 
     fn run(peer: &str, round: usize, messages: u64) -> Run {
         let mut report = EchoReport::new(&EchoOptions::default());
-        report.messages = messages;
+        report.load.messages = messages;
         Run { workload: "W1", peer: peer.into(), round, report }
     }
 
@@ -164,7 +164,7 @@ mod tests {
             run("mio", 1, 2200),
             run("mio", 2, 9000),
         ];
-        let rate = |report: &EchoReport| Some(report.per_second());
+        let rate = |report: &EchoReport| Some(report.load.per_second());
         let ratios = figures(&runs, "mio").ratios(rate);
         assert_eq!(ratios.len(), 2, "round 2 has no reference");
         assert!(ratios.iter().all(|ratio| (ratio - 1.1).abs() < 1e-9));
@@ -173,14 +173,14 @@ mod tests {
     #[test]
     fn a_stalled_reference_gives_no_ratio() {
         let runs = [run("epoll", 0, 0), run("mio", 0, 100)];
-        assert!(figures(&runs, "mio").ratios(|report| Some(report.per_second())).is_empty());
+        assert!(figures(&runs, "mio").ratios(|report| Some(report.load.per_second())).is_empty());
     }
 
     #[test]
     fn a_disturbed_round_gives_no_ratio_unless_cores_are_shared() {
         let mut runs = [run("epoll", 0, 100), run("mio", 0, 100)];
-        runs[0].report.generator_waited = 0.4;
-        let rate = |report: &EchoReport| Some(report.per_second());
+        runs[0].report.load.generator_waited = 0.4;
+        let rate = |report: &EchoReport| Some(report.load.per_second());
         assert!(figures(&runs, "mio").ratios(rate).is_empty());
         assert_eq!(Figures { shared_cores: true, ..figures(&runs, "mio") }.ratios(rate), [1.0]);
     }
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn trouble_is_noted() {
         let mut runs = [run("mio", 0, 10), run("mio", 1, 10)];
-        runs[1].report.stalled = 8;
+        runs[1].report.load.stalled = 8;
         assert_eq!(figures(&runs, "mio").notes(), "stalled 8 in 1 round");
     }
 }

@@ -229,8 +229,8 @@ fn measure_in_slices(
     for peer in peers {
         let server = Server::start(peer, place.server(), workload.cubic, &[])?;
         let mut options = workload.options(SLICE);
-        options.target = server.target.clone();
-        options.pid = Some(server.pid());
+        options.load.target = server.target.clone();
+        options.load.pid = Some(server.pid());
         let mut load =
             Sliced::prepare(&options).with_context(|| format!("{} on {}", peer.name, workload.id))?;
         load.slice(SLICE)?;
@@ -267,13 +267,13 @@ fn measure_in_slices(
 fn measure_calmly(workload: &Workload, peer: &Peer, place: &Place, seconds: Duration) -> Result<EchoReport> {
     let mut best = measure_once(workload, peer, place, seconds)?;
     // Where both sides share cores, waiting for one is part of the load.
-    let calm = |report: &EchoReport| place.bound.is_none() || report.disturbed() <= DISTURBED;
+    let calm = |report: &EchoReport| place.bound.is_none() || report.load.disturbed() <= DISTURBED;
     for _ in 1..ATTEMPTS {
         if calm(&best) {
             break;
         }
         let next = measure_once(workload, peer, place, seconds)?;
-        if next.disturbed() < best.disturbed() {
+        if next.load.disturbed() < best.load.disturbed() {
             best = next;
         }
     }
@@ -283,8 +283,8 @@ fn measure_calmly(workload: &Workload, peer: &Peer, place: &Place, seconds: Dura
 fn measure_once(workload: &Workload, peer: &Peer, place: &Place, seconds: Duration) -> Result<EchoReport> {
     let server = Server::start(peer, place.server(), workload.cubic, &[])?;
     let mut options = workload.options(seconds);
-    options.target = server.target.clone();
-    options.pid = Some(server.pid());
+    options.load.target = server.target.clone();
+    options.load.pid = Some(server.pid());
     echo::run(&options, &mut |_| {})
 }
 
@@ -326,15 +326,15 @@ fn brief(report: &EchoReport) -> String {
         let growth = slow.growth_mib().unwrap_or(0.0);
         text += &format!("grew {} MiB, {} of {} whole", text::number(growth), slow.whole, slow.clients);
     } else {
-        text += &format!("{}/s", text::number(report.per_second()));
+        text += &format!("{}/s", text::number(report.load.per_second()));
     }
-    if let Some(cost) = report.server.and_then(|server| server.per_message()) {
+    if let Some(cost) = report.load.server.and_then(|server| server.per_message()) {
         text += &format!(", {} µs CPU", text::number(cost));
     }
-    if report.disturbed() > DISTURBED {
-        text += &format!(", disturbed {:.0} %", report.disturbed() * 100.0);
+    if report.load.disturbed() > DISTURBED {
+        text += &format!(", disturbed {:.0} %", report.load.disturbed() * 100.0);
     }
-    if let Some(trouble) = report.trouble() {
+    if let Some(trouble) = report.load.trouble() {
         text += &format!(", {trouble}");
     }
     text

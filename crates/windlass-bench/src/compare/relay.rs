@@ -118,7 +118,7 @@ pub fn main(args: RelayArgs) -> Result<()> {
         .map(|peer| {
             let of = |workload| Figures::of(&runs, workload, &peer.name, &peers[0].name);
             // A message of 1 MiB goes through twice.
-            let bulk = of("R2").each(|report| Some(report.server?.per_message()? * 32.0 / 1e3));
+            let bulk = of("R2").each(|report| Some(report.load.server?.per_message()? * 32.0 / 1e3));
             let idle = of("R4").each(|report| Some(report.idle.as_ref()?.bytes_per_connection()?.1));
             let cell = |values: &[f64]| median(values).map_or("-".into(), text::number);
             vec![peer.name.clone(), cell(&bulk), cell(&idle)]

@@ -123,7 +123,7 @@ fn columns(kind: Kind) -> Vec<Column> {
     ];
     const BUSY: [Column; 2] = [
         ("server busy %", |figures| figures.middle(busy)),
-        ("generator idle %", |figures| figures.middle(|report| Some(report.generator_idle * 100.0))),
+        ("generator idle %", |figures| figures.middle(|report| Some(report.load.generator_idle * 100.0))),
     ];
     let rate: [Column; 2] = match kind {
         Kind::Idle => return idle_columns(),
@@ -131,7 +131,7 @@ fn columns(kind: Kind) -> Vec<Column> {
         Kind::OpenLoop => {
             let mut columns: Vec<Column> = vec![("messages/s", |figures| figures.middle(rate))];
             columns.extend(LATENCY);
-            columns.push(("max µs", |figures| figures.middle(|report| Some(report.latency.max()))));
+            columns.push(("max µs", |figures| figures.middle(|report| Some(report.load.latency.max()))));
             columns.push(("p99 ratio", |figures| spread(&figures.ratios(|report| percentile(report, 99.0)))));
             columns.extend(COST);
             columns.extend(BUSY);
@@ -191,23 +191,23 @@ fn slow_columns() -> Vec<Column> {
 }
 
 fn rate(report: &EchoReport) -> Option<f64> {
-    Some(report.per_second())
+    Some(report.load.per_second())
 }
 
 fn mebibytes(report: &EchoReport) -> Option<f64> {
-    Some(report.bytes_per_second() / f64::from(1 << 20))
+    Some(report.load.bytes_per_second() / f64::from(1 << 20))
 }
 
 fn cost(report: &EchoReport) -> Option<f64> {
-    report.server?.per_message()
+    report.load.server?.per_message()
 }
 
 fn percentile(report: &EchoReport, percent: f64) -> Option<f64> {
-    Some(report.latency.percentile(percent))
+    Some(report.load.latency.percentile(percent))
 }
 
 fn busy(report: &EchoReport) -> Option<f64> {
-    Some(report.server?.cpu.total as f64 / report.options.duration.as_nanos().max(1) as f64 * 100.0)
+    Some(report.load.server?.cpu.total as f64 / report.load.options.duration.as_nanos().max(1) as f64 * 100.0)
 }
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ mod tests {
         for (round, messages) in [(0, 30_000), (1, 10_000), (2, 20_000)] {
             for (peer, factor) in [("epoll", 10), ("mio", 11)] {
                 let mut report = EchoReport::new(&EchoOptions::default());
-                report.messages = messages * factor;
+                report.load.messages = messages * factor;
                 runs.push(Run { workload: "W1", peer: peer.into(), round, report });
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::echo::{EchoOptions, Mode};
+use crate::load::Options;
 
 /// How long a connection may owe a reply and give nothing, in a comparison. Some peers stall on
 /// purpose of being here, and waiting longer for them shows nothing new.
@@ -151,8 +152,7 @@ impl Workload {
 
     /// The generator's options for one run against one server.
     pub(crate) fn options(&self, seconds: Duration) -> EchoOptions {
-        EchoOptions {
-            mode: self.mode,
+        let load = Options {
             connections: self.connections,
             size: self.size,
             depth: self.depth,
@@ -161,8 +161,9 @@ impl Workload {
             rate: self.rate,
             cubic: self.cubic,
             stall: STALL,
-            ..EchoOptions::default()
-        }
+            ..Options::default()
+        };
+        EchoOptions { load, mode: self.mode, ..EchoOptions::default() }
     }
 }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Progress;
-use super::load::Load;
 use super::options::EchoOptions;
-use super::report::EchoReport;
+use super::stream::{EchoSpeech, Stream};
+use super::{EchoReport, Progress};
 use crate::clock;
+use crate::load::{self, Load, Options};
 use crate::net::{Dialer, allow_descriptors};
 use crate::proc::{Cpu, resident_kib};
 use crate::text;
@@ -74,9 +74,10 @@ impl IdleReport {
     }
 }
 
-pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Result<EchoReport> {
+pub(crate) fn run(echo: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Result<EchoReport> {
+    let options = &echo.load;
     allow_descriptors(options.connections)?;
-    let dialer = Dialer::new(&options.target, options.cubic)?;
+    let dialer = Dialer::of(options)?;
     let resident = || options.pid.map(resident_kib).transpose();
 
     echo_once(open(&dialer, options, REHEARSAL, &mut |_| {})?, options);
@@ -115,14 +116,16 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
         }
     };
 
-    let mut report = EchoReport::new(options);
-    report.unanswered = load.outstanding();
-    report.messages = load.tally.counted;
-    report.bytes = load.tally.counted_bytes;
-    report.latency = load.tally.latency.clone();
-    report.faults = load.tally.faults;
-    report.fault_texts = load.tally.fault_texts.clone();
-    report.stalled = stalled as u64;
+    let mut report = EchoReport::new(echo);
+    let found = &mut report.load;
+    found.unanswered = load.outstanding();
+    found.messages = load.tally.counted;
+    found.bytes = load.tally.counted_bytes;
+    found.latency = load.tally.latency.clone();
+    found.faults = load.tally.faults;
+    found.errors = load.tally.errors.clone();
+    found.fault_texts = load.tally.fault_texts.clone();
+    found.stalled = stalled as u64;
     report.idle = Some(IdleReport {
         connections: options.connections,
         resident_kib: match (before, opened, used) {
@@ -136,20 +139,21 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
 
 fn open(
     dialer: &Dialer,
-    options: &EchoOptions,
+    options: &Options,
     connections: usize,
     tell: &mut dyn FnMut(usize),
-) -> Result<Load> {
-    let mut load = Load::new(dialer.is_tcp(), 1, 0, 1)?;
+) -> Result<Load<Stream>> {
+    let speech = EchoSpeech::new(options.size);
+    let mut load = Load::new(dialer, 1, 0, 1)?;
     for opened in 0..connections {
-        load.add(dialer.connect()?, options.size)?;
+        load.add(load::open(&speech, dialer, opened)?)?;
         tell(opened);
     }
     Ok(load)
 }
 
 /// Echoes one message on each connection; returns how many connections stalled.
-fn echo_once(mut load: Load, options: &EchoOptions) -> (Load, usize) {
+fn echo_once(mut load: Load<Stream>, options: &Options) -> (Load<Stream>, usize) {
     load.start_closed();
     load.stop();
     let patience = clock::nanos(options.stall);

@@ -1,11 +1,11 @@
 //! What a run of the generator is told: the command line, and the plain data behind it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::args::{self, Target};
+use crate::args::{self, Place};
+use crate::load::{LoadArgs, Options, StreamArgs};
 
 /// What the connections do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,87 +24,41 @@ pub enum Mode {
 #[derive(Debug, Clone, clap::Args)]
 pub struct EchoArgs {
     /// The server: HOST:PORT or unix:PATH
-    #[arg(default_value = "127.0.0.1:9000")]
-    pub target: Target,
+    #[arg(default_value = "127.0.0.1:9000", env = "WINDLASS_TARGET", hide_env = true)]
+    pub target: Place,
     /// What the connections do
-    #[arg(long, value_enum, default_value = "steady")]
+    #[arg(long, value_enum, default_value = "steady", env = "WINDLASS_MODE", hide_env = true)]
     pub mode: Mode,
     /// Connections at once [default: 64; idle 10000, churn 32, slow 16]
-    #[arg(short, long, value_parser = args::count)]
+    #[arg(short, long, value_parser = args::count, env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: Option<u64>,
     /// Bytes in one message, as in 64, 16KiB, 1MiB
-    #[arg(short, long, value_parser = args::size, default_value = "64")]
+    #[arg(short, long, value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
     pub size: usize,
-    /// Messages under way on each connection
-    #[arg(short, long, value_parser = args::count, default_value = "1")]
-    pub depth: u64,
-    /// How long to measure, as in 500ms, 10s, 1m
-    #[arg(short = 't', long, value_parser = args::duration, default_value = "10s")]
-    pub duration: Duration,
-    /// How long to run before measuring
-    #[arg(long, value_parser = args::duration, default_value = "1s")]
-    pub warmup: Duration,
-    /// Open loop: send this many messages per second in all, ready or not, and count
-    /// latency from the moment each was due
-    #[arg(long, value_parser = args::count, conflicts_with = "depth")]
-    pub rate: Option<u64>,
-    /// Use the cubic congestion control on every connection (BBR paces by timers and
-    /// distorts loopback)
-    #[arg(long)]
-    pub cubic: bool,
-    /// Threads to generate with
-    #[arg(long, value_parser = args::count, default_value = "1")]
-    pub threads: u64,
-    /// Process id of the server, to report its CPU time and memory
-    #[arg(long)]
-    pub pid: Option<u32>,
-    /// Report a connection that owes a reply and gives nothing for this long
-    #[arg(long, value_parser = args::duration, default_value = "5s")]
-    pub stall: Duration,
+    /// What every load has
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// What every load over connections has
+    #[command(flatten)]
+    pub stream: StreamArgs,
     /// Mode slow: clients that do not read
-    #[arg(long, value_parser = args::count, default_value = "4")]
+    #[arg(long, value_parser = args::count, default_value = "4", env = "WINDLASS_SLOW_CLIENTS", hide_env = true)]
     pub slow_clients: u64,
     /// Mode slow: bytes each of them sends
-    #[arg(long, value_parser = args::size, default_value = "64MiB")]
+    #[arg(long, value_parser = args::size, default_value = "64MiB", env = "WINDLASS_SLOW_SIZE", hide_env = true)]
     pub slow_size: usize,
     /// Mode slow: how long they do not read
-    #[arg(long, value_parser = args::duration, default_value = "5s")]
+    #[arg(long, value_parser = args::duration, default_value = "5s", env = "WINDLASS_HOLD", hide_env = true)]
     pub hold: Duration,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Write a plot of the latencies to FILE.svg or FILE.html
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
 }
 
 /// One run of the generator, as plain data.
 #[derive(Debug, Clone)]
 pub struct EchoOptions {
-    /// The server.
-    pub target: Target,
+    /// What every load is told.
+    pub load: Options,
     /// What the connections do.
     pub mode: Mode,
-    /// Connections at once, over all threads.
-    pub connections: usize,
-    /// Bytes in one message.
-    pub size: usize,
-    /// Messages under way on each connection, in a closed loop.
-    pub depth: u64,
-    /// How long to measure.
-    pub duration: Duration,
-    /// How long to run before measuring.
-    pub warmup: Duration,
-    /// Messages per second over all connections; `None` is a closed loop.
-    pub rate: Option<u64>,
-    /// Set the cubic congestion control on every connection.
-    pub cubic: bool,
-    /// Threads that generate.
-    pub threads: usize,
-    /// Process id of the server.
-    pub pid: Option<u32>,
-    /// How long a connection may owe a reply and give nothing.
-    pub stall: Duration,
     /// In [`Mode::Slow`], clients that do not read.
     pub slow_clients: usize,
     /// In [`Mode::Slow`], bytes each of them sends.
@@ -116,18 +70,8 @@ pub struct EchoOptions {
 impl Default for EchoOptions {
     fn default() -> Self {
         EchoOptions {
-            target: Target::Tcp(([127, 0, 0, 1], 9000).into()),
+            load: Options::default(),
             mode: Mode::Steady,
-            connections: 64,
-            size: 64,
-            depth: 1,
-            duration: Duration::from_secs(10),
-            warmup: Duration::from_secs(1),
-            rate: None,
-            cubic: false,
-            threads: 1,
-            pid: None,
-            stall: Duration::from_secs(5),
             slow_clients: 4,
             slow_size: 64 << 20,
             hold: Duration::from_secs(5),
@@ -144,18 +88,12 @@ impl From<&EchoArgs> for EchoOptions {
             Mode::Slow => 16,
         };
         EchoOptions {
-            target: args.target.clone(),
+            load: Options {
+                connections: args.connections.unwrap_or(usual) as usize,
+                size: args.size,
+                ..Options::new(&args.target, &args.load, &args.stream)
+            },
             mode: args.mode,
-            connections: args.connections.unwrap_or(usual) as usize,
-            size: args.size,
-            depth: args.depth,
-            duration: args.duration,
-            warmup: args.warmup,
-            rate: args.rate,
-            cubic: args.cubic,
-            threads: args.threads as usize,
-            pid: args.pid,
-            stall: args.stall,
             slow_clients: args.slow_clients as usize,
             slow_size: args.slow_size,
             hold: args.hold,
@@ -168,6 +106,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::args::Target;
 
     #[derive(Parser)]
     struct Cli {
@@ -190,16 +129,18 @@ mod tests {
     fn a_full_line() {
         let line = "unix:/tmp/x -c 1,000 -s 16KiB -d 4 -t 500ms --cubic --threads 2 --mode churn";
         let options = parse(line).unwrap();
+        assert!(options.mode == Mode::Churn);
+        let options = options.load;
         assert_eq!(options.target, Target::Unix("/tmp/x".into()));
         assert_eq!((options.connections, options.size, options.depth), (1000, 16_384, 4));
         assert_eq!(options.duration, Duration::from_millis(500));
-        assert!(options.cubic && options.threads == 2 && options.mode == Mode::Churn);
+        assert!(options.cubic && options.threads == 2);
     }
 
     #[test]
     fn each_mode_has_its_usual_number_of_connections() {
         for (mode, connections) in [("steady", 64), ("churn", 32), ("idle", 10_000), ("slow", 16)] {
-            assert_eq!(parse(&format!("--mode {mode}")).unwrap().connections, connections);
+            assert_eq!(parse(&format!("--mode {mode}")).unwrap().load.connections, connections);
         }
     }
 

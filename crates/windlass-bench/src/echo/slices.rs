@@ -8,14 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::churn::Churn;
-use super::load::{Load, Tally};
+use super::EchoReport;
 use super::options::{EchoOptions, Mode};
-use super::report::{EchoReport, ServerUse};
-use super::run::Part;
-use super::steady;
-use super::steady::Meter;
+use super::stream::{EchoSpeech, Stream};
 use crate::clock;
+use crate::load::{self, Churn, Load, Meter, Part, ServerUse, Tally};
 use crate::net::{Dialer, allow_descriptors};
 use crate::proc::Cpu;
 
@@ -23,8 +20,8 @@ use crate::proc::Cpu;
 const SETTLES: Duration = Duration::from_millis(2);
 
 enum Driven {
-    Steady(Box<Load>),
-    Churn(Box<Churn>),
+    Steady(Box<Load<Stream>>),
+    Churn(Box<Churn<EchoSpeech>>),
 }
 
 /// A single-threaded closed loop against one server, whose process id is known.
@@ -37,11 +34,12 @@ pub(crate) struct Sliced {
 impl Sliced {
     /// Connects; nothing is sent yet.
     pub(crate) fn prepare(options: &EchoOptions) -> Result<Sliced> {
-        allow_descriptors(options.connections)?;
-        let dialer = Dialer::new(&options.target, options.cubic)?;
+        allow_descriptors(options.load.connections)?;
+        let dialer = Dialer::of(&options.load)?;
+        let speech = EchoSpeech::new(options.load.size);
         let driven = match options.mode {
-            Mode::Churn => Driven::Churn(Box::new(Churn::new(options, dialer, 0)?)),
-            _ => Driven::Steady(Box::new(steady::connect(options, &dialer, 0)?)),
+            Mode::Churn => Driven::Churn(Box::new(Churn::new(speech, &options.load, dialer, 0)?)),
+            _ => Driven::Steady(Box::new(load::connect(&speech, &options.load, &dialer, 0)?)),
         };
         Ok(Sliced { options: options.clone(), driven, started: false })
     }
@@ -49,7 +47,7 @@ impl Sliced {
     /// Drives the load for `length` and tells what came back in that time, and what the server
     /// used for it, its last work included.
     pub(crate) fn slice(&mut self, length: Duration) -> Result<EchoReport> {
-        let pid = self.options.pid.context("a sliced load needs the server's process id")?;
+        let pid = self.options.load.pid.context("a sliced load needs the server's process id")?;
         let before = Cpu::of(pid)?;
         let open = clock::now();
         let close = open + clock::nanos(length);
@@ -89,9 +87,10 @@ impl Sliced {
         };
         let messages = tally.messages;
         let mut report = EchoReport::new(&self.options);
-        report.options.duration = length;
-        report.add(Part { tally, stalled: stalled as u64, unanswered: 0, shares: meter.shares() }, 1);
-        report.server = Some(ServerUse { cpu, messages, resident_kib: 0 });
+        report.load.options.duration = length;
+        let (measured, shares) = (clock::nanos(length), meter.shares());
+        report.load.add(Part { tally, stalled: stalled as u64, unanswered: 0, measured, shares }, 1);
+        report.load.server = Some(ServerUse { cpu, messages, resident_kib: 0 });
         Ok(report)
     }
 }

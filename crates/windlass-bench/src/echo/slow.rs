@@ -9,13 +9,12 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::load::Load;
 use super::options::EchoOptions;
-use super::report::EchoReport;
-use super::stream::Stream;
-use super::{Progress, steady};
+use super::stream::{EchoSpeech, Stream};
+use super::{EchoReport, Progress};
 use crate::clock;
 use crate::latency::Latency;
+use crate::load::{self, Line as _, Load, Options};
 use crate::net::{Dialer, allow_descriptors};
 use crate::proc::resident_kib;
 use crate::text;
@@ -118,11 +117,12 @@ impl SlowReport {
 }
 
 pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Result<EchoReport> {
-    allow_descriptors(options.connections + options.slow_clients)?;
-    let options = &EchoOptions { threads: 1, rate: None, ..options.clone() };
-    let dialer = &Dialer::new(&options.target, options.cubic)?;
-    let load = steady::connect(options, dialer, 0)?;
-    let resident = || options.pid.map(resident_kib).transpose();
+    allow_descriptors(options.load.connections + options.slow_clients)?;
+    let load = Options { threads: 1, rate: None, ..options.load.clone() };
+    let options = &EchoOptions { load, ..options.clone() };
+    let dialer = &Dialer::of(&options.load)?;
+    let load = load::connect(&EchoSpeech::new(options.load.size), &options.load, dialer, 0)?;
+    let resident = || options.load.pid.map(resident_kib).transpose();
     let before = resident()?;
     let mut most = before;
     let start = clock::now();
@@ -132,7 +132,7 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
             most = most.max(resident()?);
             tell(Progress {
                 elapsed: Duration::from_nanos(clock::now() - start),
-                total: options.warmup + options.duration + options.hold,
+                total: options.load.warmup + options.load.duration + options.hold,
                 messages: 0,
                 rate: 0.0,
                 faults: 0,
@@ -148,22 +148,23 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
     Ok(report)
 }
 
-fn work(mut load: Load, options: &EchoOptions, dialer: &Dialer) -> Result<EchoReport> {
-    let patience = clock::nanos(options.stall);
+fn work(mut load: Load<Stream>, options: &EchoOptions, dialer: &Dialer) -> Result<EchoReport> {
+    let patience = clock::nanos(options.load.stall);
 
     // The good clients alone.
-    let open = clock::now() + clock::nanos(options.warmup);
+    let open = clock::now() + clock::nanos(options.load.warmup);
     load.start_closed();
-    let (alone, alone_rate) = phase(&mut load, open, options.duration);
+    let (alone, alone_rate) = phase(&mut load, open, options.load.duration);
 
     // The slow ones join, send, and do not read.
     load.begin_bulk();
     load.held = true;
+    let speech = EchoSpeech::new(options.slow_size);
     for _ in 0..options.slow_clients {
-        load.add(dialer.connect()?, options.slow_size)?;
+        load.add(load::open(&speech, dialer, load.next_number())?)?;
     }
     let open = clock::now();
-    for index in options.connections..options.connections + options.slow_clients {
+    for index in options.load.connections..options.load.connections + options.slow_clients {
         load.issue(index, 1, open);
     }
     let (held, held_rate) = phase(&mut load, open, options.hold);
@@ -174,14 +175,17 @@ fn work(mut load: Load, options: &EchoOptions, dialer: &Dialer) -> Result<EchoRe
     let released = clock::now();
     load.release();
     let mut now = released;
-    let owing = |load: &Load, since: u64| {
-        load.bulk().iter().flatten().any(|stream| stream.outstanding() > 0 && stream.progress >= since)
+    let owing = |load: &Load<Stream>, since: u64| {
+        load.bulk()
+            .iter()
+            .flatten()
+            .any(|stream| stream.owed().outstanding() > 0 && stream.owed().progress >= since)
     };
     while owing(&load, now.saturating_sub(patience)) {
         now = load.pass();
     }
     let drain_seconds = (now - released) as f64 / 1e9;
-    let whole = load.bulk().iter().flatten().filter(|stream| stream.outstanding() == 0).count();
+    let whole = load.bulk().iter().flatten().filter(|stream| stream.owed().outstanding() == 0).count();
     let dead = load.bulk().iter().filter(|stream| stream.is_none()).count();
 
     // And the good ones finish what is under way.
@@ -193,13 +197,15 @@ fn work(mut load: Load, options: &EchoOptions, dialer: &Dialer) -> Result<EchoRe
     }
 
     let mut report = EchoReport::new(options);
-    report.stalled = stalled as u64;
-    report.unanswered = load.outstanding();
-    report.faults = load.tally.faults;
-    report.fault_texts = std::mem::take(&mut load.tally.fault_texts);
-    report.messages = load.tally.counted;
-    report.bytes = load.tally.counted_bytes;
-    report.latency = held.clone();
+    let found = &mut report.load;
+    found.stalled = stalled as u64;
+    found.unanswered = load.outstanding();
+    found.faults = load.tally.faults;
+    found.errors = std::mem::take(&mut load.tally.errors);
+    found.fault_texts = std::mem::take(&mut load.tally.fault_texts);
+    found.messages = load.tally.counted;
+    found.bytes = load.tally.counted_bytes;
+    found.latency = held.clone();
     report.slow = Some(SlowReport {
         clients: options.slow_clients,
         size: options.slow_size,
@@ -217,7 +223,7 @@ fn work(mut load: Load, options: &EchoOptions, dialer: &Dialer) -> Result<EchoRe
 }
 
 /// Lets the load run for `time` from `open` on; returns latencies and messages per second.
-fn phase(load: &mut Load, open: u64, time: Duration) -> (Latency, f64) {
+fn phase(load: &mut Load<Stream>, open: u64, time: Duration) -> (Latency, f64) {
     load.window = (open, open + clock::nanos(time));
     let counted = load.tally.counted;
     while load.pass() < load.window.1 {}

@@ -269,6 +269,10 @@ impl Page {
         for (listener, n) in handle.listener_connections() {
             self.sample("windlass_listener_connections", &[("listener", &listener)], n as f64);
         }
+        self.family("windlass_log_dropped", "counter", "Log lines dropped: they came faster than they go.");
+        self.sample("windlass_log_dropped_total", &[], crate::logs::dropped() as f64);
+        self.family("windlass_access_log_dropped", "counter", "Lines of access logs dropped.");
+        self.sample("windlass_access_log_dropped_total", &[], crate::access::dropped() as f64);
         self.family("windlass_up", "gauge", "One while it accepts, zero while it drains.");
         self.sample("windlass_up", &[], if handle.is_stopping() { 0.0 } else { 1.0 });
         if self.format == Format::OpenMetrics {

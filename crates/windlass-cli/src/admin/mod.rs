@@ -7,19 +7,22 @@
 //! through a browser, since requests are taken only for hosts that mean this machine, and orders only from
 //! pages of our own. Elsewhere every request has to show the token.
 
+mod log;
 pub(crate) mod metrics;
 mod state;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
 use windlass::proto::http::Status;
 use windlass::{Handle, Serve, serve};
 use windlass_http::{App, Http, HttpConfig, Never, Refusal, Replied, Reply, Request};
 
+use crate::access::{Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::Messages;
+use crate::serving::{Messages, Told};
 use metrics::{Format, Page};
 
 /// What is known of the server once it is bound.
@@ -44,19 +47,27 @@ impl App for Admin {
     type Upgraded = Never;
 }
 
-/// The service for `table`, if it has an address.
-pub(crate) fn service(table: &AdminTable, bound: &Slot, messages: &Messages) -> Option<Serve<Http<Admin>>> {
+/// The service for `table`, if it has an address. Errors: its access log cannot be opened.
+pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Http<Admin>>>> {
     if table.listen.is_empty() {
-        return None;
+        return Ok(None);
     }
+    let (bound, messages) = (&told.bound, &told.messages);
+    let log = table.access_log.as_ref();
+    let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
     let (bound, messages, started) = (bound.clone(), messages.clone(), Instant::now());
     let service = serve(move || {
         let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
-        pages(Admin { bound, messages, token, started })
+        let pages = pages(Admin { bound, messages, token, started });
+        match log.clone() {
+            Some(log) => pages.on_answer(move |answered| log.add(Record::answered(answered))),
+            None => pages,
+        }
     });
     let service = service.name("admin").input_max(1 << 20);
-    Some(table.listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
+    let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
+    Ok(Some(table.listen.iter().fold(service, listen)))
 }
 
 fn pages(admin: Admin) -> Http<Admin> {
@@ -84,6 +95,9 @@ fn pages(admin: Admin) -> Http<Admin> {
             allowed(admin, request, reply, |admin, bound, reply| {
                 reply.json(&state::State::of(bound, admin.started.elapsed(), admin.messages.total()))
             })
+        })
+        .post("/api/log", |admin, request, reply| {
+            allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
         })
         .post("/api/drain", |admin, request, reply| {
             allowed(admin, request, reply, |_, bound, reply| {

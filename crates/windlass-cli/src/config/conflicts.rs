@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use windlass::Address;
 
+use crate::access::Kind;
+
 use super::problem::{Place, Problem};
 use super::shape::File;
 use super::tree::Places;
@@ -23,7 +25,11 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     let mut addresses: BTreeMap<String, String> = BTreeMap::new();
     for service in &services {
         // What is there and was refused is another problem.
-        if service.listen.is_empty() && place(&format!("{}.listen[0]", service.path)).is_none() {
+        let refused = |problem: &Problem| problem.what.starts_with(&format!("`{}.listen`", service.path));
+        if service.listen.is_empty()
+            && place(&format!("{}.listen[0]", service.path)).is_none()
+            && !problems.iter().any(refused)
+        {
             push(problems, place(&service.path), format!("`{}` listens nowhere", service.path), |problem| {
                 problem.help("give it an address, for example `listen = \"127.0.0.1:9000\"`")
             });
@@ -39,6 +45,13 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
+    }
+    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, Kind::Connections));
+    for (path, log, kind) in logs.chain([("admin", file.admin.access_log.as_ref(), Kind::Requests)]) {
+        if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
+            let path = format!("{path}.access_log.format");
+            push(problems, place(&path), format!("`{path}`: {why}"), |problem| problem);
+        }
     }
     let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));

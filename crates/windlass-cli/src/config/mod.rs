@@ -8,6 +8,7 @@ mod include;
 pub(crate) mod limits;
 pub(crate) mod print;
 mod problem;
+mod secrets;
 pub(crate) mod shape;
 mod tree;
 pub(crate) mod value;
@@ -20,7 +21,7 @@ use windlass::Address;
 
 pub(crate) use problem::{Place, Problem, Sources};
 pub(crate) use shape::File;
-use shape::TlsTable;
+use shape::{AccessTable, TlsTable};
 pub(crate) use tree::Places;
 
 /// Files that one configuration may be made of.
@@ -46,10 +47,15 @@ pub(crate) fn schema() -> Value {
     schemars::schema_for!(File).to_value()
 }
 
+/// What holds where a file says nothing.
+pub(crate) fn defaults() -> Value {
+    serde_json::to_value(File::default()).unwrap_or_default()
+}
+
 /// Reads `path` and what it includes. `variable` is the environment.
 pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Wrong> {
     let schema = schema();
-    let mut sources = Sources::default();
+    let mut sources = Sources::new(secrets::keys(&schema));
     let mut problems = Vec::new();
     let mut places = Places::new();
     let mut whole = Map::new();
@@ -108,6 +114,7 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         without_holes(&mut whole);
         serde_json::from_value(whole.into()).map_err(drop)
     };
+    let file = file.map(|file: File| File { read_from: shape::ReadFrom(sources.paths()), ..file });
     if let Ok(file) = &file {
         conflicts::find(file, &places, &mut problems);
     }
@@ -124,6 +131,7 @@ pub(crate) struct Serving<'f> {
     pub(crate) name: &'f str,
     pub(crate) listen: Vec<&'f Address>,
     pub(crate) tls: Option<&'f TlsTable>,
+    pub(crate) access_log: Option<&'f AccessTable>,
 }
 
 /// Every service of a configuration.
@@ -136,6 +144,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
                 name: &table.name,
                 listen: table.listen.iter().map(|listen| &listen.0).collect(),
                 tls: table.tls.as_ref(),
+                access_log: table.access_log.as_ref(),
             }));
         };
     }

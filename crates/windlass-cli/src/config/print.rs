@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shape::File;
 use crate::text::wrap;
@@ -21,11 +21,20 @@ pub(crate) fn kinds(schema: &Value) -> Vec<(String, String)> {
 }
 
 /// A file with one service of `kind`, that serves as it stands: every other key is there as a comment,
-/// with what it means and its default. `None`: there is no such kind.
-pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<String> {
+/// with what it means and its default. Keys in `set` (`server.workers`) have that value. `None`: there is no
+/// such kind.
+pub(crate) fn starting(
+    schema: &Value,
+    kind: &str,
+    listen: &str,
+    set: &mut Vec<(String, String)>,
+) -> Option<String> {
     let kinds = kinds(schema);
     let (_, about) = kinds.iter().find(|(name, _)| name == kind)?;
-    let defaults = serde_json::to_value(File::default()).unwrap_or_default();
+    let mut defaults = super::defaults();
+    // A service may need other bounds than the engine has by itself.
+    let file: File = serde_json::from_value(json!({ kind: [{ "listen": [listen] }] })).unwrap_or_default();
+    defaults["limits"] = crate::limits::shown(&crate::serving::limits(&file)).into_iter().collect();
     let mut text = format!(
         "# A configuration of windlass. `windlass run -c FILE` serves it, `windlass check -c FILE` looks for\n\
          # mistakes. Lines that begin with `#` are comments; the values in them are the defaults.\n\n\
@@ -47,10 +56,25 @@ pub(crate) fn starting(schema: &Value, kind: &str, listen: &str) -> Option<Strin
         }
         let _ = write!(text, "\n{}[{key}]\n", comment(about_of(property)));
         for (name, property) in properties(table) {
-            text += &unset(schema, name, property, &defaults[key][name]);
+            text += &match set.iter().position(|(path, _)| *path == format!("{key}.{name}")) {
+                Some(at) => {
+                    let value = set_value(described(schema, property), &set.remove(at).1);
+                    format!("{}{name} = {value}\n", comment(about_of(property)))
+                }
+                None => unset(schema, name, property, &defaults[key][name]),
+            };
         }
     }
     Some(text)
+}
+
+/// As it is written in a file: a list of one, or a text, where it is none that needs no quotes.
+fn set_value(property: &Value, value: &str) -> String {
+    let text = match value.parse::<u64>().is_ok() || matches!(value, "true" | "false") {
+        true => value.to_owned(),
+        false => Value::from(value).to_string(),
+    };
+    if property["type"] == "array" { format!("[{text}]") } else { text }
 }
 
 /// A file with these services, to change and reload.
@@ -83,7 +107,7 @@ fn example(schema: &Value, property: &Value) -> Option<String> {
     Some(written(&property["examples"][0])).filter(|text| !text.is_empty())
 }
 
-fn written(value: &Value) -> String {
+pub(crate) fn written(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         // A number needs no quotes.
@@ -107,7 +131,7 @@ fn properties(table: &Value) -> impl Iterator<Item = (&String, &Value)> {
     table["properties"].as_object().into_iter().flatten()
 }
 
-fn described<'s>(schema: &'s Value, property: &'s Value) -> &'s Value {
+pub(crate) fn described<'s>(schema: &'s Value, property: &'s Value) -> &'s Value {
     super::tree::resolve(schema, property)
 }
 

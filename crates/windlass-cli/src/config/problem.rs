@@ -14,7 +14,16 @@ const SHOWN_MAX: usize = 100;
 /// The files that were read, for showing their lines.
 #[derive(Default)]
 pub(crate) struct Sources {
-    files: Vec<(PathBuf, String)>,
+    files: Vec<Source>,
+    /// Keys whose values are not shown.
+    secret: Vec<String>,
+}
+
+struct Source {
+    path: PathBuf,
+    text: String,
+    /// The same, place by place, without secrets.
+    shown: String,
 }
 
 /// A place in one of the files.
@@ -60,18 +69,29 @@ impl Problem {
 }
 
 impl Sources {
+    /// No files yet, and keys whose values shall not be shown.
+    pub(crate) fn new(secret: Vec<String>) -> Sources {
+        Sources { files: Vec::new(), secret }
+    }
+
     /// Keeps a file; its number is what [`Place::file`] means.
     pub(crate) fn add(&mut self, path: &Path, text: String) -> usize {
-        self.files.push((path.into(), text));
+        let shown = super::secrets::masked(&text, &self.secret);
+        self.files.push(Source { path: path.into(), text, shown });
         self.files.len() - 1
     }
 
     pub(crate) fn path(&self, file: usize) -> &Path {
-        &self.files[file].0
+        &self.files[file].path
     }
 
     pub(crate) fn text(&self, file: usize) -> &str {
-        &self.files[file].1
+        &self.files[file].text
+    }
+
+    /// Of every file.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|source| source.path.clone()).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -117,7 +137,7 @@ impl Sources {
     ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
         let annotation = kind.span(place.span.clone());
         let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
-        Snippet::source(self.text(place.file))
+        Snippet::source(self.files[place.file].shown.as_str())
             .path(self.path(place.file).display().to_string())
             .annotation(annotation)
     }

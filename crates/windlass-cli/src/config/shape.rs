@@ -1,18 +1,23 @@
 //! What a configuration file may hold. The descriptions here are what `windlass init` writes, what editors
 //! show, and what the book prints; the defaults are those of the flags.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
 use super::limits::LimitsTable;
-use super::value::{Count, FilePath, Listen, Secret, Size};
+use super::value::{AccessFormat, Count, FilePath, Listen, OutputPath, Secret, Size};
 
 /// One server: its workers, what it serves, and what bounds it.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct File {
+    /// The files it was read from; none where it is made of flags.
+    #[serde(skip)]
+    pub(crate) read_from: ReadFrom,
     /// Other files to read, relative to this one. A `*` stands for any part of a file's name.
     #[serde(skip_serializing)]
     pub(crate) include: Vec<String>,
@@ -45,6 +50,16 @@ pub(crate) struct File {
     pub(crate) store: StoreTable,
 }
 
+/// Files that a configuration was read from. They are no difference between two.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadFrom(pub(crate) Vec<std::path::PathBuf>);
+
+impl PartialEq for ReadFrom {
+    fn eq(&self, _: &ReadFrom) -> bool {
+        true
+    }
+}
+
 /// The process.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -61,33 +76,85 @@ pub(crate) struct ServerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["cubic"]))]
     pub(crate) congestion: Option<String>,
+    /// Descriptors the process may open; 0 is as many as the system lets it. Each connection takes one.
+    pub(crate) descriptors: Count,
+    /// User to become once everything is listened on, by name or number. Only root can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["windlass"]))]
+    pub(crate) user: Option<String>,
+    /// Group to be in then, instead of those of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["windlass"]))]
+    pub(crate) group: Option<String>,
+    /// What is given up once everything is listened on: other files than those of this configuration, other
+    /// ports, other programs.
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Default for ServerTable {
     fn default() -> ServerTable {
-        ServerTable { workers: Count(0), scratch: Size(256 * 1024), control: None, congestion: None }
+        ServerTable {
+            workers: Count(0),
+            scratch: Size(256 * 1024),
+            control: None,
+            congestion: None,
+            descriptors: Count(0),
+            user: None,
+            group: None,
+            sandbox: Sandbox::Off,
+        }
     }
 }
 
+/// What is given up once everything is listened on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sandbox {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What the system can forbid, and a warning of what it cannot. Linux: Landlock and seccomp.
+    On,
+    /// All of it, and every system call no service needs; where that cannot be, the server does not start.
+    Strict,
+}
+
 /// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// How lines are written, to stderr.
+    /// How lines are written, to stderr: `auto`, `text`, `json`, or `journald`.
     pub(crate) format: LogFormat,
     /// What is logged, and everything more urgent.
     pub(crate) level: LogLevel,
+    /// Where the journal is: elsewhere in tests only.
+    #[serde(skip)]
+    pub(crate) journal_socket: PathBuf,
+}
+
+impl Default for LogTable {
+    fn default() -> LogTable {
+        LogTable {
+            format: LogFormat::default(),
+            level: LogLevel::default(),
+            journal_socket: crate::logs::SOCKET.into(),
+        }
+    }
 }
 
 /// How lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// Lines for people.
+    /// Text on a terminal, entries where systemd's journal reads, JSON otherwise.
     #[default]
+    Auto,
+    /// Lines for people.
     Text,
     /// One JSON object per line.
     Json,
+    /// Entries of systemd's journal, with fields.
+    Journald,
 }
 
 /// What is logged.
@@ -128,6 +195,22 @@ pub(crate) struct AdminTable {
     /// What a request has to show as `Authorization: Bearer ..`, to read as well as to order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Secret>,
+    /// A line for each request, without its query. The format is `combined` otherwise; a template has `{method}`,
+    /// `{target}`, `{status}`, `{bytes}`, `{duration_ms}`, `{user_agent}`, `{referer}` and more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
+}
+
+/// An access log.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessTable {
+    /// The file that lines are added to, or `-` for stdout. It is opened anew on SIGHUP, and where it was
+    /// renamed.
+    pub(crate) path: OutputPath,
+    /// `json`, `combined` (of requests), or a template with names of fields in braces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<AccessFormat>,
 }
 
 /// A certificate and its key.
@@ -152,11 +235,15 @@ pub(crate) struct EchoTable {
     /// Speak TLS on every address of it but those of datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 impl Default for EchoTable {
     fn default() -> EchoTable {
-        EchoTable { name: "echo".into(), listen: Vec::new(), tls: None }
+        EchoTable { name: "echo".into(), listen: Vec::new(), access_log: None, tls: None }
     }
 }
 
@@ -171,11 +258,15 @@ pub(crate) struct WebsocketTable {
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 impl Default for WebsocketTable {
     fn default() -> WebsocketTable {
-        WebsocketTable { name: "websocket".into(), listen: Vec::new(), tls: None }
+        WebsocketTable { name: "websocket".into(), listen: Vec::new(), access_log: None, tls: None }
     }
 }
 
@@ -195,12 +286,22 @@ pub(crate) struct RespTable {
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 #[cfg(feature = "kv")]
 impl Default for RespTable {
     fn default() -> RespTable {
-        RespTable { name: "resp".into(), listen: Vec::new(), password_file: None, tls: None }
+        RespTable {
+            name: "resp".into(),
+            listen: Vec::new(),
+            access_log: None,
+            password_file: None,
+            tls: None,
+        }
     }
 }
 
@@ -216,12 +317,16 @@ pub(crate) struct MemcachedTable {
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
 }
 
 #[cfg(feature = "kv")]
 impl Default for MemcachedTable {
     fn default() -> MemcachedTable {
-        MemcachedTable { name: "memcached".into(), listen: Vec::new(), tls: None }
+        MemcachedTable { name: "memcached".into(), listen: Vec::new(), access_log: None, tls: None }
     }
 }
 

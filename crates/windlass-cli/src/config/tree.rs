@@ -106,7 +106,9 @@ impl Reader<'_> {
                 format!("`{path}` is {found}, and should be {wanted}"),
                 format!("this is {found}"),
             );
-            this.problems.push(match example(schema) {
+            let one = example(schema);
+            let several = || example(resolve(this.schema, &schema["items"])).map(|one| format!("[{one}]"));
+            this.problems.push(match one.or_else(several) {
                 Some(example) => problem.help(format!("for example `{} = {example}`", last(path))),
                 None => problem,
             });
@@ -178,7 +180,7 @@ impl Reader<'_> {
             self.problems.push(Problem::at(self.place(node.span()), format!("`{path}`: {why}"), ""));
             return None;
         }
-        if format == value::PATH {
+        if value::is_path(format, text) {
             return Some(self.folder.join(text).display().to_string().into());
         }
         Some(text.into())

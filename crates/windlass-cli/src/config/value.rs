@@ -12,6 +12,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::access::Format;
 use crate::quantity;
 
 /// A size in bytes.
@@ -33,6 +34,14 @@ pub(crate) struct Listen(pub(crate) windlass::Address);
 /// A file: relative to the file that names it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct FilePath(pub(crate) PathBuf);
+
+/// A file that is written, relative to the file that names it; `-` is stdout.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct OutputPath(pub(crate) PathBuf);
+
+/// What a line of an access log looks like.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct AccessFormat(pub(crate) Format);
 
 /// What is not shown again.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -113,6 +122,28 @@ impl Text for FilePath {
     }
 }
 
+impl Text for OutputPath {
+    const FORMAT: &'static str = "path or -";
+    const EXAMPLE: &'static str = "access.log";
+    fn read(text: &str) -> Result<OutputPath, String> {
+        FilePath::read(text).map(|path| OutputPath(path.0))
+    }
+    fn show(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Text for AccessFormat {
+    const FORMAT: &'static str = "access format";
+    const EXAMPLE: &'static str = "json";
+    fn read(text: &str) -> Result<AccessFormat, String> {
+        Format::parse(text).map(AccessFormat)
+    }
+    fn show(&self) -> String {
+        self.0.text().into()
+    }
+}
+
 impl Text for Secret {
     const FORMAT: &'static str = "secret";
     const EXAMPLE: &'static str = "${ADMIN_TOKEN}";
@@ -138,13 +169,20 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         Count::FORMAT => reads::<Count>(text),
         Listen::FORMAT => reads::<Listen>(text),
         FilePath::FORMAT => reads::<FilePath>(text),
+        OutputPath::FORMAT => reads::<OutputPath>(text),
+        AccessFormat::FORMAT => reads::<AccessFormat>(text),
         Secret::FORMAT => reads::<Secret>(text),
         _ => super::limits::check(format, text).unwrap_or(Ok(())),
     }
 }
 
-/// The format whose texts are paths, relative to the file they stand in.
-pub(crate) const PATH: &str = FilePath::FORMAT;
+/// Whether a text of this format is a path, relative to the file it stands in.
+pub(crate) fn is_path(format: &str, text: &str) -> bool {
+    format == FilePath::FORMAT || (format == OutputPath::FORMAT && text != "-")
+}
+
+/// The format whose texts are not shown.
+pub(crate) const SECRET: &str = Secret::FORMAT;
 
 macro_rules! as_text {
     ($($name:ident)*) => {$(
@@ -175,7 +213,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Size Time Count Listen FilePath Secret);
+as_text!(Size Time Count Listen FilePath OutputPath AccessFormat Secret);
 
 /// The schema of a text in a format of ours.
 pub(crate) fn schema(format: &str, numbers: bool, example: &str) -> Schema {

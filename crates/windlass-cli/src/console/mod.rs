@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use windlass::Handle;
 
-use crate::config::shape::{LogFormat, LogLevel};
-use crate::logs;
+use crate::config::shape::LogLevel;
+use crate::logs::{self, Journal, Style};
 use crate::quantity::thousands;
 use crate::serving::Messages;
 use status::{Sample, status_line};
@@ -42,24 +42,26 @@ impl Console {
     /// Starts the thread, and with it the logs.
     pub(crate) fn start(
         (teller, notices): (Teller, Receiver<Notice>),
-        format: LogFormat,
+        (style, journal): (Style, Option<Journal>),
         level: LogLevel,
-        handle: Handle,
-        messages: Messages,
+        (handle, messages): (Handle, Messages),
+        status: bool,
     ) -> std::io::Result<Console> {
         teller.watch(handle.clone());
-        logs::start(format, level, terminal::wants_color(), teller.clone());
+        logs::start(style, level, terminal::wants_color(), teller.clone());
         let (done, finished) = sync_channel(1);
         let mut writer = Writer {
-            format,
+            style,
+            journal,
             // Between JSON objects a status line would be in the way of whoever reads them there.
-            out: Output::new(format == LogFormat::Text),
+            out: Output::new(status, style == Style::Text),
             teller: teller.clone(),
             notices,
             handle,
             messages,
         };
         thread::Builder::new().name("console".into()).spawn(move || {
+            teller::keep_own();
             writer.run();
             let _ = done.send(());
         })?;
@@ -75,7 +77,8 @@ impl Console {
 }
 
 struct Writer {
-    format: LogFormat,
+    style: Style,
+    journal: Option<Journal>,
     out: Output,
     teller: Teller,
     notices: Receiver<Notice>,
@@ -108,6 +111,7 @@ impl Writer {
                     );
                 }
                 self.report_dropped();
+                self.write_own();
                 self.renew(&last, &now);
                 last = now;
                 // When the machine was suspended there is nothing to catch up with.
@@ -115,6 +119,7 @@ impl Writer {
             }
         }
         watch.look(&self.handle.stats(), self.handle.take_stalls());
+        self.write_own();
         self.out.clear();
         self.tell_draining();
         while let Ok(notice) = self.notices.try_recv() {
@@ -127,14 +132,38 @@ impl Writer {
 
     /// Writes a line and those that came with it, at once.
     fn write_lines(&mut self, mut text: Vec<u8>) {
-        while text.len() < WRITE_BYTES {
+        self.teller.taken(&text);
+        let mut lines = 1;
+        while text.len() < WRITE_BYTES && self.journal.is_none() {
             match self.notices.try_recv() {
-                Ok(Notice::Line(more)) => text.extend_from_slice(&more),
+                Ok(Notice::Line(more)) => {
+                    self.teller.taken(&more);
+                    lines += 1;
+                    text.extend_from_slice(&more);
+                }
                 Ok(Notice::Look) => {}
                 Err(_) => break,
             }
         }
-        self.out.lines(&text);
+        self.write(&text, lines);
+    }
+
+    /// Writes so many lines, or one entry of the journal.
+    fn write(&mut self, text: &[u8], lines: u64) {
+        let written = match &self.journal {
+            Some(journal) => journal.send(text),
+            None => self.out.lines(text),
+        };
+        if written.is_err() {
+            self.teller.drop_lines(lines);
+        }
+    }
+
+    /// Writes what this thread has logged itself.
+    fn write_own(&mut self) {
+        for line in teller::take_own() {
+            self.write(&line, 1);
+        }
     }
 
     fn renew(&mut self, last: &Sample, now: &Sample) {
@@ -145,24 +174,29 @@ impl Writer {
 
     fn tell_draining(&mut self) {
         let Some(connections) = self.teller.take_draining() else { return };
-        match self.format {
+        match self.style {
             // It may be over by now.
             _ if connections == 0 => {}
-            LogFormat::Json => tracing::info!(connections, "draining"),
-            LogFormat::Text => {
+            Style::Json | Style::Journal => {
+                tracing::info!(connections, "draining");
+                self.write_own();
+            }
+            Style::Text => {
                 let s = if connections == 1 { "" } else { "s" };
                 let n = thousands(connections);
                 let text = format!("Draining {n} connection{s}, press Ctrl-C again to stop at once\n");
-                self.out.lines(text.as_bytes());
+                let _ = self.out.lines(text.as_bytes());
             }
         }
     }
 
-    /// Says that log lines are missing. In their place, since they are late anyway.
+    /// Says that log lines are missing, once there is room again: what came before them has been written.
     fn report_dropped(&mut self) {
         let lines = self.teller.take_dropped();
         if lines > 0 {
-            tracing::warn!(lines, "log lines dropped: they came faster than they could be written");
+            let s = if lines == 1 { " was" } else { "s were" };
+            tracing::warn!(lines, "{lines} log line{s} dropped: they came faster than they could be written");
+            self.write_own();
         }
     }
 }

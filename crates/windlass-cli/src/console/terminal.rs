@@ -43,10 +43,10 @@ pub(super) struct Output {
 
 impl Output {
     /// The status line goes to the terminal on stderr, if `among_lines` may stand there, else to the
-    /// one on stdout; without a terminal there is none.
-    pub(super) fn new(among_lines: bool) -> Output {
+    /// one on stdout; without a terminal there is none, nor where none is `wanted`.
+    pub(super) fn new(wanted: bool, among_lines: bool) -> Output {
         let place = match (stderr().is_terminal(), stdout().is_terminal()) {
-            _ if !moves_cursor() => Place::Nowhere,
+            _ if !wanted || !moves_cursor() => Place::Nowhere,
             (true, _) if among_lines => Place::Stderr,
             (false, true) => Place::Stdout,
             _ => Place::Nowhere,
@@ -72,13 +72,13 @@ impl Output {
     }
 
     /// Writes whole lines to stderr.
-    pub(super) fn lines(&mut self, text: &[u8]) {
+    pub(super) fn lines(&mut self, text: &[u8]) -> std::io::Result<()> {
         if self.place == Place::Stderr && !self.shown.is_empty() {
             // One write, or the line would flicker.
             let around = [CLEAR.as_bytes(), text, self.shown.as_bytes()].concat();
-            let _ = stderr().write_all(&around);
+            stderr().write_all(&around)
         } else {
-            let _ = stderr().write_all(text);
+            stderr().write_all(text)
         }
     }
 

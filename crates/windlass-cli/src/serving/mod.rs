@@ -2,34 +2,38 @@
 //! [`File`](crate::config::File); `plan` makes the server of it, and what is here runs it: signals, systemd,
 //! logs, the console, the summary. Read `watched` for what is told about a service while it runs.
 
+mod ends;
 mod plan;
 mod summary;
 mod watched;
 
+use std::io::{IsTerminal, stderr, stdout};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use windlass::{Address, Bound, Inherited, Server, serve};
 
+use crate::access::AccessLogs;
 use crate::args::ServingArgs;
 use crate::config::File;
 use crate::config::limits::LimitsTable;
-use crate::config::shape::{LogFormat, LogTable, ServerTable, TlsTable};
-use crate::config::value::{FilePath, Size};
+use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
+use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::{admin, limits, notify, print, signals};
+use crate::logs::Style;
+use crate::{admin, limits, notify, print, process, signals};
 pub(crate) use plan::limits;
-#[cfg(feature = "kv")]
 pub(crate) use plan::listening;
 use summary::Figures;
-pub(crate) use watched::{Messages, Tally, Watched};
+pub(crate) use watched::{Ends, Messages, Tally, Watched};
 
 /// What a service is told and tells: handed to its [`Watched`].
 #[derive(Clone, Default)]
 pub(crate) struct Told {
-    messages: Messages,
+    pub(crate) messages: Messages,
     teller: Option<Teller>,
-    bound: admin::Slot,
+    pub(crate) bound: admin::Slot,
+    pub(crate) access: AccessLogs,
 }
 
 /// What the flags that are the same for all services come to, without the services.
@@ -38,10 +42,17 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
         server: ServerTable {
             scratch: Size(args.scratch),
             congestion: args.cubic.then(|| "cubic".into()),
+            user: args.user.clone(),
+            group: args.group.clone(),
+            sandbox: args.sandbox,
             ..ServerTable::default()
         },
         limits: LimitsTable::from_settings(&args.limit),
-        log: LogTable { format: args.log, level: args.log_level },
+        log: LogTable {
+            format: args.log,
+            level: args.log_level,
+            journal_socket: args.journal_socket.clone(),
+        },
         ..File::default()
     }
 }
@@ -54,6 +65,12 @@ pub(crate) fn tls_from_flags(args: &ServingArgs) -> Option<TlsTable> {
     }
     let _ = args;
     None
+}
+
+/// The access log that flags ask for.
+pub(crate) fn access_from_flags(args: &ServingArgs) -> Option<AccessTable> {
+    let path = OutputPath(args.access_log.clone()?);
+    Some(AccessTable { path, format: args.access_format.clone().map(AccessFormat) })
 }
 
 /// What a one-liner does with what its flags came to.
@@ -83,17 +100,31 @@ pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
 /// Serves what `file` describes, and what `more` adds to it, until told to stop.
 pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
     let Front { greeting, quiet } = front;
+    // Before tables are sized by it.
+    let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
+    let (style, journal) = match quiet {
+        false => Style::choose(file.log.format, &file.log.journal_socket)?,
+        true => (Style::Json, None),
+    };
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
     let told = Told {
         messages: messages.clone(),
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
+        access: AccessLogs::default(),
     };
+    let access = &told.access;
     let bound = bind(file, &told, more)?;
     let bound = signals::stop_on_signals(bound).context("cannot watch for signals")?;
     let _ = told.bound.set(admin::Bound { handle: bound.handle(), workers: bound.workers() });
+    // Behind the last listener, and before the first thread.
+    let settled = process::settle(file)?;
+    access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
+    if access.is_any() {
+        signals::reopen_on_hangup(access).context("cannot watch for SIGHUP")?;
+    }
     let services = bound.addresses().len() - file.admin.listen.len();
     let mut listening: String = bound
         .addresses()
@@ -120,26 +151,40 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
 
     let (handle, workers) = (bound.handle(), bound.workers());
     let console = console
-        .map(|console| Console::start(console, file.log.format, file.log.level, handle, messages.clone()))
+        .map(|console| {
+            let status = !access.is_on_stdout();
+            Console::start(console, (style, journal), file.log.level, (handle, messages.clone()), status)
+        })
         .transpose()
         .context("cannot start the console")?;
     for socket in bound.left_over() {
         tracing::warn!(socket, "inherited a socket that no address asks for");
     }
-    match file.log.format {
+    match style {
         // The addresses have just been printed.
-        LogFormat::Text => tracing::info!(workers, "started"),
-        LogFormat::Json => {
+        Style::Text => tracing::info!(workers, descriptors, "started"),
+        Style::Json | Style::Journal => {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"),
                 workers,
+                descriptors,
                 addresses = addresses(&bound),
                 "started"
             );
         }
     }
+    if let Some(user) = &settled.user {
+        tracing::info!(user, "privileges are given up");
+    }
+    if let Some(forbidden) = &settled.sandbox {
+        tracing::info!(forbidden, "in a sandbox");
+    }
+    for lacking in &settled.lacking {
+        tracing::warn!("the sandbox is not whole: {lacking}");
+    }
     let started = Instant::now();
     let outcome = bound.run();
+    access.finish();
     let messages = messages.total();
     let figures = outcome.as_ref().ok().map(|summary| Figures {
         uptime: started.elapsed(),
@@ -147,15 +192,16 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         messages,
         summary,
     });
-    match (&figures, file.log.format) {
-        (Some(figures), LogFormat::Json) => figures.log(),
-        (Some(_), LogFormat::Text) => tracing::info!("stopped"),
+    match (&figures, style) {
+        (Some(_), Style::Text) => tracing::info!("stopped"),
+        (Some(figures), Style::Json | Style::Journal) => figures.log(),
         (None, _) => {}
     }
     if let Some(console) = console {
         console.finish();
-        // For those who read logs as JSON it was the last event.
-        if let Some(figures) = figures.filter(|_| file.log.format == LogFormat::Text) {
+        // For programs it was the last event. A terminal that has no logs on it is somebody's.
+        let is_read = style == Style::Text || (stdout().is_terminal() && !stderr().is_terminal());
+        if let Some(figures) = figures.filter(|_| is_read) {
             print(figures.to_string().as_bytes());
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use windlass::{Config, Limits, Serve, Server, Service, serve};
 
-use super::{Told, Watched};
+use super::{Ends, Told, Watched};
 use crate::config::File;
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
@@ -32,8 +32,10 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     };
     let mut server = Server::new(config);
     for echo in &file.echo {
+        let ends = Ends::open([(echo.access_log.as_ref(), &*echo.name, 1)], 0, told)?;
         let told = told.clone();
-        let service = serve(move || Watched::new(Echo::default(), &told)).name(&echo.name).datagrams();
+        let service =
+            serve(move || Watched::new(Echo::default(), &told, ends.clone())).name(&echo.name).datagrams();
         server = server.add(listening(service, &echo.listen, echo.tls.as_ref())?);
     }
     #[cfg(feature = "kv")]
@@ -44,8 +46,11 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         server = server.add(crate::websocket::service(websocket, told)?);
     }
     // Last: whoever reads the addresses finds those of the services first.
-    if let Some(admin) = crate::admin::service(&file.admin, &told.bound, &told.messages) {
+    if let Some(admin) = crate::admin::service(&file.admin, told)? {
         server = server.add(admin);
+    }
+    if let Some(watchdog) = crate::process::watchdog::service(&told.bound) {
+        server = server.add(watchdog);
     }
     Ok(server)
 }

@@ -9,6 +9,7 @@ use windlass::{
 };
 
 use super::Told;
+pub(crate) use super::ends::Ends;
 use crate::console::Teller;
 
 /// A service that counts what it has served, in its own terms.
@@ -22,11 +23,29 @@ pub(crate) struct Watched<S> {
     service: S,
     published: Arc<Count>,
     teller: Option<Teller>,
+    ends: Ends,
 }
 
 impl<S: Tally> Watched<S> {
-    pub(crate) fn new(service: S, told: &Told) -> Watched<S> {
-        Watched { service, published: told.messages.count(), teller: told.teller.clone() }
+    pub(crate) fn new(service: S, told: &Told, ends: Ends) -> Watched<S> {
+        Watched { service, published: told.messages.count(), teller: told.teller.clone(), ends }
+    }
+
+    /// Gives the service input, and notes what came of it where somebody wants to know.
+    fn give(
+        &mut self,
+        conn: &mut Conn<'_>,
+        session: &mut S::Session,
+        input: &mut Input<'_>,
+        call: impl FnOnce(&mut S, &mut Conn<'_>, &mut S::Session, &mut Input<'_>) -> Result<(), Close>,
+    ) -> Result<(), Close> {
+        if !self.ends.is_any() {
+            return call(&mut self.service, conn, session, input);
+        }
+        let (there, before) = (input.len(), self.service.messages());
+        let outcome = call(&mut self.service, conn, session, input);
+        self.ends.given(conn.id(), there, input.len(), self.service.messages() - before);
+        outcome
     }
 
     fn publish(&self) {
@@ -47,7 +66,9 @@ impl<S: Tally> Service for Watched<S> {
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<S::Session, Close> {
         tracing::debug!(conn = %conn.id(), peer = %conn.peer(), "opened");
-        self.service.open(conn)
+        let outcome = self.service.open(conn);
+        self.ends.opened(conn, outcome.as_ref().err());
+        outcome
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<S::Session, Close> {
@@ -71,7 +92,7 @@ impl<S: Tally> Service for Watched<S> {
         session: &mut S::Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        let outcome = self.service.data(conn, session, input);
+        let outcome = self.give(conn, session, input, S::data);
         self.publish();
         outcome
     }
@@ -82,7 +103,9 @@ impl<S: Tally> Service for Watched<S> {
         session: &mut S::Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        self.service.eof(conn, session, input)
+        let outcome = self.give(conn, session, input, S::eof);
+        self.publish();
+        outcome
     }
 
     fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut S::Session) -> Result<(), Close> {
@@ -116,6 +139,7 @@ impl<S: Tally> Service for Watched<S> {
             (_, Fault::Peer) => log!(info),
             _ => log!(debug),
         }
+        self.ends.ended(conn, &why);
         self.service.closed(conn, session, why);
     }
 

@@ -10,7 +10,9 @@ use windlass_http::{App, File, Http};
 use crate::args::WebsocketArgs;
 use crate::config::shape::WebsocketTable;
 use crate::config::value::{Count, Listen};
-use crate::serving::{Tally, Told, Watched, from_flags, listening, run_flags, tls_from_flags};
+use crate::serving::{
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, run_flags, tls_from_flags,
+};
 
 /// Where it speaks WebSocket; the page is at `/`.
 const PATH: &str = "/ws";
@@ -22,6 +24,7 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
     file.websocket = vec![WebsocketTable {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
         ..WebsocketTable::default()
     }];
     run_flags(&file, &args.serving)
@@ -29,8 +32,9 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
 
 /// The service of one table.
 pub(crate) fn service(table: &WebsocketTable, told: &Told) -> anyhow::Result<Serve<Watched<Http<Page>>>> {
+    let ends = Ends::open([(table.access_log.as_ref(), &*table.name, 1)], 0, told)?;
     let told = told.clone();
-    let service = serve(move || Watched::new(pages(), &told)).name(&table.name);
+    let service = serve(move || Watched::new(pages(), &told, ends.clone())).name(&table.name);
     listening(service, &table.listen, table.tls.as_ref())
 }
 

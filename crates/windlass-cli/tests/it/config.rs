@@ -10,22 +10,22 @@ use rustix::process::Signal;
 use crate::server::*;
 
 /// A folder of its own, gone in the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("windlass-cli-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 }
@@ -180,12 +180,22 @@ fn config_prints_what_is_in_effect() {
 }
 
 /// The status, and the body.
-fn ask(address: &str, request: &str) -> (String, String) {
+/// Asks the admin service with the first line of a request, and returns the status and the body.
+pub(crate) fn ask(address: &str, request: &str) -> (String, String) {
+    said(address, &format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+}
+
+/// Gives it an order with this JSON.
+pub(crate) fn order(address: &str, path: &str, json: &str) -> (String, String) {
+    let lines = "host: localhost\r\nconnection: close\r\ncontent-type: application/json";
+    let length = json.len();
+    said(address, &format!("POST {path} HTTP/1.1\r\n{lines}\r\ncontent-length: {length}\r\n\r\n{json}"))
+}
+
+fn said(address: &str, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
-    stream
-        .write_all(format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
-        .unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     let (head, body) = response.split_once("\r\n\r\n").unwrap();

@@ -25,7 +25,7 @@ fn help_is_what_it_was() {
     same("echo-short", &["echo", "-h"]);
     #[cfg(feature = "kv")]
     same("resp", &["resp", "--help"]);
-    for command in ["run", "check", "init", "config", "demo", "websocket"] {
+    for command in ["run", "check", "init", "config", "demo", "websocket", "health", "man"] {
         same(command, &[command, "--help"]);
     }
     #[cfg(feature = "kv")]

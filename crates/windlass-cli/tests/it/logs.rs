@@ -1,10 +1,13 @@
 //! Logs: on stderr, with stable keys, and no more than asked for.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
+
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::config::{Folder, ask, order};
 use crate::server::*;
 
 fn events(stderr: &str) -> Vec<Value> {
@@ -36,7 +39,7 @@ fn json_logs_have_stable_keys() {
 
     let events = events(&stderr);
     let (started, keys) = event(&events, "started");
-    assert_eq!(keys, ["addresses", "level", "message", "timestamp", "version", "workers"]);
+    assert_eq!(keys, ["addresses", "descriptors", "level", "message", "timestamp", "version", "workers"]);
     assert_eq!((&started["level"], &started["addresses"]), (&"INFO".into(), &Value::from(address)));
     let (opened, keys) = event(&events, "opened");
     assert_eq!(keys, ["conn", "level", "message", "peer", "timestamp"]);
@@ -113,35 +116,203 @@ fn off_logs_nothing() {
     assert_eq!(logged.count(), 0, "{stderr}");
 }
 
-/// Somebody who never reads our logs holds up neither the connections nor the end.
+#[test]
+fn where_nobody_reads_along_logs_are_json_and_the_summary_an_event() {
+    let server = Server::start(&["--log", "auto", "--workers", "1"]);
+    round_trip(&mut server.connect(), b"hello");
+    let (_, stdout, stderr) = server.stop();
+    assert_eq!(stdout, "");
+    let events = events(&stderr);
+    event(&events, "started");
+    event(&events, "stopped");
+}
+
+/// `script` of util-linux gives it a terminal.
+#[test]
+fn on_a_terminal_they_are_text() {
+    if Command::new("script").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        eprintln!("skipped: there is no `script`");
+        return;
+    }
+    let line = format!("{} echo 127.0.0.1:0 --workers 1", env!("CARGO_BIN_EXE_windlass"));
+    let mut command = windlass(&[]);
+    let mut terminal = Command::new("script");
+    for (name, value) in command.env("TERM", "xterm").env("NO_COLOR", "1").get_envs() {
+        match value {
+            Some(value) => terminal.env(name, value),
+            None => terminal.env_remove(name),
+        };
+    }
+    // What was written to the script's input was typed.
+    let mut child = terminal
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = BufReader::new(child.stdout.take().unwrap());
+    let mut shown = String::new();
+    while !shown.contains("started") {
+        assert!(screen.read_line(&mut shown).unwrap() > 0, "{shown}");
+    }
+    keyboard.write_all(b"\x03").unwrap();
+    screen.read_to_string(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success(), "{shown}");
+    assert!(shown.contains("Z  INFO started workers=1") && !shown.contains('{'), "{shown}");
+    assert!(shown.contains("0 connections | 0 messages/s"), "the status line: {shown}");
+    assert!(shown.contains("Served 0 connections in "), "the summary: {shown}");
+}
+
+/// A journal of the test's own: the server's entries, each as the lines it is made of.
+#[cfg(target_os = "linux")]
+struct Journal {
+    path: SocketPath,
+    socket: std::os::unix::net::UnixDatagram,
+}
+
+#[cfg(target_os = "linux")]
+impl Journal {
+    fn new(name: &str) -> Journal {
+        let path = SocketPath::new(name);
+        let socket = std::os::unix::net::UnixDatagram::bind(&path.0).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        Journal { path, socket }
+    }
+
+    /// Where it is, and how to log there.
+    fn server(&self, args: &[&str], stderr: &std::io::PipeWriter, stream: &str) -> Server {
+        let mut command = windlass(&["echo", "127.0.0.1:0", "--workers", "1", "--journal-socket"]);
+        command.arg(&self.path.0).args(args).env("JOURNAL_STREAM", stream);
+        command.stderr(stderr.try_clone().unwrap());
+        Server::of(command)
+    }
+
+    fn entry(&self) -> Vec<String> {
+        let mut entry = [0; 65_536];
+        let length = self.socket.recv(&mut entry).unwrap();
+        String::from_utf8(entry[..length].to_vec()).unwrap().lines().map(String::from).collect()
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn under_the_journal_they_are_its_entries() {
+    let journal = Journal::new("journal");
+    let (mut reader, stderr) = std::io::pipe().unwrap();
+    let stat = rustix::fs::fstat(&stderr).unwrap();
+    let stream = format!("{}:{}", stat.st_dev, stat.st_ino);
+    let server = journal.server(&["--log-level", "debug"], &stderr, &stream);
+    drop(stderr);
+    let started = journal.entry();
+    assert_eq!(started[..2], ["PRIORITY=6", "SYSLOG_IDENTIFIER=windlass"], "{started:?}");
+    assert!(started[2].starts_with("MESSAGE=started "), "{started:?}");
+    let address = format!("WINDLASS_ADDRESSES={}", server.address);
+    assert!(started.contains(&address) && started.contains(&"WINDLASS_WORKERS=1".into()), "{started:?}");
+    let stream = server.connect();
+    let peer = stream.local_addr().unwrap();
+    let opened = journal.entry();
+    assert_eq!(opened[0], "PRIORITY=7", "{opened:?}");
+    assert!(opened.contains(&format!("WINDLASS_PEER={peer}")), "{opened:?}");
+    drop(stream);
+    let closed = journal.entry();
+    assert!(closed.contains(&"WINDLASS_REASON=eof".into()), "{closed:?}");
+    let (status, stdout, _) = server.stop();
+    let stopped = journal.entry();
+    assert!(status.success() && stopped.contains(&"WINDLASS_CONNECTIONS=1".into()), "{stopped:?}");
+    assert_eq!(stdout, "", "the summary is an entry");
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "nothing twice");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_journal_does_not_read_is_not_for_it() {
+    let journal = Journal::new("no-journal");
+    let (mut reader, stderr) = std::io::pipe().unwrap();
+    // Redirected since: the journal opened another one.
+    let server = journal.server(&[], &stderr, "1:2");
+    drop(stderr);
+    assert!(server.stop().0.success());
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    event(&events(&text), "started");
+    journal.socket.set_nonblocking(true).unwrap();
+    assert!(journal.socket.recv(&mut [0; 16]).is_err());
+    let gone = SocketPath::new("no-journal-at-all");
+    let output =
+        run(&["echo", "127.0.0.1:0", "--log", "journald", "--journal-socket", gone.0.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: cannot reach the journal at "), "{said}");
+}
+
+/// Somebody who does not read our logs holds up neither the connections nor the end. What is lost is counted,
+/// and told once there is room again.
 #[test]
 fn a_stuck_log_reader_holds_nobody_up() {
-    use std::io::BufRead;
-    use std::process::Stdio;
-    let mut child =
-        windlass(&["echo", "127.0.0.1:0", "--log", "json", "--log-level", "debug", "--workers", "1"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-    let mut line = String::new();
-    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim_end().strip_prefix("Listening on ").unwrap();
+    let folder = Folder::new("stuck");
+    let path = folder.file(
+        "w.toml",
+        "[server]\nworkers = 1\n[log]\nlevel = \"debug\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [[echo]]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    let (reader, stderr) = std::io::pipe().unwrap();
+    let mut command = windlass(&["run", "-c", &path]);
+    command.stderr(stderr);
+    let mut server = Server::of(command);
+    let admin = server.line().strip_prefix("Admin on ").unwrap().to_owned();
     // Each logs two lines of some 120 bytes: the pipe holds 64 KiB, the queue 4,096 lines.
     for _ in 0..3_000 {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        round_trip(&mut stream, b"still served");
+        round_trip(&mut server.connect(), b"still served");
     }
-    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let deadline = std::time::Instant::now() + LONG;
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None => assert!(std::time::Instant::now() < deadline, "it does not end"),
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    let dropped = || {
+        let (_, metrics) = ask(&admin, "GET /metrics");
+        let line = metrics.lines().find_map(|line| line.strip_prefix("windlass_log_dropped_total ")).unwrap();
+        line.parse::<u64>().unwrap()
     };
-    assert!(status.success());
+    let lost = dropped();
+    assert!(lost > 500, "{lost}");
+    // Somebody comes to read.
+    let mut lines = BufReader::new(reader).lines();
+    let told = lines.find_map(|line| {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        event["message"].as_str().unwrap().contains("log lines were dropped").then_some(event)
+    });
+    let told = told.unwrap();
+    assert_eq!((&told["level"], told["lines"].as_u64().unwrap() >= lost), (&"WARN".into(), true), "{told}");
+    assert!(dropped() >= told["lines"].as_u64().unwrap());
+    // Now for good, and it ends all the same.
+    for _ in 0..3_000 {
+        round_trip(&mut server.connect(), b"still served");
+    }
+    assert!(server.stop().0.success());
+    drop(lines);
+}
+
+#[test]
+fn the_level_is_set_while_it_runs() {
+    let folder = Folder::new("level");
+    let path = folder.file(
+        "w.toml",
+        "[server]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n[[echo]]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    for quiet in [false, true] {
+        let args: &[&str] = if quiet { &["run", "-q", "-c", &path] } else { &["run", "-c", &path] };
+        let mut server = Server::command(args);
+        let admin = server.line().strip_prefix("Admin on ").unwrap().to_owned();
+        round_trip(&mut server.connect(), b"unseen");
+        let set = |body: &str| order(&admin, "/api/log", body).0;
+        assert_eq!(set("{\"level\":\"loud\"}"), "400");
+        assert_eq!(set("{\"level\":\"debug\"}"), if quiet { "409" } else { "200" });
+        round_trip(&mut server.connect(), b"seen");
+        assert_eq!(set("{\"level\":\"off\"}"), if quiet { "409" } else { "200" });
+        round_trip(&mut server.connect(), b"unseen");
+        let (status, _, stderr) = server.stop();
+        assert!(status.success());
+        let opened = stderr.matches("\"opened\"").count();
+        assert_eq!(opened, usize::from(!quiet), "{stderr}");
+        assert!(!stderr.contains("stopped"), "{stderr}");
+    }
 }

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod access;
 mod config;
 mod demo;
 mod echo;
@@ -11,6 +12,8 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod process;
+mod queries;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;

@@ -97,7 +97,7 @@ fn a_password_is_asked_for() {
 
 #[test]
 fn the_store_has_its_limits_and_the_end_its_summary() {
-    let args = ["--memory-max", "1MiB", "--value-max", "4KiB", "--eviction", "allkeys-lru"];
+    let args = ["--memory-max", "1MiB", "--value-max", "4KiB", "--eviction", "allkeys-lru", "--log", "text"];
     let server = resp(&args);
     let mut stream = server.connect();
     stream.write_all(b"CONFIG GET maxmemory*\r\n*2\r\n$4\r\nECHO\r\n$4097\r\n").unwrap();

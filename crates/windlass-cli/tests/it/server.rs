@@ -41,18 +41,27 @@ impl Server {
         Server::on("127.0.0.1:0", args)
     }
 
+    /// With logs for people, unless `args` say how they shall be.
     pub(crate) fn on(address: &str, args: &[&str]) -> Server {
-        Server::command(&[&["echo", address], args].concat())
+        let log: &[&str] = if args.contains(&"--log") { &[] } else { &["--log", "text"] };
+        Server::command(&[&["echo", address], args, log].concat())
     }
 
     /// With these arguments.
     pub(crate) fn command(args: &[&str]) -> Server {
         let mut command = windlass(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
+        command.stderr(Stdio::piped());
+        Server::of(command)
+    }
+
+    /// This one. Its stderr is read if it is a pipe of the command's own.
+    pub(crate) fn of(mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        drop(command);
+        let stderr = child.stderr.take();
         let reads_stderr = thread::spawn(move || {
             let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
+            let _ = stderr.map(|mut stderr| stderr.read_to_string(&mut text));
             text
         });
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -142,6 +151,24 @@ impl SocketPath {
 impl Drop for SocketPath {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A configuration, gone when dropped. It has a folder of its own.
+pub(crate) struct ConfigFile(pub(crate) std::path::PathBuf);
+
+impl ConfigFile {
+    pub(crate) fn new(name: &str, text: &str) -> ConfigFile {
+        let folder = std::env::temp_dir().join(format!("windlass-cli-{}-{name}.d", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("windlass.toml"), text).unwrap();
+        ConfigFile(folder.join("windlass.toml"))
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = self.0.parent().map(std::fs::remove_dir_all);
     }
 }
 

@@ -123,7 +123,7 @@ fn what_does_not_go_together_is_shown_with_both_places() {
         "together",
         r#"
 [admin]
-listen = ["0.0.0.0:9901", "localhost:9902", "unix:/tmp/admin", "[::1]:9903"]
+listen = ["0.0.0.0:9900", "localhost:9902", "unix:/tmp/admin", "[::1]:9903"]
 [[echo]]
 listen = ["127.0.0.1:9000", "127.0.0.1:0", "127.0.0.1:0"]
 [[echo]]
@@ -134,12 +134,31 @@ listen = "127.0.0.1:9000"
         "two services are called `echo`",
         "`127.0.0.1:9000` is listened on twice",
         "---------------- first here",
-        "`0.0.0.0:9901` can be reached by others",
+        "`0.0.0.0:9900` can be reached by others",
         "or set `admin.token`",
         "3 things are wrong",
     ] {
         assert!(said.contains(line), "{line} is missing in\n{said}");
     }
+}
+
+#[test]
+fn an_address_of_the_wrong_type_is_one_mistake() {
+    let said = said("type", "[[echo]]\nlisten = 9000\n");
+    assert!(
+        said.contains("for example `listen = [\"127.0.0.1:9000\"]`") && said.contains("one thing is"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_secret_is_not_shown_with_the_mistake_beside_it() {
+    let said = said(
+        "beside",
+        "admin = { lisen = \"unix:/a\", token = \"s3cret\" }\n[[echo]]\nlisten = \"unix:/b\"\n",
+    );
+    assert!(said.contains("`lisen`") && said.contains("token = ********"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
 }
 
 #[test]
@@ -232,7 +251,7 @@ fn every_key_is_documented_and_every_default_can_be_read() {
 fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_taken() {
     let schema = schema();
     for (kind, _) in print::kinds(&schema) {
-        let text = print::starting(&schema, &kind, "127.0.0.1:0").unwrap();
+        let text = print::starting(&schema, &kind, "127.0.0.1:0", &mut Vec::new()).unwrap();
         println!("{text}");
         let file = loaded("starting", &text);
         assert_eq!(file.limits.limits(), windlass::Limits::default());
@@ -244,14 +263,64 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
                 None => format!("{line}\n"),
             })
             .filter(|line| {
-                !line.starts_with("control") && !line.starts_with("congestion") && !line.starts_with("token")
+                let examples = ["control", "congestion", "token", "user", "group", "access_log"];
+                !examples.iter().any(|key| line.starts_with(key))
             })
             .collect();
         let all = loaded("starting-all", &taken);
         assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
-        assert_eq!(all.limits.limits(), file.limits.limits());
+        assert_eq!(crate::serving::limits(&all), crate::serving::limits(&file));
     }
-    assert_eq!(print::starting(&schema, "ecko", ":0"), None);
+    assert_eq!(print::starting(&schema, "ecko", ":0", &mut Vec::new()), None);
+    // The bounds that a kind has of its own are those it says.
+    let of = |kind| print::starting(&schema, kind, "127.0.0.1:0", &mut Vec::new()).unwrap();
+    assert!(of("echo").contains("\n# idle_timeout = \"5m\"\n"));
+    #[cfg(feature = "kv")]
+    assert!(of("resp").contains("\n# idle_timeout = 0\n"));
+}
+
+#[test]
+fn a_starting_file_has_the_keys_that_are_set() {
+    let schema = schema();
+    let mut set: Vec<(String, String)> = [
+        ("server.workers", "2"),
+        ("server.sandbox", "on"),
+        ("admin.listen", "127.0.0.1:9900"),
+        ("no.such", "x"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    let text = print::starting(&schema, "echo", "127.0.0.1:9000", &mut set).unwrap();
+    assert_eq!(set, [("no.such".to_owned(), "x".to_owned())], "what is left is no key");
+    let file = loaded("set", &text);
+    assert_eq!((file.server.workers.0, file.server.sandbox), (2, shape::Sandbox::On));
+    assert_eq!(file.admin.listen.len(), 1, "{text}");
+}
+
+#[test]
+fn an_access_log_has_a_format_that_its_lines_can_have() {
+    let file = loaded(
+        "access",
+        "[[echo]]\nlisten = \":9000\"\naccess_log = { path = \"-\" }\n\
+         [[echo]]\nname = \"b\"\nlisten = \":9001\"\n[echo.access_log]\npath = \"logs/b.log\"\nformat = \"json\"\n",
+    );
+    let path = |at: usize| file.echo[at].access_log.as_ref().unwrap().path.0.clone();
+    assert_eq!(path(0), Path::new("-"), "stdout is in no folder");
+    assert!(path(1).is_absolute() && path(1).ends_with("logs/b.log"), "{:?}", path(1));
+    let said = said(
+        "access-wrong",
+        "[admin]\nlisten = \"127.0.0.1:0\"\naccess_log = { path = \"a\", format = \"{reason}\" }\n\
+         [[echo]]\nlisten = \":9000\"\naccess_log = { path = \"b\", format = \"{pier}\" }\n\
+         [[echo]]\nname = \"b\"\nlisten = \":9001\"\naccess_log = { path = \"c\", format = \"combined\" }\n",
+    );
+    for wrong in [
+        "`admin.access_log.format`: {reason} is nothing that requests have",
+        "`echo[0].access_log.format`: there is no field {pier}; did you mean {peer}?",
+        "`echo[1].access_log.format`: `combined` is for requests, and there are only connections here",
+    ] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+    assert!(said.contains("format = \"{pier}\""), "where it stands: {said}");
 }
 
 #[test]

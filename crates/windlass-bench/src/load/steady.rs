@@ -1,9 +1,10 @@
 //! Steady mode: connections that stay open and echo all the time, closed or open loop.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
-use super::load::Load;
-use super::options::EchoOptions;
+use super::driven::Load;
+use super::line::{Line, Speech};
+use super::options::Options;
 use super::pace::Pace;
 use super::run::{Part, Shared};
 use crate::clock;
@@ -14,17 +15,30 @@ use crate::proc::Cpu;
 const CHECK: u64 = 50_000_000;
 
 /// Opens this thread's share of the connections.
-pub(crate) fn connect(options: &EchoOptions, dialer: &Dialer, thread: usize) -> Result<Load> {
+pub(crate) fn connect<S: Speech>(
+    speech: &S,
+    options: &Options,
+    dialer: &Dialer,
+    thread: usize,
+) -> Result<Load<S::Line>> {
     let stride = options.threads;
-    let mut load = Load::new(dialer.is_tcp(), options.depth, thread as u64, stride as u64)?;
+    let mut load = Load::new(dialer, options.depth, thread as u64, stride as u64)?;
     for _ in (thread..options.connections).step_by(stride) {
-        load.add(dialer.connect()?, options.size)?;
+        let number = load.next_number();
+        load.add(open(speech, dialer, number)?)?;
     }
     Ok(load)
 }
 
+/// Opens one connection, what stands before its first message included.
+pub(crate) fn open<S: Speech>(speech: &S, dialer: &Dialer, number: usize) -> Result<S::Line> {
+    let mut line = speech.line(dialer.connect()?, number);
+    speech.open(&mut line).map_err(|fault| anyhow!("{}: {fault}", dialer.target()))?;
+    Ok(line)
+}
+
 /// Runs one thread's share from the common start to its end.
-pub(crate) fn work(mut load: Load, options: &EchoOptions, shared: &Shared) -> Part {
+pub(crate) fn work<L: Line>(mut load: Load<L>, options: &Options, shared: &Shared) -> Part {
     let (start, open, close) = shared.window();
     load.window = (open, close);
     clock::sleep_until(start);
@@ -61,7 +75,14 @@ pub(crate) fn work(mut load: Load, options: &EchoOptions, shared: &Shared) -> Pa
         }
     }
     let unanswered = load.outstanding();
-    Part { tally: load.tally, stalled: stalled as u64, unanswered, shares: meter.shares() }
+    let ended = clock::now().clamp(open, close);
+    Part {
+        tally: load.tally,
+        stalled: stalled as u64,
+        unanswered,
+        measured: ended - open,
+        shares: meter.shares(),
+    }
 }
 
 /// How a generator thread spent the window, as shares of it from 0 to 1.

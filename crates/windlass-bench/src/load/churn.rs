@@ -12,14 +12,13 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
-use super::load::Tally;
-use super::options::EchoOptions;
+use super::driven::Tally;
+use super::line::{Fault, Line, Speech};
+use super::options::Options;
 use super::run::{Part, Shared};
 use super::steady::Meter;
-use super::stream::{Fault, Stream};
 use crate::clock;
 use crate::net::Dialer;
-use crate::pattern::Pattern;
 
 const EVENTS: usize = 1024;
 const NAP: i64 = 10_000_000;
@@ -27,18 +26,17 @@ const NAP: i64 = 10_000_000;
 const FAULTS_MAX: u64 = 1000;
 
 /// One connection at a time.
-struct Slot {
-    stream: Option<Stream>,
+struct Slot<L> {
+    stream: Option<L>,
     began: u64,
 }
 
-pub(crate) struct Churn {
+pub(crate) struct Churn<S: Speech> {
+    speech: S,
     dialer: Dialer,
     epoll: OwnedFd,
-    pattern: Pattern,
     scratch: Vec<u8>,
-    size: usize,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<S::Line>>,
     /// Connections begun over all time; numbers them for the pattern and the source address.
     begun: u64,
     stride: u64,
@@ -48,9 +46,15 @@ pub(crate) struct Churn {
 }
 
 /// Runs one thread's share from the common start to its end.
-pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thread: usize) -> Result<Part> {
+pub(crate) fn work<S: Speech>(
+    speech: &S,
+    options: &Options,
+    dialer: &Dialer,
+    shared: &Shared,
+    thread: usize,
+) -> Result<Part> {
     let (start, open, close) = shared.window();
-    let mut churn = Churn::new(options, dialer.clone(), thread)?;
+    let mut churn = Churn::new(speech.clone(), options, dialer.clone(), thread)?;
     churn.window = (open, close);
     clock::sleep_until(start);
     let patience = clock::nanos(options.stall);
@@ -70,19 +74,19 @@ pub(crate) fn work(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thre
             break;
         }
     }
-    Ok(Part { tally: churn.tally, stalled, unanswered: stalled, shares: meter.shares() })
+    let measured = clock::now().clamp(open, close) - open;
+    Ok(Part { tally: churn.tally, stalled, unanswered: stalled, measured, shares: meter.shares() })
 }
 
-impl Churn {
+impl<S: Speech> Churn<S> {
     /// Thread number `thread`'s share of the slots, all empty.
-    pub(crate) fn new(options: &EchoOptions, dialer: Dialer, thread: usize) -> io::Result<Churn> {
+    pub(crate) fn new(speech: S, options: &Options, dialer: Dialer, thread: usize) -> io::Result<Churn<S>> {
         let slots = (thread..options.connections).step_by(options.threads).count();
         Ok(Churn {
+            speech,
             dialer,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            pattern: Pattern::new(),
             scratch: vec![0; options.size.clamp(4096, 256 * 1024)],
-            size: options.size,
             slots: (0..slots).map(|_| Slot { stream: None, began: 0 }).collect(),
             begun: thread as u64,
             stride: options.threads as u64,
@@ -96,14 +100,15 @@ impl Churn {
         for slot in &mut self.slots {
             slot.began = slot.began.max(now);
             if let Some(stream) = &mut slot.stream {
-                stream.progress = now;
+                stream.owed_mut().progress = now;
             }
         }
     }
 
     /// Slots whose connection has given nothing since `since`.
     pub(crate) fn stalled(&self, since: u64) -> usize {
-        let stuck = |slot: &&Slot| slot.stream.as_ref().is_some_and(|stream| stream.progress < since);
+        let stuck =
+            |slot: &&Slot<S::Line>| slot.stream.as_ref().is_some_and(|stream| stream.owed().progress < since);
         self.slots.iter().filter(stuck).count()
     }
 
@@ -116,25 +121,23 @@ impl Churn {
             match self.begin(index, now) {
                 Ok(()) => {}
                 // The server's backlog is full (Unix sockets say so here): try in the next pass.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => self.tally.fault(|| self.dialer.explain(&error)),
+                Err(Fault::Failed(Errno::AGAIN)) => break,
+                Err(fault) => self.tally.fault(&fault, Fault::to_string),
             }
         }
     }
 
-    fn begin(&mut self, index: usize, now: u64) -> io::Result<()> {
-        let socket = self.dialer.begin(self.begun)?;
-        let mut stream = Stream::new(socket, self.begun as usize, self.size);
+    fn begin(&mut self, index: usize, now: u64) -> Result<(), Fault> {
+        let wire = self.dialer.begin(self.begun)?;
+        let mut stream = self.speech.line(wire, self.begun as usize);
         self.begun += self.stride;
-        stream.issue(1, now);
+        stream.owed_mut().issue(1, now);
         // On loopback the handshake is over by now, and sending at once saves a wake-up. If it is
         // not, the socket refuses and the event that it is writable follows.
-        if let Err(fault) = stream.flush(&self.pattern) {
-            self.tally.fault(|| fault.to_string());
-            return Ok(());
-        }
+        stream.flush()?;
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &stream.socket, EventData::new_u64(index as u64), interest)?;
+        epoll::add(&self.epoll, stream.wire(), EventData::new_u64(index as u64), interest)
+            .map_err(Fault::Failed)?;
         self.slots[index] = Slot { stream: Some(stream), began: now };
         Ok(())
     }
@@ -158,7 +161,7 @@ impl Churn {
                 Ok(true) => self.slots[index].stream = None,
                 Err(fault) => {
                     self.slots[index].stream = None;
-                    self.tally.fault(|| fault.to_string());
+                    self.tally.fault(&fault, Fault::to_string);
                 }
             }
         }
@@ -168,12 +171,12 @@ impl Churn {
     /// Serves one connection. True: its message is back and it can be closed.
     fn serve(&mut self, index: usize) -> Result<bool, Fault> {
         let Slot { stream: Some(stream), began } = &mut self.slots[index] else { return Ok(false) };
-        stream.flush(&self.pattern)?;
-        while stream.outstanding() > 0 {
-            let Some(arrived) = stream.read(&self.pattern, &mut self.scratch)? else { return Ok(false) };
-            stream.progress = clock::now();
+        stream.flush()?;
+        while stream.owed().outstanding() > 0 {
+            let Some(arrived) = stream.read(&mut self.scratch)? else { return Ok(false) };
+            let now = clock::now();
+            stream.owed_mut().progress = now;
             if arrived.messages > 0 {
-                let now = stream.progress;
                 self.tally.messages += 1;
                 if self.window.0 <= now && now < self.window.1 {
                     self.tally.counted += 1;
@@ -189,7 +192,7 @@ impl Churn {
     fn give_up(&mut self, since: u64) -> u64 {
         let mut dropped = 0;
         for slot in &mut self.slots {
-            if slot.stream.as_ref().is_some_and(|stream| stream.progress < since) {
+            if slot.stream.as_ref().is_some_and(|stream| stream.owed().progress < since) {
                 slot.stream = None;
                 dropped += 1;
             }

@@ -1,9 +1,10 @@
-//! The generator's loop: one thread, one epoll, its share of the connections.
+//! The loop of every load over connections: one thread, one epoll, its share of the connections.
 //!
 //! One pass waits for events, reads and verifies what arrived, and answers every completed message
 //! with the next one (closed loop) or sends what has become due (open loop). Nothing is allocated
 //! per message, and each ready connection costs one read and one write.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
@@ -11,11 +12,11 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
+use super::line::{Fault, Line};
 use super::pace::{Cursor, Pace};
-use super::stream::{Fault, Stream};
 use crate::clock;
 use crate::latency::Latency;
-use crate::pattern::Pattern;
+use crate::net::Dialer;
 
 /// Shared by all connections of a thread. Larger does not help: it must fit into the cache
 /// together with the pattern.
@@ -41,28 +42,36 @@ pub(crate) struct Tally {
     pub(crate) counted: u64,
     pub(crate) counted_bytes: u64,
     pub(crate) latency: Latency,
+    /// In an open loop, the latencies of the same messages from the moment each was sent.
+    pub(crate) from_sending: Latency,
+    /// Connections that ended in good order and were replaced.
+    pub(crate) reconnects: u64,
     /// Time in polls that found nothing and did not sleep.
     pub(crate) spun: u64,
     pub(crate) faults: u64,
+    /// The faults by their kind.
+    pub(crate) errors: BTreeMap<&'static str, u64>,
     pub(crate) fault_texts: Vec<String>,
 }
 
 impl Tally {
-    pub(crate) fn fault(&mut self, text: impl FnOnce() -> String) {
+    /// Counts a fault of what `text` names.
+    pub(crate) fn fault(&mut self, fault: &Fault, text: impl FnOnce(&Fault) -> String) {
         self.faults += 1;
+        *self.errors.entry(fault.kind()).or_default() += 1;
         if self.fault_texts.len() < FAULTS_KEPT {
-            self.fault_texts.push(text());
+            self.fault_texts.push(text(fault));
         }
     }
 }
 
 /// The connections of one thread and all that drives them.
-pub(crate) struct Load {
+pub(crate) struct Load<L> {
     epoll: OwnedFd,
-    pattern: Pattern,
+    dialer: Dialer,
     scratch: Vec<u8>,
     /// `None`: the connection has failed, and was counted as a fault.
-    streams: Vec<Option<Stream>>,
+    streams: Vec<Option<L>>,
     /// Streams from here on carry one bulk message each and are neither timed nor refilled.
     measured: usize,
     /// Bulk streams are not read while this is set.
@@ -74,6 +83,10 @@ pub(crate) struct Load {
     depth: u64,
     /// When message `n` of stream `s` was issued: `starts[s * depth + n % depth]`.
     starts: Vec<u64>,
+    /// In an open loop, when each message was sent that is not answered, the oldest first.
+    sent: Vec<VecDeque<u64>>,
+    /// Connections begun in place of others.
+    redialled: u64,
     /// The schedule of an open loop, and this thread's place in it.
     pace: Option<(Pace, Cursor)>,
     first: u64,
@@ -85,20 +98,22 @@ pub(crate) struct Load {
     pub(crate) tally: Tally,
 }
 
-impl Load {
+impl<L: Line> Load<L> {
     /// An empty load whose stream `i` is number `first + i * stride` of the whole run.
-    pub(crate) fn new(tcp: bool, depth: u64, first: u64, stride: u64) -> std::io::Result<Load> {
+    pub(crate) fn new(dialer: &Dialer, depth: u64, first: u64, stride: u64) -> std::io::Result<Load<L>> {
         Ok(Load {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            pattern: Pattern::new(),
+            dialer: dialer.clone(),
             scratch: vec![0; SCRATCH],
             streams: Vec::new(),
             measured: usize::MAX,
             held: false,
             watching_write: Vec::new(),
-            tcp,
+            tcp: dialer.is_tcp(),
             depth,
             starts: Vec::new(),
+            sent: Vec::new(),
+            redialled: 0,
             pace: None,
             first,
             stride,
@@ -108,12 +123,16 @@ impl Load {
         })
     }
 
-    /// Adds a connection that sends messages of `size` bytes.
-    pub(crate) fn add(&mut self, socket: OwnedFd, size: usize) -> std::io::Result<()> {
+    /// The number, in the whole run, of the connection that is added next.
+    pub(crate) fn next_number(&self) -> usize {
+        self.first as usize + self.streams.len() * self.stride as usize
+    }
+
+    /// Adds a connection.
+    pub(crate) fn add(&mut self, line: L) -> std::io::Result<()> {
         let index = self.streams.len();
-        epoll::add(&self.epoll, &socket, EventData::new_u64(index as u64), self.interest(self.tcp))?;
-        let number = self.first as usize + index * self.stride as usize;
-        self.streams.push(Some(Stream::new(socket, number, size)));
+        epoll::add(&self.epoll, line.wire(), EventData::new_u64(index as u64), self.interest(self.tcp))?;
+        self.streams.push(Some(line));
         self.watching_write.push(false);
         self.starts.resize(self.streams.len() * self.depth as usize, 0);
         Ok(())
@@ -136,7 +155,7 @@ impl Load {
             *start = now.max(*start);
         }
         for stream in self.streams.iter_mut().flatten() {
-            stream.progress = now;
+            stream.owed_mut().progress = now;
         }
     }
 
@@ -145,6 +164,7 @@ impl Load {
         self.issuing = true;
         let cursor = Cursor::new(pace, self.first, self.stride, self.streams.len() as u64);
         self.pace = Some((pace, cursor));
+        self.sent = self.streams.iter().map(|_| VecDeque::new()).collect();
     }
 
     /// Ends the load. What was due inside the window is still sent, however late we are: leaving it
@@ -164,7 +184,7 @@ impl Load {
     /// Sends one message on stream `index`.
     pub(crate) fn issue(&mut self, index: usize, messages: u64, now: u64) {
         if let Some(stream) = &mut self.streams[index] {
-            stream.issue(messages, now);
+            stream.owed_mut().issue(messages, now);
         }
         self.settle(index, |load| load.flush(index));
     }
@@ -191,7 +211,7 @@ impl Load {
             }
             Err(error) => {
                 if error != Errno::INTR {
-                    self.tally.fault(|| format!("epoll: {error}"));
+                    self.tally.fault(&Fault::Failed(error), |_| format!("epoll: {error}"));
                 }
                 clock::now()
             }
@@ -204,7 +224,7 @@ impl Load {
         let now = clock::now();
         for index in self.measured..self.streams.len() {
             if let Some(stream) = &mut self.streams[index] {
-                stream.progress = now;
+                stream.owed_mut().progress = now;
             }
             self.settle(index, |load| load.serve(index, EventFlags::IN));
         }
@@ -217,17 +237,17 @@ impl Load {
 
     /// Messages that have not come back, over all connections.
     pub(crate) fn outstanding(&self) -> u64 {
-        self.streams.iter().flatten().map(Stream::outstanding).sum()
+        self.streams.iter().flatten().map(|stream| stream.owed().outstanding()).sum()
     }
 
     /// Connections that owe a reply and have given nothing since `since`.
     pub(crate) fn stalled(&self, since: u64) -> usize {
-        let stuck = |stream: &&Stream| stream.outstanding() > 0 && stream.progress < since;
+        let stuck = |stream: &&L| stream.owed().outstanding() > 0 && stream.owed().progress < since;
         self.streams.iter().flatten().filter(stuck).count()
     }
 
     /// The bulk streams, those that failed included.
-    pub(crate) fn bulk(&self) -> &[Option<Stream>] {
+    pub(crate) fn bulk(&self) -> &[Option<L>] {
         &self.streams[self.measured.min(self.streams.len())..]
     }
 
@@ -264,9 +284,9 @@ impl Load {
         let depth = self.depth as usize;
         let starts = index * depth..(index + 1) * depth;
         loop {
-            let Some(arrived) = stream.read(&self.pattern, &mut self.scratch)? else { return Ok(()) };
+            let Some(arrived) = stream.read(&mut self.scratch)? else { return Ok(()) };
             let now = clock::now();
-            stream.progress = now;
+            stream.owed_mut().progress = now;
             let in_window = self.window.0 <= now && now < self.window.1;
             if in_window && index < self.measured {
                 self.tally.counted += arrived.messages;
@@ -275,12 +295,15 @@ impl Load {
             if index < self.measured && arrived.messages > 0 {
                 let starts = &mut self.starts[starts.clone()];
                 self.tally.messages += arrived.messages;
-                for nth in stream.done - arrived.messages..stream.done {
+                let done = stream.owed().done;
+                for nth in done - arrived.messages..done {
                     if let Some((pace, _)) = &self.pace {
                         // Counted from the due time: a message that left late waited, too.
                         let due = pace.due(self.first + index as u64 * self.stride, nth);
+                        let sent = self.sent[index].pop_front().unwrap_or(due);
                         if self.window.0 <= due && due < self.window.1 {
                             self.tally.latency.record(now.saturating_sub(due));
+                            self.tally.from_sending.record(now.saturating_sub(sent));
                         }
                     } else {
                         let slot = &mut starts[nth as usize % depth];
@@ -292,36 +315,63 @@ impl Load {
                     }
                 }
                 if self.issuing && self.pace.is_none() {
-                    stream.issue(arrived.messages, now);
+                    stream.owed_mut().issue(arrived.messages, now);
                 }
             }
+            if arrived.over {
+                return self.redial(index);
+            }
             // A short read has emptied the socket; asking again would only give EAGAIN.
-            if arrived.bytes < SCRATCH as u64 && !ending {
+            if !arrived.more && !ending {
                 return Ok(());
             }
         }
     }
 
+    /// Gives a line whose connection has ended in good order another one.
+    fn redial(&mut self, index: usize) -> Result<(), Fault> {
+        self.redialled += self.stride;
+        let wire = self.dialer.begin(self.first + self.redialled)?;
+        let interest = self.interest(self.tcp);
+        epoll::add(&self.epoll, &wire, EventData::new_u64(index as u64), interest).map_err(Fault::Failed)?;
+        self.watching_write[index] = false;
+        if let Some(sent) = self.sent.get_mut(index) {
+            sent.clear();
+        }
+        if let Some(stream) = &mut self.streams[index] {
+            self.tally.reconnects += 1;
+            stream.renew(wire);
+        }
+        Ok(())
+    }
+
     fn flush(&mut self, index: usize) -> Result<(), Fault> {
         let Some(stream) = &mut self.streams[index] else { return Ok(()) };
-        let blocked = stream.flush(&self.pattern)?;
+        let blocked = stream.flush()?;
+        if self.pace.is_some() {
+            let sent = &mut self.sent[index];
+            let news = (stream.begun() - stream.owed().done) as usize;
+            if news > sent.len() {
+                sent.resize(news, clock::now());
+            }
+        }
         if !self.tcp && blocked != self.watching_write[index] {
             self.watching_write[index] = blocked;
             let interest = self.interest(blocked);
             if let Some(stream) = &self.streams[index] {
                 let data = EventData::new_u64(index as u64);
-                epoll::modify(&self.epoll, &stream.socket, data, interest).map_err(Fault::Failed)?;
+                epoll::modify(&self.epoll, stream.wire(), data, interest).map_err(Fault::Failed)?;
             }
         }
         Ok(())
     }
 
     /// Runs `step` and, if it fails, ends that connection.
-    fn settle(&mut self, index: usize, step: impl FnOnce(&mut Load) -> Result<(), Fault>) {
+    fn settle(&mut self, index: usize, step: impl FnOnce(&mut Load<L>) -> Result<(), Fault>) {
         if let Err(fault) = step(self) {
             self.streams[index] = None;
             let number = self.first + index as u64 * self.stride;
-            self.tally.fault(|| format!("connection {number}: {fault}"));
+            self.tally.fault(&fault, |fault| format!("connection {number}: {fault}"));
         }
     }
 

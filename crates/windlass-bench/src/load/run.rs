@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::load::{Load, Tally};
-use super::options::{EchoOptions, Mode};
-use super::report::{EchoReport, ServerUse};
+use super::driven::{Load, Tally};
+use super::line::Speech;
+use super::options::Options;
+use super::report::{Report, ServerUse};
 use super::steady::Shares;
 use super::{Progress, churn, steady};
 use crate::clock;
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(options: &EchoOptions) -> Shared {
+    fn new(options: &Options) -> Shared {
         Shared {
             barrier: Barrier::new(options.threads + 1),
             abandoned: AtomicBool::new(false),
@@ -72,20 +73,28 @@ pub(crate) struct Part {
     pub(crate) tally: Tally,
     pub(crate) stalled: u64,
     pub(crate) unanswered: u64,
+    /// How much of the window had passed when it ended, in nanoseconds.
+    pub(crate) measured: u64,
     /// How the thread spent the window.
     pub(crate) shares: Shares,
 }
 
 /// What a thread prepares before the common start.
-enum Ready {
-    Steady(Box<Load>),
+enum Ready<L> {
+    Steady(Box<Load<L>>),
     Churn,
 }
 
-/// Runs steady or churn mode.
-pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Result<EchoReport> {
+/// Runs a load that keeps its connections, or with [`Options::churn`] one that does not.
+pub(crate) fn run<S: Speech>(
+    speech: &S,
+    options: &Options,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Report> {
+    // More threads than connections would leave some with nothing to do.
+    let options = &Options { threads: options.threads.min(options.connections), ..options.clone() };
     allow_descriptors(options.connections)?;
-    let dialer = Dialer::new(&options.target, options.cubic)?;
+    let dialer = Dialer::of(options)?;
     // Fails early and clearly when nobody listens, in every mode.
     drop(dialer.connect()?);
     let shared = Shared::new(options);
@@ -93,7 +102,7 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
         let threads: Vec<_> = (0..options.threads)
             .map(|thread| {
                 let (shared, dialer) = (&shared, &dialer);
-                scope.spawn(move || thread_main(options, dialer, shared, thread))
+                scope.spawn(move || thread_main(speech, options, dialer, shared, thread))
             })
             .collect();
         shared.barrier.wait();
@@ -105,7 +114,7 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
         if !shared.abandoned.load(Ordering::Acquire) {
             server = watch(options, &shared, tell, || threads.iter().all(|thread| thread.is_finished()))?;
         }
-        let mut report = EchoReport::new(options);
+        let mut report = Report::new(options);
         for thread in threads {
             let part = thread.join().map_err(|_| anyhow!("a generator thread panicked"))??;
             report.add(part, options.threads);
@@ -115,10 +124,16 @@ pub(crate) fn run(options: &EchoOptions, tell: &mut dyn FnMut(Progress)) -> Resu
     })
 }
 
-fn thread_main(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thread: usize) -> Result<Part> {
-    let ready = match options.mode {
-        Mode::Churn => Ok(Ready::Churn),
-        _ => steady::connect(options, dialer, thread).map(|load| Ready::Steady(Box::new(load))),
+fn thread_main<S: Speech>(
+    speech: &S,
+    options: &Options,
+    dialer: &Dialer,
+    shared: &Shared,
+    thread: usize,
+) -> Result<Part> {
+    let ready = match options.churn {
+        true => Ok(Ready::Churn),
+        false => steady::connect(speech, options, dialer, thread).map(|load| Ready::Steady(Box::new(load))),
     };
     if ready.is_err() {
         shared.abandoned.store(true, Ordering::Release);
@@ -131,14 +146,14 @@ fn thread_main(options: &EchoOptions, dialer: &Dialer, shared: &Shared, thread: 
     }
     match ready {
         Ready::Steady(load) => Ok(steady::work(*load, options, shared)),
-        Ready::Churn => churn::work(options, dialer, shared, thread),
+        Ready::Churn => churn::work(speech, options, dialer, shared, thread),
     }
 }
 
 /// Tells progress until the threads are done, and takes the server's CPU time at both ends of the
 /// window, each together with the number of messages at that moment.
 fn watch(
-    options: &EchoOptions,
+    options: &Options,
     shared: &Shared,
     tell: &mut dyn FnMut(Progress),
     done: impl Fn() -> bool,
@@ -181,7 +196,7 @@ fn watch(
 }
 
 fn server_use(
-    options: &EchoOptions,
+    options: &Options,
     opened: Option<(Cpu, u64)>,
     closed: Option<(Cpu, u64)>,
 ) -> Option<ServerUse> {

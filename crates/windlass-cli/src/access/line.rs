@@ -1,0 +1,192 @@
+//! From a record to a line. Whatever a peer has put into it, it stays one line, and its values stay apart.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::AccessLog;
+use super::fields::Field;
+use super::format::{Form, Piece};
+use super::record::{About, Asked, Record};
+use super::when::{common, iso};
+
+/// Adds the line about `record` to `lines`.
+pub(super) fn write(lines: &mut String, log: &AccessLog, record: &Record) {
+    match &log.format.form {
+        Form::Json => lines.push_str(&json(log, record)),
+        Form::Combined => combined(lines, record),
+        Form::Template(pieces) => {
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => lines.push_str(text),
+                    Piece::Field { field, quoted } => {
+                        let value = value(*field, log, record);
+                        escape(lines, value.as_deref().filter(|it| !it.is_empty()).unwrap_or("-"), *quoted);
+                    }
+                }
+            }
+        }
+    }
+    lines.push('\n');
+}
+
+/// `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 2326 "referer" "agent"`.
+fn combined(lines: &mut String, record: &Record) {
+    let nothing = Asked::default();
+    let asked = if let About::Request(asked) = &record.about { asked } else { &nothing };
+    let peer = record.peer.addr().map_or("unix:".into(), |addr| addr.ip().to_string());
+    let _ = write!(lines, "{peer} - - [{}] \"", common(record.at));
+    match (&asked.method, &asked.path) {
+        (Some(method), Some(path)) => {
+            escape(lines, method, true);
+            lines.push(' ');
+            // A space in there would be another part of the request.
+            escape(lines, path, false);
+            let _ = write!(lines, " {}", asked.protocol.unwrap_or("-"));
+        }
+        _ => lines.push('-'),
+    }
+    let _ = write!(lines, "\" {} ", asked.status);
+    match asked.bytes {
+        0 => lines.push('-'),
+        bytes => {
+            let _ = write!(lines, "{bytes}");
+        }
+    }
+    for text in [&asked.referer, &asked.user_agent] {
+        lines.push_str(" \"");
+        escape(lines, text.as_deref().filter(|text| !text.is_empty()).unwrap_or("-"), true);
+        lines.push('"');
+    }
+}
+
+fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
+    match field {
+        Field::Time => return Some(iso(record.at)),
+        Field::Peer => return Some(record.peer.to_string()),
+        Field::Service => return Some(log.service.clone()),
+        Field::Listener => return log.address(record.listener),
+        Field::Conn => return Some(record.conn.to_string()),
+        Field::DurationMs => return Some(format!("{:.3}", millis(record))),
+        _ => {}
+    }
+    match &record.about {
+        About::Connection(ended) => match field {
+            Field::Received => Some(ended.received.to_string()),
+            Field::Messages => Some(ended.messages.to_string()),
+            Field::Reason => Some(ended.reason.into()),
+            Field::Fault => Some(ended.fault.into()),
+            _ => None,
+        },
+        About::Request(asked) => match field {
+            Field::Method => asked.method.clone(),
+            Field::Target => asked.path.clone(),
+            Field::Query => asked.query.clone(),
+            Field::Protocol => asked.protocol.map(String::from),
+            Field::Status => Some(asked.status.to_string()),
+            Field::Bytes => Some(asked.bytes.to_string()),
+            Field::Host => asked.host.clone(),
+            Field::UserAgent => asked.user_agent.clone(),
+            Field::Referer => asked.referer.clone(),
+            _ => None,
+        },
+    }
+}
+
+/// To a microsecond.
+fn millis(record: &Record) -> f64 {
+    (record.took.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Control characters, quotes and backslashes become `\xHH`, byte by byte; spaces too outside of quotes.
+fn escape(lines: &mut String, text: &str, quoted: bool) {
+    for c in text.chars() {
+        if c.is_control() || c == '"' || c == '\\' || (c.is_whitespace() && !(quoted && c == ' ')) {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                let _ = write!(lines, "\\x{byte:02X}");
+            }
+        } else {
+            lines.push(c);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Object<'r, T> {
+    time: String,
+    service: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener: Option<String>,
+    peer: String,
+    conn: String,
+    duration_ms: f64,
+    #[serde(flatten)]
+    about: T,
+}
+
+#[derive(Serialize)]
+struct OfConnection {
+    received: u64,
+    messages: u64,
+    reason: &'static str,
+    fault: &'static str,
+}
+
+/// The query is left out: there are secrets in it.
+#[derive(Serialize)]
+struct OfRequest<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'r str>,
+    status: u16,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referer: Option<&'r str>,
+}
+
+fn json(log: &AccessLog, record: &Record) -> String {
+    fn object<T: Serialize>(log: &AccessLog, record: &Record, about: T) -> String {
+        let object = Object {
+            time: iso(record.at),
+            service: &log.service,
+            listener: log.address(record.listener),
+            peer: record.peer.to_string(),
+            conn: record.conn.to_string(),
+            duration_ms: millis(record),
+            about,
+        };
+        // Texts and numbers can always be written.
+        serde_json::to_string(&object).unwrap_or_default()
+    }
+    match &record.about {
+        About::Connection(ended) => {
+            let (received, messages) = (ended.received, ended.messages);
+            let about = OfConnection { received, messages, reason: ended.reason, fault: ended.fault };
+            object(log, record, about)
+        }
+        About::Request(asked) => {
+            let about = OfRequest {
+                method: asked.method.as_deref(),
+                target: asked.path.as_deref(),
+                protocol: asked.protocol,
+                status: asked.status,
+                bytes: asked.bytes,
+                host: asked.host.as_deref(),
+                user_agent: asked.user_agent.as_deref(),
+                referer: asked.referer.as_deref(),
+            };
+            object(log, record, about)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/access/line.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! Paths and ports, by Landlock.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
+};
+use windlass::Address;
+
+use super::Enforced;
+use crate::config::File;
+use crate::config::value::FilePath;
+
+/// The newest rules that are asked for. Later ones would cut the way to the supervisor's socket.
+const NEWEST: ABI = ABI::V7;
+/// What `strict` cannot do without: files and TCP ports (Linux 6.7).
+const NEEDED: ABI = ABI::V4;
+
+/// What the C library and the standard library read of the system: names of hosts and users, the time zone,
+/// the number of processors, how much memory there is.
+const SYSTEM: &[&str] = &[
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/resolv.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/proc/self",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/loadavg",
+    "/proc/sys/net",
+    "/proc/sys/kernel",
+    "/proc/sys/vm",
+    "/proc/pressure",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+    "/dev/urandom",
+];
+
+/// What stays allowed.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Read, with everything below.
+    pub(crate) read: BTreeSet<PathBuf>,
+    /// Written too.
+    pub(crate) write: BTreeSet<PathBuf>,
+    /// Folders in which sockets are made and removed.
+    pub(crate) sockets: BTreeSet<PathBuf>,
+    /// TCP ports that may be listened on again.
+    pub(crate) ports: BTreeSet<u16>,
+}
+
+impl Kept {
+    /// What a server of this configuration needs, to be reloaded too.
+    pub(crate) fn of(file: &File) -> Kept {
+        let mut kept = Kept::default();
+        // Whoever renews a file often puts a new one in its place: it is the folder that is read.
+        let mut folder_of = |path: &Path| {
+            kept.read.insert(folder(path));
+            // And behind a link, where it leads.
+            kept.read.extend(path.canonicalize().ok().as_deref().map(folder));
+        };
+        file.read_from.0.iter().for_each(|path| folder_of(path));
+        let services = crate::config::services(file);
+        for table in services.iter().filter_map(|service| service.tls) {
+            folder_of(&table.cert.0);
+            folder_of(&table.key.0);
+        }
+        #[cfg(feature = "kv")]
+        for FilePath(path) in file.resp.iter().filter_map(|resp| resp.password_file.as_ref()) {
+            folder_of(path);
+        }
+        kept.read.extend(SYSTEM.iter().map(PathBuf::from));
+        // A panic tells where it was: the program's own symbols.
+        kept.read.extend(std::env::current_exe().ok());
+        let state = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+        kept.write.extend(state.split(':').filter(|path| !path.is_empty()).map(PathBuf::from));
+        let addresses = services.iter().flat_map(|service| service.listen.iter().copied());
+        for address in addresses.chain(file.admin.listen.iter().map(|listen| &listen.0)) {
+            match address {
+                Address::Tcp(text) => {
+                    kept.ports.extend(text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()));
+                }
+                Address::Unix(path) => drop(kept.sockets.insert(folder(path))),
+                // Datagrams are beyond what Landlock knows of.
+                _ => {}
+            }
+        }
+        kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
+        kept
+    }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+        _ => ".".into(),
+    }
+}
+
+/// What this kernel's Landlock can forbid, in words; empty if it has none.
+pub(super) fn foreseen() -> Vec<&'static str> {
+    let can = |ruleset: Result<Ruleset, landlock::RulesetError>| ruleset.and_then(Ruleset::create).is_ok();
+    let hard = || Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    let mut can_forbid = Vec::new();
+    if can(hard().handle_access(AccessFs::Execute)) {
+        can_forbid.push("files");
+    }
+    if can(hard().handle_access(AccessNet::BindTcp)) {
+        can_forbid.push("TCP ports");
+    }
+    if can(hard().scope(Scope::Signal)) {
+        can_forbid.push("signals to others");
+    }
+    can_forbid
+}
+
+/// Forbids all but what is kept.
+pub(super) fn enforce(strict: bool, kept: &Kept, enforced: &mut Enforced) -> Result<()> {
+    let can_forbid = foreseen();
+    for needed in ["files", "TCP ports"].iter().filter(|needed| !can_forbid.contains(needed)) {
+        ensure!(!strict, "`server.sandbox` is strict, and this kernel's Landlock cannot forbid {needed}");
+        enforced.lacking.push(format!("this kernel's Landlock cannot forbid {needed}"));
+    }
+    if can_forbid.is_empty() {
+        return Ok(());
+    }
+    let status = restrict(strict, kept).context("cannot set up Landlock")?;
+    let abi = match status {
+        LandlockStatus::Available { effective_abi, kernel_abi } => kernel_abi.unwrap_or(effective_abi as i32),
+        _ => 0,
+    };
+    ensure!(abi > 0, "Landlock has vanished while it was set up");
+    enforced.what.push(format!("{} (Landlock ABI {abi})", can_forbid.join(", ")));
+    Ok(())
+}
+
+fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
+    let level = if strict { CompatLevel::HardRequirement } else { CompatLevel::BestEffort };
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(level)
+        .handle_access(AccessFs::from_all(NEEDED))?
+        .handle_access(AccessNet::from_all(NEEDED))?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .scope(Scope::Signal)?;
+    // A supervisor may be told at an abstract socket, which is then outside.
+    if !std::env::var("NOTIFY_SOCKET").is_ok_and(|path| path.starts_with('@')) {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
+    }
+    let mut rules = ruleset.create()?;
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let write = AccessFs::from_all(NEWEST) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock);
+    let sockets = AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile;
+    for (paths, access) in [(&kept.read, read), (&kept.write, write), (&kept.sockets, sockets)] {
+        for path in paths {
+            // What is not there cannot be opened either.
+            let Ok(fd) = PathFd::new(path) else { continue };
+            let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+            rules = rules.add_rule(PathBeneath::new(fd, access))?;
+        }
+    }
+    for port in &kept.ports {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+    }
+    // Nothing that is served calls others by TCP: no rule allows it.
+    Ok(rules.restrict_self()?.landlock)
+}
