@@ -20,6 +20,8 @@ mod man;
 mod nearest;
 mod notify;
 mod process;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod quantity;
 mod serving;
 mod signals;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
         Command::Websocket(args) => websocket::run(&args),
+        #[cfg(feature = "proxy")]
+        Command::Proxy(args) => proxy::run(&args),
         Command::Run(args) => configured::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),

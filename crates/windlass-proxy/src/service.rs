@@ -35,9 +35,15 @@ pub struct Proxy {
     pub(crate) names: Names,
     pub(crate) checks: Checks,
     pub(crate) worker: usize,
+    coupled: u64,
 }
 
 impl Proxy {
+    /// Clients that this worker has connected to a backend.
+    pub fn coupled(&self) -> u64 {
+        self.coupled
+    }
+
     /// The period of the tick that resolves names, checks backends, and finds who has waited for one that is
     /// back.
     pub const TICK: Duration = Duration::from_millis(100);
@@ -52,6 +58,7 @@ impl Proxy {
             names: Names::default(),
             checks: Checks::default(),
             worker: 0,
+            coupled: 0,
         };
         proxy.fit();
         proxy
@@ -295,6 +302,7 @@ impl Service for Proxy {
         };
         pair.upstream = Some(conn.id());
         pair.phase = Phase::Coupled;
+        self.coupled += 1;
         pair.attempt = None;
         if let Some(mut client) = conn.other(client) {
             self.wait(&mut client, key);

@@ -89,7 +89,9 @@ impl Ends {
         if let Some(open) = self.open.remove(&conn.id())
             && let Some(log) = self.log(conn)
         {
-            let ended = Ended::new(open.received, open.messages, why);
+            // What was relayed its service was never given.
+            let relayed = conn.relayed().map_or(0, |relayed| relayed.received);
+            let ended = Ended::new(open.received + relayed, open.messages, why);
             log.add(Record::ended(conn, conn.now().since(open.since), ended));
         }
     }

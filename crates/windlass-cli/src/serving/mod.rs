@@ -34,6 +34,8 @@ pub(crate) struct Told {
     teller: Option<Teller>,
     pub(crate) bound: admin::Slot,
     pub(crate) access: AccessLogs,
+    #[cfg(feature = "proxy")]
+    pub(crate) proxies: crate::proxy::Fronts,
 }
 
 /// What the flags that are the same for all services come to, without the services.
@@ -114,6 +116,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
         access: AccessLogs::default(),
+        #[cfg(feature = "proxy")]
+        proxies: crate::proxy::Fronts::default(),
     };
     let access = &told.access;
     let bound = bind(file, &told, more)?;

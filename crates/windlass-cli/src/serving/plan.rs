@@ -11,14 +11,21 @@ use crate::echo::Echo;
 
 /// The limits in effect: what is set, over what the services that are asked for need.
 pub(crate) fn limits(file: &File) -> Limits {
+    let limits = Limits::default();
     #[cfg(feature = "kv")]
-    if file.echo.is_empty()
-        && file.websocket.is_empty()
-        && !(file.resp.is_empty() && file.memcached.is_empty())
-    {
-        return file.limits.over(crate::kv::limits(&file.store));
+    let limits = if is_store_alone(file) { crate::kv::limits(&file.store) } else { limits };
+    #[cfg(feature = "proxy")]
+    let limits = crate::proxy::limits(file, limits);
+    file.limits.over(limits)
+}
+
+#[cfg(feature = "kv")]
+fn is_store_alone(file: &File) -> bool {
+    #[cfg(feature = "proxy")]
+    if !file.proxy.is_empty() {
+        return false;
     }
-    file.limits.limits()
+    file.echo.is_empty() && file.websocket.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty())
 }
 
 /// Every service with its listeners. Nothing is opened yet but certificates.
@@ -44,6 +51,10 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     }
     for websocket in &file.websocket {
         server = server.add(crate::websocket::service(websocket, told)?);
+    }
+    #[cfg(feature = "proxy")]
+    for proxy in &file.proxy {
+        server = server.add(crate::proxy::service(proxy, told)?);
     }
     // Last: whoever reads the addresses finds those of the services first.
     if let Some(admin) = crate::admin::service(&file.admin, told)? {

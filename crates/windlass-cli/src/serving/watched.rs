@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Scope,
-    Service, Sessions, Socket, Tick,
+    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Receive,
+    Resolve, Resolved, Scope, Service, Sessions, Socket, Tick,
 };
 
 use super::Told;
@@ -72,7 +72,9 @@ impl<S: Tally> Service for Watched<S> {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<S::Session, Close> {
-        self.service.connected(conn, tag)
+        let outcome = self.service.connected(conn, tag);
+        self.publish();
+        outcome
     }
 
     fn connect_failed(
@@ -152,6 +154,20 @@ impl<S: Tally> Service for Watched<S> {
             teller.draining();
         }
         self.service.shutdown(scope, sessions);
+    }
+}
+
+impl<S: Tally + Receive> Receive for Watched<S> {
+    type Message = S::Message;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
+        self.service.receive(scope, sessions, message);
+    }
+}
+
+impl<S: Tally + Resolve> Resolve for Watched<S> {
+    fn resolved(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, resolved: Resolved) {
+        self.service.resolved(scope, sessions, resolved);
     }
 }
 

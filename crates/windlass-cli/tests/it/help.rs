@@ -30,6 +30,8 @@ fn help_is_what_it_was() {
     }
     #[cfg(feature = "kv")]
     same("memcached", &["memcached", "--help"]);
+    #[cfg(feature = "proxy")]
+    same("proxy", &["proxy", "--help"]);
     same("limits", &["echo", "--limits"]);
 }
 

@@ -13,6 +13,8 @@ mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
 mod process;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod queries;
 #[cfg(feature = "kv")]
 mod resp;
