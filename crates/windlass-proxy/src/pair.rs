@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use windlass::ConnId;
+use windlass::{ConnId, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
 use crate::refusal::Refusal;
@@ -38,6 +38,8 @@ pub(crate) struct Pair {
     /// The client has ended its stream; the backend has.
     pub(crate) client_ended: bool,
     pub(crate) server_ended: bool,
+    /// When the first of them did.
+    pub(crate) ended_at: Time,
 }
 
 /// Where a pair is.

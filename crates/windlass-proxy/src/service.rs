@@ -144,11 +144,13 @@ impl Proxy {
     fn patience(&mut self, client: &mut Conn<'_>, key: u32) -> Option<Duration> {
         let timeouts = self.plan.config.timeouts;
         let pair = self.pairs.get(key)?;
-        let client_idle = client.idle();
+        let (now, client_idle) = (client.now(), client.idle());
         let server_idle = client.other(pair.upstream?)?.idle();
+        // Silence before the end of the other half does not count against this one.
+        let since = now.since(pair.ended_at);
         let limits = match (pair.client_ended, pair.server_ended) {
-            (true, _) => [(timeouts.server_fin, server_idle), (Duration::ZERO, client_idle)],
-            (_, true) => [(timeouts.client_fin, client_idle), (Duration::ZERO, server_idle)],
+            (true, _) => [(timeouts.server_fin, server_idle.min(since)), (Duration::ZERO, client_idle)],
+            (_, true) => [(timeouts.client_fin, client_idle.min(since)), (Duration::ZERO, server_idle)],
             _ if !timeouts.tunnel.is_zero() => {
                 [(timeouts.tunnel, client_idle.min(server_idle)), (Duration::ZERO, server_idle)]
             }
@@ -267,6 +269,7 @@ impl Service for Proxy {
             attempt: Some(Box::new(attempt)),
             client_ended: false,
             server_ended: false,
+            ended_at: Time::ZERO,
         });
         self.shared.clients.fetch_add(1, Relaxed);
         let session = Session { pair: key, side: Side::Client };
@@ -350,6 +353,7 @@ impl Service for Proxy {
             Side::Client => pair.client_ended = true,
             Side::Upstream => pair.server_ended = true,
         }
+        pair.ended_at = conn.now();
         let client = pair.client;
         match session.side {
             Side::Client => self.wait(conn, session.pair),
