@@ -298,9 +298,13 @@ impl Service for Proxy {
             lease.upstream().counts.succeeded();
         }
         // A client that is leaving is not coupled any more.
-        let coupled = pair.client.filter(|client| conn.relay(*client));
-        let Some(client) = coupled else {
+        let client = pair.client;
+        let Some(client) = client.filter(|client| conn.relay(*client)) else {
             self.released(conn, key);
+            // Or it cannot be coupled, and would wait for ever.
+            if client.and_then(|client| conn.other(client)).is_some() {
+                self.refuse(conn, key, Refusal::Resources);
+            }
             return Err(Close::Done);
         };
         pair.upstream = Some(conn.id());

@@ -154,7 +154,7 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         plain.backend_tls = None;
         let routed = plain.route.iter_mut().flat_map(|route| &mut route.backend);
         plain.backend.iter_mut().chain(routed).for_each(|backend| backend.tls = None);
-        if was_refused || !table.has_backends() {
+        if !table.has_backends() {
             continue;
         }
         let checked = crate::proxy::config(&plain).map_err(|error| error.to_string());

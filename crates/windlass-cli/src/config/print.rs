@@ -95,7 +95,8 @@ fn unset(schema: &Value, key: &str, property: &Value, default: &Value) -> String
     let text = comment(about_of(property));
     let default = [default, &property["default"]].into_iter().find(|value| !value.is_null());
     let inner = described(schema, property);
-    match default.map(written).or_else(|| example(schema, inner)) {
+    let own = || example(schema, property).or_else(|| example(schema, inner));
+    match default.map(written).or_else(own) {
         Some(value) => format!("{text}# {key} = {value}\n"),
         None => text,
     }

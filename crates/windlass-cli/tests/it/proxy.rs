@@ -86,7 +86,10 @@ fn mistakes_are_told_where_they_stand() {
     };
     let begin = "[[proxy]]\nlisten = \":8080\"\n";
     let nowhere = said(begin);
-    assert!(nowhere.contains("nowhere to pass connections on to") && nowhere.contains("10.0.0.1:80"), "{nowhere}");
+    assert!(
+        nowhere.contains("nowhere to pass connections on to") && nowhere.contains("10.0.0.1:80"),
+        "{nowhere}"
+    );
     let near = said(&format!("{begin}to = \"10.0.0.1:80\"\nbalance = \"least-conections\"\n"));
     assert!(near.contains("least-connections"), "{near}");
     let twice = said(&format!("{begin}to = [\"10.0.0.1:80\", \"10.0.0.1:80\"]\n"));

@@ -21,8 +21,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start<S: Service>(serve: Serve<S>) -> Running {
-        let limits =
-            Limits { stall_timeout: Duration::ZERO, drain_timeout: Duration::from_secs(1), ..Limits::default() };
+        let limits = Limits {
+            stall_timeout: Duration::ZERO,
+            drain_timeout: Duration::from_secs(1),
+            ..Limits::default()
+        };
         let bound = serve.limits(limits).bind().expect("binds");
         let addresses = bound.addresses().iter().filter_map(|address| address.tcp()).collect();
         let handle = bound.handle();

@@ -53,9 +53,8 @@ fn tls_is_begun_passed_through_by_name_and_ended() {
     let route = |name: &str, to: &Running| {
         Route::server_name(name).backend(Backend::at(to.addresses[0].to_string().parse().unwrap()))
     };
-    let passes = ProxyConfig::default()
-        .route(route("server.test", &server))
-        .route(route("*.wild.test", &other));
+    let passes =
+        ProxyConfig::default().route(route("server.test", &server)).route(route("*.wild.test", &other));
     let (passing, between) = proxy(passes, 1);
     let client = TlsClient::new(authorities());
     let said = vec![7; 300_000];
