@@ -130,7 +130,12 @@ impl Proxy {
                 attempt.tried.push(upstream.id());
             }
         }
-        self.released(reach, key);
+        match its_fault {
+            true => self.released(reach, key),
+            // Nobody is called in its place: that would fail the same way, and whoever is called in the place
+            // of that one again, without an end. The next tick tries again.
+            false => drop(self.release(key)),
+        }
         // If it is going, `closed` is still to come.
         if client.and_then(|client| reach.conn(client)).is_none() {
             return;
@@ -160,16 +165,19 @@ impl Proxy {
         if self.queues[group].len() >= self.plan.config.queue_max {
             return Err(Refusal::QueueFull);
         }
+        let (now, limit) = (reach.now(), self.plan.config.timeouts.queue);
         let Some(pair) = self.pairs.get(key) else { return Ok(()) };
         pair.phase = Phase::Queued(self.queues[group].push(key));
-        let client = pair.client;
         self.shared.waiting.fetch_add(1, Relaxed);
-        self.shared.queued.fetch_add(1, Relaxed);
-        let (now, limit) = (reach.now(), self.plan.config.timeouts.queue);
-        if let Some(mut client) = client.and_then(|client| reach.conn(client))
+        let Some(attempt) = &mut pair.attempt else { return Ok(()) };
+        if attempt.waits_until.is_none() {
+            self.shared.queued.fetch_add(1, Relaxed);
+        }
+        let until = *attempt.waits_until.get_or_insert(now + limit);
+        if let Some(mut client) = pair.client.and_then(|client| reach.conn(client))
             && !limit.is_zero()
         {
-            client.wake_at(now + limit);
+            client.wake_at(until);
         }
         Ok(())
     }
@@ -215,12 +223,7 @@ impl Proxy {
 
     /// A pair has no connection to a backend any more: there is room for somebody else.
     pub(crate) fn released(&mut self, reach: &mut impl Reach, key: u32) {
-        let capped = match self.pairs.get(key) {
-            Some(pair) => pair.lease.take().is_some_and(|lease| lease.upstream().config.connections_max > 0),
-            None => false,
-        };
-        self.pairs.remove_if_over(key);
-        if !capped || self.shared.waiting.load(Relaxed) == 0 {
+        if !self.release(key) || self.shared.waiting.load(Relaxed) == 0 {
             return;
         }
         self.serve_queues(reach);
@@ -229,6 +232,13 @@ impl Proxy {
             // Should a mailbox be full, the next tick finds the room.
             let _ = self.shared.mailbox.send_to_others(self.worker, Message::Room);
         }
+    }
+
+    /// The same, without anybody being told. Whether somebody may have waited for it.
+    fn release(&mut self, key: u32) -> bool {
+        let lease = self.pairs.get(key).and_then(|pair| pair.lease.take());
+        self.pairs.remove_if_over(key);
+        lease.is_some_and(|lease| lease.upstream().config.connections_max > 0)
     }
 
     // --- Refusals.

@@ -81,6 +81,8 @@ pub(crate) struct Attempt {
     pub(crate) tried: Vec<u32>,
     /// How often it has been failed.
     pub(crate) failures: u32,
+    /// Until when it may wait in a queue, the times it has waited before included.
+    pub(crate) waits_until: Option<Time>,
 }
 
 impl Attempt {

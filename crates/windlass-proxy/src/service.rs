@@ -260,7 +260,7 @@ impl Service for Proxy {
             }
             _ => Addresses::Unknown,
         };
-        let attempt = Attempt { group: 0, addresses, tried: Vec::new(), failures: 0 };
+        let attempt = Attempt { group: 0, addresses, tried: Vec::new(), failures: 0, waits_until: None };
         let key = self.pairs.add(Pair {
             client: Some(conn.id()),
             upstream: None,

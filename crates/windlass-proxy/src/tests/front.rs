@@ -483,3 +483,19 @@ fn a_drain_lets_pairs_go_on_and_sends_away_who_has_said_nothing() {
     case.harness.finish(client);
     assert_eq!(case.front.stats().clients, 0);
 }
+
+#[test]
+fn who_cannot_be_called_yet_waits_for_the_next_tick_and_not_for_longer_than_the_queue_lasts() {
+    let mut config = config(&["10.0.0.1:80"]);
+    config.timeouts.connect = 60 * SECOND;
+    let front = Front::new(config).unwrap();
+    let limits = windlass::Limits { connecting_max: 1, ..windlass::Limits::default() };
+    let mut harness = Harness::new(front.serve().limits(limits));
+    let clients = [harness.connect(), harness.connect(), harness.connect()];
+    assert_eq!((harness.calls().len(), front.stats().waiting), (1, 2));
+    harness.advance(9 * SECOND);
+    assert_eq!((front.stats().waiting, front.stats().queued), (2, 2), "tried at every tick, counted once");
+    harness.advance(2 * SECOND);
+    assert_eq!(clients.map(|client| harness.why(client)), [None, Some("unavailable"), Some("unavailable")]);
+    assert_eq!(front.stats().refused("queue_timeout"), 2);
+}

@@ -17,15 +17,17 @@ fn one_of_three_backends_is_killed_under_load_and_no_new_client_fails() {
         let backends = [Listening::echo(), Listening::echo(), Listening::echo()];
         let (front, running) = proxy(config(&backends).balance(balance), 2);
         let (address, stop) = (running.addresses[0], Arc::new(AtomicBool::new(false)));
-        let asked = Arc::new(AtomicUsize::new(0));
+        let (asked, killed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let clients: Vec<_> = (0..4)
             .map(|_| {
-                let (stop, asked) = (stop.clone(), asked.clone());
+                let (stop, asked, killed) = (stop.clone(), asked.clone(), killed.clone());
                 thread::spawn(move || {
                     while !stop.load(SeqCst) {
-                        // A client of the backend that is killed while it is served is not new any more: so
-                        // what is killed here is who listens, and its connections end in their own time.
-                        assert_eq!(ask(address, b"are you there?").expect("an answer"), b"are you there?");
+                        // Whoever was connected to it when it was killed is not new any more, and may be
+                        // lost with it, if it was in its accept queue.
+                        let is_new = killed.load(SeqCst);
+                        let answer = ask(address, b"are you there?").unwrap_or_default();
+                        assert!(answer == b"are you there?" || !is_new, "{}", answer.escape_ascii());
                         asked.fetch_add(1, SeqCst);
                     }
                 })
@@ -37,6 +39,7 @@ fn one_of_three_backends_is_killed_under_load_and_no_new_client_fails() {
         };
         some(60);
         backends[1].close();
+        killed.store(true, SeqCst);
         some(200);
         stop.store(true, SeqCst);
         clients.into_iter().for_each(|client| client.join().expect("no client failed"));
