@@ -13,12 +13,11 @@ use std::process::{Command, Stdio};
 /// Where the binary needs nothing of the system but its kernel.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
-/// The configuration that packages install: reachable from this machine only.
+/// The configuration that packages install: reachable from this machine only. The unit is the sandbox there:
+/// one of our own would keep SIGUSR2 from starting a successor.
 const CONFIG: &[&str] = &[
     "init",
     "echo",
-    "--set",
-    "server.sandbox=on",
     "--set",
     "server.control=/run/windlass/control",
     "--set",
@@ -28,10 +27,10 @@ const CONFIG: &[&str] = &[
 /// What is copied as it is: below the root here, and in the folder.
 const COPIED: &[(&str, &str)] = &[
     ("packaging/systemd/windlass.service", "lib/systemd/system/windlass.service"),
-    ("packaging/systemd/windlass.socket", "share/doc/windlass/windlass.socket"),
-    ("packaging/systemd/low-ports.conf", "share/doc/windlass/low-ports.conf"),
-    ("packaging/prometheus/windlass.rules.yml", "share/doc/windlass/windlass.rules.yml"),
-    ("packaging/grafana/windlass.json", "share/doc/windlass/windlass.json"),
+    ("packaging/systemd/examples/windlass.socket", "share/doc/windlass/examples/windlass.socket"),
+    ("packaging/systemd/examples/low-ports.conf", "share/doc/windlass/examples/low-ports.conf"),
+    ("packaging/prometheus/windlass.rules.yml", "share/doc/windlass/examples/windlass.rules.yml"),
+    ("packaging/grafana/windlass.json", "share/doc/windlass/examples/windlass-grafana.json"),
     ("README.md", "share/doc/windlass/README.md"),
     ("CHANGELOG.md", "share/doc/windlass/CHANGELOG.md"),
     ("LICENSE-MIT", "share/doc/windlass/LICENSE-MIT"),

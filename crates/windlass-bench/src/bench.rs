@@ -65,25 +65,25 @@ While it runs, a terminal on stderr shows the rate.";
 
 /// What to try first.
 const EXAMPLES: &str = "\
-Every flag is an environment variable too: --duration is WINDLASS_DURATION, the server is
-WINDLASS_TARGET.
+Every flag is an environment variable too: --duration is WINDLASS_DURATION,
+the server is WINDLASS_TARGET.
 
 Examples:
   windlass bench echo
       64 connections to 127.0.0.1:9000 for ten seconds.
   windlass bench http https://localhost:8443/ --rate 20k --plot latency.svg
-      20,000 requests a second, whatever the server does, and a picture of the latencies.
+      20,000 requests a second, come what may, and a picture of the latencies.
   windlass bench resp --depth 16 --json
-      To 127.0.0.1:6379, 16 commands at a time on each connection; the report as JSON.
+      16 commands at a time on each connection; the report as JSON.
 
 JSON, the same for all; names and meanings stay, more may come:
   kind, target, tls, connections, size, depth, rate, seconds
-      What was run; seconds are those that were measured, size is of one message.
+      What was run; seconds are those measured, size is of one message.
   messages, messages_per_second, bytes_per_second
       What came back while it was measured.
   latency_us, latency_from_sending_us
-      count, min, p50, p90, p99, p99.9, max in microseconds. With --rate the first is
-      from when a message was due; without it, the second is null.
+      count, min, p50, p90, p99, p99.9, max in microseconds. With --rate the
+      first is from when a message was due; without, the second is null.
   stalled, unanswered, lost, reconnects, faults, errors, fault_texts, verified
       errors has a count for each kind: wrong_reply, error_reply, closed, reset,
       connect, tls, io, stalled. verified: the exit code is 0.
@@ -109,8 +109,8 @@ Examples:
 
 const WS_EXAMPLES: &str = "\
 Examples:
-  windlass bench ws ws://127.0.0.1:9002/ --size 1KiB
-      To a server that sends every message back.
+  windlass bench ws --size 1KiB
+      To `windlass websocket`, or another server that sends every message back.
   windlass bench ws wss://localhost:9443/echo --tls-insecure --rate 10k
       Over TLS, whoever it is, at 10,000 messages a second.";
 
@@ -126,18 +126,20 @@ Examples:
       A page that is another each time.";
 
 const RESP_EXAMPLES: &str = "\
-Each connection has keys of its own: first it stores them, which is not measured, then it does as
---mix says. A server that throws keys away when memory is full fails.
+Each connection has keys of its own: first it stores them, which is not
+measured, then it does as --mix says. A server that throws keys away when
+memory is full fails.
 
 Examples:
   windlass bench resp --depth 16 --mix get=1
       Reads alone, 16 at a time.
-  windlass bench resp localhost:6379 --keys 100k --size 1KiB --password-file secret
+  windlass bench resp --keys 100k --size 1KiB --password-file secret
       100,000 keys of 1 KiB, behind a password.";
 
 const MEMCACHED_EXAMPLES: &str = "\
-Each connection has keys of its own: first it stores them, which is not measured, then it does as
---mix says. A server that throws keys away when memory is full fails.
+Each connection has keys of its own: first it stores them, which is not
+measured, then it does as --mix says. A server that throws keys away when
+memory is full fails.
 
 Examples:
   windlass bench memcached --depth 16

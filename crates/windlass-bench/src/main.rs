@@ -18,6 +18,8 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Bench(Bench),
+    /// Offer an HTTP server more than it can do; tell what was answered in time, and how soon it recovers.
+    Overload(compare::OverloadArgs),
     /// Measure windlass and its peers side by side.
     #[command(subcommand)]
     Compare(Compare),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Bench(bench) => bench.run(),
+        Command::Overload(args) => compare::overload(args),
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),

@@ -40,7 +40,8 @@ impl Dialer {
         Ok(dialer)
     }
 
-    fn new(target: &Target, cubic: bool) -> Result<Dialer> {
+    /// For plain connections.
+    pub(crate) fn new(target: &Target, cubic: bool) -> Result<Dialer> {
         let address = match target {
             Target::Tcp(addr) => SockAddr::from(*addr),
             Target::Udp(_) => bail!("{target} takes datagrams: see `udp`"),
@@ -98,6 +99,9 @@ impl Dialer {
     pub(crate) fn begin(&self, attempt: u64) -> Result<Wire, Fault> {
         let begin = || {
             let socket = self.socket_of(Type::STREAM.nonblocking())?;
+            if self.is_tcp() {
+                socket.set_tcp_nodelay(true)?;
+            }
             if let Target::Tcp(SocketAddr::V4(addr)) = &self.target
                 && addr.ip().is_loopback()
             {

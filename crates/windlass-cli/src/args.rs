@@ -5,6 +5,8 @@ mod demo;
 mod memcached;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use memcached::MemcachedArgs;
 #[cfg(feature = "proxy")]
 pub(crate) use proxy::ProxyArgs;
+#[cfg(feature = "top")]
+pub(crate) use top::TopArgs;
 pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
@@ -65,8 +69,12 @@ pub(crate) enum Command {
     #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
     Memcached(Box<MemcachedArgs>),
     /// Serve what a configuration file says: any number of services in one process
-    #[command(after_long_help = RUN_EXAMPLES)]
+    #[command(long_about = RUN_ABOUT, after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Have a new process take over from the server of a configuration file
+    #[cfg(unix)]
+    #[command(long_about = UPGRADE_ABOUT, after_long_help = UPGRADE_EXAMPLES)]
+    Upgrade(UpgradeArgs),
     /// Look for mistakes in a configuration file, and tell all of them
     #[command(long_about = CHECK_ABOUT)]
     Check(CheckArgs),
@@ -79,6 +87,10 @@ pub(crate) enum Command {
     #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
     #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
     Bench(windlass_bench::Bench),
+    /// Watch a running server in the terminal
+    #[cfg(feature = "top")]
+    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Ask a running server whether it serves: exit code 0 if it does
     #[command(after_long_help = HEALTH_EXAMPLES)]
     Health(HealthArgs),
@@ -180,6 +192,43 @@ Examples:
   windlass resp unix:/run/kv.sock -q
       On a Unix socket, printing nothing but where it listens.";
 
+const RUN_ABOUT: &str = "\
+Serve what a configuration file says: any number of services in one process
+
+SIGHUP has the file read again. If anything is wrong with it nothing changes, and the log says what is \
+wrong and where. Otherwise everything changes at once: services and listeners come and go, limits, \
+certificates, passwords and the bounds of the store are set anew, and what did not change goes on, \
+connections included. Connections of a service that is removed, or whose own settings are others, are told to \
+finish within drain_timeout. The number of workers, their buffers, the congestion control, the \
+control socket and the format of the log need another process; the log says so.
+
+SIGUSR2 starts that process: the program that is now where this one was started from, with the same \
+arguments. It takes over at `server.control`, as with `windlass upgrade`.
+
+Output and the other signals are as with `windlass echo`.";
+
+#[cfg(unix)]
+const UPGRADE_ABOUT: &str = "\
+Have a new process take over from the server of a configuration file
+
+Checks the file, starts `windlass run` in the background, and waits until it serves. \
+The two meet at the Unix socket that `server.control` names: every listener is passed from one to the other, \
+so nobody is refused, and connections stay with the old process until they end, \
+for at most handover_drain_timeout. If the new process fails, the old one goes on.
+
+Logs of the new process go to the stderr of this command; what it prints goes nowhere. \
+Under systemd the service needs NotifyAccess=all: the new process says that it is the main one.
+
+The exit code is 0 if the new process serves, 78 if the configuration is wrong, and 1 if anything else is.";
+
+#[cfg(unix)]
+const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  windlass upgrade -c /etc/windlass/windlass.toml
+      With this very program, which has just been installed.
+  windlass upgrade --program /opt/windlass-next/windlass
+      With another one.";
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   windlass init echo -o windlass.toml
@@ -189,7 +238,9 @@ Examples:
   windlass run
       Serves it.
   windlass run -c /etc/windlass/windlass.toml
-      Serves another one.";
+      Serves another one.
+  kill -HUP PID
+      Has it read its file again.";
 
 const CHECK_ABOUT: &str = "\
 Look for mistakes in a configuration file, and tell all of them
@@ -209,6 +260,30 @@ pub(crate) struct RunArgs {
     pub(crate) config: PathBuf,
 
     /// Print nothing but the `Listening on` lines and errors
+    #[arg(short, long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_QUIET", hide_env = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The flags of `windlass upgrade`.
+#[cfg(unix)]
+#[derive(Args)]
+pub(crate) struct UpgradeArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
+    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
+    pub(crate) config: PathBuf,
+
+    /// The program that takes over. By default this one
+    #[arg(long, value_name = "PATH", env = "WINDLASS_PROGRAM", hide_env = true)]
+    pub(crate) program: Option<PathBuf>,
+
+    /// How long it may take until it serves; then it is stopped
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = quantity::duration)]
+    #[arg(env = "WINDLASS_TIMEOUT", hide_env = true)]
+    pub(crate) timeout: std::time::Duration,
+
+    /// Have the new process print nothing but errors
     #[arg(short, long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     #[arg(env = "WINDLASS_QUIET", hide_env = true)]
     pub(crate) quiet: bool,
@@ -411,7 +486,8 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_GROUP", hide_env = true)]
     pub(crate) group: Option<String>,
 
-    /// Give up what a server that listens does not need: other files, other ports, other programs. Linux
+    /// Give up what a server that listens does not need: other files and programs; if strict, other ports
+    /// and most system calls too. Linux
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Sandbox::Off, help_heading = SERVING)]
     #[arg(env = "WINDLASS_SANDBOX", hide_env = true)]
     pub(crate) sandbox: Sandbox,
@@ -432,10 +508,15 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_QUIET", hide_env = true, help_heading = PRINTING)]
     pub(crate) quiet: bool,
 
-    /// How logs are written, to stderr
+    /// How logs are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     #[arg(env = "WINDLASS_LOG", hide_env = true, help_heading = PRINTING)]
     pub(crate) log: LogFormat,
+
+    /// Write logs to this file instead of stderr. It is opened anew on SIGHUP, and where it was renamed
+    #[arg(long, value_name = "PATH", help_heading = PRINTING)]
+    #[arg(env = "WINDLASS_LOG_FILE", hide_env = true)]
+    pub(crate) log_file: Option<PathBuf>,
 
     /// Where the journal is
     #[arg(long, value_name = "PATH", default_value = crate::logs::SOCKET, hide = true)]
@@ -453,7 +534,7 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_ACCESS_LOG", hide_env = true)]
     pub(crate) access_log: Option<PathBuf>,
 
-    /// What such a line is: json, or a template as '{time} {peer} {duration_ms} {received} {messages} {reason}'
+    /// What such a line is: json, or a template as '{time} {peer} {duration_ms} {received} {sent} {messages} {reason}'
     #[arg(long, value_name = "FORMAT", requires = "access_log", help_heading = PRINTING)]
     #[arg(env = "WINDLASS_ACCESS_FORMAT", hide_env = true, value_parser = access_format)]
     pub(crate) access_format: Option<Format>,

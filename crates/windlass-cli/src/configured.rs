@@ -28,7 +28,7 @@ impl std::error::Error for Misconfigured {}
 /// `windlass run`.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let loaded = load(&args.config, ReportFormat::Text)?;
-    serving::run(&loaded.file, args.quiet)
+    serving::run_file(&args.config, &loaded.file, args.quiet)
 }
 
 /// `windlass check`.
@@ -109,6 +109,15 @@ pub(crate) fn effective(args: &ConfigArgs) -> Result<()> {
     Ok(())
 }
 
+/// A configuration that could be served, as far as can be told while another server has its addresses.
+#[cfg(unix)]
+pub(crate) fn checked(path: &Path) -> Result<Loaded> {
+    let loaded = load(path, ReportFormat::Text)?;
+    let mut problems = Vec::new();
+    readable(&loaded.file, &loaded.places, &mut problems);
+    if problems.is_empty() { Ok(loaded) } else { Err(tell(&loaded.sources, &problems, ReportFormat::Text)) }
+}
+
 pub(crate) fn load(path: &Path, format: ReportFormat) -> Result<Loaded> {
     config::load(path, &|name| std::env::var(name).ok())
         .map_err(|wrong| tell(&wrong.sources, &wrong.problems, format))
@@ -128,25 +137,14 @@ fn tell(sources: &Sources, problems: &[Problem], format: ReportFormat) -> anyhow
 
 /// What only this machine can tell: certificates, addresses, descriptors.
 fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
-    let mut wrong = |path: &str, what: String| {
-        problems.push(match places.get(path) {
-            Some(place) => Problem::at(place.clone(), what, ""),
-            None => Problem::without_place(what),
-        });
-    };
+    readable(file, places, problems);
+    let mut wrong = |path: &str, what: String| problems.push(placed(places, path, what));
     for service in config::services(file) {
-        if let Some(why) = service.tls.and_then(certificate) {
-            wrong(&format!("{}.tls", service.path), why);
-        }
         for (at, listen) in service.listen.iter().enumerate() {
             if let Err(why) = serving::try_listen(listen) {
                 wrong(&format!("{}.listen[{at}]", service.path), why);
             }
         }
-    }
-    #[cfg(feature = "kv")]
-    if let Err(why) = crate::kv::password(file) {
-        wrong("resp[0].password_file", format!("{why:#}"));
     }
     for (at, Listen(address)) in file.admin.listen.iter().enumerate() {
         if let Err(why) = serving::try_listen(address) {
@@ -204,6 +202,26 @@ fn foreseen(file: &File) -> String {
     }
     let _ = file;
     text
+}
+
+/// Whether the files that it names can be used.
+pub(crate) fn readable(file: &File, places: &Places, problems: &mut Vec<Problem>) {
+    for service in config::services(file) {
+        if let Some(why) = service.tls.and_then(certificate) {
+            problems.push(placed(places, &format!("{}.tls", service.path), why));
+        }
+    }
+    #[cfg(feature = "kv")]
+    if let Err(why) = crate::kv::password(file) {
+        problems.push(placed(places, "resp[0].password_file", format!("{why:#}")));
+    }
+}
+
+fn placed(places: &Places, path: &str, what: String) -> Problem {
+    match places.get(path) {
+        Some(place) => Problem::at(place.clone(), what, ""),
+        None => Problem::without_place(what),
+    }
 }
 
 #[cfg(feature = "tls")]

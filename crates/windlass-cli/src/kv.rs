@@ -1,18 +1,20 @@
 //! The key-value service behind its flags and its tables.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use windlass::{Limits, Serve, serve};
+use windlass::{Change, Limits, Mailbox, Serve, serve};
 use windlass_kv::store::StoreConfig;
-use windlass_kv::{Kv, KvConfig, Protocol, Secret};
+use windlass_kv::{Kv, KvConfig, KvSettings, Protocol, Secret};
 
 use crate::args::{MemcachedArgs, RespArgs, StoreArgs};
 use crate::config::File;
-use crate::config::shape::{MemcachedTable, RespTable, StoreTable, TlsTable};
+use crate::config::shape::{AccessTable, MemcachedTable, RespTable, StoreTable, TlsTable};
 use crate::config::value::{Count, FilePath, Listen, Size};
 use crate::serving::{
-    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, run_flags, tls_from_flags,
+    Ends, Report, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags,
+    tls_from_flags,
 };
 
 /// Serves RESP until told to stop.
@@ -49,23 +51,68 @@ fn table(args: &StoreArgs) -> StoreTable {
     StoreTable { memory_max: Size(args.memory_max), value_max: Size(args.value_max), eviction: args.eviction }
 }
 
+/// The way to the service that is there, and what the engine calls it.
+#[derive(Clone, Default)]
+pub(crate) struct Link(Arc<Mutex<Option<Linked>>>);
+
+struct Linked {
+    name: String,
+    mailbox: Mailbox<KvSettings>,
+    logged: Logged,
+}
+
+/// Tables with an access log when the service began, by the names of their certificates, were there any: its
+/// connections go into these, whatever tables there are since.
+type Logged = Vec<(String, AccessTable)>;
+
+fn logged(file: &File) -> Logged {
+    let resp = file.resp.iter().map(|it| (owner("resp", &it.name), it.access_log.clone()));
+    let memcached = file.memcached.iter().map(|it| (owner("memcached", &it.name), it.access_log.clone()));
+    resp.chain(memcached).filter_map(|(owner, log)| Some((owner, log?))).take(LOGS_MAX).collect()
+}
+
+/// Which of the service's access logs is that of a table: 0 is none.
+fn slot(told: &Told, owner: &str) -> usize {
+    let link = told.kv.lock();
+    let logged = link.as_ref().map(|link| &*link.logged).unwrap_or_default();
+    logged.iter().position(|(of, _)| of == owner).map_or(0, |at| at + 1)
+}
+
+impl Link {
+    fn lock(&self) -> MutexGuard<'_, Option<Linked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the engine calls the service: as it began, whatever tables there are since.
+pub(crate) fn name(file: &File, told: &Told) -> String {
+    if let Some(link) = &*told.kv.lock()
+        && link.mailbox.workers() > 0
+    {
+        return link.name.clone();
+    }
+    match (&*file.resp, &*file.memcached) {
+        ([only], []) => only.name.clone(),
+        ([], [only]) => only.name.clone(),
+        _ => "kv".into(),
+    }
+}
+
 /// One service for all listeners of every protocol of the store, since they share it.
 pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<Kv>>>> {
-    let resp = file.resp.iter().map(|resp| (Protocol::Resp, &*resp.listen, resp.tls.as_ref()));
-    let memcached = file.memcached.iter().map(|it| (Protocol::Memcached, &*it.listen, it.tls.as_ref()));
-    let listeners: Vec<(Protocol, &[Listen], Option<&TlsTable>)> = resp.chain(memcached).collect();
+    let resp = file.resp.iter();
+    let resp = resp.map(|it| (Protocol::Resp, owner("resp", &it.name), &*it.listen, it.tls.as_ref()));
+    let memcached = file.memcached.iter();
+    let memcached =
+        memcached.map(|it| (Protocol::Memcached, owner("memcached", &it.name), &*it.listen, it.tls.as_ref()));
+    let listeners: Vec<(Protocol, String, &[Listen], Option<&TlsTable>)> = resp.chain(memcached).collect();
     if listeners.is_empty() {
         return Ok(None);
     }
-    // Listeners are counted over the whole server, and those of other services come first.
-    let before = file.echo.iter().map(|echo| echo.listen.len()).sum();
-    let mut protocols = vec![Protocol::Resp; before];
-    for (protocol, listen, _) in &listeners {
-        protocols.extend(listen.iter().map(|_| *protocol));
-    }
-    let resp = file.resp.iter().map(|it| (it.access_log.as_ref(), &*it.name, it.listen.len()));
-    let memcached = file.memcached.iter().map(|it| (it.access_log.as_ref(), &*it.name, it.listen.len()));
-    let ends = Ends::open(resp.chain(memcached), before, told)?;
+    let logs = logged(file);
+    let named =
+        logs.iter().map(|(owner, log)| (Some(log), owner.split_once(' ').map_or("", |(_, name)| name)));
+    let ends = Ends::open([(None, "")].into_iter().chain(named), log_of, told)?;
     let config = KvConfig {
         store: StoreConfig {
             memory_max: file.store.memory_max.0,
@@ -75,33 +122,115 @@ pub(crate) fn service(file: &File, told: &Told) -> Result<Option<Serve<Watched<K
             seed: unix_ms(),
             ..StoreConfig::default()
         },
-        protocols,
+        // By the tags of listeners.
+        protocols: PROTOCOLS.repeat(LOGS_MAX + 1),
         password: password(file)?,
         ..KvConfig::default()
     };
-    let name = match (file.resp.is_empty(), file.memcached.is_empty()) {
+    // A service that was here before is gone, and its mailbox with it.
+    told.kv.lock().take_if(|_| true);
+    let name = name(file, told);
+    let mailbox = Mailbox::new();
+    *told.kv.lock() = Some(Linked { name: name.clone(), mailbox: mailbox.clone(), logged: logged(file) });
+    let kind = match (file.resp.is_empty(), file.memcached.is_empty()) {
         (false, true) => "resp",
         (true, false) => "memcached",
         _ => "kv",
     };
-    let own = limits(&file.store);
-    let told = told.clone();
+    let its = told.of(&name, kind);
     let mut service = serve(move || {
         let kv = Kv::new(KvConfig { unix_ms: unix_ms(), ..config.clone() });
-        Watched::new(kv, &told, ends.clone())
+        Watched::new(kv, &its, ends.clone())
     })
-    .name(name)
+    .name(&name)
+    .mailbox(&mailbox)
     .tick(Kv::TICK);
-    if !file.limits.sets("idle_timeout") {
-        service = service.idle_timeout(own.idle_timeout);
+    let (idle_timeout, input_max) = own_limits(file);
+    if let Some(timeout) = idle_timeout {
+        service = service.idle_timeout(timeout);
     }
-    if !file.limits.sets("input_max") {
-        service = service.input_max(own.input_max);
+    if let Some(bytes) = input_max {
+        service = service.input_max(bytes);
     }
-    for (_, listen, tls) in listeners {
-        service = listening(service, listen, tls)?;
+    for (protocol, owner, listen, tls) in listeners {
+        let tag = tag(protocol, slot(told, &owner));
+        service = listening(service, told, &owner, (listen, tls, tag))?;
     }
     Ok(Some(service))
+}
+
+/// What it bounds for itself: what `[limits]` does not say.
+fn own_limits(file: &File) -> (Option<Duration>, Option<usize>) {
+    let own = limits(&file.store);
+    let idle_timeout = (!file.limits.sets("idle_timeout")).then_some(own.idle_timeout);
+    let input_max = (!file.limits.sets("input_max")).then_some(own.input_max);
+    (idle_timeout, input_max)
+}
+
+/// Adds to a change of the server what becomes of a store that stays; what it is to be told when the change
+/// is made.
+pub(crate) fn change(
+    old: &File,
+    new: &File,
+    told: &Told,
+    added: &[String],
+    change: &mut Change,
+    report: &mut Report,
+) -> Result<Option<KvSettings>> {
+    let name = name(new, told);
+    if (new.resp.is_empty() && new.memcached.is_empty()) || added.contains(&name) {
+        return Ok(None);
+    }
+    let (idle_timeout, input_max) = own_limits(new);
+    if (idle_timeout, input_max) != own_limits(old) {
+        *change = std::mem::take(change).idle_timeout(&name, idle_timeout).input_max(&name, input_max);
+    }
+    let before = told.kv.lock().as_ref().map(|link| link.logged.clone()).unwrap_or_default();
+    if logged(new) != before {
+        report.restart_needed.push("access_log of the store's tables".into());
+    }
+    if old.store != new.store {
+        report.changed.push("the store's bounds set; its keys stay".into());
+    }
+    Ok(Some(KvSettings {
+        memory_max: new.store.memory_max.0,
+        value_max: new.store.value_max.0,
+        eviction: new.store.eviction.of_store(),
+        // Read again, though the table may be the same.
+        password: password(new)?,
+    }))
+}
+
+/// Tells the store.
+pub(crate) fn set(told: &Told, settings: Option<KvSettings>) {
+    if let (Some(settings), Some(Linked { mailbox, .. })) = (settings, &*told.kv.lock()) {
+        // Full it is only if it was told thousands of times in one turn, and closed when the server ends.
+        let _ = mailbox.send_to_all(settings);
+    }
+}
+
+/// The tag of listeners of a table of this kind and owner.
+pub(crate) fn tag_of(kind: &str, owner: &str, told: &Told) -> Option<u32> {
+    match kind {
+        "resp" => Some(tag(Protocol::Resp, slot(told, owner))),
+        "memcached" => Some(tag(Protocol::Memcached, slot(told, owner))),
+        _ => None,
+    }
+}
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Resp, Protocol::Memcached];
+/// Tables of the store that may have an access log of their own.
+const LOGS_MAX: usize = 256;
+
+/// What the service is to know of a listener: its protocol, and which access log is its.
+fn tag(protocol: Protocol, slot: usize) -> u32 {
+    let protocol = PROTOCOLS.iter().position(|of| *of == protocol).unwrap_or(0);
+    (slot * PROTOCOLS.len() + protocol) as u32
+}
+
+/// The access log, among a service's, of connections whose listener has this tag.
+fn log_of(tag: u32) -> usize {
+    tag as usize / PROTOCOLS.len()
 }
 
 /// What clients of RESP must say: the first line of a file. An empty one would let everybody in.

@@ -1,6 +1,6 @@
 //! `--limit KEY=VALUE`: every bound of the engine, by name.
 
-use windlass::{Limits, WhenDatagramsFull, WhenFull};
+use windlass::{Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
 
 use crate::nearest::nearest;
 use crate::quantity::{count, duration, show_count, show_duration, show_size, size};
@@ -56,6 +56,10 @@ keys! {
     mailbox_max: count, show_count;
     mailbox_per_turn_max: count, show_count;
     stall_timeout: duration, show_duration;
+    overload_lag_max: duration, show_duration;
+    overload_interval: duration, show_duration;
+    when_overloaded: when_overloaded, show_when_overloaded;
+    overload_idle_divisor: count, show_count;
     sockets_max: count, show_count;
     datagrams_per_turn_max: count, show_count;
     datagram_output_max: size, show_size;
@@ -77,6 +81,20 @@ fn show_when_full(policy: &WhenFull) -> String {
     match policy {
         WhenFull::Wait => "wait".into(),
         WhenFull::Shed => "shed".into(),
+    }
+}
+
+fn when_overloaded(text: &str) -> Result<WhenOverloaded, String> {
+    match when_full(text)? {
+        WhenFull::Wait => Ok(WhenOverloaded::Wait),
+        WhenFull::Shed => Ok(WhenOverloaded::Shed),
+    }
+}
+
+fn show_when_overloaded(policy: &WhenOverloaded) -> String {
+    match policy {
+        WhenOverloaded::Wait => "wait".into(),
+        WhenOverloaded::Shed => "shed".into(),
     }
 }
 

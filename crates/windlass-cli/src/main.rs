@@ -26,6 +26,8 @@ mod quantity;
 mod serving;
 mod signals;
 mod text;
+#[cfg(feature = "top")]
+mod top;
 mod websocket;
 
 use std::io::Write;
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "proxy")]
         Command::Proxy(args) => proxy::run(&args),
         Command::Run(args) => configured::run(&args),
+        #[cfg(unix)]
+        Command::Upgrade(args) => serving::upgrade::run(&args),
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),
         Command::Config(args) => configured::effective(&args),
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
         Command::Memcached(args) => kv::memcached(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(bench) => bench.run(),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions { shell } => {

@@ -64,7 +64,9 @@ fn pages() -> Result<Vec<(String, Vec<u8>)>> {
 
 fn commands(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(command.clone()).manual("windlass").render(&mut text)?;
+    // Its place for a date has the version: an empty one would let what is behind it move up.
+    let page = clap_mangen::Man::new(command.clone()).date(env!("CARGO_PKG_VERSION"));
+    page.source("windlass").manual("windlass").render(&mut text)?;
     pages.push((format!("{name}.1"), text));
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         commands(inner, &format!("{name}-{}", inner.get_name()), pages)?;
@@ -75,8 +77,7 @@ fn commands(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -
 /// windlass.toml(5): every key with what it means and its default, out of the schema.
 fn file_page(schema: &Value) -> Result<Vec<u8>> {
     let mut roff = Roff::new();
-    let version = concat!("windlass ", env!("CARGO_PKG_VERSION"));
-    roff.control("TH", ["windlass.toml", "5", "", version, "windlass"]);
+    roff.control("TH", ["windlass.toml", "5", env!("CARGO_PKG_VERSION"), "windlass", "windlass"]);
     roff.control("SH", ["NAME"]);
     roff.text([roman("windlass.toml - the configuration of a windlass server")]);
     roff.control("SH", ["DESCRIPTION"]);

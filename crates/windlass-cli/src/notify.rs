@@ -10,6 +10,21 @@ pub(crate) fn ready() {
     send(&format!("READY=1\nMAINPID={}", std::process::id()), true);
 }
 
+/// Says that the configuration is being read again, and when that began.
+pub(crate) fn reloading() {
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"), true);
+    }
+}
+
+/// Says that it has been read, or has been found wrong: either way it serves.
+pub(crate) fn reloaded() {
+    send("READY=1", true);
+}
+
 /// Says this, unless that would mean to wait.
 pub(crate) fn tell(text: &str) {
     send(text, false);

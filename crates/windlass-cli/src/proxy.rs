@@ -14,7 +14,7 @@ use crate::config::File;
 use crate::config::proxy::{BackendTable, BackendTlsTable, OthersName, ProxyTable, ProxyVersion};
 use crate::config::value::{self, Count, Listen, Network, Time};
 use crate::serving::{
-    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, run_flags, tls_from_flags,
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
 
 /// Serves until told to stop.
@@ -48,23 +48,68 @@ impl Fronts {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.push((name.to_owned(), front.clone()));
     }
+
+    /// Those of this name. A change that failed may have left one that serves nobody, and one that was replaced
+    /// still has connections.
+    fn of(&self, name: &str) -> Vec<Front> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(of, _)| of == name).map(|(_, front)| front.clone()).collect()
+    }
 }
 
 /// The service of one table.
 pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
     let front = Front::new(config(table)?).with_context(|| format!("proxy `{}`", table.name))?;
     told.proxies.add(&table.name, &front);
-    let ends = Ends::open([(table.access_log.as_ref(), &*table.name, 1)], 0, told)?;
-    let told = told.clone();
+    let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
+    let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
-    let service = serve(move || Watched::new(front.proxy(), &told, ends.clone()))
+    let service = serve(move || Watched::new(front.proxy(), &its, ends.clone()))
         .name(&table.name)
         .mailbox(&mailbox)
         .resolver(&resolver)
         .tick(Proxy::TICK)
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
-    listening(service, &table.listen, table.tls.as_ref())
+    let owner = owner("proxy", &table.name);
+    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// What a reload has in store for the proxies that stay.
+pub(crate) struct Prepared(Vec<(String, Front, ProxyConfig)>);
+
+/// What is different in the settings of proxies that are in both. Errors: a certificate that cannot be read.
+pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepared> {
+    let mut prepared = Vec::new();
+    for table in &after.proxy {
+        let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
+        if old == table {
+            continue;
+        }
+        let config = config(table)?;
+        // Once more for what only these tables together could get wrong: nothing fails behind this.
+        Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        let fronts = told.proxies.of(&table.name).into_iter();
+        prepared.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
+    }
+    Ok(Prepared(prepared))
+}
+
+/// Makes it so, and says what that came to.
+pub(crate) fn change(prepared: Prepared) -> Vec<String> {
+    let mut said = Vec::new();
+    for (name, front, config) in prepared.0 {
+        if front.config() == config {
+            continue;
+        }
+        let Ok(changed) = front.change(config) else { continue };
+        let counts = [(changed.added, "added"), (changed.removed, "removed"), (changed.changed, "changed")];
+        let counts = counts.into_iter().filter(|(backends, _)| !backends.is_empty());
+        let words: Vec<String> = counts.map(|(backends, what)| format!("{} {what}", backends.join(", "))).collect();
+        let what = if words.is_empty() { "settings changed".into() } else { words.join("; ") };
+        said.push(format!("proxy `{name}`: {what}"));
+    }
+    said
 }
 
 /// What a proxy needs of the engine, where nothing else is set: a burst of clients is a burst of connections to

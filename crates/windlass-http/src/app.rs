@@ -3,7 +3,7 @@
 use windlass::{Close, Conn, ConnId, Input, Scope, Sessions, Tick};
 
 use crate::event::{Event, publish};
-use crate::reply::Shared;
+use crate::reply::{Later, Replied, Reply, Shared};
 use crate::request::Request;
 use crate::session::{Kind, Session};
 use crate::stats::HttpStats;
@@ -127,6 +127,21 @@ impl<'s, A: App> Push<'_, 's, A> {
             }
         });
         true
+    }
+
+    /// Answers a request that was put off with [`Reply::later`]. False, and nothing is called, if it is not
+    /// owed any more: its connection has ended, or it was answered with 504.
+    pub fn answer<F>(&mut self, later: Later, answer: F) -> bool
+    where
+        F: FnOnce(Reply<'_, '_>) -> Replied,
+    {
+        let Some((mut conn, session)) = self.sessions.get(self.scope, later.conn) else { return false };
+        let Kind::Requests(requests) = &mut session.kind else { return false };
+        let is_owed = requests.later.as_ref().is_some_and(|pending| pending.number == later.number);
+        if is_owed {
+            requests.answer(&mut conn, self.shared, answer);
+        }
+        is_owed
     }
 
     /// How many subscribe to the stream at `path`, on this worker.

@@ -23,6 +23,9 @@ pub struct HttpConfig {
     pub head_timeout: Duration,
     /// Its whole body has to be there so long after its head: 30 s.
     pub body_timeout: Duration,
+    /// An answer that was put off with [`Reply::later`](crate::Reply::later) has to come so long after it: 30 s.
+    /// Otherwise the request is answered with 504.
+    pub answer_timeout: Duration,
     /// A connection without a request under way is closed after so long: 60 s.
     pub keep_alive_timeout: Duration,
     /// Requests on one connection; the response to the last says that it closes. 0: no limit. 1,000.
@@ -45,6 +48,13 @@ pub struct HttpConfig {
     /// Header lines of every response. The default forbids to guess types, to be framed, to tell other sites
     /// who links to them, and to load anything from elsewhere, inline scripts and styles included.
     pub headers: HeaderLines,
+    /// While the worker is overloaded ([`windlass::Limits::overload_lag_max`]) and late, requests are answered
+    /// with 503 and `retry-after` with so many seconds, upgrades to WebSocket too: 1. `None`: they are served
+    /// all the same, as an admin page wants it.
+    pub retry_after: Option<u32>,
+    /// What a response with 401 asks for (`www-authenticate`), as RFC 9110 section 15.5.2 wants it, unless the
+    /// route says. Empty: nothing.
+    pub challenge: String,
     /// The time since 1970, for `date`; asked for once a second. Services read no clock, so without one there
     /// is no `date`, as RFC 9110 section 6.6.1 has it for those without a clock.
     pub clock: Option<fn() -> Duration>,
@@ -80,6 +90,7 @@ impl Default for HttpConfig {
             limits: Limits::default(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(60),
             requests_max: 1_000,
             bodies_max: 64 * 1024 * 1024,
@@ -88,7 +99,9 @@ impl Default for HttpConfig {
             when_slow: WhenSlow::Disconnect,
             event_keep_alive: Duration::from_secs(15),
             hosts: Vec::new(),
+            retry_after: Some(1),
             headers,
+            challenge: String::new(),
             clock: None,
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! Read [`Http`] first, then [`App`]: pages and routes are given to the former, state that they share is
 //! the latter. [`Request`] and [`Reply`] are what a route sees, [`File`] is a page held in memory, [`Event`]
-//! is pushed to whoever listens, and [`Upgraded`] is what a connection can become.
+//! is pushed to whoever listens, [`Later`] stands for an answer that is not there yet, and [`Upgraded`] is what a connection can become.
 //!
 //! ```no_run
 //! use windlass::serve;
@@ -52,7 +52,7 @@ pub use app::{App, Never, Push, ReceiveApp, Upgraded};
 pub use config::{HttpConfig, WhenSlow};
 pub use event::Event;
 pub use file::File;
-pub use reply::{Replied, Reply};
+pub use reply::{Later, Replied, Reply};
 pub use request::{Refusal, Request};
 pub use route::Accepted;
 pub use service::Http;

@@ -1,7 +1,7 @@
 //! What a route answers.
 
 use serde::Serialize;
-use windlass::{Bytes, Conn, Time};
+use windlass::{Bytes, Conn, ConnId, Time};
 use windlass_proto::http::{EncodeError, HeaderLines, RequestHead, ServerConn, Status};
 
 use crate::answered::OnAnswer;
@@ -10,6 +10,7 @@ use crate::date::http_date;
 use crate::event::{Channel, Event, publish};
 use crate::file::{File, is_known};
 use crate::request::Refusal;
+use crate::session::Pending;
 use crate::stats::HttpStats;
 
 /// A body of at least so many bytes is handed over by reference count instead of copied.
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) bodies: usize,
     pub(crate) error_page: Option<fn(Status) -> String>,
     pub(crate) on_answer: Option<OnAnswer>,
+    /// Put off by the route that was called last.
+    pub(crate) later: Option<Pending>,
     // Empty between two responses; kept, so that none is allocated for.
     pub(crate) out: Vec<u8>,
     lines: HeaderLines,
@@ -40,6 +43,7 @@ impl Shared {
             bodies: 0,
             error_page: None,
             on_answer: None,
+            later: None,
             out: Vec::new(),
             lines: HeaderLines::new(),
             date: HeaderLines::new(),
@@ -62,7 +66,8 @@ impl Shared {
 }
 
 /// The way to answer one request. Every route ends in one of its methods, which all give the
-/// [`Replied`] that a route has to return: none can forget to answer, and none can answer twice.
+/// [`Replied`] that a route has to return: none can forget to answer, and none can answer twice. An answer
+/// that is not there yet is put off with [`later`](Reply::later).
 ///
 /// A reply is queued whole, so it has to fit under the engine's
 /// [`output_max`](windlass::Limits::output_max), 32 MiB; large files wait by reference and are not copied.
@@ -95,7 +100,24 @@ pub struct Reply<'a, 'c> {
     error: Option<EncodeError>,
 }
 
-/// The request was answered.
+/// Names a request that is answered later: [`Push::answer`](crate::Push::answer) takes it. It may travel
+/// to another thread and come back in a message. Of its copies the first one to be answered counts; without
+/// an answer the request is answered with 504 in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a request has to be answered"]
+pub struct Later {
+    pub(crate) conn: ConnId,
+    pub(crate) number: u64,
+}
+
+impl Later {
+    /// The worker on which it has to be answered, counted from 0.
+    pub fn worker(&self) -> usize {
+        self.conn.worker()
+    }
+}
+
+/// The request was answered, or will be.
 #[derive(Debug)]
 pub struct Replied(());
 
@@ -212,6 +234,18 @@ impl<'a, 'c> Reply<'a, 'c> {
         }
     }
 
+    /// Puts the answer off: it comes from the app's `tick` or `receive`, by
+    /// [`Push::answer`](crate::Push::answer) with the [`Later`] given here. Nothing set on this reply
+    /// counts. Requests behind this one wait until then, and nothing more is read from the connection.
+    ///
+    /// The answer has to come within [`HttpConfig::answer_timeout`](crate::HttpConfig::answer_timeout), or else
+    /// the request is answered with 504. If the connection ends first, the answer goes nowhere.
+    pub fn later(self) -> (Replied, Later) {
+        let number = self.http.requests();
+        self.shared.later = Some(Pending { number, since: self.since, head: self.head.to_buf() });
+        (Replied(()), Later { conn: self.conn.id(), number })
+    }
+
     /// A file: compressed if there is such a variant and the client takes it, and only 304 if the client has
     /// it already.
     pub fn file(mut self, file: &File) -> Replied {
@@ -262,6 +296,10 @@ impl<'a, 'c> Reply<'a, 'c> {
         }
         if !lines.headers().contains("cache-control") {
             response = response.header("cache-control", "no-store");
+        }
+        let is_asked_for = !config.challenge.is_empty() && !lines.headers().contains("www-authenticate");
+        if self.status == Status::UNAUTHORIZED && is_asked_for {
+            response = response.header("www-authenticate", &config.challenge);
         }
         match body {
             Body::Copied(bytes) => response.body(bytes)?,

@@ -11,6 +11,8 @@ pub(crate) type Handle<A> = Box<dyn Fn(&mut A, &Request<'_>, Reply<'_, '_>) -> R
 pub(crate) type Accept<A> =
     Box<dyn Fn(&mut A, &Request<'_>) -> Result<Accepted<<A as App>::Upgraded>, Refusal>>;
 
+pub(crate) type Guard<A> = Box<dyn Fn(&mut A, &Request<'_>) -> Result<(), Refusal>>;
+
 /// One route.
 pub(crate) struct Route<A: App> {
     pub(crate) path: String,
@@ -24,8 +26,8 @@ pub(crate) struct Route<A: App> {
 pub(crate) enum To<A: App> {
     Handle(String, Handle<A>),
     File(File),
-    /// The channel's number.
-    Events(usize),
+    /// The channel's number, and who may listen.
+    Events(usize, Option<Guard<A>>),
     Upgrade(String, Accept<A>),
 }
 

@@ -11,7 +11,7 @@ use crate::event::Channel;
 use crate::file::File;
 use crate::reply::{Replied, Reply, Shared};
 use crate::request::{Refusal, Request};
-use crate::route::{Accepted, NoRoute, Route, To, find};
+use crate::route::{Accepted, Guard, NoRoute, Route, To, find};
 use crate::session::{Kind, Phase, Requests, Session, Waiting};
 use crate::stats::HttpStats;
 
@@ -122,10 +122,22 @@ impl<A: App> Http<A> {
     }
 
     /// A stream of events: [`Push::event`] and [`Reply::push`] send to all who have asked for this path.
-    pub fn events(mut self, path: &str) -> Http<A> {
+    pub fn events(self, path: &str) -> Http<A> {
+        self.add_events(path, None)
+    }
+
+    /// The same for those whom `allow` lets in: it looks at the request, and refuses who is not to listen.
+    pub fn events_if<F>(self, path: &str, allow: F) -> Http<A>
+    where
+        F: Fn(&mut A, &Request<'_>) -> Result<(), Refusal> + 'static,
+    {
+        self.add_events(path, Some(Box::new(allow)))
+    }
+
+    fn add_events(mut self, path: &str, allow: Option<Guard<A>>) -> Http<A> {
         let number = self.shared.channels.len();
         self.shared.channels.push(Channel { path: path.to_owned(), subscribers: Default::default() });
-        self.add(path, To::Events(number))
+        self.add(path, To::Events(number, allow))
     }
 
     /// Goes on with another protocol where a request at this path asks for it (`upgrade: PROTOCOL`). `accept`
@@ -204,10 +216,13 @@ impl<A: App> Http<A> {
                 Err(error) => return Err(self.refuse(conn, requests, error)),
             }
         }
-        if requests.conn.is_over() {
+        if requests.later.is_some() {
+            // What comes behind it waits, in the socket for the most part.
+            requests.left = !input.is_empty();
+            conn.pause();
+        } else if requests.conn.is_over() {
             return Err(Close::Done);
-        }
-        if requests.ended {
+        } else if requests.ended {
             // Whoever ends in the middle of a request gets no answer to it.
             return Err(if requests.conn.end(input).is_ok() { Close::Eof } else { Close::Truncated });
         }
@@ -234,6 +249,14 @@ impl<A: App> Http<A> {
             let _ = Reply::new(conn, http, shared, head).refuse(Refusal(Status::MISDIRECTED_REQUEST));
             return Ok(Next::Wait);
         }
+        if let Some(seconds) = shared.config.retry_after
+            && conn.is_overloaded()
+        {
+            shared.stats.shed += 1;
+            let reply = Reply::new(conn, http, shared, head).header("retry-after", seconds.to_string());
+            let _ = reply.refuse(Refusal(Status::SERVICE_UNAVAILABLE));
+            return Ok(Next::Wait);
+        }
         let found = match find(routes, &head) {
             Ok(found) => found,
             Err(none) => {
@@ -254,6 +277,7 @@ impl<A: App> Http<A> {
             }
             To::Handle(_, handle) if bodyless => {
                 let _ = handle(app, &request, Reply::new(conn, http, shared, head));
+                requests.later = shared.later.take();
             }
             To::Handle(..) => {
                 let body_max = route.body_max.unwrap_or(shared.config.limits.body_max);
@@ -270,7 +294,10 @@ impl<A: App> Http<A> {
                     }
                 }
             }
-            To::Events(number) => return Ok(subscribe(app, conn, http, shared, &request, *number)),
+            To::Events(_, Some(allow)) if let Err(refusal) = allow(app, &request) => {
+                let _ = Reply::new(conn, http, shared, head).refuse(refusal);
+            }
+            To::Events(number, _) => return Ok(subscribe(app, conn, http, shared, &request, *number)),
             To::Upgrade(protocol, _) if !head.asks_for(protocol) || !bodyless => {
                 ask_to_upgrade(conn, http, shared, head, protocol);
             }
@@ -316,11 +343,19 @@ impl<A: App> Http<A> {
         let request = Request { head, body: &waiting.body, peer: conn.peer(), rest: route.rest(&head) };
         let reply = Reply::new(conn, &mut requests.conn, shared, head).since(waiting.since);
         let _ = handle(app, &request, reply);
+        requests.later = shared.later.take();
     }
 
     fn take_waiting(&mut self, requests: &mut Requests) -> Option<Waiting> {
         self.shared.bodies -= std::mem::take(&mut requests.held);
         requests.waiting.take()
+    }
+
+    /// The app did not answer in time.
+    fn late(&mut self, conn: &mut Conn<'_>, requests: &mut Requests) {
+        self.shared.stats.late += 1;
+        let answer = |reply: Reply<'_, '_>| reply.refuse(Refusal(Status::GATEWAY_TIMEOUT));
+        requests.answer(conn, &mut self.shared, answer);
     }
 
     /// All bodies together are too much: this one is given up.
@@ -486,6 +521,10 @@ impl<A: App> Service for Http<A> {
     fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut Session<A>) -> Result<(), Close> {
         match &mut session.kind {
             Kind::Requests(requests) => match requests.phase() {
+                Phase::Answer => {
+                    self.late(conn, requests);
+                    Ok(())
+                }
                 // A response is still on its way: how slow that may be is the engine's business.
                 Phase::Idle | Phase::Sending if conn.output_len() > 0 => {
                     conn.wake_at(conn.now() + requests.timeout(&self.shared.config));

@@ -1,10 +1,11 @@
 //! What a connection is: requests one after another, a stream of events, or something else.
 
-use windlass::Time;
+use windlass::{Conn, Time};
 use windlass_proto::http::{Limits, RequestHeadBuf, ServerConn};
 
 use crate::app::App;
 use crate::config::HttpConfig;
+use crate::reply::{Replied, Reply, Shared};
 
 /// One connection of an [`Http`](crate::Http).
 pub struct Session<A: App> {
@@ -32,6 +33,18 @@ pub(crate) struct Requests {
     pub(crate) waiting: Option<Waiting>,
     /// What of the worker's `bodies` is its.
     pub(crate) held: usize,
+    /// A request whose answer comes later.
+    pub(crate) later: Option<Pending>,
+    /// Input waits behind it.
+    pub(crate) left: bool,
+}
+
+/// A request that is answered later: what the reply needs of it.
+pub(crate) struct Pending {
+    pub(crate) number: u64,
+    /// When it came.
+    pub(crate) since: Time,
+    pub(crate) head: RequestHeadBuf,
 }
 
 pub(crate) struct Waiting {
@@ -52,6 +65,8 @@ pub(crate) enum Phase {
     Head,
     /// A body has.
     Body,
+    /// An answer that the app owes.
+    Answer,
     /// Responses wait to be sent, and requests behind them to be read: the engine's limits for slow
     /// readers are in charge.
     Sending,
@@ -60,7 +75,16 @@ pub(crate) enum Phase {
 impl Requests {
     pub(crate) fn new(limits: Limits) -> Requests {
         let conn = ServerConn::new(limits);
-        Requests { conn, phase: Phase::New, counted: 0, ended: false, waiting: None, held: 0 }
+        Requests {
+            conn,
+            phase: Phase::New,
+            counted: 0,
+            ended: false,
+            waiting: None,
+            held: 0,
+            later: None,
+            left: false,
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -71,6 +95,7 @@ impl Requests {
     /// and not per byte, so that a trickle does not move it.
     pub(crate) fn deadline(&mut self, config: &HttpConfig, now: Time, input_is_empty: bool) -> Option<Time> {
         let phase = match (self.conn.is_idle(), input_is_empty) {
+            _ if self.later.is_some() => Phase::Answer,
             (true, true) if self.conn.requests() == 0 => Phase::New,
             (true, true) => Phase::Idle,
             (true, false) => Phase::Head,
@@ -89,7 +114,34 @@ impl Requests {
             Phase::New | Phase::Head => config.head_timeout,
             Phase::Idle | Phase::Sending => config.keep_alive_timeout,
             Phase::Body => config.body_timeout,
+            Phase::Answer => config.answer_timeout,
         }
+    }
+
+    /// Answers the request that was put off.
+    pub(crate) fn answer<F>(&mut self, conn: &mut Conn<'_>, shared: &mut Shared, answer: F)
+    where
+        F: FnOnce(Reply<'_, '_>) -> Replied,
+    {
+        let Some(pending) = self.later.take() else { return };
+        let Ok(head) = pending.head.head() else { return conn.abort() };
+        let _ = answer(Reply::new(conn, &mut self.conn, shared, head).since(pending.since));
+        match shared.later.take() {
+            // Put off once more: its deadline stays.
+            Some(again) => self.later = Some(again),
+            None => self.answered(conn, &shared.config),
+        }
+    }
+
+    /// The answer that was owed is written: on with what comes behind it.
+    fn answered(&mut self, conn: &mut Conn<'_>, config: &HttpConfig) {
+        if self.conn.is_over() || (self.ended && !self.left) {
+            return conn.close();
+        }
+        if let Some(deadline) = self.deadline(config, conn.now(), !self.left) {
+            conn.wake_at(deadline);
+        }
+        conn.resume();
     }
 
     /// No deadline, until the next call of [`deadline`](Requests::deadline).

@@ -18,6 +18,11 @@ pub struct HttpStats {
     pub unwritable: u64,
     /// Requests answered with 503 because of [`HttpConfig::bodies_max`](crate::HttpConfig::bodies_max).
     pub overloaded: u64,
+    /// Requests answered with 503 because the worker was overloaded
+    /// ([`HttpConfig::retry_after`](crate::HttpConfig::retry_after)).
+    pub shed: u64,
+    /// Requests answered with 504 because of [`HttpConfig::answer_timeout`](crate::HttpConfig::answer_timeout).
+    pub late: u64,
     /// Connections that went on with another protocol.
     pub upgrades: u64,
     /// Subscribers there are now.

@@ -96,14 +96,15 @@ fn desk(config: HttpConfig) -> Http<Desk> {
 
 fn show(stats: &HttpStats) -> String {
     format!(
-        "{:?} {:?} unwritable {} subscribers {} slow {}+{} upgrades {}",
+        "{:?} {:?} unwritable {} subscribers {} slow {}+{} upgrades {} shed {}",
         stats.responses,
         stats.refused,
         stats.unwritable,
         stats.subscribers,
         stats.slow_disconnected,
         stats.slow_skipped,
-        stats.upgrades
+        stats.upgrades,
+        stats.shed
     )
 }
 
@@ -501,6 +502,33 @@ fn a_connection_becomes_another_protocol() {
     assert_eq!(status(&ask(h, "GET /shout", "Connection: Upgrade\r\nUpgrade: whisper\r\n")), 426);
     assert_eq!(status(&ask(h, "GET /shout", &format!("{upgrade}X-Secret: no\r\n"))), 403);
     assert!(stats(h).contains("upgrades 1"));
+}
+
+#[test]
+fn an_overloaded_worker_refuses_what_it_would_answer_late() {
+    let h = &mut harness();
+    let peer = h.connect();
+    h.pretend_overload(true);
+    // What is pipelined behind it is answered too, and the connection goes on.
+    h.send(
+        peer,
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+    );
+    h.send(peer, "abc");
+    let answers = text(h.receive(peer));
+    assert_eq!(answers.matches("HTTP/1.1 503 Service Unavailable\r\n").count(), 2, "{answers}");
+    assert_eq!(answers.matches("\r\nretry-after: 1\r\n").count(), 2, "{answers}");
+    assert_eq!(status(&ask(h, "GET /shout", "Connection: Upgrade\r\nUpgrade: shout\r\n")), 503);
+    assert_eq!(h.why(peer), None);
+    assert_eq!(h.handle().stats().counters.refused_overload, 3);
+    h.pretend_overload(false);
+    h.send(peer, "GET /name/x HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(status(&text(h.receive(peer))), 200);
+    assert!(stats(h).ends_with("upgrades 0 shed 3"));
+
+    let h = &mut harness_with(HttpConfig { retry_after: None, ..HttpConfig::default() });
+    h.pretend_overload(true);
+    assert_eq!(status(&ask(h, "GET /", "")), 200);
 }
 
 #[test]

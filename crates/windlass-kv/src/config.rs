@@ -4,7 +4,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::time::Duration;
 
-use crate::store::StoreConfig;
+use crate::store::{Eviction, StoreConfig};
 
 /// What a listener speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -22,8 +22,8 @@ pub enum Protocol {
 pub struct KvConfig {
     /// What bounds the store.
     pub store: StoreConfig,
-    /// The protocol of each listener, in the order of
-    /// [`Bound::addresses`](windlass::Bound::addresses); listeners beyond the last speak the last.
+    /// The protocol of listeners by their [tag](windlass::Serve::tag): those with tag 0, or none, speak the
+    /// first; tags beyond the last speak the last.
     pub protocols: Vec<Protocol>,
     /// The time at which the service is made, in milliseconds since 1970 (Unix time). From there on it
     /// follows the engine's clock: deadlines of keys that clients give as a date need it.
@@ -42,6 +42,20 @@ pub struct KvConfig {
     pub transactions_max: usize,
     /// Bytes that the names of all subscriptions take, with some for each. Default 64 MiB.
     pub subscriptions_max: usize,
+}
+
+/// What can be changed while a [`Kv`](crate::Kv) serves: send it to its mailbox. What is stored stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KvSettings {
+    /// As in [`StoreConfig`].
+    pub memory_max: usize,
+    /// As in [`StoreConfig`]; connections that are open may send values as long as before.
+    pub value_max: usize,
+    /// As in [`StoreConfig`].
+    pub eviction: Eviction,
+    /// As in [`KvConfig`]. Clients that have said the one before stay authenticated; those that were asked
+    /// for none are not asked now.
+    pub password: Option<Secret>,
 }
 
 /// Something that is in no log: its `Debug` says nothing.
@@ -89,8 +103,8 @@ impl Default for KvConfig {
 }
 
 impl KvConfig {
-    /// The protocol of a listener.
-    pub(crate) fn protocol(&self, listener: usize) -> Protocol {
-        self.protocols.get(listener).or(self.protocols.last()).copied().unwrap_or_default()
+    /// The protocol of listeners with this tag.
+    pub(crate) fn protocol(&self, tag: u32) -> Protocol {
+        self.protocols.get(tag as usize).or(self.protocols.last()).copied().unwrap_or_default()
     }
 }

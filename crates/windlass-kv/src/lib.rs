@@ -26,5 +26,5 @@ mod resp;
 mod service;
 pub mod store;
 
-pub use config::{KvConfig, Protocol, Secret};
+pub use config::{KvConfig, KvSettings, Protocol, Secret};
 pub use service::{Kv, Session};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use windlass::{Close, Conn, Input, Peer, Placement, Scope, Service, Sessions, Tick, Time};
+use windlass::{Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions, Tick, Time};
 
-use crate::config::{KvConfig, Protocol};
+use crate::config::{KvConfig, KvSettings, Protocol};
 use crate::memcached::{self, Memcached};
 use crate::resp::{self, Resp};
 use crate::store::Store;
@@ -69,7 +69,7 @@ impl Service for Kv {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         let now = self.unix_ms(conn.now());
         self.store.set_now(now);
-        Ok(Session(match self.config.protocol(conn.listener().unwrap_or(0)) {
+        Ok(Session(match self.config.protocol(conn.listener_tag()) {
             Protocol::Resp => Speaks::Resp(self.resp.open(&self.store, conn)),
             Protocol::Memcached => Speaks::Memcached(self.memcached.open(&self.store)),
         }))
@@ -111,5 +111,16 @@ impl Service for Kv {
         self.store.set_now(now);
         self.memcached.tick(&mut self.store);
         self.store.sweep();
+    }
+}
+
+impl Receive for Kv {
+    type Message = KvSettings;
+
+    fn receive(&mut self, _: &mut Scope<'_>, _: &mut Sessions<Session>, settings: KvSettings) {
+        let KvSettings { memory_max, value_max, eviction, password } = settings;
+        self.store.set_bounds(memory_max, value_max, eviction);
+        self.memcached.set_value_max(value_max);
+        self.resp.set(self.store.config(), password);
     }
 }

@@ -52,6 +52,9 @@ pub enum Close {
     Idle,
     /// The server is shutting down. Orderly.
     Shutdown,
+    /// Somebody outside asked for its end ([`Handle::close_connection`](crate::Handle::close_connection)).
+    /// Orderly.
+    Requested,
     /// The service refused the connection in `open`. Orderly.
     Refused,
     /// The peer took no output for
@@ -93,7 +96,7 @@ pub enum Fault {
 }
 
 /// How many kinds there are, for the counters.
-pub(crate) const KINDS: usize = 17;
+pub(crate) const KINDS: usize = 18;
 
 impl Close {
     /// A short stable name, fit for a metric's label.
@@ -112,9 +115,12 @@ impl Close {
             | Close::SlowConsumer
             | Close::Overflow
             | Close::InputFull => Fault::Peer,
-            Close::Shutdown | Close::Refused | Close::MemoryFull | Close::Aborted | Close::Unavailable(_) => {
-                Fault::Server
-            }
+            Close::Shutdown
+            | Close::Requested
+            | Close::Refused
+            | Close::MemoryFull
+            | Close::Aborted
+            | Close::Unavailable(_) => Fault::Server,
             Close::Reset | Close::Io(_) => Fault::Network,
             Close::Tls(error) => {
                 if error.is_ours() {
@@ -145,6 +151,7 @@ impl Close {
             Close::Io(_) => 14,
             Close::Tls(_) => 15,
             Close::Unavailable(_) => 16,
+            Close::Requested => 17,
         }
     }
 
@@ -194,6 +201,7 @@ pub(crate) const LABELS: [&str; KINDS] = [
     "io",
     "tls",
     "unavailable",
+    "requested",
 ];
 
 impl fmt::Display for Close {
@@ -206,6 +214,7 @@ impl fmt::Display for Close {
             Close::Timeout => "a deadline passed",
             Close::Idle => "idle for too long",
             Close::Shutdown => "the server is shutting down",
+            Close::Requested => "ended on request",
             Close::Refused => "refused",
             Close::SlowConsumer => "the peer did not read for too long",
             Close::Overflow => "the peer read too slowly: output limit reached",

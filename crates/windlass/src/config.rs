@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::observe::LimitValue;
+
 /// How a server runs. Plain data; start from `Config::default()` and set what you need.
 ///
 /// ```
@@ -26,6 +28,9 @@ pub struct Config {
     /// Congestion control of TCP connections, by the system's name for it ("cubic",
     /// "bbr"); `None` leaves the system's default. Linux and FreeBSD.
     pub congestion: Option<String>,
+    /// Count every connection's bytes from its beginning, for [`Conn::traffic`](crate::Conn::traffic): 48 B
+    /// more for each. Default false: they are counted while somebody looks.
+    pub traffic: bool,
 }
 
 impl Default for Config {
@@ -36,6 +41,7 @@ impl Default for Config {
             scratch_bytes: 256 * 1024,
             rebalance_lead: 2,
             congestion: None,
+            traffic: false,
         }
     }
 }
@@ -61,6 +67,18 @@ pub enum WhenFull {
     #[default]
     Wait,
     /// Accept and reset it at once, so that it can try elsewhere.
+    Shed,
+}
+
+/// What a worker does with newcomers while it is overloaded: see [`Limits::overload_lag_max`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WhenOverloaded {
+    /// Leave them in the system's accept queue. Nobody is sent away as long as that has room, and those who
+    /// are let in have waited as long as it is.
+    Wait,
+    /// Accept and reset them at once, also those who have waited too long already, so that those who are let
+    /// in are served in time and the others can try elsewhere.
+    #[default]
     Shed,
 }
 
@@ -92,6 +110,11 @@ macro_rules! limits {
         impl Limits {
             /// The names of all limits, in the order of their declaration, each with its text.
             pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), $doc),)*];
+
+            /// The same, each with its value.
+            pub(crate) fn values(&self) -> Vec<(&'static str, &'static str, LimitValue)> {
+                vec![$((stringify!($name), $doc, self.$name.into()),)*]
+            }
         }
     };
 }
@@ -152,7 +175,7 @@ limits! {
     output_low: usize = 16 * 1024,
     #[doc = "Queued output of one connection that ends it."]
     output_max: usize = 32 * 1024 * 1024,
-    #[doc = "Queued input and output of all connections of one worker. Over it, a connection that would queue more than `output_high`, of either, is ended."]
+    #[doc = "Queued input and output of all connections of one worker. From 80 % on idle and stalled connections end sooner; from 90 % on nobody is let in and who holds bytes and is silent ends; from 95 % on those who hold most end. Over it, a connection that would queue more than `output_high`, of either, is ended."]
     buffered_max: usize = 512 * 1024 * 1024,
     #[doc = "Pipes one worker may hold to splice the bulk of relays through (Linux): two descriptors and up to 1 MiB of kernel memory each. Without one a relay copies. 0: it always does."]
     relay_pipes_max: usize = 16,
@@ -162,6 +185,14 @@ limits! {
     mailbox_per_turn_max: usize = 1_024,
     #[doc = "A callback that holds its worker longer than this is reported as a stall. 0: never."]
     stall_timeout: Duration = Duration::from_millis(10),
+    #[doc = "A worker that has been late by more than this for a whole `overload_interval` is overloaded: newcomers are treated as `when_overloaded` says, services may refuse work, idle connections end sooner. 0: never."]
+    overload_lag_max: Duration = Duration::from_millis(250),
+    #[doc = "How long a worker must have been late to be overloaded, and in time, with nobody refused, not to be any more."]
+    overload_interval: Duration = Duration::from_millis(500),
+    #[doc = "What an overloaded worker does with newcomers it could not serve in time, and one that has queued 90 % of `buffered_max` with all of them."]
+    when_overloaded: WhenOverloaded = WhenOverloaded::Shed,
+    #[doc = "While a worker is overloaded, idle timeouts are divided by this. 1: they stay."]
+    overload_idle_divisor: u32 = 4,
     #[doc = "UDP sockets open on one worker, those opened by services included. 0: none may be opened by services."]
     sockets_max: usize = 4096,
     #[doc = "Datagrams received from one socket in one turn before the others get theirs. A batch that was received is delivered whole."]
@@ -217,6 +248,7 @@ impl Limits {
             ("datagrams_per_turn_max", self.datagrams_per_turn_max),
             ("datagram_output_max", self.datagram_output_max),
             ("datagrams_queued_max", self.datagrams_queued_max),
+            ("overload_idle_divisor", self.overload_idle_divisor as usize),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, n)| *n == 0) {
             return Err(format!("{name} must be at least 1"));
@@ -230,6 +262,8 @@ impl Limits {
             ("handover_ready_timeout", self.handover_ready_timeout),
             ("tls_handshake_timeout", self.tls_handshake_timeout),
             ("connect_timeout", self.connect_timeout),
+            ("overload_lag_max", self.overload_lag_max),
+            ("overload_interval", self.overload_interval),
         ];
         if let Some((name, _)) = timeouts.iter().find(|(_, t)| *t > TIMEOUT_MAX) {
             return Err(format!("{name} must be at most 20 days"));

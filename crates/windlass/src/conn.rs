@@ -13,6 +13,7 @@ use crate::core::slot::{NO_LISTENER, flag};
 use crate::core::{Core, Direct, NO_WRITING};
 use crate::id::ConnId;
 use crate::moving::MoveError;
+use crate::observe::Traffic;
 use crate::worker::NOT_MOVING;
 
 /// A cursor on one connection, lent to a callback.
@@ -91,9 +92,19 @@ impl<'a> Conn<'a> {
         self.core.now
     }
 
-    /// Whether the server is shutting down gracefully.
+    /// Whether the server is shutting down gracefully, or the service is being removed. Never so for a
+    /// service that stays ([`Serve::while_draining`](crate::Serve::while_draining)), before its turn comes.
     pub fn is_draining(&self) -> bool {
-        self.core.draining
+        self.core.is_draining(self.core.slots[self.index as usize].service)
+    }
+
+    /// Whether the worker is overloaded ([`Limits::overload_lag_max`](crate::Limits::overload_lag_max)) and so
+    /// far behind in this turn that new work should be refused, if there is a way to say so: its answer would
+    /// come late, and make all others later. False for what came first in a turn of an overloaded worker,
+    /// which is served in time. Ask once for each piece of work that will be refused then: it is counted
+    /// ([`Counters::refused_overload`](crate::Counters::refused_overload)).
+    pub fn is_overloaded(&self) -> bool {
+        self.core.overload.refuses(&self.core.limits)
     }
 
     /// Queues bytes to be sent, copying them.
@@ -175,10 +186,18 @@ impl<'a> Conn<'a> {
     }
 
     /// Which listener accepted it, in the order of [`Bound::addresses`](crate::Bound::addresses); `None`
-    /// for a connection of our own.
+    /// for a connection of our own. A listener that was added while the server ran has a number that none
+    /// has that is open now; what a service wants to know of a listener is better said by its tag.
     pub fn listener(&self) -> Option<usize> {
         let listener = self.core.slots[self.index as usize].listener;
         (listener != NO_LISTENER).then_some(usize::from(listener))
+    }
+
+    /// The tag of the listener that accepted it ([`Serve::tag`](crate::Serve::tag)); 0 without one, and for
+    /// a connection of our own.
+    pub fn listener_tag(&self) -> u32 {
+        let listener = self.core.slots[self.index as usize].listener;
+        self.core.tags.get(usize::from(listener)).copied().unwrap_or(0)
     }
 
     /// Random bits, for jitter and tie-breaks; never for secrets. In simulation they come from the seed.
@@ -255,6 +274,20 @@ impl<'a> Conn<'a> {
         Some(Relayed { received, sent })
     }
 
+    /// Bytes it has received and sent so far, those of TLS records included; in
+    /// [`closed`](crate::Service::closed), without what of its output is sent after it. `None` without
+    /// [`Config::traffic`](crate::Config::traffic).
+    pub fn traffic(&self) -> Option<Traffic> {
+        let traffic = &self.core.traffic;
+        if traffic.is_whole() { traffic.get(self.index) } else { None }
+    }
+
+    /// How long it has been open. A connection of our own counts from when it was asked for, one that has
+    /// moved from its beginning.
+    pub fn age(&self) -> Duration {
+        self.core.now.since(self.core.slots[self.index as usize].opened)
+    }
+
     /// Undoes [`Conn::pause`]. Input left untaken is offered again.
     pub fn resume(&mut self) {
         let slot = self.core.slot(self.index);
@@ -310,7 +343,7 @@ impl<'a> Conn<'a> {
         if worker >= workers {
             return Err(MoveError::NoWorker);
         }
-        if core.draining {
+        if core.is_draining(slot.service) {
             return Err(MoveError::Stopping);
         }
         if slot.is(flag::TLS) {

@@ -42,6 +42,7 @@
 #![deny(missing_docs)]
 
 mod address;
+mod change;
 mod close;
 mod config;
 mod conn;
@@ -54,6 +55,7 @@ mod hosted;
 mod id;
 mod mailbox;
 mod moving;
+mod observe;
 mod offload;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
@@ -84,8 +86,9 @@ pub use windlass_proto::{Input, Time};
 pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
+pub use change::{Applied, Change};
 pub use close::{Close, Fault};
-pub use config::{Config, Limits, WhenDatagramsFull, WhenFull};
+pub use config::{Config, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
 pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{
@@ -93,9 +96,13 @@ pub use datagram::{
 };
 pub use error::{Error, Result};
 pub use handover::Inherited;
-pub use id::ConnId;
+pub use id::{ConnId, ConnIdError};
 pub use mailbox::{Mailbox, SendError};
 pub use moving::{Move, MoveError, Placement};
+pub use observe::{
+    CloseHow, ConnEntry, ConnState, LimitUse, LimitValue, ListenerStats, ObserveError, Page, Query,
+    ServiceStats, Sort, TraceEntry, TraceStep, Traffic, TurnTrace,
+};
 pub use offload::{Answer, JobError, JobId, Offload, OffloadConfig, OffloadStats, Origin, SubmitError, Work};
 pub use reconnect::Reconnect;
 pub use resolve::{

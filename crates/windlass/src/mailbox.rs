@@ -139,7 +139,7 @@ impl<M: Send + 'static> Mailbox<M> {
             if !queue.open {
                 return Err(SendError::Closed(message));
             }
-            if queue.messages.len() + bound.taken[worker].load(Relaxed) >= bound.shared.limits.mailbox_max {
+            if queue.messages.len() + bound.taken[worker].load(Relaxed) >= bound.shared.mailbox_max() {
                 return Err(SendError::Full(message));
             }
             queue.messages.push_back(message);

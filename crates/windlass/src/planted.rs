@@ -149,8 +149,12 @@ faults! {
     ConnectForgottenByDrain,
     /// A TLS handshake of ours that failed is given up without a word to its service.
     HandshakeFailsSilently,
+    /// An overloaded worker stays so, and lets nobody in.
+    OverloadForEver,
     /// After an event that came too early, nobody looks again.
     ConnectLooksOnce,
+    /// A listener that a change closes resets those who wait in its queue.
+    ClosedQueueForgotten,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -38,9 +38,14 @@ impl<'a> Scope<'a> {
         self.core.worker.into()
     }
 
-    /// Whether the server is shutting down gracefully.
+    /// Whether the server is shutting down gracefully, or the service is being removed.
     pub fn is_draining(&self) -> bool {
-        self.core.draining
+        self.core.is_draining(self.service)
+    }
+
+    /// Whether the worker is overloaded, as [`Conn::is_overloaded`] tells.
+    pub fn is_overloaded(&self) -> bool {
+        self.core.overload.refuses(&self.core.limits)
     }
 
     /// A connection of this worker, if it is still open.

@@ -52,6 +52,9 @@ where
             bad_address: None,
             #[cfg(feature = "tls")]
             tls: Vec::new(),
+            tags: Vec::new(),
+            stays: false,
+            reserve: 0,
             mail: Vec::new(),
             mover: None,
             make: Arc::new(make),
@@ -119,6 +122,10 @@ pub(crate) struct Spec<S: Service> {
     /// By the number of their address in `listen`.
     #[cfg(feature = "tls")]
     tls: Vec<(usize, TlsAcceptor)>,
+    /// By the number of their address too.
+    tags: Vec<(usize, u32)>,
+    stays: bool,
+    reserve: usize,
     /// The mailbox, and what else answers from other threads.
     mail: Vec<Box<dyn Mail<S>>>,
     mover: Option<Mover<S>>,
@@ -134,6 +141,7 @@ pub(crate) struct Spec<S: Service> {
 pub(crate) struct OwnLimits {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) input_max: Option<usize>,
+    pub(crate) never_shed: bool,
 }
 
 pub(crate) trait ServiceSpec: Send + Sync {
@@ -144,7 +152,13 @@ pub(crate) trait ServiceSpec: Send + Sync {
     /// The TLS of the n-th address.
     #[cfg(feature = "tls")]
     fn tls(&self, n: usize) -> Option<&TlsAcceptor>;
+    /// The tag of the n-th address.
+    fn tag(&self, n: usize) -> u32;
+    fn stays(&self) -> bool;
+    fn reserve(&self) -> usize;
     fn take_error(&mut self) -> Option<Error>;
+    /// Why it cannot listen on an address, if it cannot.
+    fn cannot_listen(&self, address: &Address) -> Option<Error>;
     fn has_datagrams(&self) -> bool;
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
     fn close_mailbox(&self);
@@ -168,22 +182,42 @@ impl<S: Service> ServiceSpec for Spec<S> {
     fn tls(&self, n: usize) -> Option<&TlsAcceptor> {
         self.tls.iter().find(|(of, _)| *of == n).map(|(_, tls)| tls)
     }
-    fn take_error(&mut self) -> Option<Error> {
+    fn tag(&self, n: usize) -> u32 {
+        self.tags.iter().find(|(of, _)| *of == n).map_or(0, |(_, tag)| *tag)
+    }
+    fn stays(&self) -> bool {
+        self.stays
+    }
+    fn reserve(&self) -> usize {
+        self.reserve
+    }
+    fn cannot_listen(&self, address: &Address) -> Option<Error> {
         let name = &self.name;
-        let wrong = self.listen.iter().find_map(|address| match address {
-            Address::Udp(_) if self.calls.is_none() => Some(format!("{name} serves no datagrams: {address}")),
+        let what = match address {
+            Address::Udp(_) if self.calls.is_none() => format!("{name} serves no datagrams: {address}"),
             Address::Tcp(_) | Address::Unix(_) if !self.streams => {
-                Some(format!("{name} serves datagrams only: {address}"))
+                format!("{name} serves datagrams only: {address}")
             }
-            _ => None,
-        });
-        self.bad_address.take().or(wrong.map(|what| Error::config(format!("cannot listen: {what}"))))
+            _ => return None,
+        };
+        Some(Error::config(format!("cannot listen: {what}")))
+    }
+    fn take_error(&mut self) -> Option<Error> {
+        let wrong = self.listen.iter().find_map(|address| self.cannot_listen(address));
+        self.bad_address.take().or(wrong)
     }
     fn has_datagrams(&self) -> bool {
         self.calls.is_some()
     }
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool {
-        self.mail.iter().all(|mail| mail.bind(shared))
+        for (n, mail) in self.mail.iter().enumerate() {
+            if !mail.bind(shared) {
+                // That one is somebody else's; those before it are nobody's.
+                self.mail[..n].iter().for_each(|mail| mail.close());
+                return false;
+            }
+        }
+        true
     }
     fn close_mailbox(&self) {
         self.mail.iter().for_each(|mail| mail.close());
@@ -252,7 +286,35 @@ impl<S: Service> Serve<S> {
         self.listen(address)
     }
 
-    /// The service's name in reports. Default: its type's.
+    /// Tags the address given last: what the service's connections find in
+    /// [`Conn::listener_tag`](crate::Conn::listener_tag), so that it may serve its listeners differently.
+    /// Without one it is 0. Nothing happens before there is an address.
+    pub fn tag(mut self, tag: u32) -> Serve<S> {
+        if let Some(last) = self.spec.listen.len().checked_sub(1) {
+            self.spec.tags.retain(|(of, _)| *of != last);
+            self.spec.tags.push((last, tag));
+        }
+        self
+    }
+
+    /// This service stays while the others drain: in a graceful shutdown its listeners stay open, its
+    /// connections are not told, and [`is_draining`](crate::Conn::is_draining) is not true for it. On each
+    /// worker it is told when the last other connection has ended, and aborted with all others at the end
+    /// of [`Limits::drain_timeout`]. For what must answer until the end, such as a readiness probe.
+    pub fn while_draining(mut self) -> Serve<S> {
+        self.spec.stays = true;
+        self
+    }
+
+    /// Connections each of this service's listeners may have though
+    /// [`Limits::connections_max`] is reached, so that it answers on a full server. They count like all
+    /// others, so there may be as many more of them. Default 0.
+    pub fn reserve(mut self, connections: usize) -> Serve<S> {
+        self.spec.reserve = connections;
+        self
+    }
+
+    /// The service's name, in reports and for [changes](crate::Change). Default: its type's.
     pub fn name(mut self, name: &str) -> Serve<S> {
         self.spec.name = name.into();
         self
@@ -278,6 +340,13 @@ impl<S: Service> Serve<S> {
     /// longest message. At least 1. In a simulation the simulated server's counts.
     pub fn input_max(mut self, bytes: usize) -> Serve<S> {
         self.spec.own.input_max = Some(bytes.max(1));
+        self
+    }
+
+    /// Lets in whoever comes to this service even while a worker is overloaded or short of memory: for an
+    /// admin listener, which is wanted then most. Limits on connections hold all the same.
+    pub fn never_shed(mut self) -> Serve<S> {
+        self.spec.own.never_shed = true;
         self
     }
 

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use windlass_proto::Time;
 
+use crate::change::Changes;
 use crate::config::{Config, Limits};
 use crate::id::ConnId;
+use crate::observe::errands::Errands;
+use crate::observe::flows::Cells;
 use crate::offload::{Crew, Jobs, Threads};
 use crate::planted::{Fault, planted};
 use crate::stats::Published;
@@ -24,11 +27,21 @@ pub(crate) const DRAINING: u8 = 2;
 pub(crate) const STOPPING: u8 = 3;
 
 pub(crate) struct Shared {
-    /// With every automatic value resolved.
-    pub(crate) limits: Limits,
+    /// In effect, with every automatic value resolved. Each worker has a copy of its own.
+    limits: Mutex<Limits>,
+    /// Those of them that are asked for where no worker's copy is at hand.
+    asked: AskedLimits,
+    /// As the server was started, but for its limits.
     pub(crate) config: Config,
     pub(crate) workers: Vec<WorkerShared>,
-    pub(crate) listeners: Vec<ListenerShared>,
+    /// By number, for those who watch; each worker has a table of its own.
+    listeners: Mutex<Vec<Arc<ListenerShared>>>,
+    /// What passes, by name.
+    pub(crate) cells: Cells,
+    /// Who changes the server while it runs.
+    pub(crate) changes: OnceLock<Box<dyn Changes>>,
+    /// Its workers are in their loops.
+    pub(crate) begun: AtomicBool,
     /// Open in the whole server.
     pub(crate) connections: AtomicUsize,
     sources: Mutex<HashMap<IpAddr, usize>>,
@@ -41,7 +54,11 @@ pub(crate) struct Shared {
     pub(crate) successor_gone: AtomicBool,
     /// A successor has the control socket.
     pub(crate) control_taken: AtomicBool,
-    stalls: Mutex<VecDeque<Stall>>,
+    stalls: Mutex<Stalls>,
+    /// When the first worker began.
+    started: OnceLock<Time>,
+    /// Questions for connections that are under way.
+    pub(crate) inspections: Arc<AtomicUsize>,
     /// Who runs the jobs of pools, where it is not threads: the simulator.
     pub(crate) crew: OnceLock<Box<dyn Crew>>,
 }
@@ -53,27 +70,57 @@ pub(crate) struct WorkerShared {
     pending: AtomicBool,
     /// Connections it has, those on their way to it included.
     pub(crate) load: AtomicUsize,
+    /// Overloaded, and what it is given now is late.
+    pub(crate) late: AtomicBool,
     pub(crate) stats: Published,
+    /// What somebody outside asks of it.
+    pub(crate) errands: Errands,
 }
 
+#[derive(Default)]
+struct AskedLimits {
+    source_connections_max: AtomicUsize,
+    accept_rate_max: AtomicU32,
+    accept_burst_max: AtomicU32,
+    mailbox_max: AtomicUsize,
+}
+
+impl AskedLimits {
+    fn set(&self, limits: &Limits) {
+        self.source_connections_max.store(limits.source_connections_max, Ordering::Relaxed);
+        self.accept_rate_max.store(limits.accept_rate_max, Ordering::Relaxed);
+        self.accept_burst_max.store(limits.accept_burst_max, Ordering::Relaxed);
+        self.mailbox_max.store(limits.mailbox_max, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
 pub(crate) struct ListenerShared {
     pub(crate) name: String,
+    /// What its service knows it by.
+    pub(crate) tag: u32,
+    /// Connections it may have though the server is full.
+    pub(crate) reserve: usize,
     /// A successor has it.
     pub(crate) taken: AtomicBool,
+    /// Open, on their way between workers, and places held for newcomers.
     pub(crate) connections: AtomicUsize,
+    /// Open on workers, or on their way to them.
+    pub(crate) sockets: AtomicUsize,
+    /// The name of its service.
+    pub(crate) service: String,
+    /// No part of the server any more.
+    pub(crate) removed: AtomicBool,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::tls::TlsAcceptor>,
 }
 
 impl ListenerShared {
-    fn new(name: String) -> ListenerShared {
-        ListenerShared {
-            name,
-            taken: AtomicBool::new(false),
-            connections: AtomicUsize::new(0),
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
+    /// Nothing refers to its number any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+            && self.sockets.load(Ordering::Acquire) == 0
+            && self.connections.load(Ordering::Acquire) == 0
     }
 }
 
@@ -92,18 +139,33 @@ pub struct Stall {
     /// How long it took, to the resolution of the system's coarse clock (1-10 ms). Time in which the
     /// system ran something else on this core counts too: the connections waited for that as well.
     pub took: Duration,
+    /// When its turn began, from the start of the server.
+    pub at: Duration,
+}
+
+#[derive(Default)]
+struct Stalls {
+    kept: VecDeque<Stall>,
+    /// How many of them, at the end, have not been taken.
+    untaken: usize,
 }
 
 /// Stalls remembered.
 const STALLS_KEPT: usize = 64;
 
 impl Shared {
-    pub(crate) fn new(config: Config, workers: usize, listeners: Vec<String>) -> Shared {
+    pub(crate) fn new(config: Config, workers: usize, listeners: Vec<ListenerShared>) -> Shared {
+        let asked = AskedLimits::default();
+        asked.set(&config.limits);
         Shared {
-            limits: config.limits.clone(),
+            limits: Mutex::new(config.limits.clone()),
+            asked,
             config,
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
-            listeners: listeners.into_iter().map(ListenerShared::new).collect(),
+            listeners: Mutex::new(listeners.into_iter().map(Arc::new).collect()),
+            cells: Cells::default(),
+            changes: OnceLock::new(),
+            begun: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             sources: Mutex::default(),
             accept_spent: AtomicU64::new(0),
@@ -112,6 +174,8 @@ impl Shared {
             successor_gone: AtomicBool::new(false),
             control_taken: AtomicBool::new(false),
             stalls: Mutex::default(),
+            started: OnceLock::new(),
+            inspections: Arc::default(),
             crew: OnceLock::new(),
         }
     }
@@ -149,6 +213,46 @@ impl Shared {
         self.crew.get().map_or(&Threads as &dyn Crew, |crew| &**crew).offer(jobs);
     }
 
+    pub(crate) fn wake_all(&self) {
+        (0..self.workers.len()).for_each(|worker| self.wake(worker));
+    }
+
+    // --- What may change.
+
+    /// The limits in effect.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits.clone();
+        self.asked.set(limits);
+        // At another rate the time that is spent means something else.
+        self.accept_spent.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn mailbox_max(&self) -> usize {
+        self.asked.mailbox_max.load(Ordering::Relaxed)
+    }
+
+    /// Every listener by its number, those that are no part of the server any more included.
+    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerShared>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn listener(&self, n: u16) -> Option<Arc<ListenerShared>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).get(usize::from(n)).cloned()
+    }
+
+    /// Gives a number to a listener. Numbers that nothing refers to are given again.
+    pub(crate) fn put_listener(&self, n: u16, listener: Arc<ListenerShared>) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        match listeners.get_mut(usize::from(n)) {
+            Some(place) => *place = listener,
+            None => listeners.push(listener),
+        }
+    }
+
     // --- Stopping.
 
     pub(crate) fn stop_state(&self) -> u8 {
@@ -159,9 +263,7 @@ impl Shared {
     pub(crate) fn request_stop(&self, at_once: bool) {
         let next = |state: u8| if at_once { STOPPING } else { (state + 1).clamp(DRAINING, STOPPING) };
         let _ = self.stop.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| Some(next(state)));
-        for worker in 0..self.workers.len() {
-            self.wake(worker);
-        }
+        self.wake_all();
     }
 
     /// A successor stands ready and has taken these: their queues are its own from now on. The server
@@ -169,23 +271,23 @@ impl Shared {
     pub(crate) fn supersede(&self, taken: &[Item]) {
         for item in taken {
             match item {
-                Item::Listener(n) => self.listeners[*n as usize].taken.store(true, Ordering::Release),
+                Item::Listener(n) => {
+                    if let Some(listener) = self.listener(*n) {
+                        listener.taken.store(true, Ordering::Release);
+                    }
+                }
                 Item::Control => self.control_taken.store(true, Ordering::Release),
             }
         }
         self.superseded.store(true, Ordering::Release);
         let _ = self.stop.compare_exchange(RUNNING, SUPERSEDED, Ordering::AcqRel, Ordering::Acquire);
-        for worker in 0..self.workers.len() {
-            self.wake(worker);
-        }
+        self.wake_all();
     }
 
     /// Nobody receives any more what a successor took over to receive.
     pub(crate) fn lose_successor(&self) {
         self.successor_gone.store(true, Ordering::Release);
-        for worker in 0..self.workers.len() {
-            self.wake(worker);
-        }
+        self.wake_all();
     }
 
     pub(crate) fn is_superseded(&self) -> bool {
@@ -198,7 +300,7 @@ impl Shared {
     pub(crate) fn enter_source(&self, source: IpAddr) -> bool {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let count = sources.entry(source).or_insert(0);
-        if *count >= self.limits.source_connections_max {
+        if *count >= self.asked.source_connections_max.load(Ordering::Relaxed) {
             return false;
         }
         *count += 1;
@@ -217,12 +319,12 @@ impl Shared {
 
     /// Takes one token for accepting, or says when there will be one.
     pub(crate) fn take_accept_token(&self, now: Time) -> Result<(), Time> {
-        let rate = self.limits.accept_rate_max;
+        let rate = self.asked.accept_rate_max.load(Ordering::Relaxed);
         if rate == 0 {
             return Ok(());
         }
         let interval = 1_000_000_000 / u64::from(rate);
-        let burst = interval * u64::from(self.limits.accept_burst_max);
+        let burst = interval * u64::from(self.asked.accept_burst_max.load(Ordering::Relaxed));
         let now = now.as_nanos();
         let mut at = 0;
         self.accept_spent
@@ -241,9 +343,11 @@ impl Shared {
 
     /// Gives back a token for which nobody was there.
     pub(crate) fn return_accept_token(&self) {
-        if self.limits.accept_rate_max > 0 {
-            let interval = 1_000_000_000 / u64::from(self.limits.accept_rate_max);
-            self.accept_spent.fetch_sub(interval, Ordering::Relaxed);
+        let rate = self.asked.accept_rate_max.load(Ordering::Relaxed);
+        if rate > 0 {
+            let interval = 1_000_000_000 / u64::from(rate);
+            let give = |spent: u64| Some(spent.saturating_sub(interval));
+            let _ = self.accept_spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give);
         }
     }
 
@@ -251,14 +355,34 @@ impl Shared {
 
     pub(crate) fn report_stall(&self, stall: Stall) {
         let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        if stalls.len() == STALLS_KEPT {
-            stalls.pop_front();
+        if stalls.kept.len() == STALLS_KEPT {
+            stalls.kept.pop_front();
         }
-        stalls.push_back(stall);
+        stalls.kept.push_back(stall);
+        stalls.untaken = (stalls.untaken + 1).min(STALLS_KEPT);
     }
 
+    /// Those reported since this was last asked.
     pub(crate) fn take_stalls(&self) -> Vec<Stall> {
-        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let untaken = std::mem::take(&mut stalls.untaken);
+        stalls.kept.iter().skip(stalls.kept.len() - untaken).cloned().collect()
+    }
+
+    /// The latest, the latest of them last.
+    pub(crate) fn stalls(&self) -> Vec<Stall> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).kept.iter().cloned().collect()
+    }
+
+    // --- Time.
+
+    /// A worker begins.
+    pub(crate) fn begin(&self, now: Time) {
+        self.started.get_or_init(|| now);
+    }
+
+    pub(crate) fn since_start(&self, now: Time) -> Duration {
+        self.started.get().map_or(Duration::ZERO, |started| now.since(*started))
     }
 }
 

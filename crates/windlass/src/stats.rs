@@ -111,6 +111,24 @@ counters! {
     shed_full,
     /// Newcomers reset because of `source_connections_max`.
     shed_source,
+    /// Newcomers reset because the worker was overloaded, or short of memory.
+    shed_overload,
+    /// Times accepting paused because the worker was overloaded, or short of memory.
+    accept_paused_overload,
+    /// Times a service was told to refuse work because the worker was overloaded.
+    refused_overload,
+    /// Times the worker became overloaded.
+    overloads,
+    /// Nanoseconds it was overloaded.
+    overloaded_nanos,
+    /// Times 80 % of `buffered_max` were queued, and idle and stalled connections began to end sooner.
+    memory_low,
+    /// Times 90 % were queued, and accepting stopped.
+    memory_short,
+    /// Times 95 % were queued, and those who held most began to be ended.
+    memory_critical,
+    /// Connections ended because of the last two.
+    shed_memory,
     /// Times accepting paused because `connections_max` was reached.
     accept_paused_full,
     /// Times accepting paused because of `accept_rate_max`.
@@ -198,6 +216,15 @@ counters! {
     buffered_bytes,
     /// Gauge: connections waiting for the next turn, their budget spent.
     run_queue,
+    /// Gauge: workers overloaded now.
+    overloaded,
+    /// Gauge: how many nanoseconds the latest that became ready may have waited for its turn, at most. Of
+    /// all workers the most.
+    lag_nanos,
+    /// Gauge: the least of it in the last whole `overload_interval`. Of all workers the most.
+    lag_min_nanos,
+    /// Gauge: 1 where 80 % of `buffered_max` are queued, 2 with 90 %, 3 with 95 %. Of all workers the most.
+    memory_step,
     /// Gauge: pipes open for relays, in use and waiting for it.
     pipes,
     /// Gauge: most bytes of output one connection has had queued.
@@ -249,9 +276,19 @@ impl Counters {
             self.output_peak_bytes.max(other.output_peak_bytes),
             self.input_peak_bytes.max(other.input_peak_bytes),
             self.datagram_output_peak_bytes.max(other.datagram_output_peak_bytes),
+            self.lag_nanos.max(other.lag_nanos),
+            self.lag_min_nanos.max(other.lag_min_nanos),
+            self.memory_step.max(other.memory_step),
         ];
         *self = Counters::from_values(values, closed_by, tls_failed_by);
-        [self.output_peak_bytes, self.input_peak_bytes, self.datagram_output_peak_bytes] = peaks;
+        [
+            self.output_peak_bytes,
+            self.input_peak_bytes,
+            self.datagram_output_peak_bytes,
+            self.lag_nanos,
+            self.lag_min_nanos,
+            self.memory_step,
+        ] = peaks;
     }
 }
 

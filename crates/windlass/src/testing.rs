@@ -205,6 +205,12 @@ impl Harness {
         self.settle();
     }
 
+    /// From now on the service is told that its worker is overloaded
+    /// ([`Conn::is_overloaded`](crate::Conn::is_overloaded)), or not any more. Nothing else changes.
+    pub fn pretend_overload(&mut self, overloaded: bool) {
+        self.run.pretend_overload(overloaded);
+    }
+
     /// The time, as the service is told it.
     pub fn now(&self) -> Time {
         Time::from_nanos(self.run.world.borrow().now)

@@ -17,7 +17,7 @@ use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 use sim_services::tls::tls_echo;
 #[cfg(feature = "tls")]
 use sim_services::tls_outbound::tls_calls;
-use sim_services::{chat, echo, monologue, succession};
+use sim_services::{changes, chat, echo, monologue, overloaded, succession};
 use windlass::planted::{Fault, plant};
 use windlass::sim::{self, Failure, Sim};
 
@@ -28,6 +28,7 @@ type Scenario = (&'static str, fn(&mut Sim));
 
 const SCENARIOS: &[Scenario] = &[
     ("echo", echo),
+    ("overloaded", overloaded),
     ("chat", chat),
     ("monologue", monologue),
     ("calls", calls),
@@ -41,6 +42,7 @@ const SCENARIOS: &[Scenario] = &[
     ("broken pairs", broken_pairs),
     ("cut pairs", cut_pairs),
     ("succession", succession),
+    ("changes", changes),
     ("succeeded datagrams", succeeded_datagrams),
     #[cfg(feature = "tls")]
     ("tls echo", tls_echo),

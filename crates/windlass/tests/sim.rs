@@ -9,7 +9,7 @@ use sim_services::pairs::tls_pairs;
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
 #[cfg(feature = "tls")]
 use sim_services::tls::{tls_chat, tls_echo};
-use sim_services::{chat, echo, flood, monologue};
+use sim_services::{chat, echo, flood, monologue, overloaded, watched_echo};
 use windlass::sim;
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -18,6 +18,16 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
 #[test]
 fn echo_serves_every_byte() {
     sim::check("echo", 0..SEEDS, echo);
+}
+
+#[test]
+fn an_overloaded_server_serves_every_byte_to_whom_it_lets_in() {
+    sim::check("overloaded", 0..SEEDS, overloaded);
+}
+
+#[test]
+fn echo_serves_every_byte_while_somebody_looks_in() {
+    sim::check("watched echo", 0..SEEDS / 2, watched_echo);
 }
 
 #[test]

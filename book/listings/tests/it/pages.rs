@@ -238,6 +238,10 @@ fn on_any_port(command: &str) -> String {
     if command.contains("127.0.0.1:7000") {
         return command.replace("127.0.0.1:7000", "127.0.0.1:0");
     }
+    // A file says it.
+    if command.contains(".toml") {
+        return command.to_owned();
+    }
     let start = command.find("./").unwrap_or_else(|| panic!("no program in `{command}`"));
     let end = command[start..].find(' ').map_or(command.len(), |at| start + at);
     format!("{} 127.0.0.1:0{}", &command[..end], &command[end..])

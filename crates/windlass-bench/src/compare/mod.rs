@@ -11,6 +11,7 @@ mod figures;
 mod http;
 mod machine;
 mod memcached;
+mod overload;
 mod peers;
 mod relay;
 mod resp;
@@ -30,6 +31,7 @@ use serde_json::{Value, json};
 
 pub use http::{HttpCompareArgs, main as http};
 pub use memcached::{MemcachedArgs, main as memcached};
+pub use overload::{OverloadArgs, main as overload};
 pub use relay::{RelayArgs, main as relay};
 pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};

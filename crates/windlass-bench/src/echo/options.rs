@@ -30,10 +30,10 @@ pub struct EchoArgs {
     #[arg(long, value_enum, default_value = "steady", env = "WINDLASS_MODE", hide_env = true)]
     pub mode: Mode,
     /// Connections at once [default: 64; idle 10000, churn 32, slow 16]
-    #[arg(short, long, value_parser = args::count, env = "WINDLASS_CONNECTIONS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = args::count, env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: Option<u64>,
     /// Bytes in one message, as in 64, 16KiB, 1MiB
-    #[arg(short, long, value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
     pub size: usize,
     /// What every load has
     #[command(flatten)]
@@ -42,13 +42,13 @@ pub struct EchoArgs {
     #[command(flatten)]
     pub stream: StreamArgs,
     /// Mode slow: clients that do not read
-    #[arg(long, value_parser = args::count, default_value = "4", env = "WINDLASS_SLOW_CLIENTS", hide_env = true)]
+    #[arg(long, value_name = "N", value_parser = args::count, default_value = "4", env = "WINDLASS_SLOW_CLIENTS", hide_env = true)]
     pub slow_clients: u64,
     /// Mode slow: bytes each of them sends
-    #[arg(long, value_parser = args::size, default_value = "64MiB", env = "WINDLASS_SLOW_SIZE", hide_env = true)]
+    #[arg(long, value_name = "SIZE", value_parser = args::size, default_value = "64MiB", env = "WINDLASS_SLOW_SIZE", hide_env = true)]
     pub slow_size: usize,
     /// Mode slow: how long they do not read
-    #[arg(long, value_parser = args::duration, default_value = "5s", env = "WINDLASS_HOLD", hide_env = true)]
+    #[arg(long, value_name = "TIME", value_parser = args::duration, default_value = "5s", env = "WINDLASS_HOLD", hide_env = true)]
     pub hold: Duration,
 }
 

@@ -6,6 +6,8 @@ mod talk;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use clap::ArgAction;
+use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use self::talk::{HttpSpeech, Page, Request};
@@ -26,7 +28,7 @@ pub struct HttpArgs {
     )]
     pub target: Url,
     /// Connections at once
-    #[arg(short, long, value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: u64,
     /// Ask for this path, whatever the URL says
     #[arg(long, env = "WINDLASS_PATH", hide_env = true)]
@@ -40,9 +42,11 @@ pub struct HttpArgs {
     pub status: u16,
     /// The body may differ from one response to the next: compare the status only
     #[arg(long, env = "WINDLASS_ANY_BODY", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub any_body: bool,
     /// One request on each connection: connect, ask, be answered, close
     #[arg(long, conflicts_with_all = ["depth", "rate"], env = "WINDLASS_CLOSE", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub close: bool,
     /// What every load has
     #[command(flatten)]

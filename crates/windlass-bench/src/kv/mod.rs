@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use clap::ArgAction;
+use clap::builder::FalseyValueParser;
 use serde_json::json;
 use windlass_proto::Input;
 
@@ -27,13 +29,13 @@ use crate::text as words;
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreArgs {
     /// Connections at once
-    #[arg(short, long, value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: u64,
     /// Bytes of a value, as in 64, 16KiB, 1MiB
-    #[arg(short, long, value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
     pub size: usize,
     /// Keys, of all connections together; each has its share, and at least one
-    #[arg(long, value_parser = args::count, default_value = "1000", env = "WINDLASS_KEYS", hide_env = true)]
+    #[arg(long, value_name = "N", value_parser = args::count, default_value = "1000", env = "WINDLASS_KEYS", hide_env = true)]
     pub keys: u64,
     /// How often each operation comes, in parts
     #[arg(long, value_name = "PARTS", default_value_t = Mix::default(), env = "WINDLASS_MIX", hide_env = true)]
@@ -71,6 +73,7 @@ pub struct MemcachedArgs {
     pub target: Place,
     /// Speak the binary protocol
     #[arg(long, env = "WINDLASS_BINARY", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub binary: bool,
     /// What every load of a store has
     #[command(flatten)]

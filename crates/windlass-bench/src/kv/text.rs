@@ -46,6 +46,9 @@ impl Dialect for Text {
             Step::Get { key, version } => {
                 let size = names.values.size;
                 let head = format!("VALUE {} 0 {size}", names.keys[key]);
+                if first == b"END" {
+                    return Err(Fault::Wrong("get: what was stored is gone".into()));
+                }
                 if first != head.as_bytes() {
                     return Err(wrong("get", first));
                 }

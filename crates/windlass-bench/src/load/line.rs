@@ -101,6 +101,7 @@ pub(crate) enum Fault {
     /// No connection came about.
     Connect(String),
     /// TLS failed.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "nobody speaks it"))]
     Tls(String),
     /// The kernel reported an error.
     Failed(Errno),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ArgAction;
+use clap::builder::FalseyValueParser;
 
 #[cfg(feature = "tls")]
 use super::tls::{TlsClient, Trust};
@@ -15,25 +17,26 @@ use crate::url::Url;
 #[derive(Debug, Clone, clap::Args)]
 pub struct LoadArgs {
     /// How long to measure, as in 500ms, 10s, 1m
-    #[arg(short = 't', long, value_parser = args::duration, default_value = "10s")]
+    #[arg(short = 't', long, value_name = "TIME", value_parser = args::duration, default_value = "10s")]
     #[arg(env = "WINDLASS_DURATION", hide_env = true)]
     pub duration: Duration,
     /// How long to run before measuring
-    #[arg(long, value_parser = args::duration, default_value = "1s")]
+    #[arg(long, value_name = "TIME", value_parser = args::duration, default_value = "1s")]
     #[arg(env = "WINDLASS_WARMUP", hide_env = true)]
     pub warmup: Duration,
     /// Open loop: send this many messages per second in all, ready or not, and count
     /// latency from the moment each was due
-    #[arg(long, value_parser = args::count, env = "WINDLASS_RATE", hide_env = true)]
+    #[arg(long, value_name = "N", value_parser = args::count, env = "WINDLASS_RATE", hide_env = true)]
     pub rate: Option<u64>,
     /// Process id of the server, to report its CPU time and memory
     #[arg(long, env = "WINDLASS_PID", hide_env = true)]
     pub pid: Option<u32>,
     /// Report a connection that owes a reply and gives nothing for this long
-    #[arg(long, value_parser = args::duration, default_value = "5s", env = "WINDLASS_STALL", hide_env = true)]
+    #[arg(long, value_name = "TIME", value_parser = args::duration, default_value = "5s", env = "WINDLASS_STALL", hide_env = true)]
     pub stall: Duration,
     /// Print the report as JSON
     #[arg(long, env = "WINDLASS_JSON", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub json: bool,
     /// Write a plot of the latencies to FILE.svg or FILE.html
     #[arg(long, value_name = "FILE", env = "WINDLASS_PLOT", hide_env = true)]
@@ -47,31 +50,40 @@ pub struct LoadArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct StreamArgs {
     /// Messages under way on each connection; not with --rate
-    #[arg(short, long, value_parser = args::count, default_value = "1", conflicts_with = "rate")]
+    #[arg(short, long, value_name = "N", value_parser = args::count, default_value = "1", conflicts_with = "rate")]
     #[arg(env = "WINDLASS_DEPTH", hide_env = true)]
     pub depth: u64,
     /// Threads to generate with
-    #[arg(long, value_parser = args::count, default_value = "1", env = "WINDLASS_THREADS", hide_env = true)]
+    #[arg(long, value_name = "N", value_parser = args::count, default_value = "1", env = "WINDLASS_THREADS", hide_env = true)]
     pub threads: u64,
     /// Use the cubic congestion control on every connection (BBR paces by timers and
     /// distorts loopback)
     #[arg(long, env = "WINDLASS_CUBIC", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub cubic: bool,
     /// Speak TLS
     #[cfg(feature = "tls")]
-    #[arg(long, env = "WINDLASS_TLS", hide_env = true)]
+    #[arg(long, help_heading = "TLS", env = "WINDLASS_TLS", hide_env = true)]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub tls: bool,
     /// Trust the certificates in this PEM file, and no others [default: what the system trusts]
     #[cfg(feature = "tls")]
-    #[arg(long, value_name = "FILE", env = "WINDLASS_TLS_CA", hide_env = true)]
+    #[arg(long, value_name = "FILE", help_heading = "TLS", env = "WINDLASS_TLS_CA", hide_env = true)]
     pub tls_ca: Option<PathBuf>,
     /// Trust any certificate
     #[cfg(feature = "tls")]
-    #[arg(long, conflicts_with = "tls_ca", env = "WINDLASS_TLS_INSECURE", hide_env = true)]
+    #[arg(
+        long,
+        conflicts_with = "tls_ca",
+        help_heading = "TLS",
+        env = "WINDLASS_TLS_INSECURE",
+        hide_env = true
+    )]
+    #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub tls_insecure: bool,
     /// The name the certificate must have [default: as the server is addressed]
     #[cfg(feature = "tls")]
-    #[arg(long, value_name = "NAME", env = "WINDLASS_TLS_NAME", hide_env = true)]
+    #[arg(long, value_name = "NAME", help_heading = "TLS", env = "WINDLASS_TLS_NAME", hide_env = true)]
     pub tls_name: Option<String>,
 }
 

@@ -163,11 +163,19 @@ impl UdpLoad {
                 self.window.give_up(now);
                 tell(&self.window.tally);
             }
-            self.fill(now)?;
+            self.fill(now, now)?;
             self.take()?;
         }
+        let stalled = clock::now() < ends;
         self.window.tally.seconds = (clock::now() - begun) as f64 / 1e9;
-        while self.window.free.len() < self.window.slots.len() {
+        loop {
+            // What was due is still sent, however late: left out, it would be what waited longest.
+            if self.pace.is_some() && !stalled {
+                self.fill(ends.saturating_sub(1), clock::now())?;
+            }
+            if self.window.free.len() == self.window.slots.len() {
+                break;
+            }
             self.take()?;
             self.window.give_up(clock::now());
         }
@@ -184,8 +192,8 @@ impl UdpLoad {
         (number.wrapping_mul(0x9E37_79B9) >> 16) as u8
     }
 
-    /// Sends what may be sent.
-    fn fill(&mut self, now: u64) -> Result<()> {
+    /// Sends what may be sent: in an open loop what is due by `by`.
+    fn fill(&mut self, by: u64, now: u64) -> Result<()> {
         let size = self.window.size;
         let most = if self.peers == 1 { SEGMENTS.min(65_000 / size).max(1) } else { 1 };
         loop {
@@ -196,7 +204,7 @@ impl UdpLoad {
                     None => now,
                     Some((_, cursor)) => {
                         let due = cursor.next_due();
-                        if cursor.take(now).is_none() {
+                        if cursor.take(by).is_none() {
                             break;
                         }
                         due

@@ -28,14 +28,14 @@ pub struct UdpArgs {
     #[arg(default_value = "127.0.0.1:9000", env = "WINDLASS_TARGET", hide_env = true)]
     pub target: Target,
     /// Peers that send; each has a loopback address of its own, so that a server elsewhere sees one
-    #[arg(short, long, alias = "peers", value_parser = args::count, default_value = "1")]
+    #[arg(short, long, alias = "peers", value_name = "N", value_parser = args::count, default_value = "1")]
     #[arg(env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: u64,
     /// Bytes of a datagram, as in 64, 1200
-    #[arg(short, long, value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
     pub size: usize,
     /// Datagrams under way at the same time, of all peers together; not with --rate
-    #[arg(short, long, alias = "window", value_parser = args::count, default_value = "64", conflicts_with = "rate")]
+    #[arg(short, long, alias = "window", value_name = "N", value_parser = args::count, default_value = "64", conflicts_with = "rate")]
     #[arg(env = "WINDLASS_DEPTH", hide_env = true)]
     pub depth: u64,
     /// What every load has

@@ -19,16 +19,16 @@ pub struct WsArgs {
     /// The WebSocket: an URL, HOST:PORT/PATH or unix:PATH; wss:// means --tls
     #[arg(
         value_name = "URL",
-        default_value = "ws://127.0.0.1:9002/",
+        default_value = "ws://127.0.0.1:9001/ws",
         env = "WINDLASS_TARGET",
         hide_env = true
     )]
     pub target: Url,
     /// Connections at once
-    #[arg(short, long, value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = args::count, default_value = "64", env = "WINDLASS_CONNECTIONS", hide_env = true)]
     pub connections: u64,
     /// Bytes of a message, as in 64, 16KiB, 1MiB
-    #[arg(short, long, value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = args::size, default_value = "64", env = "WINDLASS_SIZE", hide_env = true)]
     pub size: usize,
     /// What every load has
     #[command(flatten)]

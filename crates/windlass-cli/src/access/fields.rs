@@ -46,6 +46,7 @@ fields! {
     Conn "conn" BOTH;
     DurationMs "duration_ms" BOTH;
     Received "received" CONNECTIONS;
+    Sent "sent" CONNECTIONS;
     Messages "messages" CONNECTIONS;
     Reason "reason" CONNECTIONS;
     Fault "fault" CONNECTIONS;

@@ -31,7 +31,7 @@ pub(super) enum Piece {
 
 /// What lines about connections are, unless something else is configured.
 const CONNECTIONS: &str =
-    "{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}";
+    "{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}";
 
 impl Format {
     /// Reads `combined`, `json` or a template. `Err` says what is wrong.

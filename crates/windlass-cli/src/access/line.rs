@@ -72,7 +72,8 @@ fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
     }
     match &record.about {
         About::Connection(ended) => match field {
-            Field::Received => Some(ended.received.to_string()),
+            Field::Received => ended.traffic.map(|(received, _)| received.to_string()),
+            Field::Sent => ended.traffic.map(|(_, sent)| sent.to_string()),
             Field::Messages => Some(ended.messages.to_string()),
             Field::Reason => Some(ended.reason.into()),
             Field::Fault => Some(ended.fault.into()),
@@ -126,7 +127,10 @@ struct Object<'r, T> {
 
 #[derive(Serialize)]
 struct OfConnection {
-    received: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<u64>,
     messages: u64,
     reason: &'static str,
     fault: &'static str,
@@ -167,8 +171,13 @@ fn json(log: &AccessLog, record: &Record) -> String {
     }
     match &record.about {
         About::Connection(ended) => {
-            let (received, messages) = (ended.received, ended.messages);
-            let about = OfConnection { received, messages, reason: ended.reason, fault: ended.fault };
+            let about = OfConnection {
+                received: ended.traffic.map(|(received, _)| received),
+                sent: ended.traffic.map(|(_, sent)| sent),
+                messages: ended.messages,
+                reason: ended.reason,
+                fault: ended.fault,
+            };
             object(log, record, about)
         }
         About::Request(asked) => {

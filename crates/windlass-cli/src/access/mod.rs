@@ -20,6 +20,7 @@ use anyhow::{Context as _, Result};
 
 use crate::config::shape::AccessTable;
 use crate::logfile::{LogFile, is_stdout};
+use crate::signals::set_on_hangup;
 pub(crate) use fields::Kind;
 pub(crate) use format::Format;
 pub(crate) use record::{Ended, Record};
@@ -52,6 +53,8 @@ pub(crate) struct AccessLogs(Arc<Shared>);
 struct Shared {
     queue: OnceLock<Queue>,
     open: Mutex<Open>,
+    /// The thread may run: privileges are given up.
+    begun: AtomicBool,
     on_stdout: AtomicBool,
     reopen: Arc<AtomicBool>,
     /// Where the server listens, in the order of its listeners.
@@ -69,7 +72,10 @@ impl AccessLogs {
     /// cannot be opened.
     pub(crate) fn open(&self, table: &AccessTable, service: &str, kind: Kind) -> Result<Arc<AccessLog>> {
         let path = &table.path.0;
-        let queue = self.queue().context("cannot start the thread of access logs")?;
+        let queue = self.0.queue.get_or_init(|| Queue::new(self.0.reopen.clone()));
+        if self.0.begun.load(Relaxed) {
+            self.start(queue).context("cannot start the thread of access logs")?;
+        }
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match open.by_path.get(path).and_then(Weak::upgrade) {
             Some(file) => file,
@@ -92,28 +98,23 @@ impl AccessLogs {
         Ok(Arc::new(AccessLog { file, format, service: service.into(), logs: self.clone() }))
     }
 
-    fn queue(&self) -> std::io::Result<&Queue> {
-        if let Some(queue) = self.0.queue.get() {
-            return Ok(queue);
-        }
-        let queue = Queue::start(self.0.reopen.clone())?;
-        Ok(self.0.queue.get_or_init(|| queue))
+    /// Starts the thread, if there is a log, or else with the first that is opened: what is handed over before
+    /// waits. Apart from opening, since a process gives its privileges up in between, and with one thread.
+    pub(crate) fn begin(&self) -> std::io::Result<()> {
+        self.0.begun.store(true, Relaxed);
+        self.0.queue.get().map_or(Ok(()), |queue| self.start(queue))
     }
 
-    /// Whether there is any.
-    pub(crate) fn is_any(&self) -> bool {
-        self.0.queue.get().is_some()
+    fn start(&self, queue: &Queue) -> std::io::Result<()> {
+        match queue.start()? {
+            true => set_on_hangup(self.0.reopen.clone()),
+            false => Ok(()),
+        }
     }
 
     /// Whether lines go to stdout, where nothing else should then.
     pub(crate) fn is_on_stdout(&self) -> bool {
         self.0.on_stdout.load(Relaxed)
-    }
-
-    /// Set by whoever wants all files to be opened anew: within a second they are.
-    #[cfg(unix)]
-    pub(crate) fn reopen_flag(&self) -> Arc<AtomicBool> {
-        self.0.reopen.clone()
     }
 
     /// Where the server listens now.

@@ -26,8 +26,8 @@ pub(super) enum About {
 
 /// A connection that has ended.
 pub(crate) struct Ended {
-    /// Bytes that its service was given.
-    pub(crate) received: u64,
+    /// Bytes received and sent, if they were counted.
+    pub(super) traffic: Option<(u64, u64)>,
     /// Messages of its, in the service's terms.
     pub(crate) messages: u64,
     pub(crate) reason: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn new(received: u64, messages: u64, why: &Close) -> Ended {
+    pub(crate) fn new(traffic: Option<(u64, u64)>, messages: u64, why: &Close) -> Ended {
         let fault = match why.fault() {
             Fault::Nobody => "nobody",
             Fault::Peer => "peer",
@@ -43,7 +43,7 @@ impl Ended {
             Fault::Network => "network",
             _ => "other",
         };
-        Ended { received, messages, reason: why.label(), fault }
+        Ended { traffic, messages, reason: why.label(), fault }
     }
 }
 

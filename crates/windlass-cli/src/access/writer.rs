@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,9 @@ enum Notice {
 pub(super) struct Queue {
     notices: SyncSender<Notice>,
     flags: Arc<Flags>,
-    finished: Mutex<Receiver<()>>,
+    /// Until the thread has it.
+    writer: Mutex<Option<Writer>>,
+    finished: Mutex<Option<Receiver<()>>>,
 }
 
 #[derive(Default)]
@@ -45,18 +47,29 @@ struct Flags {
 }
 
 impl Queue {
-    /// Starts the thread. Whoever sets `reopen` wants all files to be opened anew.
-    pub(super) fn start(reopen: Arc<AtomicBool>) -> io::Result<Queue> {
-        let (queue, mut writer, done) = queue(reopen);
-        thread::Builder::new().name("access".into()).spawn(move || {
+    /// Whoever sets `reopen` wants all files to be opened anew.
+    pub(super) fn new(reopen: Arc<AtomicBool>) -> Queue {
+        let (queue, notices) = sync_channel(QUEUE_MAX);
+        let flags: Arc<Flags> = Arc::default();
+        let writer = Writer { notices, flags: flags.clone(), reopen, files: Vec::new(), told: None, lost: 0 };
+        Queue { notices: queue, flags, writer: Mutex::new(Some(writer)), finished: Mutex::default() }
+    }
+
+    /// Starts the thread, once: true if this was the time.
+    pub(super) fn start(&self) -> io::Result<bool> {
+        let Some(mut writer) = locked(&self.writer).take() else { return Ok(false) };
+        let (done, finished) = sync_channel(1);
+        *locked(&self.finished) = Some(finished);
+        let thread = thread::Builder::new().name("access".into());
+        thread.spawn(move || {
             writer.run();
             let _ = done.send(());
         })?;
-        Ok(queue)
+        Ok(true)
     }
 
     pub(super) fn add_file(&self, file: LogFile, number: Weak<Number>) {
-        self.flags.opened.lock().unwrap_or_else(PoisonError::into_inner).push((file, number));
+        locked(&self.flags.opened).push((file, number));
     }
 
     pub(super) fn add(&self, log: Arc<AccessLog>, record: Record) {
@@ -76,17 +89,14 @@ impl Queue {
         self.flags.over.store(true, Ordering::Release);
         let _ = self.notices.try_send(Notice::Look);
         // Somebody who reads none of it does not keep the program from ending.
-        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = finished.recv_timeout(FINISH_TIMEOUT);
+        if let Some(finished) = &*locked(&self.finished) {
+            let _ = finished.recv_timeout(FINISH_TIMEOUT);
+        }
     }
 }
 
-fn queue(reopen: Arc<AtomicBool>) -> (Queue, Writer, SyncSender<()>) {
-    let (queue, notices) = sync_channel(QUEUE_MAX);
-    let (done, finished) = sync_channel(1);
-    let flags: Arc<Flags> = Arc::default();
-    let writer = Writer { notices, flags: flags.clone(), reopen, files: Vec::new(), told: None, lost: 0 };
-    (Queue { notices: queue, flags, finished: Mutex::new(finished) }, writer, done)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Writer {
@@ -146,8 +156,7 @@ impl Writer {
     }
 
     fn take_opened(&mut self) {
-        let mut opened = self.flags.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        for (file, number) in opened.drain(..) {
+        for (file, number) in locked(&self.flags.opened).drain(..) {
             let at = number.upgrade().map_or(usize::MAX, |number| number.0);
             self.files.push(Sink { file, number, at, lines: String::new(), why_lost: None, is_lost: false });
         }

@@ -6,7 +6,13 @@
 
 use std::fmt::Write as _;
 
-use windlass::{Counters, Handle};
+use windlass::{Counters, LimitUse, LimitValue, ListenerStats};
+
+use super::Bound;
+use super::shape::Service;
+use super::state::services;
+use crate::serving::Messages;
+use crate::serving::reload::Reloads;
 
 /// What a family counts in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,11 +69,12 @@ pub(crate) const FAMILIES: &[Family] = families! {
     "output_peak_bytes", Gauge, One("output_peak_bytes"), "Most output one connection has had queued.";
     "input_peak_bytes", Gauge, One("input_peak_bytes"), "Most input one connection has had untaken.";
     "congestions", Counter, One("congestions"), "Times output passed its high-water mark and reading paused.";
-    "newcomers_refused", Counter, Each("reason", &[("shed_full", "full"), ("shed_source", "source")]),
-        "Newcomers reset at a limit: of the server, or of their source.";
+    "newcomers_refused", Counter, Each("reason", &[("shed_full", "full"), ("shed_source", "source"),
+                                                        ("shed_overload", "overload")]),
+        "Newcomers reset: at a limit of the server or of their source, or by an overloaded worker.";
     "accept_pauses", Counter,
         Each("reason", &[("accept_paused_full", "full"), ("accept_paused_rate", "rate"),
-                         ("accept_paused_resources", "resources")]),
+                         ("accept_paused_resources", "resources"), ("accept_paused_overload", "overload")]),
         "Times accepting paused, by reason.";
     "accepts_aborted", Counter, One("accept_aborted"), "Connections that ended before they were accepted.";
     "turns", Counter, One("turns"), "Turns of the workers' loops.";
@@ -88,6 +95,19 @@ pub(crate) const FAMILIES: &[Family] = families! {
                        ("accepts_would_block", "accept"), ("receives_would_block", "receive"),
                        ("sends_would_block", "send")]),
         "System calls that found nothing to do, by kind.";
+    "lag_seconds", Gauge, Seconds("lag_nanos"),
+        "How late a worker was with what had just become ready, at most; of all workers the latest.";
+    "lag_min_seconds", Gauge, Seconds("lag_min_nanos"), "The least of it in the last overload_interval.";
+    "overloaded_workers", Gauge, One("overloaded"), "Workers overloaded now.";
+    "overloads", Counter, One("overloads"), "Times a worker became overloaded.";
+    "overloaded_seconds", Counter, Seconds("overloaded_nanos"), "Time workers were overloaded.";
+    "overload_refusals", Counter, One("refused_overload"), "Times a service was told to refuse work.";
+    "memory_step", Gauge, One("memory_step"),
+        "1 where 80 % of buffered_max are queued, 2 with 90 %, 3 with 95 %; of all workers the highest.";
+    "memory_steps", Counter,
+        Each("step", &[("memory_low", "80"), ("memory_short", "90"), ("memory_critical", "95")]),
+        "Times so many percent of buffered_max were queued.";
+    "memory_ended", Counter, One("shed_memory"), "Connections ended to get memory back, by these steps.";
     "deadlines", Counter, One("deadlines"), "Deadlines that came due.";
     "ticks", Counter, One("ticks"), "Ticks delivered to services.";
     "ticks_missed", Counter, One("ticks_missed"), "Ticks skipped because their time had passed.";
@@ -227,18 +247,84 @@ impl Page {
         }
     }
 
+    /// Each service, by its name.
+    fn services(&mut self, services: &[Service]) {
+        type Value = fn(&Service) -> u64;
+        let families: [(&str, &str, &str, Value); 5] = [
+            ("windlass_service_connections", "gauge", "Connections that one service has.", |s| s.connections),
+            ("windlass_service_connections_opened", "counter", "Connections opened by service.", |s| {
+                s.opened
+            }),
+            ("windlass_service_received_bytes", "counter", "Bytes received by service.", |s| {
+                s.received_bytes
+            }),
+            ("windlass_service_sent_bytes", "counter", "Bytes sent by service.", |s| s.sent_bytes),
+            ("windlass_service_messages", "counter", "Messages by service, in its own terms.", |s| {
+                s.messages
+            }),
+        ];
+        for (name, kind, help, value) in families {
+            self.family(name, kind, help);
+            let total = if kind == "counter" { format!("{name}_total") } else { name.into() };
+            for service in services {
+                self.sample(&total, &[("service", &service.name)], value(service) as f64);
+            }
+        }
+    }
+
+    /// Each address that is listened on.
+    fn listeners(&mut self, listeners: &[ListenerStats]) {
+        type Value = fn(&ListenerStats) -> u64;
+        let families: [(&str, &str, &str, Value); 4] = [
+            ("windlass_listener_connections", "gauge", "Connections that one listener has.", |l| {
+                l.connections
+            }),
+            ("windlass_listener_connections_opened", "counter", "Connections opened by listener.", |l| {
+                l.opened
+            }),
+            ("windlass_listener_received_bytes", "counter", "Bytes received by listener.", |l| l.bytes_in),
+            ("windlass_listener_sent_bytes", "counter", "Bytes sent by listener.", |l| l.bytes_out),
+        ];
+        for (name, kind, help, value) in families {
+            self.family(name, kind, help);
+            let total = if kind == "counter" { format!("{name}_total") } else { name.into() };
+            for listener in listeners {
+                let labels = [("listener", &*listener.address), ("service", &*listener.service)];
+                self.sample(&total, &labels, value(listener) as f64);
+            }
+        }
+    }
+
+    /// Limits whose use can be told, and those that were reached.
+    fn limits(&mut self, limits: &[LimitUse]) {
+        self.family("windlass_limit_used_ratio", "gauge", "The part of a limit that is in use.");
+        for limit in limits {
+            let (LimitValue::Count(max) | LimitValue::Bytes(max)) = limit.value else { continue };
+            if let Some(used) = limit.used.filter(|_| max > 0) {
+                self.sample("windlass_limit_used_ratio", &[("limit", limit.name)], used as f64 / max as f64);
+            }
+        }
+        self.family("windlass_limit_reached", "counter", "Times a limit was reached.");
+        for limit in limits {
+            if let Some(reached) = limit.reached {
+                self.sample("windlass_limit_reached_total", &[("limit", limit.name)], reached as f64);
+            }
+        }
+    }
+
     /// All that a server tells.
-    pub(crate) fn server(mut self, handle: &Handle, workers: usize, messages: u64) -> String {
+    pub(crate) fn server(mut self, bound: &Bound, messages: &Messages, reloads: &Reloads) -> String {
+        let (handle, workers) = (&bound.handle, bound.workers);
         let stats = handle.stats();
         self.family("windlass_build_info", "gauge", "One, with the version that runs.");
         self.sample("windlass_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         self.engine(&stats.counters);
-        self.family(
-            "windlass_service_messages",
-            "counter",
-            "Messages the services have counted, in their terms.",
-        );
-        self.sample("windlass_service_messages_total", &[], messages as f64);
+        self.services(&services(handle, messages));
+        self.family("windlass_reloads", "counter", "Times the configuration was read again, by outcome.");
+        self.sample("windlass_reloads_total", &[("outcome", "succeeded")], reloads.succeeded as f64);
+        self.sample("windlass_reloads_total", &[("outcome", "failed")], reloads.failed as f64);
+        self.listeners(&handle.listeners());
+        self.limits(&handle.limits_in_use());
 
         self.family("windlass_turn_duration_seconds", "histogram", "How long turns took.");
         let mut turns = 0;
@@ -264,10 +350,6 @@ impl Page {
         self.family("windlass_worker_connections", "gauge", "Connections open on one worker.");
         for (n, stats) in &each {
             self.sample("windlass_worker_connections", &[("worker", n)], stats.counters.connections as f64);
-        }
-        self.family("windlass_listener_connections", "gauge", "Connections that one listener has open.");
-        for (listener, n) in handle.listener_connections() {
-            self.sample("windlass_listener_connections", &[("listener", &listener)], n as f64);
         }
         self.family("windlass_log_dropped", "counter", "Log lines dropped: they came faster than they go.");
         self.sample("windlass_log_dropped_total", &[], crate::logs::dropped() as f64);

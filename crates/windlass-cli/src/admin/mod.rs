@@ -1,28 +1,36 @@
 //! Where the operator looks in: metrics, health, the state as JSON, and orders.
 //!
 //! One more service on the server's workers, so a worker that hangs shows here too. It is given the server's
-//! [`Handle`] once that is bound. Read `metrics` for what Prometheus scrapes and `state` for the JSON.
+//! [`Handle`] once that is bound. Read `metrics` for what Prometheus scrapes, `shape` for the JSON, `state` for
+//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask, and `page` for
+//! the dashboard.
 //!
 //! On loopback and on Unix sockets nobody has to identify himself; a page of another site cannot get here
-//! through a browser, since requests are taken only for hosts that mean this machine, and orders only from
-//! pages of our own. Elsewhere every request has to show the token.
+//! through a browser, since requests are taken only for hosts that mean this machine, and only from pages of
+//! our own. Elsewhere every request has to show the token.
 
+mod ask;
+mod door;
 mod log;
 pub(crate) mod metrics;
+mod page;
+pub(crate) mod shape;
 mod state;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use windlass::proto::http::Status;
-use windlass::{Handle, Serve, serve};
-use windlass_http::{App, Http, HttpConfig, Never, Refusal, Replied, Reply, Request};
+use windlass::{Handle, Mailbox, Serve, Tick, serve};
+use windlass_http::{App, Event, Http, HttpConfig, Never, Push, ReceiveApp, Request};
 
-use crate::access::{Kind, Record};
+use crate::access::{AccessLog, Kind, Record};
 use crate::config::shape::AdminTable;
 use crate::config::value::Listen;
-use crate::serving::{Messages, Told};
+use crate::serving::reload::Reloads;
+use crate::serving::{ADMIN, Messages, Reloader, Told};
+use door::allowed;
 use metrics::{Format, Page};
 
 /// What is known of the server once it is bound.
@@ -32,19 +40,65 @@ pub(crate) struct Bound {
     pub(crate) workers: usize,
 }
 
+/// Connections it may have on each of its listeners though the server is full.
+const RESERVE: usize = 16;
+
 /// Filled when the server is bound, before it runs.
 pub(crate) type Slot = Arc<OnceLock<Bound>>;
 
+/// How often the state is pushed to those who watch.
+const LIVE_PERIOD: Duration = Duration::from_secs(1);
+
 /// The state behind the routes.
+#[derive(Clone)]
 pub(crate) struct Admin {
     bound: Slot,
     messages: Messages,
+    /// Filled when the server runs from a file.
+    reloader: Arc<OnceLock<Reloader>>,
     token: Option<String>,
-    started: Instant,
+    logins: door::Logins,
+    /// Answers of workers come back through it.
+    mailbox: Mailbox<ask::Told>,
+}
+
+impl Admin {
+    fn state(&self, bound: &Bound) -> shape::State {
+        state::state(bound, &self.messages, self.reloads())
+    }
+
+    fn reloads(&self) -> Reloads {
+        self.reloader.get().map(Reloader::reloads).unwrap_or_default()
+    }
+
+    fn event(&self) -> Option<Event> {
+        let state = self.state(self.bound.get()?);
+        Some(Event::new(serde_json::to_string(&state).ok()?).name("state"))
+    }
 }
 
 impl App for Admin {
     type Upgraded = Never;
+
+    fn subscribe(&mut self, _: &Request<'_>) -> Vec<Event> {
+        self.event().into_iter().collect()
+    }
+
+    fn tick(&mut self, push: &mut Push<'_, '_, Admin>, _: Tick) {
+        if push.subscribers("/api/live") > 0
+            && let Some(event) = self.event()
+        {
+            push.event("/api/live", &event);
+        }
+    }
+}
+
+impl ReceiveApp for Admin {
+    type Message = ask::Told;
+
+    fn receive(&mut self, push: &mut Push<'_, '_, Admin>, told: ask::Told) {
+        ask::answer(push, told);
+    }
 }
 
 /// The service for `table`, if it has an address. Errors: its access log cannot be opened.
@@ -52,22 +106,35 @@ pub(crate) fn service(table: &AdminTable, told: &Told) -> Result<Option<Serve<Ht
     if table.listen.is_empty() {
         return Ok(None);
     }
-    let (bound, messages) = (&told.bound, &told.messages);
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, "admin", Kind::Requests)).transpose()?;
     let token = table.token.as_ref().map(|token| token.0.clone()).filter(|token| !token.is_empty());
-    let (bound, messages, started) = (bound.clone(), messages.clone(), Instant::now());
+    // Until the end of a drain, on a full server and on one that has too much to do: that is when it is asked
+    // most.
+    let service = serving(told, token, log).name(ADMIN).input_max(1 << 20);
+    let service = service.while_draining().reserve(RESERVE).never_shed();
+    let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
+    Ok(Some(table.listen.iter().fold(service, listen)))
+}
+
+fn serving(told: &Told, token: Option<String>, log: Option<Arc<AccessLog>>) -> Serve<Http<Admin>> {
+    let mailbox = Mailbox::new();
+    let admin = Admin {
+        bound: told.bound.clone(),
+        messages: told.messages.clone(),
+        reloader: told.reloader.clone(),
+        token,
+        logins: door::Logins::default(),
+        mailbox: mailbox.clone(),
+    };
     let service = serve(move || {
-        let (bound, messages, token) = (bound.clone(), messages.clone(), token.clone());
-        let pages = pages(Admin { bound, messages, token, started });
+        let pages = pages(admin.clone());
         match log.clone() {
             Some(log) => pages.on_answer(move |answered| log.add(Record::answered(answered))),
             None => pages,
         }
     });
-    let service = service.name("admin").input_max(1 << 20);
-    let listen = |service: Serve<_>, Listen(address): &Listen| service.listen(address.to_string());
-    Ok(Some(table.listen.iter().fold(service, listen)))
+    service.mailbox(&mailbox).tick(LIVE_PERIOD)
 }
 
 fn pages(admin: Admin) -> Http<Admin> {
@@ -76,8 +143,11 @@ fn pages(admin: Admin) -> Http<Admin> {
         Some(_) => Vec::new(),
         None => ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec(),
     };
-    let config = HttpConfig { hosts, clock: Some(since_1970), ..HttpConfig::default() };
-    Http::new(admin)
+    let challenge = "Bearer".into();
+    let clock: Option<fn() -> Duration> = Some(since_1970);
+    // Looking in is wanted most when there is too much to do.
+    let config = HttpConfig { hosts, challenge, clock, retry_after: None, ..HttpConfig::default() };
+    page::routes(Http::new(admin))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {
@@ -87,14 +157,27 @@ fn pages(admin: Admin) -> Http<Admin> {
         .get("/metrics", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
                 let format = Format::accepted(request.header("accept").unwrap_or_default());
-                let text = Page::new(format).server(&bound.handle, bound.workers, admin.messages.total());
+                let text = Page::new(format).server(bound, &admin.messages, &admin.reloads());
                 reply.bytes(format.content_type(), text.as_bytes())
             })
         })
         .get("/api/state", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, bound, reply| reply.json(&admin.state(bound)))
+        })
+        .events_if("/api/live", |admin, request| door::admit(admin, request).map(drop))
+        .get("/api/connections", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
-                reply.json(&state::State::of(bound, admin.started.elapsed(), admin.messages.total()))
+                ask::connections(admin, bound, request, reply)
             })
+        })
+        .get("/api/turn", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, bound, reply| ask::turn(admin, bound, request, reply))
+        })
+        .post("/api/close", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, bound, reply| ask::close(admin, bound, request, reply))
+        })
+        .post("/api/reload", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, _, reply| ask::reload(admin, reply))
         })
         .post("/api/log", |admin, request, reply| {
             allowed(admin, request, reply, |_, _, reply| log::set(request, reply))
@@ -108,45 +191,9 @@ fn pages(admin: Admin) -> Http<Admin> {
                 reply.status(Status::ACCEPTED).text("draining\n")
             })
         })
-}
-
-/// Answers with `answer`, if whoever asks may.
-fn allowed<'a, 'c>(
-    admin: &mut Admin,
-    request: &Request<'_>,
-    reply: Reply<'a, 'c>,
-    answer: impl FnOnce(&Admin, &Bound, Reply<'a, 'c>) -> Replied,
-) -> Replied {
-    if let Some(token) = &admin.token {
-        let shown = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        if !shown.is_some_and(|shown| same(shown.trim().as_bytes(), token.as_bytes())) {
-            let reply = reply.header("www-authenticate", "Bearer");
-            return reply.refuse(Refusal(Status::UNAUTHORIZED));
-        }
-    }
-    if request.head.method != "GET" && request.head.method != "HEAD" && !is_own_page(request) {
-        return reply.refuse(Refusal(Status::FORBIDDEN));
-    }
-    match admin.bound.get() {
-        Some(bound) => answer(admin, bound, reply),
-        None => reply.refuse(Refusal(Status::SERVICE_UNAVAILABLE)),
-    }
-}
-
-/// Whether it comes from no page at all, or from one of ours: browsers tell, and pages cannot lie about it.
-fn is_own_page(request: &Request<'_>) -> bool {
-    let host = request.head.host.unwrap_or_default();
-    let ours = |origin: &str| {
-        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
-    };
-    request.header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
-        && request.head.headers.all("origin").all(|origin| std::str::from_utf8(origin).is_ok_and(ours))
-}
-
-/// In a time that does not tell where they differ.
-fn same(shown: &[u8], token: &[u8]) -> bool {
-    let differ = shown.iter().zip(token).fold(0, |differ, (a, b)| differ | (a ^ b));
-    std::hint::black_box(differ) == 0 && shown.len() == token.len()
+        .post("/api/login", door::login)
+        .body_max(4096)
+        .post("/api/logout", door::logout)
 }
 
 fn since_1970() -> Duration {

@@ -8,8 +8,11 @@ use windlass::Address;
 use crate::access::Kind;
 
 use super::problem::{Place, Problem};
-use super::shape::File;
+use super::shape::{File, LogFormat};
 use super::tree::Places;
+
+/// Names that the server has for services of its own.
+const RESERVED: [(&str, &str); 2] = [("admin", "the admin listener"), ("kv", "the store of several tables")];
 
 /// Adds what is wrong with `file` to `problems`.
 pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
@@ -34,6 +37,12 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 problem.help("give it an address, for example `listen = \"127.0.0.1:9000\"`")
             });
         }
+        if let Some((_, what)) = RESERVED.iter().find(|(name, _)| *name == service.name) {
+            let here = place(&format!("{}.name", service.path)).or_else(|| place(&service.path));
+            push(problems, here, format!("`{}` is the name of {what}", service.name), |problem| {
+                problem.help("give it another `name`")
+            });
+        }
         if let Some(first) = names.insert(service.name, service.path.clone()) {
             let here = place(&format!("{}.name", service.path)).or_else(|| place(&service.path));
             push(problems, here, format!("two services are called `{}`", service.name), |problem| {
@@ -52,6 +61,11 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             let path = format!("{path}.access_log.format");
             push(problems, place(&path), format!("`{path}`: {why}"), |problem| problem);
         }
+    }
+    if file.log.path.is_some() && file.log.format == LogFormat::Journald {
+        push(problems, place("log.path"), "the journal is in no file of ours".into(), |problem| {
+            problem.help("take out `path`, or set `format` to \"json\" or \"text\"")
+        });
     }
     let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));

@@ -162,6 +162,18 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
     services
 }
 
+/// The files that a server of this configuration writes: its logs.
+#[cfg_attr(
+    any(not(unix), target_vendor = "apple"),
+    allow(dead_code, reason = "users and sandboxes are elsewhere")
+)]
+pub(crate) fn written(file: &File) -> Vec<&Path> {
+    let logs = services(file).into_iter().filter_map(|service| service.access_log);
+    let logs = logs.chain(&file.admin.access_log).map(|log| &*log.path.0);
+    let paths = logs.chain(file.log.path.as_ref().map(|path| &*path.0));
+    paths.filter(|path| !crate::logfile::is_stdout(path)).collect()
+}
+
 /// Where a service of this kind usually listens.
 pub(crate) fn usual_address(kind: &str) -> &'static str {
     match kind {

@@ -68,6 +68,14 @@ impl Problem {
     }
 }
 
+/// A line, and which part of it is meant, in characters.
+struct Line<'a> {
+    number: usize,
+    column: usize,
+    text: &'a str,
+    width: usize,
+}
+
 impl Sources {
     /// No files yet, and keys whose values shall not be shown.
     pub(crate) fn new(secret: Vec<String>) -> Sources {
@@ -142,27 +150,40 @@ impl Sources {
             .annotation(annotation)
     }
 
-    /// The problems for programs: an array of objects, lines and columns counted from 1.
+    /// The problems for programs: an array of objects, lines and columns counted from 1. `source` is the line,
+    /// `width` how many of its characters from `column` on are meant, and `label` what to say beside them.
     pub(crate) fn json(&self, problems: &[Problem]) -> String {
         let list: Vec<_> = self
             .sorted(problems)
             .into_iter()
             .map(|problem| {
-                let place = problem.place.as_ref().map(|place| {
-                    let before = &self.text(place.file)[..place.span.start];
-                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                    (self.path(place.file).display().to_string(), before.matches('\n').count() + 1, column)
-                });
+                let line = problem.place.as_ref().map(|place| self.line(place));
                 json!({
                     "message": problem.what,
-                    "file": place.as_ref().map(|place| &place.0),
-                    "line": place.as_ref().map(|place| place.1),
-                    "column": place.as_ref().map(|place| place.2),
+                    "file": problem.place.as_ref().map(|place| self.path(place.file).display().to_string()),
+                    "line": line.as_ref().map(|line| line.number),
+                    "column": line.as_ref().map(|line| line.column),
+                    "source": line.as_ref().map(|line| line.text),
+                    "width": line.as_ref().map(|line| line.width),
+                    "label": problem.label,
                     "help": problem.help,
                 })
             })
             .collect();
         format!("{:#}\n", serde_json::Value::from(list))
+    }
+
+    /// The line where a place begins, as it may be shown.
+    fn line(&self, place: &Place) -> Line<'_> {
+        let (text, Range { start, end }) = (&self.files[place.file].shown, place.span.clone());
+        let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let last = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        Line {
+            number: text[..start].matches('\n').count() + 1,
+            column: text[first..start].chars().count() + 1,
+            text: text[first..last].trim_end_matches('\r'),
+            width: text[start..end.clamp(start, last)].chars().count().max(1),
+        }
     }
 
     fn sorted<'p>(&self, problems: &'p [Problem]) -> Vec<&'p Problem> {

@@ -56,7 +56,10 @@ pub(crate) struct File {
 
 /// Files that a configuration was read from. They are no difference between two.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ReadFrom(pub(crate) Vec<std::path::PathBuf>);
+pub(crate) struct ReadFrom(
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a sandbox asks"))]
+    pub(crate)  Vec<std::path::PathBuf>,
+);
 
 impl PartialEq for ReadFrom {
     fn eq(&self, _: &ReadFrom) -> bool {
@@ -90,8 +93,7 @@ pub(crate) struct ServerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["windlass"]))]
     pub(crate) group: Option<String>,
-    /// What is given up once everything is listened on: other files than those of this configuration, other
-    /// ports, other programs.
+    /// What is given up once everything is listened on, in steps.
     pub(crate) sandbox: Sandbox,
 }
 
@@ -117,9 +119,12 @@ pub(crate) enum Sandbox {
     /// Nothing.
     #[default]
     Off,
-    /// What the system can forbid, and a warning of what it cannot. Linux: Landlock and seccomp.
+    /// Files outside of this configuration's folders, calls to others by TCP, other programs; a warning says
+    /// what the system cannot forbid. SIGUSR2 can start no successor then; `windlass upgrade` can. Linux:
+    /// Landlock and seccomp.
     On,
-    /// All of it, and every system call no service needs; where that cannot be, the server does not start.
+    /// Other TCP ports too, and every system call that no service needs; where that cannot be, the server does
+    /// not start.
     Strict,
 }
 
@@ -127,10 +132,15 @@ pub(crate) enum Sandbox {
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// How lines are written, to stderr: `auto`, `text`, `json`, or `journald`.
+    /// How lines are written: `auto`, `text`, `json`, or `journald`.
     pub(crate) format: LogFormat,
     /// What is logged, and everything more urgent.
     pub(crate) level: LogLevel,
+    /// The file that lines are added to; stderr otherwise. It is opened anew on SIGHUP, and where it was
+    /// renamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/var/log/windlass/server.log"]))]
+    pub(crate) path: Option<FilePath>,
     /// Where the journal is: elsewhere in tests only.
     #[serde(skip)]
     pub(crate) journal_socket: PathBuf,
@@ -141,6 +151,7 @@ impl Default for LogTable {
         LogTable {
             format: LogFormat::default(),
             level: LogLevel::default(),
+            path: None,
             journal_socket: crate::logs::SOCKET.into(),
         }
     }
@@ -240,7 +251,7 @@ pub(crate) struct EchoTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }
@@ -263,7 +274,7 @@ pub(crate) struct WebsocketTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }
@@ -291,7 +302,7 @@ pub(crate) struct RespTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }
@@ -322,7 +333,7 @@ pub(crate) struct MemcachedTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
 }

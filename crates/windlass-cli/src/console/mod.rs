@@ -9,6 +9,7 @@ mod teller;
 mod terminal;
 mod watch;
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use windlass::Handle;
 
 use crate::config::shape::LogLevel;
-use crate::logs::{self, Journal, Style};
+use crate::logs::{self, Style, Target};
 use crate::quantity::thousands;
 use crate::serving::Messages;
 use status::{Sample, status_line};
@@ -42,17 +43,19 @@ impl Console {
     /// Starts the thread, and with it the logs.
     pub(crate) fn start(
         (teller, notices): (Teller, Receiver<Notice>),
-        (style, journal): (Style, Option<Journal>),
+        (style, target): (Style, Target),
         level: LogLevel,
         (handle, messages): (Handle, Messages),
         status: bool,
     ) -> std::io::Result<Console> {
         teller.watch(handle.clone());
-        logs::start(style, level, terminal::wants_color(), teller.clone());
+        let color = matches!(target, Target::Stderr) && terminal::wants_color();
+        logs::start(style, level, color, teller.clone());
         let (done, finished) = sync_channel(1);
         let mut writer = Writer {
             style,
-            journal,
+            target,
+            is_lost: false,
             // Between JSON objects a status line would be in the way of whoever reads them there.
             out: Output::new(status, style == Style::Text),
             teller: teller.clone(),
@@ -78,7 +81,9 @@ impl Console {
 
 struct Writer {
     style: Style,
-    journal: Option<Journal>,
+    target: Target,
+    /// The file's path cannot be opened any more.
+    is_lost: bool,
     out: Output,
     teller: Teller,
     notices: Receiver<Notice>,
@@ -110,6 +115,7 @@ impl Writer {
                         "a successor has taken over"
                     );
                 }
+                self.keep_file();
                 self.report_dropped();
                 self.write_own();
                 self.renew(&last, &now);
@@ -134,7 +140,7 @@ impl Writer {
     fn write_lines(&mut self, mut text: Vec<u8>) {
         self.teller.taken(&text);
         let mut lines = 1;
-        while text.len() < WRITE_BYTES && self.journal.is_none() {
+        while text.len() < WRITE_BYTES && !matches!(self.target, Target::Journal(_)) {
             match self.notices.try_recv() {
                 Ok(Notice::Line(more)) => {
                     self.teller.taken(&more);
@@ -150,12 +156,26 @@ impl Writer {
 
     /// Writes so many lines, or one entry of the journal.
     fn write(&mut self, text: &[u8], lines: u64) {
-        let written = match &self.journal {
-            Some(journal) => journal.send(text),
-            None => self.out.lines(text),
+        let is_written = match &mut self.target {
+            Target::Stderr => self.out.lines(text).is_ok(),
+            Target::Journal(journal) => journal.send(text).is_ok(),
+            Target::File(file, _) => file.add(text).is_ok(),
         };
-        if written.is_err() {
+        if !is_written {
             self.teller.drop_lines(lines);
+        }
+    }
+
+    /// Opens the file anew if somebody has asked for that, or has renamed it.
+    fn keep_file(&mut self) {
+        let Target::File(file, reopen) = &mut self.target else { return };
+        if reopen.swap(false, Ordering::AcqRel) || file.has_vanished() {
+            let error = file.reopen().err();
+            // It is tried again in a second, and told once.
+            if let Some(error) = error.as_ref().filter(|_| !self.is_lost) {
+                tracing::warn!("cannot open the log anew, so the old one goes on: {error}");
+            }
+            self.is_lost = error.is_some();
         }
     }
 

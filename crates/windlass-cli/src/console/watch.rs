@@ -10,7 +10,7 @@ pub(super) struct Watch {
 /// A counter that tells of a limit, the limit's name, and what happened.
 type Reached = (fn(&Counters) -> u64, &'static str, &'static str);
 
-const REACHED: [Reached; 9] = [
+const REACHED: [Reached; 12] = [
     (|c| c.accept_paused_full, "connections_max", "accepting paused: as many connections as there may be"),
     (
         |c| c.accept_paused_rate,
@@ -22,6 +22,13 @@ const REACHED: [Reached; 9] = [
     (|c| c.handovers_refused, "control", "a hand-over refused: a stranger, or one too many"),
     (|c| c.handovers_lost, "handover_ready_timeout", "a successor was never ready: this server goes on"),
     (|c| c.shed_source, "source_connections_max", "newcomers reset: too many connections from one address"),
+    (|c| c.overloads, "overload_lag_max", "a worker cannot keep up: newcomers and requests are refused"),
+    (|c| c.memory_low, "buffered_max", "80 % of it are queued: idle and stalled connections end sooner"),
+    (
+        |c| c.memory_short,
+        "buffered_max",
+        "90 % of it are queued: nobody is let in, and connections are ended",
+    ),
     (
         |c| c.datagrams_dropped,
         "datagram_output_max",

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         // What is printed first says where everything is; each client that comes is no news.
         file.log.level = LogLevel::Warn;
     }
-    let front = Front { greeting: greeting(&file, args.clients), quiet: args.quiet };
+    let front = Front { greeting: greeting(&file, args.clients), quiet: args.quiet, path: None };
     let targets = targets(&file);
     let clients = args.clients;
     serving::run_with(&file, front, |server: Server| match clients {

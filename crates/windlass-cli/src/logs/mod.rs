@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::config::shape::LogLevel;
 use crate::console::Teller;
 pub(crate) use journal::{Journal, SOCKET};
-pub(crate) use style::Style;
+pub(crate) use style::{Style, Target, choose};
 pub(crate) use threshold::set_level;
 
 /// Lines that were dropped since the start: they found the queue full, or could not be written.

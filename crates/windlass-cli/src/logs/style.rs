@@ -1,12 +1,15 @@
 //! Which form logs have.
 
 use std::io::{IsTerminal, stderr};
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::Journal;
-use crate::config::shape::LogFormat;
+use crate::config::shape::{LogFormat, LogTable};
+use crate::config::value::FilePath;
+use crate::logfile::LogFile;
 
 /// The form of what is logged, once it is known where it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,24 +22,41 @@ pub(crate) enum Style {
     Journal,
 }
 
-impl Style {
-    /// What `format` comes to here, and the journal if that is where it all goes.
-    pub(crate) fn choose(format: LogFormat, socket: &Path) -> Result<(Style, Option<Journal>)> {
-        Ok(match format {
-            LogFormat::Text => (Style::Text, None),
-            LogFormat::Json => (Style::Json, None),
-            LogFormat::Journald => match Journal::reach(socket) {
-                Ok(journal) => (Style::Journal, Some(journal)),
-                Err(error) => bail!("cannot reach the journal at {}: {error}", socket.display()),
-            },
-            LogFormat::Auto if stderr().is_terminal() => (Style::Text, None),
-            LogFormat::Auto => match Some(socket).filter(|_| is_the_journal()).map(Journal::reach) {
-                Some(Ok(journal)) => (Style::Journal, Some(journal)),
-                // What cannot be reached may still read what is written to stderr.
-                _ => (Style::Json, None),
-            },
-        })
+/// Where it goes.
+pub(crate) enum Target {
+    Stderr,
+    Journal(Journal),
+    /// To be opened anew when that is set.
+    File(LogFile, Arc<AtomicBool>),
+}
+
+/// The form that `table` asks for, as far as it leaves that to us, and where it all goes. Errors: it cannot
+/// go there.
+pub(crate) fn choose(table: &LogTable) -> Result<(Style, Target)> {
+    let socket = &table.journal_socket;
+    if let Some(FilePath(path)) = &table.path {
+        let style = match table.format {
+            LogFormat::Text => Style::Text,
+            LogFormat::Auto | LogFormat::Json => Style::Json,
+            LogFormat::Journald => bail!("the journal is in no file of ours: there is a path for logs, too"),
+        };
+        let file = LogFile::open(path).with_context(|| format!("cannot write logs to {}", path.display()))?;
+        return Ok((style, Target::File(file, Arc::default())));
     }
+    Ok(match table.format {
+        LogFormat::Text => (Style::Text, Target::Stderr),
+        LogFormat::Json => (Style::Json, Target::Stderr),
+        LogFormat::Journald => match Journal::reach(socket) {
+            Ok(journal) => (Style::Journal, Target::Journal(journal)),
+            Err(error) => bail!("cannot reach the journal at {}: {error}", socket.display()),
+        },
+        LogFormat::Auto if stderr().is_terminal() => (Style::Text, Target::Stderr),
+        LogFormat::Auto => match Some(socket).filter(|_| is_the_journal()).map(|at| Journal::reach(at)) {
+            Some(Ok(journal)) => (Style::Journal, Target::Journal(journal)),
+            // What cannot be reached may still read what is written to stderr.
+            _ => (Style::Json, Target::Stderr),
+        },
+    })
 }
 
 /// Whether stderr is a stream that the journal reads: it tells in the environment which one it has opened

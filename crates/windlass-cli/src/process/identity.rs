@@ -105,6 +105,17 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Files of logs were made by root. Now they are theirs who will have to open them anew.
+pub(crate) fn own_logs(file: &File, identity: &Identity) {
+    for path in crate::config::written(file) {
+        if std::fs::symlink_metadata(path).is_ok_and(|it| it.is_file()) {
+            // One that stays root's goes on as it is, for it is open.
+            let (uid, gid) = (identity.uid.as_raw(), identity.gid.as_raw());
+            let _ = std::os::unix::fs::lchown(path, Some(uid), Some(gid));
+        }
+    }
+}
+
 /// Sockets on paths were made by root. Now they are theirs who will have to remove them.
 pub(crate) fn own_sockets(file: &File, identity: &Identity) {
     use std::os::unix::fs::FileTypeExt;

@@ -58,6 +58,7 @@ pub(crate) fn settle(file: &File) -> Result<Settled> {
     {
         if let Some(identity) = identity::Identity::of(server).map_err(|(_, why)| anyhow::anyhow!(why))? {
             identity::own_sockets(file, &identity);
+            identity::own_logs(file, &identity);
             identity.assume()?;
             settled.user = Some(identity.to_string());
         }

@@ -13,40 +13,41 @@ use crate::access::{AccessLog, Ended, Kind, Record};
 use crate::config::shape::AccessTable;
 
 /// The logs of a service's listeners, and what is known of its connections on this worker.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Ends {
-    /// For its listeners, beginning with the one whose number is `first`; a single one is for all.
+    /// A single one is for all its listeners; of several, the tag of a listener says which is its.
     logs: Vec<Option<Arc<AccessLog>>>,
-    first: usize,
+    of_tag: fn(u32) -> usize,
     open: HashMap<ConnId, Open>,
 }
 
 #[derive(Clone)]
 struct Open {
     since: Time,
-    received: u64,
-    /// Bytes that it was given and has not taken: it is given them again.
-    left: usize,
     messages: u64,
 }
 
 impl Ends {
-    /// Opens the logs of `services`: their tables, their names, and how many listeners each has. `first` is
-    /// the number of their first listener. Errors: one cannot be opened.
+    /// Opens the logs of `tables`, each with its service's name. Of several, `of_tag` says which is that of a
+    /// listener with this tag. Errors: one cannot be opened.
     pub(crate) fn open<'f>(
-        services: impl IntoIterator<Item = (Option<&'f AccessTable>, &'f str, usize)>,
-        first: usize,
+        tables: impl IntoIterator<Item = (Option<&'f AccessTable>, &'f str)>,
+        of_tag: fn(u32) -> usize,
         told: &Told,
     ) -> Result<Ends> {
         let mut logs = Vec::new();
-        for (table, name, listeners) in services {
-            let log = table.map(|table| told.access.open(table, name, Kind::Connections)).transpose()?;
-            logs.extend((0..listeners).map(|_| log.clone()));
+        for (table, name) in tables {
+            logs.push(table.map(|table| told.access.open(table, name, Kind::Connections)).transpose()?);
         }
         if logs.iter().all(Option::is_none) {
             logs.clear();
         }
-        Ok(Ends { logs, first, open: HashMap::new() })
+        Ok(Ends { logs, of_tag, open: HashMap::new() })
+    }
+
+    /// Opens the log of a service, if it has one.
+    pub(crate) fn of(table: Option<&AccessTable>, name: &str, told: &Told) -> Result<Ends> {
+        Ends::open([(table, name)], |_| 0, told)
     }
 
     /// Whether there is a log at all.
@@ -58,7 +59,7 @@ impl Ends {
         let log = match &*self.logs {
             [] => return None,
             [only] => only,
-            logs => logs.get(conn.listener()?.checked_sub(self.first)?)?,
+            logs => logs.get((self.of_tag)(conn.listener_tag()))?,
         };
         log.as_ref()
     }
@@ -67,19 +68,16 @@ impl Ends {
     pub(super) fn opened(&mut self, conn: &Conn<'_>, refused: Option<&Close>) {
         let Some(log) = self.log(conn) else { return };
         match refused {
-            Some(why) => log.add(Record::ended(conn, Default::default(), Ended::new(0, 0, why))),
+            Some(why) => log.add(Record::ended(conn, Default::default(), Ended::new(Some((0, 0)), 0, why))),
             None => {
-                let open = Open { since: conn.now(), received: 0, left: 0, messages: 0 };
-                self.open.insert(conn.id(), open);
+                self.open.insert(conn.id(), Open { since: conn.now(), messages: 0 });
             }
         }
     }
 
-    /// Its service was offered `there` bytes and has left `left` of them, after so many more messages.
-    pub(super) fn given(&mut self, conn: ConnId, there: usize, left: usize, messages: u64) {
+    /// Its service has served so many messages more of it.
+    pub(super) fn served(&mut self, conn: ConnId, messages: u64) {
         if let Some(open) = self.open.get_mut(&conn) {
-            open.received += there.saturating_sub(open.left) as u64;
-            open.left = left;
             open.messages += messages;
         }
     }
@@ -89,10 +87,24 @@ impl Ends {
         if let Some(open) = self.open.remove(&conn.id())
             && let Some(log) = self.log(conn)
         {
-            // What was relayed its service was never given.
-            let relayed = conn.relayed().map_or(0, |relayed| relayed.received);
-            let ended = Ended::new(open.received + relayed, open.messages, why);
+            let ended = Ended::new(traffic(conn, why), open.messages, why);
             log.add(Record::ended(conn, conn.now().since(open.since), ended));
         }
     }
+}
+
+/// Bytes received and sent. What is still queued is sent too, where the end is an orderly one.
+fn traffic(conn: &Conn<'_>, why: &Close) -> Option<(u64, u64)> {
+    let traffic = conn.traffic()?;
+    let is_dropped = matches!(
+        why,
+        Close::SlowConsumer
+            | Close::Overflow
+            | Close::MemoryFull
+            | Close::Aborted
+            | Close::Reset
+            | Close::Io(_)
+    );
+    let queued = if is_dropped { 0 } else { conn.output_len() as u64 };
+    Some((traffic.received, traffic.sent + queued))
 }

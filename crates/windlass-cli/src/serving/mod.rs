@@ -1,13 +1,21 @@
 //! From a configuration to the last line. A file and the flags of a one-liner come to the same
 //! [`File`](crate::config::File); `plan` makes the server of it, and what is here runs it: signals, systemd,
-//! logs, the console, the summary. Read `watched` for what is told about a service while it runs.
+//! logs, the console, the summary. Read `watched` for what is told about a service while it runs, `reload`
+//! for how it gets another configuration, `upgrade` for how another process takes its place.
 
+mod certificates;
+mod difference;
 mod ends;
 mod plan;
+pub(crate) mod reload;
 mod summary;
+#[cfg(unix)]
+pub(crate) mod upgrade;
 mod watched;
 
 use std::io::{IsTerminal, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -20,10 +28,15 @@ use crate::config::limits::LimitsTable;
 use crate::config::shape::{AccessTable, LogTable, ServerTable, TlsTable};
 use crate::config::value::{AccessFormat, FilePath, OutputPath, Size};
 use crate::console::{Console, Teller, stdout_width};
-use crate::logs::Style;
-use crate::{admin, limits, notify, print, process, signals};
-pub(crate) use plan::limits;
-pub(crate) use plan::listening;
+use crate::logs::{Style, Target};
+pub(crate) use crate::signals::Signals;
+use crate::{admin, limits, logs, notify, print, process, signals};
+use certificates::Certificates;
+pub(crate) use plan::{ADMIN, limits};
+pub(crate) use plan::{listening, owner};
+pub(crate) use reload::Reloader;
+#[cfg(feature = "kv")]
+pub(crate) use reload::Report;
 use summary::Figures;
 pub(crate) use watched::{Ends, Messages, Tally, Watched};
 
@@ -36,6 +49,19 @@ pub(crate) struct Told {
     pub(crate) access: AccessLogs,
     #[cfg(feature = "proxy")]
     pub(crate) proxies: crate::proxy::Fronts,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
+    certificates: Certificates,
+    /// Filled when the server runs from a file.
+    pub(crate) reloader: Arc<OnceLock<Reloader>>,
+    #[cfg(feature = "kv")]
+    pub(crate) kv: crate::kv::Link,
+}
+
+impl Told {
+    /// The same for a service of this name and kind, whose messages are counted as its own.
+    pub(crate) fn of(&self, name: &str, kind: &'static str) -> Told {
+        Told { messages: self.messages.of(name, kind), ..self.clone() }
+    }
 }
 
 /// What the flags that are the same for all services come to, without the services.
@@ -53,6 +79,7 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
         log: LogTable {
             format: args.log,
             level: args.log_level,
+            path: args.log_file.clone().map(FilePath),
             journal_socket: args.journal_socket.clone(),
         },
         ..File::default()
@@ -92,22 +119,33 @@ pub(crate) struct Front {
     /// Printed behind the `Listening on` lines; not if it is quiet.
     pub(crate) greeting: String,
     pub(crate) quiet: bool,
+    /// The file it was read from, if it was: it can be read again.
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// Serves until told to stop.
-pub(crate) fn run(file: &File, quiet: bool) -> Result<()> {
-    run_with(file, Front { greeting: String::new(), quiet }, |server| server)
+fn run(file: &File, quiet: bool) -> Result<()> {
+    run_with(file, Front { greeting: String::new(), quiet, path: None }, |server| server)
+}
+
+/// Serves what was read from a file, which may be another when it is read again.
+pub(crate) fn run_file(path: &Path, file: &File, quiet: bool) -> Result<()> {
+    run_with(file, Front { greeting: String::new(), quiet, path: Some(path.into()) }, |server| server)
 }
 
 /// Serves what `file` describes, and what `more` adds to it, until told to stop.
 pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> Server) -> Result<()> {
-    let Front { greeting, quiet } = front;
+    let Front { greeting, quiet, path } = front;
+    #[cfg(unix)]
+    upgrade::remember_program();
+    // Before anything else: who sends them now does not mean to end it.
+    let signals = path.as_ref().map(|_| Signals::watch()).transpose().context("cannot watch for signals")?;
     // Before tables are sized by it.
     let descriptors = process::raise_descriptors(file)?;
     let messages = Messages::default();
-    let (style, journal) = match quiet {
-        false => Style::choose(file.log.format, &file.log.journal_socket)?,
-        true => (Style::Json, None),
+    let (style, logs) = match quiet {
+        false => logs::choose(&file.log)?,
+        true => (Style::Json, Target::Stderr),
     };
     // Quiet: no console, and so no thread but the workers.
     let console = (!quiet).then(Teller::new);
@@ -115,9 +153,7 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         messages: messages.clone(),
         teller: console.as_ref().map(|(teller, _)| teller.clone()),
         bound: admin::Slot::default(),
-        access: AccessLogs::default(),
-        #[cfg(feature = "proxy")]
-        proxies: crate::proxy::Fronts::default(),
+        ..Told::default()
     };
     let access = &told.access;
     let bound = bind(file, &told, more)?;
@@ -126,8 +162,9 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     // Behind the last listener, and before the first thread.
     let settled = process::settle(file)?;
     access.set_addresses(bound.addresses().iter().map(|address| address.to_string()).collect());
-    if access.is_any() {
-        signals::reopen_on_hangup(access).context("cannot watch for SIGHUP")?;
+    access.begin().context("cannot start the thread of access logs")?;
+    if let Target::File(_, reopen) = &logs {
+        signals::set_on_hangup(reopen.clone()).context("cannot watch for SIGHUP")?;
     }
     let services = bound.addresses().len() - file.admin.listen.len();
     let mut listening: String = bound
@@ -154,10 +191,14 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     };
 
     let (handle, workers) = (bound.handle(), bound.workers());
+    if let (Some(path), Some(signals)) = (&path, signals) {
+        let started = Reloader::start((path, file), handle.clone(), &told, quiet, signals);
+        let _ = told.reloader.set(started.context("cannot start the thread that reloads")?);
+    }
     let console = console
         .map(|console| {
             let status = !access.is_on_stdout();
-            Console::start(console, (style, journal), file.log.level, (handle, messages.clone()), status)
+            Console::start(console, (style, logs), file.log.level, (handle, messages.clone()), status)
         })
         .transpose()
         .context("cannot start the console")?;
@@ -204,7 +245,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     if let Some(console) = console {
         console.finish();
         // For programs it was the last event. A terminal that has no logs on it is somebody's.
-        let is_read = style == Style::Text || (stdout().is_terminal() && !stderr().is_terminal());
+        let logs_elsewhere = file.log.path.is_some() || !stderr().is_terminal();
+        let is_read = style == Style::Text || (stdout().is_terminal() && logs_elsewhere);
         if let Some(figures) = figures.filter(|_| is_read) {
             print(figures.to_string().as_bytes());
         }

@@ -1,13 +1,16 @@
 //! The server that a configuration describes.
 
 use anyhow::Result;
-use windlass::{Config, Limits, Serve, Server, Service, serve};
+use windlass::{Change, Config, Limits, Serve, Server, Service, serve};
 
 use super::{Ends, Told, Watched};
 use crate::config::File;
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
 use crate::echo::Echo;
+
+/// What is called so among the services of a server: the admin listener.
+pub(crate) const ADMIN: &str = "admin";
 
 /// The limits in effect: what is set, over what the services that are asked for need.
 pub(crate) fn limits(file: &File) -> Limits {
@@ -28,6 +31,23 @@ fn is_store_alone(file: &File) -> bool {
     file.echo.is_empty() && file.websocket.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty())
 }
 
+/// What services are added to: a server, or a change of one.
+pub(super) trait Takes {
+    fn take<S: Service>(self, service: Serve<S>) -> Self;
+}
+
+impl Takes for Server {
+    fn take<S: Service>(self, service: Serve<S>) -> Server {
+        self.add(service)
+    }
+}
+
+impl Takes for Change {
+    fn take<S: Service>(self, service: Serve<S>) -> Change {
+        self.add(service)
+    }
+}
+
 /// Every service with its listeners. Nothing is opened yet but certificates.
 pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     let config = Config {
@@ -35,56 +55,79 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         limits: limits(file),
         scratch_bytes: file.server.scratch.0,
         congestion: file.server.congestion.clone(),
+        traffic: crate::config::services(file).iter().any(|service| service.access_log.is_some()),
         ..Config::default()
     };
-    let mut server = Server::new(config);
-    for echo in &file.echo {
-        let ends = Ends::open([(echo.access_log.as_ref(), &*echo.name, 1)], 0, told)?;
-        let told = told.clone();
-        let service =
-            serve(move || Watched::new(Echo::default(), &told, ends.clone())).name(&echo.name).datagrams();
-        server = server.add(listening(service, &echo.listen, echo.tls.as_ref())?);
-    }
-    #[cfg(feature = "kv")]
-    if let Some(kv) = crate::kv::service(file, told)? {
-        server = server.add(kv);
-    }
-    for websocket in &file.websocket {
-        server = server.add(crate::websocket::service(websocket, told)?);
-    }
-    #[cfg(feature = "proxy")]
-    for proxy in &file.proxy {
-        server = server.add(crate::proxy::service(proxy, told)?);
-    }
-    // Last: whoever reads the addresses finds those of the services first.
-    if let Some(admin) = crate::admin::service(&file.admin, told)? {
-        server = server.add(admin);
-    }
-    if let Some(watchdog) = crate::process::watchdog::service(&told.bound) {
-        server = server.add(watchdog);
-    }
-    Ok(server)
+    let server = services(file, told, Server::new(config), &|_| true)?;
+    Ok(match crate::process::watchdog::service(&told.bound) {
+        Some(watchdog) => server.add(watchdog),
+        None => server,
+    })
 }
 
-/// `service` on these addresses: with TLS on those of streams, if there is a certificate.
+/// Those services that are wanted, by their names.
+pub(super) fn services<T: Takes>(
+    file: &File,
+    told: &Told,
+    mut to: T,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<T> {
+    for echo in file.echo.iter().filter(|echo| wanted(&echo.name)) {
+        let ends = Ends::of(echo.access_log.as_ref(), &echo.name, told)?;
+        let its = told.of(&echo.name, "echo");
+        let service =
+            serve(move || Watched::new(Echo::default(), &its, ends.clone())).name(&echo.name).datagrams();
+        let owner = owner("echo", &echo.name);
+        to = to.take(listening(service, told, &owner, (&echo.listen, echo.tls.as_ref(), 0))?);
+    }
+    #[cfg(feature = "kv")]
+    if wanted(&crate::kv::name(file, told))
+        && let Some(kv) = crate::kv::service(file, told)?
+    {
+        to = to.take(kv);
+    }
+    for websocket in file.websocket.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::websocket::service(websocket, told)?);
+    }
+    #[cfg(feature = "proxy")]
+    for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::proxy::service(proxy, told)?);
+    }
+    // Last: whoever reads the addresses finds those of the services first.
+    if wanted(ADMIN)
+        && let Some(admin) = crate::admin::service(&file.admin, told)?
+    {
+        to = to.take(admin);
+    }
+    Ok(to)
+}
+
+/// Whose a certificate is.
+pub(crate) fn owner(kind: &str, name: &str) -> String {
+    format!("{kind} {name}")
+}
+
+/// `service` on these addresses, with a tag: with TLS on those of streams, if there is a certificate.
 pub(crate) fn listening<S: Service>(
     service: Serve<S>,
-    listen: &[Listen],
-    tls: Option<&TlsTable>,
+    told: &Told,
+    owner: &str,
+    (listen, tls, tag): (&[Listen], Option<&TlsTable>, u32),
 ) -> Result<Serve<S>> {
     #[cfg(feature = "tls")]
     if let Some(table) = tls {
-        use windlass::{Address, TlsIdentity, TlsServer};
-        let tls = TlsServer::new(TlsIdentity::from_files(&table.cert.0, &table.key.0)?).build()?;
+        use windlass::Address;
+        let tls = told.certificates.acceptor(owner, table)?;
         return Ok(listen.iter().fold(service, |service, Listen(address)| match address {
             // Datagrams are sent as they are.
-            Address::Udp(_) => service.listen(address.to_string()),
-            _ => service.tls(address.to_string(), &tls),
+            Address::Udp(_) => service.listen(address.to_string()).tag(tag),
+            _ => service.tls(address.to_string(), &tls).tag(tag),
         }));
     }
     #[cfg(not(feature = "tls"))]
     if tls.is_some() {
+        let _ = (told, owner);
         anyhow::bail!("this windlass was built without TLS");
     }
-    Ok(listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string())))
+    Ok(listen.iter().fold(service, |service, Listen(address)| service.listen(address.to_string()).tag(tag)))
 }

@@ -1,5 +1,6 @@
 //! A service with somebody watching: its connections are logged, its messages counted, its drain told.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use windlass::{
 
 use super::Told;
 pub(crate) use super::ends::Ends;
+use crate::admin;
 use crate::console::Teller;
 
 /// A service that counts what it has served, in its own terms.
@@ -23,12 +25,14 @@ pub(crate) struct Watched<S> {
     service: S,
     published: Arc<Count>,
     teller: Option<Teller>,
+    bound: admin::Slot,
     ends: Ends,
 }
 
 impl<S: Tally> Watched<S> {
     pub(crate) fn new(service: S, told: &Told, ends: Ends) -> Watched<S> {
-        Watched { service, published: told.messages.count(), teller: told.teller.clone(), ends }
+        let (teller, bound) = (told.teller.clone(), told.bound.clone());
+        Watched { service, published: told.messages.count(), teller, bound, ends }
     }
 
     /// Gives the service input, and notes what came of it where somebody wants to know.
@@ -42,14 +46,14 @@ impl<S: Tally> Watched<S> {
         if !self.ends.is_any() {
             return call(&mut self.service, conn, session, input);
         }
-        let (there, before) = (input.len(), self.service.messages());
+        let before = self.service.messages();
         let outcome = call(&mut self.service, conn, session, input);
-        self.ends.given(conn.id(), there, input.len(), self.service.messages() - before);
+        self.ends.served(conn.id(), self.service.messages() - before);
         outcome
     }
 
     fn publish(&self) {
-        self.published.0.store(self.service.messages(), Relaxed);
+        self.published.set(self.service.messages());
     }
 }
 
@@ -150,7 +154,9 @@ impl<S: Tally> Service for Watched<S> {
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {
-        if let Some(teller) = &self.teller {
+        // A service that is removed is told so too, and its server goes on.
+        let drains = self.bound.get().is_some_and(|bound| bound.handle.is_draining());
+        if let Some(teller) = self.teller.as_ref().filter(|_| drains) {
             teller.draining();
         }
         self.service.shutdown(scope, sessions);
@@ -162,6 +168,7 @@ impl<S: Tally + Receive> Receive for Watched<S> {
 
     fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
         self.service.receive(scope, sessions, message);
+        self.publish();
     }
 }
 
@@ -198,23 +205,83 @@ impl<S: Tally + DatagramService> DatagramService for Watched<S> {
 /// Counts the messages of all workers.
 #[derive(Clone, Default)]
 pub(crate) struct Messages {
-    counts: Arc<Mutex<Vec<Arc<Count>>>>,
+    counts: Arc<Mutex<Vec<Counted>>>,
+    /// Whose messages are counted with this one: a service's name and kind.
+    service: Arc<str>,
+    kind: &'static str,
+}
+
+/// What one worker counts of one service.
+struct Counted {
+    service: Arc<str>,
+    kind: &'static str,
+    count: Arc<Count>,
 }
 
 /// Written by one worker only; on a cache line of its own, or workers would slow each other down.
 #[derive(Default)]
 #[repr(align(128))]
-struct Count(AtomicU64);
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn set(&self, messages: u64) {
+        self.0.store(messages, Relaxed);
+    }
+}
+
+/// What is left of services that are gone becomes one count for each name, or every change of a running
+/// server would add some.
+fn keep_one_of_those_gone(counts: &mut Vec<Counted>) {
+    let mut gone: BTreeMap<Arc<str>, Arc<Count>> = BTreeMap::new();
+    counts.retain(|counted| {
+        if Arc::strong_count(&counted.count) > 1 {
+            return true;
+        }
+        match gone.get(&counted.service) {
+            Some(first) => {
+                first.0.fetch_add(counted.count.0.load(Relaxed), Relaxed);
+                false
+            }
+            None => {
+                gone.insert(counted.service.clone(), counted.count.clone());
+                true
+            }
+        }
+    });
+}
 
 impl Messages {
-    fn count(&self) -> Arc<Count> {
+    pub(crate) fn count(&self) -> Arc<Count> {
         let count = Arc::new(Count::default());
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(count.clone());
+        let counted = Counted { service: self.service.clone(), kind: self.kind, count: count.clone() };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        keep_one_of_those_gone(&mut counts);
+        counts.push(counted);
         count
+    }
+
+    /// The same counts, to count the messages of this service with.
+    pub(crate) fn of(&self, service: &str, kind: &'static str) -> Messages {
+        Messages { counts: self.counts.clone(), service: service.into(), kind }
+    }
+
+    /// By the name of the service: its kind, and how many it has counted.
+    pub(crate) fn by_service(&self) -> BTreeMap<String, (&'static str, u64)> {
+        let mut by_service = BTreeMap::new();
+        for counted in &*self.counts.lock().unwrap_or_else(PoisonError::into_inner) {
+            let entry = by_service.entry(counted.service.to_string()).or_insert((counted.kind, 0));
+            entry.1 += counted.count.0.load(Relaxed);
+        }
+        by_service
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub(crate) fn total(&self) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|count| count.0.load(Relaxed)).sum()
+        counts.iter().map(|counted| counted.count.0.load(Relaxed)).sum()
     }
 }

@@ -11,7 +11,7 @@ use crate::args::WebsocketArgs;
 use crate::config::shape::WebsocketTable;
 use crate::config::value::{Count, Listen};
 use crate::serving::{
-    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, run_flags, tls_from_flags,
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
 
 /// Where it speaks WebSocket; the page is at `/`.
@@ -32,10 +32,11 @@ pub(crate) fn run(args: &WebsocketArgs) -> anyhow::Result<()> {
 
 /// The service of one table.
 pub(crate) fn service(table: &WebsocketTable, told: &Told) -> anyhow::Result<Serve<Watched<Http<Page>>>> {
-    let ends = Ends::open([(table.access_log.as_ref(), &*table.name, 1)], 0, told)?;
-    let told = told.clone();
-    let service = serve(move || Watched::new(pages(), &told, ends.clone())).name(&table.name);
-    listening(service, &table.listen, table.tls.as_ref())
+    let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
+    let its = told.of(&table.name, "websocket");
+    let service = serve(move || Watched::new(pages(), &its, ends.clone())).name(&table.name);
+    let owner = owner("websocket", &table.name);
+    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
 }
 
 fn pages() -> Http<Page> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::config::{Folder, ask};
+use crate::config::{Folder, ask, order};
 use crate::server::*;
 
 /// Waits until the file has so many lines, and returns them.
@@ -51,10 +51,32 @@ fn a_line_for_each_connection_of_echo() {
     assert!(columns[0][0].starts_with("20") && columns[0][0].ends_with('Z'), "{lines:?}");
     assert_eq!(columns[0][1..4], [&first, "echo", &address]);
     assert!(columns[0][4].parse::<f64>().is_ok());
-    assert_eq!(columns[0][5..], ["8", "2", "eof", "nobody"], "{lines:?}");
+    assert_eq!(columns[0][5..], ["8", "8", "2", "eof", "nobody"], "{lines:?}");
     assert_eq!(columns[1][1], second);
     assert!(columns[1][4].parse::<f64>().unwrap() >= 200.0, "{lines:?}");
-    assert_eq!(columns[1][5..], ["0", "0", "idle", "peer"], "{lines:?}");
+    assert_eq!(columns[1][5..], ["0", "0", "0", "idle", "peer"], "{lines:?}");
+}
+
+/// Request and end in one segment: the reply is queued when the service hears of the end.
+#[test]
+fn what_goes_out_behind_the_end_counts_as_sent() {
+    let folder = Folder::new("access-sent");
+    let path = folder.path("access.log");
+    let server = Server::start(&["--access-log", &path, "--access-format", "{received} {sent}", "-q"]);
+    let mut stream = server.connect();
+    let text = vec![b'x'; 3_000_000];
+    let mut writer = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            writer.write_all(&text).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard.len(), text.len());
+    });
+    assert_eq!(lines(&path, 1), ["3000000 3000000"]);
+    assert!(server.stop().0.success());
 }
 
 #[test]
@@ -116,8 +138,8 @@ fn every_kind_of_service_has_one() {
     assert_eq!(kv[0], format!("first {} 2", at(1)));
     let json: serde_json::Value = serde_json::from_str(&kv[1]).unwrap();
     assert_eq!(
-        (&json["service"], &json["listener"], &json["received"], &json["messages"], &json["reason"]),
-        (&"memcached".into(), &at(2).into(), &8.into(), &1.into(), &"eof".into())
+        (&json["service"], &json["listener"], &json["received"], &json["sent"], &json["reason"]),
+        (&"memcached".into(), &at(2).into(), &8.into(), &4.into(), &"eof".into())
     );
 
     assert_eq!(ask(&admin, "GET /healthz?token=secret").0, "200");
@@ -184,6 +206,75 @@ fn lines_of_nothing(path: &str) -> bool {
         std::thread::sleep(Duration::from_millis(20));
     }
     false
+}
+
+/// A reload that adds an access log, the first, and takes it away again.
+#[test]
+fn one_comes_and_goes_with_a_reload() {
+    let folder = Folder::new("access-reload");
+    let log = folder.path("access.log");
+    let text = "[server]\nworkers = 1\n[log]\nformat = 'json'\n[admin]\nlisten = '127.0.0.1:0'\n\
+                [[echo]]\nlisten = '127.0.0.1:0'\n";
+    let path = folder.file("w.toml", text);
+    let mut server = Server::command(&["run", "-c", &path]);
+    let admin = server.line().strip_prefix("Admin on ").unwrap().to_owned();
+    let reload = |text: &str| {
+        folder.file("w.toml", text);
+        let (status, said) = order(&admin, "/api/reload", "{}");
+        assert_eq!(status, "200", "{said}");
+        let state = ask(&admin, "GET /api/state").1;
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+        let listeners = state["listeners"].as_array().unwrap();
+        let echo = listeners.iter().find(|listener| listener["service"] == "echo").unwrap();
+        echo["address"].as_str().unwrap().to_owned()
+    };
+    round_trip(&mut server.connect(), b"unseen");
+    let logged = format!(
+        "{text}access_log = {{ path = 'access.log', format = '{{service}} {{listener}} {{messages}}' }}\n"
+    );
+    let address = reload(&logged);
+    let say = |address: &str| round_trip(&mut std::net::TcpStream::connect(address).unwrap(), b"seen");
+    say(&address);
+    assert_eq!(lines(&log, 1), [format!("echo {address} 1")]);
+    // The thread that writes has come with it, and hears the signal, which reloads as well.
+    fs::rename(&log, folder.path("access.log.1")).unwrap();
+    server.signal(Signal::HUP);
+    assert!(lines_of_nothing(&log), "no new file");
+    let address = reload(text);
+    say(&address);
+    let (status, _, stderr) = server.stop();
+    assert!(status.success(), "{stderr}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "", "{stderr}");
+}
+
+/// What a process without privileges gave up does not keep it from opening its files anew.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_are_rotated_in_a_strict_sandbox_too() {
+    let folder = Folder::new("access-sandbox");
+    let (path, log) = (folder.path("access.log"), folder.path("server.log"));
+    let mut args = vec!["--access-log", &path, "--access-format", "{received}", "--log-file", &log];
+    args.extend(["--sandbox", "strict", "--log", "json"]);
+    if is_root() {
+        args.extend(["--user", "61184", "--group", "61184"]);
+        std::os::unix::fs::chown(folder.path(""), Some(61_184), Some(61_184)).unwrap();
+    }
+    let server = Server::start(&args);
+    round_trip(&mut server.connect(), b"1");
+    assert_eq!(lines(&path, 1), ["1"]);
+    let here = fs::metadata(&path).unwrap();
+    for path in [&path, &log] {
+        fs::rename(path, format!("{path}.1")).unwrap();
+    }
+    assert!(lines_of_nothing(&path) && lines_of_nothing(&log), "no new files");
+    round_trip(&mut server.connect(), b"22");
+    assert_eq!(lines(&path, 1), ["2"]);
+    use std::os::unix::fs::MetadataExt;
+    let there = fs::metadata(&path).unwrap();
+    assert_eq!((here.uid(), there.uid()), (there.uid(), if is_root() { 61_184 } else { here.uid() }));
+    assert!(server.stop().0.success());
+    assert!(fs::read_to_string(format!("{log}.1")).unwrap().contains("in a sandbox"));
+    assert!(lines(&log, 1)[0].contains("\"stopped\""));
 }
 
 /// The disk is full, and nobody who is served notices.

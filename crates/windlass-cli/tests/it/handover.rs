@@ -17,7 +17,7 @@ const LONG_LIVED: usize = 1_000;
 const STORM_THREADS: usize = 4;
 
 /// Connects, is echoed, closes, again and again; the first failure of any kind is the result.
-fn storm(address: &str, over: &AtomicBool, done: &AtomicU64) -> Result<(), String> {
+pub(crate) fn storm(address: &str, over: &AtomicBool, done: &AtomicU64) -> Result<(), String> {
     for n in 0u64.. {
         if over.load(Relaxed) {
             break;

@@ -127,6 +127,37 @@ fn where_nobody_reads_along_logs_are_json_and_the_summary_an_event() {
     event(&events, "stopped");
 }
 
+#[test]
+fn they_go_to_a_file_that_is_rotated() {
+    let folder = Folder::new("log-file");
+    let (path, old) = (folder.path("server.log"), folder.path("server.log.1"));
+    let server = Server::start(&["--log", "auto", "--log-level", "debug", "--log-file", &path]);
+    let has = |path: &str, words: &str| {
+        let deadline = std::time::Instant::now() + LONG;
+        while !std::fs::read_to_string(path).unwrap_or_default().contains(words) {
+            assert!(std::time::Instant::now() < deadline, "{words}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    has(&path, "started");
+    std::fs::rename(&path, &old).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    // Made anew though nothing happens.
+    let deadline = std::time::Instant::now() + LONG;
+    while std::fs::metadata(&path).is_err() {
+        assert!(std::time::Instant::now() < deadline, "no new file");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    round_trip(&mut server.connect(), b"hello");
+    has(&path, "opened");
+    let (status, stdout, stderr) = server.stop();
+    assert_eq!((status.code(), &*stdout, &*stderr), (Some(0), "", ""));
+    event(&events(&std::fs::read_to_string(&path).unwrap()), "stopped");
+    assert_eq!(events(&std::fs::read_to_string(&old).unwrap()).len(), 1);
+    let both = run(&["echo", "127.0.0.1:0", "--log", "journald", "--log-file", &path]);
+    assert!(String::from_utf8(both.stderr).unwrap().contains("the journal is in no file of ours"));
+}
+
 /// `script` of util-linux gives it a terminal.
 #[test]
 fn on_a_terminal_they_are_text() {

@@ -3,7 +3,11 @@
 #![cfg(unix)]
 
 mod access;
+mod admin;
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
+mod dashboard;
 mod demo;
 mod echo;
 mod errors;
@@ -16,9 +20,12 @@ mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod queries;
+mod reload;
 #[cfg(feature = "kv")]
 mod resp;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "top"))]
+mod top;

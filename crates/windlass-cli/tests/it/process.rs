@@ -119,7 +119,7 @@ fn a_sandbox_is_whole_and_all_goes_on_within_it() {
         drop(stays);
         let (ended, _, stderr) = old.ended();
         assert!(ended.success(), "{stderr}");
-        assert!(stderr.contains("in a sandbox") && stderr.contains("files, TCP ports, signals"), "{stderr}");
+        assert!(stderr.contains("in a sandbox") && stderr.contains("calls by TCP, signals"), "{stderr}");
         assert!(!stderr.contains("not whole"), "{stderr}");
         let (ended, _, stderr) = new.stop();
         assert!(ended.success(), "{stderr}");
@@ -204,4 +204,28 @@ fn the_supervisor_hears_from_every_loop_and_of_the_end() {
         drop(stream);
         assert!(server.child.wait().unwrap().success());
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reload_works_within_a_sandbox() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let first = "[server]\nsandbox = 'on'\n[[echo]]\nlisten = '127.0.0.1:0'\n";
+    let file = ConfigFile::new("sandbox-reload", first);
+    let server = Server::command(&["run", "-c", file.0.to_str().unwrap()]);
+    let mut stays = server.connect();
+    std::fs::write(&file.0, format!("{first}[[echo]]\nname = 'another'\nlisten = '{free}'\n")).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    let deadline = std::time::Instant::now() + LONG;
+    let mut another = loop {
+        match std::net::TcpStream::connect(free) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    round_trip(&mut another, b"a port that is new");
+    round_trip(&mut stays, b"still there");
+    let (ended, _, stderr) = server.stop();
+    assert!(ended.success(), "{stderr}");
 }

@@ -116,3 +116,51 @@ fn init_writes_a_proxy_that_serves_as_it_stands() {
     let server = Server::command(&["run", "-q", "-c", &file]);
     assert!(server.address.starts_with("127.0.0.1:"));
 }
+
+#[test]
+fn a_reload_changes_the_backends_and_leaves_connections_where_they_are() {
+    let folder = Folder::new("proxy-reload");
+    let (one, other) = (Server::start(&["-q"]), Server::start(&["-q"]));
+    let text = |to: &str| format!("[[proxy]]\nlisten = \"127.0.0.1:0\"\nto = \"{to}\"\n");
+    let file = folder.file("windlass.toml", &text(&one.address));
+    let server = Server::command(&["run", "-q", "-c", &file]);
+    let mut stays = server.connect();
+    round_trip(&mut stays, b"before");
+    folder.file("windlass.toml", &text(&other.address));
+    server.signal(rustix::process::Signal::HUP);
+    // Its only backend before is gone: from now on only the other one can answer.
+    let deadline = std::time::Instant::now() + LONG;
+    loop {
+        round_trip(&mut stays, b"still here");
+        let mut probe = server.connect();
+        round_trip(&mut probe, b"who answers?");
+        let peers = connections_of(other.pid());
+        if peers > 0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "the new backend is never asked");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    round_trip(&mut stays, b"and still");
+    let (status, ..) = one.stop();
+    assert!(status.success());
+    assert_eq!(ask(&server.address, b"without the old one"), b"without the old one");
+}
+
+/// Sockets that a process has open, beyond its listeners and the like: those of its connections come on top of what
+/// it had when nobody was connected.
+fn connections_of(pid: u32) -> usize {
+    let sockets = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    let sockets = sockets.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    let sockets: Vec<_> = sockets.filter(|to| to.to_string_lossy().starts_with("socket:")).collect();
+    // The sockets that are connected: each is in the table of established ones, under its inode.
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    let is_established = |inode: &str| {
+        table.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields.get(3) == Some(&"01") && fields.get(9) == Some(&inode)
+        })
+    };
+    let inode = |to: &std::path::PathBuf| to.to_string_lossy().replace("socket:[", "").replace(']', "");
+    sockets.iter().filter(|to| is_established(&inode(to))).count()
+}

@@ -165,9 +165,8 @@ fn wrong(query: &str, exported: &Exported) -> Vec<String> {
             }
             // `label_values(METRIC, LABEL)`
             Part::Word(word) if sign(at.wrapping_sub(1), ",") && sign(at + 1, ")") && !metric.is_empty() => {
-                if !has(&[metric], word) {
-                    wrong.push(format!("{metric} has no label {word}"));
-                }
+                let known = has(&[metric], word);
+                wrong.extend((!known).then(|| format!("{metric} has no label {word}")));
             }
             Part::Word(word) if !WORDS.contains(&word.as_str()) && !word.starts_with('$') => {
                 wrong.push(format!("{word} is no function and no metric of ours"));

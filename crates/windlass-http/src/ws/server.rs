@@ -86,6 +86,11 @@ impl<S: WsService> WsServer<S> {
             }
             Err(error) => return Err(refuse(worker, conn, error, out)),
         };
+        if conn.is_overloaded() {
+            // Its messages would be as late as this.
+            let busy = HandshakeError::Refused(windlass_proto::http::Status::SERVICE_UNAVAILABLE);
+            return Err(refuse(worker, conn, busy, out));
+        }
         match service.accept(&upgrade, conn.peer()) {
             Ok(Accept { session, protocol }) => {
                 let endpoint = upgrade.accept(&worker.config.endpoint, protocol.as_deref(), &mut out);

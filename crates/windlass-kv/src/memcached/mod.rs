@@ -56,6 +56,10 @@ pub(crate) struct Pending {
 }
 
 impl Memcached {
+    pub(crate) fn set_value_max(&mut self, value_max: usize) {
+        self.limits.value_max = value_max;
+    }
+
     pub(crate) fn new(value_max: usize) -> Memcached {
         Memcached {
             limits: Limits { value_max, ..Limits::default() },

@@ -19,8 +19,8 @@ use windlass::proto::Decode;
 use windlass::proto::resp::{Args, Command, Commands, Encoder, RespError, RespLimits, Version};
 use windlass::{Close, Conn, Input};
 
-use crate::config::KvConfig;
-use crate::store::Store;
+use crate::config::{KvConfig, Secret};
+use crate::store::{Store, StoreConfig};
 use clients::Clients;
 use fail::{Done, Fail};
 use pubsub::{Pubsub, Subscriptions};
@@ -91,6 +91,12 @@ pub(crate) struct Run<'r, 'c, 'b> {
 }
 
 impl Resp {
+    /// Other settings from now on.
+    pub(crate) fn set(&mut self, store: &StoreConfig, password: Option<Secret>) {
+        self.shared.config.store = store.clone();
+        self.shared.config.password = password;
+    }
+
     pub(crate) fn new(config: &KvConfig) -> Resp {
         Resp {
             table: Table::new(),

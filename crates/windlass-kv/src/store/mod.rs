@@ -124,6 +124,13 @@ impl Store {
         self.now
     }
 
+    /// Bounds it otherwise from now on. What is stored stays, whatever it takes: room is made by whatever is
+    /// written next, as `eviction` says.
+    pub fn set_bounds(&mut self, memory_max: usize, value_max: usize, eviction: Eviction) {
+        (self.config.memory_max, self.config.value_max) = (memory_max, value_max);
+        self.config.eviction = eviction;
+    }
+
     /// What bounds it.
     pub fn config(&self) -> &StoreConfig {
         &self.config

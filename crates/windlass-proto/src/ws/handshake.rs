@@ -103,6 +103,9 @@ impl HandshakeError {
         } else {
             head = head.connection_close();
         }
+        if *self == HandshakeError::Refused(Status::SERVICE_UNAVAILABLE) {
+            head = head.header("retry-after", "1");
+        }
         if *self == HandshakeError::Method {
             head = head.header("allow", "GET");
         }

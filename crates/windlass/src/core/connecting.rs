@@ -91,7 +91,7 @@ const NO_ATTEMPT: &str = "a connecting slot has an attempt";
 impl Core {
     /// Takes note of a connection to be made, if limits allow it.
     pub(crate) fn connect(&mut self, service: u16, connect: Connect) -> Result<ConnId, ConnectError> {
-        if self.connecting.stopping || self.draining && !connect.while_draining {
+        if self.connecting.stopping || self.is_draining(service) && !connect.while_draining {
             return Err(ConnectError::Shutdown);
         }
         let shared = self.connecting.shared.clone();
@@ -126,10 +126,14 @@ impl Core {
         let tls = false;
         let attempt = Attempt { connect, deadline, begun: false, verdict: None, pause_millis: 0 };
         let key = self.connecting.add(attempt);
+        let (now, tick) = (self.now, self.tick);
+        let stays = self.stay_flag(service);
         let slot = self.slot(index);
-        slot.flags = flag::CONNECTING;
+        slot.flags = flag::CONNECTING | stays;
         (slot.peer, slot.service, slot.listener, slot.key) = (peer, service, NO_LISTENER, key);
         slot.wake = begins;
+        (slot.opened, slot.active) = (now, tick);
+        self.traffic.begin(index, self.tick);
         if after.is_zero() {
             self.look(index);
         } else {
@@ -162,13 +166,31 @@ impl Core {
     /// Ends what is being made: everything, or what is not to go on during a drain.
     pub(crate) fn shut_connecting(&mut self, all: bool) {
         self.connecting.stopping |= all;
+        self.shut_connecting_of(all, None);
+    }
+
+    /// The same for one service.
+    pub(crate) fn shut_connecting_for(&mut self, service: u16, all: bool) {
+        self.shut_connecting_of(all, Some(service));
+    }
+
+    /// Whether an end of what is being made is meant for a service: the only one, or all that do not stay.
+    pub(crate) fn is_meant(&self, service: u16, all: bool, only: Option<u16>) -> bool {
+        only.map_or_else(|| all || !self.members[usize::from(service)].stays, |only| only == service)
+    }
+
+    fn shut_connecting_of(&mut self, all: bool, only: Option<u16>) {
         #[cfg(feature = "tls")]
-        self.shut_handshakes(all);
+        self.shut_handshakes(all, only);
         if self.connecting.len() == 0 || planted(Fault::ConnectForgottenByDrain) {
             return;
         }
         for index in 0..self.slots.len() as u32 {
-            if self.slot(index).is(flag::CONNECTING) && (all || !self.attempt(index).connect.while_draining) {
+            let service = self.slot(index).service;
+            if self.slot(index).is(flag::CONNECTING)
+                && self.is_meant(service, all, only)
+                && (all || !self.attempt(index).connect.while_draining)
+            {
                 self.attempt(index).verdict.get_or_insert(ConnectError::Shutdown);
                 self.look(index);
             }
@@ -250,7 +272,7 @@ impl Core {
         let (service, tick) = (self.slots[index as usize].service, self.tick);
         let key = self.members[service as usize].add(index);
         let slot = self.slot(index);
-        let kept = slot.flags & (flag::READABLE | flag::READ_CLOSED | flag::WANTS_WRITE);
+        let kept = slot.flags & (flag::READABLE | flag::READ_CLOSED | flag::WANTS_WRITE | flag::STAYS);
         slot.flags = flag::LIVE | flag::WRITABLE | kept;
         (slot.key, slot.active) = (key, tick);
         if slot.is(flag::READABLE) {

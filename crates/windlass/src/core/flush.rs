@@ -167,7 +167,7 @@ pub(crate) fn sent<D: Direct + ?Sized>(
     match result {
         // As nearly always.
         Ok(n) if n == wanted => {
-            core.counters.bytes_out += n as u64;
+            core.count_out(index, n);
             core.slots[index as usize].active = core.tick;
             Some(n)
         }
@@ -188,10 +188,10 @@ fn sent_in_part<D: Direct + ?Sized>(
     let slot = &mut core.slots[index as usize];
     match result {
         Ok(n) => {
-            core.counters.bytes_out += n as u64;
             if n > 0 {
                 slot.active = tick;
             }
+            core.count_out(index, n);
             if n < wanted && short_ends {
                 blocked(core, io, index);
             }

@@ -9,6 +9,7 @@
 pub(crate) mod connecting;
 pub(crate) mod flush;
 mod output;
+pub(crate) mod overload;
 mod relay;
 pub(crate) mod slot;
 
@@ -26,7 +27,10 @@ use crate::config::Limits;
 use crate::datagram::send::DirectUdp;
 use crate::datagram::table::Sockets;
 use crate::id::ConnId;
+use crate::observe::flows::{Flow, Flows};
+use crate::observe::traffic::TrafficTable;
 use crate::planted::{Fault, planted};
+use crate::serve::OwnLimits;
 use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::sys::INDEX_MAX;
@@ -34,6 +38,7 @@ use crate::wheel::{Tick, Wheel, reached};
 
 use connecting::Connecting;
 use output::Pool;
+use overload::Overload;
 use relay::Relays;
 use slot::{PeerAddr, Slot, flag};
 
@@ -75,6 +80,12 @@ pub(crate) struct Members {
     free: Vec<u32>,
     /// They can move to another worker.
     pub(crate) movable: bool,
+    /// They are not told of a drain, and its listeners stay open.
+    pub(crate) stays: bool,
+    /// The service is being removed, or drains.
+    pub(crate) leaving: bool,
+    /// What the service bounds for itself.
+    own: OwnLimits,
     /// The service's own bounds, or the server's.
     pub(crate) idle_timeout: Duration,
     pub(crate) input_max: usize,
@@ -103,6 +114,13 @@ impl Members {
         self.slots.len() == self.free.len()
     }
 
+    /// Takes over what the service bounds for itself, and for the rest what the server does.
+    fn bound(&mut self, own: OwnLimits, limits: &Limits) {
+        self.own = own;
+        self.idle_timeout = own.idle_timeout.unwrap_or(limits.idle_timeout);
+        self.input_max = own.input_max.unwrap_or(limits.input_max);
+    }
+
     pub(crate) fn positions(&self) -> usize {
         self.slots.len()
     }
@@ -120,6 +138,10 @@ pub(crate) struct Core {
     origin: Time,
     pub(crate) limits: Limits,
     pub(crate) draining: bool,
+    /// Slots of services that stay while others drain.
+    pub(crate) staying: usize,
+    /// The tags of listeners, by their numbers.
+    pub(crate) tags: Vec<u32>,
 
     pub(crate) slots: Vec<Slot>,
     free: Vec<u32>,
@@ -133,6 +155,8 @@ pub(crate) struct Core {
     pub(crate) cork_owner: u32,
     pub(crate) pool: Pool,
     pub(crate) buffered: usize,
+    /// How late the worker is, and how full `buffered` makes it.
+    pub(crate) overload: Overload,
     pub(crate) relays: Relays,
 
     /// Connections to look at in this turn, and in the next.
@@ -157,6 +181,9 @@ pub(crate) struct Core {
     pub(crate) udp: Sockets,
 
     pub(crate) counters: Counters,
+    /// What observers see: counts by listener and service, and by connection while somebody looks.
+    pub(crate) flows: Flows,
+    pub(crate) traffic: TrafficTable,
     #[cfg(feature = "tls")]
     pub(crate) tls: crate::tls::Table,
 }
@@ -165,15 +192,13 @@ pub(crate) struct Core {
 const TICK_ORIGIN: Tick = u32::MAX - 60_000;
 
 impl Core {
-    pub(crate) fn new(worker: u16, services: usize, shared: &Arc<Shared>, now: Time) -> Core {
-        let limits = shared.limits.clone();
+    pub(crate) fn new(worker: u16, shared: &Arc<Shared>, now: Time) -> Core {
+        let limits = shared.limits();
         // Reserved, not touched: memory nobody uses costs nothing, and no newcomer waits for a table
         // to be moved. Only a hint; without the room, tables grow as they are needed.
         let room = limits.connections_max.min(TABLE_RESERVED_MAX);
         let mut slots = Vec::new();
         let _ = slots.try_reserve_exact(room);
-        let (idle_timeout, input_max) = (limits.idle_timeout, limits.input_max);
-        let members = Members { idle_timeout, input_max, ..Members::default() };
         let mut wheel = Wheel::new(TICK_ORIGIN);
         wheel.reserve(room);
         Core {
@@ -183,15 +208,18 @@ impl Core {
             origin: now,
             limits,
             draining: false,
+            staying: 0,
+            tags: Vec::new(),
             slots,
             free: Vec::new(),
             freed: Vec::new(),
-            members: (0..services).map(|_| members.clone()).collect(),
+            members: Vec::new(),
             wheel,
             cork: Vec::with_capacity(CORK_MAX),
             cork_owner: NONE,
             pool: Pool::default(),
             buffered: 0,
+            overload: Overload::new(now),
             relays: Relays::default(),
             run: Vec::with_capacity(LIST_RESERVED),
             touched: Vec::with_capacity(LIST_RESERVED),
@@ -203,6 +231,8 @@ impl Core {
             answers_due: Time::MAX,
             connecting: Connecting::new(shared.clone()),
             counters: Counters::default(),
+            flows: Flows::default(),
+            traffic: TrafficTable::new(shared.config.traffic),
             #[cfg(feature = "tls")]
             tls: crate::tls::Table::default(),
         }
@@ -212,6 +242,48 @@ impl Core {
     #[inline]
     pub(crate) fn input_max(&self, index: u32) -> usize {
         self.members[self.slots[index as usize].service as usize].input_max
+    }
+
+    // --- Services.
+
+    /// Makes a place for the connections of a service: a new one, or that of one that is gone.
+    pub(crate) fn put_members(&mut self, service: u16, movable: bool, stays: bool, own: OwnLimits) {
+        let mut members = Members { movable, stays, ..Members::default() };
+        members.bound(own, &self.limits);
+        match self.members.get_mut(usize::from(service)) {
+            Some(place) => *place = members,
+            None => self.members.push(members),
+        }
+    }
+
+    /// Whether the server drains, as far as this service is concerned, or the service is being removed.
+    pub(crate) fn is_draining(&self, service: u16) -> bool {
+        let members = &self.members[usize::from(service)];
+        members.leaving || self.draining && !members.stays
+    }
+
+    /// Other limits from now on. What is waiting already is not cut down to them.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.limits = limits.clone();
+        for members in &mut self.members {
+            members.bound(members.own, limits);
+        }
+        self.arm_all();
+    }
+
+    pub(crate) fn set_own_limits(&mut self, service: u16, own: OwnLimits) {
+        let members = &mut self.members[usize::from(service)];
+        members.bound(own, &self.limits);
+        self.arm_all();
+    }
+
+    /// A deadline may have come nearer.
+    fn arm_all(&mut self) {
+        for index in 0..self.slots.len() as u32 {
+            if self.slots[index as usize].is(flag::LIVE) {
+                self.arm(index);
+            }
+        }
     }
 
     // --- Time.
@@ -268,14 +340,24 @@ impl Core {
     pub(crate) fn insert(&mut self, peer: Option<SocketAddr>, service: u16, listener: u16) -> Option<u32> {
         let (peer, tick) = (PeerAddr::new(peer), self.tick);
         let index = self.vacant()?;
+        let stays = self.stay_flag(service);
         let key = self.members[service as usize].add(index);
         let slot = &mut self.slots[index as usize];
         // A fresh socket has room; whether it has input, an event will say.
-        slot.flags = flag::LIVE | flag::WRITABLE;
+        slot.flags = flag::LIVE | flag::WRITABLE | stays;
         (slot.peer, slot.service, slot.listener, slot.key, slot.active) =
             (peer, service, listener, key, tick);
+        slot.opened = self.now;
+        self.traffic.begin(index, tick);
         self.counters.connections += 1;
         Some(index)
+    }
+
+    /// Counts a slot of a service that stays while others drain.
+    pub(crate) fn stay_flag(&mut self, service: u16) -> u32 {
+        let stays = self.members[usize::from(service)].stays;
+        self.staying += usize::from(stays);
+        if stays { flag::STAYS } else { 0 }
     }
 
     /// A slot that nobody has.
@@ -288,6 +370,7 @@ impl Core {
             output: None,
             input: None,
             peer: PeerAddr::Unix,
+            opened: self.now,
             flags: 0,
             generation: 0,
             key: 0,
@@ -314,6 +397,7 @@ impl Core {
         if self.slots[index as usize].is(flag::TLS) {
             self.drop_tls(index);
         }
+        self.staying -= usize::from(self.slots[index as usize].is(flag::STAYS));
         let slot = self.slot(index);
         slot.flags = 0;
         slot.peer = PeerAddr::Unix;
@@ -330,6 +414,37 @@ impl Core {
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
         self.udp.recycle();
+    }
+
+    // --- Counting.
+
+    /// Counts something of a connection, for its listener and its service.
+    #[inline]
+    pub(crate) fn count(&mut self, index: u32, add: impl Fn(&mut Flow)) {
+        let slot = &self.slots[index as usize];
+        self.flows.count(slot.service, slot.listener, add);
+    }
+
+    /// Counts bytes that a connection has received.
+    #[inline]
+    pub(crate) fn count_in(&mut self, index: u32, n: usize) {
+        self.counters.bytes_in += n as u64;
+        self.count(index, |flow| flow.bytes_in += n as u64);
+        self.traffic.received(index, n);
+    }
+
+    /// Counts bytes that a connection has sent.
+    #[inline]
+    pub(crate) fn count_out(&mut self, index: u32, n: usize) {
+        self.counters.bytes_out += n as u64;
+        self.count(index, |flow| flow.bytes_out += n as u64);
+        self.traffic.sent(index, n);
+    }
+
+    /// Counts a connection that its service gets.
+    pub(crate) fn count_opened(&mut self, index: u32) {
+        self.counters.opened += 1;
+        self.count(index, |flow| flow.opened += 1);
     }
 
     // --- Lists.
@@ -378,9 +493,14 @@ impl Core {
 
     // --- Deadlines.
 
+    /// The earliest deadline of a connection, if it has any.
+    fn deadline(&self, index: u32) -> Option<Tick> {
+        Deadlines::of(&self.limits, &self.members, &self.overload).first(&self.slots[index as usize])
+    }
+
     /// Arms the connection's timer for its earliest deadline.
     pub(crate) fn arm(&mut self, index: u32) {
-        if let Some(at) = deadline(&self.slots, &self.limits, &self.members, index) {
+        if let Some(at) = self.deadline(index) {
             self.wheel.arm(index, at);
         }
     }
@@ -586,32 +706,48 @@ impl Core {
 /// Shared output below this is copied.
 const BLOCK_SHARE_MIN: usize = 1024;
 
-/// The earliest deadline of a connection, if it has any.
-pub(crate) fn deadline(slots: &[Slot], limits: &Limits, members: &[Members], index: u32) -> Option<Tick> {
-    let slot = &slots[index as usize];
-    if !slot.is(flag::LIVE) {
-        return slot.is(flag::CONNECTING).then_some(slot.wake);
-    }
-    let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
-    let deadlines = [idle_deadline(slot, members), stall_deadline(slot, limits), wake];
-    deadlines.into_iter().flatten().reduce(|a, b| if reached(a, b) { a } else { b })
+/// What decides when connections have had their time.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadlines<'a> {
+    limits: &'a Limits,
+    members: &'a [Members],
+    /// Into how many parts timeouts are divided while the worker is short of time or memory.
+    idle_divisor: u32,
+    stall_divisor: u32,
 }
 
-pub(crate) fn idle_deadline(slot: &Slot, members: &[Members]) -> Option<Tick> {
-    let timeout = members[slot.service as usize].idle_timeout;
-    if timeout.is_zero() || slot.is(flag::CLOSING) || planted(Fault::NoIdleTimeout) {
-        return None;
+impl<'a> Deadlines<'a> {
+    pub(crate) fn of(limits: &'a Limits, members: &'a [Members], overload: &Overload) -> Deadlines<'a> {
+        let (idle_divisor, stall_divisor) = (overload.idle_divisor(limits), overload.stall_divisor());
+        Deadlines { limits, members, idle_divisor, stall_divisor }
     }
-    Some(slot.active.wrapping_add(timeout.as_millis() as u32 + 1))
-}
 
-pub(crate) fn stall_deadline(slot: &Slot, limits: &Limits) -> Option<Tick> {
-    // An end is bounded even where a stall is not.
-    let off = limits.write_stall_timeout.is_zero();
-    let timeout = if off { limits.linger_timeout } else { limits.write_stall_timeout };
-    if (off && !slot.is(flag::ENDED)) || planted(Fault::NoWriteStall) {
-        return None;
+    /// The earliest deadline of a connection, if it has any.
+    pub(crate) fn first(self, slot: &Slot) -> Option<Tick> {
+        if !slot.is(flag::LIVE) {
+            return slot.is(flag::CONNECTING).then_some(slot.wake);
+        }
+        let wake = slot.is(flag::HAS_WAKE).then_some(slot.wake);
+        let deadlines = [self.idle(slot), self.stall(slot), wake];
+        deadlines.into_iter().flatten().reduce(|a, b| if reached(a, b) { a } else { b })
     }
-    let output = slot.output.as_ref()?;
-    Some(output.progress.wrapping_add(timeout.as_millis() as u32 + 1))
+
+    pub(crate) fn idle(self, slot: &Slot) -> Option<Tick> {
+        let timeout = self.members[slot.service as usize].idle_timeout;
+        if timeout.is_zero() || slot.is(flag::CLOSING) || planted(Fault::NoIdleTimeout) {
+            return None;
+        }
+        Some(slot.active.wrapping_add(timeout.as_millis() as u32 / self.idle_divisor + 1))
+    }
+
+    pub(crate) fn stall(self, slot: &Slot) -> Option<Tick> {
+        // An end is bounded even where a stall is not.
+        let off = self.limits.write_stall_timeout.is_zero();
+        let timeout = if off { self.limits.linger_timeout } else { self.limits.write_stall_timeout };
+        if (off && !slot.is(flag::ENDED)) || planted(Fault::NoWriteStall) {
+            return None;
+        }
+        let output = slot.output.as_ref()?;
+        Some(output.progress.wrapping_add(timeout.as_millis() as u32 / self.stall_divisor + 1))
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use windlass_proto::Time;
+
 use super::output::Output;
 use crate::wheel::Tick;
 
@@ -61,6 +63,8 @@ pub(crate) mod flag {
     pub(crate) const HANDSHAKE: u32 = 1 << 31;
     /// About to move to another worker: not read until it is there.
     pub(crate) const MOVING: u32 = 1 << 22;
+    /// Its service stays while others drain.
+    pub(crate) const STAYS: u32 = 1 << 23;
     /// Coupled with another connection: its input goes there, and its output comes from there.
     pub(crate) const RELAYED: u32 = 1 << 28;
 }
@@ -91,6 +95,8 @@ pub(crate) struct Slot {
     /// Attached only while input waits.
     pub(crate) input: Option<Box<Residue>>,
     pub(crate) peer: PeerAddr,
+    /// When it was opened, or began to be made.
+    pub(crate) opened: Time,
     pub(crate) flags: u32,
     pub(crate) generation: u32,
     /// Position among the service's members; the session has the same.
@@ -121,6 +127,10 @@ impl Slot {
 
     pub(crate) fn output_len(&self) -> usize {
         self.output.as_ref().map_or(0, |output| output.len())
+    }
+
+    pub(crate) fn input_len(&self) -> usize {
+        self.input.as_ref().map_or(0, |residue| residue.bytes.len())
     }
 }
 
@@ -173,7 +183,7 @@ mod tests {
     fn a_slot_stays_small() {
         // With 8 bytes of stream, 12 of timer, 4 of membership and the session: the figure in the
         // README for an idle connection.
-        assert_eq!(size_of::<Slot>(), 56);
+        assert_eq!(size_of::<Slot>(), 64);
         assert_eq!(size_of::<PeerAddr>(), 16);
     }
 

@@ -136,6 +136,10 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
             Ok(()) => {
                 core.counters.datagrams_out += datagrams as u64;
                 core.counters.bytes_out += bytes as u64;
+                core.count_datagrams(index, |flow| {
+                    flow.bytes_out += bytes as u64;
+                    flow.datagrams_out += datagrams as u64;
+                });
                 core.buffered -= bytes;
                 output.pop(bytes, datagrams);
                 failed.but_now_sent(core, index);

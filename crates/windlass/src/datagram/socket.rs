@@ -89,9 +89,9 @@ impl<'a> Socket<'a> {
         self.core.now
     }
 
-    /// Whether the server is shutting down gracefully.
+    /// Whether the server is shutting down gracefully, or the service is being removed.
     pub fn is_draining(&self) -> bool {
-        self.core.draining
+        self.core.is_draining(self.core.udp.slots[self.index as usize].service)
     }
 
     /// The address the socket is bound to; its IP may be the wildcard.

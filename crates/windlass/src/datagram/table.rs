@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::core::slot::NO_LISTENER;
 use crate::core::{Core, Direct};
+use crate::observe::flows::Flow;
 use crate::sys::{UDP_MAX, UdpBuffers};
 use crate::wheel::{Tick, Wheel, reached};
 
@@ -44,6 +46,8 @@ pub(crate) mod flag {
     pub(crate) const SENDING_LAST: u32 = 1 << 14;
     /// A successor receives what comes to it: it is there for answers that are still under way.
     pub(crate) const RETIRED: u32 = 1 << 15;
+    /// The poll does not know of it yet: its registration failed, and is tried again.
+    pub(crate) const UNREGISTERED: u32 = 1 << 16;
 }
 
 /// One socket. The socket itself is in the driver's table, at the same index.
@@ -135,6 +139,16 @@ pub(crate) struct Sockets {
 
 /// Queues kept for their next use.
 const POOL_MAX: usize = 64;
+
+impl Core {
+    /// Counts something of a socket, for its service and, unless it has a peer, for its address.
+    #[inline]
+    pub(crate) fn count_datagrams(&mut self, index: u32, add: impl Fn(&mut Flow)) {
+        let slot = &self.udp.slots[index as usize];
+        let listener = if slot.peer.is_some() { NO_LISTENER } else { slot.listener };
+        self.flows.count(slot.service, listener, add);
+    }
+}
 
 impl Sockets {
     pub(crate) fn id(&self, worker: u16, index: u32) -> SocketId {
@@ -315,7 +329,7 @@ impl Core {
         peer: SocketAddr,
     ) -> io::Result<SocketId> {
         let refused = || io::Error::new(io::ErrorKind::QuotaExceeded, "sockets_max is reached");
-        if self.udp.open >= self.limits.sockets_max || self.draining {
+        if self.udp.open >= self.limits.sockets_max || self.is_draining(service) {
             self.counters.sockets_refused += 1;
             return Err(refused());
         }

@@ -1,41 +1,43 @@
 //! A server whose listeners are open, and the life of its workers.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering::Release;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
 use crate::serve::ServiceSpec;
 use crate::shared::Shared;
-use crate::sys::{MioStream, MioSys};
+use crate::sys::MioSys;
 use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
 
+use super::changing::Ending;
 use super::estate::Estate;
 use super::handle::{Handle, Summary};
 use super::inherit::Legacy;
 use super::listening::BoundAddress;
-use super::paths::{AdoptedPath, UnixPaths};
+use super::paths::AdoptedPath;
 use super::start::Start;
 use super::{WorkerListeners, WorkerSockets};
 
-/// The services of a server; when it is gone, or never ran, their mailboxes say so.
-pub(super) struct Services(pub(super) Arc<[Box<dyn ServiceSpec>]>);
+thread_local! {
+    /// This thread is a worker's.
+    static WORKER: Cell<bool> = const { Cell::new(false) };
+}
 
-impl Drop for Services {
-    fn drop(&mut self) {
-        for spec in self.0.iter() {
-            spec.close_mailbox();
-        }
-    }
+/// Whether this thread is a worker's.
+pub(super) fn is_worker() -> bool {
+    WORKER.get()
 }
 
 /// A server whose listeners are open.
 pub struct Bound {
-    pub(super) services: Services,
+    /// When the server is gone, or never ran, mailboxes say so, and files of sockets go.
+    pub(super) ending: Ending,
     pub(super) shared: Arc<Shared>,
     pub(super) addresses: Vec<BoundAddress>,
     pub(super) per_worker: Vec<WorkerListeners>,
     pub(super) udp: Vec<WorkerSockets>,
-    pub(super) unix_paths: UnixPaths,
     /// Files of sockets that are ours only once their predecessor is told so.
     pub(super) adopted_paths: Vec<AdoptedPath>,
     pub(super) estate: Estate,
@@ -91,18 +93,21 @@ impl Bound {
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
     /// of its own.
     pub fn run(self) -> Result<Summary> {
-        let Bound { services, shared, mut per_worker, mut udp, mut unix_paths, .. } = self;
+        let Bound { ending, shared, mut per_worker, mut udp, adopted_paths, .. } = self;
+        let services = ending.0.services();
         let Estate { mut control, mut twins } = self.estate;
         let (predecessor, taken, on_ready) = (self.legacy.predecessor, self.legacy.taken, self.on_ready);
         // Held to the end of the last worker.
         let line = Arc::new(Mutex::new(None));
         let holds = line.clone();
+        let changer = ending.0.clone();
         let opening = move || {
             if let Some((predecessor, path)) = predecessor {
                 let failed =
                     |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
                 let held = predecessor.ready(taken).map_err(failed)?;
                 *holds.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+                changer.adopt(adopted_paths);
             }
             if let Some(told) = on_ready {
                 told();
@@ -110,7 +115,7 @@ impl Bound {
             Ok(())
         };
         let start = Arc::new(Start::new(per_worker.len(), Box::new(opening)));
-        let handoffs = Arc::new(Handoffs::<MioStream>::new(per_worker.len()));
+        let handoffs = ending.0.handoffs.clone();
         #[cfg(unix)]
         let mut stop_pipe = self.stop_pipe;
         #[cfg(unix)]
@@ -119,7 +124,7 @@ impl Bound {
         for index in (1..per_worker.len()).rev() {
             let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
             let twins = twins.pop().unwrap_or_default();
-            let (services, handoffs) = (services.0.clone(), handoffs.clone());
+            let (services, handoffs) = (services.clone(), handoffs.clone());
             let (in_thread, start) = (shared.clone(), start.clone());
             let thread = thread::Builder::new().name(format!("windlass-{index}")).spawn(move || {
                 let prepare = |sys: &mut MioSys| sys.keep_for_successor(twins, None);
@@ -142,16 +147,13 @@ impl Bound {
             return Err(e);
         }
         let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
-        let mut result = work(0, listeners, &services.0, shared.clone(), handoffs, &start, |sys| {
+        let mut result = work(0, listeners, &services, shared.clone(), handoffs, &start, |sys| {
             #[cfg(unix)]
             if let Some(pipe) = stop_pipe.take() {
                 sys.watch_stop_pipe(pipe)?;
             }
             sys.keep_for_successor(twins.pop().unwrap_or_default(), control.take())
         });
-        if start.has_begun() {
-            self.adopted_paths.into_iter().for_each(|path| unix_paths.adopt(path));
-        }
         #[cfg(unix)]
         if let Some(pipe) = later_requests {
             hear_requests(pipe, &threads, &shared);
@@ -163,7 +165,7 @@ impl Bound {
             }
         }
         drop(line);
-        drop(unix_paths);
+        drop(ending);
         result.map(|()| Summary { stats: Handle { shared }.stats() })
     }
 }
@@ -211,9 +213,9 @@ impl Drop for StopOthers<'_> {
 fn work(
     index: usize,
     (listeners, sockets): (WorkerListeners, WorkerSockets),
-    services: &[Box<dyn ServiceSpec>],
+    services: &[Arc<dyn ServiceSpec>],
     shared: Arc<Shared>,
-    handoffs: Arc<Handoffs<MioStream>>,
+    handoffs: Arc<Handoffs<MioSys>>,
     start: &Start,
     prepare: impl FnOnce(&mut MioSys) -> std::io::Result<()>,
 ) -> Result<()> {
@@ -221,21 +223,17 @@ fn work(
     let failed = |e| Error::system(format!("worker {index} failed"), e);
     let mut sys = MioSys::new().map_err(failed)?;
     prepare(&mut sys).map_err(failed)?;
-    let services = services
-        .iter()
-        .map(|spec| HostedService {
-            name: spec.name(),
-            tick: spec.tick(),
-            own: spec.own_limits(),
-            host: spec.host(index),
-        })
-        .collect();
-    let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs };
+    WORKER.set(true);
+    let services = services.iter().map(|spec| HostedService::new(&**spec, index)).collect();
+    let hosts = Box::new(HostedService::new);
+    let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs, hosts };
     let mut worker = Worker::new(setup).map_err(failed)?;
     // Otherwise it never accepts anybody, and closes its listeners as they are.
     if start.wait()? {
+        shared.begun.store(true, Release);
         while worker.turn().map_err(failed)? == Turn::Running {}
     }
     guard.2 = true;
+    WORKER.set(false);
     Ok(())
 }

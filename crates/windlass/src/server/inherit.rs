@@ -8,6 +8,8 @@ use crate::handover::{Inherited, InheritedSocket};
 use crate::sys::handover::{Item, Local, Passed, Predecessor};
 use crate::sys::{MioUdp, UdpBuffers};
 
+use super::listening::BoundAddress;
+
 /// All that was inherited, and what becomes of it.
 #[derive(Default)]
 pub(super) struct Legacy {
@@ -104,14 +106,14 @@ impl Legacy {
 }
 
 /// What an address asks for.
-enum Wish<'a> {
+pub(super) enum Wish<'a> {
     Udp(Vec<SocketAddr>),
     Tcp(Vec<SocketAddr>),
     Unix(&'a std::path::Path),
 }
 
 impl Wish<'_> {
-    fn of(address: &Address) -> Wish<'_> {
+    pub(super) fn of(address: &Address) -> Wish<'_> {
         let candidates = |text: &str| {
             // What cannot be resolved is reported when it is opened.
             let mut candidates = Address::resolve(text).unwrap_or_default();
@@ -136,6 +138,15 @@ impl Wish<'_> {
             (Wish::Unix(path), Local::Unix(other)) => path == other,
             _ => false,
         }
+    }
+
+    /// Whether a listener that is open is what it asks for.
+    pub(super) fn is_for(&self, bound: &BoundAddress) -> bool {
+        self.is(&match bound {
+            BoundAddress::Tcp(addr) => Local::Tcp(*addr),
+            BoundAddress::Udp(addr) => Local::Udp(*addr),
+            BoundAddress::Unix(path) => Local::Unix(path.clone()),
+        })
     }
 
     fn may_be(&self, local: &Local) -> bool {

@@ -41,8 +41,7 @@ impl Listening {
     }
 
     /// Listens where a predecessor did: every queue has a worker, and every worker a queue.
-    fn adopt(&mut self, group: &Group, service: u16, config: &Config) -> std::io::Result<()> {
-        let id = self.addresses.len() as u16;
+    fn adopt(&mut self, group: &Group, (id, service): (u16, u16), config: &Config) -> std::io::Result<()> {
         if let Local::Udp(addr) = *group.local() {
             let workers = self.udp.len();
             for (n, socket) in group.udp(udp_buffers(config))?.into_iter().enumerate() {
@@ -72,18 +71,28 @@ impl Listening {
         Ok(())
     }
 
+    /// Sockets of a listener on each worker.
+    pub(super) fn sockets_of(&self, id: u16) -> Vec<usize> {
+        let workers = self.per_worker.iter().zip(&self.udp);
+        let count = |(tcp, udp): (&WorkerListeners, &WorkerSockets)| {
+            tcp.iter().filter(|(_, of, _)| *of == id).count()
+                + udp.iter().filter(|(.., of, _)| *of == id).count()
+        };
+        workers.map(count).collect()
+    }
+
+    /// Opens a listener with its number, for a service with its own.
     pub(super) fn open(
         &mut self,
         address: &Address,
-        service: u16,
+        (id, service): (u16, u16),
         config: &Config,
         inherited: Option<Group>,
     ) -> Result<()> {
-        let id = self.addresses.len() as u16;
         let failed = |e| Error::listen(&address.to_string(), e);
         let backlog = backlog(config);
         if let Some(group) = inherited {
-            return self.adopt(&group, service, config).map_err(failed);
+            return self.adopt(&group, (id, service), config).map_err(failed);
         }
         match address {
             Address::Tcp(text) => {
@@ -113,7 +122,7 @@ impl Listening {
                 self.per_worker[0].push((first, id, service));
                 self.addresses.push(BoundAddress::Tcp(bound));
             }
-            Address::Udp(text) => self.open_udp(text, service, config).map_err(|e| match e {
+            Address::Udp(text) => self.open_udp(text, (id, service), config).map_err(|e| match e {
                 OpenError::Address(e) => Error::config(format!("cannot listen: {e}")),
                 OpenError::System(e) => failed(e),
             })?,
@@ -136,8 +145,12 @@ impl Listening {
 
 impl Listening {
     /// One socket per worker where the system spreads datagrams over them, else one for the first.
-    fn open_udp(&mut self, text: &str, service: u16, config: &Config) -> std::result::Result<(), OpenError> {
-        let id = self.addresses.len() as u16;
+    fn open_udp(
+        &mut self,
+        text: &str,
+        (id, service): (u16, u16),
+        config: &Config,
+    ) -> std::result::Result<(), OpenError> {
         let workers = if listen::REUSE_PORT { self.udp.len() } else { 1 };
         let mut options = UdpOptions {
             reuse_port: workers > 1,

@@ -3,6 +3,7 @@
 //! in which it begins, and `inherit.rs` for listeners that were open before it.
 
 mod bound;
+mod changing;
 mod estate;
 mod handle;
 mod inherit;
@@ -18,18 +19,20 @@ use std::time::Duration;
 use crate::config::{Config, TIMEOUT_MAX};
 use crate::error::{Error, Result};
 use crate::handover::Inherited;
-use crate::serve::{Serve, ServiceSpec};
+use crate::serve::{OwnLimits, Serve, ServiceSpec};
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{ListenerShared, Shared};
 use crate::sys::handover::{Item, Local, Passed};
 use crate::sys::{self, MioListener, MioUdp, Token};
+use crate::worker::Handoffs;
 use crate::worker::datagrams::BoundUdp;
 
 pub use bound::Bound;
+pub(crate) use estate::Bequest;
 pub use handle::{Handle, Summary};
 pub use listening::BoundAddress;
 
-use bound::Services;
+use changing::{Changer, Ending, Made, Open, Place};
 use estate::Estate;
 use inherit::Legacy;
 use listening::Listening;
@@ -108,7 +111,7 @@ impl Server {
     /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
     /// connections already queue.
     pub fn bind(mut self) -> Result<Bound> {
-        self.config.limits.check().map_err(Error::config)?;
+        self.config.limits = resolve_limits(self.config.limits)?;
         if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
             return Err(error);
         }
@@ -119,46 +122,46 @@ impl Server {
         if workers > WORKERS_MAX {
             return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
         }
-        for spec in &self.services {
-            if spec.own_limits().idle_timeout.is_some_and(|timeout| timeout > TIMEOUT_MAX) {
-                let name = spec.name();
-                return Err(Error::config(format!("the idle timeout of {name} must be at most 20 days")));
-            }
-            if spec.tick().is_some_and(|period| !(TICK_MIN..=TIMEOUT_MAX).contains(&period)) {
-                let name = spec.name();
-                return Err(Error::config(format!("the tick of {name} must be from 100 us to 20 days")));
-            }
-        }
-        let connections_max = &mut self.config.limits.connections_max;
-        if *connections_max == 0 {
-            let descriptors = sys::descriptor_limit();
-            *connections_max = (descriptors - DESCRIPTOR_RESERVE.min(descriptors / 4)).max(1);
-        }
+        self.services.iter().try_for_each(|spec| check_service(&**spec))?;
         let mut legacy = Legacy::new(self.inherited)?;
         legacy.assign(self.services.iter().flat_map(|spec| spec.listen()));
         let mut listening = Listening::new(workers);
         for (service, spec) in self.services.iter().enumerate() {
             for address in spec.listen() {
-                let inherited = legacy.take(listening.addresses.len());
-                listening.open(address, service as u16, &self.config, inherited)?;
+                let id = listening.addresses.len();
+                let inherited = legacy.take(id);
+                listening.open(address, (id as u16, service as u16), &self.config, inherited)?;
             }
         }
+        let sockets: Vec<_> =
+            (0..listening.addresses.len()).map(|id| listening.sockets_of(id as u16)).collect();
         let Listening { per_worker, mut udp, addresses, mut unix_paths, mut adopted_paths } = listening;
         if per_worker.iter().any(|listeners| listeners.len() > Token::LISTENERS_MAX) {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
-        let names = addresses.iter().map(|a| a.to_string()).collect();
-        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
-        let mut shared = Shared::new(self.config, workers, names);
-        #[cfg(feature = "tls")]
-        {
-            let addresses =
-                self.services.iter().flat_map(|spec| (0..spec.listen().len()).map(|n| spec.tls(n)));
-            for (listener, tls) in shared.listeners.iter_mut().zip(addresses) {
-                listener.tls = tls.cloned();
-            }
+        let asked = self.services.iter().enumerate();
+        let asked =
+            asked.flat_map(|(service, spec)| (0..spec.listen().len()).map(move |n| (service, spec, n)));
+        let (mut listeners, mut open) = (Vec::new(), Vec::new());
+        for (((service, spec, n), bound), sockets) in asked.zip(&addresses).zip(sockets) {
+            listeners.push(ListenerShared {
+                name: bound.to_string(),
+                service: spec.name().to_string(),
+                tag: spec.tag(n),
+                reserve: spec.reserve(),
+                sockets: sockets.iter().sum::<usize>().into(),
+                #[cfg(feature = "tls")]
+                tls: spec.tls(n).cloned(),
+                ..ListenerShared::default()
+            });
+            let (asked, bound) = (spec.listen()[n].clone(), bound.clone());
+            open.push(Some(Open { asked, bound, service: service as u16, sockets }));
         }
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
+        for spec in &self.services {
+            // In the order in which they were given.
+            shared.cells.host(&spec.name(), workers, workers);
+        }
         for spec in &self.services {
             if !spec.bind_mailbox(&shared) {
                 return Err(Error::config("a mailbox, pool or resolver can be bound to one service only"));
@@ -180,13 +183,25 @@ impl Server {
         }
         legacy.close_rest();
         unix_paths.shared = Some(shared.clone());
+        let there = |spec: Box<dyn ServiceSpec>| {
+            let own = spec.own_limits();
+            Place::There(spec.into(), own)
+        };
+        let made = Made {
+            config: self.config,
+            services: self.services.into_iter().map(there).collect(),
+            listeners: open,
+            unix_paths,
+            hands_over: estate.control.is_some(),
+        };
+        let changer = Changer::new(Arc::new(Handoffs::new(workers)), made);
+        let _ = shared.changes.set(Box::new(changer.clone()));
         Ok(Bound {
-            services: Services(self.services.into()),
+            ending: Ending(changer),
             shared,
             addresses,
             per_worker,
             udp,
-            unix_paths,
             adopted_paths,
             estate,
             legacy,
@@ -195,6 +210,33 @@ impl Server {
             stop_pipe: None,
         })
     }
+}
+
+/// Checks limits, and gives those that are automatic their value.
+fn resolve_limits(mut limits: crate::Limits) -> Result<crate::Limits> {
+    limits.check().map_err(Error::config)?;
+    if limits.connections_max == 0 {
+        let descriptors = sys::descriptor_limit();
+        limits.connections_max = (descriptors - DESCRIPTOR_RESERVE.min(descriptors / 4)).max(1);
+    }
+    Ok(limits)
+}
+
+/// Checks what a service says of itself.
+fn check_service(spec: &dyn ServiceSpec) -> Result<()> {
+    let name = spec.name();
+    check_own(&name, &spec.own_limits())?;
+    if spec.tick().is_some_and(|period| !(TICK_MIN..=TIMEOUT_MAX).contains(&period)) {
+        return Err(Error::config(format!("the tick of {name} must be from 100 us to 20 days")));
+    }
+    Ok(())
+}
+
+fn check_own(name: &str, own: &OwnLimits) -> Result<()> {
+    if own.idle_timeout.is_some_and(|timeout| timeout > TIMEOUT_MAX) {
+        return Err(Error::config(format!("the idle timeout of {name} must be at most 20 days")));
+    }
+    Ok(())
 }
 
 type WorkerListeners = Vec<(MioListener, u16, u16)>;

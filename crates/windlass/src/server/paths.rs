@@ -33,6 +33,26 @@ impl UnixPaths {
         self.files.push(((path, listener), mark));
     }
 
+    /// Removes the file of a listener, if it has one and it is still ours.
+    pub(super) fn remove(&mut self, listener: u16) {
+        let is_its = |((_, of), _): &mut (SocketFile, Option<FileMark>)| *of == Some(listener);
+        for (file, mark) in self.files.extract_if(.., is_its) {
+            remove_file(&file, mark, self.shared.as_deref());
+        }
+    }
+
+    /// A listener goes on under another number.
+    pub(super) fn rename(&mut self, old: u16, new: u16) {
+        for ((_, listener), _) in self.files.iter_mut().filter(|((_, of), _)| *of == Some(old)) {
+            *listener = Some(new);
+        }
+    }
+
+    /// Takes over the files of others.
+    pub(super) fn extend(&mut self, other: &mut UnixPaths) {
+        self.files.append(&mut other.files);
+    }
+
     pub(super) fn adopt(&mut self, AdoptedPath(file, mark): AdoptedPath) {
         self.files.push((file, mark));
     }
@@ -40,15 +60,19 @@ impl UnixPaths {
 
 impl Drop for UnixPaths {
     fn drop(&mut self) {
-        for ((path, listener), mark) in &self.files {
-            let taken = self.shared.as_ref().is_some_and(|shared| match listener {
-                Some(n) => shared.listeners[*n as usize].taken.load(Acquire),
-                None => shared.control_taken.load(Acquire),
-            });
-            if !taken && mark.is_some() && file_mark(path) == *mark {
-                let _ = std::fs::remove_file(path);
-            }
+        for (file, mark) in &self.files {
+            remove_file(file, *mark, self.shared.as_deref());
         }
+    }
+}
+
+fn remove_file((path, listener): &SocketFile, mark: Option<FileMark>, shared: Option<&Shared>) {
+    let taken = shared.is_some_and(|shared| match listener {
+        Some(n) => shared.listener(*n).is_some_and(|listener| listener.taken.load(Acquire)),
+        None => shared.control_taken.load(Acquire),
+    });
+    if !taken && mark.is_some() && file_mark(path) == mark {
+        let _ = std::fs::remove_file(path);
     }
 }
 

@@ -57,11 +57,6 @@ impl Start {
         self.decide(false);
     }
 
-    /// Whether the server began.
-    pub(super) fn has_begun(&self) -> bool {
-        self.lock().begun == Some(true)
-    }
-
     fn decide(&self, begun: bool) {
         self.lock().begun.get_or_insert(begun);
         self.changed.notify_all();

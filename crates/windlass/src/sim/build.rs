@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use windlass_proto::testing::Rng;
 
+use super::changes::SimChanges;
 use super::client::{Client, Place, Seat};
-use super::plan::{Edges, Plan, SECOND, log_draw};
+use super::plan::{Edges, MICRO, MILLI, Plan, SECOND, log_draw};
 use super::remote::{self, Answer, RemoteHost};
 use super::run::{self, Deed, Ended, Run};
 use super::succession::{Maker, Succession};
 use super::udp::{Udp, UdpPlan};
 use super::world::World;
-use crate::config::{Config, Limits, WhenFull};
+use crate::config::{Config, Limits, WhenFull, WhenOverloaded};
 use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
 use crate::server::Handle;
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{ListenerShared, Shared};
+use crate::worker::Handoffs;
 
 /// One run of a simulation, being described: what is served, and who calls.
 ///
@@ -39,6 +41,7 @@ pub struct Sim {
     room_for_all: bool,
     early_end: bool,
     succession: bool,
+    changes: bool,
     trace_kept: Option<usize>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::peer::PeerConfig>,
@@ -66,6 +69,7 @@ impl Sim {
             room_for_all: false,
             early_end,
             succession: false,
+            changes: false,
             trace_kept: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -90,6 +94,7 @@ impl Sim {
             room_for_all: true,
             early_end: false,
             succession: false,
+            changes: false,
             trace_kept: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -232,6 +237,26 @@ impl Sim {
         self
     }
 
+    /// Calls take so long, and so little lateness is borne, that workers are overloaded now and then. Idle
+    /// timeouts are shorter then, and newcomers may be turned away.
+    pub fn overload(&mut self) -> &mut Sim {
+        let rng = &mut self.rng;
+        self.plan.call_cost = log_draw(rng, &(5 * MICRO..2 * MILLI));
+        let limits = &mut self.config.limits;
+        limits.overload_lag_max = Duration::from_nanos(log_draw(rng, &(20 * MICRO..50 * MILLI)));
+        limits.overload_interval = Duration::from_nanos(log_draw(rng, &(MILLI..200 * MILLI)));
+        limits.overload_idle_divisor = 1 + rng.below(8) as u32;
+        limits.when_overloaded = if rng.chance(1, 2) { WhenOverloaded::Wait } else { WhenOverloaded::Shed };
+        self
+    }
+
+    /// The first service's listeners come and go, and it is replaced by its like again and again, at times
+    /// that are drawn: connections of the one before are told to finish. For a service without a mailbox.
+    pub fn changes(&mut self) -> &mut Sim {
+        self.changes = true;
+        self
+    }
+
     /// No faults and no delays: everything arrives at once and whole.
     pub fn calm(&mut self) -> &mut Sim {
         self.plan = Plan::calm();
@@ -298,6 +323,8 @@ impl Sim {
         }
         world.patience = super::clients::patience(&self.config.limits).as_nanos() as u64 / 2;
         world.connections_max = self.config.limits.connections_max;
+        world.memory_tight = self.config.limits.buffered_max < Limits::default().buffered_max;
+        world.lag_max = self.config.limits.overload_lag_max.as_nanos() as u64;
         world.source_connections_max = self.config.limits.source_connections_max;
         let burst = self.rng.chance(1, 3);
         let same_source = self.rng.chance(1, 4);
@@ -333,14 +360,27 @@ impl Sim {
         let limits = Rc::new(self.config.limits.clone());
         let names = self.services.iter().map(|spec| spec.name().to_string()).collect();
         let names: Vec<String> = names;
-        let share = |workers| {
-            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
-            let mut shared = Shared::new(self.config.clone(), workers, names.clone());
-            #[cfg(feature = "tls")]
-            for (listener, spec) in shared.listeners.iter_mut().zip(&self.services) {
+        let share = |workers: usize| {
+            let listener = |(spec, name): (&dyn ServiceSpec, &String)| ListenerShared {
+                name: name.clone(),
+                service: name.clone(),
                 // Where it listens is ignored; how is not.
-                listener.tls = spec.tls(0).cloned();
-                world.borrow_mut().speaks_tls |= listener.tls.is_some();
+                tag: spec.tag(0),
+                sockets: (workers * (1 + usize::from(spec.has_datagrams()))).into(),
+                reserve: spec.reserve(),
+                #[cfg(feature = "tls")]
+                tls: spec.tls(0).cloned(),
+                ..ListenerShared::default()
+            };
+            let specs = self.services.iter().map(|spec| &**spec);
+            let listeners = specs.zip(&names).map(listener).collect();
+            let shared = Shared::new(self.config.clone(), workers, listeners);
+            for spec in &self.services {
+                shared.cells.host(&spec.name(), workers, workers);
+            }
+            #[cfg(feature = "tls")]
+            {
+                world.borrow_mut().speaks_tls |= shared.listeners().iter().any(|l| l.tls.is_some());
             }
             Arc::new(shared)
         };
@@ -352,8 +392,13 @@ impl Sim {
                 assert!(spec.bind_mailbox(shared), "a mailbox serves one run: make it anew in each");
             }
         }
-        let maker = Maker { services: self.services, world: world.clone(), limits: limits.clone() };
-        let made = maker.workers(0, &shared, listeners, sockets);
+        let services: Vec<Arc<dyn ServiceSpec>> = self.services.into_iter().map(Arc::from).collect();
+        let first = services.first().cloned().filter(|_| self.changes);
+        let maker = Maker { services, world: world.clone(), limits: limits.clone() };
+        let handoffs = Arc::new(Handoffs::new(workers));
+        let made = maker.workers(0, &shared, listeners, sockets, &handoffs);
+        let changes =
+            first.map(|spec| SimChanges::new(spec, shared.clone(), handoffs, world.clone(), &mut self.rng));
         let succession =
             successor.map(|successor| Succession::new(maker, shared.clone(), successor, &mut self.rng));
         let seats = self.clients.into_iter().enumerate().map(|(index, client)| {
@@ -382,6 +427,7 @@ impl Sim {
             self.deeds.into_iter().map(|(after, deed)| (origin + after.as_nanos() as u64, deed)).collect();
         let mut run = Run::new(world, made, seats, shared, limits, deeds, self.rng);
         run.succession = succession;
+        run.changes = changes;
         run
     }
 }
@@ -419,6 +465,7 @@ fn draw_config(rng: &mut Rng) -> Config {
         connecting_max: usize_of(rng, 2..1024),
         connects_per_turn_max: usize_of(rng, 1..65),
         connect_timeout: seconds(rng, 200, 6_000),
+        overload_idle_divisor: 1,
         ..defaults
     };
     let workers = 1 + rng.below(3) as usize;

@@ -91,6 +91,9 @@ pub(crate) struct End {
     /// Told once, by the next call; after that reads end and writes find a broken pipe.
     pub(crate) error: Option<Errno>,
 
+    /// When it came to the accept queue.
+    pub(crate) queued_at: u64,
+
     // Readiness, for an end the server holds.
     pub(crate) registered: Option<(usize, Token)>,
     /// On the ready list of its worker.
@@ -160,6 +163,7 @@ impl End {
             active: 0,
             stalled_since: None,
             finished_at: None,
+            queued_at: 0,
             coupled: None,
             owed: 0,
             written: 0,

@@ -45,6 +45,7 @@
 //! `WINDLASS_SIM_SEEDS=100000` that many. Every eighth seed is run twice, and must do the same twice.
 
 pub(crate) mod build;
+mod changes;
 mod check;
 pub(crate) mod client;
 mod clients;

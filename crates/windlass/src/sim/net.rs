@@ -273,6 +273,8 @@ impl World {
             self.at(self.now + self.plan.syn_retry, Happening::Syn { end: id.0, group });
             return;
         }
+        let now = self.now;
+        self.end_mut(id.peer()).queued_at = now;
         self.queues[queue].waiting.push_back(id.peer());
         self.at(self.now + delay, Happening::Answer { end: id.0, accepted: true });
         for n in 0..self.listeners.len() {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use windlass_proto::testing::Rng;
 
+use super::changes::SimChanges;
 use super::client::{Place, Seat};
 use super::oracle::Spin;
 use super::plan::{MILLI, SECOND};
@@ -56,6 +57,7 @@ pub(crate) struct Run {
     seats: Vec<Seat>,
     shared: Arc<Shared>,
     pub(crate) succession: Option<Succession>,
+    pub(crate) changes: Option<SimChanges>,
     limits: Rc<Limits>,
     /// Soonest last.
     deeds: Vec<(u64, Deed)>,
@@ -93,7 +95,19 @@ impl Run {
         deeds.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let berths = workers.into_iter().map(Berth::new).collect();
         let quiet = rng.below(8 * SECOND);
-        Run { world, berths, seats, shared, succession: None, limits, deeds, rng, quiet, turns: 0 }
+        Run {
+            world,
+            berths,
+            seats,
+            shared,
+            succession: None,
+            changes: None,
+            limits,
+            deeds,
+            rng,
+            quiet,
+            turns: 0,
+        }
     }
 
     /// Runs to the end, or to the first failure.
@@ -111,6 +125,7 @@ impl Run {
         self.berths.clear();
         let servers: Vec<_> = self.servers().cloned().collect();
         self.succession = None;
+        self.changes = None;
         let mut stats = Stats::default();
         servers.iter().for_each(|shared| stats.add(&Handle { shared: shared.clone() }.stats()));
         let mut world = self.world.borrow_mut();
@@ -195,6 +210,12 @@ impl Run {
         Handle { shared: self.shared.clone() }
     }
 
+    pub(crate) fn pretend_overload(&mut self, overloaded: bool) {
+        for worker in self.berths.iter_mut().filter_map(|berth| berth.worker.as_mut()) {
+            worker.pretend_overload(overloaded);
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.berths.iter().all(|berth| berth.worker.is_none())
     }
@@ -213,6 +234,9 @@ impl Run {
             if let Some((_, deed)) = self.deeds.pop() {
                 deed(&Handle { shared: self.shared.clone() });
             }
+        }
+        if let Some(changes) = &mut self.changes {
+            changes.step(now);
         }
         let took_over = self.succession.as_mut().and_then(|succession| succession.step(now));
         if took_over.is_some()
@@ -353,7 +377,8 @@ impl Run {
         }
         let deed = self.deeds.last().map(|(at, _)| *at);
         let step = self.succession.as_ref().and_then(Succession::next);
-        let next = [wakes, world.next_happening(), deed, step].into_iter().flatten().min();
+        let change = self.changes.as_ref().and_then(SimChanges::next);
+        let next = [wakes, world.next_happening(), deed, step, change].into_iter().flatten().min();
         match next {
             None => {
                 let workers = self.berths.iter().filter(|berth| berth.worker.is_some()).count();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use windlass_proto::testing::Rng;
 
 use super::plan::{MILLI, SECOND, log_draw};
-use super::sys::{SimListener, SimStream, SimSys};
+use super::sys::{SimListener, SimSys};
 use super::watch::Watched;
 use super::world::World;
 use crate::config::Limits;
@@ -19,14 +19,14 @@ use crate::shared::{DRAINING, Shared};
 use crate::sys::Sys;
 use crate::sys::handover::Item;
 use crate::worker::datagrams::BoundUdp;
-use crate::worker::{Handoffs, HostedService, Setup, Worker};
+use crate::worker::{Handoffs, HostedService, Hosts, Setup, Worker};
 
 /// A worker's listeners, each with its number and that of its service.
 type Listeners = Vec<(SimListener, u16, u16)>;
 
 /// Makes the workers of a server.
 pub(crate) struct Maker {
-    pub(crate) services: Vec<Box<dyn ServiceSpec>>,
+    pub(crate) services: Vec<Arc<dyn ServiceSpec>>,
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) limits: Rc<Limits>,
 }
@@ -39,29 +39,33 @@ impl Maker {
         shared: &Arc<Shared>,
         listeners: Vec<Listeners>,
         sockets: Vec<Vec<BoundUdp<<SimSys as Sys>::Udp>>>,
+        handoffs: &Arc<Handoffs<SimSys>>,
     ) -> Vec<Worker<SimSys>> {
-        let handoffs = Arc::new(Handoffs::<SimStream>::new(listeners.len()));
         let sockets = sockets.into_iter().chain(std::iter::repeat_with(Vec::new));
         let made = listeners.into_iter().zip(sockets).enumerate().map(|(index, (listeners, sockets))| {
-            let services = self.services.iter().map(|spec| {
+            let (world, limits) = (self.world.clone(), self.limits.clone());
+            let hosts: Hosts = Box::new(move |spec, index| {
                 let period = spec.tick().map(|period| period.as_nanos() as u64);
-                let (world, limits) = (self.world.clone(), self.limits.clone());
+                let (world, limits) = (world.clone(), limits.clone());
                 let host = Watched::new(spec.host(index), (first + index, index), world, limits, period);
                 HostedService {
                     name: spec.name(),
                     tick: spec.tick(),
                     own: OwnLimits::default(),
+                    stays: spec.stays(),
                     host: Box::new(host),
                 }
             });
+            let services = self.services.iter().map(|spec| hosts(&**spec, index)).collect();
             let setup = Setup {
                 index,
                 sys: SimSys::new(self.world.clone(), first + index),
                 listeners,
                 sockets,
-                services: services.collect(),
+                services,
                 shared: shared.clone(),
                 handoffs: handoffs.clone(),
+                hosts,
             };
             Worker::new(setup).expect("the simulated system registers every listener")
         });
@@ -128,7 +132,7 @@ impl Succession {
                 Step::Die if !shutting_down => self.die(),
                 Step::Die | Step::Take => {
                     self.steps.clear();
-                    let listeners = self.predecessor.listeners.len() as u16;
+                    let listeners = self.predecessor.listeners().len() as u16;
                     let taken: Vec<_> = (0..listeners).map(Item::Listener).collect();
                     self.predecessor.supersede(&taken);
                     self.sockets.clear();
@@ -169,7 +173,8 @@ impl Succession {
             }
         }
         drop(world);
-        self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets);
+        let handoffs = Arc::new(Handoffs::new(workers));
+        self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets, &handoffs);
     }
 }
 

@@ -430,6 +430,20 @@ impl Sys for SimSys {
         Ok(())
     }
 
+    fn batch_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn waited(&mut self, stream: &SimStream) -> Option<Duration> {
+        let mut world = self.world.borrow_mut();
+        if world.plan.unix {
+            return None;
+        }
+        let waited = world.now - world.end(stream.id).queued_at;
+        world.wait_longest = world.wait_longest.max(waited);
+        Some(Duration::from_millis(waited / MILLI))
+    }
+
     fn arm_tick(&mut self, at: Option<Time>) -> bool {
         let mut world = self.world.borrow_mut();
         if !world.plan.precise_tick {
@@ -617,6 +631,11 @@ impl Sys for SimSys {
     fn register_udp(&mut self, socket: &mut usize, token: Token) -> io::Result<()> {
         let (worker, id) = (self.worker, *socket);
         self.call("register udp", NONE, |world| world.register_udp(worker, id, token))
+    }
+
+    fn rename_udp(&mut self, socket: &mut usize, token: Token) -> io::Result<()> {
+        let (worker, id) = (self.worker, *socket);
+        self.call("rename udp", NONE, |world| world.rename_udp(worker, id, token))
     }
 
     fn want_room(&mut self, socket: &mut usize, token: Token, wanted: bool) -> io::Result<()> {

@@ -243,6 +243,14 @@ impl World {
         Ok(())
     }
 
+    pub(crate) fn rename_udp(&mut self, worker: usize, id: usize, token: Token) -> Result<(), Errno> {
+        let socket = &mut self.udp.sockets[id];
+        socket.registered = Some((worker, token));
+        socket.write_interest = false;
+        self.udp_edge(id);
+        Ok(())
+    }
+
     /// Another descriptor is received from.
     pub(crate) fn retire_udp(&mut self, id: usize) -> Result<(), Errno> {
         (self.udp.sockets[id].retired, self.udp.sockets[id].write_interest) = (true, false);

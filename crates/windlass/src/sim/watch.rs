@@ -125,7 +125,10 @@ impl Watched {
         let end = world.end_mut(end_id);
         end.owed = owed;
         let complaint = match why {
-            Close::Idle if turn.saturating_sub(end.active) < nanos(self.limits.idle_timeout) => {
+            Close::Idle
+                if turn.saturating_sub(end.active)
+                    < nanos(self.limits.idle_timeout / self.limits.overload_idle_divisor) =>
+            {
                 Some(format!("was active {} ms ago", (turn - end.active) / 1_000_000))
             }
             // The world notes every byte of progress, and knows no more about a trickle.
@@ -405,7 +408,18 @@ impl Hosted for Watched {
     fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
         self.enter("draining", conn);
         let id = conn.id();
-        if self.world.borrow().shutdown_at.is_none() {
+        {
+            let mut world = self.world.borrow_mut();
+            if world.replaced
+                && let Some(end) = world.find(self.worker, id)
+            {
+                // From here on its end is not the engine's to answer for.
+                world.end_mut(end).disturbed = true;
+                world.end_mut(end.peer()).disturbed = true;
+            }
+        }
+        let excused = self.world.borrow().shutdown_at.is_some() || self.world.borrow().replaced;
+        if !excused {
             self.fail(Some(id), "draining without a shutdown");
         }
         if let Some(life) = self.open.get_mut(&id)

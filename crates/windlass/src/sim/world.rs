@@ -153,6 +153,8 @@ pub(crate) struct World {
     pub(crate) servers: usize,
     /// A second shutdown was asked for, which aborts everything.
     pub(crate) stop_now: bool,
+    /// A service was replaced: its connections may be told to finish.
+    pub(crate) replaced: bool,
     /// The server's limits, as far as they decide who may be turned away; 0: none.
     pub(crate) connections_max: usize,
     /// How long a good client may seem to do nothing.
@@ -162,6 +164,12 @@ pub(crate) struct World {
     pub(crate) turn_started: u64,
     pub(crate) turn_calls: u64,
     pub(crate) turn_longest: u64,
+    /// The longest that anybody was known to have waited to be accepted.
+    pub(crate) wait_longest: u64,
+    /// More lateness than this for a while makes a worker overloaded.
+    pub(crate) lag_max: u64,
+    /// So little may be queued that newcomers may be turned away for it.
+    pub(crate) memory_tight: bool,
     pub(crate) callbacks: u64,
     pub(crate) ticks: u64,
     pub(crate) opened: u64,
@@ -233,12 +241,16 @@ impl World {
             shutdown_at: None,
             servers: 1,
             stop_now: false,
+            replaced: false,
             connections_max: 0,
             patience: SECOND,
             source_connections_max: 0,
             turn_started: origin,
             turn_calls: 0,
             turn_longest: 0,
+            wait_longest: 0,
+            lag_max: 0,
+            memory_tight: false,
             callbacks: 0,
             ticks: 0,
             opened: 0,

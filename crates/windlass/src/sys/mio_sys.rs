@@ -66,7 +66,7 @@ pub(crate) struct MioSys {
     stop_pipe: Option<UnixStream>,
     /// Kept for a successor: the sockets of this worker, and on worker 0 the place to ask for them.
     #[cfg(target_os = "linux")]
-    twins: Vec<super::handover::Twin>,
+    twins: Vec<(u16, super::handover::Twin)>,
     #[cfg(target_os = "linux")]
     control: Option<super::handover::Control>,
     #[cfg(target_os = "linux")]
@@ -117,7 +117,7 @@ impl MioSys {
     #[cfg_attr(not(target_os = "linux"), allow(unused_variables, reason = "there are none"))]
     pub(crate) fn keep_for_successor(
         &mut self,
-        twins: Vec<super::handover::Twin>,
+        twins: Vec<(u16, super::handover::Twin)>,
         control: Option<super::handover::Control>,
     ) -> io::Result<()> {
         #[cfg(target_os = "linux")]
@@ -129,6 +129,24 @@ impl MioSys {
             }
         }
         Ok(())
+    }
+
+    /// Changes what is kept for a successor, before what goes is closed.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables, reason = "nothing is"))]
+    pub(crate) fn change_kept(&mut self, bequest: crate::server::Bequest) {
+        #[cfg(target_os = "linux")]
+        {
+            self.twins.retain(|(id, _)| !bequest.gone.contains(id));
+            for (id, _) in &mut self.twins {
+                if let Some((_, new)) = bequest.passed.iter().find(|(old, _)| old == id) {
+                    *id = *new;
+                }
+            }
+            if let Some(control) = &mut self.control {
+                control.change(&bequest);
+            }
+            self.twins.extend(bequest.twins);
+        }
     }
 }
 
@@ -313,6 +331,18 @@ impl Sys for MioSys {
         Ok(())
     }
 
+    fn batch_max(&self) -> usize {
+        EVENTS_MAX
+    }
+
+    fn waited(&mut self, _stream: &MioStream) -> Option<Duration> {
+        #[cfg(target_os = "linux")]
+        if let MioStream::Tcp(stream) = _stream {
+            return super::waited::since_handshake(stream);
+        }
+        None
+    }
+
     fn arm_tick(&mut self, _at: Option<Time>) -> bool {
         #[cfg(target_os = "linux")]
         {
@@ -480,6 +510,10 @@ impl Sys for MioSys {
 
     fn register_udp(&mut self, socket: &mut MioUdp, token: Token) -> io::Result<()> {
         self.poll.registry().register(&mut socket.socket, mio::Token(token.0), Interest::READABLE)
+    }
+
+    fn rename_udp(&mut self, socket: &mut MioUdp, token: Token) -> io::Result<()> {
+        self.poll.registry().reregister(&mut socket.socket, mio::Token(token.0), Interest::READABLE)
     }
 
     fn want_room(&mut self, socket: &mut MioUdp, token: Token, wanted: bool) -> io::Result<()> {

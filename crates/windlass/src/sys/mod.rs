@@ -32,6 +32,8 @@ mod pipe;
 mod timerfd;
 mod token;
 pub(crate) mod udp;
+#[cfg(target_os = "linux")]
+mod waited;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -99,11 +101,11 @@ pub(crate) struct ControlTurn {
 
 /// The driver under one worker.
 pub(crate) trait Sys: Sized + 'static {
-    type Listener;
+    type Listener: Send + 'static;
     /// `Send`, because an accepted stream may be handed to another worker before it is registered.
     type Stream: Send + 'static;
     /// A UDP socket.
-    type Udp;
+    type Udp: Send + 'static;
     /// What bytes are spliced through, from one stream to another.
     type Pipe;
 
@@ -139,6 +141,9 @@ pub(crate) trait Sys: Sized + 'static {
     /// Waits for events until `timeout` has passed (`None`: for ever) and reports each to `mark`.
     fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Token, Readiness)) -> io::Result<()>;
 
+    /// Events that one poll reports at most; others wait for the next, in the order in which they came.
+    fn batch_max(&self) -> usize;
+
     /// Asks for an event on [`Token::TICK`] at `at`, more precisely than a poll timeout can, and
     /// tells whether it can: if not, the worker uses its poll timeout. `None` disarms.
     fn arm_tick(&mut self, at: Option<Time>) -> bool;
@@ -149,6 +154,10 @@ pub(crate) trait Sys: Sized + 'static {
     /// Takes one connection from the accept queue, non-blocking and close-on-exec. The address is
     /// `None` for a Unix socket.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, Option<SocketAddr>)>;
+
+    /// How long a stream that was just accepted has waited for that, to a millisecond; `None` where the
+    /// system does not tell (Unix sockets; TCP elsewhere than on Linux).
+    fn waited(&mut self, stream: &Self::Stream) -> Option<Duration>;
 
     /// With the process out of descriptors: gives up the spare descriptor, takes one connection
     /// with it, resets that connection, and takes the spare back. `Ok(false)`: no spare to give.
@@ -229,6 +238,9 @@ pub(crate) trait Sys: Sized + 'static {
     /// Starts readiness events for a UDP socket: for reading only, since on UDP write interest doubles
     /// them.
     fn register_udp(&mut self, socket: &mut Self::Udp, token: Token) -> io::Result<()>;
+
+    /// Events of a registered UDP socket bear this token from now on, and are for reading only.
+    fn rename_udp(&mut self, socket: &mut Self::Udp, token: Token) -> io::Result<()>;
 
     /// Adds write interest after a send has found no room, or takes it back.
     fn want_room(&mut self, socket: &mut Self::Udp, token: Token, wanted: bool) -> io::Result<()>;

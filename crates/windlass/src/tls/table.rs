@@ -116,12 +116,13 @@ impl Core {
     }
 
     /// The shutdown's part of it: all that we made, or those that are not to go on during a drain.
-    pub(crate) fn shut_handshakes(&mut self, all: bool) {
+    pub(crate) fn shut_handshakes(&mut self, all: bool, only: Option<u16>) {
         if self.counters.tls_handshakes == 0 {
             return;
         }
         for index in 0..self.slots.len() as u32 {
-            if self.slot(index).is(flag::HANDSHAKE) {
+            let service = self.slot(index).service;
+            if self.slot(index).is(flag::HANDSHAKE) && self.is_meant(service, all, only) {
                 let ends = |call: &Call| (all || !call.while_draining).then_some(ConnectError::Shutdown);
                 self.give_up_handshake(index, ends);
             }

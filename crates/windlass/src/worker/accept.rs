@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,16 +16,20 @@ use crate::core::flush;
 use crate::core::slot::{PeerAddr, flag};
 use crate::moving::Placement;
 use crate::planted::{Fault, planted};
-use crate::shared::RUNNING;
-use crate::sys::{AcceptError, Sys, accept_error};
+use crate::shared::{RUNNING, Shared};
+use crate::sys::{AcceptError, Sys, Token, accept_error};
 
 use super::Worker;
+use super::change::Order;
 use super::moving::{Moved, peer_of};
+use super::overload::Door;
 
 /// The first wait after descriptors ran out; it doubles up to the last. Below the 100 ms in which
 /// accepting must resume once there are descriptors again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(80);
+/// Newcomers sent away in one turn, for each that may be let in.
+const SHEDS_PER_ACCEPT: usize = 16;
 /// Newcomers lost in a row before a pause.
 const LOST_MAX: usize = 32;
 /// How often room is looked for while `connections_max` is reached; a close on this worker is
@@ -37,26 +41,41 @@ pub(crate) struct Acceptor<Y: Sys> {
     /// `None` once the server no longer listens.
     pub(super) listener: Option<Y::Listener>,
     /// Its number among the server's listeners.
-    id: u16,
-    service: u16,
+    pub(super) id: u16,
+    pub(super) service: u16,
+    /// Registered with the poll. Where that failed it is tried again.
+    pub(super) registered: bool,
     /// Somebody may be waiting.
     pub(super) ready: bool,
     /// Not to be tried before this.
-    retry_at: Option<Time>,
+    pub(super) retry_at: Option<Time>,
     backoff: Duration,
     /// Reported as full, until somebody gets in.
-    full: bool,
+    pub(super) full: bool,
+    /// The last turn's budget did not reach to the end of the queue.
+    pub(super) standing: bool,
+    /// Since when it has been accepting without a pause: what newcomers waited before is no lateness.
+    pub(super) open_since: Option<Time>,
+    /// How long the last newcomer asked had waited, as long as somebody waits.
+    pub(super) waited: Duration,
 }
 
 impl<Y: Sys> Acceptor<Y> {
     pub(super) fn new(listener: Y::Listener, id: u16, service: u16) -> Acceptor<Y> {
         // Whoever connected before the listener was registered is found by trying.
-        let listener = Some(listener);
-        Acceptor { listener, id, service, ready: true, retry_at: None, backoff: BACKOFF_MIN, full: false }
-    }
-
-    pub(super) fn id(&self) -> u16 {
-        self.id
+        Acceptor {
+            listener: Some(listener),
+            id,
+            service,
+            registered: true,
+            ready: true,
+            retry_at: None,
+            backoff: BACKOFF_MIN,
+            full: false,
+            standing: false,
+            open_since: None,
+            waited: Duration::ZERO,
+        }
     }
 
     /// When it wants to be tried, if somebody may be waiting.
@@ -65,14 +84,16 @@ impl<Y: Sys> Acceptor<Y> {
     }
 }
 
-/// Accepted connections on their way from one worker to another: not registered with any poll yet,
-/// since on some systems a socket belongs to its first poll for life.
-pub(crate) struct Handoffs<S> {
-    queues: Vec<Mutex<Queue<S>>>,
+/// What is on its way into workers: accepted connections from others, not registered with any poll yet,
+/// since on some systems a socket belongs to its first poll for life; and changes of the server.
+pub(crate) struct Handoffs<Y: Sys> {
+    queues: Vec<Mutex<Queue<Y>>>,
 }
 
-struct Queue<S> {
-    streams: VecDeque<Handed<S>>,
+struct Queue<Y: Sys> {
+    streams: VecDeque<Handed<Y::Stream>>,
+    /// Before all streams: one of them may have been accepted after the change.
+    orders: VecDeque<Order<Y>>,
     /// False once that worker has stopped.
     open: bool,
 }
@@ -88,13 +109,18 @@ pub(super) struct Handed<S> {
     pub(super) moved: Option<Moved>,
 }
 
-impl<S> Handoffs<S> {
-    pub(crate) fn new(workers: usize) -> Handoffs<S> {
-        let queue = || Mutex::new(Queue { streams: VecDeque::new(), open: true });
+enum Incoming<Y: Sys> {
+    Stream(Handed<Y::Stream>),
+    Order(Order<Y>),
+}
+
+impl<Y: Sys> Handoffs<Y> {
+    pub(crate) fn new(workers: usize) -> Handoffs<Y> {
+        let queue = || Mutex::new(Queue { streams: VecDeque::new(), orders: VecDeque::new(), open: true });
         Handoffs { queues: (0..workers).map(|_| queue()).collect() }
     }
 
-    fn lock(&self, worker: usize) -> MutexGuard<'_, Queue<S>> {
+    fn lock(&self, worker: usize) -> MutexGuard<'_, Queue<Y>> {
         self.queues[worker].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,13 +128,48 @@ impl<S> Handoffs<S> {
     pub(super) fn close_if_empty(&self, worker: usize) -> bool {
         let mut queue = self.lock(worker);
         queue.open &= !queue.streams.is_empty();
-        !queue.open
+        let (closed, late) =
+            (!queue.open, if queue.open { VecDeque::new() } else { std::mem::take(&mut queue.orders) });
+        drop(queue);
+        // Outside the lock, since whoever waits for them looks at once.
+        drop(late);
+        closed
+    }
+
+    /// Whether no connection is on its way to a worker.
+    pub(super) fn is_quiet(&self, worker: usize) -> bool {
+        self.lock(worker).streams.is_empty()
+    }
+
+    /// Gives every worker its order, or none of them any: in the moment in which the first can see its own,
+    /// the last can. `meanwhile` is done first. False once a worker has stopped, or the server is to.
+    pub(crate) fn post(&self, orders: Vec<Order<Y>>, shared: &Shared, meanwhile: impl FnOnce()) -> bool {
+        let mut queues: Vec<_> = (0..self.queues.len()).map(|worker| self.lock(worker)).collect();
+        if queues.iter().any(|queue| !queue.open) || shared.stop_state() != RUNNING {
+            drop(queues);
+            return false;
+        }
+        meanwhile();
+        for (queue, order) in queues.iter_mut().zip(orders) {
+            queue.orders.push_back(order);
+        }
+        drop(queues);
+        shared.wake_all();
+        true
+    }
+
+    fn next(&self, worker: usize) -> Option<Incoming<Y>> {
+        let mut queue = self.lock(worker);
+        let order = queue.orders.pop_front().map(Incoming::Order);
+        order.or_else(|| queue.streams.pop_front().map(Incoming::Stream))
     }
 }
 
 /// What one try to accept came to.
-enum Tried {
+pub(super) enum Tried {
     Accepted,
+    /// Accepted and sent away, for the worker has too much to do.
+    Shed,
     /// That connection is gone; the next may be there.
     Lost,
     Nobody,
@@ -122,20 +183,16 @@ impl<Y: Sys> Worker<Y> {
         for n in 0..self.acceptors.len() {
             if self.acceptors[n].next_try(self.core.now).is_some_and(|at| at <= self.core.now) {
                 self.acceptors[n].retry_at = None;
+                if !self.acceptors[n].registered && !self.register_acceptor(n) {
+                    continue;
+                }
                 self.accept_from(n, self.core.limits.accepts_per_turn_max, false);
             }
         }
     }
 
-    /// Takes in everybody who waits, whatever the budget and the rate: the last chance before the
-    /// listeners close.
-    pub(super) fn accept_all(&mut self) {
-        for n in 0..self.acceptors.len() {
-            self.accept_all_from(n);
-        }
-    }
-
-    /// The same for one listener.
+    /// Takes in everybody who waits, whatever the budget and the rate: the last chance before a listener
+    /// closes.
     pub(super) fn accept_all_from(&mut self, n: usize) {
         // Whatever the last event said: who came since may be waiting without one.
         self.acceptors[n].ready = true;
@@ -145,9 +202,19 @@ impl<Y: Sys> Worker<Y> {
 
     /// Takes in up to `budget`; `last` goes past the rate.
     fn accept_from(&mut self, n: usize, budget: usize, last: bool) {
+        let now = self.core.now;
+        self.acceptors[n].open_since.get_or_insert(now);
         let mut lost = 0;
-        for _ in 0..budget {
-            match self.try_accept(n, last) {
+        // Sending somebody away costs little, and must go faster than others come.
+        let (mut left, mut sheds_left) = (budget, budget.saturating_mul(SHEDS_PER_ACCEPT));
+        while left > 0 && sheds_left > 0 {
+            let tried = self.try_accept(n, last);
+            match tried {
+                Tried::Shed => sheds_left -= 1,
+                _ => left -= 1,
+            }
+            match tried {
+                Tried::Shed => lost = 0,
                 Tried::Accepted if planted(Fault::OneAcceptPerEdge) => self.acceptors[n].ready = false,
                 Tried::Accepted => lost = 0,
                 // One after the other is lost: the system's doing, and no reason to spin.
@@ -159,20 +226,51 @@ impl<Y: Sys> Worker<Y> {
                 }
                 Tried::Lost => lost += 1,
                 Tried::Nobody => {
-                    self.acceptors[n].ready = false;
-                    self.acceptors[n].backoff = BACKOFF_MIN;
+                    let acceptor = &mut self.acceptors[n];
+                    acceptor.ready = false;
+                    acceptor.backoff = BACKOFF_MIN;
+                    (acceptor.standing, acceptor.waited) = (false, Duration::ZERO);
                 }
-                Tried::Pause => return,
+                Tried::Pause => {
+                    let acceptor = &mut self.acceptors[n];
+                    acceptor.open_since = None;
+                    (acceptor.standing, acceptor.waited) = (false, Duration::ZERO);
+                    return;
+                }
             }
             if !self.acceptors[n].ready {
                 return;
             }
         }
+        self.acceptors[n].standing = true;
+    }
+
+    /// Registers a listener, or says when to try again.
+    pub(super) fn register_acceptor(&mut self, n: usize) -> bool {
+        let acceptor = &mut self.acceptors[n];
+        let Some(listener) = &mut acceptor.listener else { return false };
+        if self.io.sys.register_listener(listener, Token::listener(n)).is_err() {
+            self.core.counters.accept_paused_resources += 1;
+            acceptor.retry_at = Some(self.core.now + acceptor.backoff);
+            acceptor.backoff = (acceptor.backoff * 2).min(BACKOFF_MAX);
+            return false;
+        }
+        acceptor.registered = true;
+        acceptor.backoff = BACKOFF_MIN;
+        true
     }
 
     fn try_accept(&mut self, n: usize, last: bool) -> Tried {
         if self.acceptors[n].listener.is_none() {
             return Tried::Nobody;
+        }
+        let door = if last { Door::Open } else { self.door(n) };
+        if door == Door::Shut {
+            self.acceptors[n].retry_at = Some(self.core.now + FULL_RETRY);
+            return Tried::Pause;
+        }
+        if door == Door::Shed {
+            return self.shed_one(n);
         }
         // Nobody is to be sent away once accepted: a place is taken first, and given back if nobody came.
         let wait = self.core.limits.when_full == WhenFull::Wait;
@@ -195,6 +293,7 @@ impl<Y: Sys> Worker<Y> {
             }
             return Tried::Pause;
         }
+        self.begin_entry();
         let Some(listener) = &mut self.acceptors[n].listener else { return Tried::Nobody };
         self.core.counters.accepts += 1;
         match self.io.sys.accept(listener) {
@@ -203,9 +302,21 @@ impl<Y: Sys> Worker<Y> {
                 self.io.sys.close(stream, false, true);
                 Tried::Accepted
             }
+            Ok((stream, _)) if !last && self.has_waited_too_long(n, &stream) => {
+                if wait {
+                    self.give_back(n);
+                }
+                if rated {
+                    self.shared.return_accept_token();
+                }
+                self.count_shed();
+                self.io.sys.close(stream, false, true);
+                Tried::Shed
+            }
             Ok((stream, peer)) => {
                 self.acceptors[n].full = false;
                 self.acceptors[n].backoff = BACKOFF_MIN;
+                self.trace_accept(self.acceptors[n].id);
                 self.admit(n, stream, peer, wait);
                 Tried::Accepted
             }
@@ -221,7 +332,7 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    fn accept_failed(&mut self, n: usize, error: AcceptError) -> Tried {
+    pub(super) fn accept_failed(&mut self, n: usize, error: AcceptError) -> Tried {
         match error {
             AcceptError::Nobody => {
                 self.core.counters.accepts_would_block += 1;
@@ -270,10 +381,11 @@ impl<Y: Sys> Worker<Y> {
     /// Whether a limit on connections keeps newcomers of this listener out.
     fn is_full(&self, n: usize) -> bool {
         let limits = &self.core.limits;
-        let of_listener = &self.shared.listeners[self.acceptors[n].id as usize].connections;
-        self.shared.connections.load(Relaxed) >= limits.connections_max
-            || (limits.listener_connections_max > 0
-                && of_listener.load(Relaxed) >= limits.listener_connections_max)
+        let listener = &self.listeners[self.acceptors[n].id as usize];
+        let of_listener = listener.connections.load(Relaxed);
+        let full = self.shared.connections.load(Relaxed) >= limits.connections_max;
+        full && of_listener >= listener.reserve
+            || (limits.listener_connections_max > 0 && of_listener >= limits.listener_connections_max)
     }
 
     /// Takes a place for a newcomer of this listener, if there is one: several workers may want the
@@ -281,10 +393,12 @@ impl<Y: Sys> Worker<Y> {
     fn reserve(&mut self, n: usize) -> bool {
         let (shared, limits) = (&self.shared, &self.core.limits);
         let before = shared.connections.fetch_add(1, Relaxed);
-        let of_listener = &shared.listeners[self.acceptors[n].id as usize].connections;
-        let of_listener = of_listener.fetch_add(1, Relaxed);
+        let listener = &self.listeners[self.acceptors[n].id as usize];
+        let of_listener = listener.connections.fetch_add(1, Relaxed);
         let listener_max = limits.listener_connections_max;
-        if before >= limits.connections_max || (listener_max > 0 && of_listener >= listener_max) {
+        if before >= limits.connections_max && of_listener >= listener.reserve
+            || (listener_max > 0 && of_listener >= listener_max)
+        {
             self.give_back(n);
             return false;
         }
@@ -297,7 +411,7 @@ impl<Y: Sys> Worker<Y> {
             return;
         }
         self.shared.connections.fetch_sub(1, Relaxed);
-        self.shared.listeners[self.acceptors[n].id as usize].connections.fetch_sub(1, Relaxed);
+        self.listeners[self.acceptors[n].id as usize].connections.fetch_sub(1, Release);
     }
 
     /// Finds a worker for a newcomer. If it has no place yet it gets one, or is sent away.
@@ -330,6 +444,15 @@ impl<Y: Sys> Worker<Y> {
             Placement::Here => None,
             Placement::Worker(other) => Some(other),
         };
+        if placed.is_some_and(|other| self.sheds_for(other, service)) {
+            // It was placed there, and nobody else may serve it.
+            self.give_back(n);
+            if let Some(source) = PeerAddr::new(peer).source().filter(|_| source_counted) {
+                self.shared.leave_source(source);
+            }
+            self.count_shed();
+            return self.io.sys.close(handed.stream, false, true);
+        }
         let elsewhere = placed.filter(|&other| other != self.index && other < self.shared.workers.len());
         let ours = match elsewhere {
             Some(other) => self.hand_over(other, handed),
@@ -367,20 +490,23 @@ impl<Y: Sys> Worker<Y> {
             return None;
         }
         let mine = workers[self.index].load.load(Relaxed);
-        let least = workers.iter().map(|worker| worker.load.load(Relaxed)).min()?;
-        if mine < least.saturating_add(lead) {
+        // Whoever has too much to do already gets none, if there is another.
+        let able = |n: usize| !workers[n].late.load(Relaxed);
+        let loads = |n: &usize| workers[*n].load.load(Relaxed);
+        let least = (0..workers.len()).filter(|n| able(*n)).map(|n| loads(&n)).min()?;
+        if mine < least.saturating_add(lead) && !self.is_late() {
             return None;
         }
-        let equals = || (0..workers.len()).filter(|n| workers[*n].load.load(Relaxed) <= least);
+        let equals = || (0..workers.len()).filter(|n| able(*n) && loads(n) <= least);
         let count = equals().count().max(1);
         equals().nth(self.io.sys.random() as usize % count)
     }
 
     pub(super) fn adopt_handed_over(&mut self) {
         loop {
-            let handed = self.handoffs.lock(self.index).streams.pop_front();
-            match handed {
-                Some(handed) => self.adopt(handed),
+            match self.handoffs.next(self.index) {
+                Some(Incoming::Stream(handed)) => self.adopt(handed),
+                Some(Incoming::Order(order)) => self.change(order),
                 None => return,
             }
         }
@@ -392,7 +518,7 @@ impl<Y: Sys> Worker<Y> {
         let Some(index) = self.core.insert(peer, service, listener) else {
             self.core.counters.shed_full += 1;
             if moved.is_some() {
-                self.lose_moved();
+                self.lose_moved(service, listener);
             }
             self.io.sys.close(stream, false, true);
             let source = if source_counted { PeerAddr::new(peer).source() } else { None };
@@ -414,10 +540,10 @@ impl<Y: Sys> Worker<Y> {
             return self.destroy(index, true);
         }
         #[cfg(feature = "tls")]
-        if self.shared.listeners[listener as usize].tls.is_some() {
+        if self.listeners[listener as usize].tls.is_some() {
             return self.adopt_tls(index);
         }
-        self.core.counters.opened += 1;
+        self.core.count_opened(index);
         self.core.cork_owner = index;
         self.call("open", index, |service, conn| service.open(conn));
         flush::uncork(&mut self.core, &mut self.io, index);
@@ -432,8 +558,8 @@ impl<Y: Sys> Worker<Y> {
         }
         let shared = &self.shared;
         shared.connections.fetch_sub(1, Relaxed);
-        if let Some(listener) = shared.listeners.get(listener as usize) {
-            listener.connections.fetch_sub(1, Relaxed);
+        if let Some(listener) = self.listeners.get(listener as usize) {
+            listener.connections.fetch_sub(1, Release);
         }
         shared.workers[self.index].load.fetch_sub(1, Relaxed);
         if let Some(source) = source {

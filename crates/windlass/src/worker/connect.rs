@@ -34,7 +34,7 @@ impl<Y: Sys> Worker<Y> {
     #[cold]
     fn tell_start(&mut self) {
         for n in 0..self.services.len() {
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let mut scope = Scope::new(&mut self.core, &mut self.io, n as u16);
             self.services[n].host.start(&mut scope);
             self.check_stall("start", None, n);
@@ -137,7 +137,7 @@ impl<Y: Sys> Worker<Y> {
         if let Some(target) = &connect.tls {
             return self.connect_tls(index, target, &connect);
         }
-        self.core.counters.opened += 1;
+        self.core.count_opened(index);
         self.core.counters.connects_done += 1;
         self.core.cork_owner = index;
         self.call("connected", index, |service, conn| service.connected(conn, tag));
@@ -179,7 +179,7 @@ impl<Y: Sys> Worker<Y> {
         if planted(Fault::ConnectFailsSilently) {
             return;
         }
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         let mut scope = Scope::new(&mut self.core, &mut self.io, service);
         self.services[service as usize].host.connect_failed(&mut scope, id, tag, why);
         self.check_stall("connect_failed", None, service as usize);

@@ -13,6 +13,7 @@ use crate::datagram::send::{self, DirectUdp};
 use crate::datagram::table::{SocketSlot, canonical, flag};
 use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
+use crate::observe::trace::Of;
 use crate::planted::{Fault, planted};
 use crate::sys::{Outbound, Readiness, Received, Sys, Token, UdpBuffers, ecn_of};
 use crate::wheel::reached;
@@ -32,6 +33,8 @@ const STRIDE: usize = BUFFER + 3 * 64;
 /// Errors of one socket in a row before receiving pauses, and for how long.
 const ERRORS_MAX: usize = 32;
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// How long until a registration that failed is tried again.
+const REGISTER_RETRY: Duration = Duration::from_millis(100);
 
 /// A socket bound to an address, on its way into a worker: with the address it has and the numbers of
 /// that address and of its service.
@@ -98,8 +101,14 @@ impl<Y: Sys> Io<Y> {
 impl<Y: Sys> DirectUdp for Io<Y> {
     #[inline]
     fn send(&mut self, index: u32, out: &Outbound<'_>) -> io::Result<()> {
+        let began = self.traced_from();
         let (sys, socket) = self.socket(index);
-        sys.send(socket, out)
+        let result = sys.send(socket, out);
+        if let Some(began) = began {
+            let bytes = if result.is_ok() { out.bytes.len() as u64 } else { 0 };
+            self.traced("flush", Of::Nothing, bytes, began);
+        }
+        result
     }
 
     fn segments_max(&self, index: u32) -> usize {
@@ -157,20 +166,54 @@ impl<Y: Sys> Worker<Y> {
         for (socket, local, listener, service) in sockets {
             let too_many = || io::Error::new(ErrorKind::QuotaExceeded, "too many UDP sockets");
             let index = self.core.udp.insert(self.core.tick, service, local, None).ok_or_else(too_many)?;
-            self.io.put_socket(index, socket);
-            let generation = self.core.udp.slots[index as usize].generation;
-            self.io.register_udp(index, generation)?;
-            self.core.counters.registers += 1;
+            self.put_bound_socket(index, socket, listener);
+            self.register_bound_socket(index)?;
             self.core.counters.sockets += 1;
-            let segments_max = self.io.segments_max(index);
-            let slot = &mut self.core.udp.slots[index as usize];
-            slot.segments_max = segments_max;
-            slot.listener = listener;
-            // Whatever came before it was registered is found by trying.
-            slot.set(flag::READABLE);
-            self.core.udp.queue(index);
         }
         Ok(())
+    }
+
+    pub(super) fn put_bound_socket(&mut self, index: u32, socket: Y::Udp, listener: u16) {
+        self.io.put_socket(index, socket);
+        let segments_max = self.io.segments_max(index);
+        let slot = &mut self.core.udp.slots[index as usize];
+        slot.segments_max = segments_max;
+        slot.listener = listener;
+        // Whatever came before it was registered is found by trying.
+        slot.set(flag::READABLE);
+        self.core.udp.queue(index);
+    }
+
+    /// Registers a socket, or has that tried again after a pause.
+    pub(super) fn register_bound_socket(&mut self, index: u32) -> io::Result<()> {
+        let generation = self.core.udp.slots[index as usize].generation;
+        let registered = self.io.register_udp(index, generation);
+        let slot = &mut self.core.udp.slots[index as usize];
+        if registered.is_ok() {
+            slot.clear(flag::UNREGISTERED);
+            self.core.counters.registers += 1;
+        } else {
+            slot.set(flag::UNREGISTERED);
+            let at = self.core.tick_after(REGISTER_RETRY);
+            self.core.udp.retry_at(index, at);
+        }
+        registered
+    }
+
+    /// What has arrived by now is received, whatever kept it waiting.
+    pub(super) fn receive_once_more(&mut self, index: u32) {
+        let slot = &mut self.core.udp.slots[index as usize];
+        slot.set(flag::READABLE);
+        slot.clear(flag::HAS_RETRY);
+        self.core.udp.queue(index);
+    }
+
+    /// The same at once.
+    pub(super) fn last_receive_of(&mut self, index: u32) {
+        let slot = &mut self.core.udp.slots[index as usize];
+        slot.set(flag::READABLE);
+        slot.clear(flag::HAS_RETRY);
+        self.receive(index);
     }
 
     /// Serves every socket that is ready or has work left, each once.
@@ -194,7 +237,11 @@ impl<Y: Sys> Worker<Y> {
         if !slot.is(flag::LIVE) {
             return;
         }
-        if slot.output.is_some() {
+        if slot.is(flag::UNREGISTERED) {
+            // Found again by its timer if it fails.
+            let _ = self.register_bound_socket(index);
+        }
+        if self.core.udp.slots[index as usize].output.is_some() {
             send::flush(&mut self.core, &mut self.io, index);
         }
         self.release_write_interest(index);
@@ -250,6 +297,11 @@ impl<Y: Sys> Worker<Y> {
             let wanted = if slot.is(flag::BUSY) { BATCH_MAX } else { BATCH_FIRST };
             let (sys, socket) = self.io.socket(index);
             let result = self.inbound.receive(wanted, |bufs, received| sys.receive(socket, bufs, received));
+            if let Some(trace) = &mut self.io.trace {
+                let got = |&n: &usize| self.inbound.received[..n].iter().map(|one| one.len as u64).sum();
+                let bytes = result.as_ref().map_or(0, got);
+                trace.ended("read", Of::Nothing, "UDP socket", bytes, self.io.sys.now());
+            }
             self.core.counters.receives += 1;
             let slot = &mut self.core.udp.slots[index as usize];
             match result {
@@ -293,11 +345,11 @@ impl<Y: Sys> Worker<Y> {
             let len = meta.len.min(BUFFER);
             let stride = if meta.stride == 0 || planted(Fault::StrideIgnored) { len } else { meta.stride };
             let service = self.core.udp.slots[index as usize].service as usize;
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let (from, ecn) = (canonical(meta.addr), ecn_of(&meta));
             let to = meta.dst_ip.map(|ip| ip.to_canonical());
             let bytes = &self.inbound.bytes[buffer * STRIDE..buffer * STRIDE + len];
-            let mut at = 0;
+            let (mut at, before) = (0, datagrams as u64);
             // An empty datagram is one too.
             while at == 0 || at < len {
                 // Closed in its own callback: what came behind is nobody's.
@@ -314,6 +366,11 @@ impl<Y: Sys> Worker<Y> {
                 at = end.max(1);
             }
             self.core.counters.bytes_in += len as u64;
+            let delivered = datagrams as u64 - before;
+            self.core.count_datagrams(index, |flow| {
+                flow.bytes_in += len as u64;
+                flow.datagrams_in += delivered;
+            });
             self.check_stall("datagram", None, service);
         }
         self.core.counters.datagrams_in += datagrams as u64;
@@ -331,7 +388,7 @@ impl<Y: Sys> Worker<Y> {
         if slot.is(flag::CLOSING) {
             return;
         }
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         f(&mut *self.services[service].host, &mut Socket::new(&mut self.core, &mut self.io, index));
         self.check_stall(callback, None, service);
     }
@@ -361,7 +418,11 @@ impl<Y: Sys> Worker<Y> {
         }
         if let Some(socket) = self.io.udp[index as usize].take() {
             let slot = &self.core.udp.slots[index as usize];
-            let registered = !slot.is(flag::RETIRED) || slot.is(flag::WANTS_ROOM);
+            if slot.peer.is_none() {
+                self.listeners[slot.listener as usize].sockets.fetch_sub(1, Ordering::Release);
+            }
+            let registered = !slot.is(flag::RETIRED | flag::UNREGISTERED)
+                || slot.is(flag::RETIRED) && slot.is(flag::WANTS_ROOM);
             self.io.sys.close_udp(socket, registered);
             self.core.counters.closes_done += 1;
             self.core.counters.sockets -= 1;
@@ -406,15 +467,13 @@ impl<Y: Sys> Worker<Y> {
             if !slot.is(flag::LIVE) || slot.peer.is_some() {
                 continue;
             }
-            let taken = self.shared.listeners[slot.listener as usize].taken.load(Ordering::Acquire);
+            let taken = self.listeners[slot.listener as usize].taken.load(Ordering::Acquire);
             if taken && !slot.is(flag::CLOSING) && !planted(Fault::SupersededUnsent) {
                 self.retire_socket(index);
                 continue;
             }
             if !taken {
-                slot.set(flag::READABLE);
-                slot.clear(flag::HAS_RETRY);
-                self.receive(index);
+                self.last_receive_of(index);
             }
             if planted(Fault::SupersededUnsent) {
                 self.core.udp.close(index);
@@ -472,19 +531,17 @@ impl<Y: Sys> Worker<Y> {
     /// What has arrived is still delivered: one more turn of receiving for every socket.
     pub(super) fn last_receive(&mut self) {
         for index in 0..self.core.udp.slots.len() as u32 {
-            let slot = &mut self.core.udp.slots[index as usize];
-            if slot.is(flag::LIVE) {
-                slot.set(flag::READABLE);
-                slot.clear(flag::HAS_RETRY);
-                self.core.udp.queue(index);
+            if self.core.udp.slots[index as usize].is(flag::LIVE) {
+                self.receive_once_more(index);
             }
         }
     }
 
-    /// Tells every socket's service of the shutdown.
-    pub(super) fn tell_sockets_draining(&mut self) {
+    /// Tells every socket's service of the shutdown: the only one, or all that do not stay.
+    pub(super) fn tell_sockets_draining(&mut self, only: Option<u16>) {
         for index in 0..self.core.udp.slots.len() as u32 {
-            if self.core.udp.slots[index as usize].is(flag::LIVE) {
+            let slot = &self.core.udp.slots[index as usize];
+            if slot.is(flag::LIVE) && self.core.is_meant(slot.service, false, only) {
                 self.call_socket("draining", index, |service, socket| service.socket_draining(socket));
             }
         }

@@ -1,10 +1,13 @@
 //! Graceful shutdown: take in who is waiting, stop listening, tell services, let connections finish,
 //! abort the rest at the deadline. A second request aborts at once.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use windlass_proto::Time;
 
 use crate::close::Close;
 use crate::core::slot::flag;
+use crate::datagram::table::{SocketSlot, flag as udp_flag};
 use crate::mailbox::Shut;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
@@ -53,7 +56,6 @@ impl<Y: Sys> Worker<Y> {
         }
         self.close_retired_sockets();
         if requested == STOPPING && self.phase != Phase::Stopping {
-            self.close_listeners();
             return self.stop_now();
         }
         match self.phase {
@@ -66,6 +68,16 @@ impl<Y: Sys> Worker<Y> {
                 self.tell_draining();
                 self.end();
             }
+            Phase::Draining { deadline }
+                if self.core.now < deadline && !self.stayers_leave && self.others_are_gone() =>
+            {
+                self.stayers_leave = true;
+                for service in 0..self.services.len() as u16 {
+                    if self.core.members[usize::from(service)].stays {
+                        self.begin_to_leave(service, None);
+                    }
+                }
+            }
             Phase::Draining { deadline } if self.core.now >= deadline && !planted(Fault::DrainForgets) => {
                 self.stop_now();
             }
@@ -75,10 +87,20 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
+    /// Whether only services are left that stay while others drain.
+    fn others_are_gone(&self) -> bool {
+        let core = &self.core;
+        let socket =
+            |slot: &SocketSlot| slot.is(udp_flag::LIVE) && !core.members[usize::from(slot.service)].stays;
+        self.shared.workers[self.index].load.load(Relaxed) == core.staying
+            && (core.udp.open == 0 || !core.udp.slots.iter().any(socket))
+    }
+
     pub(super) fn is_stopped(&mut self) -> bool {
         let ended = self.phase != Phase::Running
             && !matches!(self.phase, Phase::LastRead { .. })
             && self.core.counters.connections == 0
+            && self.acceptors.iter().all(|acceptor| acceptor.listener.is_none())
             && self.core.udp.open == 0
             && self.core.closing.is_empty()
             && self.handoffs.close_if_empty(self.index);
@@ -96,8 +118,13 @@ impl<Y: Sys> Worker<Y> {
     /// listener resets the connections in its queue.
     pub(super) fn begin_drain(&mut self) {
         self.core.draining = true;
-        self.accept_all();
-        self.close_listeners();
+        self.io.sys.stop_listening();
+        for n in 0..self.acceptors.len() {
+            self.accept_all_from(n);
+            if !self.core.members[usize::from(self.acceptors[n].service)].stays {
+                self.close_acceptor(n);
+            }
+        }
         self.core.shut_connecting(false);
         // Nobody leaves any more: those who waited to are read on, in time for the last read.
         self.move_out();
@@ -115,6 +142,10 @@ impl<Y: Sys> Worker<Y> {
 
     fn tell_draining(&mut self) {
         for n in 0..self.services.len() {
+            // One that leaves has been told, or is about to be.
+            if self.core.members[n].stays || self.core.members[n].leaving {
+                continue;
+            }
             let mut scope = Scope::new(&mut self.core, &mut self.io, n as u16);
             self.services[n].host.shutdown(&mut scope);
             self.check_stall("shutdown", None, n);
@@ -122,14 +153,16 @@ impl<Y: Sys> Worker<Y> {
         for index in 0..self.core.slots.len() as u32 {
             // Those in a handshake are told when it is done.
             let untold = flag::CLOSING | flag::HANDSHAKE;
-            if self.core.slot(index).is(flag::LIVE) && !self.core.slot(index).is(untold) {
+            let members = &self.core.members[usize::from(self.core.slots[index as usize].service)];
+            let concerned = !members.stays && !members.leaving;
+            if self.core.slot(index).is(flag::LIVE) && concerned && !self.core.slot(index).is(untold) {
                 self.tell_one_draining(index);
             }
         }
-        self.tell_sockets_draining();
+        self.tell_sockets_draining(None);
     }
 
-    fn tell_one_draining(&mut self, index: u32) {
+    pub(super) fn tell_one_draining(&mut self, index: u32) {
         self.core.cork_owner = index;
         self.call("draining", index, |service, conn| service.draining(conn));
         crate::core::flush::uncork(&mut self.core, &mut self.io, index);
@@ -140,8 +173,12 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn tell_late(&mut self, index: u32) {
         match self.phase {
             _ if self.core.slot(index).is(flag::CLOSING) => {}
+            _ if self.has_told(self.core.slots[index as usize].service) => self.tell_late_of_drain(index),
+            _ if self.core.members[usize::from(self.core.slots[index as usize].service)].leaving => {}
             Phase::Superseded { .. } => self.tell_one_superseded(index),
-            Phase::Draining { .. } => self.tell_late_of_drain(index),
+            Phase::Draining { .. } if !self.core.slot(index).is(flag::STAYS) => {
+                self.tell_late_of_drain(index);
+            }
             _ => {}
         }
     }
@@ -158,16 +195,13 @@ impl<Y: Sys> Worker<Y> {
 
     pub(super) fn close_listeners(&mut self) {
         self.io.sys.stop_listening();
-        for acceptor in &mut self.acceptors {
-            if let Some(listener) = acceptor.listener.take() {
-                self.io.sys.close_listener(listener);
-            }
-        }
+        (0..self.acceptors.len()).for_each(|n| self.close_acceptor(n));
     }
 
     /// Aborts everything, as far as this turn's close budget goes.
     fn stop_now(&mut self) {
         self.core.draining = true;
+        self.close_listeners();
         self.phase = Phase::Stopping;
         self.core.shut_connecting(true);
         self.adopt_handed_over();

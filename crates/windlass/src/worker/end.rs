@@ -7,6 +7,7 @@
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::core::slot::flag;
+use crate::observe::trace::Of;
 use crate::planted::{Fault, planted};
 use crate::sys::Sys;
 
@@ -54,10 +55,15 @@ impl<Y: Sys> Worker<Y> {
         let late_reset = relayed && self.core.slot(index).is(flag::RESET);
         let reset = !orderly && !matches!(why, Close::Reset | Close::Io(_));
         self.core.counters.ended += 1;
+        self.core.count(index, |flow| flow.ended += 1);
         self.core.counters.closed_by[why.kind()] += 1;
         let service = self.core.slot(index).service as usize;
+        if self.io.trace.is_some() {
+            self.begin_entry();
+            self.trace_ended("close", Of::Slot(index), why.label().into());
+        }
         if orderly || !planted(Fault::ClosedNotCalled) {
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let mut conn = Conn::new(&mut self.core, &mut self.io, index);
             self.services[service].host.closed(&mut conn, why);
             self.check_stall("closed", Some(index), service);
@@ -145,6 +151,11 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn destroy(&mut self, index: u32, reset: bool) {
         self.io.close(index, true, reset);
         self.core.counters.closes_done += 1;
+        if let Some(trace) = &mut self.io.trace {
+            // The slot's generation goes with it.
+            let id = self.core.id(index);
+            trace.name(Some(index), |_| id);
+        }
         let slot = self.core.slot(index);
         let listener = slot.listener;
         let source = if slot.is(flag::SOURCE_COUNTED) { slot.peer.source() } else { None };

@@ -32,8 +32,8 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn be_superseded(&mut self) {
         // A queue that the successor did not take ends here: who waits in it is let in first.
         for n in 0..self.acceptors.len() {
-            let id = self.acceptors[n].id() as usize;
-            if !self.shared.listeners[id].taken.load(Ordering::Acquire) {
+            let id = self.acceptors[n].id as usize;
+            if !self.listeners[id].taken.load(Ordering::Acquire) {
                 self.accept_all_from(n);
             }
         }
@@ -50,7 +50,8 @@ impl<Y: Sys> Worker<Y> {
         for index in 0..self.core.slots.len() as u32 {
             // Those in a handshake are told when it is done.
             let untold = flag::CLOSING | flag::HANDSHAKE;
-            if self.core.slot(index).is(flag::LIVE) && !self.core.slot(index).is(untold) {
+            let leaving = self.core.members[usize::from(self.core.slots[index as usize].service)].leaving;
+            if !leaving && self.core.slot(index).is(flag::LIVE) && !self.core.slot(index).is(untold) {
                 self.tell_one_superseded(index);
             }
         }

@@ -3,8 +3,11 @@
 use std::io::{ErrorKind, IoSlice, Result};
 use std::net::SocketAddr;
 
+use windlass_proto::Time;
+
 use crate::connect::Connect;
 use crate::core::{Direct, TABLE_RESERVED_MAX};
+use crate::observe::trace::{Of, Recorder};
 use crate::sys::{Sys, Token};
 
 pub(super) struct Io<Y: Sys> {
@@ -14,6 +17,8 @@ pub(super) struct Io<Y: Sys> {
     /// The same for UDP sockets.
     pub(super) udp: Vec<Option<Y::Udp>>,
     pub(super) pipes: Pipes<Y::Pipe>,
+    /// There for a turn that is written down.
+    pub(super) trace: Option<Box<Recorder>>,
 }
 
 /// The pipes of this worker's relays.
@@ -44,13 +49,50 @@ impl<Y: Sys> Io<Y> {
         let mut streams = Vec::new();
         let _ = streams.try_reserve_exact(connections_max.min(TABLE_RESERVED_MAX));
         let pipes = Pipes { table: Vec::new(), idle: Vec::new(), unused: Vec::new() };
-        Io { sys, streams, udp: Vec::new(), pipes }
+        Io { sys, streams, udp: Vec::new(), pipes, trace: None }
     }
 
     #[inline]
     pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
-        self.sys.read(stream, buf)
+        let result = self.sys.read(stream, buf);
+        if self.trace.is_some() {
+            self.trace_read(index, &result);
+        }
+        result
+    }
+
+    /// When a call begins, if the turn is written down.
+    #[inline]
+    pub(super) fn traced_from(&mut self) -> Option<Time> {
+        if self.trace.is_some() { Some(self.sys.now()) } else { None }
+    }
+
+    /// Notes a call that is over.
+    #[cold]
+    pub(super) fn traced(&mut self, what: &'static str, of: Of, bytes: u64, began: Time) {
+        let now = self.sys.now();
+        if let Some(trace) = &mut self.trace {
+            trace.inside(what, of, bytes, began, now);
+        }
+    }
+
+    #[cold]
+    fn trace_read(&mut self, index: u32, result: &Result<usize>) {
+        let now = self.sys.now();
+        let (bytes, detail) = match result {
+            Ok(n) => (*n as u64, if *n == 0 { "the end" } else { "" }),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => (0, "nothing there"),
+            Err(_) => (0, "failed"),
+        };
+        if let Some(trace) = &mut self.trace {
+            trace.ended("read", Of::Slot(index), detail, bytes, now);
+        }
+    }
+
+    #[cold]
+    fn trace_sent(&mut self, index: u32, result: &Result<usize>, began: Time) {
+        self.traced("flush", Of::Slot(index), result.as_ref().map_or(0, |n| *n as u64), began);
     }
 
     /// An empty pipe, unless there are `most` in use already or the system has none to give.
@@ -80,7 +122,11 @@ impl<Y: Sys> Io<Y> {
     pub(super) fn splice_in(&mut self, index: u32, pipe: u32, len: usize) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
-        self.sys.splice_in(stream, pipe, len)
+        let result = self.sys.splice_in(stream, pipe, len);
+        if self.trace.is_some() {
+            self.trace_read(index, &result);
+        }
+        result
     }
 
     pub(super) fn take_error(&mut self, index: u32) -> Option<std::io::Error> {
@@ -132,13 +178,23 @@ impl<Y: Sys> Io<Y> {
 impl<Y: Sys> Direct for Io<Y> {
     #[inline]
     fn write(&mut self, index: u32, bytes: &[u8]) -> Result<usize> {
+        let began = self.traced_from();
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
-        self.sys.write(stream, bytes)
+        let result = self.sys.write(stream, bytes);
+        if let Some(began) = began {
+            self.trace_sent(index, &result, began);
+        }
+        result
     }
 
     fn writev(&mut self, index: u32, bufs: &[IoSlice<'_>]) -> Result<usize> {
+        let began = self.traced_from();
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
-        self.sys.writev(stream, bufs)
+        let result = self.sys.writev(stream, bufs);
+        if let Some(began) = began {
+            self.trace_sent(index, &result, began);
+        }
+        result
     }
 
     fn want_write(&mut self, index: u32, generation: u32) -> Result<bool> {
@@ -152,9 +208,14 @@ impl<Y: Sys> Direct for Io<Y> {
     }
 
     fn splice_out(&mut self, index: u32, pipe: u32, len: usize) -> Result<usize> {
+        let began = self.traced_from();
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
-        self.sys.splice_out(pipe, stream, len)
+        let result = self.sys.splice_out(pipe, stream, len);
+        if let Some(began) = began {
+            self.trace_sent(index, &result, began);
+        }
+        result
     }
 
     fn give_pipe(&mut self, pipe: u32, empty: bool) {

@@ -5,13 +5,17 @@
 //! never reach a connection that was closed or replaced since.
 
 mod accept;
+pub(crate) mod change;
 mod connect;
 pub(crate) mod datagrams;
 mod drain;
 mod end;
+mod errands;
 mod handover;
 mod io;
+pub(crate) mod leaving;
 mod moving;
+mod overload;
 mod read;
 mod relay;
 mod scratch;
@@ -32,15 +36,17 @@ use crate::core::{Core, LIST_RESERVED, flush};
 use crate::hosted::Hosted;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
-use crate::serve::OwnLimits;
-use crate::shared::{Shared, Stall};
+use crate::serve::{OwnLimits, ServiceSpec};
+use crate::shared::{ListenerShared, Shared, Stall};
 use crate::stats::TurnTimes;
 use crate::sys::{Readiness, Sys, Token};
 
 pub(crate) use accept::{Acceptor, Handoffs};
 use datagrams::{BoundUdp, Inbound};
 use drain::Phase;
+use errands::Observing;
 use io::Io;
+use leaving::Leaving;
 pub(crate) use moving::NOT_MOVING;
 use scratch::Scratch;
 use timers::Ticker;
@@ -56,14 +62,33 @@ pub(crate) struct Setup<Y: Sys> {
     pub(crate) sockets: Vec<BoundUdp<Y::Udp>>,
     pub(crate) services: Vec<HostedService>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) handoffs: Arc<Handoffs<Y::Stream>>,
+    pub(crate) handoffs: Arc<Handoffs<Y>>,
+    /// Makes the services that are added later.
+    pub(crate) hosts: Hosts,
 }
+
+/// Makes a service's value on a worker.
+pub(crate) type Hosts = Box<dyn Fn(&dyn ServiceSpec, usize) -> HostedService>;
 
 pub(crate) struct HostedService {
     pub(crate) name: Arc<str>,
     pub(crate) tick: Option<Duration>,
     pub(crate) own: OwnLimits,
+    /// It stays while others drain.
+    pub(crate) stays: bool,
     pub(crate) host: Box<dyn Hosted>,
+}
+
+impl HostedService {
+    pub(crate) fn new(spec: &dyn ServiceSpec, worker: usize) -> HostedService {
+        HostedService {
+            name: spec.name(),
+            tick: spec.tick(),
+            own: spec.own_limits(),
+            stays: spec.stays(),
+            host: spec.host(worker),
+        }
+    }
 }
 
 /// What a turn leaves behind.
@@ -82,13 +107,22 @@ pub(crate) struct Worker<Y: Sys> {
     scratch: Scratch,
     services: Vec<HostedService>,
     acceptors: Vec<Acceptor<Y>>,
+    /// The server's listeners, by number.
+    listeners: Vec<Arc<ListenerShared>>,
     tickers: Vec<Ticker>,
     /// The deadline the driver's tick is armed for; `None` where ticks ride on the poll timeout.
     tick_armed: Option<Time>,
     tick_precise: bool,
     shared: Arc<Shared>,
-    handoffs: Arc<Handoffs<Y::Stream>>,
+    handoffs: Arc<Handoffs<Y>>,
+    hosts: Hosts,
     phase: Phase,
+    /// What somebody outside has asked, and is under way.
+    observing: Observing,
+    /// Services that stay while others drain have begun to leave too.
+    stayers_leave: bool,
+    /// Services on their way out.
+    leaving: Vec<Leaving>,
     /// When the control socket wants to be served though nothing happens on it.
     control_at: Option<Time>,
     /// More messages wait than one turn takes.
@@ -109,7 +143,7 @@ pub(crate) struct Worker<Y: Sys> {
 
 impl<Y: Sys> Worker<Y> {
     pub(crate) fn new(setup: Setup<Y>) -> IoResult<Worker<Y>> {
-        let Setup { index, mut sys, listeners, sockets, services, shared, handoffs } = setup;
+        let Setup { index, mut sys, listeners, sockets, services, shared, handoffs, hosts } = setup;
         let now = sys.now();
         let _ = shared.workers[index].waker.set(sys.waker());
         let mut acceptors = Vec::new();
@@ -118,27 +152,41 @@ impl<Y: Sys> Worker<Y> {
             acceptors.push(Acceptor::new(listener, id, service));
         }
         let tickers = Ticker::start(&services, now);
-        let mut core = Core::new(index as u16, services.len(), &shared, now);
+        let mut core = Core::new(index as u16, &shared, now);
         core.workers = sys.can_move().then_some(shared.workers.len());
-        for (members, service) in core.members.iter_mut().zip(&services) {
-            members.movable = service.host.is_movable();
-            members.idle_timeout = service.own.idle_timeout.unwrap_or(members.idle_timeout);
-            members.input_max = service.own.input_max.unwrap_or(members.input_max);
+        for (n, service) in services.iter().enumerate() {
+            core.put_members(n as u16, service.host.is_movable(), service.stays, service.own);
+        }
+        let observing = Observing::new(shared.clone(), index);
+        shared.begin(now);
+        let listeners = shared.listeners();
+        core.tags = listeners.iter().map(|listener| listener.tag).collect();
+        for (n, listener) in listeners.iter().enumerate() {
+            core.flows.put_listener(n as u16, shared.cells.of_listener(&listener.name, shared.workers.len()));
+        }
+        for (n, service) in services.iter().enumerate() {
+            core.flows.put_service(n as u16, shared.cells.of_service(&service.name, shared.workers.len()));
         }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
+        let room = core.limits.connections_max;
         let mut worker = Worker {
             index,
             core,
-            io: Io::new(sys, shared.limits.connections_max),
+            io: Io::new(sys, room),
             scratch,
             services,
             acceptors,
+            listeners,
             tickers,
             tick_armed: None,
             tick_precise: false,
             shared,
             handoffs,
+            hosts,
             phase: Phase::Running,
+            observing,
+            stayers_leave: false,
+            leaving: Vec::new(),
             control_at: None,
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
@@ -159,20 +207,32 @@ impl<Y: Sys> Worker<Y> {
     pub(crate) fn turn(&mut self) -> IoResult<Turn> {
         self.start();
         self.poll()?;
+        self.step_begins("run");
         self.run();
+        self.step_begins("datagrams");
         self.datagrams();
+        self.step_begins("accept");
         self.accept();
+        self.step_begins("timers");
         self.timers();
         self.socket_timers();
+        self.step_begins("ticks");
         self.ticks();
+        self.step_begins("mail");
         self.mail();
+        self.step_begins("connect");
         self.connect();
+        self.relieve();
+        self.step_begins("end");
         self.end();
         self.flush_sockets();
         self.move_out();
+        self.see_off();
+        self.step_begins("drain");
         self.drain();
         self.close_lost_pipes();
         self.core.recycle();
+        self.end_trace();
         self.publish();
         Ok(if self.is_stopped() { Turn::Stopped } else { Turn::Running })
     }
@@ -188,7 +248,8 @@ impl<Y: Sys> Worker<Y> {
             || core.udp.has_work()
             || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
-            || self.mail_left;
+            || self.mail_left
+            || core.overload.walk.is_on();
         if work_left {
             return Some(core.now);
         }
@@ -196,19 +257,27 @@ impl<Y: Sys> Worker<Y> {
         let sockets = core.udp.next_deadline().map(|tick| core.time_of(tick));
         let accept = self.acceptors.iter().filter_map(|a| a.next_try(core.now)).min();
         let answers = (core.answers_due < Time::MAX).then_some(core.answers_due);
-        let rest = [sockets, self.next_tick(), self.phase.next_wake(core.now), answers, self.control_at];
-        [timers, accept].into_iter().chain(rest).flatten().min()
+        let leaving = self.leaving.iter().filter_map(|leaving| leaving.next_wake(core.now)).min();
+        let phase = self.phase.next_wake(core.now);
+        let (asked, looked) = (self.observing.next_wake(), core.traffic.expires());
+        let rest = [sockets, self.next_tick(), phase, leaving, answers, self.control_at, asked, looked];
+        [timers, accept, core.overload.walk.again].into_iter().chain(rest).flatten().min()
     }
 
     /// Sleeps, then marks what has become ready. Nothing is acted on here.
     fn poll(&mut self) -> IoResult<()> {
         self.arm_tick();
+        self.begin_trace();
         let timeout = self.next_wake().map(|at| at.since(self.turn_ended));
         let Worker { core, io, acceptors, .. } = self;
         let (mut stop, mut control) = (false, false);
         core.counters.polls += 1;
+        let seen = core.counters.events;
         io.sys.poll(timeout, |token, readiness| {
             core.counters.events += 1;
+            if let Some(trace) = &mut io.trace {
+                errands::trace_event(trace, core.worker, token, readiness);
+            }
             if token.as_conn().is_some() {
                 mark(core, token, readiness);
             } else if let Some(n) = token.as_listener() {
@@ -229,6 +298,8 @@ impl<Y: Sys> Worker<Y> {
         let now = io.sys.now();
         self.core.set_now(now);
         self.coarse = io.sys.coarse_now();
+        self.begin_lag(seen, now);
+        self.trace_polled(now);
         self.turn_ended = now;
         if control || self.control_at.is_some_and(|at| at <= now) {
             self.control();
@@ -285,7 +356,7 @@ impl<Y: Sys> Worker<Y> {
         flush::uncork(&mut self.core, &mut self.io, index);
     }
 
-    /// Takes what came from other threads: handed-over connections first, then messages.
+    /// Takes what came from other threads: changes and handed-over connections first, then messages.
     fn mail(&mut self) {
         let woken = self.shared.take_wake(self.index);
         if !woken && !self.mail_left && self.core.answers_due > self.core.now {
@@ -293,9 +364,9 @@ impl<Y: Sys> Worker<Y> {
         }
         self.core.answers_due = Time::MAX;
         self.adopt_handed_over();
-        self.mail_left = false;
+        self.mail_left = self.errands();
         for n in 0..self.services.len() {
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             for delivered in 0.. {
                 if delivered == self.core.limits.mailbox_per_turn_max {
                     self.mail_left = true;
@@ -328,7 +399,7 @@ impl<Y: Sys> Worker<Y> {
         f: impl FnOnce(&mut dyn Hosted, &mut Conn<'_>) -> Result<(), Close>,
     ) {
         let service = self.core.slot(index).service as usize;
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);
         if let Err(why) = f(&mut *self.services[service].host, &mut conn) {
             self.core.close(index, why);
@@ -343,6 +414,10 @@ impl<Y: Sys> Worker<Y> {
         let now = self.io.sys.coarse_now();
         let took = now.since(self.coarse);
         self.coarse = now;
+        self.core.overload.coarse = now;
+        if self.io.trace.is_some() {
+            self.trace_callback(callback, index, service);
+        }
         let limit = self.core.limits.stall_timeout;
         if took >= limit && !limit.is_zero() {
             self.report_stall(callback, index, service, took);
@@ -353,13 +428,14 @@ impl<Y: Sys> Worker<Y> {
     fn report_stall(&mut self, callback: &'static str, index: Option<u32>, service: usize, took: Duration) {
         self.core.counters.stalls += 1;
         let listener = match index {
-            Some(index) => self.shared.listeners.get(self.core.slot(index).listener as usize),
+            Some(index) => self.listeners.get(self.core.slot(index).listener as usize),
             None => None,
         };
         let listener = listener
             .map_or_else(|| self.services[service].name.to_string(), |listener| listener.name.clone());
         let conn = index.map(|index| self.core.id(index));
-        self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took });
+        let at = self.shared.since_start(self.core.now);
+        self.shared.report_stall(Stall { worker: self.index, callback, conn, listener, took, at });
     }
 
     /// Counts the turn and publishes the counters.
@@ -367,12 +443,15 @@ impl<Y: Sys> Worker<Y> {
         let ended = self.io.sys.now();
         let took = ended.since(self.turn_ended).as_nanos() as u64;
         self.turn_ended = ended;
+        self.end_lag(ended);
         let core = &mut self.core;
         core.counters.turns += 1;
         core.counters.busy_nanos += took;
         core.counters.buffered_bytes = core.buffered as u64;
         let bucket = self.turn_times.record(took);
         self.shared.workers[self.index].stats.store(&core.counters, &self.turn_times, bucket);
+        core.flows.publish(self.index);
+        core.traffic.expire(core.now);
     }
 }
 

@@ -7,12 +7,15 @@
 
 use std::net::SocketAddr;
 
+use windlass_proto::Time;
+
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::core::slot::flag;
 use crate::core::{Core, flush};
 use crate::id::ConnId;
 use crate::moving::AnySeed;
+use crate::observe::Traffic;
 use crate::planted::{Fault, planted};
 use crate::sys::Sys;
 
@@ -23,6 +26,8 @@ use super::accept::Handed;
 pub(super) struct Moved {
     seed: AnySeed,
     input: Vec<u8>,
+    opened: Time,
+    traffic: Traffic,
 }
 
 /// A connection that ends, or has half ended, stays where it is.
@@ -38,7 +43,7 @@ impl<Y: Sys> Worker<Y> {
         let moving = std::mem::take(&mut self.core.moving);
         for (id, to) in moving {
             let Some(index) = self.core.find(id) else { continue };
-            let draining = self.core.draining;
+            let draining = self.core.is_draining(self.core.slots[index as usize].service);
             let slot = self.core.slot(index);
             if slot.is(NOT_MOVING) || draining {
                 self.core.stay(index);
@@ -63,19 +68,20 @@ impl<Y: Sys> Worker<Y> {
             input.clear();
         }
         let service = self.core.slot(index).service;
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         // From here on it takes no output.
         self.core.slot(index).set(flag::CLOSING);
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);
         let seed = self.services[usize::from(service)].host.move_out(&mut conn);
         self.check_stall("move_out", Some(index), service.into());
         let slot = self.core.slot(index);
-        let (peer, listener) = (slot.peer.to_addr(), slot.listener);
+        let (peer, listener, opened) = (slot.peer.to_addr(), slot.listener, slot.opened);
         let source_counted = slot.is(flag::SOURCE_COUNTED);
+        let traffic = self.core.traffic.get(index).unwrap_or_default();
         self.core.leave_service(index);
         self.core.remove(index);
         let Some(stream) = self.io.take(index) else { return };
-        let moved = Some(Moved { seed, input });
+        let moved = Some(Moved { seed, input, opened, traffic });
         let handed = Handed { stream, peer, listener, service, source_counted, moved };
         use std::sync::atomic::Ordering::Relaxed;
         self.shared.workers[self.index].load.fetch_sub(1, Relaxed);
@@ -88,9 +94,11 @@ impl<Y: Sys> Worker<Y> {
     /// The other end: `register` has been tried already.
     pub(super) fn move_in(&mut self, index: u32, moved: Moved, registered: std::io::Result<()>) {
         self.core.counters.moved_in += 1;
+        self.core.slot(index).opened = moved.opened;
+        self.core.traffic.set(index, self.core.tick, moved.traffic);
         let service = usize::from(self.core.slot(index).service);
         self.core.cork_owner = index;
-        self.coarse = self.io.sys.coarse_now();
+        self.begin();
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);
         let result = self.services[service].host.move_in(&mut conn, moved.seed);
         self.check_stall("move_in", Some(index), service);
@@ -111,9 +119,10 @@ impl<Y: Sys> Worker<Y> {
     }
 
     /// Moved, and no place for it here: its service never hears of it again.
-    pub(super) fn lose_moved(&mut self) {
+    pub(super) fn lose_moved(&mut self, service: u16, listener: u16) {
         self.core.counters.moved_in += 1;
         self.core.counters.ended += 1;
+        self.core.flows.count(service, listener, |flow| flow.ended += 1);
         self.core.counters.closed_by[Close::MemoryFull.kind()] += 1;
     }
 }

@@ -106,7 +106,7 @@ impl<Y: Sys> Worker<Y> {
         match self.io.read(index, &mut self.scratch[..1]) {
             Ok(0) => self.end_of_stream(index),
             Ok(n) => {
-                self.core.counters.bytes_in += n as u64;
+                self.core.count_in(index, n);
                 self.core.close(index, Close::InputFull);
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -125,7 +125,7 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn book_read(&mut self, index: u32, n: usize, wanted: usize) -> bool {
         let short_ends = self.io.sys.short_ends();
         let core = &mut self.core;
-        core.counters.bytes_in += n as u64;
+        core.count_in(index, n);
         let slot = &mut core.slots[index as usize];
         if !planted(Fault::IdleNotLazy) {
             slot.active = core.tick;
@@ -191,6 +191,7 @@ impl<Y: Sys> Worker<Y> {
             return;
         };
         let len = residue.bytes.len();
+        self.begin_entry();
         let mut input = Input::new(&mut residue.bytes);
         let service = self.core.slots[index as usize].service as usize;
         let mut conn = Conn::new(&mut self.core, &mut self.io, index);

@@ -173,7 +173,7 @@ impl<Y: Sys> Worker<Y> {
                 return self.nothing_read(from, to, result);
             }
         };
-        self.core.counters.bytes_in += n as u64;
+        self.core.count_in(from, n);
         self.core.slot(from).active = self.core.tick;
         self.core.relays.note_splice(from, n, wanted);
         self.core.book_relayed(from, n);

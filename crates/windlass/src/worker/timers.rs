@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass_proto::Time;
 
 use crate::close::Close;
-use crate::core::{deadline, flush, idle_deadline, slot::flag, stall_deadline};
+use crate::core::{Deadlines, flush, slot::flag};
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::service::Tick;
@@ -27,11 +27,16 @@ pub(super) struct Ticker {
 
 impl Ticker {
     pub(super) fn start(services: &[HostedService], now: Time) -> Vec<Ticker> {
-        let ticker = |(n, service): (usize, &HostedService)| {
-            let period = service.tick?;
-            Some(Ticker { service: n as u16, period, start: now, number: 0 })
-        };
+        let ticker = |(n, service)| Ticker::new(n as u16, service, now);
         services.iter().enumerate().filter_map(ticker).collect()
+    }
+
+    pub(super) fn new(number: u16, service: &HostedService, now: Time) -> Option<Ticker> {
+        Some(Ticker { service: number, period: service.tick?, start: now, number: 0 })
+    }
+
+    pub(super) fn service(&self) -> u16 {
+        self.service
     }
 
     fn due(&self, number: u64) -> Time {
@@ -63,9 +68,8 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn timers(&mut self) {
         let mut fired = std::mem::take(&mut self.fired);
         let core = &mut self.core;
-        core.wheel.advance(core.tick, &mut fired, |index| {
-            deadline(&core.slots, &core.limits, &core.members, index)
-        });
+        let deadlines = Deadlines::of(&core.limits, &core.members, &core.overload);
+        core.wheel.advance(core.tick, &mut fired, |index| deadlines.first(&core.slots[index as usize]));
         for &index in &fired {
             self.due(index);
             self.core.arm(index);
@@ -84,7 +88,8 @@ impl<Y: Sys> Worker<Y> {
             }
             return;
         }
-        if passed(stall_deadline(slot, &self.core.limits)) {
+        let deadlines = Deadlines::of(&self.core.limits, &self.core.members, &self.core.overload);
+        if passed(deadlines.stall(slot)) {
             // The system says "writable" only when a good part of the send buffer is free; a peer that
             // reads slowly but steadily has made room long before. Only a write tells.
             self.core.slot(index).set(flag::WRITABLE);
@@ -93,11 +98,11 @@ impl<Y: Sys> Worker<Y> {
         if self.core.slot(index).is(flag::RELAYED) {
             self.core.share_activity(index);
         }
-        let limits = &self.core.limits;
+        let deadlines = Deadlines::of(&self.core.limits, &self.core.members, &self.core.overload);
         let slot = &self.core.slots[index as usize];
-        let stalled = passed(stall_deadline(slot, limits));
+        let stalled = passed(deadlines.stall(slot));
         let woken = slot.is(flag::HAS_WAKE) && reached(slot.wake, tick);
-        let idle = passed(idle_deadline(slot, &self.core.members));
+        let idle = passed(deadlines.idle(slot));
         if !stalled && !woken && !idle {
             return;
         }
@@ -133,7 +138,7 @@ impl<Y: Sys> Worker<Y> {
             let service = self.tickers[n].service;
             self.core.counters.ticks += 1;
             self.core.counters.ticks_missed += tick.missed;
-            self.coarse = self.io.sys.coarse_now();
+            self.begin();
             let mut scope = Scope::new(&mut self.core, &mut self.io, service);
             self.services[service as usize].host.tick(&mut scope, tick);
             self.check_stall("tick", None, service as usize);

@@ -261,7 +261,7 @@ impl<Y: Sys> Worker<Y> {
     /// says nothing costs a slot, as without TLS.
     fn first_bytes(&mut self, index: u32) -> Option<Box<Session>> {
         let listener = self.core.slot(index).listener as usize;
-        let acceptor = self.shared.listeners[listener].tls.as_ref()?;
+        let acceptor = self.listeners[listener].tls.as_ref()?;
         if let Err(error) = self.core.start_tls(index, acceptor) {
             self.core.slot(index).clear(flag::READABLE);
             self.core.close(index, Close::Tls(error));
@@ -277,7 +277,7 @@ impl<Y: Sys> Worker<Y> {
             return self.core.slot(index).is(flag::READABLE);
         }
         let tag = self.core.handshake_done(index);
-        self.core.counters.opened += 1;
+        self.core.count_opened(index);
         match tag {
             None => self.call("open", index, |service, conn| service.open(conn)),
             Some(tag) => {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windlass::{Limits, serve};
+use windlass::{Limits, WhenOverloaded, serve};
 
 use crate::harness::*;
 use crate::probe::{Event, Probe, wait, wait_closed};
@@ -205,8 +205,10 @@ fn a_worker_short_of_memory_ends_the_largest_consumers() {
         }
         Ok(())
     });
-    let buffered_max = 8 * 1024 * 1024;
-    let server = start(probe, Limits { buffered_max, ..limits() });
+    // One fits, and two do not.
+    let buffered_max = 12 * 1024 * 1024;
+    let when_overloaded = WhenOverloaded::Wait;
+    let server = start(probe, Limits { buffered_max, when_overloaded, ..limits() });
     let streams: Vec<_> = (0..8).map(|_| server.connect()).collect();
     assert_eq!(wait_closed(&events), "memory_full");
     let counters = server.wait_for("all to be open", |c| c.opened == 8);

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use windlass::{Close, Config, Conn, Handle, Inherited, Input, Limits, Server, Service, serve};
+use windlass::{Change, Close, Config, Conn, Handle, Inherited, Input, Limits, Server, Service, serve};
 
 use crate::child::{self, Process};
 use crate::harness::*;
@@ -70,6 +70,16 @@ fn answer(server: &Running) {
         match question.as_str() {
             "counters" => say_counters(&server.handle),
             "shutdown" => server.handle.shutdown(),
+            change if change.contains("listen ") => {
+                let (how, address) = change.split_once(' ').unwrap();
+                let change = match how {
+                    "listen" => Change::new().listen("Echo", address),
+                    _ => Change::new().unlisten("Echo", address),
+                };
+                let made = server.handle.apply(change).expect("it can be changed");
+                assert!(made.is_everywhere());
+                child::say(made.addresses().first().map(|at| at.to_string()).unwrap_or_default());
+            }
             "end" => {
                 let summary = server.join().unwrap();
                 child::say(match summary {
@@ -230,6 +240,58 @@ fn a_listener_the_successor_does_not_want_is_drained_by_the_predecessor() {
     old.wait_for("the end of it", |_| TcpStream::connect(dropped).is_err());
     round_trip(&mut connect(kept), b"served");
     old.ended_well();
+}
+
+#[test]
+fn what_a_server_listens_on_since_it_began_is_handed_over_too() {
+    let (control, path) = (SocketPath::new(), SocketPath::new());
+    let unix = format!("unix:{}", path.0.display());
+    for (before, after) in [(1, 2), (2, 1), (2, 2)] {
+        let mut old = Generation::start(&control.0, before, "-", &["127.0.0.1:0"]);
+        let mut change = |words: String| {
+            old.process.tell(&words);
+            old.process.hear()
+        };
+        let added = change("listen 127.0.0.1:0".into());
+        let datagrams = change("listen udp:127.0.0.1:0".into());
+        assert_eq!(change(format!("listen {unix}")), unix);
+        let gone = old.at[0].clone();
+        assert_eq!(change(format!("unlisten {gone}")), "");
+        assert!(TcpStream::connect(&gone).is_err(), "it is closed though a descriptor of it was kept");
+        let waits = connect(added.parse().unwrap());
+        let new = Generation::start(&control.0, after, "-", &[&added, &datagrams, &unix]);
+        assert_eq!(new.at, [&*added, &*datagrams, &*unix]);
+        // What is closed was not offered: nothing is left over.
+        assert_eq!(new.left, "[]");
+        drop(waits);
+        old.ended();
+        assert!(path.0.exists(), "it is the successor's");
+        (0..20).for_each(|_| round_trip(&mut new.connect(), b"served"));
+        round_trip(&mut path.connect(), b"served");
+        let asks = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        asks.set_read_timeout(Some(LONG)).unwrap();
+        asks.send_to(b"datagram", datagrams.strip_prefix("udp:").unwrap()).unwrap();
+        assert_eq!(asks.recv(&mut [0; 16]).unwrap(), 8);
+    }
+}
+
+#[test]
+fn a_successor_that_was_offered_what_is_not_there_any_more_is_refused() {
+    let control = SocketPath::new();
+    let mut old = Generation::start(&control.0, 2, "-", &["127.0.0.1:0"]);
+    let addr = old.at[0].clone();
+    let mut new = Generation::bound(&control.0, 1, "stop=bound", &[&addr]);
+    old.process.tell("listen 127.0.0.1:0");
+    let added = old.process.hear();
+    new.process.tell("go on");
+    new.process.tell("end");
+    let said = new.process.hear();
+    assert!(said.ends_with("it has changed meanwhile: try again"), "{said}");
+    round_trip(&mut old.connect(), b"served");
+    let next = Generation::start(&control.0, 1, "-", &[&addr, &added]);
+    assert_eq!((old.counter("handovers_lost"), next.left.as_str()), (1, "[]"));
+    old.ended();
+    round_trip(&mut connect(added.parse().unwrap()), b"served");
 }
 
 #[test]

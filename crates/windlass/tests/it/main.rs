@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod by_hand;
+mod change;
 mod child;
 mod connect;
 mod corners;
@@ -20,7 +21,9 @@ mod leftovers;
 mod limits;
 mod mailbox;
 mod moving;
+mod observe;
 mod offload;
+mod overload;
 mod probe;
 mod regressions;
 mod relay;

@@ -283,7 +283,8 @@ fn a_drain_answers_the_service_too() {
     }
     named.server.wait_for("both", |_| named.resolver.stats().waiting == 2);
     named.server.handle.shutdown();
-    named.server.wait_for("what waits to be cancelled", |_| named.resolver.stats().waiting == 1);
+    // The one thread may have taken the first by then, or not: what it holds cannot be cancelled.
+    named.server.wait_for("what waits to be cancelled", |_| named.resolver.stats().waiting <= 1);
     named.dns.open();
     named.server.ended_well();
     assert_eq!(named.resolver.stats().waiting, 0);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use windlass::proto::{Decode, Lines};
 use windlass::sim::{self, ChatRoom, Sim};
-use windlass::{Close, Conn, Input, Mailbox, Receive, Scope, Service, Sessions, Time, serve};
+use windlass::{Close, Conn, Input, Mailbox, Query, Receive, Scope, Service, Sessions, Sort, Time, serve};
 
 /// Sends everything back.
 struct Echo {
@@ -49,6 +49,42 @@ pub(crate) fn echo(sim: &mut Sim) {
     sim.service(move || Echo { stays }).clients(good, sim::echo_client).clients(rude, sim::rude_client);
 }
 
+/// The same by workers that are overloaded now and then.
+pub(crate) fn overloaded(sim: &mut Sim) {
+    echo(sim);
+    sim.overload();
+}
+
+/// The same, while somebody looks in all the time. Nothing else changes, and the run replays.
+pub(crate) fn watched_echo(sim: &mut Sim) {
+    echo(sim);
+    for _ in 0..2 + sim.rng().below(20) {
+        let after = Duration::from_micros(sim.rng().below(20_000_000));
+        let (count, worker) = (sim.rng().below(8) as usize, sim.rng().below(3) as usize);
+        let sort = [Sort::Traffic, Sort::Age, Sort::Idle, Sort::Queued][sim.rng().below(4) as usize];
+        sim.at(after, move |handle| {
+            let query = Query::default().sort(sort).count(count).filter(if count == 7 { "echo" } else { "" });
+            let _ = handle.inspect(query, move |page| {
+                assert!(page.matched <= page.total && page.entries.len() <= count, "{page:?}");
+                assert!(page.entries.len() as u64 == page.matched.min(count as u64), "{page:?}");
+            });
+            let _ = handle.trace_turn(worker, Duration::from_secs(1), |turn| {
+                let Some(turn) = turn else { return };
+                assert!(turn.steps.iter().any(|step| !step.entries.is_empty()), "{turn:?}");
+                let mut entries = turn.steps.iter().flat_map(|step| &step.entries);
+                let about_one = ["read", "close", "readable", "writable"];
+                let named = |what: &str| about_one.contains(&what);
+                assert!(
+                    entries
+                        .all(|entry| !named(entry.what) || entry.conn.is_some() || !entry.detail.is_empty())
+                );
+            });
+            let opened: u64 = handle.services().iter().map(|service| service.opened).sum();
+            assert_eq!(opened, handle.stats().counters.opened);
+        });
+    }
+}
+
 /// The same, while another server takes over. Nobody comes to be refused or reset for it.
 pub(crate) fn succession(sim: &mut Sim) {
     let good = 5 + sim.rng().below(40) as usize;
@@ -57,6 +93,20 @@ pub(crate) fn succession(sim: &mut Sim) {
         .clients(good, sim::echo_client)
         .clients(rude, sim::rude_client)
         .succession();
+}
+
+/// The same, while listeners come and go and the service is replaced. Nobody is refused or reset for it
+/// who was not told to finish.
+pub(crate) fn changes(sim: &mut Sim) {
+    let stays = sim.rng().chance(1, 3);
+    // With few of them a service is soon deserted.
+    let most = if sim.rng().chance(1, 2) { 5 } else { 35 };
+    let good = 1 + sim.rng().below(most) as usize;
+    let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(8) as usize };
+    sim.service(move || Echo { stays })
+        .clients(good, sim::echo_client)
+        .clients(rude, sim::rude_client)
+        .changes();
 }
 
 /// Passes every line on to everybody else, on all workers. Says "hello" first.

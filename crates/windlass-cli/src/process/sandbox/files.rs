@@ -54,8 +54,12 @@ pub(crate) struct Kept {
     pub(crate) write: BTreeSet<PathBuf>,
     /// Folders in which sockets are made and removed.
     pub(crate) sockets: BTreeSet<PathBuf>,
-    /// TCP ports that may be listened on again.
+    /// Folders in which logs are begun and added to.
+    pub(crate) logs: BTreeSet<PathBuf>,
+    /// TCP ports that may be listened on again, where others may not.
     pub(crate) ports: BTreeSet<u16>,
+    /// Whether others may be called by TCP, on any port.
+    pub(crate) calls: bool,
 }
 
 impl Kept {
@@ -88,6 +92,11 @@ impl Kept {
         kept.read.extend(std::env::current_exe().ok());
         let state = std::env::var("STATE_DIRECTORY").unwrap_or_default();
         kept.write.extend(state.split(':').filter(|path| !path.is_empty()).map(PathBuf::from));
+        for path in crate::config::written(file) {
+            // A file is made anew where it was renamed; what is no file stays as it is.
+            let is_file = std::fs::metadata(path).is_ok_and(|it| it.is_file());
+            kept.write.insert(if is_file { folder(path) } else { path.to_owned() });
+        }
         let addresses = services.iter().flat_map(|service| service.listen.iter().copied());
         for address in addresses.chain(file.admin.listen.iter().map(|listen| &listen.0)) {
             match address {
@@ -99,6 +108,12 @@ impl Kept {
                 _ => {}
             }
         }
+        let logs = services.iter().filter_map(|service| service.access_log).chain(&file.admin.access_log);
+        let logs = logs.map(|table| &table.path.0).filter(|path| *path != Path::new("-"));
+        kept.logs
+            .extend(logs.chain(file.log.path.as_ref().map(|FilePath(path)| path)).map(|path| folder(path)));
+        // No service so far has others to call; the admin page has none either.
+        kept.calls = false;
         kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
         kept
     }
@@ -120,7 +135,7 @@ pub(super) fn foreseen() -> Vec<&'static str> {
         can_forbid.push("files");
     }
     if can(hard().handle_access(AccessNet::BindTcp)) {
-        can_forbid.push("TCP ports");
+        can_forbid.push("TCP");
     }
     if can(hard().scope(Scope::Signal)) {
         can_forbid.push("signals to others");
@@ -131,7 +146,7 @@ pub(super) fn foreseen() -> Vec<&'static str> {
 /// Forbids all but what is kept.
 pub(super) fn enforce(strict: bool, kept: &Kept, enforced: &mut Enforced) -> Result<()> {
     let can_forbid = foreseen();
-    for needed in ["files", "TCP ports"].iter().filter(|needed| !can_forbid.contains(needed)) {
+    for needed in ["files", "TCP"].iter().filter(|needed| !can_forbid.contains(needed)) {
         ensure!(!strict, "`server.sandbox` is strict, and this kernel's Landlock cannot forbid {needed}");
         enforced.lacking.push(format!("this kernel's Landlock cannot forbid {needed}"));
     }
@@ -144,16 +159,33 @@ pub(super) fn enforce(strict: bool, kept: &Kept, enforced: &mut Enforced) -> Res
         _ => 0,
     };
     ensure!(abi > 0, "Landlock has vanished while it was set up");
-    enforced.what.push(format!("{} (Landlock ABI {abi})", can_forbid.join(", ")));
+    let words = can_forbid.iter().filter_map(|what| match *what {
+        "TCP" => match (strict, kept.calls) {
+            (true, true) => Some("other TCP ports"),
+            (true, false) => Some("other TCP ports, calls by TCP"),
+            (false, true) => None,
+            (false, false) => Some("calls by TCP"),
+        },
+        "files" => Some("other files"),
+        what => Some(what),
+    });
+    enforced.what.push(format!("{} (Landlock ABI {abi})", words.collect::<Vec<_>>().join(", ")));
     Ok(())
 }
 
 fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
     let level = if strict { CompatLevel::HardRequirement } else { CompatLevel::BestEffort };
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(level)
-        .handle_access(AccessFs::from_all(NEEDED))?
-        .handle_access(AccessNet::from_all(NEEDED))?
+    let mut ruleset =
+        Ruleset::default().set_compatibility(level).handle_access(AccessFs::from_all(NEEDED))?;
+    // Otherwise a reload may listen on more of them.
+    if strict {
+        ruleset = ruleset.handle_access(AccessNet::BindTcp)?;
+    }
+    // No rule allows one.
+    if !kept.calls {
+        ruleset = ruleset.handle_access(AccessNet::ConnectTcp)?;
+    }
+    let mut ruleset = ruleset
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::Signal)?;
@@ -165,7 +197,10 @@ fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::from_all(NEWEST) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock);
     let sockets = AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile;
-    for (paths, access) in [(&kept.read, read), (&kept.write, write), (&kept.sockets, sockets)] {
+    let logs = AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::WriteFile;
+    for (paths, access) in
+        [(&kept.read, read), (&kept.write, write), (&kept.sockets, sockets), (&kept.logs, logs)]
+    {
         for path in paths {
             // What is not there cannot be opened either.
             let Ok(fd) = PathFd::new(path) else { continue };
@@ -173,9 +208,8 @@ fn restrict(strict: bool, kept: &Kept) -> Result<LandlockStatus> {
             rules = rules.add_rule(PathBeneath::new(fd, access))?;
         }
     }
-    for port in &kept.ports {
+    for port in kept.ports.iter().filter(|_| strict) {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
     }
-    // Nothing that is served calls others by TCP: no rule allows it.
     Ok(rules.restrict_self()?.landlock)
 }

@@ -1,9 +1,9 @@
 //! What the process may do once it listens: less, so that whoever takes it over finds little.
 //!
-//! `files` forbids every path that is not needed, every port that is not configured and all calls to others
-//! (Landlock); `calls` forbids system calls a server has no use for, programs and processes above all
+//! `files` forbids every path that is not needed and calls to others, and strictly every port that is not
+//! configured (Landlock); `calls` forbids system calls a server has no use for, programs and processes above all
 //! (seccomp). What is open already stays open. Nothing of it can be undone by the process, so a reload works
-//! within it: an address on another port needs a restart.
+//! within it: a certificate in a new folder needs a restart, and strictly so does another port.
 
 mod calls;
 mod files;

@@ -50,7 +50,7 @@ fn record(about: About) -> Record {
 }
 
 fn ended() -> Record {
-    record(About::Connection(Ended::new(17, 3, &Close::SlowConsumer)))
+    record(About::Connection(Ended::new(Some((17, 19)), 3, &Close::SlowConsumer)))
 }
 
 fn asked(path: &str, agent: &str) -> Record {
@@ -79,13 +79,14 @@ fn lines_about_connections() {
     let usual = Format::usual(Kind::Connections);
     assert_eq!(
         line(usual.text(), &ended()),
-        "2024-02-29T12:34:56.789Z 192.0.2.7:4711 echo 127.0.0.1:9000 1234.567 17 3 slow_consumer peer"
+        "2024-02-29T12:34:56.789Z 192.0.2.7:4711 echo 127.0.0.1:9000 1234.567 17 19 3 slow_consumer peer"
     );
     assert_eq!(line("{{{reason}}} {status}", &ended()), "{slow_consumer} -");
     let json: serde_json::Value = serde_json::from_str(&line("json", &ended())).unwrap();
     let wanted = serde_json::json!({
         "time": "2024-02-29T12:34:56.789Z", "service": "echo", "listener": "127.0.0.1:9000",
-        "peer": "192.0.2.7:4711", "conn": json["conn"], "duration_ms": 1234.567, "received": 17, "messages": 3,
+        "peer": "192.0.2.7:4711", "conn": json["conn"], "duration_ms": 1234.567, "received": 17, "sent": 19,
+        "messages": 3,
         "reason": "slow_consumer", "fault": "peer",
     });
     assert_eq!(json, wanted);

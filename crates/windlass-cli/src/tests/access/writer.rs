@@ -16,7 +16,7 @@ struct Give(Arc<OnceLock<Mutex<Vec<Record>>>>, usize);
 impl Service for Give {
     type Session = ();
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
-        let record = |n| Record::ended(conn, Duration::ZERO, Ended::new(0, n as u64, &Close::Eof));
+        let record = |n| Record::ended(conn, Duration::ZERO, Ended::new(None, n as u64, &Close::Eof));
         let _ = self.0.set(Mutex::new((0..self.1).map(record).collect()));
         Ok(())
     }
@@ -47,7 +47,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 impl Test {
     fn new(path: &Path) -> Test {
         let reopen: Arc<AtomicBool> = Arc::default();
-        let (queue, writer, _) = super::queue(reopen.clone());
+        let queue = Queue::new(reopen.clone());
+        let writer = queue.writer.lock().unwrap().take().unwrap();
         let number = Arc::new(Number(0));
         queue.add_file(LogFile::open(path).unwrap(), Arc::downgrade(&number));
         let format = Format::parse("{messages}").unwrap();

@@ -14,7 +14,7 @@ const STRICT: &str = "SANDBOX_TEST_STRICT";
 /// Runs [`inside`] in a process of its own, which cannot leave the sandbox again.
 fn in_sandbox(name: &str, strict: bool) {
     let folder = std::env::temp_dir().join(format!("windlass-sandbox-{}-{name}", std::process::id()));
-    for part in ["read", "write", "sockets", "other"] {
+    for part in ["read", "write", "sockets", "logs", "other"] {
         fs::create_dir_all(folder.join(part)).unwrap();
         fs::write(folder.join(part).join("file"), part).unwrap();
     }
@@ -45,8 +45,8 @@ fn strictly_too() {
 fn inside() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).expect("set by the test that runs this"));
     let sandbox = if std::env::var_os(STRICT).is_some() { Sandbox::Strict } else { Sandbox::On };
-    let (read, write, sockets, other) =
-        (folder.join("read"), folder.join("write"), folder.join("sockets"), folder.join("other"));
+    let [read, write, sockets, logs, other] =
+        ["read", "write", "sockets", "logs", "other"].map(|part| folder.join(part));
     let open_before = fs::File::open(other.join("file")).unwrap();
     let listens = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listens.local_addr().unwrap().port();
@@ -54,7 +54,9 @@ fn inside() {
         read: [read.clone()].into(),
         write: [write.clone()].into(),
         sockets: [sockets.clone()].into(),
+        logs: [logs.clone()].into(),
         ports: [port].into(),
+        calls: false,
     };
     let enforced = enforce(sandbox, &kept).unwrap();
     println!("{enforced:?}");
@@ -72,8 +74,14 @@ fn inside() {
     denied(fs::write(read.join("file"), "x"), "writing where one may read");
     denied(fs::write(read.join("new"), "x"), "making a file where one may read");
     denied(fs::remove_file(other.join("file")), "removing");
+    denied(fs::read(logs.join("file")).map(drop), "reading a log");
+    denied(fs::remove_file(logs.join("file")), "removing a log");
     denied(fs::write(sockets.join("new"), "x"), "making a file where sockets are");
-    denied(TcpListener::bind((Ipv4Addr::LOCALHOST, 1)).map(drop), "another port");
+    let another = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop);
+    match sandbox {
+        Sandbox::Strict => denied(another, "another port"),
+        _ => another.expect("another port, for a reload"),
+    }
     denied(TcpStream::connect(listens.local_addr().unwrap()).map(drop), "calling by TCP");
     denied(Command::new("/bin/true").status().map(drop), "another program");
     let me = rustix::process::getpid();
@@ -86,6 +94,9 @@ fn inside() {
     fs::rename(write.join("new"), write.join("file")).unwrap();
     fs::remove_file(write.join("file")).unwrap();
     std::io::read_to_string(&open_before).unwrap();
+    for log in ["file", "new"] {
+        fs::File::options().append(true).create(true).open(logs.join(log)).expect("a log, opened anew");
+    }
     drop(listens);
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port that is configured");
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("datagrams");

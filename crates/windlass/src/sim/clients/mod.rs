@@ -26,7 +26,9 @@ fn pause(rng: &mut Rng, most: Duration) -> Duration {
 
 /// The longest silence a good client allows itself: well within the deadlines that would end it.
 pub(super) fn patience(limits: &crate::Limits) -> Duration {
-    let shortest = [limits.idle_timeout, limits.write_stall_timeout]
+    // While a worker is overloaded, the first of them is shorter.
+    let idle_timeout = limits.idle_timeout / limits.overload_idle_divisor;
+    let shortest = [idle_timeout, limits.write_stall_timeout]
         .into_iter()
         .filter(|timeout| !timeout.is_zero())
         .min()

@@ -21,6 +21,7 @@ use super::super::listen::{self, TcpOptions};
 use super::super::{ControlTurn, MioListener, MioUdp, Token};
 use super::Passed;
 use super::protocol::{Answer, Ask, DESCRIPTORS_MAX, Incoming, Item, VERSION};
+use crate::server::Bequest;
 
 /// Those who may ask at the same time; one of them is served.
 const PEERS_MAX: usize = 4;
@@ -81,9 +82,24 @@ pub(crate) struct Control {
     ready_timeout: Duration,
 }
 
+/// Workers that share a queue have a descriptor each; one of them is enough.
+fn keep_once(estate: &[(Item, Twin)]) -> io::Result<Vec<Kept>> {
+    let mut seen = std::collections::HashSet::new();
+    let mut once = Vec::new();
+    for (item, twin) in estate {
+        if seen.insert(rustix::net::sockopt::socket_cookie(twin)?) {
+            let may_be_gone = SockRef::from(twin).r#type()? == Type::DGRAM;
+            once.push(Kept { item: *item, renamed: None, twin: Arc::downgrade(twin), may_be_gone });
+        }
+    }
+    Ok(once)
+}
+
 /// What a successor gets, as long as it is open.
 struct Kept {
     item: Item,
+    /// What it is called once a change is through: numbers may be swapped in one.
+    renamed: Option<Item>,
     twin: Weak<OwnedFd>,
     /// A UDP socket: its service may close it while the server goes on.
     may_be_gone: bool,
@@ -94,6 +110,8 @@ struct Peer {
     stream: UnixStream,
     stage: Stage,
     incoming: Incoming,
+    /// It has sent something.
+    has_spoken: bool,
     outgoing: VecDeque<Piece>,
     deadline: Time,
 }
@@ -104,6 +122,8 @@ enum Stage {
     Greeting,
     /// It has everything, and makes itself ready.
     Offered,
+    /// What it has is not what there is any more.
+    Outdated,
     /// It stands ready, and is the successor.
     Succeeds,
     /// Its last answer is on its way.
@@ -126,15 +146,7 @@ impl Control {
     ) -> io::Result<Control> {
         let twin = twin(&listener)?;
         let MioListener::Unix(listener) = listener else { return Err(io::ErrorKind::InvalidInput.into()) };
-        // Workers that share a queue have a descriptor each; one of them is enough.
-        let mut seen = std::collections::HashSet::new();
-        let mut once = Vec::new();
-        for (item, twin) in estate {
-            if seen.insert(rustix::net::sockopt::socket_cookie(twin)?) {
-                let may_be_gone = SockRef::from(twin).r#type()? == Type::DGRAM;
-                once.push(Kept { item: *item, twin: Arc::downgrade(twin), may_be_gone });
-            }
-        }
+        let once = keep_once(estate)?;
         if once.len() >= DESCRIPTORS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "more sockets than can be handed over"));
         }
@@ -143,6 +155,26 @@ impl Control {
 
     pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         registry.register(&mut self.listener, mio::Token(Token::CONTROL.0), Interest::READABLE)
+    }
+
+    /// The server listens elsewhere from now on. A successor that has been offered what was before would
+    /// take what closes, and not know of what is new.
+    pub(crate) fn change(&mut self, bequest: &Bequest) {
+        self.estate.retain(|kept| !bequest.gone.iter().any(|id| kept.item == Item::Listener(*id)));
+        for (old, new) in &bequest.passed {
+            for kept in self.estate.iter_mut().filter(|kept| kept.item == Item::Listener(*old)) {
+                kept.renamed = Some(Item::Listener(*new));
+            }
+        }
+        for kept in &mut self.estate {
+            kept.item = kept.renamed.take().unwrap_or(kept.item);
+        }
+        // What is kept is asked for its cookie only, which it has as long as it is open.
+        self.estate.extend(keep_once(&bequest.items).unwrap_or_default());
+        self.ready_timeout = bequest.ready_timeout.unwrap_or(self.ready_timeout);
+        for peer in self.peers.iter_mut().filter(|peer| peer.stage == Stage::Offered) {
+            peer.stage = Stage::Outdated;
+        }
     }
 
     /// The end of it: the server listens no more, and a successor hears its goodbye. The descriptor
@@ -200,6 +232,7 @@ impl Control {
             let mut peer = Peer {
                 stage: Stage::Greeting,
                 incoming: Incoming::default(),
+                has_spoken: false,
                 outgoing: VecDeque::new(),
                 deadline: now + GREETING_TIMEOUT,
                 stream: match registry.register(&mut stream, token, interest) {
@@ -243,8 +276,9 @@ impl Control {
         let (stage, broken) = (peer.stage, peer.flush().is_err());
         if ended || broken || (stage == Stage::Leaving && peer.outgoing.is_empty()) {
             match stage {
-                Stage::Greeting => turn.refused += 1,
-                Stage::Offered => turn.lost += 1,
+                // Whoever leaves without a word wanted to know whether somebody is here.
+                Stage::Greeting => turn.refused += u64::from(self.peers[n].has_spoken),
+                Stage::Offered | Stage::Outdated => turn.lost += 1,
                 Stage::Succeeds | Stage::Leaving => {}
             }
             return false;
@@ -274,6 +308,7 @@ impl Control {
                 peer.stage = Stage::Succeeds;
                 peer.say(Answer::Goodbye, Vec::new());
             }
+            (Stage::Outdated, _) => self.refuse(n, "it has changed meanwhile: try again", now, turn),
             _ => self.refuse(n, "that is out of turn", now, turn),
         }
     }
@@ -290,7 +325,7 @@ impl Control {
         let twins: Option<Vec<_>> = twins.collect();
         let Some(mut twins) = twins else {
             // A worker has closed its listeners, and the others are about to.
-            return self.refuse(n, "it is shutting down", now, turn);
+            return self.refuse(n, "it is changing, or shutting down", now, turn);
         };
         twins.push((Item::Control, self.twin.clone()));
         let peer = &mut self.peers[n];
@@ -308,7 +343,7 @@ impl Control {
         let peer = &mut self.peers[n];
         match peer.stage {
             Stage::Greeting => turn.refused += 1,
-            Stage::Offered => turn.lost += 1,
+            Stage::Offered | Stage::Outdated => turn.lost += 1,
             Stage::Succeeds | Stage::Leaving => {}
         }
         peer.stage = Stage::Leaving;
@@ -351,7 +386,10 @@ impl Peer {
                 Ok(0) => return true,
                 // Whoever leaves is not listened to any more.
                 Ok(_) if matches!(self.stage, Stage::Leaving | Stage::Succeeds) => {}
-                Ok(n) => self.incoming.push(&bytes[..n]),
+                Ok(n) => {
+                    self.has_spoken = true;
+                    self.incoming.push(&bytes[..n]);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return e.kind() != io::ErrorKind::WouldBlock,
             }

@@ -1,0 +1,223 @@
+//! The shapes of the JSON: what the server writes, and what `windlass top` reads. Times are in seconds, sizes
+//! in bytes, counts since the start.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/state`, and the event `state` of `GET /api/live`: the whole server at one moment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) uptime_seconds: f64,
+    /// "serving", "superseded" (a successor has the listeners) or "draining".
+    pub(crate) phase: String,
+    /// Messages the services have counted, in their own terms.
+    pub(crate) messages: u64,
+    pub(crate) connections: u64,
+    pub(crate) turns: Turns,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) listeners: Vec<Listener>,
+    /// Ends of connections by their reason; those that never came are left out.
+    pub(crate) closes: BTreeMap<String, u64>,
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) limits: Vec<Limit>,
+    /// The latest first.
+    pub(crate) stalls: Vec<Stall>,
+    /// Left out by a server that knows of none.
+    #[serde(default)]
+    pub(crate) reloads: Reloads,
+}
+
+/// How reloads of the configuration went.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Reloads {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// What was wrong when the last one failed; `None` once one has succeeded.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What `POST /api/reload` came to.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    pub(crate) changed: Vec<String>,
+    /// Keys whose new values have no effect before the process begins anew.
+    pub(crate) restart_needed: Vec<String>,
+}
+
+/// How long turns took.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Turns {
+    pub(crate) count: u64,
+    pub(crate) p50_seconds: f64,
+    pub(crate) p99_seconds: f64,
+    pub(crate) p999_seconds: f64,
+    pub(crate) max_seconds: f64,
+}
+
+/// One worker.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Worker {
+    pub(crate) connections: u64,
+    pub(crate) busy_seconds: f64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) buffered_bytes: u64,
+    pub(crate) run_queue: u64,
+    /// How late it was with what had just become ready, where the engine measures that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overloaded: Option<bool>,
+    pub(crate) turns: Turns,
+    /// The upper edge of each bucket of the histogram that holds turns, and how many; not added up.
+    pub(crate) turn_buckets: Vec<(f64, u64)>,
+}
+
+/// One service.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    /// As in `windlass init`, "admin", or "kv" where Redis and memcached clients share one.
+    pub(crate) kind: String,
+    pub(crate) connections: u64,
+    pub(crate) opened: u64,
+    pub(crate) messages: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+}
+
+/// One address that is listened on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Listener {
+    pub(crate) address: String,
+    pub(crate) service: String,
+    pub(crate) tls: bool,
+    pub(crate) connections: u64,
+    pub(crate) opened: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+}
+
+/// One limit and its use.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    pub(crate) name: String,
+    /// Where that can be said: of a limit for each worker or listener on the fullest one, of a limit for each
+    /// connection the most that one has used.
+    pub(crate) used: Option<u64>,
+    pub(crate) max: Max,
+    /// "count", "bytes", "seconds" or "text".
+    pub(crate) unit: String,
+    /// How often it was reached, where that is counted.
+    pub(crate) reached: u64,
+    pub(crate) about: String,
+}
+
+/// What a limit allows: a policy is a text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Max {
+    Number(f64),
+    Text(String),
+}
+
+/// A callback that held its worker for too long.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Stall {
+    pub(crate) worker: usize,
+    pub(crate) callback: String,
+    /// The listener's address, or the service's name.
+    #[serde(rename = "where")]
+    pub(crate) at: String,
+    pub(crate) conn: Option<String>,
+    pub(crate) took_seconds: f64,
+    /// The uptime at which it was.
+    pub(crate) at_seconds: f64,
+}
+
+/// `GET /api/connections`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Connections {
+    pub(crate) total: u64,
+    pub(crate) matched: u64,
+    /// Counted from 1.
+    pub(crate) page: usize,
+    pub(crate) per_page: usize,
+    pub(crate) connections: Vec<Connection>,
+}
+
+/// One connection.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Connection {
+    pub(crate) id: String,
+    pub(crate) worker: usize,
+    pub(crate) service: String,
+    /// `None` for one of our own making.
+    pub(crate) listener: Option<String>,
+    pub(crate) peer: String,
+    pub(crate) age_seconds: f64,
+    pub(crate) idle_seconds: f64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    /// Bytes a second.
+    pub(crate) received_rate: f64,
+    pub(crate) sent_rate: f64,
+    pub(crate) output_bytes: usize,
+    pub(crate) input_bytes: usize,
+    pub(crate) state: Vec<String>,
+}
+
+/// `GET /api/turn`: one turn of a worker. Moments count from when its poll returned.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Turn {
+    pub(crate) worker: usize,
+    pub(crate) turn: u64,
+    /// How long it slept in poll before.
+    pub(crate) waited_micros: f64,
+    pub(crate) took_micros: f64,
+    pub(crate) steps: Vec<Step>,
+    /// Entries there was no room for.
+    pub(crate) left_out: u64,
+}
+
+/// One step of a turn.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) step: String,
+    pub(crate) at_micros: f64,
+    pub(crate) took_micros: f64,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One thing that happened in a step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) what: String,
+    pub(crate) conn: Option<String>,
+    pub(crate) detail: String,
+    pub(crate) bytes: u64,
+    pub(crate) at_micros: f64,
+    pub(crate) took_micros: f64,
+}
+
+/// The body of `POST /api/close`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CloseOrder {
+    pub(crate) conn: String,
+    /// By a reset, instead of in good order.
+    #[serde(default)]
+    pub(crate) abort: bool,
+}
+
+/// The body of `POST /api/login`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    pub(crate) token: String,
+}

@@ -1,0 +1,414 @@
+//! `windlass bench`: every load against a server that does right, one that does wrong, none, and one that
+//! goes away.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::server::*;
+
+/// Runs a load of so many words for a moment.
+fn bench(words: &[&str]) -> Output {
+    let short = ["-c", "4", "-t", "200ms", "--warmup", "20ms", "--stall", "2s", "--json"];
+    run(&[&["bench"], words, &short].concat())
+}
+
+/// Runs a load to its good end; the report.
+#[track_caller]
+fn clean(words: &[&str]) -> Value {
+    let output = bench(words);
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    assert!(report["messages"].as_u64().unwrap() > 0, "{words:?}: {report}");
+    assert_eq!((&report["verified"], &report["faults"]), (&true.into(), &0.into()), "{report}");
+    report
+}
+
+/// Runs a load that fails; its one line on stderr, and the report if there is one.
+#[track_caller]
+fn fails(words: &[&str]) -> (String, Value) {
+    let output = bench(words);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "{words:?}: {stderr}");
+    (stderr, serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+/// A server that answers each piece it reads with what `answer` makes of it, again and again until that says
+/// `connection: close`.
+fn answering(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Clone + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            thread::spawn(move || {
+                let mut buf = vec![0; 64 * 1024];
+                for nth in 0.. {
+                    let Ok(n @ 1..) = stream.read(&mut buf) else { return };
+                    let answer = answer(nth, &buf[..n]);
+                    let last = answer.windows(17).any(|words| words == b"connection: close");
+                    if stream.write_all(&answer).is_err() || last {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[cfg(feature = "kv")]
+const STORES: [&[&str]; 3] = [&["resp"], &["memcached"], &["memcached", "--binary"]];
+
+#[cfg(feature = "kv")]
+fn store(words: &[&str]) -> Server {
+    Server::command(&[words[0], "127.0.0.1:0", "-q"])
+}
+
+#[test]
+fn echo_over_tcp_and_unix_sockets() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let report = clean(&["echo", &server.address, "--size", "100", "--depth", "3"]);
+    assert_eq!((&report["kind"], &report["mode"]), (&"echo".into(), &"steady".into()));
+    let churn = clean(&["echo", &server.address, "--mode", "churn"]);
+    assert_eq!(churn["mode"], "churn");
+    let path = SocketPath::new("bench");
+    let server = Server::on(&format!("unix:{}", path.0.display()), &["-q"]);
+    clean(&["echo", &server.address]);
+}
+
+#[test]
+fn the_shape_of_the_json() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let report = clean(&["echo", &server.address, "--rate", "1000"]);
+    let names: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
+    for name in [
+        "kind",
+        "target",
+        "tls",
+        "connections",
+        "size",
+        "depth",
+        "rate",
+        "seconds",
+        "messages",
+        "messages_per_second",
+        "bytes_per_second",
+        "latency_us",
+        "latency_from_sending_us",
+        "server",
+        "generator_idle",
+        "disturbed",
+        "stalled",
+        "unanswered",
+        "lost",
+        "reconnects",
+        "faults",
+        "errors",
+        "fault_texts",
+        "verified",
+    ] {
+        assert!(names.contains(&name), "{name} is promised: {names:?}");
+    }
+    for latency in [&report["latency_us"], &report["latency_from_sending_us"]] {
+        // 1,000 a second for 200 ms: exactly these were due.
+        assert_eq!(latency["count"], 200, "{report}");
+        for name in ["min", "p50", "p90", "p99", "p99.9", "max"] {
+            assert!(latency[name].as_f64().unwrap() > 0.0, "{name}: {latency}");
+        }
+    }
+    assert!(report["latency_us"]["p50"].as_f64() >= report["latency_from_sending_us"]["p50"].as_f64());
+}
+
+#[test]
+fn flags_are_variables_too() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let mut command = windlass(&["bench", "echo"]);
+    command.env("WINDLASS_TARGET", &server.address).env("WINDLASS_DURATION", "100ms");
+    command.env("WINDLASS_WARMUP", "0").env("WINDLASS_JSON", "1").env("WINDLASS_CUBIC", "");
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    assert_eq!((&report["target"], &report["verified"]), (&server.address.as_str().into(), &true.into()));
+}
+
+#[test]
+fn files_with_the_latencies() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let (svg, hgrm) = (SocketPath::new("latency.svg"), SocketPath::new("latency.hgrm"));
+    let paths = [&svg, &hgrm].map(|path| path.0.display().to_string());
+    clean(&["echo", &server.address, "--plot", &paths[0], "--hgrm", &paths[1]]);
+    assert!(std::fs::read_to_string(&svg.0).unwrap().starts_with("<svg"));
+    let text = std::fs::read_to_string(&hgrm.0).unwrap();
+    assert!(text.trim_start().starts_with("Value") && text.contains("#[Max"), "{text}");
+}
+
+#[test]
+fn datagrams() {
+    let server = Server::on("udp:127.0.0.1:0", &["-q", "--workers", "1"]);
+    let report = clean(&["udp", &server.address]);
+    assert_eq!((&report["kind"], &report["connections"]), (&"udp".into(), &4.into()));
+    let open = clean(&["udp", &server.address, "--rate", "1000"]);
+    assert_eq!(open["messages"].as_u64().unwrap() + open["lost"].as_u64().unwrap(), 200, "{open}");
+}
+
+#[cfg(feature = "kv")]
+#[test]
+fn stores() {
+    for words in STORES {
+        let server = store(words);
+        for more in
+            [&["--depth", "8", "--keys", "10"][..], &["--rate", "500", "--size", "100KiB", "--keys", "10"]]
+        {
+            let report = clean(&[words, &[&server.address], more].concat());
+            assert!(report["kind"].as_str().unwrap().starts_with(words[0]), "{report}");
+        }
+        clean(&[words, &[&server.address, "--mix", "incr=1", "--prefix", "another:"]].concat());
+    }
+}
+
+#[cfg(feature = "kv")]
+#[test]
+fn a_store_behind_a_password() {
+    let file = SocketPath::new("bench-password");
+    std::fs::write(&file.0, "open sesame\n").unwrap();
+    let path = file.0.display().to_string();
+    let server = Server::command(&["resp", "127.0.0.1:0", "-q", "--password-file", &path]);
+    clean(&["resp", &server.address, "--password-file", &path]);
+    assert!(fails(&["resp", &server.address]).0.contains("NOAUTH"));
+}
+
+/// A server with an admin listener, and where that is.
+fn with_admin() -> (Server, String, SocketPath) {
+    let file = SocketPath::new("bench.toml");
+    let text =
+        "[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[[echo]]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(&file.0, text).unwrap();
+    let mut server = Server::command(&["run", "-q", "-c", &file.0.display().to_string()]);
+    let admin = server.line().strip_prefix("Admin on ").expect("where the admin listens").to_owned();
+    (server, admin, file)
+}
+
+#[test]
+fn pages() {
+    let (_server, admin, _file) = with_admin();
+    let url = format!("http://{admin}/healthz");
+    let kept = clean(&["http", &url]);
+    assert_eq!(
+        (&kept["kind"], &kept["status"], &kept["body_bytes"]),
+        (&"http".into(), &200.into(), &3.into())
+    );
+    clean(&["http", &url, "--depth", "4"]);
+    clean(&["http", &url, "--close"]);
+    clean(&["http", &url, "--rate", "500"]);
+    clean(&["http", &admin, "--path", "/metrics", "--any-body"]);
+    clean(&["http", &admin, "--path", "/nothing", "--status", "404"]);
+    assert!(fails(&["http", &admin, "--path", "/nothing"]).0.contains("404"));
+}
+
+/// A WebSocket echo, and where that is.
+fn ws_echo() -> (Server, String) {
+    let server = Server::command(&["websocket", "127.0.0.1:0", "-q"]);
+    let place = format!("{}/ws", server.address);
+    (server, place)
+}
+
+#[test]
+fn connections_that_a_server_ends_are_replaced() {
+    // As servers do that let a connection have so many requests and no more.
+    let page = |nth| {
+        let last = if nth == 9 { "connection: close\r\n" } else { "" };
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{last}\r\nok").into_bytes()
+    };
+    let report = clean(&["http", &answering(move |nth, _| page(nth))]);
+    assert!(report["reconnects"].as_u64().unwrap() > 0, "{report}");
+    // And as old ones do, whose body ends with the connection.
+    let old = answering(|_, _| b"HTTP/1.0 200 OK\r\nconnection: close\r\n\r\nto the end".to_vec());
+    let report = clean(&["http", &old]);
+    assert_eq!(report["body_bytes"], 10);
+}
+
+#[test]
+fn web_sockets() {
+    let (_server, place) = ws_echo();
+    assert_eq!(clean(&["ws", &format!("ws://{place}"), "--depth", "4"])["kind"], "ws");
+    clean(&["ws", &place, "--size", "100KiB"]);
+    clean(&["ws", &place, "--rate", "500"]);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn over_tls() {
+    let file = |name: &str| format!("{}/../windlass/tests/certs/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (cert, key, ca) = (file("server.pem"), file("server.key"), file("ca.pem"));
+    let server = Server::start(&["-q", "--tls-cert", &cert, "--tls-key", &key]);
+    let by_name = server.address.replace("127.0.0.1", "localhost");
+    let report = clean(&["echo", &by_name, "--tls", "--tls-ca", &ca, "--size", "100KiB", "--depth", "2"]);
+    assert_eq!(report["tls"], true);
+    clean(&["echo", &server.address, "--tls", "--tls-insecure", "--mode", "churn"]);
+    // Not signed by whom the system trusts, and not for that name.
+    assert!(fails(&["echo", &by_name, "--tls"]).0.contains("certificate"));
+    let (wrong, _) = fails(&["echo", &by_name, "--tls", "--tls-ca", &ca, "--tls-name", "example.com"]);
+    assert!(wrong.contains("not valid for name"), "{wrong}");
+    // And to a server without.
+    let plain = Server::start(&["-q"]);
+    assert!(fails(&["echo", &plain.address, "--tls", "--tls-insecure"]).0.contains("TLS"));
+    #[cfg(feature = "kv")]
+    for words in STORES {
+        let server =
+            Server::command(&[words[0], "127.0.0.1:0", "-q", "--tls-cert", &cert, "--tls-key", &key]);
+        clean(&[words, &[&server.address, "--tls", "--tls-insecure", "--depth", "4"]].concat());
+    }
+}
+
+#[test]
+fn garbage_is_no_reply() {
+    let address = answering(|_, _| b"\x00\x01garbage\r\n".to_vec());
+    for words in [&["resp"][..], &["memcached"], &["memcached", "--binary"], &["http"], &["ws"]] {
+        let (line, _) = fails(&[words, &[&address]].concat());
+        assert!(line.contains("wrong reply"), "{words:?}: {line}");
+    }
+    let (line, report) = fails(&["echo", &address]);
+    assert!(line.contains("wrong byte") && report["errors"]["wrong_reply"] == 4, "{line} {report}");
+    assert_eq!((&report["verified"], &report["messages"]), (&false.into(), &0.into()));
+}
+
+#[test]
+fn right_at_first_and_wrong_then() {
+    // It says yes to all: the keys seem to be stored, and then there is no value.
+    let yes = answering(|_, said| {
+        b"+OK\r\n".repeat(said.windows(5).filter(|word| word.ends_with(b"ET\r\n")).count())
+    });
+    let (line, report) = fails(&["resp", &yes, "--mix", "get=1"]);
+    assert!(line.contains("wrong reply: Simple") && line.contains("to GET"), "{line}");
+    assert_eq!(report["errors"]["wrong_reply"], 4, "{report}");
+
+    let page =
+        |nth| format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{}", u8::from(nth == 20)).into_bytes();
+    let (line, report) = fails(&["http", &answering(move |nth, _| page(nth))]);
+    assert!(line.contains("the body differs from the first at byte 0"), "{line}");
+    assert_eq!(report["errors"]["wrong_reply"], 4, "{report}");
+
+    let busy = |nth| if nth < 20 { "200 OK" } else { "503 Busy" };
+    let page = move |nth| format!("HTTP/1.1 {}\r\ncontent-length: 0\r\n\r\n", busy(nth)).into_bytes();
+    let (_, report) = fails(&["http", &answering(move |nth, _| page(nth))]);
+    assert_eq!(report["errors"]["error_reply"], 4, "{report}");
+}
+
+#[test]
+fn datagrams_that_were_changed() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let mut buf = [0; 2048];
+        while let Ok((n, from)) = socket.recv_from(&mut buf) {
+            buf[n - 1] ^= 1;
+            let _ = socket.send_to(&buf[..n], from);
+        }
+    });
+    let (line, report) = fails(&["udp", &address]);
+    assert!(
+        line.contains("datagrams that were not sent so") && line.contains("nothing was served"),
+        "{line}"
+    );
+    assert!(report["errors"]["wrong_reply"].as_u64().unwrap() > 0, "{report}");
+}
+
+/// Where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn nobody_listens() {
+    let address = nobody().to_string();
+    for words in [&["echo"][..], &["udp"], &["ws"], &["http"], &["resp"], &["memcached"]] {
+        let (line, _) = fails(&[words, &[&address]].concat());
+        assert!(line.contains("connection refused; is the server running?"), "{words:?}: {line}");
+    }
+}
+
+/// Starts a load of a minute, ends the server under it, and looks at what the load says.
+#[track_caller]
+fn goes_away(words: &[&str], end: impl FnOnce()) -> Value {
+    let long = ["-c", "4", "-t", "60s", "--warmup", "0s", "--stall", "300ms", "--json"];
+    let begun = Instant::now();
+    let load = windlass(&[&["bench"], words, &long].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(400));
+    end();
+    let output = load.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{words:?}: it ends with the server");
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words:?}: {stderr}"));
+    assert!(report["messages"].as_u64().unwrap() > 0, "{words:?}: {report}");
+    assert!(
+        report["seconds"].as_f64().unwrap() < 30.0,
+        "what was measured, not what was asked for: {report}"
+    );
+    report["errors"].clone()
+}
+
+/// That every connection was closed or reset, or closed between two requests and not opened again.
+fn all_ended(errors: &Value) -> bool {
+    let count = |kind: &str| errors[kind].as_u64().unwrap_or(0);
+    count("closed") + count("reset") + count("connect") == 4
+}
+
+#[test]
+fn the_server_goes_away() {
+    let server = Server::start(&["-q", "--workers", "1"]);
+    let address = server.address.clone();
+    let errors = goes_away(&["echo", &address], || drop(server));
+    assert!(all_ended(&errors), "{errors}");
+
+    let server = Server::on("udp:127.0.0.1:0", &["-q", "--workers", "1"]);
+    let address = server.address.clone();
+    let errors = goes_away(&["udp", &address], || drop(server));
+    assert_eq!(errors["stalled"], 1, "{errors}");
+
+    let (server, admin, _file) = with_admin();
+    let errors = goes_away(&["http", &admin, "--path", "/healthz"], || drop(server));
+    assert!(all_ended(&errors), "{errors}");
+
+    #[cfg(feature = "kv")]
+    for words in STORES {
+        let server = store(words);
+        let address = server.address.clone();
+        let errors = goes_away(&[words, &[&address]].concat(), || drop(server));
+        assert!(all_ended(&errors), "{words:?}: {errors}");
+    }
+
+    let (server, address) = ws_echo();
+    let errors = goes_away(&["ws", &address], || drop(server));
+    assert!(all_ended(&errors), "{errors}");
+
+    // In good order: with a Close frame to each.
+    let (server, address) = ws_echo();
+    let errors = goes_away(&["ws", &address], || server.signal(rustix::process::Signal::TERM));
+    assert!(errors["error_reply"] == 4 || all_ended(&errors), "{errors}");
+}
+
+#[test]
+fn bad_words() {
+    for (words, part) in [
+        (&["http", "ftp://127.0.0.1/"][..], "`ftp` is no scheme"),
+        (&["http", "127.0.0.1:1", "--close", "--depth", "2"], "--depth"),
+        (&["resp", "--mix", "del=1"], "`del=1`"),
+        (&["memcached", "--prefix", "a b"], "no spaces"),
+        (&["echo", "--rate", "5", "--depth", "2"], "--depth"),
+    ] {
+        let output = run(&[&["bench"], words].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(part), "{words:?}: {said}");
+    }
+}
