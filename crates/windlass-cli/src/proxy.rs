@@ -105,7 +105,8 @@ pub(crate) fn change(prepared: Prepared) -> Vec<String> {
         let Ok(changed) = front.change(config) else { continue };
         let counts = [(changed.added, "added"), (changed.removed, "removed"), (changed.changed, "changed")];
         let counts = counts.into_iter().filter(|(backends, _)| !backends.is_empty());
-        let words: Vec<String> = counts.map(|(backends, what)| format!("{} {what}", backends.join(", "))).collect();
+        let words: Vec<String> =
+            counts.map(|(backends, what)| format!("{} {what}", backends.join(", "))).collect();
         let what = if words.is_empty() { "settings changed".into() } else { words.join("; ") };
         said.push(format!("proxy `{name}`: {what}"));
     }
