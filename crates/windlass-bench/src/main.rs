@@ -34,7 +34,8 @@ enum Compare {
     Echo(compare::CompareArgs),
     /// UDP echo servers: one flow and 1,000 peers.
     Udp(compare::UdpCompareArgs),
-    /// TCP proxies: the relay beside HAProxy and nginx, which come from the system's packages.
+    /// TCP proxies: the relay and `windlass proxy` beside HAProxy and nginx, which come from the system's packages.
+    #[command(alias = "proxy")]
     Relay(compare::RelayArgs),
     /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
     Resp(compare::RespArgs),

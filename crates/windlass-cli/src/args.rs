@@ -3,6 +3,8 @@
 mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "top")]
 mod top;
 mod websocket;
@@ -22,6 +24,8 @@ use crate::quantity;
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+#[cfg(feature = "proxy")]
+pub(crate) use proxy::ProxyArgs;
 #[cfg(feature = "top")]
 pub(crate) use top::TopArgs;
 pub(crate) use websocket::WebsocketArgs;
@@ -52,6 +56,10 @@ pub(crate) enum Command {
     /// Serve echo to WebSocket clients, with a page for browsers
     #[command(long_about = websocket::ABOUT, after_long_help = websocket::EXAMPLES)]
     Websocket(Box<WebsocketArgs>),
+    /// Pass TCP connections on to backends, and spread them
+    #[cfg(feature = "proxy")]
+    #[command(long_about = proxy::ABOUT, after_long_help = proxy::EXAMPLES)]
+    Proxy(Box<ProxyArgs>),
     /// Serve an in-memory key-value store to Redis clients
     #[cfg(feature = "kv")]
     #[command(long_about = RESP_ABOUT, after_long_help = RESP_EXAMPLES)]
@@ -312,7 +320,7 @@ pub(crate) enum ReportFormat {
 /// The flags of `windlass init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// The kind of service: echo, websocket, resp, memcached; or demo, for all of them
+    /// The kind of service: echo, websocket, proxy, resp, memcached; or demo, for all of them
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 

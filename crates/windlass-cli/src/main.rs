@@ -20,6 +20,8 @@ mod man;
 mod nearest;
 mod notify;
 mod process;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod quantity;
 mod serving;
 mod signals;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
         Command::Websocket(args) => websocket::run(&args),
+        #[cfg(feature = "proxy")]
+        Command::Proxy(args) => proxy::run(&args),
         Command::Run(args) => configured::run(&args),
         #[cfg(unix)]
         Command::Upgrade(args) => serving::upgrade::run(&args),

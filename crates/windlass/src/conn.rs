@@ -74,6 +74,19 @@ impl<'a> Conn<'a> {
         self.core.slots[self.index as usize].is(flag::TLS)
     }
 
+    /// Our address on this connection: where the peer connected to, or where we connected from. `None` on a
+    /// Unix socket. It asks the system, each time.
+    pub fn local_addr(&mut self) -> Option<SocketAddr> {
+        self.io.local_addr(self.index)
+    }
+
+    /// How long nothing has been received or sent on this connection, in whole milliseconds. What waits in
+    /// its output and is not taken is nothing sent.
+    pub fn idle(&self) -> Duration {
+        let active = self.core.slots[self.index as usize].active;
+        Duration::from_millis(self.core.tick.wrapping_sub(active).into())
+    }
+
     /// The time, read once a turn.
     pub fn now(&self) -> Time {
         self.core.now
@@ -224,7 +237,7 @@ impl<'a> Conn<'a> {
     /// writes a header to one, takes what is for itself from the other, and couples them. A pause
     /// ends with it. For a coupled connection `data`, `eof` and `drained` are not called any more, and
     /// what is written to it, or a half-close, is ignored; `timeout`, `draining` and `closed` are called
-    /// as ever, [`Conn::pause`] stops what it sends, and [`Conn::relayed`] tells what has passed.
+    /// as ever, [`relay_ended`](crate::Service::relay_ended) when its peer has finished, [`Conn::pause`] stops what it sends, and [`Conn::relayed`] tells what has passed.
     ///
     /// - **Backpressure:** an end is read only when the other has sent all it was given, so a pair holds
     ///   at most one read ([`Config::scratch_bytes`](crate::Config::scratch_bytes)) in each direction.

@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::sys::{AcceptError, accept_error};
 #[cfg(feature = "tls")]
 use crate::tls::TlsTarget;
@@ -94,6 +96,9 @@ pub struct Connect {
     /// finished, such as the other half of a proxied connection. Otherwise the shutdown cancels it.
     /// Default false.
     pub while_draining: bool,
+    /// Sent before everything else, and in plain text even where TLS follows: a header that says for whom
+    /// the connection is. Default: nothing.
+    pub preface: Bytes,
     /// Speak TLS, with this server: `connected` is called when the handshake is done, for which there is
     /// [`Limits::tls_handshake_timeout`](crate::Limits::tls_handshake_timeout) after the connection is
     /// made. Default: plain.
@@ -111,6 +116,7 @@ impl Connect {
             tag: 0,
             source: None,
             while_draining: false,
+            preface: Bytes::new(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -137,6 +143,12 @@ impl Connect {
     /// Sets [`Connect::source`].
     pub fn source(mut self, addr: SocketAddr) -> Connect {
         self.source = Some(addr);
+        self
+    }
+
+    /// Sets [`Connect::preface`].
+    pub fn preface(mut self, bytes: impl Into<Bytes>) -> Connect {
+        self.preface = bytes.into();
         self
     }
 

@@ -26,6 +26,7 @@ pub(crate) trait Hosted {
     fn connect_failed(&mut self, scope: &mut Scope<'_>, id: ConnId, tag: u64, why: ConnectError);
     fn data(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close>;
+    fn relay_ended(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn timeout(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn draining(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
@@ -125,6 +126,11 @@ impl<S: Service> Hosted for Host<S> {
     fn eof(&mut self, conn: &mut Conn<'_>, input: &mut Input<'_>) -> Result<(), Close> {
         let session = self.sessions.at(conn.key()).expect(NO_SESSION);
         self.service.eof(conn, session, input)
+    }
+
+    fn relay_ended(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        let session = self.sessions.at(conn.key()).expect(NO_SESSION);
+        self.service.relay_ended(conn, session)
     }
 
     fn drained(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {

@@ -102,6 +102,14 @@ pub trait Service: Sized + 'static {
         Err(if input.is_empty() { Close::Eof } else { Close::Truncated })
     }
 
+    /// The peer of a coupled connection ([`Conn::relay`]) ended its stream, and all it sent has been given to
+    /// the other end, which is told the end behind it: called once for each end, unless both are over then,
+    /// which is [`closed`](Service::closed) alone. The other direction goes on; this is the time for a
+    /// deadline on it. The default does nothing.
+    fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {
+        Ok(())
+    }
+
     /// Output fell below its low-water mark after having passed the high one; untaken input is
     /// offered again after it.
     fn drained(&mut self, conn: &mut Conn<'_>, session: &mut Self::Session) -> Result<(), Close> {

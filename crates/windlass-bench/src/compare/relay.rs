@@ -1,4 +1,5 @@
-//! TCP proxies side by side: windlass' relay, HAProxy and nginx, in front of one echo server.
+//! TCP proxies side by side: windlass' relay alone and the proxy around it, HAProxy and nginx, in front of one
+//! echo server.
 //!
 //! The proxies share one core and take turns there, as echo servers do in `compare echo`; the echo
 //! server behind them is on the generator's core. HAProxy and nginx come from the system's packages;
@@ -214,6 +215,13 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
         args.extend(pipes.map(str::to_owned));
         peers.push(Peer { name: name.into(), about: about.into(), program: layout.example("relay"), args });
     }
+    let service = ["proxy", "--listen", "127.0.0.1:0", "--to", upstream, "--workers", "1", "-q"];
+    peers.push(Peer {
+        name: "windlass-proxy".into(),
+        about: "`windlass proxy`, the whole service, one worker".into(),
+        program: layout.windlass().program,
+        args: service.map(str::to_owned).into(),
+    });
     Ok(peers)
 }
 

@@ -120,6 +120,8 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             problem.help("serve it from a file, and so a process, of its own")
         });
     }
+    #[cfg(feature = "proxy")]
+    proxies(file, places, problems);
     for (path, wrong, range) in [
         ("server.workers", file.server.workers.0 > 1_024, "at most 1,024"),
         ("server.scratch", !(4 << 10..=16 << 20).contains(&file.server.scratch.0), "from 4KiB to 16MiB"),
@@ -135,6 +137,53 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         let key = windlass::Limits::NAMES.iter().map(|(name, _)| *name).filter(|name| why.contains(name));
         let here = key.filter_map(|name| place(&format!("limits.{name}"))).next();
         push(problems, here.or_else(|| place("limits")), why, |problem| problem);
+    }
+}
+
+/// What does not go together in proxies; what else their configuration refuses stands at the table.
+#[cfg(feature = "proxy")]
+fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
+    for (at, table) in file.proxy.iter().enumerate() {
+        let path = format!("proxy[{at}]");
+        let place = |key: &str| places.get(&format!("{path}.{key}")).or(places.get(&path)).cloned();
+        // What is there and was refused is another problem.
+        let was_refused = ["to[0]", "backend[0]", "route[0]"]
+            .iter()
+            .any(|key| places.contains_key(&format!("{path}.{key}")));
+        if !table.has_backends() && !was_refused {
+            push(problems, place(""), format!("`{path}` has nowhere to pass connections on to"), |problem| {
+                problem.help("give it a backend, for example `to = \"10.0.0.1:80\"`")
+            });
+            continue;
+        }
+        if table.tls.is_some() && !table.route.is_empty() {
+            let what = format!("`{path}`: TLS that ends here has no ClientHello left to route by");
+            push(problems, place("route[0]"), what, |problem| {
+                problem.help("take `tls` out to pass TLS through, or `route` out to end it here")
+            });
+        }
+        if table.tls.is_some() && !table.accept_proxy_from.is_empty() {
+            let what = format!("`{path}`: a PROXY header in front of TLS that ends here is not supported");
+            push(problems, place("accept_proxy_from"), what, |problem| {
+                problem
+                    .help("have a proxy pass TLS through to another one that ends it, or ask for no header")
+            });
+        }
+        // Certificates are a matter of this machine; everything else is in the file.
+        let mut plain = table.clone();
+        plain.backend_tls = None;
+        let routed = plain.route.iter_mut().flat_map(|route| &mut route.backend);
+        plain.backend.iter_mut().chain(routed).for_each(|backend| backend.tls = None);
+        if !table.has_backends() {
+            continue;
+        }
+        let checked = crate::proxy::config(&plain).map_err(|error| error.to_string());
+        let checked = checked.and_then(|config| {
+            windlass_proxy::Front::new(config).map(drop).map_err(|error| error.to_string())
+        });
+        if let Err(why) = checked {
+            push(problems, place(""), format!("`{path}`: {why}"), |problem| problem);
+        }
     }
 }
 

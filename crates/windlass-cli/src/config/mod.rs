@@ -8,6 +8,8 @@ mod include;
 pub(crate) mod limits;
 pub(crate) mod print;
 mod problem;
+#[cfg(feature = "proxy")]
+pub(crate) mod proxy;
 mod secrets;
 pub(crate) mod shape;
 mod tree;
@@ -150,6 +152,8 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
     }
     add!(echo);
     add!(websocket);
+    #[cfg(feature = "proxy")]
+    add!(proxy);
     #[cfg(feature = "kv")]
     {
         add!(resp);
@@ -174,6 +178,7 @@ pub(crate) fn written(file: &File) -> Vec<&Path> {
 pub(crate) fn usual_address(kind: &str) -> &'static str {
     match kind {
         "websocket" => "127.0.0.1:9001",
+        "proxy" => "127.0.0.1:8080",
         "resp" => "127.0.0.1:6379",
         "memcached" => "127.0.0.1:11211",
         _ => "127.0.0.1:9000",

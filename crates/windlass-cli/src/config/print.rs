@@ -10,6 +10,8 @@ use super::shape::File;
 use crate::text::wrap;
 
 const WIDTH: usize = 96;
+/// Where a proxy begins to pass connections on to.
+const BACKEND: &str = "127.0.0.1:8000";
 
 /// The kinds of service that a file can hold, with a word on each.
 pub(crate) fn kinds(schema: &Value) -> Vec<(String, String)> {
@@ -46,6 +48,8 @@ pub(crate) fn starting(
         let _ = match key.as_str() {
             "name" => writeln!(text, "name = {kind:?}"),
             "listen" => writeln!(text, "{}listen = [{listen:?}]", comment(about_of(property))),
+            // It serves as it stands, whether there is somebody behind it or not.
+            "to" => writeln!(text, "{}to = [{BACKEND:?}]", comment(about_of(property))),
             _ => write!(text, "{}", unset(schema, key, property, &Value::Null)),
         };
     }
@@ -91,7 +95,8 @@ fn unset(schema: &Value, key: &str, property: &Value, default: &Value) -> String
     let text = comment(about_of(property));
     let default = [default, &property["default"]].into_iter().find(|value| !value.is_null());
     let inner = described(schema, property);
-    match default.map(written).or_else(|| example(schema, inner)) {
+    let own = || example(schema, property).or_else(|| example(schema, inner));
+    match default.map(written).or_else(own) {
         Some(value) => format!("{text}# {key} = {value}\n"),
         None => text,
     }

@@ -36,6 +36,10 @@ pub(crate) struct File {
     /// Services that send back WebSocket messages, at `/ws`, with a page for browsers at `/`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) websocket: Vec<WebsocketTable>,
+    /// Proxies: TCP connections, spread over backends.
+    #[cfg(feature = "proxy")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) proxy: Vec<super::proxy::ProxyTable>,
     /// Key-value services for Redis clients. All of the process share one store.
     #[cfg(feature = "kv")]
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -31,6 +31,16 @@ pub(crate) struct Count(pub(crate) usize);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Listen(pub(crate) windlass::Address);
 
+/// Where a backend is.
+#[cfg(feature = "proxy")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Backend(pub(crate) windlass_proxy::Target);
+
+/// A network, or `unix` for the peers of Unix sockets.
+#[cfg(feature = "proxy")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Network(pub(crate) String);
+
 /// A file: relative to the file that names it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct FilePath(pub(crate) PathBuf);
@@ -118,6 +128,39 @@ impl Text for Listen {
     }
 }
 
+#[cfg(feature = "proxy")]
+impl Text for Backend {
+    const FORMAT: &'static str = "backend";
+    const EXAMPLE: &'static str = "10.0.0.1:80";
+    fn read(text: &str) -> Result<Backend, String> {
+        windlass_proxy::Target::from_str(text).map(Backend).map_err(|error| error.to_string())
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+#[cfg(feature = "proxy")]
+impl Text for Network {
+    const FORMAT: &'static str = "network";
+    const EXAMPLE: &'static str = "10.0.0.0/8";
+    fn read(text: &str) -> Result<Network, String> {
+        let one = windlass_proxy::Sources::parse([text]).map_err(|error| error.to_string())?;
+        Ok(Network(one.to_string()))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+#[cfg(feature = "proxy")]
+impl FromStr for Network {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Network, String> {
+        Network::read(text)
+    }
+}
+
 impl Text for FilePath {
     const FORMAT: &'static str = "path";
     const EXAMPLE: &'static str = "chain.pem";
@@ -175,6 +218,10 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         Time::FORMAT => reads::<Time>(text),
         Count::FORMAT => reads::<Count>(text),
         Listen::FORMAT => reads::<Listen>(text),
+        #[cfg(feature = "proxy")]
+        Backend::FORMAT => reads::<Backend>(text),
+        #[cfg(feature = "proxy")]
+        Network::FORMAT => reads::<Network>(text),
         FilePath::FORMAT => reads::<FilePath>(text),
         OutputPath::FORMAT => reads::<OutputPath>(text),
         AccessFormat::FORMAT => reads::<AccessFormat>(text),
@@ -224,6 +271,8 @@ macro_rules! as_text {
 }
 
 as_text!(Size Time Count Listen FilePath OutputPath AccessFormat Secret);
+#[cfg(feature = "proxy")]
+as_text!(Backend Network);
 
 /// The schema of a text in a format of ours.
 pub(crate) fn schema(format: &str, numbers: bool, example: &str) -> Schema {

@@ -67,6 +67,10 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
         let mut settings = tables[kind][at].clone();
         if let Some(table) = settings.as_object_mut() {
             ["name", "listen", "tls"].iter().for_each(|key| drop(table.remove(*key)));
+            if kind == "proxy" {
+                // All but its log is told to the one that runs.
+                table.retain(|key, _| key == "access_log");
+            }
             table.insert("kind".into(), kind.into());
         }
         units.push(Unit { name: service.name.into(), settings, listeners: listeners.collect() });

@@ -47,6 +47,8 @@ pub(crate) struct Told {
     teller: Option<Teller>,
     pub(crate) bound: admin::Slot,
     pub(crate) access: AccessLogs,
+    #[cfg(feature = "proxy")]
+    pub(crate) proxies: crate::proxy::Fronts,
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
     certificates: Certificates,
     /// Filled when the server runs from a file.

@@ -14,14 +14,21 @@ pub(crate) const ADMIN: &str = "admin";
 
 /// The limits in effect: what is set, over what the services that are asked for need.
 pub(crate) fn limits(file: &File) -> Limits {
+    let limits = Limits::default();
     #[cfg(feature = "kv")]
-    if file.echo.is_empty()
-        && file.websocket.is_empty()
-        && !(file.resp.is_empty() && file.memcached.is_empty())
-    {
-        return file.limits.over(crate::kv::limits(&file.store));
+    let limits = if is_store_alone(file) { crate::kv::limits(&file.store) } else { limits };
+    #[cfg(feature = "proxy")]
+    let limits = crate::proxy::limits(file, limits);
+    file.limits.over(limits)
+}
+
+#[cfg(feature = "kv")]
+fn is_store_alone(file: &File) -> bool {
+    #[cfg(feature = "proxy")]
+    if !file.proxy.is_empty() {
+        return false;
     }
-    file.limits.limits()
+    file.echo.is_empty() && file.websocket.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty())
 }
 
 /// What services are added to: a server, or a change of one.
@@ -86,6 +93,10 @@ pub(super) fn services<T: Takes>(
     }
     for websocket in file.websocket.iter().filter(|it| wanted(&it.name)) {
         to = to.take(crate::websocket::service(websocket, told)?);
+    }
+    #[cfg(feature = "proxy")]
+    for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::proxy::service(proxy, told)?);
     }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)

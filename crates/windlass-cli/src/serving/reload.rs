@@ -301,6 +301,8 @@ impl InEffect {
         if plan::counts_traffic(file) && !self.counts_traffic {
             report.restart_needed.push("access_log: bytes received and sent".into());
         }
+        #[cfg(feature = "proxy")]
+        let proxies = crate::proxy::prepare(&self.file, file, told)?;
         let applied = self.handle.apply(change)?;
         for address in applied.addresses() {
             tracing::info!(%address, "listening");
@@ -318,6 +320,8 @@ impl InEffect {
             let owners: Vec<_> = difference.certificates.iter().map(|it| it.owner.clone()).collect();
             told.certificates.keep(&owners);
         }
+        #[cfg(feature = "proxy")]
+        report.changed.extend(crate::proxy::change(proxies));
         #[cfg(feature = "kv")]
         crate::kv::set(told, settings);
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {

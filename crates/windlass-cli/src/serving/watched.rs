@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
     Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Receive,
-    Scope, Service, Sessions, Socket, Tick,
+    Resolve, Resolved, Scope, Service, Sessions, Socket, Tick,
 };
 
 use super::Told;
@@ -76,7 +76,9 @@ impl<S: Tally> Service for Watched<S> {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<S::Session, Close> {
-        self.service.connected(conn, tag)
+        let outcome = self.service.connected(conn, tag);
+        self.publish();
+        outcome
     }
 
     fn connect_failed(
@@ -110,6 +112,10 @@ impl<S: Tally> Service for Watched<S> {
         let outcome = self.give(conn, session, input, S::eof);
         self.publish();
         outcome
+    }
+
+    fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut S::Session) -> Result<(), Close> {
+        self.service.relay_ended(conn, session)
     }
 
     fn drained(&mut self, conn: &mut Conn<'_>, session: &mut S::Session) -> Result<(), Close> {
@@ -163,6 +169,12 @@ impl<S: Tally + Receive> Receive for Watched<S> {
     fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
         self.service.receive(scope, sessions, message);
         self.publish();
+    }
+}
+
+impl<S: Tally + Resolve> Resolve for Watched<S> {
+    fn resolved(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, resolved: Resolved) {
+        self.service.resolved(scope, sessions, resolved);
     }
 }
 

@@ -17,6 +17,8 @@ mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
 mod process;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]

@@ -11,6 +11,7 @@ mod kit;
 mod lines;
 mod memcached_ascii;
 mod memcached_binary;
+mod proxy_protocol;
 mod samples;
 mod testing;
 mod time;

@@ -69,6 +69,8 @@ pub(crate) trait Direct: DirectUdp {
     fn give_pipe(&mut self, pipe: u32, empty: bool);
     fn short_ends(&self) -> bool;
     fn random(&mut self) -> u64;
+    /// Our address on a stream; `None` on a Unix socket.
+    fn local_addr(&mut self, index: u32) -> Option<SocketAddr>;
 }
 
 /// The connections of one service on this worker: positions are stable while a connection lives.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -96,6 +96,8 @@ impl SimSys {
     }
 }
 
+/// Where clients of a simulated server connect to, as its connections tell it.
+const LOCAL: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 7000));
 /// More calls than any turn makes within its budgets.
 const TURN_CALLS_MAX: u64 = 500_000;
 
@@ -576,6 +578,11 @@ impl Sys for SimSys {
     fn splice_out(&mut self, pipe: &mut SimPipe, stream: &mut SimStream, len: usize) -> io::Result<usize> {
         let id = stream.id;
         self.call("splice out", id.conn(), |world| world.splice_out(pipe, id, len))
+    }
+
+    fn local_addr(&mut self, _: &mut SimStream) -> Option<SocketAddr> {
+        let unix = self.world.borrow().plan.unix;
+        (!unix).then_some(LOCAL)
     }
 
     fn take_error(&mut self, stream: &mut SimStream) -> Option<io::Error> {

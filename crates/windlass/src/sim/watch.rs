@@ -43,6 +43,8 @@ pub(crate) struct Watched {
 #[derive(Default)]
 struct Life {
     eof: bool,
+    /// Besides `eof`, if that came before it was coupled.
+    relay_ended: bool,
     draining: bool,
 }
 
@@ -360,6 +362,31 @@ impl Hosted for Watched {
             }
         }
         let result = self.inner.eof(conn, input);
+        self.asked(conn.core());
+        result
+    }
+
+    fn relay_ended(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        self.enter("relay ended", conn);
+        let id = conn.id();
+        if conn.relayed().is_none() {
+            self.fail(Some(id), "the end of a relay it is not part of");
+        }
+        if let Some(life) = self.open.get_mut(&id)
+            && std::mem::replace(&mut life.relay_ended, true)
+        {
+            self.fail(Some(id), "its end was told twice");
+        }
+        let finished = {
+            let world = self.world.borrow();
+            world
+                .find(self.worker, id)
+                .is_none_or(|end| world.end(end).fin_arrived || world.end(end).reset_arrived)
+        };
+        if !finished && !conn.is_tls() {
+            self.fail(Some(id), "its end was told, and its peer has not finished");
+        }
+        let result = self.inner.relay_ended(conn);
         self.asked(conn.core());
         result
     }

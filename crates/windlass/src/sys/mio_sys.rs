@@ -468,6 +468,14 @@ impl Sys for MioSys {
         match *pipe {}
     }
 
+    fn local_addr(&mut self, stream: &mut MioStream) -> Option<SocketAddr> {
+        match stream {
+            MioStream::Tcp(s) => s.local_addr().ok(),
+            #[cfg(unix)]
+            MioStream::Unix(_) => None,
+        }
+    }
+
     fn take_error(&mut self, stream: &mut MioStream) -> Option<io::Error> {
         match stream {
             MioStream::Tcp(s) => s.take_error(),

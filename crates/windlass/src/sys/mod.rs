@@ -220,6 +220,9 @@ pub(crate) trait Sys: Sized + 'static {
         len: usize,
     ) -> io::Result<usize>;
 
+    /// Our address on a stream; `None` on a Unix socket, and where the system does not say.
+    fn local_addr(&mut self, stream: &mut Self::Stream) -> Option<SocketAddr>;
+
     /// The error pending on a stream, if there is one (`SO_ERROR`); asking clears it.
     fn take_error(&mut self, stream: &mut Self::Stream) -> Option<io::Error>;
 

@@ -128,6 +128,11 @@ impl<Y: Sys> Worker<Y> {
             self.core.slot(index).set(flag::READABLE);
         }
         self.core.establish(index);
+        if !connect.preface.is_empty() {
+            // Queued before anything can be behind it, and sent at once.
+            self.core.append(index, &connect.preface, None);
+            flush::flush(&mut self.core, &mut self.io, index);
+        }
         #[cfg(feature = "tls")]
         if let Some(target) = &connect.tls {
             return self.connect_tls(index, target, &connect);

@@ -1,6 +1,7 @@
 //! The driver and the streams, as the non-generic core sees them.
 
 use std::io::{ErrorKind, IoSlice, Result};
+use std::net::SocketAddr;
 
 use windlass_proto::Time;
 
@@ -233,5 +234,10 @@ impl<Y: Sys> Direct for Io<Y> {
 
     fn random(&mut self) -> u64 {
         self.sys.random()
+    }
+
+    fn local_addr(&mut self, index: u32) -> Option<SocketAddr> {
+        let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
+        self.sys.local_addr(stream)
     }
 }

@@ -228,6 +228,9 @@ impl<Y: Sys> Worker<Y> {
         if self.core.slot(from).is(flag::FINISHED) {
             // Both halves are finished.
             self.core.close(from, Close::Eof);
+        } else if !self.core.slot(from).is(flag::CLOSING) {
+            self.call("relay_ended", from, |service, conn| service.relay_ended(conn));
+            self.core.arm(from);
         }
     }
 

@@ -13,6 +13,7 @@ mod datagrams;
 mod descriptors;
 mod echo;
 mod ends;
+mod fronts;
 mod handover;
 mod handover_datagrams;
 mod harness;

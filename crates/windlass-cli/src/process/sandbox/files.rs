@@ -82,6 +82,11 @@ impl Kept {
         for FilePath(path) in file.resp.iter().filter_map(|resp| resp.password_file.as_ref()) {
             folder_of(path);
         }
+        #[cfg(feature = "proxy")]
+        for tls in file.proxy.iter().flat_map(|proxy| proxy.backend_tls()) {
+            let more = [Some(&tls.authorities), tls.cert.as_ref(), tls.key.as_ref()];
+            more.into_iter().flatten().for_each(|FilePath(path)| folder_of(path));
+        }
         kept.read.extend(SYSTEM.iter().map(PathBuf::from));
         // A panic tells where it was: the program's own symbols.
         kept.read.extend(std::env::current_exe().ok());

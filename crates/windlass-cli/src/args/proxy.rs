@@ -1,0 +1,94 @@
+//! What can be typed behind `windlass proxy`.
+
+use std::time::Duration;
+
+use clap::Args;
+use windlass::Address;
+use windlass_proxy::Target;
+
+use super::{SERVING, ServingArgs, workers};
+use crate::config::proxy::{BalanceName, ProxyVersion};
+use crate::config::value::Network;
+use crate::quantity;
+
+pub(super) const ABOUT: &str = "\
+Pass TCP connections on to backends, and spread them
+
+Each client is connected to one of the backends, and what either says goes to the other until both have \
+ended. A backend that cannot be reached is passed over and another one tried; one that fails again and again \
+gets no new clients for some time. A file ([[proxy]]: `windlass init proxy`) has more: weights, TLS to \
+backends, TLS passed through by server name, every timeout.
+
+A message in its figures is a client that was connected to a backend. \
+Output, signals and systemd are as with `windlass echo`.";
+
+pub(super) const EXAMPLES: &str = "\
+Every flag is an environment variable too: --to is WINDLASS_TO, --listen is WINDLASS_LISTEN.
+Several values stand behind each other with commas.
+
+Examples:
+  windlass proxy --listen :8080 --to 10.0.0.1:80 --to 10.0.0.2:80
+      Two backends, one client after the other.
+  windlass proxy --listen :443 --tls-cert chain.pem --tls-key key.pem --to unix:/run/app.sock
+      TLS ends here.
+  windlass proxy --listen :5432 --to db.internal:5432 --connections-max 100
+      A name, which is resolved while it runs; clients beyond the hundredth wait.
+  windlass proxy --listen :8080 --accept-proxy-from 10.0.0.0/8 --send-proxy v2 --to 10.1.0.1:80
+      Behind another proxy: who the client is, is heard from it and passed on.";
+
+/// The flags of `windlass proxy`.
+#[derive(Args)]
+pub(crate) struct ProxyArgs {
+    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, or unix:PATH.
+    /// Port 0 lets the system choose. Several may be given
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_delimiter = ',')]
+    #[arg(env = "WINDLASS_LISTEN", hide_env = true, help_heading = SERVING)]
+    pub(crate) listen: Vec<Address>,
+
+    /// A backend: HOST:PORT, of a name too, or unix:PATH. Several may be given
+    #[arg(long, value_name = "BACKEND", required = true, value_delimiter = ',', help_heading = PROXY)]
+    #[arg(env = "WINDLASS_TO", hide_env = true)]
+    pub(crate) to: Vec<Target>,
+
+    /// How a backend is chosen
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = BalanceName::RoundRobin, help_heading = PROXY)]
+    #[arg(env = "WINDLASS_BALANCE", hide_env = true)]
+    pub(crate) balance: BalanceName,
+
+    /// Connections to each backend; clients beyond them wait. 0: any number
+    #[arg(long, value_name = "N", default_value = "0", help_heading = PROXY)]
+    #[arg(env = "WINDLASS_CONNECTIONS_MAX", hide_env = true, value_parser = quantity::count::<usize>)]
+    pub(crate) connections_max: usize,
+
+    /// Tell backends in a PROXY header of this version who the client is
+    #[arg(long, value_name = "VERSION", value_enum, help_heading = PROXY)]
+    #[arg(env = "WINDLASS_SEND_PROXY", hide_env = true)]
+    pub(crate) send_proxy: Option<ProxyVersion>,
+
+    /// Ask clients from this network for a PROXY header, and believe it; refuse all others. `unix` for
+    /// those of Unix sockets. Several may be given
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',', help_heading = PROXY)]
+    #[arg(env = "WINDLASS_ACCEPT_PROXY_FROM", hide_env = true)]
+    pub(crate) accept_proxy_from: Vec<Network>,
+
+    /// How often backends are checked, by connecting to them. 0: never
+    #[arg(long, value_name = "TIME", default_value = "0s", help_heading = PROXY)]
+    #[arg(env = "WINDLASS_CHECK_EVERY", hide_env = true, value_parser = quantity::duration)]
+    pub(crate) check_every: Duration,
+
+    /// Worker threads; 0 is one per core. A single worker runs on the main thread
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SERVING)]
+    #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
+    pub(crate) workers: usize,
+
+    /// Take over from the server that hands over at this Unix socket, if there is one, and hand over there
+    /// to the next. Nobody is refused meanwhile, and connections stay where they are. Linux
+    #[arg(long, value_name = "PATH", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_CONTROL", hide_env = true)]
+    pub(crate) control: Option<std::path::PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
+}
+
+const PROXY: &str = "Proxy";

@@ -1,0 +1,291 @@
+//! What `[[proxy]]` may hold; `proxy` makes a [`ProxyConfig`](windlass_proxy::ProxyConfig) of it.
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_proxy::{Balance, Health, ProxyConfig};
+
+use super::shape::{AccessTable, TlsTable};
+use super::value::{Backend, Count, FilePath, Listen, Network, Time};
+
+/// A proxy and load balancer for TCP.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ProxyTable {
+    /// What it is called in logs and metrics.
+    pub(crate) name: String,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    pub(crate) listen: Vec<Listen>,
+    /// Where connections go: `HOST:PORT`, of a name too, or `unix:PATH`. A backend with settings of its own
+    /// is a `[[proxy.backend]]`.
+    pub(crate) to: Vec<Backend>,
+    /// How a backend is chosen. The last two go by the client's address.
+    pub(crate) balance: BalanceName,
+    /// By the client's address: the connections that a backend may have, in percent of its share. 0: any number.
+    pub(crate) load_factor_percent: Count,
+    /// Connections to each backend, of all workers together. 0: any number.
+    pub(crate) connections_max: Count,
+    /// Clients of one worker that may wait for a backend with room, for each route. 0: nobody waits.
+    pub(crate) queue_max: Count,
+    /// Further tries to connect a client, each to another backend where there is one.
+    pub(crate) retries_max: Count,
+    /// The pause before a backend is tried again because there is no other.
+    pub(crate) retry_pause: Time,
+    /// Tell backends in a PROXY header of this version who the client is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["v2"]))]
+    pub(crate) send_proxy: Option<ProxyVersion>,
+    /// Networks, or `unix`, whose PROXY headers are believed, and asked for. Without one nobody's are.
+    pub(crate) accept_proxy_from: Vec<Network>,
+    /// What becomes of everybody else then.
+    pub(crate) accept_proxy_others: OthersName,
+    /// How long it may take to connect to a backend, each time.
+    pub(crate) connect_timeout: Time,
+    /// How long a client may take for its PROXY header and its ClientHello. 0: for ever.
+    pub(crate) greeting_timeout: Time,
+    /// How long a client may wait for a backend with room. 0: for ever.
+    pub(crate) queue_timeout: Time,
+    /// Silence of a client, in both directions. 0: for ever.
+    pub(crate) client_timeout: Time,
+    /// Silence of a backend. 0: for ever.
+    pub(crate) server_timeout: Time,
+    /// If it is not 0, it takes the place of these two once both are connected.
+    pub(crate) tunnel_timeout: Time,
+    /// Silence of a client after the backend has ended its stream. 0: for ever.
+    pub(crate) client_fin_timeout: Time,
+    /// Silence of a backend after the client has ended its stream. 0: for ever.
+    pub(crate) server_fin_timeout: Time,
+    /// How often backends are checked, by connecting to them. 0: never.
+    pub(crate) check_every: Time,
+    /// How long a check may take.
+    pub(crate) check_timeout: Time,
+    /// Checks in a row that bring a backend back.
+    pub(crate) check_rise: Count,
+    /// Checks in a row that have to fail, and it is down.
+    pub(crate) check_fall: Count,
+    /// Connections in a row that a backend fails, and it gets no new ones for some time. 0: any number.
+    pub(crate) failures_max: Count,
+    /// For how long: twice as long each time it happens again.
+    pub(crate) eject: Time,
+    /// The longest that gets.
+    pub(crate) eject_max: Time,
+    /// Backends that this may happen to at the same time, in percent.
+    pub(crate) ejected_max_percent: Count,
+    /// With fewer than so many percent well, all are tried. 0: only when none is.
+    pub(crate) fail_open_percent: Count,
+    /// A backend that has come back gets its share little by little, in this time.
+    pub(crate) slow_start: Time,
+    /// How often names of backends are resolved anew.
+    pub(crate) resolve_every: Time,
+    /// Speak TLS with backends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backend_tls: Option<BackendTlsTable>,
+    /// Speak TLS on every address of it; what comes out of it goes to the backends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsTable>,
+    /// A line for each connection when it has ended. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) access_log: Option<AccessTable>,
+    /// Backends with settings of their own, besides those in `to`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) backend: Vec<BackendTable>,
+    /// Backends for TLS that is passed through, by what the client asks for. The others go to those above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) route: Vec<RouteTable>,
+}
+
+impl Default for ProxyTable {
+    fn default() -> ProxyTable {
+        let ProxyConfig {
+            load_factor_percent,
+            retries_max,
+            retry_pause,
+            queue_max,
+            timeouts,
+            health,
+            resolve_every,
+            ..
+        } = ProxyConfig::default();
+        let Health {
+            check_every,
+            check_timeout,
+            rise,
+            fall,
+            failures_max,
+            eject,
+            eject_max,
+            ejected_max_percent,
+            fail_open_percent,
+            slow_start,
+            ..
+        } = health;
+        let count = |n: u32| Count(n as usize);
+        ProxyTable {
+            name: "proxy".into(),
+            listen: Vec::new(),
+            to: Vec::new(),
+            balance: BalanceName::default(),
+            load_factor_percent: count(load_factor_percent),
+            connections_max: Count(0),
+            queue_max: Count(queue_max),
+            retries_max: count(retries_max),
+            retry_pause: Time(retry_pause),
+            send_proxy: None,
+            accept_proxy_from: Vec::new(),
+            accept_proxy_others: OthersName::default(),
+            connect_timeout: Time(timeouts.connect),
+            greeting_timeout: Time(timeouts.greeting),
+            queue_timeout: Time(timeouts.queue),
+            client_timeout: Time(timeouts.client),
+            server_timeout: Time(timeouts.server),
+            tunnel_timeout: Time(timeouts.tunnel),
+            client_fin_timeout: Time(timeouts.client_fin),
+            server_fin_timeout: Time(timeouts.server_fin),
+            check_every: Time(check_every),
+            check_timeout: Time(check_timeout),
+            check_rise: count(rise),
+            check_fall: count(fall),
+            failures_max: count(failures_max),
+            eject: Time(eject),
+            eject_max: Time(eject_max),
+            ejected_max_percent: count(ejected_max_percent),
+            fail_open_percent: count(fail_open_percent),
+            slow_start: Time(slow_start),
+            resolve_every: Time(resolve_every),
+            backend_tls: None,
+            tls: None,
+            access_log: None,
+            backend: Vec::new(),
+            route: Vec::new(),
+        }
+    }
+}
+
+impl ProxyTable {
+    /// Whether it has anywhere to send a client.
+    pub(crate) fn has_backends(&self) -> bool {
+        !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty())
+    }
+
+    /// Every TLS that is spoken with backends.
+    pub(crate) fn backend_tls(&self) -> impl Iterator<Item = &BackendTlsTable> {
+        let routed = self.route.iter().flat_map(|route| &route.backend);
+        let own = self.backend.iter().chain(routed).filter_map(|backend| backend.tls.as_ref());
+        self.backend_tls.iter().chain(own)
+    }
+}
+
+/// A backend with settings of its own.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackendTable {
+    /// Where it is.
+    pub(crate) to: Backend,
+    /// What it is called in metrics. Its address, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Its share of new connections. 0: it gets none, and keeps those it has.
+    #[serde(default = "one")]
+    pub(crate) weight: Count,
+    /// Connections to it. As for all, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connections_max: Option<Count>,
+    /// The PROXY header it is told in. As for all, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) send_proxy: Option<ProxyVersion>,
+    /// TLS with it. As for all, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<BackendTlsTable>,
+}
+
+fn one() -> Count {
+    Count(1)
+}
+
+/// Backends for some of the TLS that is passed through.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RouteTable {
+    /// What it is called in metrics. Its first server name, if nothing else is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Names by SNI: `www.example.com`, `*.example.com` for all below it, `*` for any.
+    pub(crate) server_names: Vec<String>,
+    /// Protocols by ALPN.
+    pub(crate) alpn: Vec<String>,
+    /// Where they go.
+    pub(crate) to: Vec<Backend>,
+    /// Backends with settings of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) backend: Vec<BackendTable>,
+}
+
+/// TLS with a backend.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackendTlsTable {
+    /// Authorities that sign its certificate, as PEM.
+    #[schemars(extend("examples" = ["authorities.pem"]))]
+    pub(crate) authorities: FilePath,
+    /// The name its certificate is for, and that it is asked for. The host of its address, if nothing else is
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// A certificate to show to it, as PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cert: Option<FilePath>,
+    /// The private key of that certificate, as PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<FilePath>,
+}
+
+/// How a backend is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BalanceName {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest connections.
+    LeastConnections,
+    /// The one with fewer connections of two that are drawn.
+    TwoChoices,
+    /// Rendezvous hashing: losing a backend moves its clients alone.
+    SourceHash,
+    /// Maglev hashing: the same, for many backends.
+    Maglev,
+}
+
+impl BalanceName {
+    pub(crate) fn of_proxy(self) -> Balance {
+        match self {
+            BalanceName::RoundRobin => Balance::RoundRobin,
+            BalanceName::LeastConnections => Balance::LeastConnections,
+            BalanceName::TwoChoices => Balance::TwoChoices,
+            BalanceName::SourceHash => Balance::SourceHash,
+            BalanceName::Maglev => Balance::Maglev,
+        }
+    }
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+/// What becomes of peers whose headers are not believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OthersName {
+    /// They are refused.
+    #[default]
+    Refused,
+    /// They are clients themselves, as long as they send no header. They have to speak first.
+    Clients,
+}

@@ -1,0 +1,249 @@
+//! The proxy behind its flags and its tables.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, bail};
+use windlass::{Limits, Serve, serve};
+use windlass_proxy::{
+    AcceptProxy, Backend, Front, Health, Others, Proxy, ProxyConfig, Route, Sources, Target, Timeouts,
+    Version,
+};
+
+use crate::args::ProxyArgs;
+use crate::config::File;
+use crate::config::proxy::{BackendTable, BackendTlsTable, OthersName, ProxyTable, ProxyVersion};
+use crate::config::value::{self, Count, Listen, Network, Time};
+use crate::serving::{
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
+};
+
+/// Serves until told to stop.
+pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
+    let mut file = from_flags(&args.serving);
+    file.server.workers = Count(args.workers);
+    file.server.control = args.control.clone().map(value::FilePath);
+    file.proxy = vec![ProxyTable {
+        listen: args.listen.iter().cloned().map(Listen).collect(),
+        to: args.to.iter().cloned().map(value::Backend).collect(),
+        balance: args.balance,
+        connections_max: Count(args.connections_max),
+        send_proxy: args.send_proxy,
+        accept_proxy_from: args.accept_proxy_from.clone(),
+        check_every: Time(args.check_every),
+        tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
+        ..ProxyTable::default()
+    }];
+    run_flags(&file, &args.serving)
+}
+
+/// The proxies of this process, by their names: to be changed by a reload, and looked at.
+#[derive(Clone, Default)]
+pub(crate) struct Fronts {
+    all: Arc<Mutex<Vec<(String, Front)>>>,
+}
+
+impl Fronts {
+    fn add(&self, name: &str, front: &Front) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((name.to_owned(), front.clone()));
+    }
+
+    /// Those of this name. A change that failed may have left one that serves nobody, and one that was replaced
+    /// still has connections.
+    fn of(&self, name: &str) -> Vec<Front> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(of, _)| of == name).map(|(_, front)| front.clone()).collect()
+    }
+}
+
+/// The service of one table.
+pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = Front::new(config(table)?).with_context(|| format!("proxy `{}`", table.name))?;
+    told.proxies.add(&table.name, &front);
+    let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
+    let its = told.of(&table.name, "proxy");
+    let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
+    let service = serve(move || Watched::new(front.proxy(), &its, ends.clone()))
+        .name(&table.name)
+        .mailbox(&mailbox)
+        .resolver(&resolver)
+        .tick(Proxy::TICK)
+        // It keeps its own deadlines for silence.
+        .idle_timeout(std::time::Duration::ZERO);
+    let owner = owner("proxy", &table.name);
+    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// What a reload has in store for the proxies that stay.
+pub(crate) struct Prepared(Vec<(String, Front, ProxyConfig)>);
+
+/// What is different in the settings of proxies that are in both. Errors: a certificate that cannot be read.
+pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepared> {
+    let mut prepared = Vec::new();
+    for table in &after.proxy {
+        let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
+        if old == table {
+            continue;
+        }
+        let config = config(table)?;
+        // Once more for what only these tables together could get wrong: nothing fails behind this.
+        Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        let fronts = told.proxies.of(&table.name).into_iter();
+        prepared.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
+    }
+    Ok(Prepared(prepared))
+}
+
+/// Makes it so, and says what that came to.
+pub(crate) fn change(prepared: Prepared) -> Vec<String> {
+    let mut said = Vec::new();
+    for (name, front, config) in prepared.0 {
+        if front.config() == config {
+            continue;
+        }
+        let Ok(changed) = front.change(config) else { continue };
+        let counts = [(changed.added, "added"), (changed.removed, "removed"), (changed.changed, "changed")];
+        let counts = counts.into_iter().filter(|(backends, _)| !backends.is_empty());
+        let words: Vec<String> =
+            counts.map(|(backends, what)| format!("{} {what}", backends.join(", "))).collect();
+        let what = if words.is_empty() { "settings changed".into() } else { words.join("; ") };
+        said.push(format!("proxy `{name}`: {what}"));
+    }
+    said
+}
+
+/// What a proxy needs of the engine, where nothing else is set: a burst of clients is a burst of connections to
+/// backends, and a proxy before us is one source for all its clients.
+pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
+    if file.proxy.is_empty() {
+        return limits;
+    }
+    let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
+    let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
+    Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
+}
+
+/// What a table comes to. Errors: a certificate that cannot be read.
+pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
+    let backends = backends(table, &table.to, &table.backend)?;
+    let mut routes = Vec::new();
+    for route in &table.route {
+        routes.push(Route {
+            name: route.name.clone().unwrap_or_default(),
+            server_names: route.server_names.clone(),
+            alpn: route.alpn.clone(),
+            backends: self::backends(table, &route.to, &route.backend)?,
+        });
+    }
+    let count = |Count(n): Count| u32::try_from(n).unwrap_or(u32::MAX);
+    let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
+    let accept_proxy = match table.accept_proxy_from.is_empty() {
+        true => None,
+        false => Some(AcceptProxy::from(Sources::parse(networks)?).others(match table.accept_proxy_others {
+            OthersName::Refused => Others::Refused,
+            OthersName::Clients => Others::Clients,
+        })),
+    };
+    Ok(ProxyConfig {
+        backends,
+        routes,
+        balance: table.balance.of_proxy(),
+        load_factor_percent: count(table.load_factor_percent),
+        retries_max: count(table.retries_max),
+        retry_pause: table.retry_pause.0,
+        queue_max: table.queue_max.0,
+        timeouts: Timeouts {
+            connect: table.connect_timeout.0,
+            greeting: table.greeting_timeout.0,
+            queue: table.queue_timeout.0,
+            client: table.client_timeout.0,
+            server: table.server_timeout.0,
+            tunnel: table.tunnel_timeout.0,
+            client_fin: table.client_fin_timeout.0,
+            server_fin: table.server_fin_timeout.0,
+        },
+        accept_proxy,
+        health: Health {
+            check_every: table.check_every.0,
+            check_timeout: table.check_timeout.0,
+            rise: count(table.check_rise),
+            fall: count(table.check_fall),
+            failures_max: count(table.failures_max),
+            eject: table.eject.0,
+            eject_max: table.eject_max.0,
+            ejected_max_percent: count(table.ejected_max_percent),
+            fail_open_percent: count(table.fail_open_percent),
+            slow_start: table.slow_start.0,
+            ..Health::default()
+        },
+        resolve_every: table.resolve_every.0,
+        ..ProxyConfig::default()
+    })
+}
+
+/// Those that are only addresses, and those with settings of their own.
+fn backends(table: &ProxyTable, to: &[value::Backend], more: &[BackendTable]) -> Result<Vec<Backend>> {
+    let plain = to.iter().map(|value::Backend(target)| BackendTable {
+        to: value::Backend(target.clone()),
+        name: None,
+        weight: Count(1),
+        connections_max: None,
+        send_proxy: None,
+        tls: None,
+    });
+    plain.chain(more.iter().cloned()).map(|one| backend(table, one)).collect()
+}
+
+fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
+    let value::Backend(target) = one.to;
+    let mut backend = Backend::at(target)
+        .weight(u32::try_from(one.weight.0).unwrap_or(u32::MAX))
+        .connections_max(one.connections_max.unwrap_or(table.connections_max).0);
+    if let Some(name) = one.name {
+        backend = backend.name(name);
+    }
+    if let Some(version) = one.send_proxy.or(table.send_proxy) {
+        backend = backend.send_proxy(match version {
+            ProxyVersion::V1 => Version::V1,
+            ProxyVersion::V2 => Version::V2,
+        });
+    }
+    match one.tls.as_ref().or(table.backend_tls.as_ref()) {
+        Some(tls) => speak_tls(backend, tls),
+        None => Ok(backend),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
+    use windlass::{TlsClient, TlsIdentity};
+
+    let path = &table.authorities.0;
+    let authorities = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut client = TlsClient::new(authorities);
+    match (&table.cert, &table.key) {
+        (Some(cert), Some(key)) => client = client.identity(TlsIdentity::from_files(&cert.0, &key.0)?),
+        (None, None) => {}
+        _ => bail!("TLS with {}: a certificate needs its key, and a key its certificate", backend.to),
+    }
+    let host = match &backend.to {
+        _ if table.name.is_some() => table.name.clone().unwrap_or_default(),
+        Target::Address(address) => address.ip().to_string(),
+        Target::Name { host, .. } => host.clone(),
+        other => bail!("TLS with {other}: its certificate's `name` has to be said"),
+    };
+    let target = client.build()?.to(&host).with_context(|| format!("TLS with {}: `{host}`", backend.to))?;
+    Ok(backend.tls(target))
+}
+
+#[cfg(not(feature = "tls"))]
+fn speak_tls(_: Backend, _: &BackendTlsTable) -> Result<Backend> {
+    bail!("this windlass was built without TLS")
+}
+
+impl Tally for Proxy {
+    fn messages(&self) -> u64 {
+        self.coupled()
+    }
+}

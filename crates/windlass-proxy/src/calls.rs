@@ -1,0 +1,332 @@
+//! Calling backends for clients: the queue, tries and retries, refusals; and calling them to see how they are.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use windlass::{Connect, ConnectError, Scope};
+use windlass_proto::Encode;
+use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
+
+use crate::checks::CHECK;
+use crate::front::Message;
+use crate::pair::{Attempt, Phase};
+use crate::pick::{Picked, Wanted};
+use crate::reach::Reach;
+use crate::refusal::Refusal;
+use crate::service::Proxy;
+use crate::upstream::{Failure, Lease, Upstream};
+
+/// What became of a call.
+enum Called {
+    /// It is being made.
+    Begun,
+    /// Its client waits for it.
+    Later,
+}
+
+/// Whether a failure says something about who was called, and nothing about us.
+pub(crate) fn is_its_fault(why: &ConnectError) -> bool {
+    !matches!(
+        why,
+        ConnectError::Cancelled | ConnectError::Shutdown | ConnectError::Full | ConnectError::OutOfResources
+    )
+}
+
+impl Proxy {
+    /// Chooses a backend for a client and calls it, or has the client wait for one.
+    pub(crate) fn place(&mut self, reach: &mut impl Reach, key: u32) -> Result<(), Refusal> {
+        let Some(group) = self.group_of(key) else { return Err(Refusal::NoBackend) };
+        if self.queues[group].len() > 0 {
+            // Behind those who came first.
+            return self.enqueue(reach, key, group);
+        }
+        match self.pick(reach, key, group) {
+            Picked::Upstream(lease) => self.call(reach, key, lease, false).map(drop),
+            Picked::Full => self.enqueue(reach, key, group),
+            Picked::Nobody => self.try_again(reach, key, group).map(drop),
+        }
+    }
+
+    fn group_of(&mut self, key: u32) -> Option<usize> {
+        let group = self.pairs.get(key)?.attempt.as_ref()?.group;
+        (group < self.plan.groups.len()).then_some(group)
+    }
+
+    fn pick(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Picked {
+        let (now, random) = (reach.now(), reach.random());
+        let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_ref()) else {
+            return Picked::Nobody;
+        };
+        let wanted = Wanted { source: attempt.source(), tried: &attempt.tried, now, random };
+        let names = &self.names;
+        self.pickers[group]
+            .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
+    }
+
+    /// Nobody is left who has not been tried: begins with the first again, after a pause.
+    fn try_again(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<Called, Refusal> {
+        let attempt = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut());
+        let Some(attempt) = attempt.filter(|attempt| !attempt.tried.is_empty()) else {
+            return Err(Refusal::NoBackend);
+        };
+        attempt.tried.clear();
+        match self.pick(reach, key, group) {
+            Picked::Upstream(lease) => self.call(reach, key, lease, true),
+            Picked::Full => self.enqueue(reach, key, group).map(|()| Called::Later),
+            Picked::Nobody => Err(Refusal::NoBackend),
+        }
+    }
+
+    fn call(
+        &mut self,
+        reach: &mut impl Reach,
+        key: u32,
+        lease: Lease,
+        again: bool,
+    ) -> Result<Called, Refusal> {
+        let upstream = lease.upstream().clone();
+        let Some(pair) = self.pairs.get(key) else { return Ok(Called::Begun) };
+        let Some(attempt) = &pair.attempt else { return Ok(Called::Begun) };
+        let group = attempt.group;
+        let Some(connect) = connect(&self.names, &upstream, Some(attempt)) else {
+            return Err(Refusal::NoBackend);
+        };
+        let pause = if again { self.plan.config.retry_pause } else { std::time::Duration::ZERO };
+        let connect =
+            connect.tag(key.into()).timeout(self.plan.config.timeouts.connect).after(pause).while_draining();
+        match reach.connect(connect) {
+            Ok(call) => {
+                pair.phase = Phase::Calling(call);
+                pair.lease = Some(lease);
+                Ok(Called::Begun)
+            }
+            // As many are being called as may be: the next tick tries again.
+            Err(ConnectError::Full) => {
+                drop(lease);
+                self.enqueue(reach, key, group)?;
+                Ok(Called::Later)
+            }
+            Err(_) => Err(Refusal::Resources),
+        }
+    }
+
+    /// A call came to nothing: the next backend, as often as that is allowed.
+    pub(crate) fn call_failed(&mut self, reach: &mut impl Reach, key: u32, why: &ConnectError) {
+        let Some(pair) = self.pairs.get(key) else { return };
+        pair.phase = Phase::Over;
+        let upstream = pair.lease.as_ref().map(|lease| lease.upstream().clone());
+        let client = pair.client;
+        let its_fault = is_its_fault(why);
+        if let Some(upstream) = upstream.as_ref().filter(|_| its_fault) {
+            self.blame(upstream, Failure::Refused, reach.now());
+        }
+        // A name with several addresses is tried at the next of them before it counts as tried.
+        let more = upstream.as_ref().is_some_and(|upstream| its_fault && self.names.failed(upstream));
+        let mut failures = 0;
+        if let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut()) {
+            attempt.failures += 1;
+            failures = attempt.failures;
+            if let Some(upstream) = upstream.filter(|_| its_fault && !(more && failures == 1)) {
+                attempt.tried.push(upstream.id());
+            }
+        }
+        match its_fault {
+            true => self.released(reach, key),
+            // Nobody is called in its place: that would fail the same way, and whoever is called in the place
+            // of that one again, without an end. The next tick tries again.
+            false => drop(self.release(key)),
+        }
+        // If it is going, `closed` is still to come.
+        if client.and_then(|client| reach.conn(client)).is_none() {
+            return;
+        }
+        let outcome = match why {
+            ConnectError::Shutdown | ConnectError::Cancelled => Err(Refusal::Resources),
+            _ if failures > self.plan.config.retries_max => {
+                Err(if its_fault { Refusal::Unreachable } else { Refusal::Resources })
+            }
+            _ => {
+                self.shared.retries.fetch_add(1, Relaxed);
+                match self.group_of(key) {
+                    // Whatever the system lacks, it lacks it for all backends: the next tick tries again.
+                    Some(group) if !its_fault => self.enqueue(reach, key, group),
+                    _ => self.place(reach, key),
+                }
+            }
+        };
+        if let Err(refusal) = outcome {
+            self.refuse(reach, key, refusal);
+        }
+    }
+
+    // --- The queue.
+
+    fn enqueue(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<(), Refusal> {
+        if self.queues[group].len() >= self.plan.config.queue_max {
+            return Err(Refusal::QueueFull);
+        }
+        let (now, limit) = (reach.now(), self.plan.config.timeouts.queue);
+        let Some(pair) = self.pairs.get(key) else { return Ok(()) };
+        pair.phase = Phase::Queued(self.queues[group].push(key));
+        self.shared.waiting.fetch_add(1, Relaxed);
+        let Some(attempt) = &mut pair.attempt else { return Ok(()) };
+        if attempt.waits_until.is_none() {
+            self.shared.queued.fetch_add(1, Relaxed);
+        }
+        let until = *attempt.waits_until.get_or_insert(now + limit);
+        if let Some(mut client) = pair.client.and_then(|client| reach.conn(client))
+            && !limit.is_zero()
+        {
+            client.wake_at(until);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn leave_queue(&mut self, group: usize, number: u64) {
+        if self.queues.get_mut(group).is_some_and(|queue| queue.remove(number)) {
+            self.shared.waiting.fetch_sub(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn serve_queues(&mut self, reach: &mut impl Reach) {
+        for group in 0..self.queues.len() {
+            self.serve_queue(reach, group);
+        }
+    }
+
+    /// Places those who wait, as long as there is room.
+    fn serve_queue(&mut self, reach: &mut impl Reach, group: usize) {
+        while let Some((number, key)) = self.queues[group].first() {
+            let picked = self.pick(reach, key, group);
+            if matches!(picked, Picked::Full) {
+                return;
+            }
+            self.leave_queue(group, number);
+            let Some(pair) = self.pairs.get(key) else { continue };
+            pair.phase = Phase::Over;
+            if let Some(mut client) = pair.client.and_then(|client| reach.conn(client)) {
+                client.cancel_wake();
+            } else {
+                continue;
+            }
+            let outcome = match picked {
+                Picked::Upstream(lease) => self.call(reach, key, lease, false),
+                _ => self.try_again(reach, key, group),
+            };
+            match outcome {
+                Ok(Called::Begun) => {}
+                Ok(Called::Later) => return,
+                Err(refusal) => self.refuse(reach, key, refusal),
+            }
+        }
+    }
+
+    /// A pair has no connection to a backend any more: there is room for somebody else.
+    pub(crate) fn released(&mut self, reach: &mut impl Reach, key: u32) {
+        if !self.release(key) || self.shared.waiting.load(Relaxed) == 0 {
+            return;
+        }
+        self.serve_queues(reach);
+        let ours: usize = self.queues.iter().map(|queue| queue.len()).sum();
+        if self.shared.waiting.load(Relaxed) > ours {
+            // Should a mailbox be full, the next tick finds the room.
+            let _ = self.shared.mailbox.send_to_others(self.worker, Message::Room);
+        }
+    }
+
+    /// The same, without anybody being told. Whether somebody may have waited for it.
+    fn release(&mut self, key: u32) -> bool {
+        let lease = self.pairs.get(key).and_then(|pair| pair.lease.take());
+        self.pairs.remove_if_over(key);
+        lease.is_some_and(|lease| lease.upstream().config.connections_max > 0)
+    }
+
+    // --- Refusals.
+
+    /// Ends a client from outside of its own callbacks, for this reason.
+    pub(crate) fn refuse(&mut self, reach: &mut impl Reach, key: u32, refusal: Refusal) {
+        self.note_refusal(key, refusal);
+        let now = reach.now();
+        let client = self.pairs.get(key).and_then(|pair| pair.client);
+        if let Some(mut client) = client.and_then(|client| reach.conn(client)) {
+            // Its `timeout` gives the reason.
+            client.wake_at(now);
+        }
+    }
+
+    pub(crate) fn note_refusal(&mut self, key: u32, refusal: Refusal) {
+        self.shared.refusals.count(&refusal);
+        let Some(pair) = self.pairs.get(key) else { return };
+        if let Phase::Queued(number) = pair.phase {
+            let group = pair.attempt.as_ref().map_or(usize::MAX, |attempt| attempt.group);
+            self.leave_queue(group, number);
+        }
+        if let Some(pair) = self.pairs.get(key) {
+            pair.phase = Phase::Refused(refusal);
+        }
+    }
+
+    // --- Checks.
+
+    /// Begins the checks that are due.
+    pub(crate) fn check(&mut self, scope: &mut Scope<'_>) {
+        if scope.is_draining() {
+            return;
+        }
+        let plan = self.plan.clone();
+        let now = scope.now();
+        for id in self.checks.due(&plan, now, || scope.random()) {
+            let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
+            let connect = upstream.and_then(|upstream| connect(&self.names, upstream, None));
+            let timeout = plan.config.health.check_timeout;
+            let begun = connect
+                .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
+                .is_some_and(|call| call.is_ok());
+            if !begun {
+                self.checks.unanswered(id);
+            }
+        }
+    }
+
+    /// What a check found.
+    pub(crate) fn checked(&mut self, reach: &mut impl Reach, id: u32, passed: bool) {
+        let plan = self.plan.clone();
+        let verdict = self.checks.answered(id, &plan, passed);
+        let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
+        let Some(upstream) = upstream else { return };
+        let counts = &upstream.counts;
+        let count = if passed { &counts.checks_passed } else { &counts.checks_failed };
+        count.fetch_add(1, Relaxed);
+        let Some(down) = verdict else { return };
+        if counts.set_down(down, reach.now()) && !down && self.shared.waiting.load(Relaxed) > 0 {
+            self.serve_queues(reach);
+            let _ = self.shared.mailbox.send_to_others(self.worker, Message::Room);
+        }
+    }
+}
+
+/// How to call a backend: for a client, or (without one) for ourselves.
+fn connect(
+    names: &crate::names::Names,
+    upstream: &Arc<Upstream>,
+    attempt: Option<&Attempt>,
+) -> Option<Connect> {
+    let mut connect = Connect::to(names.remote(upstream)?);
+    if let Some(version) = upstream.config.send_proxy {
+        let addresses = attempt.map_or(Addresses::Local, |attempt| attempt.addresses);
+        connect = connect.preface(preface(version, addresses));
+    }
+    #[cfg(feature = "tls")]
+    if let Some(target) = &upstream.config.tls {
+        connect = connect.tls(target.clone());
+    }
+    Some(connect)
+}
+
+fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Addresses alone always have an encoding.
+    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
+    debug_assert!(encoded.is_ok());
+    bytes
+}

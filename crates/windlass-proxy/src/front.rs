@@ -1,0 +1,184 @@
+//! What all workers of one proxy share, and the way to it from outside: serving, changing, looking.
+
+use std::sync::Arc;
+#[allow(
+    clippy::disallowed_types,
+    reason = "taken when the configuration changes or is looked at, and never for a connection"
+)]
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use windlass::{Mailbox, Resolver, Serve, Time, serve};
+
+use crate::config::ProxyConfig;
+use crate::plan::{ConfigError, Plan};
+use crate::refusal::Refusals;
+use crate::service::Proxy;
+use crate::stats::{Changed, ProxyStats};
+
+/// A proxy as a whole: makes the [`Proxy`] of each worker, changes all of them while they run, and tells how
+/// they are. Clones are the same proxy.
+///
+/// ```no_run
+/// use windlass_proxy::{Backend, Front, ProxyConfig};
+///
+/// let config = ProxyConfig::default()
+///     .backend(Backend::at("10.0.0.1:80".parse()?))
+///     .backend(Backend::at("10.0.0.2:80".parse()?));
+/// let front = Front::new(config)?;
+/// front.serve().tcp(":8080").run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Front {
+    shared: Arc<Shared>,
+}
+
+/// What is sent to the workers of a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Message {
+    /// There is another configuration.
+    Changed,
+    /// A backend has room again.
+    Room,
+}
+
+pub(crate) struct Shared {
+    #[allow(clippy::disallowed_types, reason = "see above")]
+    current: Mutex<Current>,
+    /// That of the current plan: who has another one looks.
+    pub(crate) version: AtomicU64,
+    pub(crate) mailbox: Mailbox<Message>,
+    pub(crate) resolver: Resolver,
+    pub(crate) refusals: Refusals,
+    /// Clients now, and since the start.
+    pub(crate) clients: AtomicUsize,
+    pub(crate) opened: AtomicU64,
+    /// Clients in a queue now, and since the start.
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) queued: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    /// The engine's clock, as worker 0 read it last.
+    pub(crate) clock: AtomicU64,
+}
+
+struct Current {
+    plan: Arc<Plan>,
+    next_id: u32,
+}
+
+impl Shared {
+    fn with_current<T>(&self, act: impl FnOnce(&mut Current) -> T) -> T {
+        // A panic elsewhere cannot leave it half changed.
+        act(&mut self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.with_current(|current| current.plan.clone())
+    }
+}
+
+impl Front {
+    /// A proxy with this configuration, which asks the system's resolver for names.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], the first there is.
+    pub fn new(config: ProxyConfig) -> Result<Front, ConfigError> {
+        Front::with_resolver(config, Resolver::default())
+    }
+
+    /// The same, with a resolver of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    #[allow(clippy::disallowed_types, reason = "see above")]
+    pub fn with_resolver(config: ProxyConfig, resolver: Resolver) -> Result<Front, ConfigError> {
+        let mut next_id = 0;
+        let plan = Arc::new(Plan::new(config, None, &mut next_id)?);
+        let shared = Shared {
+            version: AtomicU64::new(plan.version),
+            current: Mutex::new(Current { plan, next_id }),
+            mailbox: Mailbox::new(),
+            resolver,
+            refusals: Refusals::default(),
+            clients: AtomicUsize::new(0),
+            opened: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            queued: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            clock: AtomicU64::new(0),
+        };
+        Ok(Front { shared: Arc::new(shared) })
+    }
+
+    /// The service of one worker. It wants [`Front::mailbox`], [`Front::resolver`] and a tick of
+    /// [`Proxy::TICK`], and keeps deadlines for silence itself: [`Front::serve`] gives it all of that.
+    pub fn proxy(&self) -> Proxy {
+        Proxy::new(self.shared.clone(), self.shared.plan())
+    }
+
+    /// The proxy with all that it needs but addresses to listen on.
+    pub fn serve(&self) -> Serve<Proxy> {
+        let front = self.clone();
+        serve(move || front.proxy())
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(Proxy::TICK)
+            .idle_timeout(std::time::Duration::ZERO)
+    }
+
+    /// The mailbox of its workers.
+    pub fn mailbox(&self) -> &Mailbox<Message> {
+        &self.shared.mailbox
+    }
+
+    /// What resolves names for it.
+    pub fn resolver(&self) -> &Resolver {
+        &self.shared.resolver
+    }
+
+    /// Changes a running proxy: from the next turn of each worker on, new connections go by this
+    /// configuration. Backends are known by their addresses and groups by their routes' names; what stays
+    /// keeps its counts and its health. A backend that is gone, or weighs nothing now, keeps the connections
+    /// it has. Whoever waits, waits on; but for a route that is gone, which refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]; nothing has changed then.
+    pub fn change(&self, config: ProxyConfig) -> Result<Changed, ConfigError> {
+        let changed = self.shared.with_current(|current| {
+            let mut next_id = current.next_id;
+            let plan = Arc::new(Plan::new(config, Some(&current.plan), &mut next_id)?);
+            let changed = Changed::between(&current.plan, &plan);
+            self.shared.version.store(plan.version, Relaxed);
+            *current = Current { plan, next_id };
+            Ok(changed)
+        })?;
+        // A worker with a full mailbox finds it at its next tick.
+        let _ = self.shared.mailbox.send_to_all(Message::Changed);
+        Ok(changed)
+    }
+
+    /// The configuration in effect, or about to be.
+    pub fn config(&self) -> ProxyConfig {
+        self.shared.plan().config.clone()
+    }
+
+    /// How it is now.
+    pub fn stats(&self) -> ProxyStats {
+        let now = Time::from_nanos(self.shared.clock.load(Relaxed));
+        let plan = self.shared.plan();
+        ProxyStats {
+            clients: self.shared.clients.load(Relaxed),
+            opened: self.shared.opened.load(Relaxed),
+            waiting: self.shared.waiting.load(Relaxed),
+            queued: self.shared.queued.load(Relaxed),
+            retries: self.shared.retries.load(Relaxed),
+            refused: self.shared.refusals.all(),
+            backends: crate::stats::backends(&plan, now),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A proxy and load balancer for TCP, on the windlass engine.
+//!
+//! [`Front`] is the proxy as a whole and [`ProxyConfig`] all that can be set; [`Proxy`] is the service, one value
+//! per worker. Read `service.rs` first: what happens to one client. `balance/` is how a backend is chosen,
+//! `calls.rs` how it is called, `plan.rs` a configuration that has been checked.
+//!
+//! **What workers share** is what has to be the same for all: the configuration, the connections of each
+//! backend and its health. These are atomic counts that are touched for a connection, never for its bytes.
+//! Whose turn it is, queues, and pairs belong to a worker.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod balance;
+mod calls;
+mod checks;
+mod config;
+mod front;
+mod names;
+mod pair;
+mod pick;
+mod plan;
+mod queue;
+mod reach;
+mod refusal;
+mod service;
+mod sources;
+mod stats;
+mod target;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+pub use balance::Balance;
+pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
+pub use front::{Front, Message};
+pub use pair::Session;
+pub use plan::ConfigError;
+pub use refusal::Refusal;
+pub use service::Proxy;
+pub use sources::{SourceError, Sources};
+pub use stats::{BackendState, BackendStats, Changed, ProxyStats};
+pub use target::Target;
+pub use windlass_proto::proxy_protocol::Version;

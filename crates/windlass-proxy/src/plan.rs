@@ -1,0 +1,239 @@
+//! A configuration, checked, with what all workers need of it made once: groups, tables, counts.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use windlass_proto::ClientHello;
+
+use crate::balance::{Balance, Maglev};
+use crate::config::{Backend, ProxyConfig, Route};
+use crate::upstream::{Counts, Upstream};
+
+/// The heaviest a backend may be.
+const WEIGHT_MAX: u32 = 65_535;
+
+/// A configuration in effect.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Goes up with each.
+    pub(crate) version: u64,
+    pub(crate) config: ProxyConfig,
+    /// Those without a route first; then one for each route, in their order.
+    pub(crate) groups: Vec<Group>,
+    /// Some backend is told who its clients are.
+    pub(crate) tells: bool,
+}
+
+/// Backends among which one is chosen.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// Made where it is asked for.
+    pub(crate) maglev: Maglev,
+}
+
+/// The name of the group that no route leads to.
+pub(crate) const OTHERS: &str = "backends";
+
+/// What is wrong with a configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no backend at all, or a route without one.
+    NoBackends {
+        /// Which group.
+        group: String,
+    },
+    /// The same address is twice in one group.
+    Twice {
+        /// The address.
+        backend: String,
+    },
+    /// A weight above 65,535.
+    Weight {
+        /// Whose.
+        backend: String,
+    },
+    /// No pattern of host names.
+    ServerName {
+        /// As it was written.
+        name: String,
+    },
+    /// Two routes of one name.
+    Route {
+        /// The name.
+        name: String,
+    },
+    /// A timeout that must not be zero.
+    Zero {
+        /// Which.
+        setting: &'static str,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::NoBackends { group } => write!(f, "{group}: no backend"),
+            ConfigError::Twice { backend } => write!(f, "{backend} is there twice"),
+            ConfigError::Weight { backend } => {
+                write!(f, "{backend}: a weight is at most {WEIGHT_MAX}")
+            }
+            ConfigError::ServerName { name } => {
+                write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
+            }
+            ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
+            ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Plan {
+    /// Checks a configuration. Backends that `before` knows keep their counts; new ones get a number from
+    /// `next_id`.
+    pub(crate) fn new(
+        config: ProxyConfig,
+        before: Option<&Plan>,
+        next_id: &mut u32,
+    ) -> Result<Plan, ConfigError> {
+        let mut config = config;
+        for (what, value) in [
+            ("timeouts.connect", config.timeouts.connect),
+            ("health.check_timeout", config.health.check_timeout),
+            ("resolve_every", config.resolve_every),
+        ] {
+            if value.is_zero() {
+                return Err(ConfigError::Zero { setting: what });
+            }
+        }
+        if config.backends.is_empty() && config.routes.is_empty() {
+            return Err(ConfigError::NoBackends { group: OTHERS.into() });
+        }
+        for route in &mut config.routes {
+            tidy(route)?;
+        }
+        let others = std::iter::once((OTHERS, &config.backends));
+        let routes = config.routes.iter().map(|route| (&*route.name, &route.backends));
+        let mut groups = Vec::new();
+        for (name, backends) in others.chain(routes) {
+            if groups.iter().any(|group: &Group| group.name == name) {
+                return Err(ConfigError::Route { name: name.into() });
+            }
+            let known = before.and_then(|plan| plan.groups.iter().find(|group| group.name == name));
+            groups.push(group(name, backends, config.balance, known, next_id)?);
+        }
+        let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
+        let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
+        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells })
+    }
+
+    /// Every backend, with the number of its group.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (usize, &Arc<Upstream>)> {
+        self.groups
+            .iter()
+            .enumerate()
+            .flat_map(|(n, group)| group.upstreams.iter().map(move |upstream| (n, upstream)))
+    }
+
+    /// The group for a client that says hello like this.
+    pub(crate) fn route(&self, hello: &ClientHello) -> Option<usize> {
+        let rank = |route: &Route| {
+            let by_name = match (&*route.server_names, &hello.server_name) {
+                ([], _) => Some(0),
+                (names, Some(name)) => names.iter().filter_map(|pattern| exactness(pattern, name)).max(),
+                (_, None) => None,
+            }?;
+            let offered = |wanted: &String| hello.alpn.iter().any(|offer| offer == wanted.as_bytes());
+            let by_protocol = route.alpn.is_empty() || route.alpn.iter().any(offered);
+            by_protocol.then_some((by_name, !route.alpn.is_empty()))
+        };
+        let ranked = self.config.routes.iter().enumerate().filter_map(|(n, route)| Some((rank(route)?, n)));
+        // Of equals the first.
+        let best = ranked.max_by_key(|(rank, n)| (*rank, std::cmp::Reverse(*n)));
+        best.map(|(_, n)| n + 1).or_else(|| self.others())
+    }
+
+    /// The group of those that no route takes, if it has backends.
+    pub(crate) fn others(&self) -> Option<usize> {
+        (!self.groups[0].upstreams.is_empty()).then_some(0)
+    }
+}
+
+/// How exactly a pattern fits a name: 0 would be none at all.
+fn exactness(pattern: &str, name: &str) -> Option<usize> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if pattern == "*" {
+        return Some(1);
+    }
+    if pattern == name {
+        return Some(usize::MAX);
+    }
+    let suffix = pattern.strip_prefix('*')?;
+    // `*.example.com` is what stands below it, and not itself.
+    (name.len() > suffix.len() && name.ends_with(suffix)).then_some(1 + suffix.len())
+}
+
+/// Names in lower case, and a name for the route.
+fn tidy(route: &mut Route) -> Result<(), ConfigError> {
+    for name in &mut route.server_names {
+        let tidied = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let rest = tidied.strip_prefix("*.").unwrap_or(&tidied);
+        let label = |label: &str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            (1..=63).contains(&label.len()) && label.bytes().all(fits)
+        };
+        // `*.` would be everything in a way that nobody means.
+        let fits = name == "*" || (rest.len() <= 253 && rest.split('.').all(label));
+        if !fits {
+            return Err(ConfigError::ServerName { name: name.clone() });
+        }
+        *name = tidied;
+    }
+    if route.name.is_empty() {
+        let first = route.server_names.first().or(route.alpn.first());
+        route.name = first.cloned().unwrap_or_else(|| "any".into());
+    }
+    if route.backends.is_empty() {
+        return Err(ConfigError::NoBackends { group: route.name.clone() });
+    }
+    Ok(())
+}
+
+fn group(
+    name: &str,
+    backends: &[Backend],
+    balance: Balance,
+    before: Option<&Group>,
+    next_id: &mut u32,
+) -> Result<Group, ConfigError> {
+    let mut seen = HashSet::new();
+    let mut upstreams = Vec::new();
+    for backend in backends {
+        let key = backend.to.to_string();
+        if !seen.insert(key.clone()) {
+            return Err(ConfigError::Twice { backend: key });
+        }
+        if backend.weight > WEIGHT_MAX {
+            return Err(ConfigError::Weight { backend: backend.name.clone() });
+        }
+        let known = before.and_then(|group| group.upstreams.iter().find(|upstream| upstream.key == key));
+        let counts = known.map(|upstream| upstream.counts.clone()).unwrap_or_else(|| {
+            *next_id += 1;
+            Arc::new(Counts::new(*next_id))
+        });
+        upstreams.push(Arc::new(Upstream::new(backend.clone(), counts)));
+    }
+    let maglev = match balance {
+        Balance::Maglev => {
+            let weighed: Vec<(&str, u32)> =
+                upstreams.iter().map(|upstream| (&*upstream.key, upstream.config.weight)).collect();
+            Maglev::new(&weighed)
+        }
+        _ => Maglev::default(),
+    };
+    Ok(Group { name: name.into(), upstreams, maglev })
+}

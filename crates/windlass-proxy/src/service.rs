@@ -1,0 +1,481 @@
+//! The service: what happens to a client, from its first byte to its last. Read [`Pair`] first; how a backend is
+//! called is in `calls.rs`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use windlass::{
+    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service, Sessions,
+    Tick, Time,
+};
+use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
+use windlass_proto::{ClientHello, Decode};
+
+use crate::calls::is_its_fault;
+use crate::checks::{CHECK, Checks};
+use crate::config::Others;
+use crate::front::{Message, Shared};
+use crate::names::Names;
+use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
+use crate::pick::Picker;
+use crate::plan::Plan;
+use crate::queue::Queue;
+use crate::refusal::Refusal;
+use crate::upstream::{Failure, Upstream};
+
+/// The proxy, on one worker. From [`Front`](crate::Front).
+pub struct Proxy {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) plan: Arc<Plan>,
+    /// By the number of their group.
+    pub(crate) pickers: Vec<Picker>,
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) pairs: Pairs,
+    pub(crate) names: Names,
+    pub(crate) checks: Checks,
+    pub(crate) worker: usize,
+    coupled: u64,
+}
+
+impl Proxy {
+    /// Clients that this worker has connected to a backend.
+    pub fn coupled(&self) -> u64 {
+        self.coupled
+    }
+
+    /// The period of the tick that resolves names, checks backends, and finds who has waited for one that is
+    /// back.
+    pub const TICK: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> Proxy {
+        let mut proxy = Proxy {
+            shared,
+            plan,
+            pickers: Vec::new(),
+            queues: Vec::new(),
+            pairs: Pairs::default(),
+            names: Names::default(),
+            checks: Checks::default(),
+            worker: 0,
+            coupled: 0,
+        };
+        proxy.fit();
+        proxy
+    }
+
+    /// Makes what belongs to groups anew.
+    pub(crate) fn fit(&mut self) {
+        self.queues.resize_with(self.plan.groups.len(), Queue::default);
+        self.pickers.clear();
+        for group in &self.plan.groups {
+            let mut picker = Picker::default();
+            picker.begin_anew(group, self.worker);
+            self.pickers.push(picker);
+        }
+    }
+
+    /// What a newcomer has to say first, if anything.
+    fn greeting(&self, peer: Peer) -> Result<Option<Greeting>, Refusal> {
+        let config = &self.plan.config;
+        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
+        let Some(accept) = &config.accept_proxy else { return Ok(then) };
+        match accept.others {
+            _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
+            Others::Refused => Err(Refusal::Untrusted),
+            Others::Clients => Ok(Some(Greeting::NoHeader)),
+        }
+    }
+
+    /// Listens to what a client has to say first; all that follows is for the backend.
+    fn greet(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Refusal> {
+        let plan = self.plan.clone();
+        loop {
+            let Some(pair) = self.pairs.get(key) else { return Ok(()) };
+            let Phase::Greeting(greeting) = pair.phase else { return Ok(()) };
+            let next = (!plan.config.routes.is_empty()).then_some(Greeting::Hello);
+            let group = match greeting {
+                Greeting::Header => {
+                    let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
+                    let Some(header) = decoded else { return Ok(()) };
+                    if let (Addresses::Inet { source, destination, .. }, Some(attempt)) =
+                        (header.addresses, &mut pair.attempt)
+                    {
+                        attempt.addresses = Addresses::tcp(canonical(source), canonical(destination));
+                    }
+                    next
+                }
+                Greeting::NoHeader => match begins_with_header(input.peek()) {
+                    Some(true) => return Err(Refusal::Spoofed),
+                    Some(false) => next,
+                    None => return Ok(()),
+                },
+                Greeting::Hello => match ClientHello::peek(input, plan.config.hello_max) {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(hello)) => {
+                        let group = plan.route(&hello).ok_or(Refusal::NoRoute)?;
+                        return self.begin(conn, key, group);
+                    }
+                    // What is no TLS goes to the others, if they take it.
+                    Err(error) => {
+                        let group = plan.others().ok_or(Refusal::Hello(error))?;
+                        return self.begin(conn, key, group);
+                    }
+                },
+            };
+            match group {
+                Some(greeting) => pair.phase = Phase::Greeting(greeting),
+                None => return self.begin(conn, key, 0),
+            }
+        }
+    }
+
+    /// The client has said what it had to: what follows waits until there is somebody to hear it.
+    fn begin(&mut self, conn: &mut Conn<'_>, key: u32, group: usize) -> Result<(), Refusal> {
+        conn.pause();
+        conn.cancel_wake();
+        let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut()) else { return Ok(()) };
+        attempt.group = group;
+        self.place(conn, key)
+    }
+
+    /// How long the client's deadline may wait, by how long both connections have been silent; zero: it is
+    /// over. `None`: for ever.
+    fn patience(&mut self, client: &mut Conn<'_>, key: u32) -> Option<Duration> {
+        let timeouts = self.plan.config.timeouts;
+        let pair = self.pairs.get(key)?;
+        let (now, client_idle) = (client.now(), client.idle());
+        let server_idle = client.other(pair.upstream?)?.idle();
+        // Silence before the end of the other half does not count against this one.
+        let since = now.since(pair.ended_at);
+        let limits = match (pair.client_ended, pair.server_ended) {
+            (true, _) => [(timeouts.server_fin, server_idle.min(since)), (Duration::ZERO, client_idle)],
+            (_, true) => [(timeouts.client_fin, client_idle.min(since)), (Duration::ZERO, server_idle)],
+            _ if !timeouts.tunnel.is_zero() => {
+                [(timeouts.tunnel, client_idle.min(server_idle)), (Duration::ZERO, server_idle)]
+            }
+            _ => [(timeouts.client, client_idle), (timeouts.server, server_idle)],
+        };
+        let set = limits.into_iter().filter(|(limit, _)| !limit.is_zero());
+        set.map(|(limit, idle)| limit.saturating_sub(idle)).min()
+    }
+
+    /// Sets the deadline of a coupled client, which is that of both.
+    fn wait(&mut self, client: &mut Conn<'_>, key: u32) {
+        match self.patience(client, key) {
+            Some(left) => client.wake_at(client.now() + left.max(Duration::from_millis(1))),
+            None => client.cancel_wake(),
+        }
+    }
+
+    /// Takes note of a configuration that is newer than ours.
+    fn catch_up(&mut self, reach: &mut Scope<'_>) {
+        if self.shared.version.load(Relaxed) == self.plan.version {
+            return;
+        }
+        let before = std::mem::replace(&mut self.plan, self.shared.plan());
+        let plan = self.plan.clone();
+        // Groups are known by their names; those that are gone take nobody any more.
+        let moved: Vec<Option<usize>> = before
+            .groups
+            .iter()
+            .map(|group| plan.groups.iter().position(|other| other.name == group.name))
+            .collect();
+        let mut queues: Vec<Queue> = plan.groups.iter().map(|_| Queue::default()).collect();
+        for (n, queue) in std::mem::take(&mut self.queues).into_iter().enumerate() {
+            match moved[n] {
+                Some(to) => queues[to] = queue,
+                None => {
+                    let mut queue = queue;
+                    while let Some((number, key)) = queue.first() {
+                        queue.remove(number);
+                        self.shared.waiting.fetch_sub(1, Relaxed);
+                        self.refuse(reach, key, Refusal::NoBackend);
+                    }
+                }
+            }
+        }
+        self.queues = queues;
+        for attempt in self.pairs.each().filter_map(|pair| pair.attempt.as_mut()) {
+            attempt.group = moved.get(attempt.group).copied().flatten().unwrap_or(usize::MAX);
+        }
+        self.names.keep_only(&plan);
+        self.checks.keep_only(&plan);
+        if self.worker == 0 && plan.config.health.check_every.is_zero() {
+            // Nobody would ever say that they are well again.
+            for (_, upstream) in plan.upstreams() {
+                upstream.counts.set_down(false, reach.now());
+            }
+        }
+        self.fit();
+    }
+
+    fn housekeeping(&mut self, scope: &mut Scope<'_>) {
+        self.catch_up(scope);
+        let resolver = self.shared.resolver.clone();
+        self.names.ask(&self.plan.clone(), &resolver, scope);
+        if self.worker == 0 {
+            self.shared.clock.store(scope.now().as_nanos(), Relaxed);
+            self.check(scope);
+        }
+        self.serve_queues(scope);
+    }
+}
+
+/// Whether these bytes begin with a PROXY header; `None`: they may.
+fn begins_with_header(bytes: &[u8]) -> Option<bool> {
+    const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
+    for beginning in BEGINNINGS {
+        if bytes.starts_with(beginning) {
+            return Some(true);
+        }
+        if beginning.starts_with(bytes) {
+            return None;
+        }
+    }
+    Some(false)
+}
+
+impl Service for Proxy {
+    type Session = Session;
+
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>) {
+        self.worker = scope.worker();
+        self.fit();
+        self.housekeeping(scope);
+    }
+
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
+        self.shared.opened.fetch_add(1, Relaxed);
+        let peer = conn.peer();
+        let greeting = self.greeting(peer).map_err(|refusal| {
+            self.shared.refusals.count(&refusal);
+            refusal.close()
+        })?;
+        let addresses = match peer {
+            Peer::Tcp(source) => {
+                // Asked of the system only where somebody is told.
+                let local = if self.plan.tells { conn.local_addr() } else { None };
+                Addresses::tcp(source, local.map_or(source, canonical))
+            }
+            _ => Addresses::Unknown,
+        };
+        let attempt = Attempt { group: 0, addresses, tried: Vec::new(), failures: 0, waits_until: None };
+        let key = self.pairs.add(Pair {
+            client: Some(conn.id()),
+            upstream: None,
+            phase: Phase::Greeting(greeting.unwrap_or(Greeting::Hello)),
+            lease: None,
+            attempt: Some(Box::new(attempt)),
+            client_ended: false,
+            server_ended: false,
+            ended_at: Time::ZERO,
+        });
+        self.shared.clients.fetch_add(1, Relaxed);
+        let session = Session { pair: key, side: Side::Client };
+        if greeting.is_some() {
+            let limit = self.plan.config.timeouts.greeting;
+            if !limit.is_zero() {
+                conn.wake_at(conn.now() + limit);
+            }
+            return Ok(session);
+        }
+        if let Err(refusal) = self.begin(conn, key, 0) {
+            self.refuse(conn, key, refusal);
+        }
+        Ok(session)
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Session, Close> {
+        if tag & CHECK != 0 {
+            self.checked(conn, (tag & !CHECK) as u32, true);
+            return Err(Close::Done);
+        }
+        let key = tag as u32;
+        let Some(pair) = self.pairs.get(key) else { return Err(Close::Done) };
+        pair.phase = Phase::Over;
+        if let Some(lease) = &pair.lease {
+            lease.upstream().counts.succeeded();
+        }
+        // A client that is leaving is not coupled any more.
+        let client = pair.client;
+        let Some(client) = client.filter(|client| conn.relay(*client)) else {
+            self.released(conn, key);
+            // Or it cannot be coupled, and would wait for ever.
+            if client.and_then(|client| conn.other(client)).is_some() {
+                self.refuse(conn, key, Refusal::Resources);
+            }
+            return Err(Close::Done);
+        };
+        pair.upstream = Some(conn.id());
+        pair.phase = Phase::Coupled;
+        self.coupled += 1;
+        pair.attempt = None;
+        if let Some(mut client) = conn.other(client) {
+            self.wait(&mut client, key);
+        }
+        Ok(Session { pair: key, side: Side::Upstream })
+    }
+
+    fn connect_failed(
+        &mut self,
+        scope: &mut Scope<'_>,
+        _: &mut Sessions<Session>,
+        _: ConnId,
+        tag: u64,
+        why: ConnectError,
+    ) {
+        if tag & CHECK != 0 {
+            let id = (tag & !CHECK) as u32;
+            match is_its_fault(&why) {
+                true => self.checked(scope, id, false),
+                false => self.checks.unanswered(id),
+            }
+            return;
+        }
+        self.call_failed(scope, tag as u32, &why);
+    }
+
+    fn data(
+        &mut self,
+        conn: &mut Conn<'_>,
+        session: &mut Session,
+        input: &mut Input<'_>,
+    ) -> Result<(), Close> {
+        match self.greet(conn, session.pair, input) {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                self.note_refusal(session.pair, refusal);
+                Err(refusal.close())
+            }
+        }
+    }
+
+    fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        let Some(pair) = self.pairs.get(session.pair) else { return Ok(()) };
+        match session.side {
+            Side::Client => pair.client_ended = true,
+            Side::Upstream => pair.server_ended = true,
+        }
+        pair.ended_at = conn.now();
+        let client = pair.client;
+        match session.side {
+            Side::Client => self.wait(conn, session.pair),
+            Side::Upstream => {
+                if let Some(mut client) = client.and_then(|client| conn.other(client)) {
+                    self.wait(&mut client, session.pair);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        let Some(pair) = self.pairs.get(session.pair) else { return Ok(()) };
+        let refusal = match pair.phase {
+            Phase::Greeting(_) => Refusal::Silent,
+            Phase::Queued(_) => Refusal::QueueTimeout,
+            // Counted already.
+            Phase::Refused(refusal) => return Err(refusal.close()),
+            Phase::Coupled => {
+                if self.patience(conn, session.pair) == Some(Duration::ZERO) {
+                    return Err(Close::Timeout);
+                }
+                self.wait(conn, session.pair);
+                return Ok(());
+            }
+            Phase::Calling(_) | Phase::Over => return Ok(()),
+        };
+        self.note_refusal(session.pair, refusal);
+        Err(refusal.close())
+    }
+
+    fn draining(&mut self, _: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        match self.pairs.get(session.pair).map(|pair| pair.phase) {
+            // Who has not said whom it wants has nothing to lose.
+            Some(Phase::Greeting(_)) => Err(Close::Shutdown),
+            _ => Ok(()),
+        }
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, session: Session, why: Close) {
+        let key = session.pair;
+        let Some(pair) = self.pairs.get(key) else { return };
+        match session.side {
+            Side::Client => {
+                self.shared.clients.fetch_sub(1, Relaxed);
+                pair.client = None;
+                match pair.phase {
+                    Phase::Queued(number) => {
+                        pair.phase = Phase::Over;
+                        let group = pair.attempt.as_ref().map_or(usize::MAX, |attempt| attempt.group);
+                        self.leave_queue(group, number);
+                    }
+                    // `connect_failed` is still to come, and is the end of it.
+                    Phase::Calling(call) => drop(conn.cancel_connect(call)),
+                    _ => {}
+                }
+                self.pairs.remove_if_over(key);
+            }
+            Side::Upstream => {
+                pair.upstream = None;
+                if let Some(lease) = &pair.lease {
+                    let (upstream, relayed) = (lease.upstream().clone(), conn.relayed().unwrap_or_default());
+                    upstream.counts.received.fetch_add(relayed.received, Relaxed);
+                    upstream.counts.sent.fetch_add(relayed.sent, Relaxed);
+                    if relayed.received > 0 {
+                        upstream.counts.served();
+                    } else if matches!(why, Close::Reset) {
+                        self.blame(&upstream, Failure::Broken, conn.now());
+                    }
+                }
+                self.released(conn, key);
+            }
+        }
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>, _: Tick) {
+        self.housekeeping(scope);
+    }
+}
+
+impl Receive for Proxy {
+    type Message = Message;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>, message: Message) {
+        match message {
+            Message::Changed => self.housekeeping(scope),
+            Message::Room => self.serve_queues(scope),
+        }
+    }
+}
+
+impl Resolve for Proxy {
+    fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>, resolved: Resolved) {
+        let plan = self.plan.clone();
+        if self.names.answered(resolved, &plan, scope.now()) {
+            self.serve_queues(scope);
+        }
+    }
+}
+
+impl Proxy {
+    /// Passive health: one failure more of a backend.
+    pub(crate) fn blame(&mut self, upstream: &Arc<Upstream>, failure: Failure, now: Time) {
+        let health = &self.plan.config.health;
+        if !upstream.counts.failed(failure, health, now) {
+            return;
+        }
+        let group =
+            self.plan.groups.iter().find(|group| {
+                group.upstreams.iter().any(|other| Arc::ptr_eq(&other.counts, &upstream.counts))
+            });
+        let Some(group) = group else { return };
+        let ejected = group.upstreams.iter().filter(|other| other.counts.is_ejected(now)).count();
+        if (ejected + 1) * 100 > group.upstreams.len() * health.ejected_max_percent as usize {
+            upstream.counts.ejections_spared.fetch_add(1, Relaxed);
+            return;
+        }
+        upstream.counts.eject(health, now);
+    }
+}

@@ -1,0 +1,14 @@
+//! Unit tests, one file per subject; whole proxies on a network without faults are in `front.rs`.
+
+mod front;
+mod health;
+mod plan;
+mod sources;
+
+use crate::{Backend, ProxyConfig};
+
+/// Backends at these addresses.
+pub(crate) fn config(addresses: &[&str]) -> ProxyConfig {
+    let backend = |address: &&str| Backend::at(address.parse().expect("an address"));
+    ProxyConfig { backends: addresses.iter().map(backend).collect(), ..ProxyConfig::default() }
+}

@@ -1,0 +1,192 @@
+//! A backend as all workers share it: what is configured, and counts that are atomic because a cap and a
+//! health have to be the same everywhere. They are touched once or twice for a connection, never for its bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use windlass::Time;
+
+use crate::balance::hash;
+use crate::config::{Backend, Health};
+
+/// One backend of one group.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) config: Backend,
+    /// What it is known by: its address.
+    pub(crate) key: String,
+    /// The hash of its key.
+    pub(crate) hash: u64,
+    pub(crate) counts: Arc<Counts>,
+}
+
+/// What is counted of a backend. Outlives changes of the configuration, for as long as its address is in it.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// A number of its own, for those who have to remember it.
+    pub(crate) id: u32,
+    /// Now, those being made included.
+    pub(crate) connections: AtomicUsize,
+    pub(crate) opened: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    /// Bytes from clients, and from the backend, of connections that have ended.
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) checks_passed: AtomicU64,
+    pub(crate) checks_failed: AtomicU64,
+    pub(crate) ejections: AtomicU64,
+    /// Ejections that the share of those ejected did not allow.
+    pub(crate) ejections_spared: AtomicU64,
+    /// Active checks say so.
+    down: AtomicBool,
+    refused_in_row: AtomicU32,
+    broken_in_row: AtomicU32,
+    ejections_in_row: AtomicU32,
+    /// Nanoseconds of the engine's clock; 0: never was.
+    ejected_until: AtomicU64,
+    came_back: AtomicU64,
+}
+
+/// How a backend failed a client. Each kind has a row of its own: who accepts every connection and breaks it
+/// does not begin anew with each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// No connection came about.
+    Refused,
+    /// One did, and was reset before it brought a byte.
+    Broken,
+}
+
+/// Read first: in the steady state nothing is written.
+fn clear(count: &AtomicU32) {
+    if count.load(Relaxed) != 0 {
+        count.store(0, Relaxed);
+    }
+}
+
+impl Upstream {
+    pub(crate) fn new(config: Backend, counts: Arc<Counts>) -> Upstream {
+        let key = config.to.to_string();
+        Upstream { hash: hash(key.as_bytes()), config, key, counts }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.counts.id
+    }
+
+    /// Whether it has room for one connection more.
+    pub(crate) fn has_room(&self) -> bool {
+        let max = self.config.connections_max;
+        max == 0 || self.counts.connections.load(Relaxed) < max
+    }
+
+    /// Its weight now, in finer units; at least 1. Someone who has come back begins with a tenth of it.
+    pub(crate) fn weight(&self, now: Time, slow_start: Duration) -> u32 {
+        const WHOLE: u64 = 1024;
+        let part = match self.counts.came_back.load(Relaxed) {
+            0 => WHOLE,
+            since if slow_start.is_zero() || since > now.as_nanos() => WHOLE,
+            since => {
+                let passed = u128::from(now.as_nanos() - since) * u128::from(WHOLE);
+                (passed / slow_start.as_nanos()).clamp(WHOLE as u128 / 10, WHOLE as u128) as u64
+            }
+        };
+        (u64::from(self.config.weight) * part).clamp(1, u64::from(u32::MAX)) as u32
+    }
+}
+
+impl Counts {
+    pub(crate) fn new(id: u32) -> Counts {
+        Counts { id, ..Counts::default() }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Relaxed)
+    }
+
+    pub(crate) fn is_ejected(&self, now: Time) -> bool {
+        self.ejected_until.load(Relaxed) > now.as_nanos()
+    }
+
+    /// Whether nothing speaks against giving it new connections.
+    pub(crate) fn is_well(&self, now: Time) -> bool {
+        !self.is_down() && !self.is_ejected(now)
+    }
+
+    /// What active checks say. True: this is news.
+    pub(crate) fn set_down(&self, down: bool, now: Time) -> bool {
+        let news = self.down.swap(down, Relaxed) != down;
+        if news && !down {
+            self.came_back.store(now.as_nanos(), Relaxed);
+        }
+        news
+    }
+
+    /// A connection to it came about.
+    pub(crate) fn succeeded(&self) {
+        self.opened.fetch_add(1, Relaxed);
+        clear(&self.refused_in_row);
+    }
+
+    /// A connection to it has served somebody.
+    pub(crate) fn served(&self) {
+        clear(&self.broken_in_row);
+        clear(&self.ejections_in_row);
+    }
+
+    /// It failed a client, by its own fault. True: this was one too many in a row.
+    pub(crate) fn failed(&self, failure: Failure, health: &Health, now: Time) -> bool {
+        self.failed.fetch_add(1, Relaxed);
+        let row = match failure {
+            Failure::Refused => &self.refused_in_row,
+            Failure::Broken => &self.broken_in_row,
+        };
+        let row = row.fetch_add(1, Relaxed) + 1;
+        health.failures_max > 0 && row >= health.failures_max && !self.is_ejected(now)
+    }
+
+    /// It gets no new connections for some time.
+    pub(crate) fn eject(&self, health: &Health, now: Time) {
+        let before = self.ejections_in_row.fetch_add(1, Relaxed);
+        let time = health.eject.saturating_mul(1 << before.min(20)).min(health.eject_max);
+        let until = now + time;
+        self.ejected_until.store(until.as_nanos(), Relaxed);
+        self.came_back.store(until.as_nanos(), Relaxed);
+        clear(&self.refused_in_row);
+        clear(&self.broken_in_row);
+        self.ejections.fetch_add(1, Relaxed);
+    }
+}
+
+/// One connection to a backend, counted for as long as this lives: whichever way it ends, it is counted out.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    upstream: Arc<Upstream>,
+}
+
+impl Lease {
+    /// Counts one in, within the backend's cap.
+    pub(crate) fn take(upstream: &Arc<Upstream>) -> Option<Lease> {
+        let max = match upstream.config.connections_max {
+            0 => usize::MAX,
+            max => max,
+        };
+        // Counted first and given back: of several workers one gets the last place.
+        if upstream.counts.connections.fetch_add(1, Relaxed) >= max {
+            upstream.counts.connections.fetch_sub(1, Relaxed);
+            return None;
+        }
+        Some(Lease { upstream: upstream.clone() })
+    }
+
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.upstream.counts.connections.fetch_sub(1, Relaxed);
+    }
+}
