@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::event::Event;
 
 use self::app::{App, Order, View};
 pub(crate) use self::client::Place;
@@ -127,13 +127,9 @@ fn watch(mut client: Client, first: Sample, look: Look) -> Result<()> {
     while !screen.is_told_to_end() {
         let now = Instant::now();
         screen.terminal.draw(|frame| draw::draw(frame, &mut app, look, now))?;
-        let order = if event::poll(due.saturating_duration_since(now).min(NAP))? {
-            match event::read()? {
-                Event::Key(key) => app.key(key),
-                _ => Order::Nothing,
-            }
-        } else {
-            Order::Nothing
+        let order = match screen.event(due.saturating_duration_since(now).min(NAP))? {
+            Some(Event::Key(key)) => app.key(key),
+            _ => Order::Nothing,
         };
         match order {
             Order::Quit => return Ok(()),

@@ -245,3 +245,27 @@ fn a_dumb_terminal_gets_the_snapshot() {
     let shown = tmux.until(|shown| shown.lines().any(|line| line == "DONE"));
     assert!(shown.contains("stall_timeout"), "the end of the list of limits: {shown}");
 }
+
+/// It does not look for keys for ever where nobody can press any.
+#[cfg(target_os = "linux")]
+#[test]
+fn it_ends_with_its_terminal() {
+    let Some(tmux) = Tmux::new("gone", ("80", "24")) else { return };
+    let watched = watched("top-gone", "");
+    let file = watched.folder.file("pid", "");
+    let command = format!("echo $$ > {file}; exec {} top {}", env!("CARGO_BIN_EXE_windlass"), watched.admin);
+    tmux.press(&[&command, "Enter"]);
+    tmux.until(|shown| shown.contains("[1Overview]"));
+    let pid = std::fs::read_to_string(&file).unwrap();
+    drop(tmux);
+    // Of one that has ended and waits to be buried, nothing is left but its name.
+    let words = format!("/proc/{}/cmdline", pid.trim());
+    let deadline = Instant::now() + LONG;
+    while std::fs::read(&words).is_ok_and(|words| !words.is_empty()) {
+        if Instant::now() > deadline {
+            let _ = kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL);
+            panic!("it goes on");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
