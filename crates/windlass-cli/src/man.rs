@@ -123,6 +123,15 @@ fn keys(schema: &Value, before: &str, table: &Value, defaults: &Value, roff: &mu
             keys(schema, &format!("{before}{name}."), inner, &Value::Null, roff);
             continue;
         }
+        // A list of tables: `[[proxy.backend]]`.
+        let items = page::described(schema, &inner["items"]);
+        if items["properties"].is_object() {
+            roff.control("TP", []);
+            roff.text([bold(format!("{before}{name}[]"))]);
+            roff.text([roman(about(property))]);
+            keys(schema, &format!("{before}{name}[]."), items, &Value::Null, roff);
+            continue;
+        }
         let mut said = about(property).to_owned();
         let default = [&defaults[name], &property["default"]].into_iter().find(|value| !value.is_null());
         if let Some(default) = default.map(page::written).filter(|text| !text.is_empty() && text != "[]") {
