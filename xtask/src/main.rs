@@ -6,7 +6,7 @@
 //! `cargo run -p xtask -- links DIR` does the same for dead links in built HTML ([`site`]).
 //!
 //! `cargo run -p xtask -- dist [TARGET]` makes the tarball of a release, and `dist --stage BINARY DIR` what goes
-//! into packages beside a binary ([`dist`]).
+//! into packages beside a binary ([`mod@dist`]).
 
 mod dist;
 mod site;

@@ -1,5 +1,5 @@
 //! What every load has in common: options, the loop, the open loop's schedule, the report, the command's
-//! manners. A protocol brings a [`Speech`] and gets all of it.
+//! manners. A protocol brings a `Speech` and gets all of it.
 //!
 //! Read `line.rs` for what a connection is to the loop, `driven.rs` for the loop, and `talker.rs` for
 //! connections of requests and replies.
