@@ -64,6 +64,9 @@ pub(crate) struct Turns {
 pub(crate) struct Worker {
     pub(crate) connections: u64,
     pub(crate) busy_seconds: f64,
+    /// Counted by its services, in their own terms.
+    #[serde(default)]
+    pub(crate) messages: u64,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) buffered_bytes: u64,

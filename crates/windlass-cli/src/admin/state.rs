@@ -16,7 +16,7 @@ use crate::serving::reload::Reloads;
 pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> State {
     let handle = &bound.handle;
     let stats = handle.stats();
-    let workers = (0..bound.workers).filter_map(|worker| handle.worker_stats(worker));
+    let workers = (0..bound.workers).filter_map(|n| Some((handle.worker_stats(n)?, messages.of_worker(n))));
     State {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -30,7 +30,7 @@ pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> Sta
         messages: messages.total(),
         connections: handle.connections() as u64,
         turns: turns(&stats.turn_times),
-        workers: workers.map(|stats| worker(&stats)).collect(),
+        workers: workers.map(|(stats, messages)| worker(&stats, messages)).collect(),
         services: services(handle, messages),
         listeners: listeners(handle),
         closes: stats.counters.closes().filter(|(_, n)| *n > 0).map(|(why, n)| (why.into(), n)).collect(),
@@ -56,13 +56,14 @@ fn turns(times: &TurnTimes) -> Turns {
     }
 }
 
-fn worker(stats: &Stats) -> Worker {
+fn worker(stats: &Stats, messages: u64) -> Worker {
     let counters = &stats.counters;
     let named = |name| counters.entries().find(|(known, _)| *known == name).map(|(_, n)| n);
     let buckets = stats.turn_times.buckets().filter(|(_, n)| *n > 0);
     Worker {
         connections: counters.connections,
         busy_seconds: Duration::from_nanos(counters.busy_nanos).as_secs_f64(),
+        messages,
         received_bytes: counters.bytes_in,
         sent_bytes: counters.bytes_out,
         buffered_bytes: counters.buffered_bytes,

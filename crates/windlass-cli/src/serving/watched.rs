@@ -1,7 +1,7 @@
 //! A service with somebody watching: its connections are logged, its messages counted, its drain told.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
@@ -65,6 +65,7 @@ impl<S: Tally> Service for Watched<S> {
     }
 
     fn start(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {
+        self.published.worker.store(scope.worker(), Relaxed);
         self.service.start(scope, sessions);
     }
 
@@ -221,29 +222,33 @@ struct Counted {
 /// Written by one worker only; on a cache line of its own, or workers would slow each other down.
 #[derive(Default)]
 #[repr(align(128))]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Count {
+    messages: AtomicU64,
+    worker: AtomicUsize,
+}
 
 impl Count {
     pub(crate) fn set(&self, messages: u64) {
-        self.0.store(messages, Relaxed);
+        self.messages.store(messages, Relaxed);
     }
 }
 
-/// What is left of services that are gone becomes one count for each name, or every change of a running
-/// server would add some.
+/// What is left of services that are gone becomes one count for each name and worker, or every change of a
+/// running server would add some.
 fn keep_one_of_those_gone(counts: &mut Vec<Counted>) {
-    let mut gone: BTreeMap<Arc<str>, Arc<Count>> = BTreeMap::new();
+    let mut gone: BTreeMap<(Arc<str>, usize), Arc<Count>> = BTreeMap::new();
     counts.retain(|counted| {
         if Arc::strong_count(&counted.count) > 1 {
             return true;
         }
-        match gone.get(&counted.service) {
+        let whose = (counted.service.clone(), counted.count.worker.load(Relaxed));
+        match gone.get(&whose) {
             Some(first) => {
-                first.0.fetch_add(counted.count.0.load(Relaxed), Relaxed);
+                first.messages.fetch_add(counted.count.messages.load(Relaxed), Relaxed);
                 false
             }
             None => {
-                gone.insert(counted.service.clone(), counted.count.clone());
+                gone.insert(whose, counted.count.clone());
                 true
             }
         }
@@ -270,7 +275,7 @@ impl Messages {
         let mut by_service = BTreeMap::new();
         for counted in &*self.counts.lock().unwrap_or_else(PoisonError::into_inner) {
             let entry = by_service.entry(counted.service.to_string()).or_insert((counted.kind, 0));
-            entry.1 += counted.count.0.load(Relaxed);
+            entry.1 += counted.count.messages.load(Relaxed);
         }
         by_service
     }
@@ -282,6 +287,13 @@ impl Messages {
 
     pub(crate) fn total(&self) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|counted| counted.count.0.load(Relaxed)).sum()
+        counts.iter().map(|counted| counted.count.messages.load(Relaxed)).sum()
+    }
+
+    /// How many one worker has counted, of all services.
+    pub(crate) fn of_worker(&self, worker: usize) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let its = counts.iter().filter(|counted| counted.count.worker.load(Relaxed) == worker);
+        its.map(|counted| counted.count.messages.load(Relaxed)).sum()
     }
 }

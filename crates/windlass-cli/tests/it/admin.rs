@@ -111,7 +111,10 @@ fn what_happens_is_seen_by_service_listener_and_connection() {
     }
     assert_eq!(state["services"][2]["kind"], "admin");
     assert_eq!(state["pid"], watched.server.pid());
-    assert_eq!(state["workers"].as_array().unwrap().len(), 2);
+    let workers = state["workers"].as_array().unwrap();
+    assert_eq!(workers.len(), 2);
+    let of_workers: u64 = workers.iter().map(|worker| worker["messages"].as_u64().unwrap()).sum();
+    assert_eq!(state["messages"], of_workers, "each message is some worker's");
 
     // The talker is on top, once somebody looks.
     let peer = second.local_addr().unwrap().to_string();
