@@ -44,14 +44,9 @@ pub(crate) fn run(args: &HealthArgs) -> Result<()> {
 /// The status of the answer, and what it says.
 fn ask(address: &Address, path: &str, timeout: Duration) -> Result<(u16, String)> {
     let deadline = Instant::now() + timeout;
-    // A server that is reached by every address is reached by the loopback's.
-    let host = |text: &str| match text.strip_prefix(':') {
-        Some(port) => format!("127.0.0.1:{port}"),
-        None => text.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:"),
-    };
     match address {
         Address::Tcp(text) => {
-            let text = host(text);
+            let text = reachable(text);
             let mut failed = None;
             for at in text.to_socket_addrs()? {
                 match TcpStream::connect_timeout(&at, timeout) {
@@ -73,6 +68,15 @@ fn ask(address: &Address, path: &str, timeout: Duration) -> Result<(u16, String)
             exchange(stream, |stream: &UnixStream, left| stream.set_read_timeout(Some(left)), path, deadline)
         }
         other => bail!("{other}: an admin listener is on TCP or on unix:PATH"),
+    }
+}
+
+/// A server that is reached by every address is reached by the loopback's.
+fn reachable(text: &str) -> String {
+    match text.rsplit_once(':') {
+        Some(("" | "0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+        Some(("[::]", port)) => format!("[::1]:{port}"),
+        _ => text.into(),
     }
 }
 
@@ -106,3 +110,7 @@ fn exchange<S: Read + Write>(
     let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
     Ok((status.context("that is no answer in HTTP")?, body.into()))
 }
+
+#[cfg(test)]
+#[path = "tests/health.rs"]
+mod tests;
