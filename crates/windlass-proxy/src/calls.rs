@@ -1,20 +1,17 @@
-//! Calling backends for clients: the queue, tries and retries, refusals; and calling them to see how they are.
+//! Calling backends for clients: the queue, tries and retries, refusals.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Scope};
-use windlass_proto::Encode;
-use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
+use windlass::ConnectError;
 
-use crate::checks::CHECK;
+use crate::fleet::is_its_fault;
 use crate::front::Message;
-use crate::pair::{Attempt, Phase};
-use crate::pick::{Picked, Wanted};
+use crate::pair::Phase;
+use crate::pick::Picked;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::service::Proxy;
-use crate::upstream::{Failure, Lease, Upstream};
+use crate::upstream::{Failure, Lease};
 
 /// What became of a call.
 enum Called {
@@ -22,14 +19,6 @@ enum Called {
     Begun,
     /// Its client waits for it.
     Later,
-}
-
-/// Whether a failure says something about who was called, and nothing about us.
-pub(crate) fn is_its_fault(why: &ConnectError) -> bool {
-    !matches!(
-        why,
-        ConnectError::Cancelled | ConnectError::Shutdown | ConnectError::Full | ConnectError::OutOfResources
-    )
 }
 
 impl Proxy {
@@ -49,18 +38,14 @@ impl Proxy {
 
     fn group_of(&mut self, key: u32) -> Option<usize> {
         let group = self.pairs.get(key)?.attempt.as_ref()?.group;
-        (group < self.plan.groups.len()).then_some(group)
+        (group < self.fleet.plan.groups.len()).then_some(group)
     }
 
     fn pick(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Picked {
-        let (now, random) = (reach.now(), reach.random());
         let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_ref()) else {
             return Picked::Nobody;
         };
-        let wanted = Wanted { source: attempt.source(), tried: &attempt.tried, now, random };
-        let names = &self.names;
-        self.pickers[group]
-            .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
+        self.fleet.pick(reach, group, attempt.source(), &attempt.tried)
     }
 
     /// Nobody is left who has not been tried: begins with the first again, after a pause.
@@ -88,12 +73,15 @@ impl Proxy {
         let Some(pair) = self.pairs.get(key) else { return Ok(Called::Begun) };
         let Some(attempt) = &pair.attempt else { return Ok(Called::Begun) };
         let group = attempt.group;
-        let Some(connect) = connect(&self.names, &upstream, Some(attempt)) else {
+        let Some(connect) = self.fleet.connect(&upstream, Some(attempt.addresses)) else {
             return Err(Refusal::NoBackend);
         };
-        let pause = if again { self.plan.config.retry_pause } else { std::time::Duration::ZERO };
-        let connect =
-            connect.tag(key.into()).timeout(self.plan.config.timeouts.connect).after(pause).while_draining();
+        let pause = if again { self.fleet.plan.config.retry_pause } else { std::time::Duration::ZERO };
+        let connect = connect
+            .tag(key.into())
+            .timeout(self.fleet.plan.config.timeouts.connect)
+            .after(pause)
+            .while_draining();
         match reach.connect(connect) {
             Ok(call) => {
                 pair.phase = Phase::Calling(call);
@@ -118,10 +106,10 @@ impl Proxy {
         let client = pair.client;
         let its_fault = is_its_fault(why);
         if let Some(upstream) = upstream.as_ref().filter(|_| its_fault) {
-            self.blame(upstream, Failure::Refused, reach.now());
+            self.fleet.blame(upstream, Failure::Refused, reach.now());
         }
         // A name with several addresses is tried at the next of them before it counts as tried.
-        let more = upstream.as_ref().is_some_and(|upstream| its_fault && self.names.failed(upstream));
+        let more = upstream.as_ref().is_some_and(|upstream| its_fault && self.fleet.address_failed(upstream));
         let mut failures = 0;
         if let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut()) {
             attempt.failures += 1;
@@ -142,11 +130,11 @@ impl Proxy {
         }
         let outcome = match why {
             ConnectError::Shutdown | ConnectError::Cancelled => Err(Refusal::Resources),
-            _ if failures > self.plan.config.retries_max => {
+            _ if failures > self.fleet.plan.config.retries_max => {
                 Err(if its_fault { Refusal::Unreachable } else { Refusal::Resources })
             }
             _ => {
-                self.shared.retries.fetch_add(1, Relaxed);
+                self.fleet.shared.retries.fetch_add(1, Relaxed);
                 match self.group_of(key) {
                     // Whatever the system lacks, it lacks it for all backends: the next tick tries again.
                     Some(group) if !its_fault => self.enqueue(reach, key, group),
@@ -162,16 +150,16 @@ impl Proxy {
     // --- The queue.
 
     fn enqueue(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<(), Refusal> {
-        if self.queues[group].len() >= self.plan.config.queue_max {
+        if self.queues[group].len() >= self.fleet.plan.config.queue_max {
             return Err(Refusal::QueueFull);
         }
-        let (now, limit) = (reach.now(), self.plan.config.timeouts.queue);
+        let (now, limit) = (reach.now(), self.fleet.plan.config.timeouts.queue);
         let Some(pair) = self.pairs.get(key) else { return Ok(()) };
         pair.phase = Phase::Queued(self.queues[group].push(key));
-        self.shared.waiting.fetch_add(1, Relaxed);
+        self.fleet.shared.waiting.fetch_add(1, Relaxed);
         let Some(attempt) = &mut pair.attempt else { return Ok(()) };
         if attempt.waits_until.is_none() {
-            self.shared.queued.fetch_add(1, Relaxed);
+            self.fleet.shared.queued.fetch_add(1, Relaxed);
         }
         let until = *attempt.waits_until.get_or_insert(now + limit);
         if let Some(mut client) = pair.client.and_then(|client| reach.conn(client))
@@ -184,7 +172,7 @@ impl Proxy {
 
     pub(crate) fn leave_queue(&mut self, group: usize, number: u64) {
         if self.queues.get_mut(group).is_some_and(|queue| queue.remove(number)) {
-            self.shared.waiting.fetch_sub(1, Relaxed);
+            self.fleet.shared.waiting.fetch_sub(1, Relaxed);
         }
     }
 
@@ -223,14 +211,19 @@ impl Proxy {
 
     /// A pair has no connection to a backend any more: there is room for somebody else.
     pub(crate) fn released(&mut self, reach: &mut impl Reach, key: u32) {
-        if !self.release(key) || self.shared.waiting.load(Relaxed) == 0 {
+        if !self.release(key) || self.fleet.shared.waiting.load(Relaxed) == 0 {
             return;
         }
+        self.room(reach);
+    }
+
+    /// There is room, somewhere, for somebody who waits.
+    pub(crate) fn room(&mut self, reach: &mut impl Reach) {
         self.serve_queues(reach);
         let ours: usize = self.queues.iter().map(|queue| queue.len()).sum();
-        if self.shared.waiting.load(Relaxed) > ours {
+        if self.fleet.shared.waiting.load(Relaxed) > ours {
             // Should a mailbox be full, the next tick finds the room.
-            let _ = self.shared.mailbox.send_to_others(self.worker, Message::Room);
+            let _ = self.fleet.shared.mailbox.send_to_others(self.fleet.worker, Message::Room);
         }
     }
 
@@ -255,7 +248,7 @@ impl Proxy {
     }
 
     pub(crate) fn note_refusal(&mut self, key: u32, refusal: Refusal) {
-        self.shared.refusals.count(&refusal);
+        self.fleet.shared.refusals.count(&refusal);
         let Some(pair) = self.pairs.get(key) else { return };
         if let Phase::Queued(number) = pair.phase {
             let group = pair.attempt.as_ref().map_or(usize::MAX, |attempt| attempt.group);
@@ -265,68 +258,4 @@ impl Proxy {
             pair.phase = Phase::Refused(refusal);
         }
     }
-
-    // --- Checks.
-
-    /// Begins the checks that are due.
-    pub(crate) fn check(&mut self, scope: &mut Scope<'_>) {
-        if scope.is_draining() {
-            return;
-        }
-        let plan = self.plan.clone();
-        let now = scope.now();
-        for id in self.checks.due(&plan, now, || scope.random()) {
-            let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
-            let connect = upstream.and_then(|upstream| connect(&self.names, upstream, None));
-            let timeout = plan.config.health.check_timeout;
-            let begun = connect
-                .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
-                .is_some_and(|call| call.is_ok());
-            if !begun {
-                self.checks.unanswered(id);
-            }
-        }
-    }
-
-    /// What a check found.
-    pub(crate) fn checked(&mut self, reach: &mut impl Reach, id: u32, passed: bool) {
-        let plan = self.plan.clone();
-        let verdict = self.checks.answered(id, &plan, passed);
-        let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
-        let Some(upstream) = upstream else { return };
-        let counts = &upstream.counts;
-        let count = if passed { &counts.checks_passed } else { &counts.checks_failed };
-        count.fetch_add(1, Relaxed);
-        let Some(down) = verdict else { return };
-        if counts.set_down(down, reach.now()) && !down && self.shared.waiting.load(Relaxed) > 0 {
-            self.serve_queues(reach);
-            let _ = self.shared.mailbox.send_to_others(self.worker, Message::Room);
-        }
-    }
-}
-
-/// How to call a backend: for a client, or (without one) for ourselves.
-fn connect(
-    names: &crate::names::Names,
-    upstream: &Arc<Upstream>,
-    attempt: Option<&Attempt>,
-) -> Option<Connect> {
-    let mut connect = Connect::to(names.remote(upstream)?);
-    if let Some(version) = upstream.config.send_proxy {
-        let addresses = attempt.map_or(Addresses::Local, |attempt| attempt.addresses);
-        connect = connect.preface(preface(version, addresses));
-    }
-    #[cfg(feature = "tls")]
-    if let Some(target) = &upstream.config.tls {
-        connect = connect.tls(target.clone());
-    }
-    Some(connect)
-}
-
-fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Addresses alone always have an encoding.
-    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
-    debug_assert!(encoded.is_ok());
-    bytes
 }

@@ -14,6 +14,7 @@ mod balance;
 mod calls;
 mod checks;
 mod config;
+mod fleet;
 mod front;
 mod names;
 mod pair;

@@ -12,29 +12,21 @@ use windlass::{
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 use windlass_proto::{ClientHello, Decode};
 
-use crate::calls::is_its_fault;
-use crate::checks::{CHECK, Checks};
 use crate::config::Others;
+use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
-use crate::names::Names;
 use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
-use crate::pick::Picker;
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
-use crate::upstream::{Failure, Upstream};
+use crate::upstream::Failure;
 
 /// The proxy, on one worker. From [`Front`](crate::Front).
 pub struct Proxy {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) plan: Arc<Plan>,
+    pub(crate) fleet: Fleet,
     /// By the number of their group.
-    pub(crate) pickers: Vec<Picker>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) pairs: Pairs,
-    pub(crate) names: Names,
-    pub(crate) checks: Checks,
-    pub(crate) worker: usize,
     coupled: u64,
 }
 
@@ -49,35 +41,13 @@ impl Proxy {
     pub const TICK: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> Proxy {
-        let mut proxy = Proxy {
-            shared,
-            plan,
-            pickers: Vec::new(),
-            queues: Vec::new(),
-            pairs: Pairs::default(),
-            names: Names::default(),
-            checks: Checks::default(),
-            worker: 0,
-            coupled: 0,
-        };
-        proxy.fit();
-        proxy
-    }
-
-    /// Makes what belongs to groups anew.
-    pub(crate) fn fit(&mut self) {
-        self.queues.resize_with(self.plan.groups.len(), Queue::default);
-        self.pickers.clear();
-        for group in &self.plan.groups {
-            let mut picker = Picker::default();
-            picker.begin_anew(group, self.worker);
-            self.pickers.push(picker);
-        }
+        let queues = plan.groups.iter().map(|_| Queue::default()).collect();
+        Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0 }
     }
 
     /// What a newcomer has to say first, if anything.
     fn greeting(&self, peer: Peer) -> Result<Option<Greeting>, Refusal> {
-        let config = &self.plan.config;
+        let config = &self.fleet.plan.config;
         let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
         let Some(accept) = &config.accept_proxy else { return Ok(then) };
         match accept.others {
@@ -89,7 +59,7 @@ impl Proxy {
 
     /// Listens to what a client has to say first; all that follows is for the backend.
     fn greet(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Refusal> {
-        let plan = self.plan.clone();
+        let plan = self.fleet.plan.clone();
         loop {
             let Some(pair) = self.pairs.get(key) else { return Ok(()) };
             let Phase::Greeting(greeting) = pair.phase else { return Ok(()) };
@@ -142,7 +112,7 @@ impl Proxy {
     /// How long the client's deadline may wait, by how long both connections have been silent; zero: it is
     /// over. `None`: for ever.
     fn patience(&mut self, client: &mut Conn<'_>, key: u32) -> Option<Duration> {
-        let timeouts = self.plan.config.timeouts;
+        let timeouts = self.fleet.plan.config.timeouts;
         let pair = self.pairs.get(key)?;
         let (now, client_idle) = (client.now(), client.idle());
         let server_idle = client.other(pair.upstream?)?.idle();
@@ -170,26 +140,15 @@ impl Proxy {
 
     /// Takes note of a configuration that is newer than ours.
     fn catch_up(&mut self, reach: &mut Scope<'_>) {
-        if self.shared.version.load(Relaxed) == self.plan.version {
-            return;
-        }
-        let before = std::mem::replace(&mut self.plan, self.shared.plan());
-        let plan = self.plan.clone();
-        // Groups are known by their names; those that are gone take nobody any more.
-        let moved: Vec<Option<usize>> = before
-            .groups
-            .iter()
-            .map(|group| plan.groups.iter().position(|other| other.name == group.name))
-            .collect();
-        let mut queues: Vec<Queue> = plan.groups.iter().map(|_| Queue::default()).collect();
-        for (n, queue) in std::mem::take(&mut self.queues).into_iter().enumerate() {
-            match moved[n] {
+        let Some(moved) = self.fleet.catch_up(reach.now()) else { return };
+        let mut queues: Vec<Queue> = self.fleet.plan.groups.iter().map(|_| Queue::default()).collect();
+        for (n, mut queue) in std::mem::take(&mut self.queues).into_iter().enumerate() {
+            match moved.of(n) {
                 Some(to) => queues[to] = queue,
                 None => {
-                    let mut queue = queue;
                     while let Some((number, key)) = queue.first() {
                         queue.remove(number);
-                        self.shared.waiting.fetch_sub(1, Relaxed);
+                        self.fleet.shared.waiting.fetch_sub(1, Relaxed);
                         self.refuse(reach, key, Refusal::NoBackend);
                     }
                 }
@@ -197,27 +156,13 @@ impl Proxy {
         }
         self.queues = queues;
         for attempt in self.pairs.each().filter_map(|pair| pair.attempt.as_mut()) {
-            attempt.group = moved.get(attempt.group).copied().flatten().unwrap_or(usize::MAX);
+            attempt.group = moved.of(attempt.group).unwrap_or(usize::MAX);
         }
-        self.names.keep_only(&plan);
-        self.checks.keep_only(&plan);
-        if self.worker == 0 && plan.config.health.check_every.is_zero() {
-            // Nobody would ever say that they are well again.
-            for (_, upstream) in plan.upstreams() {
-                upstream.counts.set_down(false, reach.now());
-            }
-        }
-        self.fit();
     }
 
     fn housekeeping(&mut self, scope: &mut Scope<'_>) {
         self.catch_up(scope);
-        let resolver = self.shared.resolver.clone();
-        self.names.ask(&self.plan.clone(), &resolver, scope);
-        if self.worker == 0 {
-            self.shared.clock.store(scope.now().as_nanos(), Relaxed);
-            self.check(scope);
-        }
+        self.fleet.keep_house(scope);
         self.serve_queues(scope);
     }
 }
@@ -240,22 +185,21 @@ impl Service for Proxy {
     type Session = Session;
 
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>) {
-        self.worker = scope.worker();
-        self.fit();
+        self.fleet.belongs_to(scope.worker());
         self.housekeeping(scope);
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
-        self.shared.opened.fetch_add(1, Relaxed);
+        self.fleet.shared.opened.fetch_add(1, Relaxed);
         let peer = conn.peer();
         let greeting = self.greeting(peer).map_err(|refusal| {
-            self.shared.refusals.count(&refusal);
+            self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
         let addresses = match peer {
             Peer::Tcp(source) => {
                 // Asked of the system only where somebody is told.
-                let local = if self.plan.tells { conn.local_addr() } else { None };
+                let local = if self.fleet.plan.tells { conn.local_addr() } else { None };
                 Addresses::tcp(source, local.map_or(source, canonical))
             }
             _ => Addresses::Unknown,
@@ -271,10 +215,10 @@ impl Service for Proxy {
             server_ended: false,
             ended_at: Time::ZERO,
         });
-        self.shared.clients.fetch_add(1, Relaxed);
+        self.fleet.shared.clients.fetch_add(1, Relaxed);
         let session = Session { pair: key, side: Side::Client };
         if greeting.is_some() {
-            let limit = self.plan.config.timeouts.greeting;
+            let limit = self.fleet.plan.config.timeouts.greeting;
             if !limit.is_zero() {
                 conn.wake_at(conn.now() + limit);
             }
@@ -287,8 +231,10 @@ impl Service for Proxy {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Session, Close> {
-        if tag & CHECK != 0 {
-            self.checked(conn, (tag & !CHECK) as u32, true);
+        if let Some(is_back) = self.fleet.check_passed(tag, conn.now()) {
+            if is_back {
+                self.room(conn);
+            }
             return Err(Close::Done);
         }
         let key = tag as u32;
@@ -325,12 +271,7 @@ impl Service for Proxy {
         tag: u64,
         why: ConnectError,
     ) {
-        if tag & CHECK != 0 {
-            let id = (tag & !CHECK) as u32;
-            match is_its_fault(&why) {
-                true => self.checked(scope, id, false),
-                false => self.checks.unanswered(id),
-            }
+        if self.fleet.check_failed(tag, &why, scope.now()) {
             return;
         }
         self.call_failed(scope, tag as u32, &why);
@@ -403,7 +344,7 @@ impl Service for Proxy {
         let Some(pair) = self.pairs.get(key) else { return };
         match session.side {
             Side::Client => {
-                self.shared.clients.fetch_sub(1, Relaxed);
+                self.fleet.shared.clients.fetch_sub(1, Relaxed);
                 pair.client = None;
                 match pair.phase {
                     Phase::Queued(number) => {
@@ -426,7 +367,7 @@ impl Service for Proxy {
                     if relayed.received > 0 {
                         upstream.counts.served();
                     } else if matches!(why, Close::Reset) {
-                        self.blame(&upstream, Failure::Broken, conn.now());
+                        self.fleet.blame(&upstream, Failure::Broken, conn.now());
                     }
                 }
                 self.released(conn, key);
@@ -452,30 +393,8 @@ impl Receive for Proxy {
 
 impl Resolve for Proxy {
     fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>, resolved: Resolved) {
-        let plan = self.plan.clone();
-        if self.names.answered(resolved, &plan, scope.now()) {
+        if self.fleet.resolved(resolved, scope.now()) {
             self.serve_queues(scope);
         }
-    }
-}
-
-impl Proxy {
-    /// Passive health: one failure more of a backend.
-    pub(crate) fn blame(&mut self, upstream: &Arc<Upstream>, failure: Failure, now: Time) {
-        let health = &self.plan.config.health;
-        if !upstream.counts.failed(failure, health, now) {
-            return;
-        }
-        let group =
-            self.plan.groups.iter().find(|group| {
-                group.upstreams.iter().any(|other| Arc::ptr_eq(&other.counts, &upstream.counts))
-            });
-        let Some(group) = group else { return };
-        let ejected = group.upstreams.iter().filter(|other| other.counts.is_ejected(now)).count();
-        if (ejected + 1) * 100 > group.upstreams.len() * health.ejected_max_percent as usize {
-            upstream.counts.ejections_spared.fetch_add(1, Relaxed);
-            return;
-        }
-        upstream.counts.eject(health, now);
     }
 }

@@ -1,0 +1,231 @@
+//! The backends as one worker sees them: whose turn it is, where they are and how they are. Every mode of the
+//! proxy chooses, calls, checks and blames them through this; what a client is differs, and is not in here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use windlass::{Connect, ConnectError, Resolved, Scope, Time};
+use windlass_proto::Encode;
+use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
+
+use crate::checks::{CHECK, Checks};
+use crate::front::Shared;
+use crate::names::Names;
+use crate::pick::{Picked, Picker, Wanted};
+use crate::plan::Plan;
+use crate::reach::Reach;
+use crate::upstream::{Failure, Upstream};
+
+/// The backends of a proxy, on one worker.
+pub(crate) struct Fleet {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) worker: usize,
+    /// By the number of their group.
+    pickers: Vec<Picker>,
+    names: Names,
+    checks: Checks,
+}
+
+/// A change of the configuration, as whoever remembers groups by their numbers has to know it.
+pub(crate) struct Moved {
+    /// The new number of each old group; those that are gone have none.
+    groups: Vec<Option<usize>>,
+}
+
+impl Moved {
+    /// The number a group has now.
+    pub(crate) fn of(&self, group: usize) -> Option<usize> {
+        self.groups.get(group).copied().flatten()
+    }
+}
+
+/// Whether a failure says something about who was called, and nothing about us.
+pub(crate) fn is_its_fault(why: &ConnectError) -> bool {
+    !matches!(
+        why,
+        ConnectError::Cancelled | ConnectError::Shutdown | ConnectError::Full | ConnectError::OutOfResources
+    )
+}
+
+impl Fleet {
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> Fleet {
+        let mut fleet = Fleet {
+            shared,
+            plan,
+            worker: 0,
+            pickers: Vec::new(),
+            names: Names::default(),
+            checks: Checks::default(),
+        };
+        fleet.fit();
+        fleet
+    }
+
+    /// It is this worker's.
+    pub(crate) fn belongs_to(&mut self, worker: usize) {
+        self.worker = worker;
+        self.fit();
+    }
+
+    /// Makes what belongs to groups anew.
+    fn fit(&mut self) {
+        self.pickers.clear();
+        for group in &self.plan.groups {
+            let mut picker = Picker::default();
+            picker.begin_anew(group, self.worker);
+            self.pickers.push(picker);
+        }
+    }
+
+    /// Chooses a backend of a group for a client from `source` that has been failed by `tried`.
+    pub(crate) fn pick(
+        &mut self,
+        reach: &mut impl Reach,
+        group: usize,
+        source: Option<IpAddr>,
+        tried: &[u32],
+    ) -> Picked {
+        let wanted = Wanted { source, tried, now: reach.now(), random: reach.random() };
+        let names = &self.names;
+        self.pickers[group]
+            .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
+    }
+
+    /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
+    /// known.
+    pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
+        let mut connect = Connect::to(self.names.remote(upstream)?);
+        if let Some(version) = upstream.config.send_proxy {
+            connect = connect.preface(preface(version, client.unwrap_or(Addresses::Local)));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(target) = &upstream.config.tls {
+            connect = connect.tls(target.clone());
+        }
+        Some(connect)
+    }
+
+    /// The address of a backend failed. True: it has others to be tried.
+    pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
+        self.names.failed(upstream)
+    }
+
+    /// Passive health: one failure more of a backend.
+    pub(crate) fn blame(&mut self, upstream: &Arc<Upstream>, failure: Failure, now: Time) {
+        let health = &self.plan.config.health;
+        if !upstream.counts.failed(failure, health, now) {
+            return;
+        }
+        let group =
+            self.plan.groups.iter().find(|group| {
+                group.upstreams.iter().any(|other| Arc::ptr_eq(&other.counts, &upstream.counts))
+            });
+        let Some(group) = group else { return };
+        let ejected = group.upstreams.iter().filter(|other| other.counts.is_ejected(now)).count();
+        if (ejected + 1) * 100 > group.upstreams.len() * health.ejected_max_percent as usize {
+            upstream.counts.ejections_spared.fetch_add(1, Relaxed);
+            return;
+        }
+        upstream.counts.eject(health, now);
+    }
+
+    /// Takes note of a configuration that is newer than ours.
+    pub(crate) fn catch_up(&mut self, now: Time) -> Option<Moved> {
+        if self.shared.version.load(Relaxed) == self.plan.version {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.plan, self.shared.plan());
+        let plan = self.plan.clone();
+        // Groups are known by their names; those that are gone take nobody any more.
+        let number = |name: &str| plan.groups.iter().position(|other| other.name == name);
+        let groups = before.groups.iter().map(|group| number(&group.name)).collect();
+        self.names.keep_only(&plan);
+        self.checks.keep_only(&plan);
+        if self.worker == 0 && plan.config.health.check_every.is_zero() {
+            // Nobody would ever say that they are well again.
+            for (_, upstream) in plan.upstreams() {
+                upstream.counts.set_down(false, now);
+            }
+        }
+        self.fit();
+        Some(Moved { groups })
+    }
+
+    /// What is to be done now and then: names are resolved, backends checked.
+    pub(crate) fn keep_house(&mut self, scope: &mut Scope<'_>) {
+        let resolver = self.shared.resolver.clone();
+        self.names.ask(&self.plan, &resolver, scope);
+        if self.worker == 0 {
+            self.shared.clock.store(scope.now().as_nanos(), Relaxed);
+            self.check(scope);
+        }
+    }
+
+    /// An answer to a question for a name. True: there is something new.
+    pub(crate) fn resolved(&mut self, resolved: Resolved, now: Time) -> bool {
+        self.names.answered(resolved, &self.plan, now)
+    }
+
+    // --- Checks.
+
+    /// Begins the checks that are due.
+    fn check(&mut self, scope: &mut Scope<'_>) {
+        if scope.is_draining() {
+            return;
+        }
+        let plan = self.plan.clone();
+        let now = scope.now();
+        for id in self.checks.due(&plan, now, || scope.random()) {
+            let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
+            let connect = upstream.and_then(|upstream| self.connect(upstream, None));
+            let timeout = plan.config.health.check_timeout;
+            let begun = connect
+                .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
+                .is_some_and(|call| call.is_ok());
+            if !begun {
+                self.checks.unanswered(id);
+            }
+        }
+    }
+
+    /// A connection for this tag came about: if it was a check, it has passed, and its connection is to be
+    /// closed. `Some(true)`: the backend is back.
+    pub(crate) fn check_passed(&mut self, tag: u64, now: Time) -> Option<bool> {
+        (tag & CHECK != 0).then(|| self.checked((tag & !CHECK) as u32, true, now))
+    }
+
+    /// A connection for this tag did not come about. True: it was a check, and nobody else has to know.
+    pub(crate) fn check_failed(&mut self, tag: u64, why: &ConnectError, now: Time) -> bool {
+        if tag & CHECK == 0 {
+            return false;
+        }
+        let id = (tag & !CHECK) as u32;
+        match is_its_fault(why) {
+            true => drop(self.checked(id, false, now)),
+            false => self.checks.unanswered(id),
+        }
+        true
+    }
+
+    /// What a check found. True: the backend is back.
+    fn checked(&mut self, id: u32, passed: bool, now: Time) -> bool {
+        let plan = self.plan.clone();
+        let verdict = self.checks.answered(id, &plan, passed);
+        let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
+        let Some(upstream) = upstream else { return false };
+        let counts = &upstream.counts;
+        let count = if passed { &counts.checks_passed } else { &counts.checks_failed };
+        count.fetch_add(1, Relaxed);
+        verdict.is_some_and(|down| counts.set_down(down, now) && !down)
+    }
+}
+
+fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Addresses alone always have an encoding.
+    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
+    debug_assert!(encoded.is_ok());
+    bytes
+}
