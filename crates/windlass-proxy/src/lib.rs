@@ -16,6 +16,7 @@ mod checks;
 mod config;
 mod fleet;
 mod front;
+mod http;
 mod names;
 mod pair;
 mod pick;
@@ -34,6 +35,10 @@ mod upstream;
 pub use balance::Balance;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
+pub use http::{
+    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
+    Underscores,
+};
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
