@@ -10,6 +10,7 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
+use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
 use crate::target::Target;
 
@@ -58,6 +59,8 @@ pub struct ProxyConfig {
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
+    /// How HTTP is served.
+    pub http: HttpConfig,
 }
 
 impl Default for ProxyConfig {
@@ -76,6 +79,7 @@ impl Default for ProxyConfig {
             hello_max: CLIENT_HELLO_MAX,
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
+            http: HttpConfig::default(),
         }
     }
 }
@@ -209,6 +213,9 @@ pub struct Route {
     pub alpn: Vec<String>,
     /// Where they go.
     pub backends: Vec<Backend>,
+    /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
+    /// for TLS that is passed through.
+    pub http: HttpRoute,
 }
 
 impl Route {

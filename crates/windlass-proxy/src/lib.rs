@@ -18,6 +18,7 @@ mod checks;
 mod config;
 mod fleet;
 mod front;
+mod http;
 mod names;
 mod pair;
 mod pick;
@@ -38,6 +39,10 @@ pub use breaker::Breaker;
 pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
+pub use http::{
+    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
+    Underscores,
+};
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
