@@ -8,6 +8,7 @@ use windlass_proto::ClientHello;
 
 use crate::balance::{Balance, Maglev};
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::runtime::{Change, Origin, Overlay, Standing};
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -100,6 +101,16 @@ impl Plan {
         before: Option<&Plan>,
         next_id: &mut u32,
     ) -> Result<Plan, ConfigError> {
+        Plan::layered(config, &Overlay::default(), before, next_id)
+    }
+
+    /// The same, with what was changed on top of it.
+    pub(crate) fn layered(
+        config: ProxyConfig,
+        overlay: &Overlay,
+        before: Option<&Plan>,
+        next_id: &mut u32,
+    ) -> Result<Plan, ConfigError> {
         let mut config = config;
         for (what, value) in [
             ("timeouts.connect", config.timeouts.connect),
@@ -124,7 +135,7 @@ impl Plan {
                 return Err(ConfigError::Route { name: name.into() });
             }
             let known = before.and_then(|plan| plan.groups.iter().find(|group| group.name == name));
-            groups.push(group(name, backends, config.balance, known, next_id)?);
+            groups.push(group((name, backends), config.balance, overlay, known, next_id)?);
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
@@ -137,6 +148,22 @@ impl Plan {
             .iter()
             .enumerate()
             .flat_map(|(n, group)| group.upstreams.iter().map(move |upstream| (n, upstream)))
+    }
+
+    /// Backends that wait for the end of their connections.
+    pub(crate) fn leaving(&self) -> usize {
+        self.upstreams().filter(|(_, upstream)| upstream.standing == Standing::Leaving).count()
+    }
+
+    /// The backend of this address in this group.
+    pub(crate) fn by_key(&self, group: &str, key: &str) -> Option<&Arc<Upstream>> {
+        let group = self.groups.iter().find(|other| other.name == group)?;
+        group.upstreams.iter().find(|upstream| upstream.key == key)
+    }
+
+    /// The backend of this number.
+    pub(crate) fn upstream(&self, id: u32) -> Option<&Arc<Upstream>> {
+        self.upstreams().map(|(_, upstream)| upstream).find(|upstream| upstream.id() == id)
     }
 
     /// The group for a client that says hello like this.
@@ -177,6 +204,18 @@ fn exactness(pattern: &str, name: &str) -> Option<usize> {
     (name.len() > suffix.len() && name.ends_with(suffix)).then_some(1 + suffix.len())
 }
 
+/// What a route is called.
+pub(crate) fn name(route: &Route) -> String {
+    if !route.name.is_empty() {
+        return route.name.clone();
+    }
+    match (route.server_names.first(), route.alpn.first()) {
+        (Some(name), _) => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
+        (None, Some(protocol)) => protocol.clone(),
+        (None, None) => "any".into(),
+    }
+}
+
 /// Names in lower case, and a name for the route.
 fn tidy(route: &mut Route) -> Result<(), ConfigError> {
     for name in &mut route.server_names {
@@ -193,10 +232,7 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
         }
         *name = tidied;
     }
-    if route.name.is_empty() {
-        let first = route.server_names.first().or(route.alpn.first());
-        route.name = first.cloned().unwrap_or_else(|| "any".into());
-    }
+    route.name = name(route);
     if route.backends.is_empty() {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }
@@ -204,28 +240,34 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
 }
 
 fn group(
-    name: &str,
-    backends: &[Backend],
+    (name, configured): (&str, &[Backend]),
     balance: Balance,
+    overlay: &Overlay,
     before: Option<&Group>,
     next_id: &mut u32,
 ) -> Result<Group, ConfigError> {
     let mut seen = HashSet::new();
     let mut upstreams = Vec::new();
-    for backend in backends {
+    let configured = configured.iter().map(|backend| (backend, Origin::Configured));
+    let added = overlay.added(name).map(|backend| (backend, Origin::Added));
+    for (backend, origin) in configured.chain(added) {
         let key = backend.to.to_string();
+        let change = overlay.of(name, &key);
         if !seen.insert(key.clone()) {
             return Err(ConfigError::Twice { backend: key });
         }
-        if backend.weight > WEIGHT_MAX {
+        if backend.weight.max(change.and_then(|change| change.weight).unwrap_or(0)) > WEIGHT_MAX {
             return Err(ConfigError::Weight { backend: backend.name.clone() });
+        }
+        if change.is_some_and(|change| change.removed) {
+            continue;
         }
         let known = before.and_then(|group| group.upstreams.iter().find(|upstream| upstream.key == key));
         let counts = known.map(|upstream| upstream.counts.clone()).unwrap_or_else(|| {
             *next_id += 1;
             Arc::new(Counts::new(*next_id))
         });
-        upstreams.push(Arc::new(Upstream::new(backend.clone(), counts)));
+        upstreams.push(Arc::new(upstream(backend, origin, change, counts)));
     }
     let maglev = match balance {
         Balance::Maglev => {
@@ -236,4 +278,20 @@ fn group(
         _ => Maglev::default(),
     };
     Ok(Group { name: name.into(), upstreams, maglev })
+}
+
+/// A backend as it is with what was changed of it.
+fn upstream(backend: &Backend, origin: Origin, change: Option<&Change>, counts: Arc<Counts>) -> Upstream {
+    let mut config = backend.clone();
+    let standing = change.map_or(Standing::Enabled, |change| change.standing);
+    let weight = change.and_then(|change| change.weight).unwrap_or(config.weight);
+    // Whoever chooses knows weights alone.
+    config.weight = if standing == Standing::Enabled { weight } else { 0 };
+    Upstream {
+        origin,
+        standing,
+        weight_set: weight,
+        is_changed: change.is_some(),
+        ..Upstream::new(config, counts)
+    }
 }

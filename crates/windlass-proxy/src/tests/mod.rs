@@ -3,6 +3,7 @@
 mod front;
 mod health;
 mod plan;
+mod runtime;
 mod sources;
 
 use crate::{Backend, ProxyConfig};
