@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
     /// What becomes of requests, where HTTP is served.
+    #[allow(dead_code, reason = "the service that asks it is still to come")]
     pub(crate) policy: Policy,
 }
 

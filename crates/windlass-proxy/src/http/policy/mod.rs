@@ -17,6 +17,8 @@ mod rules;
 mod siphash;
 mod sticky;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
