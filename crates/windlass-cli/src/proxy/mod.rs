@@ -1,5 +1,7 @@
 //! The proxy behind its flags and its tables.
 
+mod http;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,11 +13,14 @@ use windlass_proxy::{
 
 use crate::args::ProxyArgs;
 use crate::config::File;
+use crate::config::proxy::http::HttpTable;
 use crate::config::proxy::{BackendTable, BackendTlsTable, OthersName, ProxyTable, ProxyVersion};
 use crate::config::value::{self, Count, Listen, Network, Time};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
+
+pub(crate) use http::page;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
@@ -108,7 +113,7 @@ impl Fronts {
 
 /// The service of one table.
 pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
-    let front = Front::new(config(table)?).with_context(|| format!("proxy `{}`", table.name))?;
+    let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
     if let Some(before) = told.proxies.current(&table.name) {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
@@ -142,7 +147,7 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
         if old == table {
             continue;
         }
-        let config = config(table)?;
+        let config = config(table, Files::Read)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
         let fronts = told.proxies.of(&table.name).into_iter();
@@ -189,8 +194,21 @@ pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
 }
 
-/// What a table comes to. Errors: a certificate that cannot be read.
-pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
+/// Whether files that a table names are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Files {
+    /// They are.
+    Read,
+    /// They are not, to see what else there is.
+    Leave,
+}
+
+fn count(Count(n): Count) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// What a table comes to. Errors: a file that cannot be read, or what no configuration can be made of.
+pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
     let backends = backends(table, &table.to, &table.backend)?;
     let mut routes = Vec::new();
     for route in &table.route {
@@ -199,10 +217,9 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             server_names: route.server_names.clone(),
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
-            http: Default::default(),
+            http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
         });
     }
-    let count = |Count(n): Count| u32::try_from(n).unwrap_or(u32::MAX);
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
     let accept_proxy = match table.accept_proxy_from.is_empty() {
         true => None,
@@ -244,6 +261,7 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             ..Health::default()
         },
         resolve_every: table.resolve_every.0,
+        http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
 }
