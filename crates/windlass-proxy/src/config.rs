@@ -8,6 +8,7 @@ use windlass_proto::CLIENT_HELLO_MAX;
 use windlass_proto::proxy_protocol::Version;
 
 use crate::balance::Balance;
+use crate::http::HttpConfig;
 use crate::sources::Sources;
 use crate::target::Target;
 
@@ -54,6 +55,8 @@ pub struct ProxyConfig {
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
+    /// How HTTP is served.
+    pub http: HttpConfig,
 }
 
 impl Default for ProxyConfig {
@@ -71,6 +74,7 @@ impl Default for ProxyConfig {
             hello_max: CLIENT_HELLO_MAX,
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
+            http: HttpConfig::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
 use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
 use crate::names::Names;
-use crate::pick::{Picked, Picker, Wanted};
+use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::upstream::{Failure, Upstream};
@@ -91,6 +91,27 @@ impl Fleet {
         let names = &self.names;
         self.pickers[group]
             .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
+    }
+
+    /// Chooses a backend of a group for a request of a client from `source`, without taking a place there: one
+    /// with room, or one with a connection that waits for a request. By the requests that each has to serve.
+    pub(crate) fn choose(
+        &mut self,
+        reach: &mut impl Reach,
+        group: usize,
+        source: Option<IpAddr>,
+        tried: &[u32],
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Chosen {
+        let wanted = Wanted { source, tried, now: reach.now(), random: reach.random() };
+        let names = &self.names;
+        self.pickers[group].choose_open(
+            &self.plan.groups[group],
+            &self.plan.config,
+            &wanted,
+            |upstream| has_idle(upstream) || (upstream.has_room() && names.know(upstream)),
+            |upstream| upstream.counts.busy.load(Relaxed),
+        )
     }
 
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not

@@ -5,7 +5,7 @@ use core::error::Error;
 use core::fmt;
 
 use crate::http::Status;
-use crate::http::headers::{Headers, is_token, is_value};
+use crate::http::headers::{Header, Headers, is_token, is_value};
 
 /// Writes one head at the end of a buffer.
 ///
@@ -148,7 +148,7 @@ impl fmt::Debug for HeaderLines {
 }
 
 fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
-    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+    if is_ours(name) {
         return Err(EncodeError::Framing);
     }
     if !is_token(name.as_bytes()) {
@@ -158,8 +158,17 @@ fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
 }
 
 /// Written by methods of their own.
-const OURS: [&str; 6] =
-    ["content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"];
+fn is_ours(name: &str) -> bool {
+    let among = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    match name.len() {
+        7 => among(&["upgrade"]),
+        10 => among(&["connection", "keep-alive"]),
+        14 => among(&["content-length"]),
+        16 => among(&["proxy-connection"]),
+        17 => among(&["transfer-encoding"]),
+        _ => false,
+    }
+}
 
 impl<'o> HeadEncoder<'o> {
     /// Begins `HTTP/1.1 STATUS REASON`, with the customary reason.
@@ -200,6 +209,17 @@ impl<'o> HeadEncoder<'o> {
             }
             Err(error) => self.fail(error),
         }
+    }
+
+    /// Adds a line of a head that was read, whose form is known to be good: for those who pass heads on. The
+    /// headers that only the encoder writes are refused here too.
+    pub fn forward(mut self, header: &Header<'_>) -> HeadEncoder<'o> {
+        if is_ours(header.name) {
+            return self.fail(EncodeError::Framing);
+        }
+        debug_assert!(is_token(header.name.as_bytes()) && is_value(header.value));
+        self.line(header.name, header.value);
+        self
     }
 
     /// Adds header lines that were checked before.

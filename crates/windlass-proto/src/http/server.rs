@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::http::body::{Body, Piece};
 use crate::http::body_out::{BodyOut, End};
 use crate::http::{
-    EncodeError, Framing, HeadEncoder, HeaderLines, Headers, HttpError, Limits, RequestHead, RequestHeads,
-    Status, Version,
+    EncodeError, Framing, HeadEncoder, Header, HeaderLines, Headers, HttpError, Limits, RequestHead,
+    RequestHeads, ResponseHead, Status, Version,
 };
 use crate::{Decode, Input};
 
@@ -452,6 +452,38 @@ impl Response<'_, '_> {
         self.end(Framing::UntilClose).map(drop)
     }
 
+    /// Adds a line of a head that was read, as [`HeadEncoder::forward`] does.
+    pub fn forward(mut self, header: &Header<'_>) -> Self {
+        self.head = self.head.forward(header);
+        self
+    }
+
+    /// Passes a response of another server on: a body follows, or not, as `head` has it there. What ends with
+    /// its connection there is chunked here; and a length that stands for a body which is not sent, to `HEAD`
+    /// or with 304, is passed on as it was said (RFC 9110 section 8.6).
+    ///
+    /// # Errors
+    ///
+    /// As [`body`](Response::body).
+    pub fn framed_like(mut self, head: &ResponseHead<'_>) -> Result<(), EncodeError> {
+        let silent = self.conn.asked.head || self.status.has_no_body();
+        if !silent {
+            return match head.framing_for("") {
+                Framing::UntilClose => self.end(Framing::Chunked),
+                framing => self.end(framing),
+            }
+            .map(drop);
+        }
+        match head.claimed() {
+            Some(Framing::Length(length)) if self.status != Status::NO_CONTENT => {
+                self.head = self.head.length(length);
+            }
+            _ => {}
+        }
+        let last = self.conn.last || self.conn.cannot_be_drained();
+        self.end_head(End::Length(0), last).map(drop)
+    }
+
     /// Agrees to go on with another protocol (RFC 9110 section 7.8): ends a response with status 101.
     ///
     /// # Errors
@@ -499,13 +531,7 @@ impl<'c, 'o> Response<'c, 'o> {
     fn end(self, framing: Framing) -> Result<(&'c mut ServerConn, &'o mut Vec<u8>), EncodeError> {
         let Response { conn, status, mut head } = self;
         let asked = conn.asked;
-        // A 2xx to CONNECT would be read as a tunnel.
-        let tunnel = asked.connect && status.is_success();
-        if conn.response != Writing::Due || status.is_informational() || tunnel {
-            head = head.fail(EncodeError::State);
-        }
         let mut last = conn.last || conn.cannot_be_drained();
-        let silent = asked.head || status.has_no_body();
         let end = match framing {
             // A response with 204 says nothing of a length (RFC 9110 section 8.6).
             Framing::Empty | Framing::Length(0) if status == Status::NO_CONTENT => End::Length(0),
@@ -536,6 +562,18 @@ impl<'c, 'o> Response<'c, 'o> {
                 End::UntilClose
             }
         };
+        Response { conn, status, head }.end_head(end, last)
+    }
+
+    fn end_head(self, end: End, last: bool) -> Result<(&'c mut ServerConn, &'o mut Vec<u8>), EncodeError> {
+        let Response { conn, status, mut head } = self;
+        let asked = conn.asked;
+        // A 2xx to CONNECT would be read as a tunnel.
+        let tunnel = asked.connect && status.is_success();
+        if conn.response != Writing::Due || status.is_informational() || tunnel {
+            head = head.fail(EncodeError::State);
+        }
+        let silent = asked.head || status.has_no_body();
         if last {
             head = head.connection_close();
         } else if asked.http10 {

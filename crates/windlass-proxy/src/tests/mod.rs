@@ -2,6 +2,7 @@
 
 mod front;
 mod health;
+mod http;
 mod plan;
 mod sources;
 

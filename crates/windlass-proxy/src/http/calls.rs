@@ -1,0 +1,370 @@
+//! How a request gets a connection to a backend: one that is idle, a new one, or a place in the queue.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use windlass::{Close, Conn, ConnectError};
+use windlass_proto::http::{ClientConn, Framing, Limits};
+
+use crate::fleet::is_its_fault;
+use crate::front::Message;
+use crate::http::service::{Call, HttpProxy, Link, Phase};
+use crate::http::stats::one;
+use crate::pick::Chosen;
+use crate::reach::Reach;
+use crate::refusal::Refusal;
+use crate::upstream::{Failure, Lease};
+
+/// What became of a request.
+enum Placed {
+    /// It was given to a connection, or one is being made.
+    Begun,
+    /// It waits.
+    Later,
+}
+
+/// What was chosen for a request.
+enum Choice {
+    /// A connection that is idle.
+    Idle(u32),
+    /// A new connection, counted already.
+    New(Lease),
+    /// All that are open to it have as many connections as they may, and none is idle.
+    Full,
+    /// All have been tried, or there is none that takes requests.
+    Nobody,
+}
+
+impl HttpProxy {
+    /// Finds a connection for a client's request, or has it wait for one.
+    pub(super) fn place(&mut self, reach: &mut impl Reach, key: u32) -> Result<(), Refusal> {
+        let Some(group) = self.group_of(key) else { return Err(Refusal::NoBackend) };
+        if self.queues[group].len() > 0 {
+            // Behind those who came first.
+            return self.enqueue(reach, key, group);
+        }
+        match self.choose(reach, key, group) {
+            Choice::Idle(link) => {
+                self.send(reach, key, link);
+                Ok(())
+            }
+            Choice::New(lease) => self.call(reach, key, lease, false).map(drop),
+            Choice::Full => self.enqueue(reach, key, group),
+            Choice::Nobody => self.try_again(reach, key, group).map(drop),
+        }
+    }
+
+    fn group_of(&mut self, key: u32) -> Option<usize> {
+        let group = self.clients.get(key)?.exchange.as_ref()?.group;
+        (group < self.fleet.plan.groups.len()).then_some(group)
+    }
+
+    fn choose(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Choice {
+        let Some(client) = self.clients.look(key) else { return Choice::Nobody };
+        let Some(exchange) = &client.exchange else { return Choice::Nobody };
+        let source = source(&client.addresses);
+        let mut takes_idle = !exchange.wants_new;
+        let plan = self.fleet.plan.clone();
+        // Another worker may take the last place of the one that is chosen here.
+        for _ in 0..plan.groups[group].upstreams.len() + 2 {
+            let chosen = self.fleet.choose(reach, group, source, &exchange.tried, |upstream| {
+                takes_idle && self.pool.has(upstream.id())
+            });
+            let upstream = match chosen {
+                Chosen::This(n) => &plan.groups[group].upstreams[n],
+                Chosen::Full if takes_idle => return Choice::Full,
+                Chosen::Full => {
+                    // It would wait for the very connections that it does not want.
+                    takes_idle = true;
+                    continue;
+                }
+                Chosen::Nobody => return Choice::Nobody,
+            };
+            if takes_idle {
+                while let Some(link) = self.pool.take(upstream.id()) {
+                    // One that is ending is still to be told so.
+                    if self.links.look(link).is_some_and(|link| reach.conn(link.conn).is_some()) {
+                        return Choice::Idle(link);
+                    }
+                }
+            }
+            if let Some(lease) = Lease::take(upstream) {
+                return Choice::New(lease);
+            }
+        }
+        Choice::Full
+    }
+
+    /// Nobody is left who has not been tried: begins with the first again, after a pause.
+    fn try_again(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<Placed, Refusal> {
+        let exchange = self.clients.get(key).and_then(|client| client.exchange.as_mut());
+        let Some(exchange) = exchange.filter(|exchange| !exchange.tried.is_empty()) else {
+            return Err(Refusal::NoBackend);
+        };
+        exchange.tried.clear();
+        match self.choose(reach, key, group) {
+            Choice::Idle(link) => {
+                self.send(reach, key, link);
+                Ok(Placed::Begun)
+            }
+            Choice::New(lease) => self.call(reach, key, lease, true),
+            Choice::Full => self.enqueue(reach, key, group).map(|()| Placed::Later),
+            Choice::Nobody => Err(Refusal::NoBackend),
+        }
+    }
+
+    fn call(
+        &mut self,
+        reach: &mut impl Reach,
+        key: u32,
+        lease: Lease,
+        again: bool,
+    ) -> Result<Placed, Refusal> {
+        let upstream = lease.upstream().clone();
+        let Some(client) = self.clients.get(key) else { return Ok(Placed::Begun) };
+        let Some(connect) = self.fleet.connect(&upstream, Some(client.addresses)) else {
+            return Err(Refusal::NoBackend);
+        };
+        let pause = if again { self.fleet.plan.config.retry_pause } else { Duration::ZERO };
+        let call = self.calls.add(Call { id: None, client: Some(key), lease });
+        let connect = connect
+            .tag(call.into())
+            .timeout(self.fleet.plan.config.timeouts.connect)
+            .after(pause)
+            .while_draining();
+        match reach.connect(connect) {
+            Ok(id) => {
+                if let Some(call) = self.calls.get(call) {
+                    call.id = Some(id);
+                }
+                client.phase = Phase::Calling(call);
+                if let Some(mut conn) = reach.conn(client.conn) {
+                    // The call has a deadline of its own.
+                    conn.cancel_wake();
+                }
+                if let Some(exchange) = &mut client.exchange {
+                    exchange.placed = reach.now();
+                    exchange.upstream = Some(upstream);
+                }
+                Ok(Placed::Begun)
+            }
+            Err(why) => {
+                drop(self.calls.remove(call));
+                // As many are being called as may be: the next tick tries again.
+                let ConnectError::Full = why else { return Err(Refusal::Resources) };
+                let Some(group) = self.group_of(key) else { return Err(Refusal::NoBackend) };
+                self.enqueue(reach, key, group)?;
+                Ok(Placed::Later)
+            }
+        }
+    }
+
+    /// A connection has come about.
+    pub(super) fn call_answered(&mut self, conn: &mut Conn<'_>, call: u32) -> Result<u32, Close> {
+        let Some(call) = self.calls.remove(call) else { return Err(Close::Done) };
+        call.lease.upstream().counts.succeeded();
+        one(&self.cells().opened);
+        // It may answer before it has heard all, and only then hear on.
+        conn.read_while_congested();
+        let limits = Limits { body_max: u64::MAX, ..self.limits() };
+        let link = self.links.add(Link {
+            conn: conn.id(),
+            http: ClientConn::new(limits),
+            is_private: call.lease.upstream().config.send_proxy.is_some(),
+            lease: call.lease,
+            client: None,
+            reused: false,
+            has_heard: false,
+            is_paused: false,
+            error: None,
+            version: self.fleet.plan.version,
+            ended: [None; 2],
+        });
+        match call.client {
+            Some(key) => self.send(conn, key, link),
+            None if self.keep(conn, link) => self.room(conn),
+            None => {
+                drop(self.links.remove(link));
+                self.room(conn);
+                return Err(Close::Done);
+            }
+        }
+        Ok(link)
+    }
+
+    /// Gives a request to a connection.
+    pub(super) fn send(&mut self, reach: &mut impl Reach, key: u32, link_key: u32) {
+        let (now, response) = (reach.now(), self.fleet.plan.config.http.response_timeout);
+        let cells = self.fleet.shared.http.of(self.fleet.worker);
+        let (Some(client), Some(link)) = (self.clients.get(key), self.links.get(link_key)) else { return };
+        let Some(exchange) = &mut client.exchange else { return };
+        link.lease.upstream().counts.requests.fetch_add(1, Relaxed);
+        link.lease.upstream().counts.busy.fetch_add(1, Relaxed);
+        link.client = Some(key);
+        link.has_heard = false;
+        client.phase = Phase::Linked(link_key);
+        (exchange.reused, exchange.linked, exchange.sent_at) = (link.reused, now, now);
+        if link.reused {
+            one(&cells.reused);
+            exchange.placed = now;
+        }
+        if exchange
+            .upstream
+            .as_ref()
+            .is_none_or(|known| !std::sync::Arc::ptr_eq(known, link.lease.upstream()))
+        {
+            exchange.upstream = Some(link.lease.upstream().clone());
+        }
+        let method = if exchange.is_head { "HEAD" } else { "" };
+        let sent = link.http.sent(method, exchange.framing, exchange.upgrade);
+        debug_assert!(sent.is_ok(), "an idle connection takes a request");
+        if let Some(mut conn) = reach.conn(link.conn) {
+            conn.write(&exchange.head);
+        }
+        let waits_for_body = exchange.framing != Framing::Empty;
+        if let Some(mut conn) = reach.conn(client.conn) {
+            match response.is_zero() {
+                true => conn.cancel_wake(),
+                false => conn.wake_at(now + response),
+            }
+        }
+        if waits_for_body {
+            self.wake_client(reach, key);
+        }
+    }
+
+    /// A call came to nothing: the next backend, as often as that is allowed.
+    pub(super) fn call_failed(&mut self, reach: &mut impl Reach, call: u32, why: &ConnectError) {
+        let Some(Call { client, lease, .. }) = self.calls.remove(call) else { return };
+        let upstream = lease.upstream().clone();
+        drop(lease);
+        let its_fault = is_its_fault(why);
+        let mut more = false;
+        if its_fault {
+            self.fleet.blame(&upstream, Failure::Refused, reach.now());
+            // A name with several addresses is tried at the next of them before it counts as tried.
+            more = self.fleet.address_failed(&upstream);
+        }
+        let retries_max = self.fleet.plan.config.retries_max;
+        let exchange = client.and_then(|key| Some((key, self.clients.get(key)?.exchange.as_mut()?)));
+        let outcome = exchange.map(|(key, exchange)| {
+            exchange.failures += 1;
+            if its_fault && !(more && exchange.failures == 1) {
+                exchange.tried.push(upstream.id());
+            }
+            (key, exchange.failures)
+        });
+        if its_fault && upstream.config.connections_max > 0 {
+            // Nobody is called in its place for want of something of ours: that would fail the same way.
+            self.room(reach);
+        }
+        let Some((key, failures)) = outcome else { return };
+        if let Some(client) = self.clients.get(key) {
+            client.phase = Phase::Idle;
+        }
+        let outcome = match why {
+            ConnectError::Shutdown | ConnectError::Cancelled => Err(Refusal::Resources),
+            _ if failures > retries_max => {
+                Err(if its_fault { Refusal::Unreachable } else { Refusal::Resources })
+            }
+            _ => {
+                self.fleet.shared.retries.fetch_add(1, Relaxed);
+                one(&self.cells().retries);
+                match self.group_of(key) {
+                    // Whatever the system lacks, it lacks it for all backends: the next tick tries again.
+                    Some(group) if !its_fault => self.enqueue(reach, key, group),
+                    _ => self.place(reach, key),
+                }
+            }
+        };
+        if let Err(refusal) = outcome {
+            self.refuse(reach, key, refusal);
+        }
+    }
+
+    // --- The queue.
+
+    pub(super) fn enqueue(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<(), Refusal> {
+        if self.queues[group].len() >= self.fleet.plan.config.queue_max {
+            return Err(Refusal::QueueFull);
+        }
+        let (now, limit) = (reach.now(), self.fleet.plan.config.timeouts.queue);
+        let Some(client) = self.clients.get(key) else { return Ok(()) };
+        client.phase = Phase::Queued(self.queues[group].push(key));
+        self.fleet.shared.waiting.fetch_add(1, Relaxed);
+        let Some(exchange) = &mut client.exchange else { return Ok(()) };
+        if exchange.waits_until.is_none() {
+            self.fleet.shared.queued.fetch_add(1, Relaxed);
+        }
+        let until = *exchange.waits_until.get_or_insert(now + limit);
+        if let Some(mut conn) = reach.conn(client.conn) {
+            match limit.is_zero() {
+                true => conn.cancel_wake(),
+                false => conn.wake_at(until),
+            }
+        }
+        // Another worker may keep idle what is wanted here. Should its mailbox be full, its next tick finds out.
+        let _ = self.fleet.shared.mailbox.send_to_others(self.fleet.worker, Message::Wanted);
+        Ok(())
+    }
+
+    pub(super) fn leave_queue(&mut self, group: usize, number: u64) {
+        if self.queues.get_mut(group).is_some_and(|queue| queue.remove(number)) {
+            self.fleet.shared.waiting.fetch_sub(1, Relaxed);
+        }
+    }
+
+    pub(super) fn serve_queues(&mut self, reach: &mut impl Reach) {
+        for group in 0..self.queues.len() {
+            self.serve_queue(reach, group);
+        }
+    }
+
+    /// Places those who wait, as long as there is room.
+    fn serve_queue(&mut self, reach: &mut impl Reach, group: usize) {
+        while let Some((number, key)) = self.queues[group].first() {
+            let choice = self.choose(reach, key, group);
+            if matches!(choice, Choice::Full) {
+                return;
+            }
+            self.leave_queue(group, number);
+            let Some(client) = self.clients.get(key) else { continue };
+            client.phase = Phase::Idle;
+            let outcome = match choice {
+                Choice::Idle(link) => {
+                    self.send(reach, key, link);
+                    Ok(Placed::Begun)
+                }
+                Choice::New(lease) => self.call(reach, key, lease, false),
+                _ => self.try_again(reach, key, group),
+            };
+            match outcome {
+                Ok(Placed::Begun) => {}
+                Ok(Placed::Later) => return,
+                Err(refusal) => self.refuse(reach, key, refusal),
+            }
+        }
+    }
+
+    /// There is room, somewhere, for somebody who waits.
+    pub(super) fn room(&mut self, reach: &mut impl Reach) {
+        if self.fleet.shared.waiting.load(Relaxed) == 0 {
+            return;
+        }
+        self.serve_queues(reach);
+        let ours: usize = self.queues.iter().map(|queue| queue.len()).sum();
+        if self.fleet.shared.waiting.load(Relaxed) > ours {
+            // Should a mailbox be full, the next tick finds the room.
+            let _ = self.fleet.shared.mailbox.send_to_others(self.fleet.worker, Message::Room);
+        }
+    }
+}
+
+/// The client's address: what is hashed where that decides.
+fn source(addresses: &windlass_proto::proxy_protocol::Addresses<'_>) -> Option<IpAddr> {
+    match addresses {
+        windlass_proto::proxy_protocol::Addresses::Inet { source, .. } => Some(source.ip()),
+        _ => None,
+    }
+}
