@@ -210,6 +210,7 @@ impl Front {
             http: self.shared.http.all(),
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
+            retry_budgets: crate::stats::budgets(&plan),
         }
     }
 }

@@ -11,6 +11,8 @@
 #![deny(missing_docs)]
 
 mod balance;
+mod breaker;
+mod budget;
 mod calls;
 mod checks;
 mod config;
@@ -33,6 +35,8 @@ mod tests;
 mod upstream;
 
 pub use balance::Balance;
+pub use breaker::Breaker;
+pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
 pub use http::{Ending, Exchanged, HttpConfig, HttpProxy, HttpSession, HttpStats};
@@ -41,6 +45,6 @@ pub use plan::ConfigError;
 pub use refusal::Refusal;
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, Changed, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, ProxyStats};
 pub use target::Target;
 pub use windlass_proto::proxy_protocol::Version;

@@ -18,6 +18,8 @@ pub(crate) struct Picker {
     choices: usize,
     /// Kept for its memory.
     candidates: Vec<Candidate>,
+    /// Somebody was not open to the last client because of a breaker.
+    tripped: bool,
 }
 
 /// For whom.
@@ -40,6 +42,8 @@ pub(crate) enum Picked {
     Full,
     /// All have been tried, or there is none that takes new connections.
     Nobody,
+    /// The same, but for those whose breakers are open.
+    Tripped,
 }
 
 /// What came of a choice without a place being taken.
@@ -51,6 +55,8 @@ pub(crate) enum Chosen {
     Full,
     /// The same.
     Nobody,
+    /// The same.
+    Tripped,
 }
 
 impl Picker {
@@ -70,8 +76,9 @@ impl Picker {
                 Chosen::This(n) => n,
                 Chosen::Full => return Picked::Full,
                 Chosen::Nobody => return Picked::Nobody,
+                Chosen::Tripped => return Picked::Tripped,
             };
-            if let Some(lease) = Lease::take(&group.upstreams[n]) {
+            if let Some(lease) = Lease::take(&group.upstreams[n], &config.health.breaker, wanted.now) {
                 return Picked::Upstream(lease);
             }
         }
@@ -91,6 +98,7 @@ impl Picker {
         match self.choose(group, config, wanted) {
             Some(n) => Chosen::This(n),
             None if any => Chosen::Full,
+            None if self.tripped => Chosen::Tripped,
             None => Chosen::Nobody,
         }
     }
@@ -130,11 +138,16 @@ impl Picker {
         let slow_start =
             if config.balance.is_by_source() { std::time::Duration::ZERO } else { config.health.slow_start };
         let mut any = false;
+        self.tripped = false;
         self.candidates.clear();
         for upstream in &group.upstreams {
             let well = !trusts_health || upstream.counts.is_well(wanted.now);
             let untried = !wanted.tried.contains(&upstream.id());
-            let eligible = takes_new(&upstream) && well && untried;
+            let mut eligible = takes_new(&upstream) && well && untried;
+            if eligible && !upstream.counts.circuit.admits(&config.health.breaker, wanted.now) {
+                // Its breaker is no opinion on its health: it holds although nobody is well.
+                (eligible, self.tripped) = (false, true);
+            }
             any |= eligible;
             self.candidates.push(Candidate {
                 open: eligible && is_open(upstream),

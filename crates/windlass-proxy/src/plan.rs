@@ -7,6 +7,8 @@ use std::sync::Arc;
 use windlass_proto::ClientHello;
 
 use crate::balance::{Balance, Maglev};
+use crate::breaker::Breaker;
+use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
 use crate::upstream::{Counts, Upstream};
 
@@ -32,6 +34,7 @@ pub(crate) struct Group {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Made where it is asked for.
     pub(crate) maglev: Maglev,
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// The name of the group that no route leads to.
@@ -71,6 +74,15 @@ pub enum ConfigError {
         /// Which.
         setting: &'static str,
     },
+    /// A number that is too small or too large.
+    Range {
+        /// Which.
+        setting: &'static str,
+        /// The smallest that fits.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -86,6 +98,7 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+            ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
     }
 }
@@ -110,6 +123,7 @@ impl Plan {
                 return Err(ConfigError::Zero { setting: what });
             }
         }
+        within_range(&config)?;
         if config.backends.is_empty() && config.routes.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
@@ -160,6 +174,21 @@ impl Plan {
     /// The group of those that no route takes, if it has backends.
     pub(crate) fn others(&self) -> Option<usize> {
         (!self.groups[0].upstreams.is_empty()).then_some(0)
+    }
+}
+
+fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
+    let (breaker, budget) = (&config.health.breaker, &config.retry_budget);
+    let numbers = [
+        ("breaker.errors_percent", breaker.errors_percent, 0, 100),
+        ("breaker.window", breaker.window, 1, Breaker::WINDOW_MAX),
+        ("breaker.volume_min", breaker.volume_min, 1, breaker.window),
+        ("breaker.probes", breaker.probes, 1, 1_000),
+        ("retry_budget.percent", budget.percent, 0, 100),
+    ];
+    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+        Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
+        None => Ok(()),
     }
 }
 
@@ -235,5 +264,6 @@ fn group(
         }
         _ => Maglev::default(),
     };
-    Ok(Group { name: name.into(), upstreams, maglev })
+    let budget = before.map(|group| group.budget.clone()).unwrap_or_default();
+    Ok(Group { name: name.into(), upstreams, maglev, budget })
 }

@@ -114,7 +114,10 @@ impl HttpProxy {
     /// Tells that a request is over, and keeps its memory.
     pub(super) fn over(&mut self, reach: &mut impl Reach, key: u32, ending: Ending) {
         let Some(client) = self.clients.get(key) else { return };
-        let Some(exchange) = client.exchange.take() else { return };
+        let Some(mut exchange) = client.exchange.take() else { return };
+        // Not from here: whoever is served in its place may be refused, and so on.
+        self.owes_room |= exchange.retry.take().is_some();
+        exchange.underway = None;
         if let Some(hear) = &mut self.hear {
             let group = self.fleet.plan.groups.get(exchange.group).map_or("", |group| &*group.name);
             hear(&told(client, &exchange, group, ending, reach.now()));

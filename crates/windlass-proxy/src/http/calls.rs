@@ -34,15 +34,20 @@ enum Choice {
     Full,
     /// All have been tried, or there is none that takes requests.
     Nobody,
+    /// The same, but for those whose breakers are open.
+    Tripped,
 }
 
 impl HttpProxy {
     /// Finds a connection for a client's request, or has it wait for one.
     pub(super) fn place(&mut self, reach: &mut impl Reach, key: u32) -> Result<(), Refusal> {
         let Some(group) = self.group_of(key) else { return Err(Refusal::NoBackend) };
-        if self.queues[group].len() > 0 {
+        if self.queues[group].is_waited_in() {
             // Behind those who came first.
             return self.enqueue(reach, key, group);
+        }
+        if !self.may_call(key) {
+            return self.enqueue(reach, key, group).map_err(|_| Refusal::Unreachable);
         }
         match self.choose(reach, key, group) {
             Choice::Idle(link) => {
@@ -51,8 +56,19 @@ impl HttpProxy {
             }
             Choice::New(lease) => self.call(reach, key, lease, false).map(drop),
             Choice::Full => self.enqueue(reach, key, group),
-            Choice::Nobody => self.try_again(reach, key, group).map(drop),
+            Choice::Nobody => self.try_again(reach, key, group, Refusal::NoBackend).map(drop),
+            Choice::Tripped => self.try_again(reach, key, group, Refusal::CircuitOpen).map(drop),
         }
+    }
+
+    /// Whether a request may be placed: a retry takes its place in the budget of its group.
+    fn may_call(&mut self, key: u32) -> bool {
+        let exchange = self.clients.get(key).and_then(|client| client.exchange.as_mut());
+        let Some(exchange) = exchange.filter(|exchange| exchange.failures > 0) else { return true };
+        if exchange.retry.is_none() {
+            exchange.retry = exchange.underway.as_ref().and_then(|underway| self.fleet.may_retry(underway));
+        }
+        exchange.retry.is_some()
     }
 
     fn group_of(&mut self, key: u32) -> Option<usize> {
@@ -80,27 +96,39 @@ impl HttpProxy {
                     continue;
                 }
                 Chosen::Nobody => return Choice::Nobody,
+                Chosen::Tripped => return Choice::Tripped,
             };
             if takes_idle {
-                while let Some(link) = self.pool.take(upstream.id()) {
+                let Some(permit) = self.fleet.permit(upstream, reach.now()) else { continue };
+                while let Some(key) = self.pool.take(upstream.id()) {
                     // One that is ending is still to be told so.
-                    if self.links.look(link).is_some_and(|link| reach.conn(link.conn).is_some()) {
-                        return Choice::Idle(link);
+                    if let Some(link) = self.links.get(key)
+                        && reach.conn(link.conn).is_some()
+                    {
+                        link.lease.permit = permit;
+                        return Choice::Idle(key);
                     }
                 }
             }
-            if let Some(lease) = Lease::take(upstream) {
+            if let Some(lease) = Lease::take(upstream, &plan.config.health.breaker, reach.now()) {
                 return Choice::New(lease);
             }
         }
         Choice::Full
     }
 
-    /// Nobody is left who has not been tried: begins with the first again, after a pause.
-    fn try_again(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<Placed, Refusal> {
+    /// Nobody is left who has not been tried: begins with the first again, after a pause. If there is none, it
+    /// is refused for that reason.
+    fn try_again(
+        &mut self,
+        reach: &mut impl Reach,
+        key: u32,
+        group: usize,
+        why: Refusal,
+    ) -> Result<Placed, Refusal> {
         let exchange = self.clients.get(key).and_then(|client| client.exchange.as_mut());
         let Some(exchange) = exchange.filter(|exchange| !exchange.tried.is_empty()) else {
-            return Err(Refusal::NoBackend);
+            return Err(why);
         };
         exchange.tried.clear();
         match self.choose(reach, key, group) {
@@ -111,6 +139,7 @@ impl HttpProxy {
             Choice::New(lease) => self.call(reach, key, lease, true),
             Choice::Full => self.enqueue(reach, key, group).map(|()| Placed::Later),
             Choice::Nobody => Err(Refusal::NoBackend),
+            Choice::Tripped => Err(Refusal::CircuitOpen),
         }
     }
 
@@ -236,33 +265,41 @@ impl HttpProxy {
 
     /// A call came to nothing: the next backend, as often as that is allowed.
     pub(super) fn call_failed(&mut self, reach: &mut impl Reach, call: u32, why: &ConnectError) {
-        let Some(Call { client, lease, .. }) = self.calls.remove(call) else { return };
+        let Some(Call { client, mut lease, .. }) = self.calls.remove(call) else { return };
         let upstream = lease.upstream().clone();
-        drop(lease);
         let its_fault = is_its_fault(why);
         let mut more = false;
         if its_fault {
-            self.fleet.blame(&upstream, Failure::Refused, reach.now());
+            self.fleet.failed(&mut lease, Failure::Refused, reach.now());
             // A name with several addresses is tried at the next of them before it counts as tried.
             more = self.fleet.address_failed(&upstream);
         }
-        let retries_max = self.fleet.plan.config.retries_max;
+        drop(lease);
         let exchange = client.and_then(|key| Some((key, self.clients.get(key)?.exchange.as_mut()?)));
         let outcome = exchange.map(|(key, exchange)| {
             exchange.failures += 1;
+            let was_retry = exchange.retry.take().is_some();
             if its_fault && !(more && exchange.failures == 1) {
                 exchange.tried.push(upstream.id());
             }
-            (key, exchange.failures)
+            (key, was_retry)
         });
         if its_fault && upstream.config.connections_max > 0 {
             // Nobody is called in its place for want of something of ours: that would fail the same way.
             self.room(reach);
         }
-        let Some((key, failures)) = outcome else { return };
-        if let Some(client) = self.clients.get(key) {
-            client.phase = Phase::Idle;
-        }
+        let Some((key, was_retry)) = outcome else { return };
+        self.after_failure(reach, key, why);
+        // For what the system lacks nobody is called in its place.
+        self.owes_room |= was_retry && its_fault;
+    }
+
+    /// Tries once more for a request, as often as that is allowed.
+    fn after_failure(&mut self, reach: &mut impl Reach, key: u32, why: &ConnectError) {
+        let (its_fault, retries_max) = (is_its_fault(why), self.fleet.plan.config.retries_max);
+        let Some(client) = self.clients.get(key) else { return };
+        client.phase = Phase::Idle;
+        let failures = client.exchange.as_ref().map_or(0, |exchange| exchange.failures);
         let outcome = match why {
             ConnectError::Shutdown | ConnectError::Cancelled => Err(Refusal::Resources),
             _ if failures > retries_max => {
@@ -291,9 +328,10 @@ impl HttpProxy {
         }
         let (now, limit) = (reach.now(), self.fleet.plan.config.timeouts.queue);
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        client.phase = Phase::Queued(self.queues[group].push(key));
-        self.fleet.shared.waiting.fetch_add(1, Relaxed);
         let Some(exchange) = &mut client.exchange else { return Ok(()) };
+        exchange.retry = None;
+        client.phase = Phase::Queued(self.queues[group].push(key, exchange.failures > 0));
+        self.fleet.shared.waiting.fetch_add(1, Relaxed);
         if exchange.waits_until.is_none() {
             self.fleet.shared.queued.fetch_add(1, Relaxed);
         }
@@ -323,9 +361,21 @@ impl HttpProxy {
 
     /// Places those who wait, as long as there is room.
     fn serve_queue(&mut self, reach: &mut impl Reach, group: usize) {
-        while let Some((number, key)) = self.queues[group].first() {
+        // Until another worker was faster.
+        let mut may_retry = true;
+        loop {
+            let plan = &self.fleet.plan;
+            may_retry = may_retry && plan.groups[group].budget.has_room(&plan.config.retry_budget);
+            let Some((number, key)) = self.queues[group].first(may_retry) else { return };
+            if !self.may_call(key) {
+                may_retry = false;
+                continue;
+            }
             let choice = self.choose(reach, key, group);
             if matches!(choice, Choice::Full) {
+                if let Some(exchange) = self.clients.get(key).and_then(|client| client.exchange.as_mut()) {
+                    exchange.retry = None;
+                }
                 return;
             }
             self.leave_queue(group, number);
@@ -337,13 +387,22 @@ impl HttpProxy {
                     Ok(Placed::Begun)
                 }
                 Choice::New(lease) => self.call(reach, key, lease, false),
-                _ => self.try_again(reach, key, group),
+                Choice::Tripped => self.try_again(reach, key, group, Refusal::CircuitOpen),
+                _ => self.try_again(reach, key, group, Refusal::NoBackend),
             };
             match outcome {
                 Ok(Placed::Begun) => {}
                 Ok(Placed::Later) => return,
                 Err(refusal) => self.refuse(reach, key, refusal),
             }
+        }
+    }
+
+    /// Retries are over, whatever came of them: others may be made. At the end of every callback.
+    pub(super) fn settle(&mut self, reach: &mut impl Reach) {
+        // Whoever is refused meanwhile was in the queue, so this has an end.
+        while std::mem::take(&mut self.owes_room) && self.fleet.shared.waiting.load(Relaxed) > 0 {
+            self.room(reach);
         }
     }
 

@@ -147,6 +147,7 @@ impl HttpProxy {
         if config.requests_max > 0 && client.http.requests() >= config.requests_max.into() {
             client.http.close_after_response();
         }
+        exchange.underway = self.fleet.plan.groups.get(exchange.group).map(|group| group.budget.enter());
         let written = write_head(&mut exchange.head, head, exchange.upgrade);
         client.exchange = Some(exchange);
         // A tunnel to anywhere is not what a proxy in front of backends is for.

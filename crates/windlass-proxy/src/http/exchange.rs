@@ -7,6 +7,7 @@ use std::time::Duration;
 use windlass::Time;
 use windlass_proto::http::{Framing, RequestHead, Status};
 
+use crate::budget::{Retry, Underway};
 use crate::upstream::Upstream;
 
 /// A request under way. Kept by the worker when it is over, for its memory.
@@ -30,6 +31,10 @@ pub(super) struct Exchange {
     /// Numbers of backends that have failed it.
     pub(super) tried: Vec<u32>,
     pub(super) failures: u32,
+    /// Counts it in among the requests under way with this group.
+    pub(super) underway: Option<Underway>,
+    /// Counts its retry, from the call to what comes of it.
+    pub(super) retry: Option<Retry>,
     /// A connection that was kept idle has failed it: not another one of those.
     pub(super) wants_new: bool,
     /// Until when it may wait in a queue, the times it has waited before included.
@@ -68,6 +73,8 @@ impl Default for Exchange {
             group: 0,
             tried: Vec::new(),
             failures: 0,
+            underway: None,
+            retry: None,
             wants_new: false,
             waits_until: None,
             body_bytes: 0,

@@ -184,6 +184,7 @@ impl HttpProxy {
     ) -> Result<(), Close> {
         let Some(link) = self.links.get(key) else { return Ok(()) };
         link.client = None;
+        self.fleet.praise(&mut link.lease.permit, conn.now());
         let counts = &link.lease.upstream().counts;
         counts.busy.fetch_sub(1, Relaxed);
         counts.served();
@@ -268,7 +269,7 @@ impl HttpProxy {
     }
 
     /// A connection has ended that served a request.
-    fn link_lost(&mut self, conn: &mut Conn<'_>, link: Link, key: u32, why: &Close) {
+    fn link_lost(&mut self, conn: &mut Conn<'_>, mut link: Link, key: u32, why: &Close) {
         let retries_max = self.fleet.plan.config.retries_max;
         let Some(client) = self.clients.get(key) else { return };
         let Some(exchange) = &mut client.exchange else { return };
@@ -283,6 +284,9 @@ impl HttpProxy {
         let (begun, has_heard, reused) = (exchange.status.is_some(), link.has_heard, link.reused);
         let is_bad = link.error.is_some();
         let upstream = link.lease.upstream().clone();
+        if !has_heard && !reused && !matches!(why, Close::Shutdown | Close::Requested | Close::Aborted) {
+            self.fleet.failed(&mut link.lease, Failure::Broken, conn.now());
+        }
         // Its place is free before another is looked for.
         drop(link);
         if reused && !has_heard {
@@ -292,9 +296,7 @@ impl HttpProxy {
             exchange.tried.push(upstream.id());
         }
         exchange.failures += u32::from(repeats);
-        if !has_heard && !reused && !matches!(why, Close::Shutdown | Close::Requested | Close::Aborted) {
-            self.fleet.blame(&upstream, Failure::Broken, conn.now());
-        }
+        self.owes_room |= exchange.retry.take().is_some();
         if begun {
             return self.cut_short(conn, key);
         }

@@ -33,8 +33,13 @@ pub struct HttpProxy {
     pub(super) links: Table<Link>,
     pub(super) calls: Table<Call>,
     pub(super) pool: Pool,
+    /// A retry is over, and somebody may wait for that.
+    pub(super) owes_room: bool,
     /// Exchanges that are over, for their memory.
-    #[allow(clippy::vec_box, reason = "a client holds the box: one word while idle, and no copy to attach it")]
+    #[allow(
+        clippy::vec_box,
+        reason = "a client holds the box: one word while idle, and no copy to attach it"
+    )]
     pub(super) spare: Vec<Box<Exchange>>,
     /// What is written is made here.
     pub(super) out: Vec<u8>,
@@ -147,6 +152,7 @@ impl HttpProxy {
             links: Table::default(),
             calls: Table::default(),
             pool: Pool::default(),
+            owes_room: false,
             spare: Vec::new(),
             out: Vec::new(),
             hear: None,
@@ -173,7 +179,7 @@ impl HttpProxy {
             match moved.of(n) {
                 Some(to) => queues[to] = queue,
                 None => {
-                    while let Some((number, key)) = queue.first() {
+                    while let Some((number, key)) = queue.first(true) {
                         queue.remove(number);
                         self.fleet.shared.waiting.fetch_sub(1, Relaxed);
                         homeless.push(key);
@@ -218,6 +224,7 @@ impl HttpProxy {
         self.pool.expire(now, timeout, |link| expired.push(link));
         self.close_links(scope, &expired);
         self.serve_queues(scope);
+        self.settle(scope);
         self.make_room_for_others(scope);
     }
 
@@ -282,6 +289,7 @@ impl Service for HttpProxy {
     ) {
         if !self.fleet.check_failed(tag, &why, scope.now()) {
             self.call_failed(scope, tag as u32, &why);
+            self.settle(scope);
         }
     }
 
@@ -291,10 +299,12 @@ impl Service for HttpProxy {
         session: &mut HttpSession,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        match session.side {
+        let said = match session.side {
             Side::Client(key) => self.client_said(conn, key, input),
             Side::Link(key) => self.link_said(conn, key, input),
-        }
+        };
+        self.settle(conn);
+        said
     }
 
     fn eof(
@@ -303,10 +313,12 @@ impl Service for HttpProxy {
         session: &mut HttpSession,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        match session.side {
+        let ended = match session.side {
             Side::Client(key) => self.client_ended(key, input),
             Side::Link(key) => self.link_ended(conn, key, input),
-        }
+        };
+        self.settle(conn);
+        ended
     }
 
     fn drained(&mut self, conn: &mut Conn<'_>, session: &mut HttpSession) -> Result<(), Close> {
@@ -323,10 +335,12 @@ impl Service for HttpProxy {
     }
 
     fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut HttpSession) -> Result<(), Close> {
-        match session.side {
+        let late = match session.side {
             Side::Client(key) => self.client_late(conn, key),
             Side::Link(_) => Ok(()),
-        }
+        };
+        self.settle(conn);
+        late
     }
 
     fn draining(&mut self, _: &mut Conn<'_>, session: &mut HttpSession) -> Result<(), Close> {
@@ -347,6 +361,7 @@ impl Service for HttpProxy {
             Side::Client(key) => self.client_closed(conn, key),
             Side::Link(key) => self.link_closed(conn, key, &why),
         }
+        self.settle(conn);
     }
 
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<HttpSession>, _: Tick) {
@@ -360,7 +375,10 @@ impl Receive for HttpProxy {
     fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<HttpSession>, message: Message) {
         match message {
             Message::Changed => self.housekeeping(scope),
-            Message::Room => self.serve_queues(scope),
+            Message::Room => {
+                self.serve_queues(scope);
+                self.settle(scope);
+            }
             Message::Wanted => self.make_room_for_others(scope),
         }
     }
@@ -370,6 +388,7 @@ impl Resolve for HttpProxy {
     fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<HttpSession>, resolved: Resolved) {
         if self.fleet.resolved(resolved, scope.now()) {
             self.serve_queues(scope);
+            self.settle(scope);
         }
     }
 }
