@@ -10,7 +10,7 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
-use crate::http::HttpConfig;
+use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
 use crate::target::Target;
 
@@ -213,6 +213,9 @@ pub struct Route {
     pub alpn: Vec<String>,
     /// Where they go.
     pub backends: Vec<Backend>,
+    /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
+    /// for TLS that is passed through.
+    pub http: HttpRoute,
 }
 
 impl Route {

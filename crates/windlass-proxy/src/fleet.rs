@@ -116,6 +116,25 @@ impl Fleet {
         )
     }
 
+    /// The place in its group of a backend that a client wants, if it takes requests of clients now.
+    pub(crate) fn find_open(
+        &self,
+        group: usize,
+        id: u32,
+        now: Time,
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Option<usize> {
+        let breaker = &self.plan.config.health.breaker;
+        let is_open = |upstream: &Upstream| {
+            upstream.config.weight > 0
+                && upstream.counts.is_well(now)
+                && upstream.counts.circuit.admits(breaker, now)
+                && (has_idle(upstream) || (upstream.has_room() && self.names.know(upstream)))
+        };
+        let upstreams = &self.plan.groups.get(group)?.upstreams;
+        upstreams.iter().position(|upstream| upstream.id() == id && is_open(upstream))
+    }
+
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {

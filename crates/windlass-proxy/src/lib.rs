@@ -39,7 +39,10 @@ pub use breaker::Breaker;
 pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
-pub use http::{Ending, Exchanged, HttpConfig, HttpProxy, HttpSession, HttpStats};
+pub use http::{
+    Action, Ending, ErrorPage, Exchanged, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig,
+    HttpProxy, HttpRoute, HttpSession, HttpStats, Sticky, Underscores,
+};
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;

@@ -10,6 +10,8 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::http::Action;
+use crate::http::policy::{Policy, tidied_host};
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -25,6 +27,9 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    /// What becomes of requests, where HTTP is served.
+    #[allow(dead_code, reason = "the service that asks it is still to come")]
+    pub(crate) policy: Policy,
 }
 
 /// Backends among which one is chosen.
@@ -69,6 +74,13 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// What is set for HTTP, of all or of a route, cannot be.
+    Http {
+        /// Where.
+        setting: String,
+        /// Why.
+        why: String,
+    },
     /// A timeout that must not be zero.
     Zero {
         /// Which.
@@ -97,6 +109,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
+            ConfigError::Http { setting, why } => write!(f, "{setting}: {why}"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
@@ -142,7 +155,8 @@ impl Plan {
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells })
+        let policy = Policy::new(&config, &groups)?;
+        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -222,11 +236,18 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
         }
         *name = tidied;
     }
+    let mut hosts = std::mem::take(&mut route.http.hosts);
+    let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
+    route.http.hosts = hosts;
     if route.name.is_empty() {
-        let first = route.server_names.first().or(route.alpn.first());
-        route.name = first.cloned().unwrap_or_else(|| "any".into());
+        // Routes for one host differ in their paths.
+        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+        let request = first(&route.http.hosts) + &first(&route.http.paths);
+        let known = [first(&route.server_names), first(&route.alpn), request];
+        route.name = known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into());
     }
-    if route.backends.is_empty() {
+    tidied.map_err(|why| ConfigError::Http { setting: format!("route `{}`", route.name), why })?;
+    if route.backends.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }
     Ok(())

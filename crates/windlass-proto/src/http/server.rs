@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::http::body::{Body, Piece};
 use crate::http::body_out::{BodyOut, End};
 use crate::http::{
-    EncodeError, Framing, HeadEncoder, Header, HeaderLines, Headers, HttpError, Limits, RequestHead,
-    RequestHeads, ResponseHead, Status, Version,
+    EncodeError, Framing, HeadEncoder, HeaderLines, Headers, HttpError, Limits, RequestHead, RequestHeads,
+    ResponseHead, Status, Version,
 };
 use crate::{Decode, Input};
 
@@ -259,17 +259,25 @@ impl ServerConn {
     /// its [`label`](HttpError::label) as text, `connection: close`. If a response is under way already,
     /// nothing can be said any more, and nothing is written. Either way the connection is over.
     pub fn refuse(&mut self, out: &mut Vec<u8>, error: HttpError) {
+        let mut lines = HeaderLines::new();
+        let pushed = lines.push("content-type", "text/plain");
+        debug_assert!(pushed.is_ok());
+        let mut text = Vec::from(error.label());
+        text.push(b'\n');
+        self.refuse_with(out, error, &lines, &text);
+    }
+
+    /// The same in words of the caller's: these lines, and this body.
+    pub fn refuse_with(&mut self, out: &mut Vec<u8>, error: HttpError, lines: &HeaderLines, body: &[u8]) {
         // A silent close between two requests is not answered; everything else is, once.
         let answered = matches!(self.request, Reading::Drain(_)) || matches!(self.response, Writing::Body(_));
         if !answered && !self.over && !self.switched {
-            let text = error.label().as_bytes();
             let head = HeadEncoder::response(out, error.status())
-                .header("content-type", "text/plain")
-                .length(text.len() as u64 + 1)
+                .lines(lines)
+                .length(body.len() as u64)
                 .connection_close();
             if head.end().is_ok() && !self.asked.head {
-                out.extend_from_slice(text);
-                out.push(b'\n');
+                out.extend_from_slice(body);
             }
         }
         self.response = Writing::Idle;
@@ -450,12 +458,6 @@ impl Response<'_, '_> {
     /// As [`body`](Response::body).
     pub fn until_close(self) -> Result<(), EncodeError> {
         self.end(Framing::UntilClose).map(drop)
-    }
-
-    /// Adds a line of a head that was read, as [`HeadEncoder::forward`] does.
-    pub fn forward(mut self, header: &Header<'_>) -> Self {
-        self.head = self.head.forward(header);
-        self
     }
 
     /// Passes a response of another server on: a body follows, or not, as `head` has it there. What ends with

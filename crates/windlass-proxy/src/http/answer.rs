@@ -19,39 +19,40 @@ impl HttpProxy {
             Refusal::NoRoute => (Status::NOT_FOUND, Ending::Refused),
             _ => (Status::SERVICE_UNAVAILABLE, Ending::Unavailable),
         };
+        if let Some(exchange) = self.clients.get(key).and_then(|client| client.exchange.as_mut()) {
+            exchange.why = Some(refusal.label());
+        }
         self.answer(reach, key, status, ending);
     }
 
     /// Answers a request ourselves, whose response has not begun.
     pub(super) fn answer(&mut self, reach: &mut impl Reach, key: u32, status: Status, ending: Ending) {
         let Some(client) = self.clients.get(key) else { return };
-        let out = &mut self.out;
-        out.clear();
-        let reason = status.reason();
-        let mut body = [0; 64];
-        let length = {
-            // "503 Service Unavailable\n"
-            let code = status.code();
-            let digits = [b'0' + (code / 100) as u8, b'0' + (code / 10 % 10) as u8, b'0' + (code % 10) as u8];
-            let parts: [&[u8]; 4] = [&digits, b" ", reason.as_bytes(), b"\n"];
-            let mut at = 0;
-            for part in parts {
-                let part = &part[..part.len().min(body.len() - at)];
-                body[at..at + part.len()].copy_from_slice(part);
-                at += part.len();
-            }
-            at
-        };
-        let answered =
-            client.http.respond(out, status).header("content-type", "text/plain").body(&body[..length]);
+        let page = self.fleet.plan.policy.page(status);
+        self.out.clear();
+        let answered = client.http.respond(&mut self.out, status).lines(page.lines).body(page.body);
         debug_assert!(answered.is_ok(), "a response is due: {answered:?}");
+        let length = page.body.len() as u64;
+        self.give(reach, key, status, length, ending);
+    }
+
+    /// Sends an answer of ours that was written.
+    pub(super) fn give(
+        &mut self,
+        reach: &mut impl Reach,
+        key: u32,
+        status: Status,
+        length: u64,
+        ending: Ending,
+    ) {
+        let Some(client) = self.clients.get(key) else { return };
         if let Some(exchange) = &mut client.exchange {
             exchange.status = Some(status);
             exchange.answered = reach.now();
-            exchange.response_bytes = if exchange.is_head { 0 } else { length as u64 };
+            exchange.response_bytes = if exchange.is_head { 0 } else { length };
         }
         if let Some(mut conn) = reach.conn(client.conn) {
-            conn.write(out);
+            conn.write(&self.out);
         }
         let cells = self.fleet.shared.http.of(self.fleet.worker);
         cells.responded(status.code());
@@ -63,7 +64,8 @@ impl HttpProxy {
     pub(super) fn refuse_client(&mut self, conn: &mut Conn<'_>, key: u32, error: HttpError) {
         let Some(client) = self.clients.get(key) else { return };
         self.out.clear();
-        client.http.refuse(&mut self.out, error);
+        let page = self.fleet.plan.policy.page(error.status());
+        client.http.refuse_with(&mut self.out, error, page.lines, page.body);
         conn.write(&self.out);
         let cells = self.fleet.shared.http.of(self.fleet.worker);
         let ending = if error == HttpError::Timeout { Ending::Slow } else { Ending::Refused };
@@ -75,6 +77,7 @@ impl HttpProxy {
             let exchange = client.exchange.get_or_insert_with(|| Exchange::unread(began));
             if exchange.status.is_none() {
                 exchange.status = Some(error.status());
+                exchange.why = Some(error.label());
             }
         }
         self.over(conn, key, ending);
@@ -166,6 +169,7 @@ fn told<'a>(
         responding,
         total: now.since(exchange.begun),
         ending,
+        why: exchange.why,
         peer: client.peer,
         source: match client.addresses {
             Addresses::Inet { source, .. } => Some(source),

@@ -9,12 +9,13 @@ use windlass_proto::http::{ClientConn, Framing, Limits};
 
 use crate::fleet::is_its_fault;
 use crate::front::Message;
+use crate::http::policy;
 use crate::http::service::{Call, HttpProxy, Link, Phase};
 use crate::http::stats::one;
 use crate::pick::Chosen;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
-use crate::upstream::{Failure, Lease};
+use crate::upstream::{Failure, Lease, Upstream};
 
 /// What became of a request.
 enum Placed {
@@ -81,14 +82,19 @@ impl HttpProxy {
         let Some(exchange) = &client.exchange else { return Choice::Nobody };
         let source = source(&client.addresses);
         let mut takes_idle = !exchange.wants_new;
-        let plan = self.fleet.plan.clone();
+        // The client's own backend is asked for once, and by nobody whom it has failed.
+        let mut sticky = exchange.forward.and_then(|forward| forward.sticky);
+        sticky = sticky.filter(|id| !exchange.tried.contains(id));
+        let now = reach.now();
         // Another worker may take the last place of the one that is chosen here.
-        for _ in 0..plan.groups[group].upstreams.len() + 2 {
-            let chosen = self.fleet.choose(reach, group, source, &exchange.tried, |upstream| {
-                takes_idle && self.pool.has(upstream.id())
-            });
+        for _ in 0..self.fleet.plan.groups[group].upstreams.len() + 3 {
+            let has_idle = |upstream: &Upstream| takes_idle && self.pool.has(upstream.id());
+            let own = sticky.take().and_then(|id| self.fleet.find_open(group, id, now, has_idle));
+            let chosen = own
+                .map(Chosen::This)
+                .unwrap_or_else(|| self.fleet.choose(reach, group, source, &exchange.tried, has_idle));
             let upstream = match chosen {
-                Chosen::This(n) => &plan.groups[group].upstreams[n],
+                Chosen::This(n) => &self.fleet.plan.groups[group].upstreams[n],
                 Chosen::Full if takes_idle => return Choice::Full,
                 Chosen::Full => {
                     // It would wait for the very connections that it does not want.
@@ -99,7 +105,7 @@ impl HttpProxy {
                 Chosen::Tripped => return Choice::Tripped,
             };
             if takes_idle {
-                let Some(permit) = self.fleet.permit(upstream, reach.now()) else { continue };
+                let Some(permit) = self.fleet.permit(upstream, now) else { continue };
                 while let Some(key) = self.pool.take(upstream.id()) {
                     // One that is ending is still to be told so.
                     if let Some(link) = self.links.get(key)
@@ -110,7 +116,7 @@ impl HttpProxy {
                     }
                 }
             }
-            if let Some(lease) = Lease::take(upstream, &plan.config.health.breaker, reach.now()) {
+            if let Some(lease) = Lease::take(upstream, &self.fleet.plan.config.health.breaker, now) {
                 return Choice::New(lease);
             }
         }
@@ -248,6 +254,9 @@ impl HttpProxy {
         let method = if exchange.is_head { "HEAD" } else { "" };
         let sent = link.http.sent(method, exchange.framing, exchange.upgrade);
         debug_assert!(sent.is_ok(), "an idle connection takes a request");
+        if exchange.own_host {
+            exchange.set_host(policy::host_of(link.lease.upstream()));
+        }
         if let Some(mut conn) = reach.conn(link.conn) {
             conn.write(&exchange.head);
         }

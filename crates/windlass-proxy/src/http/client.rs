@@ -1,18 +1,17 @@
 //! A client's end: its requests, read and passed on.
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{Close, Conn, Input, Peer, Time};
 use windlass_proto::Decode;
 use windlass_proto::http::{
-    EncodeError, Framing, HeadEncoder, Headers, HttpError, RequestHead, RequestPart, ServerConn, Status,
-    Target,
+    Framing, HeaderLines, Headers, HttpError, RequestHead, RequestPart, ServerConn, Status,
 };
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 
 use crate::http::log::Ending;
+use crate::http::policy::{self, Answer, Decision, Denied};
 use crate::http::service::{Client, HttpProxy, Phase, Side};
 use crate::http::stats::one;
 use crate::pair::{Greeting, canonical};
@@ -31,10 +30,11 @@ impl HttpProxy {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
+        let mut local = None;
         let addresses = match peer {
             Peer::Tcp(source) => {
                 // Asked of the system only where somebody is told.
-                let local = if plan.tells { conn.local_addr() } else { None };
+                local = if plan.tells || plan.policy.wants_local() { conn.local_addr() } else { None };
                 Addresses::tcp(source, local.map_or(source, canonical))
             }
             _ => Addresses::Unknown,
@@ -52,6 +52,7 @@ impl HttpProxy {
             listener: conn.listener(),
             http: ServerConn::new(plan.config.http.limits),
             addresses,
+            local,
             phase: greeting.map_or(Phase::Idle, Phase::Greeting),
             exchange: None,
             head_since: None,
@@ -141,24 +142,54 @@ impl HttpProxy {
         one(&self.cells().requests);
         let mut exchange = self.spare.pop().unwrap_or_default();
         exchange.begin(head, conn.now(), self.hear.is_some());
-        let config = &self.fleet.plan.config.http;
+        let plan = &self.fleet.plan;
+        let (config, policy) = (&plan.config.http, &plan.policy);
         let Some(client) = self.clients.get(key) else { return };
         client.head_since = None;
         if config.requests_max > 0 && client.http.requests() >= config.requests_max.into() {
             client.http.close_after_response();
         }
-        exchange.underway = self.fleet.plan.groups.get(exchange.group).map(|group| group.budget.enter());
-        let written = write_head(&mut exchange.head, head, exchange.upgrade);
-        client.exchange = Some(exchange);
-        // A tunnel to anywhere is not what a proxy in front of backends is for.
-        if head.method == "CONNECT" {
-            return self.answer(conn, key, Status::NOT_IMPLEMENTED, Ending::Refused);
-        }
-        if written.is_err() {
-            return self.answer(conn, key, Status::BAD_REQUEST, Ending::Refused);
-        }
-        if let Err(refusal) = self.place(conn, key) {
-            self.refuse(conn, key, refusal);
+        let asks = policy::Client {
+            source: client.source(),
+            local: client.local,
+            tls: is_encrypted(conn),
+            id: if policy.wants_id() {
+                u128::from(conn.random()) << 64 | u128::from(conn.random())
+            } else {
+                0
+            },
+        };
+        self.lines.clear();
+        match policy.decide(head, &asks) {
+            Decision::Forward(forward) => {
+                exchange.group = forward.group;
+                exchange.forward = Some(forward);
+                exchange.underway = plan.groups.get(forward.group).map(|group| group.budget.enter());
+                policy.request_lines(&forward, head, &asks, &mut self.lines);
+                let target = policy.target(&forward, head, &mut self.target);
+                let host = policy.host(&forward, head);
+                exchange.own_host = host.is_none();
+                let written = exchange.write_head(head, target, host.unwrap_or(""), &self.lines);
+                client.exchange = Some(exchange);
+                if written.is_err() {
+                    return self.answer(conn, key, Status::BAD_REQUEST, Ending::Refused);
+                }
+                if let Err(refusal) = self.place(conn, key) {
+                    self.refuse(conn, key, refusal);
+                }
+            }
+            Decision::Answer(answer) => {
+                policy.answer_lines(&answer, head, &asks, &mut self.lines);
+                exchange.why = answer.denied.map(Denied::label);
+                client.exchange = Some(exchange);
+                let (status, denied) = (answer.status, answer.denied);
+                let length = write_answer(client, &mut self.out, &answer, &self.lines);
+                if denied == Some(Denied::NoRoute) {
+                    self.fleet.shared.refusals.count(&Refusal::NoRoute);
+                }
+                let ending = if denied.is_some() { Ending::Refused } else { Ending::Complete };
+                self.give(conn, key, status, length, ending);
+            }
         }
     }
 
@@ -192,7 +223,10 @@ impl HttpProxy {
         self.out.clear();
         let finished = match trailers {
             Some(trailers) => {
-                let lines = pass_trailers(&trailers);
+                let (policy, forward) = (&self.fleet.plan.policy, exchange.forward);
+                let passes = |name| forward.is_none_or(|forward| policy.passes_trailer(&forward, name));
+                let mut lines = pass_trailers(&trailers);
+                lines.retain(|(name, _)| passes(name));
                 link.http.finish_with_trailers(&mut self.out, &lines)
             }
             None => link.http.finish(&mut self.out),
@@ -461,6 +495,7 @@ fn greet(client: &mut Client, greeting: Greeting, input: &mut Input<'_>) -> Resu
             let Some(header) = decoded else { return Ok(false) };
             if let Addresses::Inet { source, destination, .. } = header.addresses {
                 client.addresses = Addresses::tcp(canonical(source), canonical(destination));
+                client.local = Some(canonical(destination));
             }
             Ok(true)
         }
@@ -478,35 +513,27 @@ pub(super) fn pass_trailers<'b>(trailers: &Headers<'b>) -> Vec<(&'b str, &'b [u8
     trailers.end_to_end().map(|header| (header.name, header.value)).collect()
 }
 
-/// Writes the head of a request anew, for a backend.
-fn write_head(out: &mut Vec<u8>, head: &RequestHead<'_>, upgrade: bool) -> Result<(), EncodeError> {
-    let target = origin_form(head);
-    let mut encoder = HeadEncoder::request(out, head.method, &target);
-    encoder = encoder.header("host", head.host.unwrap_or_default());
-    for header in head.headers.end_to_end() {
-        if !header.name.eq_ignore_ascii_case("host") {
-            encoder = encoder.forward(&header);
-        }
+/// Writes an answer that the policy gives. Returns how long its body is.
+fn write_answer(client: &mut Client, out: &mut Vec<u8>, answer: &Answer<'_>, lines: &HeaderLines) -> u64 {
+    out.clear();
+    let answered = client.http.respond(out, answer.status).lines(lines).body(answer.body);
+    if answered.is_ok() {
+        return answer.body.len() as u64;
     }
-    encoder = match head.framing {
-        Framing::Length(length) => encoder.length(length),
-        Framing::Chunked => encoder.chunked(),
-        // Methods for which a body means something say that there is none (RFC 9110 section 8.6).
-        _ if matches!(head.method, "POST" | "PUT" | "PATCH") => encoder.length(0),
-        _ => encoder,
-    };
-    let protocol = head.upgrade.filter(|_| upgrade).and_then(|protocol| std::str::from_utf8(protocol).ok());
-    if let Some(protocol) = protocol {
-        encoder = encoder.upgrade(protocol);
-    }
-    encoder.end()
+    // No body may stand with this status.
+    out.clear();
+    let answered = client.http.respond(out, answer.status).lines(lines).empty();
+    debug_assert!(answered.is_ok(), "a response is due: {answered:?}");
+    0
 }
 
-/// The target as a server is asked for it (RFC 9112 section 3.2.1).
-fn origin_form<'b>(head: &RequestHead<'b>) -> Cow<'b, str> {
-    match head.target {
-        Target::Absolute { path, query: None, .. } => path.into(),
-        Target::Absolute { path, query: Some(query), .. } => format!("{path}?{query}").into(),
-        _ => head.target_as_sent().into(),
-    }
+/// Whether TLS ends here.
+fn is_encrypted(conn: &Conn<'_>) -> bool {
+    #[cfg(feature = "tls")]
+    let is_encrypted = conn.tls().is_some();
+    #[cfg(not(feature = "tls"))]
+    let is_encrypted = false;
+    #[cfg(not(feature = "tls"))]
+    let _ = conn;
+    is_encrypted
 }

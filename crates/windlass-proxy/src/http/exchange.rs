@@ -1,20 +1,26 @@
 //! One request and its response, while they are under way: what has to be remembered to send the request
 //! again, to answer it, and to tell of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::Time;
-use windlass_proto::http::{Framing, RequestHead, Status};
+use windlass_proto::http::{EncodeError, Framing, HeadEncoder, HeaderLines, RequestHead, Status};
 
 use crate::budget::{Retry, Underway};
+use crate::http::policy::Forward;
 use crate::upstream::Upstream;
 
 /// A request under way. Kept by the worker when it is over, for its memory.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// The head that backends get, written anew.
+    /// The head that backends get, written anew; and where in it the value of `Host` is, if each gets its own.
     pub(super) head: Vec<u8>,
+    pub(super) own_host: bool,
+    host_at: Range<usize>,
+    /// What the policy has decided.
+    pub(super) forward: Option<Forward>,
     /// The method, the target and the host as the client said them, one behind the other, where somebody wants
     /// to hear of it.
     pub(super) said: String,
@@ -45,6 +51,8 @@ pub(super) struct Exchange {
     pub(super) is_sent: bool,
     /// When it was: from then on the backend has its time.
     pub(super) sent_at: Time,
+    /// Why it was not served, in a word fit for a label.
+    pub(super) why: Option<&'static str>,
     /// Whom it went to last.
     pub(super) upstream: Option<Arc<Upstream>>,
     /// On a connection that had served before.
@@ -64,6 +72,9 @@ impl Default for Exchange {
     fn default() -> Exchange {
         Exchange {
             head: Vec::new(),
+            own_host: false,
+            host_at: 0..0,
+            forward: None,
             said: String::new(),
             said_at: [0; 2],
             is_head: false,
@@ -80,6 +91,7 @@ impl Default for Exchange {
             body_bytes: 0,
             is_sent: false,
             sent_at: Time::ZERO,
+            why: None,
             upstream: None,
             reused: false,
             status: None,
@@ -112,7 +124,7 @@ impl Exchange {
             idempotent: is_idempotent(head.method),
             framing,
             // With a body it is an ordinary request: what follows the body would be two things at once.
-            upgrade: head.upgrade.is_some() && framing == Framing::Empty,
+            upgrade: head.upgrade.is_some_and(may_be_asked_for) && framing == Framing::Empty,
             is_sent: framing == Framing::Empty,
             begun: now,
             placed: now,
@@ -128,6 +140,42 @@ impl Exchange {
             said.push_str(head.host.unwrap_or_default());
         }
         self.said = said;
+    }
+
+    /// Writes the head anew.
+    pub(super) fn write_head(
+        &mut self,
+        head: &RequestHead<'_>,
+        target: &str,
+        host: &str,
+        lines: &HeaderLines,
+    ) -> Result<(), EncodeError> {
+        let mut encoder = HeadEncoder::request(&mut self.head, head.method, target);
+        encoder = encoder.header("host", host).lines(lines);
+        encoder = match head.framing {
+            Framing::Length(length) => encoder.length(length),
+            Framing::Chunked => encoder.chunked(),
+            // Methods for which a body means something say that there is none (RFC 9110 section 8.6).
+            _ if matches!(head.method, "POST" | "PUT" | "PATCH") => encoder.length(0),
+            _ => encoder,
+        };
+        let upgrade = head.upgrade.filter(|_| self.upgrade);
+        if let Some(protocol) = upgrade.and_then(|protocol| std::str::from_utf8(protocol).ok()) {
+            encoder = encoder.upgrade(protocol);
+        }
+        encoder.end()?;
+        let host_begins = head.method.len() + target.len() + " ".len() + " HTTP/1.1\r\nhost: ".len();
+        self.host_at = host_begins..host_begins + host.len();
+        Ok(())
+    }
+
+    /// Names another host in it: the backend's own.
+    pub(super) fn set_host(&mut self, host: &str) {
+        // An address as it was configured: still, nothing but what may stand there gets in.
+        if host.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.head.splice(self.host_at.clone(), host.bytes());
+            self.host_at.end = self.host_at.start + host.len();
+        }
     }
 
     /// One that could not be read, or came too slowly.
@@ -151,6 +199,13 @@ impl Exchange {
     pub(super) fn times(&self) -> [Duration; 3] {
         [self.placed.since(self.begun), self.linked.since(self.placed), self.answered.since(self.linked)]
     }
+}
+
+/// HTTP/2 begun in this way would be a tunnel past all rules for requests (RFC 9113 has given it up).
+fn may_be_asked_for(protocols: &[u8]) -> bool {
+    let mut each = protocols.split(|byte| *byte == b',').map(|protocol| protocol.trim_ascii());
+    std::str::from_utf8(protocols).is_ok()
+        && !each.any(|protocol| protocol.get(..3).is_some_and(|begins| begins.eq_ignore_ascii_case(b"h2c")))
 }
 
 fn is_idempotent(method: &str) -> bool {

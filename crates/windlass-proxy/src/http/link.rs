@@ -81,11 +81,12 @@ impl HttpProxy {
                 let told = client.http.send_continue(&mut self.out);
                 debug_assert!(told.is_ok());
             }
-        } else if let Ok(mut interim) = client.http.interim(&mut self.out, head.status) {
-            for header in head.headers.end_to_end() {
-                interim = interim.forward(&header);
+        } else if let Ok(interim) = client.http.interim(&mut self.out, head.status) {
+            self.lines.clear();
+            if let Some(forward) = client.exchange.as_ref().and_then(|exchange| exchange.forward) {
+                self.fleet.plan.policy.response_lines(&forward, 0, head, &mut self.lines);
             }
-            let written = interim.end();
+            let written = interim.lines(&self.lines).end();
             debug_assert!(written.is_ok(), "{written:?}");
         }
         conn.write_to(client.conn, &self.out);
@@ -102,10 +103,12 @@ impl HttpProxy {
         let now = conn.now();
         let Some(client) = self.clients.get(client_key) else { return Ok(()) };
         self.out.clear();
-        let mut response = client.http.respond(&mut self.out, head.status);
-        for header in head.headers.end_to_end() {
-            response = response.forward(&header);
+        self.lines.clear();
+        let served = self.links.look(key).map_or(0, |link| link.lease.upstream().id());
+        if let Some(forward) = client.exchange.as_ref().and_then(|exchange| exchange.forward) {
+            self.fleet.plan.policy.response_lines(&forward, served, head, &mut self.lines);
         }
+        let response = client.http.respond(&mut self.out, head.status).lines(&self.lines);
         let protocol = head.upgrade.and_then(|protocol| std::str::from_utf8(protocol).ok());
         let written = match (head.status, protocol) {
             (Status::SWITCHING_PROTOCOLS, Some(protocol)) => response.upgrade(protocol),
@@ -283,6 +286,7 @@ impl HttpProxy {
             && exchange.failures < retries_max;
         let (begun, has_heard, reused) = (exchange.status.is_some(), link.has_heard, link.reused);
         let is_bad = link.error.is_some();
+        exchange.why = link.error.map(|error| error.label());
         let upstream = link.lease.upstream().clone();
         if !has_heard && !reused && !matches!(why, Close::Shutdown | Close::Requested | Close::Aborted) {
             self.fleet.failed(&mut link.lease, Failure::Broken, conn.now());

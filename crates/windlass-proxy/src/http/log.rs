@@ -41,6 +41,10 @@ pub struct Exchanged<'a> {
     pub total: Duration,
     /// How it ended.
     pub ending: Ending,
+    /// Why it was not served, in a word: the label of a [`Refusal`](crate::Refusal), of an
+    /// [`HttpError`](windlass_proto::http::HttpError), or of the rule that was in the way (`no_route`, `method`,
+    /// `path`, `underscore`, `host`).
+    pub why: Option<&'static str>,
     /// Who is at the other end of the client's connection.
     pub peer: Peer,
     /// Who the client is, as a proxy before us says it or the connection does.

@@ -1,6 +1,7 @@
 //! The service: clients, connections to backends, and which callback is for whom. Read [`Client`] and [`Link`]
 //! first.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use windlass::{
     Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service, Sessions,
     Tick, Time,
 };
-use windlass_proto::http::{ClientConn, HttpError, Limits, ServerConn};
+use windlass_proto::http::{ClientConn, HeaderLines, HttpError, Limits, ServerConn};
 use windlass_proto::proxy_protocol::Addresses;
 
 use crate::fleet::Fleet;
@@ -43,6 +44,8 @@ pub struct HttpProxy {
     pub(super) spare: Vec<Box<Exchange>>,
     /// What is written is made here.
     pub(super) out: Vec<u8>,
+    pub(super) lines: HeaderLines,
+    pub(super) target: String,
     pub(super) hear: Option<Hear>,
 }
 
@@ -70,6 +73,8 @@ pub(super) struct Client {
     pub(super) http: ServerConn,
     /// Who it is, as we or the proxy before us see it.
     pub(super) addresses: Addresses<'static>,
+    /// Where it arrived, if somebody wants to know.
+    pub(super) local: Option<SocketAddr>,
     pub(super) phase: Phase,
     /// The request under way.
     pub(super) exchange: Option<Box<Exchange>>,
@@ -81,6 +86,16 @@ pub(super) struct Client {
     pub(super) is_paused: bool,
     /// It has ended its stream.
     pub(super) has_ended: bool,
+}
+
+impl Client {
+    /// Who it is, as we or the proxy before us see it.
+    pub(super) fn source(&self) -> Peer {
+        match self.addresses {
+            Addresses::Inet { source, .. } => Peer::Tcp(source),
+            _ => self.peer,
+        }
+    }
 }
 
 /// Where a client is.
@@ -155,6 +170,8 @@ impl HttpProxy {
             owes_room: false,
             spare: Vec::new(),
             out: Vec::new(),
+            lines: HeaderLines::new(),
+            target: String::new(),
             hear: None,
         }
     }
@@ -190,6 +207,9 @@ impl HttpProxy {
         self.queues = queues;
         for exchange in self.clients.each().filter_map(|client| client.exchange.as_mut()) {
             exchange.group = moved.of(exchange.group).unwrap_or(usize::MAX);
+            if let Some(forward) = &mut exchange.forward {
+                forward.group = exchange.group;
+            }
         }
         for key in homeless {
             if let Some(client) = self.clients.get(key) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use windlass::testing::{Harness, TestCall, TestPeer};
 
 use super::config;
-use crate::{Ending, Exchanged, Front, HttpStats, ProxyConfig};
+use crate::{Ending, Exchanged, ForwardedHeaders, Front, HttpStats, ProxyConfig};
 
 /// What was told of a request that is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,5 +101,12 @@ pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 2\r\n\
 pub(super) const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-A: b\r\ncontent-length: 2\r\n\r\nhi";
 
 pub(super) fn one() -> ProxyConfig {
-    config(&["10.0.0.1:80"])
+    backends(&["10.0.0.1:80"])
+}
+
+/// Backends that are not told who asks.
+pub(super) fn backends(addresses: &[&str]) -> ProxyConfig {
+    let mut config = config(addresses);
+    config.http.forwarded.headers = ForwardedHeaders::Off;
+    config
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_proxy::{Balance, Health, ProxyConfig};
 
-use super::shape::{AccessTable, TlsTable};
-use super::value::{Backend, Count, FilePath, Listen, Network, Time};
+use crate::config::shape::{AccessTable, TlsTable};
+use crate::config::value::{Backend, Count, FilePath, Listen, Network, Time};
 
 /// A proxy and load balancer for TCP.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
