@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
 use crate::config::ProxyConfig;
+use crate::http::{HttpProxy, HttpTotals};
 use crate::plan::{ConfigError, Plan};
 use crate::refusal::Refusals;
 use crate::runtime::Overlay;
@@ -45,6 +46,8 @@ pub enum Message {
     Room,
     /// Connections to the backend of this number are reset.
     Sever(u32),
+    /// Somebody waits for a backend: connections that others keep idle are in the way.
+    Wanted,
 }
 
 pub(crate) struct Shared {
@@ -68,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) received: AtomicU64,
     /// Backends that wait for the end of their connections.
     pub(crate) leaving: AtomicUsize,
+    pub(crate) http: HttpTotals,
     /// The engine's clock, as worker 0 read it last.
     pub(crate) clock: AtomicU64,
 }
@@ -149,6 +153,7 @@ impl Front {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             leaving: AtomicUsize::new(0),
+            http: HttpTotals::default(),
             clock: AtomicU64::new(0),
         };
         Ok(Front { shared: Arc::new(shared) })
@@ -172,6 +177,31 @@ impl Front {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// The service for HTTP of one worker, as [`Front::proxy`] is the one for TCP. [`Front::serve_http`] gives it
+    /// all that it wants.
+    pub fn http_proxy(&self) -> HttpProxy {
+        HttpProxy::new(self.shared.clone(), self.shared.plan())
+    }
+
+    /// The proxy for HTTP with all that it needs but addresses to listen on: its backends get requests of any
+    /// client on any connection, one after the other.
+    pub fn serve_http(&self) -> Serve<HttpProxy> {
+        self.serve_http_with(|proxy| proxy)
+    }
+
+    /// The same, with something done to the proxy of each worker: [`HttpProxy::on_exchange`].
+    pub fn serve_http_with(
+        &self,
+        make: impl Fn(HttpProxy) -> HttpProxy + Send + Sync + 'static,
+    ) -> Serve<HttpProxy> {
+        let front = self.clone();
+        serve(move || make(front.http_proxy()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(HttpProxy::TICK)
+            .idle_timeout(std::time::Duration::ZERO)
     }
 
     /// The mailbox of its workers.
@@ -222,6 +252,7 @@ impl Front {
             retries: self.shared.retries.load(Relaxed),
             received_bytes: self.shared.received.load(Relaxed),
             sent_bytes: self.shared.sent.load(Relaxed),
+            http: self.shared.http.all(),
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
             retry_budgets: crate::stats::budgets(&plan),

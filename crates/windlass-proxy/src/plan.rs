@@ -29,7 +29,6 @@ pub(crate) struct Plan {
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
     /// What becomes of requests, where HTTP is served.
-    #[expect(dead_code, reason = "what reads it, HTTP, is not served yet")]
     pub(crate) policy: Policy,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use windlass::Time;
 
 use crate::breaker::{Breaker, State};
+use crate::http::HttpStats;
 use crate::plan::Plan;
 use crate::runtime::{Origin, Standing};
 use crate::upstream::Upstream;
@@ -30,6 +31,8 @@ pub struct ProxyStats {
     pub received_bytes: u64,
     /// Bytes to backends.
     pub sent_bytes: u64,
+    /// Requests, where HTTP is served.
+    pub http: HttpStats,
     /// Clients that were not served, by [`Refusal::label`](crate::Refusal::label).
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
@@ -89,6 +92,10 @@ pub struct BackendStats {
     pub connections_max: usize,
     /// Connections that came about.
     pub opened: u64,
+    /// Requests under way there, where HTTP is served.
+    pub busy: usize,
+    /// Requests that were sent to it.
+    pub requests: u64,
     /// Connections that did not, and those it reset before it had sent a byte.
     pub failed: u64,
     /// Checks it has passed.
@@ -229,6 +236,8 @@ pub(crate) fn backend(group: &str, upstream: &Upstream, breaker: &Breaker, now: 
         connections_peak: counts.connections_peak.load(Relaxed),
         connections_max: config.connections_max,
         opened: counts.opened.load(Relaxed),
+        busy: counts.busy.load(Relaxed),
+        requests: counts.requests.load(Relaxed),
         failed: counts.failed.load(Relaxed),
         checks_passed: counts.checks_passed.load(Relaxed),
         checks_failed: counts.checks_failed.load(Relaxed),
