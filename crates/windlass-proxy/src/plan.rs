@@ -10,6 +10,7 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::guard::Guard;
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -25,6 +26,7 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    pub(crate) guard: Guard,
 }
 
 /// Backends among which one is chosen.
@@ -142,7 +144,8 @@ impl Plan {
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells })
+        let guard = Guard::new(&config.guard, before.map(|plan| &plan.guard));
+        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, guard })
     }
 
     /// Every backend, with the number of its group.
@@ -186,7 +189,8 @@ fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
         ("breaker.probes", breaker.probes, 1, 1_000),
         ("retry_budget.percent", budget.percent, 0, 100),
     ];
-    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+    let numbers = numbers.into_iter().chain(config.guard.ranges());
+    match { numbers }.find(|(_, value, min, max)| !(min..=max).contains(&value)) {
         Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
         None => Ok(()),
     }
