@@ -11,6 +11,7 @@ use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
 use crate::guard::GuardConfig;
+use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
 use crate::target::Target;
 
@@ -61,6 +62,8 @@ pub struct ProxyConfig {
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
+    /// How HTTP is served.
+    pub http: HttpConfig,
 }
 
 impl Default for ProxyConfig {
@@ -80,6 +83,7 @@ impl Default for ProxyConfig {
             guard: GuardConfig::default(),
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
+            http: HttpConfig::default(),
         }
     }
 }
@@ -219,6 +223,9 @@ pub struct Route {
     pub alpn: Vec<String>,
     /// Where they go.
     pub backends: Vec<Backend>,
+    /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
+    /// for TLS that is passed through.
+    pub http: HttpRoute,
 }
 
 impl Route {

@@ -19,6 +19,7 @@ mod config;
 mod fleet;
 mod front;
 mod guard;
+mod http;
 mod names;
 mod pair;
 mod pick;
@@ -26,6 +27,7 @@ mod plan;
 mod queue;
 mod reach;
 mod refusal;
+mod runtime;
 mod service;
 mod sources;
 mod stats;
@@ -40,11 +42,16 @@ pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
 pub use guard::GuardConfig;
+pub use http::{
+    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
+    Underscores,
+};
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
+pub use runtime::{Order, OrderError, Ordered, Origin, RUNTIME_CHANGES_MAX, Standing};
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
 pub use windlass_proto::proxy_protocol::Version;

@@ -6,6 +6,7 @@ mod front;
 mod guard;
 mod health;
 mod plan;
+mod runtime;
 mod sources;
 
 use crate::{Backend, ProxyConfig};
