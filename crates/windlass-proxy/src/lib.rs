@@ -43,8 +43,8 @@ pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeo
 pub use front::{Front, Message};
 pub use guard::GuardConfig;
 pub use http::{
-    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
-    Underscores,
+    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, RuleError,
+    Sticky, Underscores,
 };
 pub use pair::Session;
 pub use plan::ConfigError;

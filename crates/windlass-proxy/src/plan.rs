@@ -77,10 +77,19 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
-    /// What is set for HTTP, of all or of a route, cannot be.
+    /// What is set for HTTP cannot be.
     Http {
-        /// Where.
-        setting: String,
+        /// Which of [`ProxyConfig::http`]'s settings.
+        setting: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// What a route has to do with HTTP cannot be.
+    HttpRoute {
+        /// Its place among the routes.
+        route: usize,
+        /// Its name.
+        name: String,
         /// Why.
         why: String,
     },
@@ -112,7 +121,8 @@ impl fmt::Display for ConfigError {
                 write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
-            ConfigError::Http { setting, why } => write!(f, "{setting}: {why}"),
+            ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
+            ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
@@ -153,8 +163,8 @@ impl Plan {
         if config.backends.is_empty() && config.routes.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
-        for route in &mut config.routes {
-            tidy(route)?;
+        for (n, route) in config.routes.iter_mut().enumerate() {
+            tidy(n, route)?;
         }
         let others = std::iter::once((OTHERS, &config.backends));
         let routes = config.routes.iter().map(|route| (&*route.name, &route.backends));
@@ -267,7 +277,7 @@ pub(crate) fn name(route: &Route) -> String {
 }
 
 /// Names in lower case, and a name for the route.
-fn tidy(route: &mut Route) -> Result<(), ConfigError> {
+fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
     for name in &mut route.server_names {
         let tidied = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let rest = tidied.strip_prefix("*.").unwrap_or(&tidied);
@@ -286,7 +296,7 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
     let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
     route.http.hosts = hosts;
     route.name = name(route);
-    tidied.map_err(|why| ConfigError::Http { setting: format!("route `{}`", route.name), why })?;
+    tidied.map_err(|why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why })?;
     if route.backends.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }

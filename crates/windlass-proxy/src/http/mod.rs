@@ -3,8 +3,10 @@
 mod config;
 #[allow(dead_code, reason = "the service that asks it is still to come")]
 pub(crate) mod policy;
+mod rule_text;
 
 pub use config::{
     Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
     Underscores,
 };
+pub use rule_text::RuleError;
