@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Resolved, Scope, Time};
+use windlass::{Connect, ConnectError, Peer, Resolved, Scope, Time};
 use windlass_proto::Encode;
 use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
 
@@ -13,10 +13,12 @@ use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
 use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
+use crate::guard::Held;
 use crate::names::Names;
 use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
+use crate::refusal::Refusal;
 use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
@@ -149,6 +151,12 @@ impl Fleet {
         Some(connect)
     }
 
+    /// A client that is this peer, or says so and is believed: whether it is let in. What is returned is held
+    /// for as long as it is connected.
+    pub(crate) fn admit(&self, peer: Peer, now: Time) -> Result<Option<Held>, Refusal> {
+        self.plan.guard.admit(&self.plan.config.guard, peer, now)
+    }
+
     /// The address of a backend failed. True: it has others to be tried.
     pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
         self.names.failed(upstream)
@@ -224,6 +232,7 @@ impl Fleet {
 
     /// What is to be done now and then: names are resolved, backends checked.
     pub(crate) fn keep_house(&mut self, scope: &mut Scope<'_>) {
+        self.plan.guard.seed(scope.random());
         let resolver = self.shared.resolver.clone();
         self.names.ask(&self.plan, &resolver, scope);
         if self.worker == 0 {

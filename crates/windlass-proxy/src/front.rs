@@ -256,6 +256,7 @@ impl Front {
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
             retry_budgets: crate::stats::budgets(&plan),
+            guard: plan.guard.stats(),
         }
     }
 }

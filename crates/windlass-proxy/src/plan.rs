@@ -10,6 +10,7 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::guard::Guard;
 use crate::http::Action;
 use crate::http::policy::{Policy, tidied_host};
 use crate::runtime::{Change, Origin, Overlay, Standing};
@@ -28,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    pub(crate) guard: Guard,
     /// What becomes of requests, where HTTP is served.
     pub(crate) policy: Policy,
 }
@@ -176,7 +178,9 @@ impl Plan {
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
         let policy = Policy::new(&config, &groups)?;
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, policy })
+        let guard = Guard::new(&config.guard, before.map(|plan| &plan.guard));
+        let version = before.map_or(1, |plan| plan.version + 1);
+        Ok(Plan { version, config, groups, tells, guard, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -236,7 +240,8 @@ fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
         ("breaker.probes", breaker.probes, 1, 1_000),
         ("retry_budget.percent", budget.percent, 0, 100),
     ];
-    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+    let numbers = numbers.into_iter().chain(config.guard.ranges());
+    match { numbers }.find(|(_, value, min, max)| !(min..=max).contains(&value)) {
         Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
         None => Ok(()),
     }

@@ -39,6 +39,23 @@ pub struct ProxyStats {
     pub backends: Vec<BackendStats>,
     /// Retries of each route, in the order of the configuration; `backends` first.
     pub retry_budgets: Vec<BudgetStats>,
+    /// What the guard has done, besides refusing.
+    pub guard: GuardStats,
+}
+
+/// What the guard has done; whom it refused is in [`ProxyStats::refused`] as `denied`, `rate` and `source_full`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct GuardStats {
+    /// Clients in the tarpit now.
+    pub tarpit: usize,
+    /// Clients that were kept there.
+    pub tarpitted: u64,
+    /// Connections and requests that no limit was held against, because there was no place to remember their
+    /// source in.
+    pub untracked: u64,
+    /// Sources that were forgotten for others before they had their whole burst again.
+    pub evicted: u64,
 }
 
 /// What was tried again for one route.

@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod front;
+mod guard;
 mod health;
 mod http;
 mod plan;
