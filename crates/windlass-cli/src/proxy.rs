@@ -134,6 +134,7 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             server_names: route.server_names.clone(),
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
+            http: Default::default(),
         });
     }
     let count = |Count(n): Count| u32::try_from(n).unwrap_or(u32::MAX);

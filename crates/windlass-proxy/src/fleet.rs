@@ -9,13 +9,15 @@ use windlass::{Connect, ConnectError, Resolved, Scope, Time};
 use windlass_proto::Encode;
 use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
 
+use crate::breaker::Permit;
+use crate::budget::{Retry, Underway};
 use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
 use crate::names::Names;
 use crate::pick::{Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
-use crate::upstream::{Failure, Upstream};
+use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
 pub(crate) struct Fleet {
@@ -110,6 +112,34 @@ impl Fleet {
     /// The address of a backend failed. True: it has others to be tried.
     pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
         self.names.failed(upstream)
+    }
+
+    /// A connection was made, or a request answered, with a permit of its own.
+    pub(crate) fn praise(&self, permit: &mut Permit, now: Time) {
+        permit.succeeded(&self.plan.config.health.breaker, now);
+    }
+
+    /// A use of a backend failed: for its health, and for its breaker.
+    pub(crate) fn failed(&mut self, lease: &mut Lease, failure: Failure, now: Time) {
+        lease.permit.failed(&self.plan.config.health.breaker, now);
+        let upstream = lease.upstream().clone();
+        self.blame(&upstream, failure, now);
+    }
+
+    #[allow(dead_code, reason = "for modes in which one connection is used more than once")]
+    /// Leave for one more use of a backend, on a connection that is there: a request. `None`: its breaker is open.
+    pub(crate) fn permit(&self, upstream: &Upstream, now: Time) -> Option<Permit> {
+        Permit::take(&upstream.counts, &self.plan.config.health.breaker, now)
+    }
+
+    /// Leave to try again, for as long as what is returned lives. `None`: as much is tried again as may be.
+    pub(crate) fn may_retry(&self, underway: &Underway) -> Option<Retry> {
+        let budget = underway.budget();
+        let retry = budget.retry(&self.plan.config.retry_budget);
+        if retry.is_none() {
+            budget.denied.fetch_add(1, Relaxed);
+        }
+        retry
     }
 
     /// Passive health: one failure more of a backend.

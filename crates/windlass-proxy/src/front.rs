@@ -179,6 +179,7 @@ impl Front {
             retries: self.shared.retries.load(Relaxed),
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
+            retry_budgets: crate::stats::budgets(&plan),
         }
     }
 }

@@ -11,11 +11,14 @@
 #![deny(missing_docs)]
 
 mod balance;
+mod breaker;
+mod budget;
 mod calls;
 mod checks;
 mod config;
 mod fleet;
 mod front;
+mod http;
 mod names;
 mod pair;
 mod pick;
@@ -32,13 +35,19 @@ mod tests;
 mod upstream;
 
 pub use balance::Balance;
+pub use breaker::Breaker;
+pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
+pub use http::{
+    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
+    Underscores,
+};
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, Changed, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, ProxyStats};
 pub use target::Target;
 pub use windlass_proto::proxy_protocol::Version;

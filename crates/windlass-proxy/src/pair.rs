@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use windlass::{ConnId, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
+use crate::budget::{Retry, Underway};
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -71,7 +72,7 @@ pub(crate) enum Greeting {
 }
 
 /// A client on its way to a backend.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) struct Attempt {
     /// Among which backends.
     pub(crate) group: usize,
@@ -83,6 +84,10 @@ pub(crate) struct Attempt {
     pub(crate) failures: u32,
     /// Until when it may wait in a queue, the times it has waited before included.
     pub(crate) waits_until: Option<Time>,
+    /// Counts it in among those on their way to this group.
+    pub(crate) underway: Option<Underway>,
+    /// Counts its retry, from the call to what comes of it.
+    pub(crate) retry: Option<Retry>,
 }
 
 impl Attempt {

@@ -17,6 +17,8 @@ pub(crate) struct Picker {
     choices: usize,
     /// Kept for its memory.
     candidates: Vec<Candidate>,
+    /// Somebody was not open to the last client because of a breaker.
+    tripped: bool,
 }
 
 /// For whom.
@@ -39,6 +41,8 @@ pub(crate) enum Picked {
     Full,
     /// All have been tried, or there is none that takes new connections.
     Nobody,
+    /// The same, but for those whose breakers are open.
+    Tripped,
 }
 
 impl Picker {
@@ -54,9 +58,13 @@ impl Picker {
         for _ in 0..=group.upstreams.len() {
             let any = self.gather(group, config, wanted, &is_known);
             let Some(n) = self.choose(group, config, wanted) else {
-                return if any { Picked::Full } else { Picked::Nobody };
+                return match any {
+                    true => Picked::Full,
+                    false if self.tripped => Picked::Tripped,
+                    false => Picked::Nobody,
+                };
             };
-            if let Some(lease) = Lease::take(&group.upstreams[n]) {
+            if let Some(lease) = Lease::take(&group.upstreams[n], &config.health.breaker, wanted.now) {
                 return Picked::Upstream(lease);
             }
         }
@@ -97,11 +105,16 @@ impl Picker {
         let slow_start =
             if config.balance.is_by_source() { std::time::Duration::ZERO } else { config.health.slow_start };
         let mut any = false;
+        self.tripped = false;
         self.candidates.clear();
         for upstream in &group.upstreams {
             let well = !trusts_health || upstream.counts.is_well(wanted.now);
             let untried = !wanted.tried.contains(&upstream.id());
-            let eligible = takes_new(&upstream) && well && untried;
+            let mut eligible = takes_new(&upstream) && well && untried;
+            if eligible && !upstream.counts.circuit.admits(&config.health.breaker, wanted.now) {
+                // Its breaker is no opinion on its health: it holds although nobody is well.
+                (eligible, self.tripped) = (false, true);
+            }
             any |= eligible;
             self.candidates.push(Candidate {
                 open: eligible && upstream.has_room() && is_known(upstream),

@@ -7,7 +7,11 @@ use std::sync::Arc;
 use windlass_proto::ClientHello;
 
 use crate::balance::{Balance, Maglev};
+use crate::breaker::Breaker;
+use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::http::Action;
+use crate::http::policy::{Policy, tidied_host};
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -23,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    /// What becomes of requests, where HTTP is served.
+    pub(crate) policy: Policy,
 }
 
 /// Backends among which one is chosen.
@@ -32,6 +38,7 @@ pub(crate) struct Group {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Made where it is asked for.
     pub(crate) maglev: Maglev,
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// The name of the group that no route leads to.
@@ -66,10 +73,26 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// What is set for HTTP, of all or of a route, cannot be.
+    Http {
+        /// Where.
+        setting: String,
+        /// Why.
+        why: String,
+    },
     /// A timeout that must not be zero.
     Zero {
         /// Which.
         setting: &'static str,
+    },
+    /// A number that is too small or too large.
+    Range {
+        /// Which.
+        setting: &'static str,
+        /// The smallest that fits.
+        min: u64,
+        /// The largest.
+        max: u64,
     },
 }
 
@@ -85,7 +108,9 @@ impl fmt::Display for ConfigError {
                 write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
+            ConfigError::Http { setting, why } => write!(f, "{setting}: {why}"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+            ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
     }
 }
@@ -110,6 +135,7 @@ impl Plan {
                 return Err(ConfigError::Zero { setting: what });
             }
         }
+        within_range(&config)?;
         if config.backends.is_empty() && config.routes.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
@@ -128,7 +154,8 @@ impl Plan {
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells })
+        let policy = Policy::new(&config, &groups)?;
+        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -163,6 +190,21 @@ impl Plan {
     }
 }
 
+fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
+    let (breaker, budget) = (&config.health.breaker, &config.retry_budget);
+    let numbers = [
+        ("breaker.errors_percent", breaker.errors_percent, 0, 100),
+        ("breaker.window", breaker.window, 1, Breaker::WINDOW_MAX),
+        ("breaker.volume_min", breaker.volume_min, 1, breaker.window),
+        ("breaker.probes", breaker.probes, 1, 1_000),
+        ("retry_budget.percent", budget.percent, 0, 100),
+    ];
+    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+        Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
+        None => Ok(()),
+    }
+}
+
 /// How exactly a pattern fits a name: 0 would be none at all.
 fn exactness(pattern: &str, name: &str) -> Option<usize> {
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -193,11 +235,18 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
         }
         *name = tidied;
     }
+    let mut hosts = std::mem::take(&mut route.http.hosts);
+    let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
+    route.http.hosts = hosts;
     if route.name.is_empty() {
-        let first = route.server_names.first().or(route.alpn.first());
-        route.name = first.cloned().unwrap_or_else(|| "any".into());
+        // Routes for one host differ in their paths.
+        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+        let request = first(&route.http.hosts) + &first(&route.http.paths);
+        let known = [first(&route.server_names), first(&route.alpn), request];
+        route.name = known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into());
     }
-    if route.backends.is_empty() {
+    tidied.map_err(|why| ConfigError::Http { setting: format!("route `{}`", route.name), why })?;
+    if route.backends.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }
     Ok(())
@@ -235,5 +284,6 @@ fn group(
         }
         _ => Maglev::default(),
     };
-    Ok(Group { name: name.into(), upstreams, maglev })
+    let budget = before.map(|group| group.budget.clone()).unwrap_or_default();
+    Ok(Group { name: name.into(), upstreams, maglev, budget })
 }

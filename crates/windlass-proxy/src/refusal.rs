@@ -26,6 +26,8 @@ pub enum Refusal {
     Silent,
     /// There is no backend that takes new connections.
     NoBackend,
+    /// The circuit breakers of those that would are open.
+    CircuitOpen,
     /// No backend has room, and as many wait as may.
     QueueFull,
     /// It waited for as long as it may.
@@ -37,7 +39,7 @@ pub enum Refusal {
 }
 
 /// How many kinds there are.
-const KINDS: usize = 11;
+const KINDS: usize = 12;
 
 impl Refusal {
     fn kind(&self) -> usize {
@@ -53,6 +55,7 @@ impl Refusal {
             Refusal::QueueTimeout => 8,
             Refusal::Unreachable => 9,
             Refusal::Resources => 10,
+            Refusal::CircuitOpen => 11,
         }
     }
 
@@ -88,6 +91,7 @@ const LABELS: [&str; KINDS] = [
     "queue_timeout",
     "unreachable",
     "resources",
+    "circuit_open",
 ];
 
 impl fmt::Display for Refusal {
@@ -100,6 +104,7 @@ impl fmt::Display for Refusal {
             Refusal::NoRoute => "no route leads to what was asked for",
             Refusal::Silent => "nothing was said in time",
             Refusal::NoBackend => "no backend takes new connections",
+            Refusal::CircuitOpen => "every backend has failed too often of late",
             Refusal::QueueFull => "no backend has room, and the queue is full",
             Refusal::QueueTimeout => "no backend had room in time",
             Refusal::Unreachable => "no backend could be reached",

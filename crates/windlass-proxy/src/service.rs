@@ -106,6 +106,7 @@ impl Proxy {
         conn.cancel_wake();
         let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut()) else { return Ok(()) };
         attempt.group = group;
+        attempt.underway = self.fleet.plan.groups.get(group).map(|group| group.budget.enter());
         self.place(conn, key)
     }
 
@@ -146,7 +147,7 @@ impl Proxy {
             match moved.of(n) {
                 Some(to) => queues[to] = queue,
                 None => {
-                    while let Some((number, key)) = queue.first() {
+                    while let Some((number, key)) = queue.first(true) {
                         queue.remove(number);
                         self.fleet.shared.waiting.fetch_sub(1, Relaxed);
                         self.refuse(reach, key, Refusal::NoBackend);
@@ -204,7 +205,15 @@ impl Service for Proxy {
             }
             _ => Addresses::Unknown,
         };
-        let attempt = Attempt { group: 0, addresses, tried: Vec::new(), failures: 0, waits_until: None };
+        let attempt = Attempt {
+            group: 0,
+            addresses,
+            tried: Vec::new(),
+            failures: 0,
+            waits_until: None,
+            underway: None,
+            retry: None,
+        };
         let key = self.pairs.add(Pair {
             client: Some(conn.id()),
             upstream: None,
@@ -240,8 +249,9 @@ impl Service for Proxy {
         let key = tag as u32;
         let Some(pair) = self.pairs.get(key) else { return Err(Close::Done) };
         pair.phase = Phase::Over;
-        if let Some(lease) = &pair.lease {
+        if let Some(lease) = &mut pair.lease {
             lease.upstream().counts.succeeded();
+            self.fleet.praise(&mut lease.permit, conn.now());
         }
         // A client that is leaving is not coupled any more.
         let client = pair.client;
@@ -256,9 +266,12 @@ impl Service for Proxy {
         pair.upstream = Some(conn.id());
         pair.phase = Phase::Coupled;
         self.coupled += 1;
-        pair.attempt = None;
+        let was_retry = pair.attempt.take().is_some_and(|attempt| attempt.retry.is_some());
         if let Some(mut client) = conn.other(client) {
             self.wait(&mut client, key);
+        }
+        if was_retry {
+            self.retry_is_over(conn);
         }
         Ok(Session { pair: key, side: Side::Upstream })
     }
@@ -360,14 +373,14 @@ impl Service for Proxy {
             }
             Side::Upstream => {
                 pair.upstream = None;
-                if let Some(lease) = &pair.lease {
+                if let Some(lease) = &mut pair.lease {
                     let (upstream, relayed) = (lease.upstream().clone(), conn.relayed().unwrap_or_default());
                     upstream.counts.received.fetch_add(relayed.received, Relaxed);
                     upstream.counts.sent.fetch_add(relayed.sent, Relaxed);
                     if relayed.received > 0 {
                         upstream.counts.served();
                     } else if matches!(why, Close::Reset) {
-                        self.fleet.blame(&upstream, Failure::Broken, conn.now());
+                        self.fleet.failed(lease, Failure::Broken, conn.now());
                     }
                 }
                 self.released(conn, key);

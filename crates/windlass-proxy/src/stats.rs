@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::Time;
 
+use crate::breaker::{Breaker, State};
 use crate::plan::Plan;
 use crate::upstream::Upstream;
 
@@ -25,6 +26,24 @@ pub struct ProxyStats {
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
     pub backends: Vec<BackendStats>,
+    /// Retries of each route, in the order of the configuration; `backends` first.
+    pub retry_budgets: Vec<BudgetStats>,
+}
+
+/// What was tried again for one route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct BudgetStats {
+    /// The route's name; `backends` for those that no route leads to.
+    pub group: String,
+    /// Clients on their way to a backend now.
+    pub active: usize,
+    /// Retries among them.
+    pub retrying: usize,
+    /// Retries that were begun.
+    pub spent: u64,
+    /// How often one had to wait, or was not made, because there were as many as may be.
+    pub denied: u64,
 }
 
 impl ProxyStats {
@@ -64,6 +83,8 @@ pub struct BackendStats {
     pub ejections: u64,
     /// How often it was not, because too many others were.
     pub ejections_spared: u64,
+    /// How often its circuit breaker has opened.
+    pub circuit_openings: u64,
     /// Bytes from it, of connections that have ended.
     pub received_bytes: u64,
     /// Bytes to it, of connections that have ended.
@@ -82,6 +103,10 @@ pub enum BackendState {
     Ejected,
     /// It weighs nothing, and gets no new connections.
     Draining,
+    /// Its circuit breaker is open: it gets no new connections for some time.
+    CircuitOpen,
+    /// Its circuit breaker tries it with a few.
+    HalfOpen,
 }
 
 impl BackendState {
@@ -92,17 +117,36 @@ impl BackendState {
             BackendState::Down => "down",
             BackendState::Ejected => "ejected",
             BackendState::Draining => "draining",
+            BackendState::CircuitOpen => "circuit_open",
+            BackendState::HalfOpen => "half_open",
         }
     }
 
-    fn of(upstream: &Upstream, now: Time) -> BackendState {
+    fn of(upstream: &Upstream, breaker: &Breaker, now: Time) -> BackendState {
+        let circuit = upstream.counts.circuit.state(breaker, now);
         match upstream {
             _ if upstream.config.weight == 0 => BackendState::Draining,
             _ if upstream.counts.is_down() => BackendState::Down,
             _ if upstream.counts.is_ejected(now) => BackendState::Ejected,
+            _ if circuit == State::Open => BackendState::CircuitOpen,
+            _ if circuit == State::HalfOpen => BackendState::HalfOpen,
             _ => BackendState::Up,
         }
     }
+}
+
+pub(crate) fn budgets(plan: &Plan) -> Vec<BudgetStats> {
+    let one = |group: &crate::plan::Group| {
+        let (active, retrying) = group.budget.now();
+        BudgetStats {
+            group: group.name.clone(),
+            active,
+            retrying,
+            spent: group.budget.spent.load(Relaxed),
+            denied: group.budget.denied.load(Relaxed),
+        }
+    };
+    plan.groups.iter().map(one).collect()
 }
 
 pub(crate) fn backends(plan: &Plan, now: Time) -> Vec<BackendStats> {
@@ -112,7 +156,7 @@ pub(crate) fn backends(plan: &Plan, now: Time) -> Vec<BackendStats> {
             group: plan.groups[group].name.clone(),
             name: config.name.clone(),
             address: upstream.key.clone(),
-            state: BackendState::of(upstream, now),
+            state: BackendState::of(upstream, &plan.config.health.breaker, now),
             weight: config.weight,
             connections: counts.connections.load(Relaxed),
             connections_max: config.connections_max,
@@ -122,6 +166,7 @@ pub(crate) fn backends(plan: &Plan, now: Time) -> Vec<BackendStats> {
             checks_failed: counts.checks_failed.load(Relaxed),
             ejections: counts.ejections.load(Relaxed),
             ejections_spared: counts.ejections_spared.load(Relaxed),
+            circuit_openings: counts.circuit.openings.load(Relaxed),
             received_bytes: counts.received.load(Relaxed),
             sent_bytes: counts.sent.load(Relaxed),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use windlass::Time;
 
 use crate::balance::hash;
+use crate::breaker::{Breaker, Circuit, Permit};
 use crate::config::{Backend, Health};
 
 /// One backend of one group.
@@ -46,6 +47,7 @@ pub(crate) struct Counts {
     /// Nanoseconds of the engine's clock; 0: never was.
     ejected_until: AtomicU64,
     came_back: AtomicU64,
+    pub(crate) circuit: Circuit,
 }
 
 /// How a backend failed a client. Each kind has a row of its own: who accepts every connection and breaks it
@@ -163,11 +165,14 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Lease {
     upstream: Arc<Upstream>,
+    /// The use of the backend it was taken for. Requests that follow on the same connection take their own.
+    pub(crate) permit: Permit,
 }
 
 impl Lease {
-    /// Counts one in, within the backend's cap.
-    pub(crate) fn take(upstream: &Arc<Upstream>) -> Option<Lease> {
+    /// Counts one in, within the backend's cap and as far as its breaker lets it through.
+    pub(crate) fn take(upstream: &Arc<Upstream>, breaker: &Breaker, now: Time) -> Option<Lease> {
+        let permit = Permit::take(&upstream.counts, breaker, now)?;
         let max = match upstream.config.connections_max {
             0 => usize::MAX,
             max => max,
@@ -177,7 +182,7 @@ impl Lease {
             upstream.counts.connections.fetch_sub(1, Relaxed);
             return None;
         }
-        Some(Lease { upstream: upstream.clone() })
+        Some(Lease { upstream: upstream.clone(), permit })
     }
 
     pub(crate) fn upstream(&self) -> &Arc<Upstream> {

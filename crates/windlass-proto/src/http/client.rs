@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use crate::http::body::{Body, Piece};
 use crate::http::body_out::{BodyOut, End};
 use crate::http::{
-    EncodeError, Framing, HeadEncoder, Headers, HttpError, Limits, ResponseHead, ResponseHeads, Status,
+    EncodeError, Framing, HeadEncoder, HeaderLines, Headers, HttpError, Limits, ResponseHead, ResponseHeads,
+    Status,
 };
 use crate::{Decode, Input};
 
@@ -351,6 +352,13 @@ impl<'c, 'o> Request<'c, 'o> {
         } else {
             self.head.header(name, value)
         };
+        self
+    }
+
+    /// Adds header lines that were checked before, `host` not among them.
+    pub fn lines(mut self, lines: &HeaderLines) -> Self {
+        self.head =
+            if lines.names_host() { self.head.fail(EncodeError::Framing) } else { self.head.lines(lines) };
         self
     }
 

@@ -1,5 +1,7 @@
 //! Unit tests, one file per subject; whole proxies on a network without faults are in `front.rs`.
 
+mod breaker;
+mod budget;
 mod front;
 mod health;
 mod plan;
