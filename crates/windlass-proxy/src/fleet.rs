@@ -189,6 +189,7 @@ impl Fleet {
         self.names.ask(&self.plan, &resolver, scope);
         if self.worker == 0 {
             self.shared.clock.store(scope.now().as_nanos(), Relaxed);
+            self.shared.settle();
             self.check(scope);
         }
     }
@@ -208,8 +209,7 @@ impl Fleet {
         let plan = self.plan.clone();
         let now = scope.now();
         for id in self.checks.due(&plan, now, || scope.random()) {
-            let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
-            let connect = upstream.and_then(|upstream| self.connect(upstream, None));
+            let connect = plan.upstream(id).and_then(|upstream| self.connect(upstream, None));
             let timeout = plan.config.health.check_timeout;
             let begun = connect
                 .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
@@ -242,12 +242,11 @@ impl Fleet {
     /// What a check found. True: the backend is back.
     fn checked(&mut self, id: u32, passed: bool, now: Time) -> bool {
         let plan = self.plan.clone();
+        let took = self.checks.took(id, now);
         let verdict = self.checks.answered(id, &plan, passed);
-        let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
-        let Some(upstream) = upstream else { return false };
+        let Some(upstream) = plan.upstream(id) else { return false };
         let counts = &upstream.counts;
-        let count = if passed { &counts.checks_passed } else { &counts.checks_failed };
-        count.fetch_add(1, Relaxed);
+        counts.note_check(passed, took, now);
         verdict.is_some_and(|down| counts.set_down(down, now) && !down)
     }
 }

@@ -26,6 +26,7 @@ mod plan;
 mod queue;
 mod reach;
 mod refusal;
+mod runtime;
 mod service;
 mod sources;
 mod stats;
@@ -46,8 +47,9 @@ pub use http::{
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
+pub use runtime::{Order, OrderError, Ordered, Origin, RUNTIME_CHANGES_MAX, Standing};
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, BudgetStats, Changed, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, LastCheck, ProxyStats};
 pub use target::Target;
 pub use windlass_proto::proxy_protocol::Version;

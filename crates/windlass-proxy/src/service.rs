@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service, Sessions,
-    Tick, Time,
+    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Relayed, Resolve, Resolved, Scope, Service,
+    Sessions, Tick, Time,
 };
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 use windlass_proto::{ClientHello, Decode};
@@ -28,7 +28,12 @@ pub struct Proxy {
     pub(crate) queues: Vec<Queue>,
     pub(crate) pairs: Pairs,
     coupled: u64,
+    /// Where in the table counting has come to.
+    counts_at: usize,
 }
+
+/// Pairs whose bytes are counted in one tick.
+const COUNTS: usize = 1024;
 
 impl Proxy {
     /// Clients that this worker has connected to a backend.
@@ -42,7 +47,7 @@ impl Proxy {
 
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> Proxy {
         let queues = plan.groups.iter().map(|_| Queue::default()).collect();
-        Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0 }
+        Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0, counts_at: 0 }
     }
 
     /// What a newcomer has to say first, if anything.
@@ -165,6 +170,51 @@ impl Proxy {
         self.catch_up(scope);
         self.fleet.keep_house(scope);
         self.serve_queues(scope);
+        self.count_traffic(scope);
+    }
+
+    /// Counts the bytes of some of the connections that last: those of a long one are not to be missed until it
+    /// ends.
+    fn count_traffic(&mut self, scope: &mut Scope<'_>) {
+        for pair in self.pairs.next(&mut self.counts_at, COUNTS) {
+            let relayed = pair.upstream.and_then(|id| scope.conn(id)).and_then(|conn| conn.relayed());
+            if let Some(relayed) = relayed {
+                count(&self.fleet.shared, pair, relayed);
+            }
+        }
+    }
+
+    /// Resets the connections to a backend. Who is being connected to it is sent to another one.
+    fn sever(&mut self, scope: &mut Scope<'_>, id: u32) {
+        for pair in self.pairs.each() {
+            if pair.lease.as_ref().is_none_or(|lease| lease.upstream().id() != id) {
+                continue;
+            }
+            if let Phase::Calling(call) = pair.phase {
+                scope.cancel_connect(call);
+                continue;
+            }
+            for conn in [pair.upstream, pair.client].into_iter().flatten() {
+                if let Some(mut conn) = scope.conn(conn) {
+                    conn.abort();
+                }
+            }
+        }
+    }
+}
+
+/// Counts what has passed since the last time.
+fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
+    let before = std::mem::replace(&mut pair.counted, relayed);
+    let (received, sent) = (relayed.received - before.received, relayed.sent - before.sent);
+    if received + sent == 0 {
+        return;
+    }
+    shared.received.fetch_add(received, Relaxed);
+    shared.sent.fetch_add(sent, Relaxed);
+    if let Some(lease) = &pair.lease {
+        lease.upstream().counts.received.fetch_add(received, Relaxed);
+        lease.upstream().counts.sent.fetch_add(sent, Relaxed);
     }
 }
 
@@ -223,8 +273,9 @@ impl Service for Proxy {
             client_ended: false,
             server_ended: false,
             ended_at: Time::ZERO,
+            counted: Relayed::default(),
         });
-        self.fleet.shared.clients.fetch_add(1, Relaxed);
+        self.fleet.shared.client_came();
         let session = Session { pair: key, side: Side::Client };
         if greeting.is_some() {
             let limit = self.fleet.plan.config.timeouts.greeting;
@@ -373,10 +424,10 @@ impl Service for Proxy {
             }
             Side::Upstream => {
                 pair.upstream = None;
+                let relayed = conn.relayed().unwrap_or(pair.counted);
+                count(&self.fleet.shared, pair, relayed);
                 if let Some(lease) = &mut pair.lease {
-                    let (upstream, relayed) = (lease.upstream().clone(), conn.relayed().unwrap_or_default());
-                    upstream.counts.received.fetch_add(relayed.received, Relaxed);
-                    upstream.counts.sent.fetch_add(relayed.sent, Relaxed);
+                    let upstream = lease.upstream().clone();
                     if relayed.received > 0 {
                         upstream.counts.served();
                     } else if matches!(why, Close::Reset) {
@@ -400,6 +451,7 @@ impl Receive for Proxy {
         match message {
             Message::Changed => self.housekeeping(scope),
             Message::Room => self.serve_queues(scope),
+            Message::Sever(id) => self.sever(scope, id),
         }
     }
 }

@@ -5,6 +5,7 @@ mod budget;
 mod front;
 mod health;
 mod plan;
+mod runtime;
 mod sources;
 
 use crate::{Backend, ProxyConfig};
