@@ -10,8 +10,10 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::guard::Guard;
 use crate::http::Action;
 use crate::http::policy::{Policy, tidied_host};
+use crate::runtime::{Change, Origin, Overlay, Standing};
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -27,8 +29,8 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    pub(crate) guard: Guard,
     /// What becomes of requests, where HTTP is served.
-    #[allow(dead_code, reason = "the service that asks it is still to come")]
     pub(crate) policy: Policy,
 }
 
@@ -74,10 +76,19 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
-    /// What is set for HTTP, of all or of a route, cannot be.
+    /// What is set for HTTP cannot be.
     Http {
-        /// Where.
-        setting: String,
+        /// Which of [`ProxyConfig::http`]'s settings.
+        setting: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// What a route has to do with HTTP cannot be.
+    HttpRoute {
+        /// Its place among the routes.
+        route: usize,
+        /// Its name.
+        name: String,
         /// Why.
         why: String,
     },
@@ -109,7 +120,8 @@ impl fmt::Display for ConfigError {
                 write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
-            ConfigError::Http { setting, why } => write!(f, "{setting}: {why}"),
+            ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
+            ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
@@ -123,6 +135,16 @@ impl Plan {
     /// `next_id`.
     pub(crate) fn new(
         config: ProxyConfig,
+        before: Option<&Plan>,
+        next_id: &mut u32,
+    ) -> Result<Plan, ConfigError> {
+        Plan::layered(config, &Overlay::default(), before, next_id)
+    }
+
+    /// The same, with what was changed on top of it.
+    pub(crate) fn layered(
+        config: ProxyConfig,
+        overlay: &Overlay,
         before: Option<&Plan>,
         next_id: &mut u32,
     ) -> Result<Plan, ConfigError> {
@@ -140,8 +162,8 @@ impl Plan {
         if config.backends.is_empty() && config.routes.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
-        for route in &mut config.routes {
-            tidy(route)?;
+        for (n, route) in config.routes.iter_mut().enumerate() {
+            tidy(n, route)?;
         }
         let others = std::iter::once((OTHERS, &config.backends));
         let routes = config.routes.iter().map(|route| (&*route.name, &route.backends));
@@ -151,12 +173,14 @@ impl Plan {
                 return Err(ConfigError::Route { name: name.into() });
             }
             let known = before.and_then(|plan| plan.groups.iter().find(|group| group.name == name));
-            groups.push(group(name, backends, config.balance, known, next_id)?);
+            groups.push(group((name, backends), config.balance, overlay, known, next_id)?);
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
         let policy = Policy::new(&config, &groups)?;
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, policy })
+        let guard = Guard::new(&config.guard, before.map(|plan| &plan.guard));
+        let version = before.map_or(1, |plan| plan.version + 1);
+        Ok(Plan { version, config, groups, tells, guard, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -165,6 +189,22 @@ impl Plan {
             .iter()
             .enumerate()
             .flat_map(|(n, group)| group.upstreams.iter().map(move |upstream| (n, upstream)))
+    }
+
+    /// Backends that wait for the end of their connections.
+    pub(crate) fn leaving(&self) -> usize {
+        self.upstreams().filter(|(_, upstream)| upstream.standing == Standing::Leaving).count()
+    }
+
+    /// The backend of this address in this group.
+    pub(crate) fn by_key(&self, group: &str, key: &str) -> Option<&Arc<Upstream>> {
+        let group = self.groups.iter().find(|other| other.name == group)?;
+        group.upstreams.iter().find(|upstream| upstream.key == key)
+    }
+
+    /// The backend of this number.
+    pub(crate) fn upstream(&self, id: u32) -> Option<&Arc<Upstream>> {
+        self.upstreams().map(|(_, upstream)| upstream).find(|upstream| upstream.id() == id)
     }
 
     /// The group for a client that says hello like this.
@@ -200,7 +240,8 @@ fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
         ("breaker.probes", breaker.probes, 1, 1_000),
         ("retry_budget.percent", budget.percent, 0, 100),
     ];
-    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+    let numbers = numbers.into_iter().chain(config.guard.ranges());
+    match { numbers }.find(|(_, value, min, max)| !(min..=max).contains(&value)) {
         Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
         None => Ok(()),
     }
@@ -220,8 +261,22 @@ fn exactness(pattern: &str, name: &str) -> Option<usize> {
     (name.len() > suffix.len() && name.ends_with(suffix)).then_some(1 + suffix.len())
 }
 
+/// What a route is called.
+pub(crate) fn name(route: &Route) -> String {
+    if !route.name.is_empty() {
+        return route.name.clone();
+    }
+    // Routes for one host differ in their paths.
+    let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+    let request = first(&route.http.hosts).to_ascii_lowercase() + &first(&route.http.paths);
+    let server = first(&route.server_names);
+    let server = server.strip_suffix('.').unwrap_or(&server).to_ascii_lowercase();
+    let known = [server, first(&route.alpn), request];
+    known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into())
+}
+
 /// Names in lower case, and a name for the route.
-fn tidy(route: &mut Route) -> Result<(), ConfigError> {
+fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
     for name in &mut route.server_names {
         let tidied = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let rest = tidied.strip_prefix("*.").unwrap_or(&tidied);
@@ -239,14 +294,8 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
     let mut hosts = std::mem::take(&mut route.http.hosts);
     let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
     route.http.hosts = hosts;
-    if route.name.is_empty() {
-        // Routes for one host differ in their paths.
-        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
-        let request = first(&route.http.hosts) + &first(&route.http.paths);
-        let known = [first(&route.server_names), first(&route.alpn), request];
-        route.name = known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into());
-    }
-    tidied.map_err(|why| ConfigError::Http { setting: format!("route `{}`", route.name), why })?;
+    route.name = name(route);
+    tidied.map_err(|why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why })?;
     if route.backends.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }
@@ -254,28 +303,34 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
 }
 
 fn group(
-    name: &str,
-    backends: &[Backend],
+    (name, configured): (&str, &[Backend]),
     balance: Balance,
+    overlay: &Overlay,
     before: Option<&Group>,
     next_id: &mut u32,
 ) -> Result<Group, ConfigError> {
     let mut seen = HashSet::new();
     let mut upstreams = Vec::new();
-    for backend in backends {
+    let configured = configured.iter().map(|backend| (backend, Origin::Configured));
+    let added = overlay.added(name).map(|backend| (backend, Origin::Added));
+    for (backend, origin) in configured.chain(added) {
         let key = backend.to.to_string();
+        let change = overlay.of(name, &key);
         if !seen.insert(key.clone()) {
             return Err(ConfigError::Twice { backend: key });
         }
-        if backend.weight > WEIGHT_MAX {
+        if backend.weight.max(change.and_then(|change| change.weight).unwrap_or(0)) > WEIGHT_MAX {
             return Err(ConfigError::Weight { backend: backend.name.clone() });
+        }
+        if change.is_some_and(|change| change.removed) {
+            continue;
         }
         let known = before.and_then(|group| group.upstreams.iter().find(|upstream| upstream.key == key));
         let counts = known.map(|upstream| upstream.counts.clone()).unwrap_or_else(|| {
             *next_id += 1;
             Arc::new(Counts::new(*next_id))
         });
-        upstreams.push(Arc::new(Upstream::new(backend.clone(), counts)));
+        upstreams.push(Arc::new(upstream(backend, origin, change, counts)));
     }
     let maglev = match balance {
         Balance::Maglev => {
@@ -287,4 +342,20 @@ fn group(
     };
     let budget = before.map(|group| group.budget.clone()).unwrap_or_default();
     Ok(Group { name: name.into(), upstreams, maglev, budget })
+}
+
+/// A backend as it is with what was changed of it.
+fn upstream(backend: &Backend, origin: Origin, change: Option<&Change>, counts: Arc<Counts>) -> Upstream {
+    let mut config = backend.clone();
+    let standing = change.map_or(Standing::Enabled, |change| change.standing);
+    let weight = change.and_then(|change| change.weight).unwrap_or(config.weight);
+    // Whoever chooses knows weights alone.
+    config.weight = if standing == Standing::Enabled { weight } else { 0 };
+    Upstream {
+        origin,
+        standing,
+        weight_set: weight,
+        is_changed: change.is_some(),
+        ..Upstream::new(config, counts)
+    }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use windlass_proto::proxy_protocol::Addresses;
 use windlass_proto::{Put, Time};
 
 use crate::close::Close;
@@ -50,6 +51,15 @@ impl<'a> Conn<'a> {
             Some(addr) => Peer::Tcp(addr),
             None => Peer::Unix,
         }
+    }
+
+    /// What the PROXY header said that came before the TLS handshake, where the service asked for one with
+    /// [`before_tls`](crate::Service::before_tls). `None`: there was none.
+    pub fn proxied(&self) -> Option<Addresses<'static>> {
+        #[cfg(feature = "tls")]
+        return self.core.proxied(self.index);
+        #[cfg(not(feature = "tls"))]
+        None
     }
 
     /// What was agreed in the TLS handshake; `None` on a plain connection.

@@ -14,6 +14,7 @@ mod link;
 mod log;
 pub(crate) mod policy;
 mod pool;
+mod rule_text;
 mod service;
 mod stats;
 mod table;
@@ -23,6 +24,7 @@ pub use config::{
     Underscores,
 };
 pub use log::{Ending, Exchanged};
+pub use rule_text::RuleError;
 pub use service::{HttpProxy, HttpSession};
 pub use stats::HttpStats;
 pub(crate) use stats::HttpTotals;

@@ -277,6 +277,23 @@ pub(super) fn is_current(plan: &Plan, link: &Link) -> bool {
         })
 }
 
+impl HttpProxy {
+    /// Resets the connections to a backend: what is under way there ends as it does when a backend goes. Who is
+    /// being connected to it is sent to another one.
+    fn sever(&mut self, scope: &mut Scope<'_>, id: u32) {
+        for link in self.links.each().filter(|link| link.lease.upstream().id() == id) {
+            if let Some(mut conn) = scope.conn(link.conn) {
+                conn.abort();
+            }
+        }
+        for call in self.calls.each().filter(|call| call.lease.upstream().id() == id) {
+            if let Some(call) = call.id {
+                scope.cancel_connect(call);
+            }
+        }
+    }
+}
+
 impl Service for HttpProxy {
     type Session = HttpSession;
 
@@ -400,6 +417,7 @@ impl Receive for HttpProxy {
                 self.settle(scope);
             }
             Message::Wanted => self.make_room_for_others(scope),
+            Message::Sever(id) => self.sever(scope, id),
         }
     }
 }

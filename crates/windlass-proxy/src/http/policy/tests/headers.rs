@@ -249,3 +249,30 @@ fn a_trailer_is_no_way_around_what_headers_may_not_say() {
     }
     assert!(policy.passes_trailer(&forward, "Grpc-Status"));
 }
+
+#[test]
+fn rules_are_read_as_they_are_written() {
+    for rule in [
+        add("X-A", "1: 2"),
+        set("X-A", ""),
+        remove("X-A"),
+        replace("X-A", "http://a", "https://b"),
+        replace("X-A", "a", ""),
+    ] {
+        assert_eq!(rule.to_string().parse(), Ok(rule));
+    }
+    for wrong in [
+        "",
+        "set",
+        "set X-A",
+        "put X-A: 1",
+        "remove X A",
+        "remove Content-Length",
+        "replace X-A: 1",
+        "replace X-A: -> b",
+        "set X-A: {nobody}",
+        "set X-A: a\nb",
+    ] {
+        assert!(wrong.parse::<HeaderRule>().is_err(), "{wrong}");
+    }
+}

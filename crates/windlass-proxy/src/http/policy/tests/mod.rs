@@ -49,7 +49,7 @@ fn plan(config: ProxyConfig) -> Plan {
 
 fn why_not(config: ProxyConfig) -> String {
     match Plan::new(config, None, &mut 0) {
-        Err(error @ ConfigError::Http { .. }) => error.to_string(),
+        Err(error @ (ConfigError::Http { .. } | ConfigError::HttpRoute { .. })) => error.to_string(),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was taken"),
     }
