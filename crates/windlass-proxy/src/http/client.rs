@@ -20,9 +20,6 @@ use crate::pair::{Greeting, canonical};
 use crate::refusal::Refusal;
 use crate::service::begins_with_header;
 
-/// Input of the next requests that is held while one is under way, before its client is read no more.
-const HELD_MAX: usize = 64 * 1024;
-
 impl HttpProxy {
     pub(super) fn open_client(&mut self, conn: &mut Conn<'_>) -> Result<u32, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
@@ -130,8 +127,12 @@ impl HttpProxy {
         }
         loop {
             let Some(client) = self.clients.get(key) else { return Ok(()) };
-            if !matches!(client.phase, Phase::Idle | Phase::Linked(_)) {
-                break;
+            match client.phase {
+                Phase::Idle => {}
+                // One that is ending is told so in this turn. What is not taken can be sent elsewhere.
+                Phase::Linked(link)
+                    if self.links.look(link).is_some_and(|link| conn.other(link.conn).is_some()) => {}
+                _ => break,
             }
             let part = match client.http.decode(input) {
                 Ok(Some(part)) => part,
@@ -174,7 +175,8 @@ impl HttpProxy {
             // Its body stays with the client until there is somebody to hear it.
             _ => exchange.framing != Framing::Empty,
         };
-        if waits || input.len() > HELD_MAX {
+        // Whoever sends the next request already waits with more of that.
+        if waits || (exchange.is_sent && client.has_more) {
             conn.pause();
             client.is_paused = true;
         }
@@ -251,7 +253,6 @@ impl HttpProxy {
         let (Phase::Linked(link), Some(exchange)) = (client.phase, &mut client.exchange) else { return };
         exchange.body_bytes += piece.len() as u64;
         let Some(link) = self.links.get(link) else { return };
-        // One that is ending is told so in this turn, and then its client is.
         let Some(mut backend) = conn.other(link.conn) else { return };
         self.out.clear();
         if link.http.begin_piece(&mut self.out, piece.len()) == Ok(true) {
