@@ -244,7 +244,7 @@ fn exchange(seed: u64) {
     let mut arrived: BTreeMap<u64, u32> = BTreeMap::new();
     let mut acknowledged = 0;
     let (mut next, total) = (0, 60);
-    let qos_of = |message: u64| if message % 3 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+    let qos_of = |message: u64| if message.is_multiple_of(3) { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
     let mut breaks = 20;
     for step in 0.. {
         assert!(step < 100_000, "it ends, seed {seed}");
@@ -252,13 +252,11 @@ fn exchange(seed: u64) {
             break;
         }
         match rng.below(if breaks > 0 { 41 } else { 40 }) {
-            0..10 => {
-                if next < total && out.quota() > 0 {
-                    let qos = qos_of(next);
-                    let id = out.send(qos, next).unwrap();
-                    there.push(Sent::Publish { qos, id, dup: false, message: next });
-                    next += 1;
-                }
+            0..10 if next < total && out.quota() > 0 => {
+                let qos = qos_of(next);
+                let id = out.send(qos, next).unwrap();
+                there.push(Sent::Publish { qos, id, dup: false, message: next });
+                next += 1;
             }
             10..20 if !there.is_empty() => match there.remove(0) {
                 Sent::Publish { qos, id, dup, message } => match incoming.publish(qos, id, dup) {

@@ -23,7 +23,7 @@ const TEXTS: [&str; 6] = ["", "a", "ü", "\u{feff}x", "\u{1f980}", "some longer 
 const TOPICS: [&str; 6] = ["a", "/", "a/b/c", "$SYS/x", "ö//", "a b/c"];
 const FILTERS: [&str; 7] = ["#", "+", "a/+/c", "$share/g/a/#", "/", "+/+", "$SYS/#"];
 
-fn one<'l, T: Copy>(rng: &mut Rng, list: &'l [T]) -> T {
+fn one<T: Copy>(rng: &mut Rng, list: &[T]) -> T {
     list[rng.below(list.len() as u64) as usize]
 }
 
