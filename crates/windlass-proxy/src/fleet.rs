@@ -14,7 +14,7 @@ use crate::budget::{Retry, Underway};
 use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
 use crate::names::Names;
-use crate::pick::{Picked, Picker, Wanted};
+use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::upstream::{Failure, Lease, Upstream};
@@ -95,6 +95,46 @@ impl Fleet {
             .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
     }
 
+    /// Chooses a backend of a group for a request of a client from `source`, without taking a place there: one
+    /// with room, or one with a connection that waits for a request. By the requests that each has to serve.
+    pub(crate) fn choose(
+        &mut self,
+        reach: &mut impl Reach,
+        group: usize,
+        source: Option<IpAddr>,
+        tried: &[u32],
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Chosen {
+        let wanted = Wanted { source, tried, now: reach.now(), random: reach.random() };
+        let names = &self.names;
+        self.pickers[group].choose_open(
+            &self.plan.groups[group],
+            &self.plan.config,
+            &wanted,
+            |upstream| has_idle(upstream) || (upstream.has_room() && names.know(upstream)),
+            |upstream| upstream.counts.busy.load(Relaxed),
+        )
+    }
+
+    /// The place in its group of a backend that a client wants, if it takes requests of clients now.
+    pub(crate) fn find_open(
+        &self,
+        group: usize,
+        id: u32,
+        now: Time,
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Option<usize> {
+        let breaker = &self.plan.config.health.breaker;
+        let is_open = |upstream: &Upstream| {
+            upstream.config.weight > 0
+                && upstream.counts.is_well(now)
+                && upstream.counts.circuit.admits(breaker, now)
+                && (has_idle(upstream) || (upstream.has_room() && self.names.know(upstream)))
+        };
+        let upstreams = &self.plan.groups.get(group)?.upstreams;
+        upstreams.iter().position(|upstream| upstream.id() == id && is_open(upstream))
+    }
+
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
@@ -126,7 +166,6 @@ impl Fleet {
         self.blame(&upstream, failure, now);
     }
 
-    #[allow(dead_code, reason = "for modes in which one connection is used more than once")]
     /// Leave for one more use of a backend, on a connection that is there: a request. `None`: its breaker is open.
     pub(crate) fn permit(&self, upstream: &Upstream, now: Time) -> Option<Permit> {
         Permit::take(&upstream.counts, &self.plan.config.health.breaker, now)

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
 use crate::config::ProxyConfig;
+use crate::http::{HttpProxy, HttpTotals};
 use crate::plan::{ConfigError, Plan};
 use crate::refusal::Refusals;
 use crate::service::Proxy;
@@ -42,6 +43,8 @@ pub enum Message {
     Changed,
     /// A backend has room again.
     Room,
+    /// Somebody waits for a backend: connections that others keep idle are in the way.
+    Wanted,
 }
 
 pub(crate) struct Shared {
@@ -59,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicUsize,
     pub(crate) queued: AtomicU64,
     pub(crate) retries: AtomicU64,
+    pub(crate) http: HttpTotals,
     /// The engine's clock, as worker 0 read it last.
     pub(crate) clock: AtomicU64,
 }
@@ -109,6 +113,7 @@ impl Front {
             waiting: AtomicUsize::new(0),
             queued: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            http: HttpTotals::default(),
             clock: AtomicU64::new(0),
         };
         Ok(Front { shared: Arc::new(shared) })
@@ -127,6 +132,31 @@ impl Front {
             .mailbox(self.mailbox())
             .resolver(self.resolver())
             .tick(Proxy::TICK)
+            .idle_timeout(std::time::Duration::ZERO)
+    }
+
+    /// The service for HTTP of one worker, as [`Front::proxy`] is the one for TCP. [`Front::serve_http`] gives it
+    /// all that it wants.
+    pub fn http_proxy(&self) -> HttpProxy {
+        HttpProxy::new(self.shared.clone(), self.shared.plan())
+    }
+
+    /// The proxy for HTTP with all that it needs but addresses to listen on: its backends get requests of any
+    /// client on any connection, one after the other.
+    pub fn serve_http(&self) -> Serve<HttpProxy> {
+        self.serve_http_with(|proxy| proxy)
+    }
+
+    /// The same, with something done to the proxy of each worker: [`HttpProxy::on_exchange`].
+    pub fn serve_http_with(
+        &self,
+        make: impl Fn(HttpProxy) -> HttpProxy + Send + Sync + 'static,
+    ) -> Serve<HttpProxy> {
+        let front = self.clone();
+        serve(move || make(front.http_proxy()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(HttpProxy::TICK)
             .idle_timeout(std::time::Duration::ZERO)
     }
 
@@ -177,6 +207,7 @@ impl Front {
             waiting: self.shared.waiting.load(Relaxed),
             queued: self.shared.queued.load(Relaxed),
             retries: self.shared.retries.load(Relaxed),
+            http: self.shared.http.all(),
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
             retry_budgets: crate::stats::budgets(&plan),

@@ -40,8 +40,8 @@ pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
 pub use http::{
-    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, RuleError,
-    Sticky, Underscores,
+    Action, Ending, ErrorPage, Exchanged, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig,
+    HttpProxy, HttpRoute, HttpSession, HttpStats, RuleError, Sticky, Underscores,
 };
 pub use pair::Session;
 pub use plan::ConfigError;

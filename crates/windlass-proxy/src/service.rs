@@ -12,7 +12,7 @@ use windlass::{
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 use windlass_proto::{ClientHello, Decode};
 
-use crate::config::Others;
+use crate::config::{Others, ProxyConfig};
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
 use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
@@ -43,18 +43,6 @@ impl Proxy {
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> Proxy {
         let queues = plan.groups.iter().map(|_| Queue::default()).collect();
         Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0 }
-    }
-
-    /// What a newcomer has to say first, if anything.
-    fn greeting(&self, peer: Peer) -> Result<Option<Greeting>, Refusal> {
-        let config = &self.fleet.plan.config;
-        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
-        let Some(accept) = &config.accept_proxy else { return Ok(then) };
-        match accept.others {
-            _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
-            Others::Refused => Err(Refusal::Untrusted),
-            Others::Clients => Ok(Some(Greeting::NoHeader)),
-        }
     }
 
     /// Listens to what a client has to say first; all that follows is for the backend.
@@ -168,8 +156,22 @@ impl Proxy {
     }
 }
 
+/// What a newcomer has to say first, if anything; `then` is what it has to say in any case.
+pub(crate) fn greeting(
+    config: &ProxyConfig,
+    peer: Peer,
+    then: Option<Greeting>,
+) -> Result<Option<Greeting>, Refusal> {
+    let Some(accept) = &config.accept_proxy else { return Ok(then) };
+    match accept.others {
+        _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
+        Others::Refused => Err(Refusal::Untrusted),
+        Others::Clients => Ok(Some(Greeting::NoHeader)),
+    }
+}
+
 /// Whether these bytes begin with a PROXY header; `None`: they may.
-fn begins_with_header(bytes: &[u8]) -> Option<bool> {
+pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
     for beginning in BEGINNINGS {
         if bytes.starts_with(beginning) {
@@ -193,7 +195,9 @@ impl Service for Proxy {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
         let peer = conn.peer();
-        let greeting = self.greeting(peer).map_err(|refusal| {
+        let config = &self.fleet.plan.config;
+        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
+        let greeting = greeting(config, peer, then).map_err(|refusal| {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
@@ -400,6 +404,8 @@ impl Receive for Proxy {
         match message {
             Message::Changed => self.housekeeping(scope),
             Message::Room => self.serve_queues(scope),
+            // Nothing is kept idle.
+            Message::Wanted => {}
         }
     }
 }

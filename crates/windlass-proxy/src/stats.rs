@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use windlass::Time;
 
 use crate::breaker::{Breaker, State};
+use crate::http::HttpStats;
 use crate::plan::Plan;
 use crate::upstream::Upstream;
 
@@ -22,6 +23,8 @@ pub struct ProxyStats {
     pub queued: u64,
     /// Tries after a first one that failed.
     pub retries: u64,
+    /// Requests, where HTTP is served.
+    pub http: HttpStats,
     /// Clients that were not served, by [`Refusal::label`](crate::Refusal::label).
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
@@ -73,6 +76,10 @@ pub struct BackendStats {
     pub connections_max: usize,
     /// Connections that came about.
     pub opened: u64,
+    /// Requests under way there, where HTTP is served.
+    pub busy: usize,
+    /// Requests that were sent to it.
+    pub requests: u64,
     /// Connections that did not, and those it reset before it had sent a byte.
     pub failed: u64,
     /// Checks it has passed.
@@ -161,6 +168,8 @@ pub(crate) fn backends(plan: &Plan, now: Time) -> Vec<BackendStats> {
             connections: counts.connections.load(Relaxed),
             connections_max: config.connections_max,
             opened: counts.opened.load(Relaxed),
+            busy: counts.busy.load(Relaxed),
+            requests: counts.requests.load(Relaxed),
             failed: counts.failed.load(Relaxed),
             checks_passed: counts.checks_passed.load(Relaxed),
             checks_failed: counts.checks_failed.load(Relaxed),

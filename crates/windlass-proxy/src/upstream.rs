@@ -30,6 +30,9 @@ pub(crate) struct Counts {
     /// Now, those being made included.
     pub(crate) connections: AtomicUsize,
     pub(crate) opened: AtomicU64,
+    /// Requests under way there now, and those that were sent to it: of HTTP alone.
+    pub(crate) busy: AtomicUsize,
+    pub(crate) requests: AtomicU64,
     pub(crate) failed: AtomicU64,
     /// Bytes from clients, and from the backend, of connections that have ended.
     pub(crate) sent: AtomicU64,

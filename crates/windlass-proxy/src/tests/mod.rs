@@ -4,6 +4,7 @@ mod breaker;
 mod budget;
 mod front;
 mod health;
+mod http;
 mod plan;
 mod sources;
 
