@@ -65,6 +65,8 @@ pub(crate) mod flag {
     pub(crate) const MOVING: u32 = 1 << 22;
     /// Its service stays while others drain.
     pub(crate) const STAYS: u32 = 1 << 23;
+    /// The service knows that its peer has nothing more to say: no FIN of it is waited for.
+    pub(crate) const SILENT: u32 = 1 << 25;
     /// Coupled with another connection: its input goes there, and its output comes from there.
     pub(crate) const RELAYED: u32 = 1 << 28;
 }
