@@ -18,6 +18,7 @@ mod checks;
 mod config;
 mod fleet;
 mod front;
+mod guard;
 mod http;
 mod names;
 mod pair;
@@ -33,6 +34,7 @@ mod stats;
 mod target;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod upstream;
 
 pub use balance::Balance;
@@ -40,9 +42,10 @@ pub use breaker::Breaker;
 pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
+pub use guard::GuardConfig;
 pub use http::{
-    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, Sticky,
-    Underscores,
+    Action, Ending, ErrorPage, Exchanged, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig,
+    HttpProxy, HttpRoute, HttpSession, HttpStats, RuleError, Sticky, Underscores,
 };
 pub use pair::Session;
 pub use plan::ConfigError;
@@ -50,6 +53,7 @@ pub use refusal::Refusal;
 pub use runtime::{Order, OrderError, Ordered, Origin, RUNTIME_CHANGES_MAX, Standing};
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, BudgetStats, Changed, LastCheck, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
+pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

@@ -6,6 +6,7 @@ use windlass::{ConnId, Relayed, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
 use crate::budget::{Retry, Underway};
+use crate::guard::Held;
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -34,6 +35,8 @@ pub(crate) struct Pair {
     pub(crate) phase: Phase,
     /// Held from the choice of a backend to the end of the connection to it.
     pub(crate) lease: Option<Lease>,
+    /// What the guard counts it by.
+    pub(crate) held: Option<Held>,
     /// What is needed until both are coupled.
     pub(crate) attempt: Option<Box<Attempt>>,
     /// The client has ended its stream; the backend has.

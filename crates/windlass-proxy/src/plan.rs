@@ -10,6 +10,7 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::guard::Guard;
 use crate::http::Action;
 use crate::http::policy::{Policy, tidied_host};
 use crate::runtime::{Change, Origin, Overlay, Standing};
@@ -28,8 +29,8 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    pub(crate) guard: Guard,
     /// What becomes of requests, where HTTP is served.
-    #[expect(dead_code, reason = "what reads it, HTTP, is not served yet")]
     pub(crate) policy: Policy,
 }
 
@@ -75,12 +76,26 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
-    /// What is set for HTTP, of all or of a route, cannot be.
+    /// What is set for HTTP cannot be.
     Http {
-        /// Where.
-        setting: String,
+        /// Which of [`ProxyConfig::http`]'s settings.
+        setting: &'static str,
         /// Why.
         why: String,
+    },
+    /// What a route has to do with HTTP cannot be.
+    HttpRoute {
+        /// Its place among the routes.
+        route: usize,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// What only connections can have, for a proxy of datagrams.
+    NotForDatagrams {
+        /// What it is.
+        what: String,
     },
     /// A timeout that must not be zero.
     Zero {
@@ -110,7 +125,9 @@ impl fmt::Display for ConfigError {
                 write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
-            ConfigError::Http { setting, why } => write!(f, "{setting}: {why}"),
+            ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
+            ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
+            ConfigError::NotForDatagrams { what } => write!(f, "{what} cannot be used with datagrams"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
@@ -151,8 +168,8 @@ impl Plan {
         if config.backends.is_empty() && config.routes.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
-        for route in &mut config.routes {
-            tidy(route)?;
+        for (n, route) in config.routes.iter_mut().enumerate() {
+            tidy(n, route)?;
         }
         let others = std::iter::once((OTHERS, &config.backends));
         let routes = config.routes.iter().map(|route| (&*route.name, &route.backends));
@@ -167,7 +184,9 @@ impl Plan {
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
         let policy = Policy::new(&config, &groups)?;
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, policy })
+        let guard = Guard::new(&config.guard, before.map(|plan| &plan.guard));
+        let version = before.map_or(1, |plan| plan.version + 1);
+        Ok(Plan { version, config, groups, tells, guard, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -227,7 +246,8 @@ fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
         ("breaker.probes", breaker.probes, 1, 1_000),
         ("retry_budget.percent", budget.percent, 0, 100),
     ];
-    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+    let numbers = numbers.into_iter().chain(config.guard.ranges());
+    match { numbers }.find(|(_, value, min, max)| !(min..=max).contains(&value)) {
         Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
         None => Ok(()),
     }
@@ -262,7 +282,7 @@ pub(crate) fn name(route: &Route) -> String {
 }
 
 /// Names in lower case, and a name for the route.
-fn tidy(route: &mut Route) -> Result<(), ConfigError> {
+fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
     for name in &mut route.server_names {
         let tidied = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let rest = tidied.strip_prefix("*.").unwrap_or(&tidied);
@@ -281,7 +301,7 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
     let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
     route.http.hosts = hosts;
     route.name = name(route);
-    tidied.map_err(|why| ConfigError::Http { setting: format!("route `{}`", route.name), why })?;
+    tidied.map_err(|why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why })?;
     if route.backends.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }

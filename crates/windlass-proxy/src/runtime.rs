@@ -349,6 +349,11 @@ impl Front {
         })
     }
 
+    /// Backends that differ from the configuration.
+    pub fn differs(&self) -> usize {
+        self.shared().with_current(|current| current.overlay.len())
+    }
+
     /// All that was added or ordered is undone: the backends are those of the configuration. Says how many
     /// differed.
     pub fn reset(&self) -> usize {

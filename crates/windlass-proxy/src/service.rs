@@ -12,9 +12,10 @@ use windlass::{
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 use windlass_proto::{ClientHello, Decode};
 
-use crate::config::Others;
+use crate::config::{Others, ProxyConfig};
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
+use crate::guard::Held;
 use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
 use crate::plan::Plan;
 use crate::queue::Queue;
@@ -50,18 +51,6 @@ impl Proxy {
         Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0, counts_at: 0 }
     }
 
-    /// What a newcomer has to say first, if anything.
-    fn greeting(&self, peer: Peer) -> Result<Option<Greeting>, Refusal> {
-        let config = &self.fleet.plan.config;
-        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
-        let Some(accept) = &config.accept_proxy else { return Ok(then) };
-        match accept.others {
-            _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
-            Others::Refused => Err(Refusal::Untrusted),
-            Others::Clients => Ok(Some(Greeting::NoHeader)),
-        }
-    }
-
     /// Listens to what a client has to say first; all that follows is for the backend.
     fn greet(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Refusal> {
         let plan = self.fleet.plan.clone();
@@ -73,10 +62,16 @@ impl Proxy {
                 Greeting::Header => {
                     let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
                     let Some(header) = decoded else { return Ok(()) };
-                    if let (Addresses::Inet { source, destination, .. }, Some(attempt)) =
-                        (header.addresses, &mut pair.attempt)
-                    {
-                        attempt.addresses = Addresses::tcp(canonical(source), canonical(destination));
+                    let guard = (&plan.guard, &plan.config.guard);
+                    if let Addresses::Inet { source, destination, .. } = header.addresses {
+                        let source = canonical(source);
+                        pair.held = guard.0.admit(guard.1, Peer::Tcp(source), conn.now())?;
+                        if let Some(attempt) = &mut pair.attempt {
+                            attempt.addresses = Addresses::tcp(source, canonical(destination));
+                        }
+                    } else {
+                        // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
+                        guard.0.look_up(guard.1, conn.peer())?;
                     }
                     next
                 }
@@ -103,6 +98,18 @@ impl Proxy {
                 None => return self.begin(conn, key, 0),
             }
         }
+    }
+
+    /// A place in the tarpit for a client that the guard does not let in.
+    fn tarpit(&self, refusal: Refusal) -> Option<Held> {
+        let plan = &self.fleet.plan;
+        if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None }
+    }
+
+    /// Leaves a client that has been refused alone for a while; then its `timeout` gives the reason.
+    fn draw_out(&self, conn: &mut Conn<'_>) {
+        conn.pause();
+        conn.wake_at(conn.now() + self.fleet.plan.config.guard.tarpit);
     }
 
     /// The client has said what it had to: what follows waits until there is somebody to hear it.
@@ -218,8 +225,22 @@ fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
     }
 }
 
+/// What a newcomer has to say first, if anything; `then` is what it has to say in any case.
+pub(crate) fn greeting(
+    config: &ProxyConfig,
+    peer: Peer,
+    then: Option<Greeting>,
+) -> Result<Option<Greeting>, Refusal> {
+    let Some(accept) = &config.accept_proxy else { return Ok(then) };
+    match accept.others {
+        _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
+        Others::Refused => Err(Refusal::Untrusted),
+        Others::Clients => Ok(Some(Greeting::NoHeader)),
+    }
+}
+
 /// Whether these bytes begin with a PROXY header; `None`: they may.
-fn begins_with_header(bytes: &[u8]) -> Option<bool> {
+pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
     for beginning in BEGINNINGS {
         if bytes.starts_with(beginning) {
@@ -243,10 +264,27 @@ impl Service for Proxy {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
         let peer = conn.peer();
-        let greeting = self.greeting(peer).map_err(|refusal| {
+        let config = &self.fleet.plan.config;
+        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
+        let greeting = greeting(config, peer, then).map_err(|refusal| {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
+        // Somebody who is believed says first whom this is about.
+        let admitted = match greeting {
+            Some(Greeting::Header) => Ok(None),
+            _ => self.fleet.admit(peer, conn.now()),
+        };
+        let (held, refused) = match admitted {
+            Ok(held) => (held, None),
+            Err(refusal) => match self.tarpit(refusal) {
+                Some(stay) => (Some(stay), Some(refusal)),
+                None => {
+                    self.fleet.shared.refusals.count(&refusal);
+                    return Err(refusal.close());
+                }
+            },
+        };
         let addresses = match peer {
             Peer::Tcp(source) => {
                 // Asked of the system only where somebody is told.
@@ -269,6 +307,7 @@ impl Service for Proxy {
             upstream: None,
             phase: Phase::Greeting(greeting.unwrap_or(Greeting::Hello)),
             lease: None,
+            held,
             attempt: Some(Box::new(attempt)),
             client_ended: false,
             server_ended: false,
@@ -277,6 +316,11 @@ impl Service for Proxy {
         });
         self.fleet.shared.client_came();
         let session = Session { pair: key, side: Side::Client };
+        if let Some(refusal) = refused {
+            self.note_refusal(key, refusal);
+            self.draw_out(conn);
+            return Ok(session);
+        }
         if greeting.is_some() {
             let limit = self.fleet.plan.config.timeouts.greeting;
             if !limit.is_zero() {
@@ -347,13 +391,15 @@ impl Service for Proxy {
         session: &mut Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        match self.greet(conn, session.pair, input) {
-            Ok(()) => Ok(()),
-            Err(refusal) => {
-                self.note_refusal(session.pair, refusal);
-                Err(refusal.close())
-            }
-        }
+        let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
+        self.note_refusal(session.pair, refusal);
+        let stay = self.tarpit(refusal);
+        let (Some(stay), Some(pair)) = (stay, self.pairs.get(session.pair)) else {
+            return Err(refusal.close());
+        };
+        pair.held = Some(stay);
+        self.draw_out(conn);
+        Ok(())
     }
 
     fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
@@ -398,7 +444,7 @@ impl Service for Proxy {
     fn draining(&mut self, _: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
         match self.pairs.get(session.pair).map(|pair| pair.phase) {
             // Who has not said whom it wants has nothing to lose.
-            Some(Phase::Greeting(_)) => Err(Close::Shutdown),
+            Some(Phase::Greeting(_) | Phase::Refused(_)) => Err(Close::Shutdown),
             _ => Ok(()),
         }
     }
@@ -452,6 +498,8 @@ impl Receive for Proxy {
             Message::Changed => self.housekeeping(scope),
             Message::Room => self.serve_queues(scope),
             Message::Sever(id) => self.sever(scope, id),
+            // Nothing is kept idle.
+            Message::Wanted => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use windlass_proto::proxy_protocol::Addresses;
 use windlass_proto::{Put, Time};
 
 use crate::close::Close;
@@ -50,6 +51,15 @@ impl<'a> Conn<'a> {
             Some(addr) => Peer::Tcp(addr),
             None => Peer::Unix,
         }
+    }
+
+    /// What the PROXY header said that came before the TLS handshake, where the service asked for one with
+    /// [`before_tls`](crate::Service::before_tls). `None`: there was none.
+    pub fn proxied(&self) -> Option<Addresses<'static>> {
+        #[cfg(feature = "tls")]
+        return self.core.proxied(self.index);
+        #[cfg(not(feature = "tls"))]
+        None
     }
 
     /// What was agreed in the TLS handshake; `None` on a plain connection.
@@ -224,6 +234,13 @@ impl<'a> Conn<'a> {
     /// socket, and the peer is slowed down by TCP.
     pub fn pause(&mut self) {
         self.core.slot(self.index).set(flag::PAUSED);
+    }
+
+    /// Goes on reading this connection while its output is congested, which otherwise stops that: for a
+    /// service that stops writing to it then, and needs what comes from it in order to be done with it. A
+    /// proxy that passes a request to a backend which answers while it listens would wait for it for ever.
+    pub fn read_while_congested(&mut self) {
+        self.core.slot(self.index).set(flag::READS_ON);
     }
 
     pub(crate) fn is_paused(&self) -> bool {

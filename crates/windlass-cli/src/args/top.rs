@@ -1,11 +1,10 @@
 //! What can be typed behind `windlass top`.
 
-use std::path::PathBuf;
-
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 
-use crate::top::Place;
+use super::AccessArgs;
+use crate::client::Place;
 
 pub(super) const ABOUT: &str = "\
 Watch a running server in the terminal
@@ -39,14 +38,8 @@ pub(crate) struct TopArgs {
     #[arg(value_name = "ADMIN", env = "WINDLASS_ADMIN", hide_env = true)]
     pub(crate) admin: Option<Place>,
 
-    /// The configuration that says where the admin listener is, and its token
-    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
-    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
-    pub(crate) config: PathBuf,
-
-    /// Show the token in the first line of this file
-    #[arg(long, value_name = "FILE", env = "WINDLASS_TOKEN_FILE", hide_env = true)]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 
     /// Print one snapshot as text
     #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]

@@ -6,8 +6,14 @@ use std::net::SocketAddr;
 use windlass::Address;
 
 use crate::access::Kind;
+#[cfg(feature = "proxy")]
+use crate::proxy::Files;
+#[cfg(feature = "proxy")]
+use windlass_proxy::ConfigError;
 
 use super::problem::{Place, Problem};
+#[cfg(feature = "proxy")]
+use super::proxy::{ModeName, ProxyTable};
 use super::shape::{File, LogFormat};
 use super::tree::Places;
 
@@ -55,7 +61,7 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
     }
-    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, Kind::Connections));
+    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, service.lines));
     for (path, log, kind) in logs.chain([("admin", file.admin.access_log.as_ref(), Kind::Requests)]) {
         if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
             let path = format!("{path}.access_log.format");
@@ -156,7 +162,7 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
             continue;
         }
-        if table.tls.is_some() && !table.route.is_empty() {
+        if table.mode != ModeName::Http && table.tls.is_some() && !table.route.is_empty() {
             let what = format!("`{path}`: TLS that ends here has no ClientHello left to route by");
             push(problems, place("route[0]"), what, |problem| {
                 problem.help("take `tls` out to pass TLS through, or `route` out to end it here")
@@ -169,7 +175,12 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                     .help("have a proxy pass TLS through to another one that ends it, or ask for no header")
             });
         }
-        // Certificates are a matter of this machine; everything else is in the file.
+        if table.mode == ModeName::Http {
+            of_http(table, &place, problems);
+        } else {
+            not_of_http(table, &place, problems);
+        }
+        // Files are a matter of this machine; everything else is in this one.
         let mut plain = table.clone();
         plain.backend_tls = None;
         let routed = plain.route.iter_mut().flat_map(|route| &mut route.backend);
@@ -177,13 +188,95 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         if !table.has_backends() {
             continue;
         }
-        let checked = crate::proxy::config(&plain).map_err(|error| error.to_string());
-        let checked = checked.and_then(|config| {
-            windlass_proxy::Front::new(config).map(drop).map_err(|error| error.to_string())
-        });
-        if let Err(why) = checked {
-            push(problems, place(""), format!("`{path}`: {why}"), |problem| problem);
+        let config = match crate::proxy::config(&plain, Files::Leave) {
+            Ok(config) => config,
+            Err(error) => {
+                push(problems, place(""), format!("`{path}`: {error:#}"), |problem| problem);
+                continue;
+            }
+        };
+        if let Err(error) = windlass_proxy::Front::new(config) {
+            let key = match &error {
+                ConfigError::HttpRoute { route, .. } => format!("route[{route}]"),
+                ConfigError::Http { setting: "request", .. } => "http.request_headers".into(),
+                ConfigError::Http { setting: "response", .. } => "http.response_headers".into(),
+                ConfigError::Http { setting: "pages", .. } => "http.error_page[0]".into(),
+                ConfigError::Http { setting, .. } => format!("http.{setting}"),
+                _ => String::new(),
+            };
+            push(problems, place(&key), format!("`{path}`: {error}"), |problem| problem);
         }
+    }
+}
+
+/// What only requests have, where there are none.
+#[cfg(feature = "proxy")]
+fn not_of_http(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    let mut keys: Vec<(String, bool)> = vec![("http".into(), table.http.is_some())];
+    for (n, route) in table.route.iter().enumerate() {
+        let of_requests = [
+            ("hosts", !route.hosts.is_empty()),
+            ("paths", !route.paths.is_empty()),
+            ("methods", !route.methods.is_empty()),
+            ("redirect", route.redirect.is_some()),
+            ("redirect_status", route.redirect_status.is_some()),
+            ("respond", route.respond.is_some()),
+            ("strip_prefix", route.strip_prefix.is_some()),
+            ("add_prefix", route.add_prefix.is_some()),
+            ("host_header", route.host_header.is_some()),
+            ("request_headers", !route.request_headers.is_empty()),
+            ("response_headers", !route.response_headers.is_empty()),
+        ];
+        keys.extend(of_requests.map(|(key, is_set)| (format!("route[{n}].{key}"), is_set)));
+    }
+    for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+        push(
+            problems,
+            place(&key),
+            format!("`{key}` is about requests, and connections pass as they are"),
+            |it| it.help("set `mode = \"http\"` to pass requests on, or take it out"),
+        );
+    }
+}
+
+/// What requests have nothing to do with, and what would lead nowhere.
+#[cfg(feature = "proxy")]
+fn of_http(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    for (n, route) in table.route.iter().enumerate() {
+        let path = |key: &str| format!("route[{n}].{key}");
+        for (key, is_set) in
+            [("server_names", !route.server_names.is_empty()), ("alpn", !route.alpn.is_empty())]
+        {
+            if is_set {
+                let what =
+                    format!("`{}` is about TLS that is passed through, and requests are none", path(key));
+                push(problems, place(&path(key)), what, |it| {
+                    it.help("requests are told apart by `hosts` and `paths`")
+                });
+            }
+        }
+        let answers = route.redirect.is_some() || route.respond.is_some();
+        if answers && !(route.to.is_empty() && route.backend.is_empty()) {
+            let what = format!("`route[{n}]` answers itself, and its backends would get nothing");
+            push(problems, place(&format!("route[{n}]")), what, |it| {
+                it.help("take out its backends, or what it answers")
+            });
+        }
+        if route.redirect_status.is_some() && route.redirect.is_none() {
+            let what = format!("`{}` without `redirect`", path("redirect_status"));
+            push(problems, place(&path("redirect_status")), what, |it| {
+                it.help("for example `redirect = \"https://{host}{uri}\"`")
+            });
+        }
+    }
+    if let Some(http) = &table.http
+        && http.https_redirect
+        && table.tls.is_some()
+    {
+        let what = "`http.https_redirect`: every address of it speaks TLS already".into();
+        push(problems, place("http.https_redirect"), what, |it| {
+            it.help("redirect in a proxy of its own that listens on port 80")
+        });
     }
 }
 

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use windlass::Address;
 
+use crate::access::Kind;
+
 pub(crate) use problem::{Place, Problem, Sources};
 pub(crate) use shape::File;
 use shape::{AccessTable, TlsTable};
@@ -134,6 +136,8 @@ pub(crate) struct Serving<'f> {
     pub(crate) listen: Vec<&'f Address>,
     pub(crate) tls: Option<&'f TlsTable>,
     pub(crate) access_log: Option<&'f AccessTable>,
+    /// What that has lines about.
+    pub(crate) lines: Kind,
 }
 
 /// Every service of a configuration.
@@ -147,13 +151,22 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
                 listen: table.listen.iter().map(|listen| &listen.0).collect(),
                 tls: table.tls.as_ref(),
                 access_log: table.access_log.as_ref(),
+                lines: Kind::Connections,
             }));
         };
     }
     add!(echo);
     add!(websocket);
     #[cfg(feature = "proxy")]
-    add!(proxy);
+    {
+        let first = services.len();
+        add!(proxy);
+        for (service, table) in services[first..].iter_mut().zip(&file.proxy) {
+            if table.mode == proxy::ModeName::Http {
+                service.lines = Kind::Requests;
+            }
+        }
+    }
     #[cfg(feature = "kv")]
     {
         add!(resp);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::client::Trouble;
 use super::sample::{Rates, Sample};
 use crate::admin::shape::{Connection, Connections};
+use crate::client::Trouble;
 
 /// Seconds that curves go back.
 const HISTORY: usize = 240;

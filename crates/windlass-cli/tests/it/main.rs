@@ -4,6 +4,8 @@
 
 mod access;
 mod admin;
+#[cfg(feature = "proxy")]
+mod backends;
 #[cfg(target_os = "linux")]
 mod bench;
 mod config;

@@ -3,7 +3,9 @@
 mod breaker;
 mod budget;
 mod front;
+mod guard;
 mod health;
+mod http;
 mod plan;
 mod runtime;
 mod sources;

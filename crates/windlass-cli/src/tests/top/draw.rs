@@ -9,8 +9,8 @@ use ratatui::style::Color;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::client::Trouble;
 use crate::top::app::Order;
-use crate::top::client::Trouble;
 use crate::top::sample::{Sample, connections};
 
 const LOOK: Look = Look { color: false, unicode: false };

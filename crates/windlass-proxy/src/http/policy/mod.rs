@@ -17,6 +17,8 @@ mod rules;
 mod siphash;
 mod sticky;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
@@ -30,7 +32,7 @@ use self::rules::{Both, Of, Rules};
 use self::sticky::Cookies;
 use self::template::Facts;
 use crate::config::ProxyConfig;
-use crate::http::config::{Forwarded, ForwardedHeaders, HostHeader, Underscores};
+use crate::http::config::{Forwarded, ForwardedHeaders, HeaderRule, HostHeader, Underscores};
 use crate::plan::{ConfigError, Group};
 use crate::target;
 use crate::upstream::Upstream;
@@ -153,39 +155,36 @@ impl Policy {
     /// Checks what is configured for HTTP, and makes it ready. `groups` are those of the plan, in its order.
     pub(crate) fn new(config: &ProxyConfig, groups: &[Group]) -> Result<Policy, ConfigError> {
         let http = &config.http;
-        let wrong = |setting: &str| {
-            let setting = setting.to_owned();
-            move |why: String| ConfigError::Http { setting, why }
-        };
+        let wrong = |setting: &'static str| move |why: String| ConfigError::Http { setting, why };
         let mut hosts = Hosts::default();
         let mut routes = vec![Route::default()];
         for (n, route) in config.routes.iter().enumerate() {
-            let setting = format!("route `{}`", route.name);
-            routes.push(Route::new(&route.http).map_err(wrong(&setting))?);
+            let wrong = |why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why };
+            routes.push(Route::new(&route.http).map_err(wrong)?);
             // Names by SNI and protocols are no matter of requests.
             let is_for_requests = route.server_names.is_empty() && route.alpn.is_empty();
             if is_for_requests {
                 hosts.add(n + 1, &route.http.hosts);
             }
         }
-        let request = Rules::new(&http.request, Of::Requests).map_err(wrong("http.request"))?;
-        let response = Rules::new(&http.response, Of::Responses).map_err(wrong("http.response"))?;
+        let request = Rules::new(&http.request, Of::Requests).map_err(wrong("request"))?;
+        let response = Rules::new(&http.response, Of::Responses).map_err(wrong("response"))?;
         let sticky = http.sticky.as_ref().map(|sticky| Cookies::new(sticky, groups)).transpose();
         let wants_id = http.request_id || request.wants_id() || routes.iter().any(Route::wants_id);
         Ok(Policy {
             hosts,
             has_others: groups.first().is_some_and(|group| !group.upstreams.is_empty()),
-            methods: Methods::new(&http.methods).map_err(wrong("http.methods"))?,
+            methods: Methods::new(&http.methods).map_err(wrong("methods"))?,
             underscores: http.underscores,
             refuse_dot_segments: http.refuse_dot_segments,
             https: http.https_redirect.then(Redirect::to_https),
             forwarded: http.forwarded.clone(),
             request_id: http.request_id,
             wants_id,
-            sticky: sticky.map_err(wrong("http.sticky"))?,
+            sticky: sticky.map_err(wrong("sticky"))?,
             request,
             response,
-            pages: Pages::new(&http.pages).map_err(wrong("http.pages"))?,
+            pages: Pages::new(&http.pages).map_err(wrong("pages"))?,
             routes,
         })
     }
@@ -287,20 +286,12 @@ impl Policy {
         scratch
     }
 
-    /// The `Host` of the request to the backend: what [`ClientConn::request`] is given.
-    ///
-    /// [`ClientConn::request`]: windlass_proto::http::ClientConn::request
-    pub(crate) fn host<'h>(
-        &'h self,
-        forward: &Forward,
-        head: &RequestHead<'h>,
-        upstream: &'h Upstream,
-    ) -> &'h str {
+    /// The `Host` of the request to the backend; `None`: that of the backend itself, [`host_of`].
+    pub(crate) fn host<'h>(&'h self, forward: &Forward, head: &RequestHead<'h>) -> Option<&'h str> {
         match &self.route(forward.group).host {
-            HostHeader::Client => head.host.unwrap_or(""),
-            HostHeader::Backend if matches!(upstream.config.to, target::Target::Unix(_)) => "localhost",
-            HostHeader::Backend => &upstream.key,
-            HostHeader::Fixed(host) => host,
+            HostHeader::Client => Some(head.host.unwrap_or("")),
+            HostHeader::Backend => None,
+            HostHeader::Fixed(host) => Some(host),
         }
     }
 
@@ -422,6 +413,19 @@ impl Policy {
     fn route(&self, group: usize) -> &Route {
         // A group that is gone has no rules any more.
         self.routes.get(group).unwrap_or(&self.routes[0])
+    }
+}
+
+/// Whether a header rule can be one; `Err` says why not.
+pub(crate) fn check_rule(rule: &HeaderRule) -> Result<(), String> {
+    Rules::new(std::slice::from_ref(rule), Of::Requests).map(drop)
+}
+
+/// The `Host` of requests to a backend that is told its own.
+pub(crate) fn host_of(upstream: &Upstream) -> &str {
+    match upstream.config.to {
+        target::Target::Unix(_) => "localhost",
+        _ => &upstream.key,
     }
 }
 
