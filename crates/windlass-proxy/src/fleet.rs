@@ -1,11 +1,11 @@
 //! The backends as one worker sees them: whose turn it is, where they are and how they are. Every mode of the
 //! proxy chooses, calls, checks and blames them through this; what a client is differs, and is not in here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Peer, Resolved, Scope, Time};
+use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
 use windlass_proto::Encode;
 use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
 
@@ -157,6 +157,14 @@ impl Fleet {
         self.plan.guard.admit(&self.plan.config.guard, peer, now)
     }
 
+    /// Where datagrams for a backend go. `None`: its address is not known, or takes none.
+    pub(crate) fn address(&self, upstream: &Upstream) -> Option<SocketAddr> {
+        match self.names.remote(upstream)? {
+            Remote::Tcp(address) => Some(address),
+            _ => None,
+        }
+    }
+
     /// The address of a backend failed. True: it has others to be tried.
     pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
         self.names.failed(upstream)
@@ -305,4 +313,15 @@ fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
     let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
     debug_assert!(encoded.is_ok());
     bytes
+}
+
+/// What stands in front of the first datagram of a flow (section 2.2 of the PROXY protocol, `DGRAM`).
+pub(crate) fn datagram_preface(version: Version, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let same_family = client.is_ipv4() == destination.is_ipv4();
+    let addresses = match same_family {
+        true => Addresses::Inet { source: client, destination, datagram: true },
+        // A socket for both families that was not told where a datagram was sent to.
+        false => Addresses::Inet { source: client, destination: client, datagram: true },
+    };
+    preface(version, addresses)
 }

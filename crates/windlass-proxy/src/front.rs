@@ -6,7 +6,7 @@ use std::sync::Arc;
     reason = "taken when the configuration changes or is looked at, and never for a connection"
 )]
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
@@ -17,6 +17,7 @@ use crate::refusal::Refusals;
 use crate::runtime::Overlay;
 use crate::service::Proxy;
 use crate::stats::{Changed, ProxyStats};
+use crate::udp::{Totals, UdpProxy};
 
 /// A proxy as a whole: makes the [`Proxy`] of each worker, changes all of them while they run, and tells how
 /// they are. Clones are the same proxy.
@@ -74,6 +75,9 @@ pub(crate) struct Shared {
     pub(crate) http: HttpTotals,
     /// The engine's clock, as worker 0 read it last.
     pub(crate) clock: AtomicU64,
+    /// It serves datagrams, and what came of them.
+    has_datagrams: AtomicBool,
+    pub(crate) udp: Totals,
 }
 
 pub(crate) struct Current {
@@ -110,6 +114,9 @@ impl Shared {
     ) -> Result<(), ConfigError> {
         let mut next_id = current.next_id;
         let plan = Arc::new(Plan::layered(config, &overlay, Some(&current.plan), &mut next_id)?);
+        if self.has_datagrams.load(Relaxed) {
+            plan.check_udp()?;
+        }
         self.version.store(plan.version, Relaxed);
         self.leaving.store(plan.leaving(), Relaxed);
         *current = Current { plan, next_id, overlay };
@@ -155,6 +162,8 @@ impl Front {
             leaving: AtomicUsize::new(0),
             http: HttpTotals::default(),
             clock: AtomicU64::new(0),
+            has_datagrams: AtomicBool::new(false),
+            udp: Totals::default(),
         };
         Ok(Front { shared: Arc::new(shared) })
     }
@@ -202,6 +211,42 @@ impl Front {
             .resolver(self.resolver())
             .tick(HttpProxy::TICK)
             .idle_timeout(std::time::Duration::ZERO)
+    }
+
+    /// The service of one worker for datagrams. It wants what [`Front::proxy`] does: [`Front::serve_udp`] gives it
+    /// all of that.
+    ///
+    /// # Errors
+    ///
+    /// The configuration has what only connections can have: see [`ProxyConfig::check_udp`]. From here on
+    /// [`Front::change`] looks at that too.
+    pub fn udp_proxy(&self) -> Result<UdpProxy, ConfigError> {
+        Ok(UdpProxy::new(self.shared.clone(), self.for_datagrams()?))
+    }
+
+    /// Checks that it can serve them, now and whenever it changes.
+    fn for_datagrams(&self) -> Result<Arc<Plan>, ConfigError> {
+        self.shared.with_current(|current| {
+            current.plan.check_udp()?;
+            self.shared.has_datagrams.store(true, Relaxed);
+            Ok(current.plan.clone())
+        })
+    }
+
+    /// The proxy for datagrams, with all that it needs but addresses:
+    /// `front.serve_udp()?.udp(":53")`. A front serves either datagrams or connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Front::udp_proxy`] says.
+    pub fn serve_udp(&self) -> Result<Serve<UdpProxy>, ConfigError> {
+        self.for_datagrams()?;
+        let shared = self.shared.clone();
+        Ok(serve(move || UdpProxy::new(shared.clone(), shared.plan()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(Proxy::TICK)
+            .datagrams())
     }
 
     /// The mailbox of its workers.
@@ -258,6 +303,7 @@ impl Front {
             backends: crate::stats::backends(&plan, now),
             retry_budgets: crate::stats::budgets(&plan),
             guard: plan.guard.stats(),
+            udp: self.shared.has_datagrams.load(Relaxed).then(|| self.shared.udp.all()),
         }
     }
 }

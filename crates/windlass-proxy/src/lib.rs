@@ -34,6 +34,7 @@ mod stats;
 mod target;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod upstream;
 
 pub use balance::Balance;
@@ -54,4 +55,5 @@ pub use service::Proxy;
 pub use sources::{SourceError, Sources};
 pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
+pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

@@ -9,13 +9,14 @@ use crate::breaker::{Breaker, State};
 use crate::http::HttpStats;
 use crate::plan::Plan;
 use crate::runtime::{Origin, Standing};
+use crate::udp::UdpStats;
 use crate::upstream::Upstream;
 
 /// A proxy at one moment. Counts are since its start.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct ProxyStats {
-    /// Clients connected now.
+    /// Clients connected now; of datagrams, flows.
     pub clients: usize,
     /// The most there have been.
     pub clients_peak: usize,
@@ -39,6 +40,8 @@ pub struct ProxyStats {
     pub backends: Vec<BackendStats>,
     /// Retries of each route, in the order of the configuration; `backends` first.
     pub retry_budgets: Vec<BudgetStats>,
+    /// Flows of datagrams, where it serves those.
+    pub udp: Option<UdpStats>,
     /// What the guard has done, besides refusing.
     pub guard: GuardStats,
 }

@@ -201,6 +201,12 @@ impl Counts {
         clear(&self.refused_in_row);
     }
 
+    /// It has answered a flow of datagrams, which neither is connected first nor ends.
+    pub(crate) fn answered(&self) {
+        clear(&self.refused_in_row);
+        self.served();
+    }
+
     /// A connection to it has served somebody.
     pub(crate) fn served(&self) {
         clear(&self.broken_in_row);

@@ -159,12 +159,15 @@ fn told<'a>(
     ending: Ending,
     now: windlass::Time,
 ) -> Exchanged<'a> {
-    let (method, target, host) = exchange.said();
+    let [method, target, host, user_agent, referer] = exchange.said();
     let [queued, connecting, responding] = exchange.times();
     Exchanged {
         method,
         target,
         host,
+        version: exchange.version,
+        user_agent,
+        referer,
         status: exchange.status,
         request_bytes: exchange.body_bytes,
         response_bytes: exchange.response_bytes,

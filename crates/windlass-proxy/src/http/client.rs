@@ -186,6 +186,7 @@ impl HttpProxy {
     /// A request has come.
     fn asked(&mut self, conn: &mut Conn<'_>, key: u32, head: &RequestHead<'_>) {
         one(&self.cells().requests);
+        self.requests += 1;
         let mut exchange = self.spare.pop().unwrap_or_default();
         exchange.begin(head, conn.now(), self.hear.is_some());
         let plan = &self.fleet.plan;

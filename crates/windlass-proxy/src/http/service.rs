@@ -49,6 +49,7 @@ pub struct HttpProxy {
     pub(super) lines: HeaderLines,
     pub(super) target: String,
     pub(super) hear: Option<Hear>,
+    pub(super) requests: u64,
 }
 
 /// Who hears of requests that are over.
@@ -179,6 +180,7 @@ impl HttpProxy {
             lines: HeaderLines::new(),
             target: String::new(),
             hear: None,
+            requests: 0,
         }
     }
 
@@ -187,6 +189,11 @@ impl HttpProxy {
     pub fn on_exchange(mut self, hear: impl FnMut(&Exchanged<'_>) + 'static) -> HttpProxy {
         self.hear = Some(Box::new(hear));
         self
+    }
+
+    /// Requests whose head this worker has read.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     pub(super) fn cells(&self) -> &HttpCells {

@@ -12,3 +12,4 @@ mod http;
 mod servers;
 #[cfg(feature = "tls")]
 mod tls;
+mod udp;
