@@ -65,11 +65,18 @@ impl<'b> Auth<'b> {
         if !reason.is_allowed(Kind::Auth, rules.from) {
             return Err(MqttError::ReasonCode(Kind::Auth, reason.code()));
         }
-        Ok(Auth { reason, properties })
+        let auth = Auth { reason, properties };
+        if auth.has_method() { Ok(auth) } else { Err(MqttError::AuthenticationMethod) }
+    }
+
+    /// Nothing but a bare success goes without a method (section 3.15.2.2.2).
+    fn has_method(&self) -> bool {
+        let bare = self.reason == Reason::Success && self.properties.is_empty();
+        bare || self.properties.authentication_method().is_some()
     }
 
     pub(super) fn check(&self, from: Side) -> Result<(), EncodeError> {
-        if !self.reason.is_allowed(Kind::Auth, from) {
+        if !self.reason.is_allowed(Kind::Auth, from) || !self.has_method() {
             return Err(EncodeError::Invalid);
         }
         self.properties.check(Place::Packet(Kind::Auth), from, Version::V5)
