@@ -8,6 +8,7 @@ use windlass_proto::CLIENT_HELLO_MAX;
 use windlass_proto::proxy_protocol::Version;
 
 use crate::balance::Balance;
+use crate::discovery::{Discover, DiscoveryConfig};
 use crate::sources::Sources;
 use crate::target::Target;
 
@@ -54,6 +55,10 @@ pub struct ProxyConfig {
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
+    /// Where more of `backends` come from. Default: nowhere.
+    pub discover: Vec<Discover>,
+    /// How they are looked for.
+    pub discovery: DiscoveryConfig,
 }
 
 impl Default for ProxyConfig {
@@ -71,6 +76,8 @@ impl Default for ProxyConfig {
             hello_max: CLIENT_HELLO_MAX,
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
+            discover: Vec::new(),
+            discovery: DiscoveryConfig::default(),
         }
     }
 }
@@ -79,6 +86,12 @@ impl ProxyConfig {
     /// Adds a backend.
     pub fn backend(mut self, backend: Backend) -> ProxyConfig {
         self.backends.push(backend);
+        self
+    }
+
+    /// Adds a source of backends.
+    pub fn discover(mut self, discover: Discover) -> ProxyConfig {
+        self.discover.push(discover);
         self
     }
 
@@ -204,6 +217,8 @@ pub struct Route {
     pub alpn: Vec<String>,
     /// Where they go.
     pub backends: Vec<Backend>,
+    /// Where more of these come from.
+    pub discover: Vec<Discover>,
 }
 
 impl Route {

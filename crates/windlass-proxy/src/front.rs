@@ -1,16 +1,17 @@
 //! What all workers of one proxy share, and the way to it from outside: serving, changing, looking.
 
-use std::sync::Arc;
 #[allow(
     clippy::disallowed_types,
     reason = "taken when the configuration changes or is looked at, and never for a connection"
 )]
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
 use crate::config::ProxyConfig;
+use crate::discovery::Discovered;
 use crate::plan::{ConfigError, Plan};
 use crate::refusal::Refusals;
 use crate::runtime::Overlay;
@@ -70,7 +71,12 @@ pub(crate) struct Shared {
     pub(crate) leaving: AtomicUsize,
     /// The engine's clock, as worker 0 read it last.
     pub(crate) clock: AtomicU64,
+    /// Who is told what is found.
+    pub(crate) hear: OnceLock<Hear>,
 }
+
+/// Who is told what is found.
+pub(crate) type Hear = Box<dyn Fn(&Discovered) + Send + Sync>;
 
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
@@ -150,6 +156,7 @@ impl Front {
             received: AtomicU64::new(0),
             leaving: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
+            hear: OnceLock::new(),
         };
         Ok(Front { shared: Arc::new(shared) })
     }
@@ -172,6 +179,10 @@ impl Front {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(crate) fn shared_clone(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// The mailbox of its workers.
@@ -224,6 +235,7 @@ impl Front {
             sent_bytes: self.shared.sent.load(Relaxed),
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
+            sources: self.shared.with_current(|current| current.overlay.found.stats(now)),
         }
     }
 }

@@ -14,6 +14,7 @@ mod balance;
 mod calls;
 mod checks;
 mod config;
+mod discovery;
 mod fleet;
 mod front;
 mod names;
@@ -34,6 +35,10 @@ mod upstream;
 
 pub use balance::Balance;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
+pub use discovery::{
+    Discover, Discovered, Discovery, DiscoveryConfig, Exchange, FOUND_MAX, Family, Source, SourceStats,
+    SourceTextError,
+};
 pub use front::{Front, Message};
 pub use pair::Session;
 pub use plan::ConfigError;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use windlass::Time;
 
+use crate::discovery::SourceStats;
 use crate::plan::Plan;
 use crate::runtime::{Origin, Standing};
 use crate::upstream::Upstream;
@@ -33,6 +34,8 @@ pub struct ProxyStats {
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
     pub backends: Vec<BackendStats>,
+    /// Where more of them come from, those that have been asked.
+    pub sources: Vec<SourceStats>,
 }
 
 impl ProxyStats {
