@@ -19,6 +19,8 @@ mod memcached;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "proxy")]
+mod proxy_http;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]
