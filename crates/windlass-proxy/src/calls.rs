@@ -162,15 +162,18 @@ impl Proxy {
         let attempt = self.pairs.get(key).and_then(|pair| pair.attempt.as_ref());
         let failures = attempt.map_or(0, |attempt| attempt.failures);
         let outcome = match why {
-            ConnectError::Shutdown | ConnectError::Cancelled => Err(Refusal::Resources),
+            ConnectError::Shutdown => Err(Refusal::Resources),
             _ if failures > self.fleet.plan.config.retries_max => {
                 Err(if its_fault { Refusal::Unreachable } else { Refusal::Resources })
             }
             _ => {
                 self.fleet.shared.retries.fetch_add(1, Relaxed);
                 match self.group_of(key) {
-                    // Whatever the system lacks, it lacks it for all backends: the next tick tries again.
-                    Some(group) if !its_fault => self.enqueue(reach, key, group),
+                    // Whatever the system lacks, it lacks it for all backends: the next tick tries again. A call
+                    // that was cancelled was one to a backend that has been removed.
+                    Some(group) if !its_fault && !matches!(why, ConnectError::Cancelled) => {
+                        self.enqueue(reach, key, group)
+                    }
                     _ => self.place(reach, key),
                 }
             }

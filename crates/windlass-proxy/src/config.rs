@@ -10,9 +10,11 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
+use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
 use crate::target::Target;
+use crate::udp::UdpConfig;
 
 /// How a [`Proxy`](crate::Proxy) serves.
 ///
@@ -54,6 +56,8 @@ pub struct ProxyConfig {
     pub accept_proxy: Option<AcceptProxy>,
     /// Bytes a ClientHello may take where there are routes. Default [`CLIENT_HELLO_MAX`].
     pub hello_max: usize,
+    /// Who is let in, and how much of one source.
+    pub guard: GuardConfig,
     /// Who is well.
     pub health: Health,
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
@@ -61,6 +65,8 @@ pub struct ProxyConfig {
     pub resolve_every: Duration,
     /// How HTTP is served.
     pub http: HttpConfig,
+    /// Datagrams, where [`Front::serve_udp`](crate::Front::serve_udp) serves them.
+    pub udp: UdpConfig,
 }
 
 impl Default for ProxyConfig {
@@ -77,9 +83,11 @@ impl Default for ProxyConfig {
             timeouts: Timeouts::default(),
             accept_proxy: None,
             hello_max: CLIENT_HELLO_MAX,
+            guard: GuardConfig::default(),
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
             http: HttpConfig::default(),
+            udp: UdpConfig::default(),
         }
     }
 }
@@ -124,6 +132,12 @@ impl ProxyConfig {
     /// Sets [`ProxyConfig::accept_proxy`].
     pub fn accept_proxy(mut self, accept: AcceptProxy) -> ProxyConfig {
         self.accept_proxy = Some(accept);
+        self
+    }
+
+    /// Sets [`ProxyConfig::guard`].
+    pub fn guard(mut self, guard: GuardConfig) -> ProxyConfig {
+        self.guard = guard;
         self
     }
 

@@ -1,11 +1,11 @@
 //! The backends as one worker sees them: whose turn it is, where they are and how they are. Every mode of the
 //! proxy chooses, calls, checks and blames them through this; what a client is differs, and is not in here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Resolved, Scope, Time};
+use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
 use windlass_proto::Encode;
 use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
 
@@ -13,10 +13,12 @@ use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
 use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
+use crate::guard::Held;
 use crate::names::Names;
 use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
+use crate::refusal::Refusal;
 use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
@@ -149,6 +151,20 @@ impl Fleet {
         Some(connect)
     }
 
+    /// A client that is this peer, or says so and is believed: whether it is let in. What is returned is held
+    /// for as long as it is connected.
+    pub(crate) fn admit(&self, peer: Peer, now: Time) -> Result<Option<Held>, Refusal> {
+        self.plan.guard.admit(&self.plan.config.guard, peer, now)
+    }
+
+    /// Where datagrams for a backend go. `None`: its address is not known, or takes none.
+    pub(crate) fn address(&self, upstream: &Upstream) -> Option<SocketAddr> {
+        match self.names.remote(upstream)? {
+            Remote::Tcp(address) => Some(address),
+            _ => None,
+        }
+    }
+
     /// The address of a backend failed. True: it has others to be tried.
     pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
         self.names.failed(upstream)
@@ -224,10 +240,12 @@ impl Fleet {
 
     /// What is to be done now and then: names are resolved, backends checked.
     pub(crate) fn keep_house(&mut self, scope: &mut Scope<'_>) {
+        self.plan.guard.seed(scope.random());
         let resolver = self.shared.resolver.clone();
         self.names.ask(&self.plan, &resolver, scope);
         if self.worker == 0 {
             self.shared.clock.store(scope.now().as_nanos(), Relaxed);
+            self.shared.settle();
             self.check(scope);
         }
     }
@@ -247,8 +265,7 @@ impl Fleet {
         let plan = self.plan.clone();
         let now = scope.now();
         for id in self.checks.due(&plan, now, || scope.random()) {
-            let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
-            let connect = upstream.and_then(|upstream| self.connect(upstream, None));
+            let connect = plan.upstream(id).and_then(|upstream| self.connect(upstream, None));
             let timeout = plan.config.health.check_timeout;
             let begun = connect
                 .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
@@ -281,12 +298,11 @@ impl Fleet {
     /// What a check found. True: the backend is back.
     fn checked(&mut self, id: u32, passed: bool, now: Time) -> bool {
         let plan = self.plan.clone();
+        let took = self.checks.took(id, now);
         let verdict = self.checks.answered(id, &plan, passed);
-        let upstream = plan.upstreams().map(|(_, upstream)| upstream).find(|other| other.id() == id);
-        let Some(upstream) = upstream else { return false };
+        let Some(upstream) = plan.upstream(id) else { return false };
         let counts = &upstream.counts;
-        let count = if passed { &counts.checks_passed } else { &counts.checks_failed };
-        count.fetch_add(1, Relaxed);
+        counts.note_check(passed, took, now);
         verdict.is_some_and(|down| counts.set_down(down, now) && !down)
     }
 }
@@ -297,4 +313,15 @@ fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
     let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
     debug_assert!(encoded.is_ok());
     bytes
+}
+
+/// What stands in front of the first datagram of a flow (section 2.2 of the PROXY protocol, `DGRAM`).
+pub(crate) fn datagram_preface(version: Version, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let same_family = client.is_ipv4() == destination.is_ipv4();
+    let addresses = match same_family {
+        true => Addresses::Inet { source: client, destination, datagram: true },
+        // A socket for both families that was not told where a datagram was sent to.
+        false => Addresses::Inet { source: client, destination: client, datagram: true },
+    };
+    preface(version, addresses)
 }

@@ -18,6 +18,7 @@ mod checks;
 mod config;
 mod fleet;
 mod front;
+mod guard;
 mod http;
 mod names;
 mod pair;
@@ -26,12 +27,14 @@ mod plan;
 mod queue;
 mod reach;
 mod refusal;
+mod runtime;
 mod service;
 mod sources;
 mod stats;
 mod target;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod upstream;
 
 pub use balance::Balance;
@@ -39,6 +42,7 @@ pub use breaker::Breaker;
 pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use front::{Front, Message};
+pub use guard::GuardConfig;
 pub use http::{
     Action, Ending, ErrorPage, Exchanged, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig,
     HttpProxy, HttpRoute, HttpSession, HttpStats, RuleError, Sticky, Underscores,
@@ -46,8 +50,10 @@ pub use http::{
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
+pub use runtime::{Order, OrderError, Ordered, Origin, RUNTIME_CHANGES_MAX, Standing};
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, BudgetStats, Changed, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
+pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

@@ -10,8 +10,10 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::guard::Guard;
 use crate::http::Action;
 use crate::http::policy::{Policy, tidied_host};
+use crate::runtime::{Change, Origin, Overlay, Standing};
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -27,8 +29,8 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    pub(crate) guard: Guard,
     /// What becomes of requests, where HTTP is served.
-    #[allow(dead_code, reason = "the service that asks it is still to come")]
     pub(crate) policy: Policy,
 }
 
@@ -90,6 +92,11 @@ pub enum ConfigError {
         /// Why.
         why: String,
     },
+    /// What only connections can have, for a proxy of datagrams.
+    NotForDatagrams {
+        /// What it is.
+        what: String,
+    },
     /// A timeout that must not be zero.
     Zero {
         /// Which.
@@ -120,6 +127,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
             ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
             ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
+            ConfigError::NotForDatagrams { what } => write!(f, "{what} cannot be used with datagrams"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
@@ -133,6 +141,16 @@ impl Plan {
     /// `next_id`.
     pub(crate) fn new(
         config: ProxyConfig,
+        before: Option<&Plan>,
+        next_id: &mut u32,
+    ) -> Result<Plan, ConfigError> {
+        Plan::layered(config, &Overlay::default(), before, next_id)
+    }
+
+    /// The same, with what was changed on top of it.
+    pub(crate) fn layered(
+        config: ProxyConfig,
+        overlay: &Overlay,
         before: Option<&Plan>,
         next_id: &mut u32,
     ) -> Result<Plan, ConfigError> {
@@ -161,12 +179,14 @@ impl Plan {
                 return Err(ConfigError::Route { name: name.into() });
             }
             let known = before.and_then(|plan| plan.groups.iter().find(|group| group.name == name));
-            groups.push(group(name, backends, config.balance, known, next_id)?);
+            groups.push(group((name, backends), config.balance, overlay, known, next_id)?);
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
         let policy = Policy::new(&config, &groups)?;
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells, policy })
+        let guard = Guard::new(&config.guard, before.map(|plan| &plan.guard));
+        let version = before.map_or(1, |plan| plan.version + 1);
+        Ok(Plan { version, config, groups, tells, guard, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -175,6 +195,22 @@ impl Plan {
             .iter()
             .enumerate()
             .flat_map(|(n, group)| group.upstreams.iter().map(move |upstream| (n, upstream)))
+    }
+
+    /// Backends that wait for the end of their connections.
+    pub(crate) fn leaving(&self) -> usize {
+        self.upstreams().filter(|(_, upstream)| upstream.standing == Standing::Leaving).count()
+    }
+
+    /// The backend of this address in this group.
+    pub(crate) fn by_key(&self, group: &str, key: &str) -> Option<&Arc<Upstream>> {
+        let group = self.groups.iter().find(|other| other.name == group)?;
+        group.upstreams.iter().find(|upstream| upstream.key == key)
+    }
+
+    /// The backend of this number.
+    pub(crate) fn upstream(&self, id: u32) -> Option<&Arc<Upstream>> {
+        self.upstreams().map(|(_, upstream)| upstream).find(|upstream| upstream.id() == id)
     }
 
     /// The group for a client that says hello like this.
@@ -210,7 +246,8 @@ fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
         ("breaker.probes", breaker.probes, 1, 1_000),
         ("retry_budget.percent", budget.percent, 0, 100),
     ];
-    match numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+    let numbers = numbers.into_iter().chain(config.guard.ranges());
+    match { numbers }.find(|(_, value, min, max)| !(min..=max).contains(&value)) {
         Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
         None => Ok(()),
     }
@@ -228,6 +265,20 @@ fn exactness(pattern: &str, name: &str) -> Option<usize> {
     let suffix = pattern.strip_prefix('*')?;
     // `*.example.com` is what stands below it, and not itself.
     (name.len() > suffix.len() && name.ends_with(suffix)).then_some(1 + suffix.len())
+}
+
+/// What a route is called.
+pub(crate) fn name(route: &Route) -> String {
+    if !route.name.is_empty() {
+        return route.name.clone();
+    }
+    // Routes for one host differ in their paths.
+    let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+    let request = first(&route.http.hosts).to_ascii_lowercase() + &first(&route.http.paths);
+    let server = first(&route.server_names);
+    let server = server.strip_suffix('.').unwrap_or(&server).to_ascii_lowercase();
+    let known = [server, first(&route.alpn), request];
+    known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into())
 }
 
 /// Names in lower case, and a name for the route.
@@ -249,13 +300,7 @@ fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
     let mut hosts = std::mem::take(&mut route.http.hosts);
     let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
     route.http.hosts = hosts;
-    if route.name.is_empty() {
-        // Routes for one host differ in their paths.
-        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
-        let request = first(&route.http.hosts) + &first(&route.http.paths);
-        let known = [first(&route.server_names), first(&route.alpn), request];
-        route.name = known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into());
-    }
+    route.name = name(route);
     tidied.map_err(|why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why })?;
     if route.backends.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
@@ -264,28 +309,34 @@ fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
 }
 
 fn group(
-    name: &str,
-    backends: &[Backend],
+    (name, configured): (&str, &[Backend]),
     balance: Balance,
+    overlay: &Overlay,
     before: Option<&Group>,
     next_id: &mut u32,
 ) -> Result<Group, ConfigError> {
     let mut seen = HashSet::new();
     let mut upstreams = Vec::new();
-    for backend in backends {
+    let configured = configured.iter().map(|backend| (backend, Origin::Configured));
+    let added = overlay.added(name).map(|backend| (backend, Origin::Added));
+    for (backend, origin) in configured.chain(added) {
         let key = backend.to.to_string();
+        let change = overlay.of(name, &key);
         if !seen.insert(key.clone()) {
             return Err(ConfigError::Twice { backend: key });
         }
-        if backend.weight > WEIGHT_MAX {
+        if backend.weight.max(change.and_then(|change| change.weight).unwrap_or(0)) > WEIGHT_MAX {
             return Err(ConfigError::Weight { backend: backend.name.clone() });
+        }
+        if change.is_some_and(|change| change.removed) {
+            continue;
         }
         let known = before.and_then(|group| group.upstreams.iter().find(|upstream| upstream.key == key));
         let counts = known.map(|upstream| upstream.counts.clone()).unwrap_or_else(|| {
             *next_id += 1;
             Arc::new(Counts::new(*next_id))
         });
-        upstreams.push(Arc::new(Upstream::new(backend.clone(), counts)));
+        upstreams.push(Arc::new(upstream(backend, origin, change, counts)));
     }
     let maglev = match balance {
         Balance::Maglev => {
@@ -297,4 +348,20 @@ fn group(
     };
     let budget = before.map(|group| group.budget.clone()).unwrap_or_default();
     Ok(Group { name: name.into(), upstreams, maglev, budget })
+}
+
+/// A backend as it is with what was changed of it.
+fn upstream(backend: &Backend, origin: Origin, change: Option<&Change>, counts: Arc<Counts>) -> Upstream {
+    let mut config = backend.clone();
+    let standing = change.map_or(Standing::Enabled, |change| change.standing);
+    let weight = change.and_then(|change| change.weight).unwrap_or(config.weight);
+    // Whoever chooses knows weights alone.
+    config.weight = if standing == Standing::Enabled { weight } else { 0 };
+    Upstream {
+        origin,
+        standing,
+        weight_set: weight,
+        is_changed: change.is_some(),
+        ..Upstream::new(config, counts)
+    }
 }

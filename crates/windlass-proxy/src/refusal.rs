@@ -14,6 +14,12 @@ use windlass_proto::proxy_protocol::HeaderError;
 pub enum Refusal {
     /// Only certain peers are served, and it is none of them.
     Untrusted,
+    /// It is one of those that are not let in, or none of those that are.
+    Denied,
+    /// Its source connects more often than it may.
+    Rate,
+    /// Its source has as many connections as it may.
+    SourceFull,
     /// It began with a PROXY header, and is nobody to be believed.
     Spoofed,
     /// Its PROXY header is wrong.
@@ -39,7 +45,7 @@ pub enum Refusal {
 }
 
 /// How many kinds there are.
-const KINDS: usize = 12;
+const KINDS: usize = 15;
 
 impl Refusal {
     fn kind(&self) -> usize {
@@ -56,12 +62,20 @@ impl Refusal {
             Refusal::Unreachable => 9,
             Refusal::Resources => 10,
             Refusal::CircuitOpen => 11,
+            Refusal::Denied => 12,
+            Refusal::Rate => 13,
+            Refusal::SourceFull => 14,
         }
     }
 
     /// A short stable name, fit for a metric's label.
     pub fn label(&self) -> &'static str {
         LABELS[self.kind()]
+    }
+
+    /// Whether it is the guard's: then it may be drawn out.
+    pub(crate) fn is_the_guards(&self) -> bool {
+        matches!(self, Refusal::Denied | Refusal::Rate | Refusal::SourceFull)
     }
 
     /// The end of its connection: the client's doing, or what we lack.
@@ -72,7 +86,10 @@ impl Refusal {
             | Refusal::Spoofed
             | Refusal::Header(_)
             | Refusal::Hello(_)
-            | Refusal::NoRoute => Close::Protocol(Box::new(self)),
+            | Refusal::NoRoute
+            | Refusal::Denied
+            | Refusal::Rate
+            | Refusal::SourceFull => Close::Protocol(Box::new(self)),
             _ => Close::Unavailable(Box::new(self)),
         }
     }
@@ -92,12 +109,18 @@ const LABELS: [&str; KINDS] = [
     "unreachable",
     "resources",
     "circuit_open",
+    "denied",
+    "rate",
+    "source_full",
 ];
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refusal::Untrusted => "not one of the peers that may connect",
+            Refusal::Denied => "not let in",
+            Refusal::Rate => "too many new connections of one source",
+            Refusal::SourceFull => "too many connections of one source",
             Refusal::Spoofed => "a PROXY header from somebody who is not believed",
             Refusal::Header(error) => return error.fmt(f),
             Refusal::Hello(error) => return error.fmt(f),

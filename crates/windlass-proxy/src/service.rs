@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service, Sessions,
-    Tick, Time,
+    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Relayed, Resolve, Resolved, Scope, Service,
+    Sessions, Tick, Time,
 };
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 use windlass_proto::{ClientHello, Decode};
@@ -15,6 +15,7 @@ use windlass_proto::{ClientHello, Decode};
 use crate::config::{Others, ProxyConfig};
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
+use crate::guard::Held;
 use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
 use crate::plan::Plan;
 use crate::queue::Queue;
@@ -28,7 +29,12 @@ pub struct Proxy {
     pub(crate) queues: Vec<Queue>,
     pub(crate) pairs: Pairs,
     coupled: u64,
+    /// Where in the table counting has come to.
+    counts_at: usize,
 }
+
+/// Pairs whose bytes are counted in one tick.
+const COUNTS: usize = 1024;
 
 impl Proxy {
     /// Clients that this worker has connected to a backend.
@@ -42,7 +48,7 @@ impl Proxy {
 
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> Proxy {
         let queues = plan.groups.iter().map(|_| Queue::default()).collect();
-        Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0 }
+        Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0, counts_at: 0 }
     }
 
     /// Listens to what a client has to say first; all that follows is for the backend.
@@ -56,10 +62,16 @@ impl Proxy {
                 Greeting::Header => {
                     let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
                     let Some(header) = decoded else { return Ok(()) };
-                    if let (Addresses::Inet { source, destination, .. }, Some(attempt)) =
-                        (header.addresses, &mut pair.attempt)
-                    {
-                        attempt.addresses = Addresses::tcp(canonical(source), canonical(destination));
+                    let guard = (&plan.guard, &plan.config.guard);
+                    if let Addresses::Inet { source, destination, .. } = header.addresses {
+                        let source = canonical(source);
+                        pair.held = guard.0.admit(guard.1, Peer::Tcp(source), conn.now())?;
+                        if let Some(attempt) = &mut pair.attempt {
+                            attempt.addresses = Addresses::tcp(source, canonical(destination));
+                        }
+                    } else {
+                        // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
+                        guard.0.look_up(guard.1, conn.peer())?;
                     }
                     next
                 }
@@ -86,6 +98,18 @@ impl Proxy {
                 None => return self.begin(conn, key, 0),
             }
         }
+    }
+
+    /// A place in the tarpit for a client that the guard does not let in.
+    fn tarpit(&self, refusal: Refusal) -> Option<Held> {
+        let plan = &self.fleet.plan;
+        if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None }
+    }
+
+    /// Leaves a client that has been refused alone for a while; then its `timeout` gives the reason.
+    fn draw_out(&self, conn: &mut Conn<'_>) {
+        conn.pause();
+        conn.wake_at(conn.now() + self.fleet.plan.config.guard.tarpit);
     }
 
     /// The client has said what it had to: what follows waits until there is somebody to hear it.
@@ -153,6 +177,51 @@ impl Proxy {
         self.catch_up(scope);
         self.fleet.keep_house(scope);
         self.serve_queues(scope);
+        self.count_traffic(scope);
+    }
+
+    /// Counts the bytes of some of the connections that last: those of a long one are not to be missed until it
+    /// ends.
+    fn count_traffic(&mut self, scope: &mut Scope<'_>) {
+        for pair in self.pairs.next(&mut self.counts_at, COUNTS) {
+            let relayed = pair.upstream.and_then(|id| scope.conn(id)).and_then(|conn| conn.relayed());
+            if let Some(relayed) = relayed {
+                count(&self.fleet.shared, pair, relayed);
+            }
+        }
+    }
+
+    /// Resets the connections to a backend. Who is being connected to it is sent to another one.
+    fn sever(&mut self, scope: &mut Scope<'_>, id: u32) {
+        for pair in self.pairs.each() {
+            if pair.lease.as_ref().is_none_or(|lease| lease.upstream().id() != id) {
+                continue;
+            }
+            if let Phase::Calling(call) = pair.phase {
+                scope.cancel_connect(call);
+                continue;
+            }
+            for conn in [pair.upstream, pair.client].into_iter().flatten() {
+                if let Some(mut conn) = scope.conn(conn) {
+                    conn.abort();
+                }
+            }
+        }
+    }
+}
+
+/// Counts what has passed since the last time.
+fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
+    let before = std::mem::replace(&mut pair.counted, relayed);
+    let (received, sent) = (relayed.received - before.received, relayed.sent - before.sent);
+    if received + sent == 0 {
+        return;
+    }
+    shared.received.fetch_add(received, Relaxed);
+    shared.sent.fetch_add(sent, Relaxed);
+    if let Some(lease) = &pair.lease {
+        lease.upstream().counts.received.fetch_add(received, Relaxed);
+        lease.upstream().counts.sent.fetch_add(sent, Relaxed);
     }
 }
 
@@ -201,6 +270,21 @@ impl Service for Proxy {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
+        // Somebody who is believed says first whom this is about.
+        let admitted = match greeting {
+            Some(Greeting::Header) => Ok(None),
+            _ => self.fleet.admit(peer, conn.now()),
+        };
+        let (held, refused) = match admitted {
+            Ok(held) => (held, None),
+            Err(refusal) => match self.tarpit(refusal) {
+                Some(stay) => (Some(stay), Some(refusal)),
+                None => {
+                    self.fleet.shared.refusals.count(&refusal);
+                    return Err(refusal.close());
+                }
+            },
+        };
         let addresses = match peer {
             Peer::Tcp(source) => {
                 // Asked of the system only where somebody is told.
@@ -223,13 +307,20 @@ impl Service for Proxy {
             upstream: None,
             phase: Phase::Greeting(greeting.unwrap_or(Greeting::Hello)),
             lease: None,
+            held,
             attempt: Some(Box::new(attempt)),
             client_ended: false,
             server_ended: false,
             ended_at: Time::ZERO,
+            counted: Relayed::default(),
         });
-        self.fleet.shared.clients.fetch_add(1, Relaxed);
+        self.fleet.shared.client_came();
         let session = Session { pair: key, side: Side::Client };
+        if let Some(refusal) = refused {
+            self.note_refusal(key, refusal);
+            self.draw_out(conn);
+            return Ok(session);
+        }
         if greeting.is_some() {
             let limit = self.fleet.plan.config.timeouts.greeting;
             if !limit.is_zero() {
@@ -300,13 +391,15 @@ impl Service for Proxy {
         session: &mut Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        match self.greet(conn, session.pair, input) {
-            Ok(()) => Ok(()),
-            Err(refusal) => {
-                self.note_refusal(session.pair, refusal);
-                Err(refusal.close())
-            }
-        }
+        let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
+        self.note_refusal(session.pair, refusal);
+        let stay = self.tarpit(refusal);
+        let (Some(stay), Some(pair)) = (stay, self.pairs.get(session.pair)) else {
+            return Err(refusal.close());
+        };
+        pair.held = Some(stay);
+        self.draw_out(conn);
+        Ok(())
     }
 
     fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
@@ -351,7 +444,7 @@ impl Service for Proxy {
     fn draining(&mut self, _: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
         match self.pairs.get(session.pair).map(|pair| pair.phase) {
             // Who has not said whom it wants has nothing to lose.
-            Some(Phase::Greeting(_)) => Err(Close::Shutdown),
+            Some(Phase::Greeting(_) | Phase::Refused(_)) => Err(Close::Shutdown),
             _ => Ok(()),
         }
     }
@@ -377,10 +470,10 @@ impl Service for Proxy {
             }
             Side::Upstream => {
                 pair.upstream = None;
+                let relayed = conn.relayed().unwrap_or(pair.counted);
+                count(&self.fleet.shared, pair, relayed);
                 if let Some(lease) = &mut pair.lease {
-                    let (upstream, relayed) = (lease.upstream().clone(), conn.relayed().unwrap_or_default());
-                    upstream.counts.received.fetch_add(relayed.received, Relaxed);
-                    upstream.counts.sent.fetch_add(relayed.sent, Relaxed);
+                    let upstream = lease.upstream().clone();
                     if relayed.received > 0 {
                         upstream.counts.served();
                     } else if matches!(why, Close::Reset) {
@@ -404,6 +497,7 @@ impl Receive for Proxy {
         match message {
             Message::Changed => self.housekeeping(scope),
             Message::Room => self.serve_queues(scope),
+            Message::Sever(id) => self.sever(scope, id),
             // Nothing is kept idle.
             Message::Wanted => {}
         }

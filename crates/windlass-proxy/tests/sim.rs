@@ -11,8 +11,8 @@ use windlass::proto::testing::Rng;
 use windlass::sim::{self, Sim};
 use windlass::{Limits, Remote};
 use windlass_proxy::{
-    AcceptProxy, Backend, Balance, Breaker, Front, Health, ProxyConfig, RetryBudget, Sources, Target,
-    Timeouts, Version,
+    AcceptProxy, Backend, Balance, Breaker, Front, GuardConfig, Health, ProxyConfig, RetryBudget, Sources,
+    Target, Timeouts, Version,
 };
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -38,6 +38,7 @@ impl Fronts {
             let stats = front.stats();
             let connections: usize = stats.backends.iter().map(|backend| backend.connections).sum();
             assert_eq!((stats.clients, stats.waiting, connections), (0, 0, 0), "seed {seed}: {stats:?}");
+            assert_eq!(stats.guard.tarpit, 0, "seed {seed}: {stats:?}");
             for budget in &stats.retry_budgets {
                 assert_eq!((budget.active, budget.retrying), (0, 0), "seed {seed}: {budget:?}");
             }
@@ -165,6 +166,15 @@ fn session_counters_that_leak_with_rude_peers_on_both_sides_and_changes() {
             tunnel: if sim.rng().chance(1, 2) { seconds(sim.rng(), 20) } else { Duration::ZERO },
             client_fin: seconds(sim.rng(), 5),
             server_fin: seconds(sim.rng(), 5),
+        };
+        config.guard = GuardConfig {
+            connections_max: sim.rng().below(4) as u32,
+            connection_rate: sim.rng().below(4) as u32,
+            connection_burst: 1 + sim.rng().below(4) as u32,
+            sources_max: 8,
+            tarpit: if sim.rng().chance(1, 2) { seconds(sim.rng(), 5) } else { Duration::ZERO },
+            tarpit_max: sim.rng().below(4) as usize,
+            ..GuardConfig::default()
         };
         for _ in 0..1 + sim.rng().below(4) {
             let answers = rude_mood(sim.rng());

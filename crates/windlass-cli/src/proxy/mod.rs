@@ -2,7 +2,7 @@
 
 mod http;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
@@ -58,27 +58,80 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
 /// The proxies of this process, by their names: to be changed by a reload, and looked at.
 #[derive(Clone, Default)]
 pub(crate) struct Fronts {
-    all: Arc<Mutex<Vec<(String, Front)>>>,
+    all: Arc<Mutex<Vec<Fronted>>>,
+}
+
+/// One of them.
+#[derive(Clone)]
+pub(crate) struct Fronted {
+    pub(crate) front: Front,
+    /// As it is in effect, or about to be.
+    pub(crate) table: ProxyTable,
 }
 
 impl Fronts {
-    fn add(&self, name: &str, front: &Front) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push((name.to_owned(), front.clone()));
+    fn lock(&self) -> MutexGuard<'_, Vec<Fronted>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of this name. A change that failed may have left one that serves nobody, and one that was replaced
-    /// still has connections.
+    fn add(&self, table: &ProxyTable, front: &Front) {
+        self.lock().push(Fronted { front: front.clone(), table: table.clone() });
+    }
+
+    /// Those of this name. One that was replaced still has connections.
     fn of(&self, name: &str) -> Vec<Front> {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter(|(of, _)| of == name).map(|(_, front)| front.clone()).collect()
+        self.lock().iter().filter(|one| one.table.name == name).map(|one| one.front.clone()).collect()
+    }
+
+    /// The one of this name that takes clients.
+    pub(crate) fn current(&self, name: &str) -> Option<Fronted> {
+        self.lock().iter().rfind(|one| one.table.name == name).cloned()
+    }
+
+    /// All that take clients, in the order they came.
+    pub(crate) fn each(&self) -> Vec<Fronted> {
+        let all = self.lock();
+        let is_last = |n: usize| !all[n + 1..].iter().any(|other| other.table.name == all[n].table.name);
+        (0..all.len()).filter(|n| is_last(*n)).map(|n| all[n].clone()).collect()
+    }
+
+    /// What there is now: to be restored if a change fails.
+    pub(crate) fn now(&self) -> Vec<Fronted> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn restore(&self, before: Vec<Fronted>) {
+        *self.lock() = before;
+    }
+
+    /// Forgets those that the file has no more, and those that were replaced and have no clients any more.
+    pub(crate) fn keep(&self, file: &File) {
+        let mut all = self.lock();
+        all.retain(|one| file.proxy.iter().any(|table| table.name == one.table.name));
+        let mut seen = std::collections::HashSet::new();
+        let mut stays: Vec<bool> = Vec::new();
+        for one in all.iter().rev() {
+            stays.push(seen.insert(one.table.name.clone()) || one.front.stats().clients > 0);
+        }
+        all.retain(|_| stays.pop().unwrap_or(true));
+    }
+
+    fn set_table(&self, table: &ProxyTable) {
+        self.lock()
+            .iter_mut()
+            .filter(|one| one.table.name == table.name)
+            .for_each(|one| one.table = table.clone());
     }
 }
 
 /// The proxy of one table.
 fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
     let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
-    told.proxies.add(&table.name, &front);
+    if let Some(before) = told.proxies.current(&table.name) {
+        // What an operator changed is not undone because its log goes elsewhere.
+        front.take_over(&before.front);
+    }
+    told.proxies.add(table, &front);
     Ok(front)
 }
 
@@ -125,11 +178,14 @@ pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watch
 }
 
 /// What a reload has in store for the proxies that stay.
-pub(crate) struct Prepared(Vec<(String, Front, ProxyConfig)>);
+pub(crate) struct Prepared {
+    changes: Vec<(String, Front, ProxyConfig)>,
+    tables: Vec<ProxyTable>,
+}
 
 /// What is different in the settings of proxies that are in both. Errors: a certificate that cannot be read.
 pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepared> {
-    let mut prepared = Vec::new();
+    let mut prepared = Prepared { changes: Vec::new(), tables: Vec::new() };
     for table in &after.proxy {
         let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
         if old == table {
@@ -139,15 +195,19 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
         let fronts = told.proxies.of(&table.name).into_iter();
-        prepared.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
+        prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
+        prepared.tables.push(table.clone());
     }
-    Ok(Prepared(prepared))
+    Ok(prepared)
 }
 
 /// Makes it so, and says what that came to.
-pub(crate) fn change(prepared: Prepared) -> Vec<String> {
+pub(crate) fn change(prepared: Prepared, told: &Told) -> Vec<String> {
     let mut said = Vec::new();
-    for (name, front, config) in prepared.0 {
+    for table in &prepared.tables {
+        told.proxies.set_table(table);
+    }
+    for (name, front, config) in prepared.changes {
         if front.config() == config {
             continue;
         }
@@ -157,7 +217,12 @@ pub(crate) fn change(prepared: Prepared) -> Vec<String> {
         let words: Vec<String> =
             counts.map(|(backends, what)| format!("{} {what}", backends.join(", "))).collect();
         let what = if words.is_empty() { "settings changed".into() } else { words.join("; ") };
-        said.push(format!("proxy `{name}`: {what}"));
+        let kept = match front.differs() {
+            0 => String::new(),
+            1 => "; one backend stays as it was changed while it ran".into(),
+            n => format!("; {n} backends stay as they were changed while it ran"),
+        };
+        said.push(format!("proxy `{name}`: {what}{kept}"));
     }
     said
 }
@@ -243,6 +308,11 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
+}
+
+/// A backend that an operator adds: with all that the table says of its backends.
+pub(crate) fn another(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
+    backend(table, one)
 }
 
 /// Those that are only addresses, and those with settings of their own.

@@ -4,6 +4,8 @@
 
 mod access;
 mod admin;
+#[cfg(feature = "proxy")]
+mod backends;
 #[cfg(target_os = "linux")]
 mod bench;
 mod config;
@@ -25,6 +27,7 @@ mod queries;
 mod reload;
 #[cfg(feature = "kv")]
 mod resp;
+mod served;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

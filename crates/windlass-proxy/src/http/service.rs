@@ -15,6 +15,7 @@ use windlass_proto::proxy_protocol::Addresses;
 
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
+use crate::guard::Held;
 use crate::http::exchange::Exchange;
 use crate::http::log::Exchanged;
 use crate::http::pool::Pool;
@@ -23,6 +24,7 @@ use crate::http::table::Table;
 use crate::pair::Greeting;
 use crate::plan::Plan;
 use crate::queue::Queue;
+use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
 /// The proxy for HTTP, on one worker. From [`Front`](crate::Front).
@@ -77,6 +79,8 @@ pub(super) struct Client {
     /// Where it arrived, if somebody wants to know.
     pub(super) local: Option<SocketAddr>,
     pub(super) phase: Phase,
+    /// Its place among the clients of its source.
+    pub(super) held: Option<Held>,
     /// The request under way.
     pub(super) exchange: Option<Box<Exchange>>,
     /// When the head that is being read began.
@@ -104,6 +108,8 @@ impl Client {
 pub(super) enum Phase {
     /// It has to say something before its first request.
     Greeting(Greeting),
+    /// It is not let in, and is kept waiting to be told so.
+    Refused(Refusal),
     /// No request is under way; part of a head may be here, or what is left of a body nobody wants.
     Idle,
     /// Its request waits, under this number, for a backend with room.
@@ -222,7 +228,7 @@ impl HttpProxy {
             if let Some(client) = self.clients.get(key) {
                 client.phase = Phase::Idle;
             }
-            self.refuse(scope, key, crate::Refusal::NoBackend);
+            self.refuse(scope, key, Refusal::NoBackend);
         }
         // Idle connections to who is gone, or is to be left alone, or is spoken to in another way now.
         let mut over = Vec::new();
@@ -282,6 +288,23 @@ pub(super) fn is_current(plan: &Plan, link: &Link) -> bool {
         || plan.upstreams().any(|(_, other)| {
             other.id() == upstream.id() && other.config == upstream.config && other.config.weight > 0
         })
+}
+
+impl HttpProxy {
+    /// Resets the connections to a backend: what is under way there ends as it does when a backend goes. Who is
+    /// being connected to it is sent to another one.
+    fn sever(&mut self, scope: &mut Scope<'_>, id: u32) {
+        for link in self.links.each().filter(|link| link.lease.upstream().id() == id) {
+            if let Some(mut conn) = scope.conn(link.conn) {
+                conn.abort();
+            }
+        }
+        for call in self.calls.each().filter(|call| call.lease.upstream().id() == id) {
+            if let Some(call) = call.id {
+                scope.cancel_connect(call);
+            }
+        }
+    }
 }
 
 impl Service for HttpProxy {
@@ -375,7 +398,7 @@ impl Service for HttpProxy {
             Side::Client(key) => self.clients.get(key).is_none_or(|client| {
                 client.http.close_after_response();
                 // Who has said nothing, or waits for nothing, has nothing to lose.
-                matches!(client.phase, Phase::Greeting(_))
+                matches!(client.phase, Phase::Greeting(_) | Phase::Refused(_))
                     || (client.phase == Phase::Idle && client.http.is_idle() && !client.has_more)
             }),
             Side::Link(key) => self.links.get(key).is_none_or(|link| link.client.is_none()),
@@ -407,6 +430,7 @@ impl Receive for HttpProxy {
                 self.settle(scope);
             }
             Message::Wanted => self.make_room_for_others(scope),
+            Message::Sever(id) => self.sever(scope, id),
         }
     }
 }

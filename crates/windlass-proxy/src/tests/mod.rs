@@ -3,9 +3,11 @@
 mod breaker;
 mod budget;
 mod front;
+mod guard;
 mod health;
 mod http;
 mod plan;
+mod runtime;
 mod sources;
 
 use crate::{Backend, ProxyConfig};
