@@ -1,6 +1,7 @@
 //! The proxy behind its flags and its tables.
 
 mod http;
+mod udp;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,7 @@ use crate::serving::{
 };
 
 pub(crate) use http::page;
+pub(crate) use udp::of_datagrams;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         is_http || of_requests == HttpTable::default(),
         "--sticky and --trust-forwarded-from are about requests: they need --mode http"
     );
-    file.proxy = vec![ProxyTable {
+    let table = ProxyTable {
         mode: args.mode,
         http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
         ..ProxyTable::default()
-    }];
+    };
+    file.proxy = vec![table.meant()];
     run_flags(&file, &args.serving)
 }
 
@@ -194,6 +197,9 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
         let config = config(table, Files::Read)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        if table.mode == ModeName::Udp {
+            config.check_udp().with_context(|| format!("proxy `{}`", table.name))?;
+        }
         let fronts = told.proxies.of(&table.name).into_iter();
         prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
         prepared.tables.push(table.clone());
@@ -235,7 +241,7 @@ pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     }
     let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
     let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
-    Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
+    udp::limits(file, Limits { connecting_max: 16 * 1024, source_connections_max, ..limits })
 }
 
 /// Whether files that a table names are read.
@@ -305,6 +311,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             ..Health::default()
         },
         resolve_every: table.resolve_every.0,
+        udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
