@@ -1,5 +1,6 @@
 //! A client's end: its requests, read and passed on.
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use windlass_proto::http::{
 };
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 
+use crate::guard::Held;
 use crate::http::log::Ending;
 use crate::http::policy::{self, Answer, Decision, Denied};
 use crate::http::service::{Client, HttpProxy, Phase, Side};
@@ -17,9 +19,6 @@ use crate::http::stats::one;
 use crate::pair::{Greeting, canonical};
 use crate::refusal::Refusal;
 use crate::service::begins_with_header;
-
-/// Input of the next requests that is held while one is under way, before its client is read no more.
-const HELD_MAX: usize = 64 * 1024;
 
 impl HttpProxy {
     pub(super) fn open_client(&mut self, conn: &mut Conn<'_>) -> Result<u32, Close> {
@@ -30,6 +29,16 @@ impl HttpProxy {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
+        // Somebody who is believed says first whom this is about.
+        let admitted = match greeting {
+            Some(Greeting::Header) => Ok(None),
+            _ => self.fleet.admit(peer, conn.now()),
+        };
+        let (held, refused) = match admitted {
+            Ok(held) => (held, None),
+            Err(refusal) => (Some(self.draw_out(conn, refusal)?), Some(refusal)),
+        };
+        let plan = &self.fleet.plan;
         let mut local = None;
         let addresses = match peer {
             Peer::Tcp(source) => {
@@ -43,9 +52,13 @@ impl HttpProxy {
             Some(_) => plan.config.timeouts.greeting,
             None => plan.config.http.request_timeout,
         };
-        if !limit.is_zero() {
+        if refused.is_none() && !limit.is_zero() {
             conn.wake_at(conn.now() + limit);
         }
+        let phase = match refused {
+            Some(refusal) => Phase::Refused(refusal),
+            None => greeting.map_or(Phase::Idle, Phase::Greeting),
+        };
         let client = Client {
             conn: conn.id(),
             peer,
@@ -53,15 +66,27 @@ impl HttpProxy {
             http: ServerConn::new(plan.config.http.limits),
             addresses,
             local,
-            phase: greeting.map_or(Phase::Idle, Phase::Greeting),
+            phase,
+            held,
             exchange: None,
             head_since: None,
             has_more: false,
             is_paused: false,
             has_ended: false,
         };
-        self.fleet.shared.clients.fetch_add(1, Relaxed);
+        self.fleet.shared.client_came();
         Ok(self.clients.add(client))
+    }
+
+    /// A client that is not let in: closed at once, or kept for a while without a word.
+    fn draw_out(&self, conn: &mut Conn<'_>, refusal: Refusal) -> Result<Held, Close> {
+        let plan = &self.fleet.plan;
+        self.fleet.shared.refusals.count(&refusal);
+        let stay = if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None };
+        let stay = stay.ok_or_else(|| refusal.close())?;
+        conn.pause();
+        conn.wake_at(conn.now() + plan.config.guard.tarpit);
+        Ok(stay)
     }
 
     pub(super) fn client_said(
@@ -73,12 +98,28 @@ impl HttpProxy {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
         (client.has_more, client.is_paused) = (false, false);
         if let Phase::Greeting(greeting) = client.phase {
-            match greet(client, greeting, input) {
-                Ok(true) => client.phase = Phase::Idle,
-                Ok(false) => return Ok(()),
+            let heard = match greet(client, greeting, input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Greeted::Direct)) => Ok(None),
+                // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
+                Ok(Some(Greeted::Unknown)) => {
+                    let plan = &self.fleet.plan;
+                    plan.guard.look_up(&plan.config.guard, conn.peer()).map(|()| None)
+                }
+                Ok(Some(Greeted::For(source))) => self.fleet.admit(Peer::Tcp(source), conn.now()),
+                Err(refusal) => Err(refusal),
+            };
+            match heard {
+                Ok(held) => {
+                    client.phase = Phase::Idle;
+                    client.held = held.or(client.held.take());
+                }
                 Err(refusal) => {
-                    self.fleet.shared.refusals.count(&refusal);
-                    return Err(refusal.close());
+                    let stay = self.draw_out(conn, refusal)?;
+                    if let Some(client) = self.clients.get(key) {
+                        (client.held, client.phase) = (Some(stay), Phase::Refused(refusal));
+                    }
+                    return Ok(());
                 }
             }
             let limit = self.fleet.plan.config.http.request_timeout;
@@ -86,8 +127,12 @@ impl HttpProxy {
         }
         loop {
             let Some(client) = self.clients.get(key) else { return Ok(()) };
-            if !matches!(client.phase, Phase::Idle | Phase::Linked(_)) {
-                break;
+            match client.phase {
+                Phase::Idle => {}
+                // One that is ending is told so in this turn. What is not taken can be sent elsewhere.
+                Phase::Linked(link)
+                    if self.links.look(link).is_some_and(|link| conn.other(link.conn).is_some()) => {}
+                _ => break,
             }
             let part = match client.http.decode(input) {
                 Ok(Some(part)) => part,
@@ -130,7 +175,8 @@ impl HttpProxy {
             // Its body stays with the client until there is somebody to hear it.
             _ => exchange.framing != Framing::Empty,
         };
-        if waits || input.len() > HELD_MAX {
+        // Whoever sends the next request already waits with more of that.
+        if waits || (exchange.is_sent && client.has_more) {
             conn.pause();
             client.is_paused = true;
         }
@@ -140,6 +186,7 @@ impl HttpProxy {
     /// A request has come.
     fn asked(&mut self, conn: &mut Conn<'_>, key: u32, head: &RequestHead<'_>) {
         one(&self.cells().requests);
+        self.requests += 1;
         let mut exchange = self.spare.pop().unwrap_or_default();
         exchange.begin(head, conn.now(), self.hear.is_some());
         let plan = &self.fleet.plan;
@@ -160,6 +207,14 @@ impl HttpProxy {
             },
         };
         self.lines.clear();
+        if let Peer::Tcp(source) = asks.source
+            && !plan.guard.admit_request(&plan.config.guard, source.ip(), conn.now())
+        {
+            self.fleet.shared.refusals.count(&Refusal::Rate);
+            exchange.why = Some(Refusal::Rate.label());
+            client.exchange = Some(exchange);
+            return self.answer(conn, key, Status::TOO_MANY_REQUESTS, Ending::Refused);
+        }
         match policy.decide(head, &asks) {
             Decision::Forward(forward) => {
                 exchange.group = forward.group;
@@ -199,7 +254,6 @@ impl HttpProxy {
         let (Phase::Linked(link), Some(exchange)) = (client.phase, &mut client.exchange) else { return };
         exchange.body_bytes += piece.len() as u64;
         let Some(link) = self.links.get(link) else { return };
-        // One that is ending is told so in this turn, and then its client is.
         let Some(mut backend) = conn.other(link.conn) else { return };
         self.out.clear();
         if link.http.begin_piece(&mut self.out, piece.len()) == Ok(true) {
@@ -298,6 +352,8 @@ impl HttpProxy {
                 self.fleet.shared.refusals.count(&Refusal::Silent);
                 Err(Close::Timeout)
             }
+            // Counted already.
+            Phase::Refused(refusal) => Err(refusal.close()),
             Phase::Idle => {
                 if client.head_since.is_some() {
                     self.refuse_client(conn, key, HttpError::Timeout);
@@ -390,7 +446,7 @@ impl HttpProxy {
             Phase::Linked(_) => self.drop_link(conn, key),
             // Its other end is told by the engine, and tells of both.
             Phase::Tunnel(link) => self.tunnel_ended(conn, key, link, Side::Client(key)),
-            Phase::Greeting(_) | Phase::Idle | Phase::Over => {}
+            Phase::Greeting(_) | Phase::Refused(_) | Phase::Idle | Phase::Over => {}
         }
         if self.clients.look(key).is_some_and(|client| client.exchange.is_some()) {
             one(&self.cells().clients_gone);
@@ -487,24 +543,35 @@ fn set_deadline(conn: &mut Conn<'_>, timeout: Duration) {
     }
 }
 
-/// What a client has to say before its first request. True: it has said it.
-fn greet(client: &mut Client, greeting: Greeting, input: &mut Input<'_>) -> Result<bool, Refusal> {
+/// Who a client turned out to be.
+enum Greeted {
+    /// Who it seemed to be.
+    Direct,
+    /// Somebody for whom a proxy is there.
+    For(SocketAddr),
+    /// A proxy, for nobody it knows.
+    Unknown,
+}
+
+/// What a client has to say before its first request. `None`: it has not said it all.
+fn greet(client: &mut Client, greeting: Greeting, input: &mut Input<'_>) -> Result<Option<Greeted>, Refusal> {
     match greeting {
         Greeting::Header => {
             let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
-            let Some(header) = decoded else { return Ok(false) };
+            let Some(header) = decoded else { return Ok(None) };
             if let Addresses::Inet { source, destination, .. } = header.addresses {
                 client.addresses = Addresses::tcp(canonical(source), canonical(destination));
                 client.local = Some(canonical(destination));
+                return Ok(Some(Greeted::For(canonical(source))));
             }
-            Ok(true)
+            Ok(Some(Greeted::Unknown))
         }
         Greeting::NoHeader => match begins_with_header(input.peek()) {
             Some(true) => Err(Refusal::Spoofed),
-            Some(false) => Ok(true),
-            None => Ok(false),
+            Some(false) => Ok(Some(Greeted::Direct)),
+            None => Ok(None),
         },
-        Greeting::Hello => Ok(true),
+        Greeting::Hello => Ok(Some(Greeted::Direct)),
     }
 }
 

@@ -15,6 +15,7 @@ use windlass_proto::proxy_protocol::Addresses;
 
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
+use crate::guard::Held;
 use crate::http::exchange::Exchange;
 use crate::http::log::Exchanged;
 use crate::http::pool::Pool;
@@ -23,6 +24,7 @@ use crate::http::table::Table;
 use crate::pair::Greeting;
 use crate::plan::Plan;
 use crate::queue::Queue;
+use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
 /// The proxy for HTTP, on one worker. From [`Front`](crate::Front).
@@ -47,6 +49,7 @@ pub struct HttpProxy {
     pub(super) lines: HeaderLines,
     pub(super) target: String,
     pub(super) hear: Option<Hear>,
+    pub(super) requests: u64,
 }
 
 /// Who hears of requests that are over.
@@ -76,6 +79,8 @@ pub(super) struct Client {
     /// Where it arrived, if somebody wants to know.
     pub(super) local: Option<SocketAddr>,
     pub(super) phase: Phase,
+    /// Its place among the clients of its source.
+    pub(super) held: Option<Held>,
     /// The request under way.
     pub(super) exchange: Option<Box<Exchange>>,
     /// When the head that is being read began.
@@ -103,6 +108,8 @@ impl Client {
 pub(super) enum Phase {
     /// It has to say something before its first request.
     Greeting(Greeting),
+    /// It is not let in, and is kept waiting to be told so.
+    Refused(Refusal),
     /// No request is under way; part of a head may be here, or what is left of a body nobody wants.
     Idle,
     /// Its request waits, under this number, for a backend with room.
@@ -173,6 +180,7 @@ impl HttpProxy {
             lines: HeaderLines::new(),
             target: String::new(),
             hear: None,
+            requests: 0,
         }
     }
 
@@ -181,6 +189,11 @@ impl HttpProxy {
     pub fn on_exchange(mut self, hear: impl FnMut(&Exchanged<'_>) + 'static) -> HttpProxy {
         self.hear = Some(Box::new(hear));
         self
+    }
+
+    /// Requests whose head this worker has read.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     pub(super) fn cells(&self) -> &HttpCells {
@@ -215,7 +228,7 @@ impl HttpProxy {
             if let Some(client) = self.clients.get(key) {
                 client.phase = Phase::Idle;
             }
-            self.refuse(scope, key, crate::Refusal::NoBackend);
+            self.refuse(scope, key, Refusal::NoBackend);
         }
         // Idle connections to who is gone, or is to be left alone, or is spoken to in another way now.
         let mut over = Vec::new();
@@ -385,7 +398,7 @@ impl Service for HttpProxy {
             Side::Client(key) => self.clients.get(key).is_none_or(|client| {
                 client.http.close_after_response();
                 // Who has said nothing, or waits for nothing, has nothing to lose.
-                matches!(client.phase, Phase::Greeting(_))
+                matches!(client.phase, Phase::Greeting(_) | Phase::Refused(_))
                     || (client.phase == Phase::Idle && client.http.is_idle() && !client.has_more)
             }),
             Side::Link(key) => self.links.get(key).is_none_or(|link| link.client.is_none()),

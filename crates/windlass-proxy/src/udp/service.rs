@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Input, Outgoing, Receive, Resolve,
+    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Input, Outgoing, Peer, Receive, Resolve,
     Resolved, Scope, Service, Sessions, Socket, SocketId, Tick, Time,
 };
 
@@ -16,6 +16,7 @@ use super::flows::Flows;
 use super::stats::UdpStats;
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
+use crate::guard::Held;
 use crate::pick::Picked;
 use crate::plan::Plan;
 use crate::upstream::{Failure, Lease};
@@ -61,6 +62,8 @@ struct Flow {
     settled: (u64, u64),
     /// The backend does not know yet who the client is.
     owes_header: bool,
+    /// What the guard counts of its source.
+    _held: Option<Held>,
     /// Backends that nobody listened at, the present one perhaps among them.
     failed: Vec<u32>,
 }
@@ -73,6 +76,7 @@ enum Refused {
     NoBackend,
     BackendsFull,
     Tripped,
+    Guard,
     Resources,
     Draining,
 }
@@ -103,6 +107,11 @@ impl UdpProxy {
 
     #[inline]
     fn pass_on(&mut self, socket: &mut Socket<'_>, datagram: &Datagram<'_>) {
+        let (guard, plan) = (&self.fleet.plan.config.guard, &self.fleet.plan);
+        if guard.request_rate > 0 && !plan.guard.admit_request(guard, datagram.from.ip(), socket.now()) {
+            self.counted.requests_refused += 1;
+            return;
+        }
         let asked = if socket.is_wildcard() { datagram.to } else { None };
         let key = Key { client: datagram.from, to: socket.id(), asked };
         let at = match self.flows.find(&key) {
@@ -162,6 +171,10 @@ impl UdpProxy {
         }
         let UdpConfig { flows_max, source_flows_max, when_full, .. } = *self.config();
         let ip = key.client.ip();
+        let held = self.fleet.admit(Peer::Tcp(key.client), socket.now()).map_err(|refusal| {
+            self.fleet.shared.refusals.count(&refusal);
+            Refused::Guard
+        })?;
         if source_flows_max > 0 && self.flows.len_of(ip) >= source_flows_max {
             let first = self.flows.first_to_go_of(ip).filter(|_| when_full == WhenFlowsFull::Evict);
             self.end(&mut socket.scope(), first.ok_or(Refused::Source)?);
@@ -197,6 +210,7 @@ impl UdpProxy {
                 received: 0,
                 settled: (0, 0),
                 owes_header,
+                _held: held,
                 failed: Vec::new(),
             },
         );
@@ -254,6 +268,7 @@ impl UdpProxy {
             Refused::NoBackend => &mut counted.refused_no_backend,
             Refused::BackendsFull => &mut counted.refused_backends_full,
             Refused::Tripped => &mut counted.refused_circuit_open,
+            Refused::Guard => &mut counted.refused_guard,
             Refused::Resources => &mut counted.refused_resources,
             Refused::Draining => &mut counted.refused_draining,
         } += 1;
