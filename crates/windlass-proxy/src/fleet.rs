@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::{Connect, ConnectError, Peer, Resolved, Scope, Time};
-use windlass_proto::Encode;
-use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
+use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
@@ -19,6 +18,7 @@ use crate::pick::{Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
+use crate::tell::preface;
 use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
@@ -100,9 +100,19 @@ impl Fleet {
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
+        self.connect_telling(upstream, client, &[])
+    }
+
+    /// The same, with TLVs for a backend that wants them.
+    pub(crate) fn connect_telling(
+        &self,
+        upstream: &Upstream,
+        client: Option<Addresses<'_>>,
+        tlvs: &[u8],
+    ) -> Option<Connect> {
         let mut connect = Connect::to(self.names.remote(upstream)?);
-        if let Some(version) = upstream.config.send_proxy {
-            connect = connect.preface(preface(version, client.unwrap_or(Addresses::Local)));
+        if let Some(preface) = preface(&upstream.config, client.unwrap_or(Addresses::Local), tlvs) {
+            connect = connect.preface(preface);
         }
         #[cfg(feature = "tls")]
         if let Some(target) = &upstream.config.tls {
@@ -258,12 +268,4 @@ impl Fleet {
         counts.note_check(passed, took, now);
         verdict.is_some_and(|down| counts.set_down(down, now) && !down)
     }
-}
-
-fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Addresses alone always have an encoding.
-    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
-    debug_assert!(encoded.is_ok());
-    bytes
 }

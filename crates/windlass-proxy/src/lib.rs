@@ -16,6 +16,7 @@ mod budget;
 mod calls;
 mod checks;
 mod config;
+mod door;
 mod fleet;
 mod front;
 mod guard;
@@ -32,6 +33,7 @@ mod service;
 mod sources;
 mod stats;
 mod target;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod upstream;

@@ -96,7 +96,7 @@ pub(super) fn services<T: Takes>(
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::proxy::service(proxy, told)?);
+        to = to.take(crate::proxy::service(proxy, file, told)?);
     }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)
