@@ -14,6 +14,7 @@ use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
 use crate::target::Target;
+use crate::udp::UdpConfig;
 
 /// How a [`Proxy`](crate::Proxy) serves.
 ///
@@ -64,6 +65,8 @@ pub struct ProxyConfig {
     pub resolve_every: Duration,
     /// How HTTP is served.
     pub http: HttpConfig,
+    /// Datagrams, where [`Front::serve_udp`](crate::Front::serve_udp) serves them.
+    pub udp: UdpConfig,
 }
 
 impl Default for ProxyConfig {
@@ -84,6 +87,7 @@ impl Default for ProxyConfig {
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
             http: HttpConfig::default(),
+            udp: UdpConfig::default(),
         }
     }
 }

@@ -19,7 +19,6 @@ pub(crate) struct Newcomer {
     /// Who it is, until a header says something else.
     pub(crate) addresses: Addresses<'static>,
     /// Where it connected to, if that was asked for and is known.
-    #[allow(dead_code, reason = "for what is said of requests")]
     pub(crate) local: Option<SocketAddr>,
     /// What the guard holds for it; nothing yet for one that says first whom this is about.
     pub(crate) admitted: Result<Option<Held>, Refusal>,
@@ -118,7 +117,8 @@ impl Fleet {
     }
 }
 
-fn destination(addresses: Addresses<'_>) -> Option<SocketAddr> {
+/// Where a client wanted to.
+pub(crate) fn destination(addresses: Addresses<'_>) -> Option<SocketAddr> {
     match addresses {
         Addresses::Inet { destination, .. } => Some(destination),
         _ => None,

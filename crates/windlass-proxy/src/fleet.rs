@@ -1,11 +1,11 @@
 //! The backends as one worker sees them: whose turn it is, where they are and how they are. Every mode of the
 //! proxy chooses, calls, checks and blames them through this; what a client is differs, and is not in here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Peer, Resolved, Scope, Time};
+use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
@@ -14,7 +14,7 @@ use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
 use crate::guard::Held;
 use crate::names::Names;
-use crate::pick::{Picked, Picker, Wanted};
+use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
@@ -97,6 +97,46 @@ impl Fleet {
             .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
     }
 
+    /// Chooses a backend of a group for a request of a client from `source`, without taking a place there: one
+    /// with room, or one with a connection that waits for a request. By the requests that each has to serve.
+    pub(crate) fn choose(
+        &mut self,
+        reach: &mut impl Reach,
+        group: usize,
+        source: Option<IpAddr>,
+        tried: &[u32],
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Chosen {
+        let wanted = Wanted { source, tried, now: reach.now(), random: reach.random() };
+        let names = &self.names;
+        self.pickers[group].choose_open(
+            &self.plan.groups[group],
+            &self.plan.config,
+            &wanted,
+            |upstream| has_idle(upstream) || (upstream.has_room() && names.know(upstream)),
+            |upstream| upstream.counts.busy.load(Relaxed),
+        )
+    }
+
+    /// The place in its group of a backend that a client wants, if it takes requests of clients now.
+    pub(crate) fn find_open(
+        &self,
+        group: usize,
+        id: u32,
+        now: Time,
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Option<usize> {
+        let breaker = &self.plan.config.health.breaker;
+        let is_open = |upstream: &Upstream| {
+            upstream.config.weight > 0
+                && upstream.counts.is_well(now)
+                && upstream.counts.circuit.admits(breaker, now)
+                && (has_idle(upstream) || (upstream.has_room() && self.names.know(upstream)))
+        };
+        let upstreams = &self.plan.groups.get(group)?.upstreams;
+        upstreams.iter().position(|upstream| upstream.id() == id && is_open(upstream))
+    }
+
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
@@ -127,6 +167,14 @@ impl Fleet {
         self.plan.guard.admit(&self.plan.config.guard, peer, now)
     }
 
+    /// Where datagrams for a backend go. `None`: its address is not known, or takes none.
+    pub(crate) fn address(&self, upstream: &Upstream) -> Option<SocketAddr> {
+        match self.names.remote(upstream)? {
+            Remote::Tcp(address) => Some(address),
+            _ => None,
+        }
+    }
+
     /// The address of a backend failed. True: it has others to be tried.
     pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
         self.names.failed(upstream)
@@ -144,7 +192,6 @@ impl Fleet {
         self.blame(&upstream, failure, now);
     }
 
-    #[allow(dead_code, reason = "for modes in which one connection is used more than once")]
     /// Leave for one more use of a backend, on a connection that is there: a request. `None`: its breaker is open.
     pub(crate) fn permit(&self, upstream: &Upstream, now: Time) -> Option<Permit> {
         Permit::take(&upstream.counts, &self.plan.config.health.breaker, now)

@@ -36,6 +36,7 @@ mod target;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod upstream;
 
 pub use balance::Balance;
@@ -45,8 +46,8 @@ pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeo
 pub use front::{Front, Message};
 pub use guard::GuardConfig;
 pub use http::{
-    Action, ErrorPage, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig, HttpRoute, RuleError,
-    Sticky, Underscores,
+    Action, Ending, ErrorPage, Exchanged, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig,
+    HttpProxy, HttpRoute, HttpSession, HttpStats, RuleError, Sticky, Underscores,
 };
 pub use pair::Session;
 pub use plan::ConfigError;
@@ -56,4 +57,5 @@ pub use service::Proxy;
 pub use sources::{SourceError, Sources};
 pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
+pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

@@ -1,6 +1,7 @@
 //! Choosing a backend for one client: who is open to it, and then the group's way to choose.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::Time;
 
@@ -45,6 +46,19 @@ pub(crate) enum Picked {
     Tripped,
 }
 
+/// What came of a choice without a place being taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Chosen {
+    /// The backend with this number in the group.
+    This(usize),
+    /// As of [`Picked`].
+    Full,
+    /// The same.
+    Nobody,
+    /// The same.
+    Tripped,
+}
+
 impl Picker {
     /// Chooses. `is_known` tells whether a backend's address is known.
     pub(crate) fn pick(
@@ -56,19 +70,37 @@ impl Picker {
     ) -> Picked {
         // Another worker may take the last place of the one that is chosen here.
         for _ in 0..=group.upstreams.len() {
-            let any = self.gather(group, config, wanted, &is_known);
-            let Some(n) = self.choose(group, config, wanted) else {
-                return match any {
-                    true => Picked::Full,
-                    false if self.tripped => Picked::Tripped,
-                    false => Picked::Nobody,
-                };
+            let connections = |upstream: &Upstream| upstream.counts.connections.load(Relaxed);
+            let is_open = |upstream: &Upstream| upstream.has_room() && is_known(upstream);
+            let n = match self.choose_open(group, config, wanted, is_open, connections) {
+                Chosen::This(n) => n,
+                Chosen::Full => return Picked::Full,
+                Chosen::Nobody => return Picked::Nobody,
+                Chosen::Tripped => return Picked::Tripped,
             };
             if let Some(lease) = Lease::take(&group.upstreams[n], &config.health.breaker, wanted.now) {
                 return Picked::Upstream(lease);
             }
         }
         Picked::Full
+    }
+
+    /// Chooses among the backends that are open, by how much each has to do.
+    pub(crate) fn choose_open(
+        &mut self,
+        group: &Group,
+        config: &ProxyConfig,
+        wanted: &Wanted<'_>,
+        is_open: impl Fn(&Upstream) -> bool,
+        load: impl Fn(&Upstream) -> usize,
+    ) -> Chosen {
+        let any = self.gather(group, config, wanted, &is_open, &load);
+        match self.choose(group, config, wanted) {
+            Some(n) => Chosen::This(n),
+            None if any => Chosen::Full,
+            None if self.tripped => Chosen::Tripped,
+            None => Chosen::Nobody,
+        }
     }
 
     /// The backends are others now.
@@ -91,7 +123,8 @@ impl Picker {
         group: &Group,
         config: &ProxyConfig,
         wanted: &Wanted<'_>,
-        is_known: &impl Fn(&Upstream) -> bool,
+        is_open: &impl Fn(&Upstream) -> bool,
+        load: &impl Fn(&Upstream) -> usize,
     ) -> bool {
         let takes_new = |upstream: &&Arc<Upstream>| upstream.config.weight > 0;
         let (mut all, mut well) = (0, 0);
@@ -117,9 +150,9 @@ impl Picker {
             }
             any |= eligible;
             self.candidates.push(Candidate {
-                open: eligible && upstream.has_room() && is_known(upstream),
+                open: eligible && is_open(upstream),
                 weight: upstream.weight(wanted.now, slow_start),
-                connections: upstream.counts.connections.load(std::sync::atomic::Ordering::Relaxed),
+                connections: load(upstream),
                 hash: upstream.hash,
             });
         }

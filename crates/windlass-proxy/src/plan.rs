@@ -31,7 +31,6 @@ pub(crate) struct Plan {
     pub(crate) tells: bool,
     pub(crate) guard: Guard,
     /// What becomes of requests, where HTTP is served.
-    #[expect(dead_code, reason = "what reads it, HTTP, is not served yet")]
     pub(crate) policy: Policy,
 }
 
@@ -93,6 +92,11 @@ pub enum ConfigError {
         /// Why.
         why: String,
     },
+    /// What only connections can have, for a proxy of datagrams.
+    NotForDatagrams {
+        /// What it is.
+        what: String,
+    },
     /// A timeout that must not be zero.
     Zero {
         /// Which.
@@ -123,6 +127,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
             ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
             ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
+            ConfigError::NotForDatagrams { what } => write!(f, "{what} cannot be used with datagrams"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }

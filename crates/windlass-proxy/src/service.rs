@@ -213,7 +213,7 @@ fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
 }
 
 /// Whether these bytes begin with a PROXY header; `None`: they may.
-fn begins_with_header(bytes: &[u8]) -> Option<bool> {
+pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
     for beginning in BEGINNINGS {
         if bytes.starts_with(beginning) {
@@ -462,6 +462,8 @@ impl Receive for Proxy {
             Message::Changed => self.housekeeping(scope),
             Message::Room => self.serve_queues(scope),
             Message::Sever(id) => self.sever(scope, id),
+            // Nothing is kept idle.
+            Message::Wanted => {}
         }
     }
 }

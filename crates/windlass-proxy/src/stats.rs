@@ -6,15 +6,17 @@ use std::time::Duration;
 use windlass::Time;
 
 use crate::breaker::{Breaker, State};
+use crate::http::HttpStats;
 use crate::plan::Plan;
 use crate::runtime::{Origin, Standing};
+use crate::udp::UdpStats;
 use crate::upstream::Upstream;
 
 /// A proxy at one moment. Counts are since its start.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct ProxyStats {
-    /// Clients connected now.
+    /// Clients connected now; of datagrams, flows.
     pub clients: usize,
     /// The most there have been.
     pub clients_peak: usize,
@@ -30,12 +32,16 @@ pub struct ProxyStats {
     pub received_bytes: u64,
     /// Bytes to backends.
     pub sent_bytes: u64,
+    /// Requests, where HTTP is served.
+    pub http: HttpStats,
     /// Clients that were not served, by [`Refusal::label`](crate::Refusal::label).
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
     pub backends: Vec<BackendStats>,
     /// Retries of each route, in the order of the configuration; `backends` first.
     pub retry_budgets: Vec<BudgetStats>,
+    /// Flows of datagrams, where it serves those.
+    pub udp: Option<UdpStats>,
     /// What the guard has done, besides refusing.
     pub guard: GuardStats,
 }
@@ -106,6 +112,10 @@ pub struct BackendStats {
     pub connections_max: usize,
     /// Connections that came about.
     pub opened: u64,
+    /// Requests under way there, where HTTP is served.
+    pub busy: usize,
+    /// Requests that were sent to it.
+    pub requests: u64,
     /// Connections that did not, and those it reset before it had sent a byte.
     pub failed: u64,
     /// Checks it has passed.
@@ -246,6 +256,8 @@ pub(crate) fn backend(group: &str, upstream: &Upstream, breaker: &Breaker, now: 
         connections_peak: counts.connections_peak.load(Relaxed),
         connections_max: config.connections_max,
         opened: counts.opened.load(Relaxed),
+        busy: counts.busy.load(Relaxed),
+        requests: counts.requests.load(Relaxed),
         failed: counts.failed.load(Relaxed),
         checks_passed: counts.checks_passed.load(Relaxed),
         checks_failed: counts.checks_failed.load(Relaxed),

@@ -1,5 +1,7 @@
 //! What a backend is told of a client in a PROXY header.
 
+use std::net::SocketAddr;
+
 use windlass::Conn;
 use windlass_proto::Encode;
 use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Tlvs, Version};
@@ -59,4 +61,16 @@ pub(crate) fn preface(backend: &Backend, addresses: Addresses<'_>, tlvs: &[u8]) 
         debug_assert!(encoded.is_ok());
     }
     Some(bytes)
+}
+
+/// What stands in front of the first datagram of a flow (section 2.2 of the PROXY protocol, `DGRAM`).
+pub(crate) fn datagram_preface(version: Version, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let same_family = client.is_ipv4() == destination.is_ipv4();
+    // A socket for both families may not have been told where a datagram was sent to.
+    let destination = if same_family { destination } else { client };
+    let addresses = Addresses::Inet { source: client, destination, datagram: true };
+    let mut bytes = Vec::new();
+    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
+    debug_assert!(encoded.is_ok());
+    bytes
 }

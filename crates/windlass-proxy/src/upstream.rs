@@ -38,6 +38,9 @@ pub(crate) struct Counts {
     pub(crate) connections: AtomicUsize,
     pub(crate) connections_peak: AtomicUsize,
     pub(crate) opened: AtomicU64,
+    /// Requests under way there now, and those that were sent to it: of HTTP alone.
+    pub(crate) busy: AtomicUsize,
+    pub(crate) requests: AtomicU64,
     pub(crate) failed: AtomicU64,
     /// Bytes from clients, and from the backend.
     pub(crate) sent: AtomicU64,
@@ -196,6 +199,12 @@ impl Counts {
     pub(crate) fn succeeded(&self) {
         self.opened.fetch_add(1, Relaxed);
         clear(&self.refused_in_row);
+    }
+
+    /// It has answered a flow of datagrams, which neither is connected first nor ends.
+    pub(crate) fn answered(&self) {
+        clear(&self.refused_in_row);
+        self.served();
     }
 
     /// A connection to it has served somebody.

@@ -236,6 +236,13 @@ impl<'a> Conn<'a> {
         self.core.slot(self.index).set(flag::PAUSED);
     }
 
+    /// Goes on reading this connection while its output is congested, which otherwise stops that: for a
+    /// service that stops writing to it then, and needs what comes from it in order to be done with it. A
+    /// proxy that passes a request to a backend which answers while it listens would wait for it for ever.
+    pub fn read_while_congested(&mut self) {
+        self.core.slot(self.index).set(flag::READS_ON);
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.core.slots[self.index as usize].is(flag::PAUSED)
     }

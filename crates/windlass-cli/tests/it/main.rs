@@ -25,6 +25,7 @@ mod queries;
 mod reload;
 #[cfg(feature = "kv")]
 mod resp;
+mod served;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

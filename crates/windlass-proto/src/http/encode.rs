@@ -256,13 +256,18 @@ fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if is_value(value) { Ok(()) } else { Err(EncodeError::HeaderValue) }
 }
 
-fn is_ours(name: &str) -> bool {
-    OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name))
-}
-
 /// Written by methods of their own.
-const OURS: [&str; 6] =
-    ["content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"];
+fn is_ours(name: &str) -> bool {
+    let among = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    match name.len() {
+        7 => among(&["upgrade"]),
+        10 => among(&["connection", "keep-alive"]),
+        14 => among(&["content-length"]),
+        16 => among(&["proxy-connection"]),
+        17 => among(&["transfer-encoding"]),
+        _ => false,
+    }
+}
 
 impl<'o> HeadEncoder<'o> {
     /// Begins `HTTP/1.1 STATUS REASON`, with the customary reason.

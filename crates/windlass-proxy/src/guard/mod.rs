@@ -112,7 +112,6 @@ impl Guard {
     }
 
     /// Whether one more request of a client may be served now.
-    #[allow(dead_code, reason = "for modes in which there are requests")]
     pub(crate) fn admit_request(&self, config: &GuardConfig, ip: IpAddr, now: Time) -> bool {
         let Some(table) = self.table.as_ref().filter(|_| config.request_rate > 0) else { return true };
         let key = table.key(self.source(ip), self.counts.seed.load(Relaxed));

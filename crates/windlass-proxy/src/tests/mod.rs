@@ -5,6 +5,7 @@ mod budget;
 mod front;
 mod guard;
 mod health;
+mod http;
 mod plan;
 mod runtime;
 mod sources;

@@ -11,3 +11,4 @@ mod ends;
 mod servers;
 #[cfg(feature = "tls")]
 mod tls;
+mod udp;

@@ -77,7 +77,7 @@ impl<Y: Sys> Worker<Y> {
         let mut interrupts = 0;
         loop {
             let slot = &self.core.slots[index as usize];
-            if !slot.is(flag::READABLE) || slot.is(NO_READING) {
+            if !slot.is(flag::READABLE) || slot.is_held(NO_READING) {
                 return;
             }
             if slot.is(flag::HANDSHAKE) && self.core.tls.left == 0 {
@@ -295,7 +295,7 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.core.arm(index);
-        if !self.core.slot(index).is(NO_READING) {
+        if !self.core.slot(index).is_held(NO_READING) {
             return true;
         }
         // It is paused, congested or coupled before it was given anything.

@@ -286,20 +286,12 @@ impl Policy {
         scratch
     }
 
-    /// The `Host` of the request to the backend: what [`ClientConn::request`] is given.
-    ///
-    /// [`ClientConn::request`]: windlass_proto::http::ClientConn::request
-    pub(crate) fn host<'h>(
-        &'h self,
-        forward: &Forward,
-        head: &RequestHead<'h>,
-        upstream: &'h Upstream,
-    ) -> &'h str {
+    /// The `Host` of the request to the backend; `None`: that of the backend itself, [`host_of`].
+    pub(crate) fn host<'h>(&'h self, forward: &Forward, head: &RequestHead<'h>) -> Option<&'h str> {
         match &self.route(forward.group).host {
-            HostHeader::Client => head.host.unwrap_or(""),
-            HostHeader::Backend if matches!(upstream.config.to, target::Target::Unix(_)) => "localhost",
-            HostHeader::Backend => &upstream.key,
-            HostHeader::Fixed(host) => host,
+            HostHeader::Client => Some(head.host.unwrap_or("")),
+            HostHeader::Backend => None,
+            HostHeader::Fixed(host) => Some(host),
         }
     }
 
@@ -427,6 +419,14 @@ impl Policy {
 /// Whether a header rule can be one; `Err` says why not.
 pub(crate) fn check_rule(rule: &HeaderRule) -> Result<(), String> {
     Rules::new(std::slice::from_ref(rule), Of::Requests).map(drop)
+}
+
+/// The `Host` of requests to a backend that is told its own.
+pub(crate) fn host_of(upstream: &Upstream) -> &str {
+    match upstream.config.to {
+        target::Target::Unix(_) => "localhost",
+        _ => &upstream.key,
+    }
 }
 
 const REQUEST_ID: &str = "x-request-id";
