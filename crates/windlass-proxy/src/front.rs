@@ -288,6 +288,7 @@ impl Front {
     pub fn stats(&self) -> ProxyStats {
         let now = Time::from_nanos(self.shared.clock.load(Relaxed));
         let plan = self.shared.plan();
+        let http = self.shared.http.all();
         ProxyStats {
             clients: self.shared.clients.load(Relaxed),
             clients_peak: self.shared.clients_peak.load(Relaxed),
@@ -295,9 +296,9 @@ impl Front {
             waiting: self.shared.waiting.load(Relaxed),
             queued: self.shared.queued.load(Relaxed),
             retries: self.shared.retries.load(Relaxed),
-            received_bytes: self.shared.received.load(Relaxed),
-            sent_bytes: self.shared.sent.load(Relaxed),
-            http: self.shared.http.all(),
+            received_bytes: self.shared.received.load(Relaxed) + http.received_bytes,
+            sent_bytes: self.shared.sent.load(Relaxed) + http.sent_bytes,
+            http,
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
             retry_budgets: crate::stats::budgets(&plan),

@@ -381,6 +381,18 @@ impl<'a> Conn<'a> {
         Ok(())
     }
 
+    /// The peer has said, in its protocol, that it sends nothing more on this connection, and all of it has been
+    /// taken: `Connection: close` of a request (RFC 9112, 9.6), `QUIT`. When the connection ends in good order, it is
+    /// closed behind its last byte, without waiting for the peer's FIN, which is a system call or two and a wake-up
+    /// less. A peer that does send more is answered with a reset, which may destroy what it has not read yet; where
+    /// more has come before that, its FIN is waited for all the same. Ignored over TLS: there the peer answers.
+    pub fn expect_silence(&mut self) {
+        let slot = self.core.slot(self.index);
+        if !slot.is(flag::TLS) {
+            slot.set(flag::SILENT);
+        }
+    }
+
     /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning
     /// `Err(Close::Done)`, for a connection other than the one whose callback runs.
     pub fn close(&mut self) {

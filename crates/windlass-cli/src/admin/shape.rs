@@ -36,6 +36,7 @@ pub(crate) struct State {
 
 /// One proxy: `GET /api/proxies` has a list of them.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Proxy {
     pub(crate) name: String,
     /// Clients now, the most there have been, and since the start.
@@ -57,6 +58,7 @@ pub(crate) struct Proxy {
 
 /// One backend of one route of a proxy.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Backend {
     /// "backends" for those that no route leads to.
     pub(crate) route: String,

@@ -10,14 +10,14 @@ pub(super) const ABOUT: &str = "\
 Watch a running server in the terminal
 
 Asks the admin listener once a second: totals, workers, services and listeners, the connections with the \
-most traffic, why connections ended, stalls, and limits. A connection can be closed from here. When the \
+most traffic, why connections ended, stalls, limits, and the backends of proxies. A connection can be closed from here. When the \
 server goes away it is asked for until it is back.
 
 With --once, or where stdout is no terminal or a dumb one, one snapshot is printed as text: what happened \
 in one second, and what has happened since the start. The exit code is 1 if the server cannot be asked.";
 
 pub(super) const EXAMPLES: &str = "\
-Keys: 1-5 or Tab choose what is shown, arrows or h j k l move, s sorts, / filters, x closes a
+Keys: 1-6 or Tab choose what is shown, arrows or h j k l move, s sorts, / filters, x closes a
 connection, p pauses, ? tells all of them, q ends it. NO_COLOR is respected.
 
 Examples:

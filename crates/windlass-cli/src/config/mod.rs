@@ -163,7 +163,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         add!(proxy);
         for (service, table) in services[first..].iter_mut().zip(&file.proxy) {
             if table.mode == proxy::ModeName::Http {
-                service.lines = Kind::Requests;
+                service.lines = Kind::Proxied;
             }
         }
     }

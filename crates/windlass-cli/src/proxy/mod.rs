@@ -4,17 +4,18 @@ mod http;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Breaker, Front, GuardConfig, Health, Others, Proxy, ProxyConfig, RetryBudget,
-    Route, Sources, Target, Timeouts, Version,
+    AcceptProxy, Backend, Breaker, Front, GuardConfig, Health, HttpProxy, Others, Proxy, ProxyConfig,
+    RetryBudget, Route, Sources, Target, Timeouts, Version,
 };
 
+use crate::access::{Kind, Record};
 use crate::args::ProxyArgs;
 use crate::config::File;
-use crate::config::proxy::http::HttpTable;
-use crate::config::proxy::{BackendTable, BackendTlsTable, OthersName, ProxyTable, ProxyVersion};
+use crate::config::proxy::http::{HttpTable, StickyTable};
+use crate::config::proxy::{BackendTable, BackendTlsTable, ModeName, OthersName, ProxyTable, ProxyVersion};
 use crate::config::value::{self, Count, Listen, Network, Time};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
@@ -27,7 +28,19 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
     let mut file = from_flags(&args.serving);
     file.server.workers = Count(args.workers);
     file.server.control = args.control.clone().map(value::FilePath);
+    let of_requests = HttpTable {
+        trust_forwarded_from: args.trust_forwarded_from.clone(),
+        sticky: args.sticky.clone().map(|cookie| StickyTable { cookie, ..StickyTable::default() }),
+        ..HttpTable::default()
+    };
+    let is_http = args.mode == ModeName::Http;
+    ensure!(
+        is_http || of_requests == HttpTable::default(),
+        "--sticky and --trust-forwarded-from are about requests: they need --mode http"
+    );
     file.proxy = vec![ProxyTable {
+        mode: args.mode,
+        http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
         to: args.to.iter().cloned().map(value::Backend).collect(),
         balance: args.balance,
@@ -111,14 +124,20 @@ impl Fronts {
     }
 }
 
-/// The service of one table.
-pub(crate) fn service(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+/// The proxy of one table.
+fn front(table: &ProxyTable, file: &File, told: &Told) -> Result<Front> {
     let front = Front::new(config_within(file, table)?).with_context(|| format!("proxy `{}`", table.name))?;
     if let Some(before) = told.proxies.current(&table.name) {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
     }
     told.proxies.add(table, &front);
+    Ok(front)
+}
+
+/// The service of one table that passes connections on.
+pub(crate) fn of_connections(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = front(table, file, told)?;
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
@@ -131,8 +150,34 @@ pub(crate) fn service(table: &ProxyTable, file: &File, told: &Told) -> Result<Se
         .any_source()
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
-    let owner = owner("proxy", &table.name);
-    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+    listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// The service of one table that passes requests on.
+pub(crate) fn of_requests(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
+    let front = front(table, file, told)?;
+    let log = table.access_log.as_ref();
+    let log = log.map(|log| told.access.open(log, &table.name, Kind::Proxied)).transpose()?;
+    let ends = Ends::of(None, &table.name, told)?;
+    let its = told.of(&table.name, "proxy");
+    let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
+    let service = serve(move || {
+        let proxy = front.http_proxy();
+        let proxy = match log.clone() {
+            Some(log) => proxy.on_exchange(move |exchanged| log.add(Record::exchanged(exchanged))),
+            None => proxy,
+        };
+        Watched::new(proxy, &its, ends.clone())
+    });
+    let service = service
+        .name(&table.name)
+        .mailbox(&mailbox)
+        .resolver(&resolver)
+        .tick(HttpProxy::TICK)
+        // As above.
+        .any_source()
+        .idle_timeout(std::time::Duration::ZERO);
+    listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// What a reload has in store for the proxies that stay.
@@ -357,5 +402,11 @@ fn speak_tls(_: Backend, _: &BackendTlsTable) -> Result<Backend> {
 impl Tally for Proxy {
     fn messages(&self) -> u64 {
         self.coupled()
+    }
+}
+
+impl Tally for HttpProxy {
+    fn messages(&self) -> u64 {
+        self.requests()
     }
 }

@@ -96,7 +96,11 @@ pub(super) fn services<T: Takes>(
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::proxy::service(proxy, file, told)?);
+        use crate::config::proxy::ModeName;
+        to = match proxy.mode {
+            ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, file, told)?),
+            ModeName::Http => to.take(crate::proxy::of_requests(proxy, file, told)?),
+        };
     }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)

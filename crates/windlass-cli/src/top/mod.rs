@@ -4,6 +4,7 @@
 //! `client` beside it for how the server is asked.
 
 mod app;
+mod backends;
 mod draw;
 mod ink;
 mod sample;
@@ -139,7 +140,11 @@ fn text(app: &mut App, width: usize, look: Look) -> String {
             (View::Closes, page.closes(sample)),
             (View::Stalls, page.stalls(sample)),
             (View::Limits, page.limits(sample)),
+            (View::Backends, page.backends(sample)),
         ] {
+            if !app.views().contains(&view) {
+                continue;
+            }
             lines.extend(named(view));
             let left_out = more.len().saturating_sub(MOST);
             lines.extend(more.into_iter().take(MOST));

@@ -374,7 +374,7 @@ impl Decode for ServerConn {
     /// good order.
     fn end<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<RequestPart<'b>>, HttpError> {
         match self.request {
-            _ if self.over || self.switched => Ok(None),
+            _ if self.over || self.switched || self.is_request_whole() => Ok(None),
             Reading::Head if input.is_empty() => Ok(None),
             Reading::End | Reading::Drain(_) => Ok(None),
             Reading::Head | Reading::Body(_) => Err(HttpError::Truncated),

@@ -1,5 +1,7 @@
 //! How a request ends: our own answers, what is told of it, and what its client does next.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use windlass::Conn;
 use windlass_proto::http::{HttpError, Status};
 use windlass_proto::proxy_protocol::Addresses;
@@ -122,6 +124,12 @@ impl HttpProxy {
         // Not from here: whoever is served in its place may be refused, and so on.
         self.owes_room |= exchange.retry.take().is_some();
         exchange.underway = None;
+        if exchange.body_bytes > 0 {
+            self.fleet.shared.http.of(self.fleet.worker).sent.fetch_add(exchange.body_bytes, Relaxed);
+        }
+        if exchange.from_backend && exchange.response_bytes > 0 {
+            self.fleet.shared.http.of(self.fleet.worker).received.fetch_add(exchange.response_bytes, Relaxed);
+        }
         if let Some(hear) = &mut self.hear {
             let group = self.fleet.plan.groups.get(exchange.group).map_or("", |group| &*group.name);
             hear(&told(client, &exchange, group, ending, reach.now()));
@@ -152,12 +160,15 @@ fn told<'a>(
     ending: Ending,
     now: windlass::Time,
 ) -> Exchanged<'a> {
-    let (method, target, host) = exchange.said();
+    let [method, target, host, user_agent, referer] = exchange.said();
     let [queued, connecting, responding] = exchange.times();
     Exchanged {
         method,
         target,
         host,
+        version: exchange.version,
+        user_agent,
+        referer,
         status: exchange.status,
         request_bytes: exchange.body_bytes,
         response_bytes: exchange.response_bytes,

@@ -12,6 +12,7 @@ use windlass_proto::proxy_protocol::ProxyProtocol;
 
 use crate::door::{Newcomer, destination};
 use crate::fleet::Fleet;
+use crate::guard::Held;
 use crate::http::log::Ending;
 use crate::http::policy::{self, Answer, Decision, Denied};
 use crate::http::service::{Client, HttpProxy, Phase, Side};
@@ -19,9 +20,6 @@ use crate::http::stats::one;
 use crate::pair::Greeting;
 use crate::refusal::Refusal;
 use crate::service::begins_with_header;
-
-/// Input of the next requests that is held while one is under way, before its client is read no more.
-const HELD_MAX: usize = 64 * 1024;
 
 impl HttpProxy {
     pub(super) fn open_client(&mut self, conn: &mut Conn<'_>) -> Result<u32, Close> {
@@ -33,27 +31,21 @@ impl HttpProxy {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
-        let (held, kept) = match admitted {
+        let (held, refused) = match admitted {
             Ok(held) => (held, None),
-            Err(refusal) => {
-                self.fleet.shared.refusals.count(&refusal);
-                (Some(self.fleet.tarpit(refusal).ok_or(refusal).map_err(Refusal::close)?), Some(refusal))
-            }
+            Err(refusal) => (Some(self.draw_out(conn, refusal)?), Some(refusal)),
         };
         let limit = match greeting {
             Some(_) => plan.config.timeouts.greeting,
             None => plan.config.http.request_timeout,
         };
-        if !limit.is_zero() {
+        if refused.is_none() && !limit.is_zero() {
             conn.wake_at(conn.now() + limit);
         }
-        let phase = match kept {
-            Some(refusal) => Phase::Kept(refusal),
+        let phase = match refused {
+            Some(refusal) => Phase::Refused(refusal),
             None => greeting.map_or(Phase::Idle, Phase::Greeting),
         };
-        if kept.is_some() {
-            draw_out(conn, plan.config.guard.tarpit);
-        }
         let client = Client {
             conn: conn.id(),
             peer,
@@ -69,8 +61,18 @@ impl HttpProxy {
             is_paused: false,
             has_ended: false,
         };
-        self.fleet.shared.clients.fetch_add(1, Relaxed);
+        self.fleet.shared.client_came();
         Ok(self.clients.add(client))
+    }
+
+    /// A client that is not let in: closed at once, or kept for a while without a word.
+    fn draw_out(&self, conn: &mut Conn<'_>, refusal: Refusal) -> Result<Held, Close> {
+        let plan = &self.fleet.plan;
+        self.fleet.shared.refusals.count(&refusal);
+        let stay = self.fleet.tarpit(refusal).ok_or_else(|| refusal.close())?;
+        conn.pause();
+        conn.wake_at(conn.now() + plan.config.guard.tarpit);
+        Ok(stay)
     }
 
     pub(super) fn client_said(
@@ -86,11 +88,10 @@ impl HttpProxy {
                 Ok(true) => client.phase = Phase::Idle,
                 Ok(false) => return Ok(()),
                 Err(refusal) => {
-                    self.fleet.shared.refusals.count(&refusal);
-                    let stay = self.fleet.tarpit(refusal);
-                    client.held = Some(stay.ok_or(refusal).map_err(Refusal::close)?);
-                    client.phase = Phase::Kept(refusal);
-                    draw_out(conn, self.fleet.plan.config.guard.tarpit);
+                    let stay = self.draw_out(conn, refusal)?;
+                    if let Some(client) = self.clients.get(key) {
+                        (client.held, client.phase) = (Some(stay), Phase::Refused(refusal));
+                    }
                     return Ok(());
                 }
             }
@@ -99,8 +100,12 @@ impl HttpProxy {
         }
         loop {
             let Some(client) = self.clients.get(key) else { return Ok(()) };
-            if !matches!(client.phase, Phase::Idle | Phase::Linked(_)) {
-                break;
+            match client.phase {
+                Phase::Idle => {}
+                // One that is ending is told so in this turn. What is not taken can be sent elsewhere.
+                Phase::Linked(link)
+                    if self.links.look(link).is_some_and(|link| conn.other(link.conn).is_some()) => {}
+                _ => break,
             }
             let part = match client.http.decode(input) {
                 Ok(Some(part)) => part,
@@ -143,7 +148,8 @@ impl HttpProxy {
             // Its body stays with the client until there is somebody to hear it.
             _ => exchange.framing != Framing::Empty,
         };
-        if waits || input.len() > HELD_MAX {
+        // Whoever sends the next request already waits with more of that.
+        if waits || (exchange.is_sent && client.has_more) {
             conn.pause();
             client.is_paused = true;
         }
@@ -153,6 +159,7 @@ impl HttpProxy {
     /// A request has come.
     fn asked(&mut self, conn: &mut Conn<'_>, key: u32, head: &RequestHead<'_>) {
         one(&self.cells().requests);
+        self.requests += 1;
         let mut exchange = self.spare.pop().unwrap_or_default();
         exchange.begin(head, conn.now(), self.hear.is_some());
         let plan = &self.fleet.plan;
@@ -218,7 +225,6 @@ impl HttpProxy {
         let (Phase::Linked(link), Some(exchange)) = (client.phase, &mut client.exchange) else { return };
         exchange.body_bytes += piece.len() as u64;
         let Some(link) = self.links.get(link) else { return };
-        // One that is ending is told so in this turn, and then its client is.
         let Some(mut backend) = conn.other(link.conn) else { return };
         self.out.clear();
         if link.http.begin_piece(&mut self.out, piece.len()) == Ok(true) {
@@ -339,7 +345,7 @@ impl HttpProxy {
                 }
             },
             // Counted already.
-            Phase::Kept(refusal) => Err(refusal.close()),
+            Phase::Refused(refusal) => Err(refusal.close()),
             Phase::Calling(_) | Phase::Over => Ok(()),
         }
     }
@@ -411,7 +417,7 @@ impl HttpProxy {
             Phase::Linked(_) => self.drop_link(conn, key),
             // Its other end is told by the engine, and tells of both.
             Phase::Tunnel(link) => self.tunnel_ended(conn, key, link, Side::Client(key)),
-            Phase::Greeting(_) | Phase::Kept(_) | Phase::Idle | Phase::Over => {}
+            Phase::Greeting(_) | Phase::Refused(_) | Phase::Idle | Phase::Over => {}
         }
         if self.clients.look(key).is_some_and(|client| client.exchange.is_some()) {
             one(&self.cells().clients_gone);
@@ -506,12 +512,6 @@ fn set_deadline(conn: &mut Conn<'_>, timeout: Duration) {
         true => conn.cancel_wake(),
         false => conn.wake_at(conn.now() + timeout),
     }
-}
-
-/// Leaves a client that has been refused alone for a while; then its deadline gives the reason.
-fn draw_out(conn: &mut Conn<'_>, time: Duration) {
-    conn.pause();
-    conn.wake_at(conn.now() + time);
 }
 
 /// What a client has to say before its first request. True: it has said it.

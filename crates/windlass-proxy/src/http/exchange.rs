@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::Time;
-use windlass_proto::http::{EncodeError, Framing, HeadEncoder, HeaderLines, RequestHead, Status};
+use windlass_proto::http::{EncodeError, Framing, HeadEncoder, HeaderLines, RequestHead, Status, Version};
 
 use crate::budget::{Retry, Underway};
 use crate::http::policy::Forward;
@@ -21,11 +21,12 @@ pub(super) struct Exchange {
     host_at: Range<usize>,
     /// What the policy has decided.
     pub(super) forward: Option<Forward>,
-    /// The method, the target and the host as the client said them, one behind the other, where somebody wants
-    /// to hear of it.
+    /// The method, the target, the host, the user agent and the referer as the client said them, one behind the
+    /// other, where somebody wants to hear of it.
     pub(super) said: String,
-    /// Where in it the target and the host begin.
-    pub(super) said_at: [usize; 2],
+    /// Where in it all but the first begin.
+    pub(super) said_at: [usize; 4],
+    pub(super) version: Version,
     pub(super) is_head: bool,
     /// Whether sending it twice is the same as sending it once (RFC 9110 section 9.2.2).
     pub(super) idempotent: bool,
@@ -60,6 +61,8 @@ pub(super) struct Exchange {
     /// Of its response, if that has begun.
     pub(super) status: Option<Status>,
     pub(super) response_bytes: u64,
+    /// It is a backend's.
+    pub(super) from_backend: bool,
     /// When its head was there; when it left the queue, or was never in it; when it was given to a backend; when
     /// the head of the response came.
     pub(super) begun: Time,
@@ -76,7 +79,8 @@ impl Default for Exchange {
             host_at: 0..0,
             forward: None,
             said: String::new(),
-            said_at: [0; 2],
+            said_at: [0; 4],
+            version: Version::Http11,
             is_head: false,
             idempotent: false,
             framing: Framing::Empty,
@@ -96,6 +100,7 @@ impl Default for Exchange {
             reused: false,
             status: None,
             response_bytes: 0,
+            from_backend: false,
             begun: Time::ZERO,
             placed: Time::ZERO,
             linked: Time::ZERO,
@@ -133,11 +138,21 @@ impl Exchange {
             ..Exchange::default()
         };
         if is_heard {
-            said.push_str(head.method);
-            self.said_at[0] = said.len();
-            said.push_str(head.target_as_sent());
-            self.said_at[1] = said.len();
-            said.push_str(head.host.unwrap_or_default());
+            self.version = head.version;
+            let header = |name| head.headers.get_str(name).unwrap_or_default();
+            let all = [
+                head.method,
+                head.target_as_sent(),
+                head.host.unwrap_or_default(),
+                header("user-agent"),
+                header("referer"),
+            ];
+            for (n, text) in all.into_iter().enumerate() {
+                if let Some(at) = n.checked_sub(1) {
+                    self.said_at[at] = said.len();
+                }
+                said.push_str(text);
+            }
         }
         self.said = said;
     }
@@ -183,10 +198,12 @@ impl Exchange {
         Box::new(Exchange { begun, placed: begun, linked: begun, answered: begun, ..Exchange::default() })
     }
 
-    /// The method, the target and the host.
-    pub(super) fn said(&self) -> (&str, &str, &str) {
-        let [target, host] = self.said_at;
-        (&self.said[..target], &self.said[target..host], &self.said[host..])
+    /// The method, the target, the host, the user agent and the referer.
+    pub(super) fn said(&self) -> [&str; 5] {
+        let [target, host, user_agent, referer] = self.said_at;
+        let bounds = [(0, target), (target, host), (host, user_agent), (user_agent, referer)];
+        let [method, target, host, user_agent] = bounds.map(|(from, to)| &self.said[from..to]);
+        [method, target, host, user_agent, &self.said[referer..]]
     }
 
     /// Whether it can be sent once more, after a connection that has brought nothing of a response ended; the

@@ -123,6 +123,7 @@ impl HttpProxy {
         }
         if let Some(exchange) = &mut client.exchange {
             (exchange.status, exchange.answered) = (Some(head.status), now);
+            exchange.from_backend = true;
         }
         conn.write_to(client.conn, &self.out);
         self.fleet.shared.http.of(self.fleet.worker).responded(head.status.code());

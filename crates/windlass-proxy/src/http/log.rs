@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use windlass::{ConnId, Peer};
-use windlass_proto::http::Status;
+use windlass_proto::http::{Status, Version};
 
 /// A request that is over: what [`HttpProxy::on_exchange`](crate::HttpProxy::on_exchange) hears of. What the client
 /// said is in its own words: whoever writes it into a line has to see to it that it stays one.
@@ -17,6 +17,12 @@ pub struct Exchanged<'a> {
     pub target: &'a str,
     /// The host that was asked for, with its port.
     pub host: &'a str,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// Its `User-Agent`; empty without one.
+    pub user_agent: &'a str,
+    /// Its `Referer`; empty without one.
+    pub referer: &'a str,
     /// What was answered; `None` if the client left before that.
     pub status: Option<Status>,
     /// Bytes of the request's body that were passed on; of a tunnel, all from the client.

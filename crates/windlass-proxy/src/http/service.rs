@@ -49,6 +49,7 @@ pub struct HttpProxy {
     pub(super) lines: HeaderLines,
     pub(super) target: String,
     pub(super) hear: Option<Hear>,
+    pub(super) requests: u64,
 }
 
 /// Who hears of requests that are over.
@@ -108,6 +109,8 @@ impl Client {
 pub(super) enum Phase {
     /// It has to say something before its first request.
     Greeting(Greeting),
+    /// It is not let in, and is kept waiting to be told so.
+    Refused(Refusal),
     /// No request is under way; part of a head may be here, or what is left of a body nobody wants.
     Idle,
     /// Its request waits, under this number, for a backend with room.
@@ -118,8 +121,6 @@ pub(super) enum Phase {
     Linked(u32),
     /// It is coupled with it for good. When one of the two had ended, if it has.
     Tunnel(u32),
-    /// It is not let in, and is told so when its time in the tarpit is over.
-    Kept(Refusal),
     /// Nothing more is done for it.
     Over,
 }
@@ -180,6 +181,7 @@ impl HttpProxy {
             lines: HeaderLines::new(),
             target: String::new(),
             hear: None,
+            requests: 0,
         }
     }
 
@@ -188,6 +190,11 @@ impl HttpProxy {
     pub fn on_exchange(mut self, hear: impl FnMut(&Exchanged<'_>) + 'static) -> HttpProxy {
         self.hear = Some(Box::new(hear));
         self
+    }
+
+    /// Requests whose head this worker has read.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     pub(super) fn cells(&self) -> &HttpCells {
@@ -222,7 +229,7 @@ impl HttpProxy {
             if let Some(client) = self.clients.get(key) {
                 client.phase = Phase::Idle;
             }
-            self.refuse(scope, key, crate::Refusal::NoBackend);
+            self.refuse(scope, key, Refusal::NoBackend);
         }
         // Idle connections to who is gone, or is to be left alone, or is spoken to in another way now.
         let mut over = Vec::new();
@@ -396,7 +403,7 @@ impl Service for HttpProxy {
             Side::Client(key) => self.clients.get(key).is_none_or(|client| {
                 client.http.close_after_response();
                 // Who has said nothing, or waits for nothing, has nothing to lose.
-                matches!(client.phase, Phase::Greeting(_) | Phase::Kept(_))
+                matches!(client.phase, Phase::Greeting(_) | Phase::Refused(_))
                     || (client.phase == Phase::Idle && client.http.is_idle() && !client.has_more)
             }),
             Side::Link(key) => self.links.get(key).is_none_or(|link| link.client.is_none()),

@@ -29,6 +29,10 @@ pub struct HttpStats {
     pub cut_short: u64,
     /// Messages of backends that were none.
     pub bad_responses: u64,
+    /// Bytes of bodies, and of tunnels, for backends; those of requests that are over.
+    pub sent_bytes: u64,
+    /// The same from backends.
+    pub received_bytes: u64,
 }
 
 /// The cells of all workers.
@@ -49,6 +53,8 @@ pub(crate) struct HttpCells {
     pub(super) clients_gone: AtomicU64,
     pub(super) cut_short: AtomicU64,
     pub(super) bad_responses: AtomicU64,
+    pub(super) sent: AtomicU64,
+    pub(super) received: AtomicU64,
 }
 
 impl HttpCells {
@@ -87,6 +93,8 @@ impl HttpTotals {
             clients_gone: sum(|cells| &cells.clients_gone),
             cut_short: sum(|cells| &cells.cut_short),
             bad_responses: sum(|cells| &cells.bad_responses),
+            sent_bytes: sum(|cells| &cells.sent),
+            received_bytes: sum(|cells| &cells.received),
         }
     }
 }

@@ -19,7 +19,6 @@ use crate::front::{Message, Shared};
 use crate::guard::Held;
 use crate::pick::Picked;
 use crate::plan::Plan;
-use crate::refusal::Refusal;
 use crate::upstream::{Failure, Lease};
 
 /// The proxy for datagrams, on one worker. From [`Front`](crate::Front).
@@ -63,22 +62,21 @@ struct Flow {
     settled: (u64, u64),
     /// The backend does not know yet who the client is.
     owes_header: bool,
+    /// What the guard counts of its source.
+    _held: Option<Held>,
     /// Backends that nobody listened at, the present one perhaps among them.
     failed: Vec<u32>,
-    /// What the guard counts it by.
-    #[allow(dead_code, reason = "it counts itself out")]
-    held: Option<Held>,
 }
 
 /// Why there is no flow for a newcomer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Refused {
-    Guard(Refusal),
     Full,
     Source,
     NoBackend,
     BackendsFull,
     Tripped,
+    Guard,
     Resources,
     Draining,
 }
@@ -109,6 +107,11 @@ impl UdpProxy {
 
     #[inline]
     fn pass_on(&mut self, socket: &mut Socket<'_>, datagram: &Datagram<'_>) {
+        let (guard, plan) = (&self.fleet.plan.config.guard, &self.fleet.plan);
+        if guard.request_rate > 0 && !plan.guard.admit_request(guard, datagram.from.ip(), socket.now()) {
+            self.counted.requests_refused += 1;
+            return;
+        }
         let asked = if socket.is_wildcard() { datagram.to } else { None };
         let key = Key { client: datagram.from, to: socket.id(), asked };
         let at = match self.flows.find(&key) {
@@ -168,12 +171,15 @@ impl UdpProxy {
         }
         let UdpConfig { flows_max, source_flows_max, when_full, .. } = *self.config();
         let ip = key.client.ip();
+        let held = self.fleet.admit(Peer::Tcp(key.client), socket.now()).map_err(|refusal| {
+            self.fleet.shared.refusals.count(&refusal);
+            Refused::Guard
+        })?;
         if source_flows_max > 0 && self.flows.len_of(ip) >= source_flows_max {
             let first = self.flows.first_to_go_of(ip).filter(|_| when_full == WhenFlowsFull::Evict);
             self.end(&mut socket.scope(), first.ok_or(Refused::Source)?);
             self.counted.source_evicted += 1;
         }
-        let held = self.fleet.admit(Peer::Tcp(key.client), socket.now()).map_err(Refused::Guard)?;
         // More than one, if the cap was lowered.
         while self.flows.len() >= flows_max {
             self.evict(socket).ok_or(Refused::Full)?;
@@ -204,8 +210,8 @@ impl UdpProxy {
                 received: 0,
                 settled: (0, 0),
                 owes_header,
+                _held: held,
                 failed: Vec::new(),
-                held,
             },
         );
         self.adopt(socket, upstream, at);
@@ -257,12 +263,12 @@ impl UdpProxy {
     fn refused(&mut self, why: Refused) {
         let counted = &mut self.counted;
         *match why {
-            Refused::Guard(refusal) => return self.fleet.shared.refusals.count(&refusal),
             Refused::Full => &mut counted.refused_full,
             Refused::Source => &mut counted.refused_source,
             Refused::NoBackend => &mut counted.refused_no_backend,
             Refused::BackendsFull => &mut counted.refused_backends_full,
             Refused::Tripped => &mut counted.refused_circuit_open,
+            Refused::Guard => &mut counted.refused_guard,
             Refused::Resources => &mut counted.refused_resources,
             Refused::Draining => &mut counted.refused_draining,
         } += 1;

@@ -77,10 +77,16 @@ counts! {
     refused_backends_full,
     /// The circuit breakers of all that could take them are open.
     refused_circuit_open,
+    /// Their source is denied, or has as many flows, or begins them as fast, as may be: see
+    /// [`ProxyStats::refused`](crate::ProxyStats::refused).
+    refused_guard,
     /// A limit of this server, or of its system, was in the way of a socket.
     refused_resources,
     /// The server is shutting down.
     refused_draining,
+    /// Datagrams of clients that were dropped: as many of their source in a second as may be
+    /// ([`GuardConfig::request_rate`](crate::GuardConfig::request_rate)).
+    requests_refused,
     /// Datagrams to backends that were dropped: the system had no room, and the socket's queue is full.
     requests_dropped,
     /// The same of datagrams to clients.
@@ -102,6 +108,7 @@ impl UdpStats {
             + self.refused_no_backend
             + self.refused_backends_full
             + self.refused_circuit_open
+            + self.refused_guard
             + self.refused_resources
             + self.refused_draining
     }

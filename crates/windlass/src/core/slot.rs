@@ -67,6 +67,8 @@ pub(crate) mod flag {
     pub(crate) const STAYS: u32 = 1 << 23;
     /// Its output being congested is no reason to stop reading: its service bounds that otherwise.
     pub(crate) const READS_ON: u32 = 1 << 25;
+    /// The service knows that its peer has nothing more to say: no FIN of it is waited for.
+    pub(crate) const SILENT: u32 = 1 << 26;
     /// Coupled with another connection: its input goes there, and its output comes from there.
     pub(crate) const RELAYED: u32 = 1 << 28;
 }

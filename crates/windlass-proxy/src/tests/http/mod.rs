@@ -1,6 +1,8 @@
 //! HTTP, driven by hand, on a network without faults.
 
 mod basics;
+mod faults;
+mod passing;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use windlass::testing::{Harness, TestSocket};
 
 use crate::tests::config;
 use crate::{Backend, BackendState, Balance, ConfigError, Front, ProxyConfig, Route, UdpConfig, UdpStats};
-use crate::{Order, Version, WhenFlowsFull};
+use crate::{GuardConfig, Order, Sources, Version, WhenFlowsFull};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -331,6 +331,42 @@ fn sockets_that_are_used_up_are_a_full_table_too() {
     case.served(clients[2], b"one made way");
     let stats = case.stats();
     assert_eq!((stats.refused_resources, stats.evicted, case.flows(), case.sockets()), (1, 1, 2, 3));
+}
+
+#[test]
+fn sources_are_denied_and_limited_as_those_of_connections_are() {
+    let limited = |guard: GuardConfig| ProxyConfig { guard, ..backends(1) };
+    let mut case = Case::new(limited(GuardConfig { connections_max: 1, ..GuardConfig::default() }));
+    let (client, other) = (case.harness.bind_udp(), case.harness.bind_udp());
+    case.served(client, b"hello");
+    case.served(client, b"the same flow");
+    case.served(other, b"another source");
+    // The same client at another address of ours would be another flow; there is one here, so by the question.
+    let mut config = case.front.config();
+    config.udp.requests_max = 1;
+    case.front.change(config).unwrap();
+    case.harness.settle();
+    case.served(client, b"the last one of its flow");
+    case.ask_nobody(client);
+    assert_eq!((case.stats().refused_guard, case.front.stats().refused("source_full")), (1, 1));
+    case.harness.advance(61 * SECOND);
+    case.served(client, b"its flow has ended, and what was held with it");
+
+    let denied = Sources::parse(["0.0.0.0/0"]).unwrap();
+    let mut case = Case::new(limited(GuardConfig { deny: denied, ..GuardConfig::default() }));
+    let client = case.harness.bind_udp();
+    case.ask_nobody(client);
+    assert_eq!((case.front.stats().refused("denied"), case.flows()), (1, 0));
+
+    let slow = GuardConfig { request_rate: 1, request_burst: 2, ..GuardConfig::default() };
+    let mut case = Case::new(limited(slow));
+    let client = case.harness.bind_udp();
+    case.served(client, b"one");
+    case.served(client, b"two");
+    case.ask_nobody(client);
+    case.harness.advance(2 * SECOND);
+    case.served(client, b"three");
+    assert_eq!(case.stats().requests_refused, 1);
 }
 
 #[test]
