@@ -1,3 +1,5 @@
+//! Answers of ours: redirects, pages, what a route says itself.
+
 use windlass_proto::http::Status;
 
 use super::*;

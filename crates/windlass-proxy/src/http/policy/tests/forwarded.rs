@@ -1,3 +1,5 @@
+//! Who asks, as backends are told, and who is believed.
+
 use super::*;
 use crate::Sources;
 use crate::http::config::{Forwarded, ForwardedHeaders, HeaderRule};

@@ -1,3 +1,5 @@
+//! Header rules, and what no rule and no client can touch.
+
 use super::*;
 use crate::http::config::{HeaderRule, HostHeader, Underscores};
 

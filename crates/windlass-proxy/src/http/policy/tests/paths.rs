@@ -1,3 +1,5 @@
+//! Paths: what two readers could read in two ways, and prefixes.
+
 use super::super::path::{Normal, Pattern, behind, check, is_misleading};
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Which route takes a request.
+
 use super::*;
 
 fn hosts(names: &[&str]) -> HttpRoute {

@@ -1,3 +1,5 @@
+//! The same client to the same backend, by a cookie nobody can read or make up.
+
 use std::time::Duration;
 
 use super::super::siphash::siphash;
