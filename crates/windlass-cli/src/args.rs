@@ -1,5 +1,9 @@
 //! What can be typed. Every flag is an environment variable too.
 
+#[cfg(any(feature = "proxy", feature = "top"))]
+mod admin;
+#[cfg(feature = "proxy")]
+mod backends;
 mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
@@ -21,6 +25,10 @@ use crate::config::shape::Eviction;
 use crate::config::shape::{LogFormat, LogLevel, Sandbox};
 use crate::limits::Setting;
 use crate::quantity;
+#[cfg(any(feature = "proxy", feature = "top"))]
+pub(crate) use admin::AccessArgs;
+#[cfg(feature = "proxy")]
+pub(crate) use backends::{BackendsArgs, BackendsCommand, OfBackend};
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
@@ -56,10 +64,14 @@ pub(crate) enum Command {
     /// Serve echo to WebSocket clients, with a page for browsers
     #[command(long_about = websocket::ABOUT, after_long_help = websocket::EXAMPLES)]
     Websocket(Box<WebsocketArgs>),
-    /// Pass TCP connections on to backends, and spread them
+    /// Pass connections or requests on to backends, and spread them
     #[cfg(feature = "proxy")]
     #[command(long_about = proxy::ABOUT, after_long_help = proxy::EXAMPLES)]
     Proxy(Box<ProxyArgs>),
+    /// Look at the backends of a running proxy, and add, drain, weigh and remove them
+    #[cfg(feature = "proxy")]
+    #[command(long_about = backends::ABOUT, after_long_help = backends::EXAMPLES)]
+    Backends(Box<BackendsArgs>),
     /// Serve an in-memory key-value store to Redis clients
     #[cfg(feature = "kv")]
     #[command(long_about = RESP_ABOUT, after_long_help = RESP_EXAMPLES)]

@@ -4,6 +4,10 @@
 mod access;
 mod admin;
 mod args;
+#[cfg(feature = "proxy")]
+mod backends;
+#[cfg(any(feature = "proxy", feature = "top"))]
+mod client;
 mod config;
 mod configured;
 mod console;
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         Command::Websocket(args) => websocket::run(&args),
         #[cfg(feature = "proxy")]
         Command::Proxy(args) => proxy::run(&args),
+        #[cfg(feature = "proxy")]
+        Command::Backends(args) => backends::run(&args),
         Command::Run(args) => configured::run(&args),
         #[cfg(unix)]
         Command::Upgrade(args) => serving::upgrade::run(&args),

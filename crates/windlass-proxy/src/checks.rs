@@ -8,6 +8,7 @@ use windlass::Time;
 
 use crate::config::Health;
 use crate::plan::Plan;
+use crate::runtime::Standing;
 
 /// The tag of a check's connection: this bit, and the backend's number.
 pub(crate) const CHECK: u64 = 1 << 63;
@@ -22,6 +23,7 @@ pub(crate) struct Checks {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Check {
     due: Option<Time>,
+    begun: Time,
     calling: bool,
     /// Answers of one kind in a row.
     passed: u32,
@@ -39,6 +41,7 @@ impl Check {
         // From half a spread before the period to half a spread behind it.
         let jitter = ((u128::from(random) * u128::from(spread)) >> 64) as u64;
         self.due = Some(now + Duration::from_nanos(every - spread / 2 + jitter));
+        self.begun = now;
         self.calling = true;
         true
     }
@@ -64,8 +67,15 @@ impl Checks {
         if health.check_every.is_zero() {
             return Vec::new();
         }
-        let ids = plan.upstreams().map(|(_, upstream)| upstream.id());
+        let is_left_alone = |standing| matches!(standing, Standing::Disabled | Standing::Leaving);
+        let checked = plan.upstreams().filter(|(_, upstream)| !is_left_alone(upstream.standing));
+        let ids = checked.map(|(_, upstream)| upstream.id());
         ids.filter(|id| self.of.entry(*id).or_default().begin(health, now, random())).collect()
+    }
+
+    /// How long the check of a backend that is answered now has taken.
+    pub(crate) fn took(&self, id: u32, now: Time) -> Duration {
+        self.of.get(&id).map_or(Duration::ZERO, |check| now.since(check.begun))
     }
 
     /// An answer.

@@ -1,20 +1,24 @@
 //! What all workers of one proxy share, and the way to it from outside: serving, changing, looking.
 
-use std::sync::Arc;
 #[allow(
     clippy::disallowed_types,
     reason = "taken when the configuration changes or is looked at, and never for a connection"
 )]
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
 use crate::config::ProxyConfig;
+use crate::discovery::Discovered;
+use crate::http::{HttpProxy, HttpTotals};
 use crate::plan::{ConfigError, Plan};
 use crate::refusal::Refusals;
+use crate::runtime::Overlay;
 use crate::service::Proxy;
 use crate::stats::{Changed, ProxyStats};
+use crate::udp::{Totals, UdpProxy};
 
 /// A proxy as a whole: makes the [`Proxy`] of each worker, changes all of them while they run, and tells how
 /// they are. Clones are the same proxy.
@@ -42,6 +46,10 @@ pub enum Message {
     Changed,
     /// A backend has room again.
     Room,
+    /// Connections to the backend of this number are reset.
+    Sever(u32),
+    /// Somebody waits for a backend: connections that others keep idle are in the way.
+    Wanted,
 }
 
 pub(crate) struct Shared {
@@ -52,30 +60,75 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox<Message>,
     pub(crate) resolver: Resolver,
     pub(crate) refusals: Refusals,
-    /// Clients now, and since the start.
+    /// Clients now, the most there have been, and since the start.
     pub(crate) clients: AtomicUsize,
+    pub(crate) clients_peak: AtomicUsize,
     pub(crate) opened: AtomicU64,
     /// Clients in a queue now, and since the start.
     pub(crate) waiting: AtomicUsize,
     pub(crate) queued: AtomicU64,
     pub(crate) retries: AtomicU64,
+    /// Bytes from clients to backends and back, of all that there have been.
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+    /// Backends that wait for the end of their connections.
+    pub(crate) leaving: AtomicUsize,
+    pub(crate) http: HttpTotals,
     /// The engine's clock, as worker 0 read it last.
     pub(crate) clock: AtomicU64,
+    /// It serves datagrams, and what came of them.
+    has_datagrams: AtomicBool,
+    pub(crate) udp: Totals,
+    /// Who is told what is found.
+    pub(crate) hear: OnceLock<Hear>,
 }
 
-struct Current {
-    plan: Arc<Plan>,
-    next_id: u32,
+/// Who is told what is found.
+pub(crate) type Hear = Box<dyn Fn(&Discovered) + Send + Sync>;
+
+pub(crate) struct Current {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) next_id: u32,
+    /// What an operator has changed on top of its configuration.
+    pub(crate) overlay: Overlay,
 }
 
 impl Shared {
-    fn with_current<T>(&self, act: impl FnOnce(&mut Current) -> T) -> T {
+    pub(crate) fn with_current<T>(&self, act: impl FnOnce(&mut Current) -> T) -> T {
         // A panic elsewhere cannot leave it half changed.
         act(&mut self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {
         self.with_current(|current| current.plan.clone())
+    }
+
+    /// One client more.
+    pub(crate) fn client_came(&self) {
+        let now = self.clients.fetch_add(1, Relaxed) + 1;
+        if now > self.clients_peak.load(Relaxed) {
+            self.clients_peak.fetch_max(now, Relaxed);
+        }
+    }
+
+    /// Puts another plan into effect, or leaves all as it is. Who has the old one is told.
+    pub(crate) fn install(
+        &self,
+        current: &mut Current,
+        config: ProxyConfig,
+        overlay: Overlay,
+    ) -> Result<(), ConfigError> {
+        let mut next_id = current.next_id;
+        let plan = Arc::new(Plan::layered(config, &overlay, Some(&current.plan), &mut next_id)?);
+        if self.has_datagrams.load(Relaxed) {
+            plan.check_udp()?;
+        }
+        self.version.store(plan.version, Relaxed);
+        self.leaving.store(plan.leaving(), Relaxed);
+        *current = Current { plan, next_id, overlay };
+        // A worker with a full mailbox finds it at its next tick.
+        let _ = self.mailbox.send_to_all(Message::Changed);
+        Ok(())
     }
 }
 
@@ -100,16 +153,24 @@ impl Front {
         let plan = Arc::new(Plan::new(config, None, &mut next_id)?);
         let shared = Shared {
             version: AtomicU64::new(plan.version),
-            current: Mutex::new(Current { plan, next_id }),
+            current: Mutex::new(Current { plan, next_id, overlay: Overlay::default() }),
             mailbox: Mailbox::new(),
             resolver,
             refusals: Refusals::default(),
             clients: AtomicUsize::new(0),
+            clients_peak: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             queued: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            leaving: AtomicUsize::new(0),
+            http: HttpTotals::default(),
             clock: AtomicU64::new(0),
+            has_datagrams: AtomicBool::new(false),
+            udp: Totals::default(),
+            hear: OnceLock::new(),
         };
         Ok(Front { shared: Arc::new(shared) })
     }
@@ -130,6 +191,75 @@ impl Front {
             .idle_timeout(std::time::Duration::ZERO)
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The service for HTTP of one worker, as [`Front::proxy`] is the one for TCP. [`Front::serve_http`] gives it
+    /// all that it wants.
+    pub fn http_proxy(&self) -> HttpProxy {
+        HttpProxy::new(self.shared.clone(), self.shared.plan())
+    }
+
+    /// The proxy for HTTP with all that it needs but addresses to listen on: its backends get requests of any
+    /// client on any connection, one after the other.
+    pub fn serve_http(&self) -> Serve<HttpProxy> {
+        self.serve_http_with(|proxy| proxy)
+    }
+
+    /// The same, with something done to the proxy of each worker: [`HttpProxy::on_exchange`].
+    pub fn serve_http_with(
+        &self,
+        make: impl Fn(HttpProxy) -> HttpProxy + Send + Sync + 'static,
+    ) -> Serve<HttpProxy> {
+        let front = self.clone();
+        serve(move || make(front.http_proxy()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(HttpProxy::TICK)
+            .idle_timeout(std::time::Duration::ZERO)
+    }
+
+    /// The service of one worker for datagrams. It wants what [`Front::proxy`] does: [`Front::serve_udp`] gives it
+    /// all of that.
+    ///
+    /// # Errors
+    ///
+    /// The configuration has what only connections can have: see [`ProxyConfig::check_udp`]. From here on
+    /// [`Front::change`] looks at that too.
+    pub fn udp_proxy(&self) -> Result<UdpProxy, ConfigError> {
+        Ok(UdpProxy::new(self.shared.clone(), self.for_datagrams()?))
+    }
+
+    /// Checks that it can serve them, now and whenever it changes.
+    fn for_datagrams(&self) -> Result<Arc<Plan>, ConfigError> {
+        self.shared.with_current(|current| {
+            current.plan.check_udp()?;
+            self.shared.has_datagrams.store(true, Relaxed);
+            Ok(current.plan.clone())
+        })
+    }
+
+    /// The proxy for datagrams, with all that it needs but addresses:
+    /// `front.serve_udp()?.udp(":53")`. A front serves either datagrams or connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Front::udp_proxy`] says.
+    pub fn serve_udp(&self) -> Result<Serve<UdpProxy>, ConfigError> {
+        self.for_datagrams()?;
+        let shared = self.shared.clone();
+        Ok(serve(move || UdpProxy::new(shared.clone(), shared.plan()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(Proxy::TICK)
+            .datagrams())
+    }
+
+    pub(crate) fn shared_clone(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     /// The mailbox of its workers.
     pub fn mailbox(&self) -> &Mailbox<Message> {
         &self.shared.mailbox
@@ -145,24 +275,22 @@ impl Front {
     /// keeps its counts and its health. A backend that is gone, or weighs nothing now, keeps the connections
     /// it has. Whoever waits, waits on; but for a route that is gone, which refuses.
     ///
+    /// What was [ordered](Front::order) of a backend stays, as long as the backend does; one that was
+    /// [added](Front::add) stays too, and is the configuration's from when that has it.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`]; nothing has changed then.
     pub fn change(&self, config: ProxyConfig) -> Result<Changed, ConfigError> {
-        let changed = self.shared.with_current(|current| {
-            let mut next_id = current.next_id;
-            let plan = Arc::new(Plan::new(config, Some(&current.plan), &mut next_id)?);
-            let changed = Changed::between(&current.plan, &plan);
-            self.shared.version.store(plan.version, Relaxed);
-            *current = Current { plan, next_id };
-            Ok(changed)
-        })?;
-        // A worker with a full mailbox finds it at its next tick.
-        let _ = self.shared.mailbox.send_to_all(Message::Changed);
-        Ok(changed)
+        self.shared.with_current(|current| {
+            let before = current.plan.clone();
+            let overlay = current.overlay.fitted(&config);
+            self.shared.install(current, config, overlay)?;
+            Ok(Changed::between(&before, &current.plan))
+        })
     }
 
-    /// The configuration in effect, or about to be.
+    /// The configuration in effect, or about to be, without what was changed on top of it.
     pub fn config(&self) -> ProxyConfig {
         self.shared.plan().config.clone()
     }
@@ -171,14 +299,23 @@ impl Front {
     pub fn stats(&self) -> ProxyStats {
         let now = Time::from_nanos(self.shared.clock.load(Relaxed));
         let plan = self.shared.plan();
+        let http = self.shared.http.all();
         ProxyStats {
             clients: self.shared.clients.load(Relaxed),
+            clients_peak: self.shared.clients_peak.load(Relaxed),
             opened: self.shared.opened.load(Relaxed),
             waiting: self.shared.waiting.load(Relaxed),
             queued: self.shared.queued.load(Relaxed),
             retries: self.shared.retries.load(Relaxed),
+            received_bytes: self.shared.received.load(Relaxed) + http.received_bytes,
+            sent_bytes: self.shared.sent.load(Relaxed) + http.sent_bytes,
+            http,
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
+            retry_budgets: crate::stats::budgets(&plan),
+            guard: plan.guard.stats(),
+            udp: self.shared.has_datagrams.load(Relaxed).then(|| self.shared.udp.all()),
+            sources: self.shared.with_current(|current| current.overlay.found.stats(now)),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use windlass::{ConnId, Time};
+use windlass::{ConnId, Relayed, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
+use crate::budget::{Retry, Underway};
+use crate::guard::Held;
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -33,6 +35,8 @@ pub(crate) struct Pair {
     pub(crate) phase: Phase,
     /// Held from the choice of a backend to the end of the connection to it.
     pub(crate) lease: Option<Lease>,
+    /// What the guard counts it by.
+    pub(crate) held: Option<Held>,
     /// What is needed until both are coupled.
     pub(crate) attempt: Option<Box<Attempt>>,
     /// The client has ended its stream; the backend has.
@@ -40,6 +44,8 @@ pub(crate) struct Pair {
     pub(crate) server_ended: bool,
     /// When the first of them did.
     pub(crate) ended_at: Time,
+    /// What has passed and is counted.
+    pub(crate) counted: Relayed,
 }
 
 /// Where a pair is.
@@ -71,7 +77,7 @@ pub(crate) enum Greeting {
 }
 
 /// A client on its way to a backend.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) struct Attempt {
     /// Among which backends.
     pub(crate) group: usize,
@@ -83,6 +89,10 @@ pub(crate) struct Attempt {
     pub(crate) failures: u32,
     /// Until when it may wait in a queue, the times it has waited before included.
     pub(crate) waits_until: Option<Time>,
+    /// Counts it in among those on their way to this group.
+    pub(crate) underway: Option<Underway>,
+    /// Counts its retry, from the call to what comes of it.
+    pub(crate) retry: Option<Retry>,
 }
 
 impl Attempt {
@@ -130,6 +140,14 @@ impl Pairs {
             self.table[key as usize] = None;
             self.free.push(key);
         }
+    }
+
+    /// The next `n` pairs behind the one at `at`, which moves on; round and round.
+    pub(crate) fn next(&mut self, at: &mut usize, n: usize) -> impl Iterator<Item = &mut Pair> {
+        let from = if *at < self.table.len() { *at } else { 0 };
+        let to = (from + n).min(self.table.len());
+        *at = to;
+        self.table[from..to].iter_mut().flatten()
     }
 
     pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Pair> {

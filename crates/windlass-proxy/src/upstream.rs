@@ -8,7 +8,9 @@ use std::time::Duration;
 use windlass::Time;
 
 use crate::balance::hash;
+use crate::breaker::{Breaker, Circuit, Permit};
 use crate::config::{Backend, Health};
+use crate::runtime::{Origin, Standing};
 
 /// One backend of one group.
 #[derive(Debug)]
@@ -19,6 +21,12 @@ pub(crate) struct Upstream {
     /// The hash of its key.
     pub(crate) hash: u64,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) origin: Origin,
+    pub(crate) standing: Standing,
+    /// Its weight once it is enabled; the one in `config` is 0 until then.
+    pub(crate) weight_set: u32,
+    /// It is not what the configuration says.
+    pub(crate) is_changed: bool,
 }
 
 /// What is counted of a backend. Outlives changes of the configuration, for as long as its address is in it.
@@ -26,11 +34,15 @@ pub(crate) struct Upstream {
 pub(crate) struct Counts {
     /// A number of its own, for those who have to remember it.
     pub(crate) id: u32,
-    /// Now, those being made included.
+    /// Now, those being made included; and the most there have been.
     pub(crate) connections: AtomicUsize,
+    pub(crate) connections_peak: AtomicUsize,
     pub(crate) opened: AtomicU64,
+    /// Requests under way there now, and those that were sent to it: of HTTP alone.
+    pub(crate) busy: AtomicUsize,
+    pub(crate) requests: AtomicU64,
     pub(crate) failed: AtomicU64,
-    /// Bytes from clients, and from the backend, of connections that have ended.
+    /// Bytes from clients, and from the backend.
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
     pub(crate) checks_passed: AtomicU64,
@@ -46,6 +58,16 @@ pub(crate) struct Counts {
     /// Nanoseconds of the engine's clock; 0: never was.
     ejected_until: AtomicU64,
     came_back: AtomicU64,
+    pub(crate) circuit: Circuit,
+    /// When checks last changed their mind, how often they found it down, and for how long it was, in
+    /// nanoseconds, without the time it is down now.
+    changed_at: AtomicU64,
+    pub(crate) downs: AtomicU64,
+    down_for: AtomicU64,
+    /// The last check: when, and how long it took.
+    pub(crate) checked_at: AtomicU64,
+    pub(crate) check_took: AtomicU64,
+    pub(crate) check_passed: AtomicBool,
 }
 
 /// How a backend failed a client. Each kind has a row of its own: who accepts every connection and breaks it
@@ -65,10 +87,24 @@ fn clear(count: &AtomicU32) {
     }
 }
 
+/// 0: it never was.
+fn ago(at: u64, now: Time) -> Option<Duration> {
+    (at > 0).then(|| Duration::from_nanos(now.as_nanos().saturating_sub(at)))
+}
+
 impl Upstream {
     pub(crate) fn new(config: Backend, counts: Arc<Counts>) -> Upstream {
         let key = config.to.to_string();
-        Upstream { hash: hash(key.as_bytes()), config, key, counts }
+        Upstream {
+            hash: hash(key.as_bytes()),
+            weight_set: config.weight,
+            config,
+            key,
+            counts,
+            origin: Origin::default(),
+            standing: Standing::default(),
+            is_changed: false,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -117,16 +153,58 @@ impl Counts {
     /// What active checks say. True: this is news.
     pub(crate) fn set_down(&self, down: bool, now: Time) -> bool {
         let news = self.down.swap(down, Relaxed) != down;
-        if news && !down {
-            self.came_back.store(now.as_nanos(), Relaxed);
+        if !news {
+            return false;
         }
-        news
+        // Worker 0 alone writes these.
+        let since = self.changed_at.swap(now.as_nanos(), Relaxed);
+        if down {
+            self.downs.fetch_add(1, Relaxed);
+        } else {
+            self.came_back.store(now.as_nanos(), Relaxed);
+            self.down_for.fetch_add(now.as_nanos().saturating_sub(since), Relaxed);
+        }
+        true
+    }
+
+    /// What is remembered of a check: it was answered now, after so long.
+    pub(crate) fn note_check(&self, passed: bool, took: Duration, now: Time) {
+        let count = if passed { &self.checks_passed } else { &self.checks_failed };
+        count.fetch_add(1, Relaxed);
+        self.check_passed.store(passed, Relaxed);
+        self.check_took.store(took.as_nanos() as u64, Relaxed);
+        self.checked_at.store(now.as_nanos().max(1), Relaxed);
+    }
+
+    /// How long it has been down altogether.
+    pub(crate) fn downtime(&self, now: Time) -> Duration {
+        let present = match self.is_down() {
+            true => now.as_nanos().saturating_sub(self.changed_at.load(Relaxed)),
+            false => 0,
+        };
+        Duration::from_nanos(self.down_for.load(Relaxed) + present)
+    }
+
+    /// How long ago checks changed their mind; `None`: they never have.
+    pub(crate) fn changed_ago(&self, now: Time) -> Option<Duration> {
+        ago(self.changed_at.load(Relaxed), now)
+    }
+
+    /// How long ago the last check was answered.
+    pub(crate) fn checked_ago(&self, now: Time) -> Option<Duration> {
+        ago(self.checked_at.load(Relaxed), now)
     }
 
     /// A connection to it came about.
     pub(crate) fn succeeded(&self) {
         self.opened.fetch_add(1, Relaxed);
         clear(&self.refused_in_row);
+    }
+
+    /// It has answered a flow of datagrams, which neither is connected first nor ends.
+    pub(crate) fn answered(&self) {
+        clear(&self.refused_in_row);
+        self.served();
     }
 
     /// A connection to it has served somebody.
@@ -163,21 +241,29 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Lease {
     upstream: Arc<Upstream>,
+    /// The use of the backend it was taken for. Requests that follow on the same connection take their own.
+    pub(crate) permit: Permit,
 }
 
 impl Lease {
-    /// Counts one in, within the backend's cap.
-    pub(crate) fn take(upstream: &Arc<Upstream>) -> Option<Lease> {
+    /// Counts one in, within the backend's cap and as far as its breaker lets it through.
+    pub(crate) fn take(upstream: &Arc<Upstream>, breaker: &Breaker, now: Time) -> Option<Lease> {
+        let permit = Permit::take(&upstream.counts, breaker, now)?;
         let max = match upstream.config.connections_max {
             0 => usize::MAX,
             max => max,
         };
         // Counted first and given back: of several workers one gets the last place.
-        if upstream.counts.connections.fetch_add(1, Relaxed) >= max {
-            upstream.counts.connections.fetch_sub(1, Relaxed);
+        let counts = &upstream.counts;
+        let before = counts.connections.fetch_add(1, Relaxed);
+        if before >= max {
+            counts.connections.fetch_sub(1, Relaxed);
             return None;
         }
-        Some(Lease { upstream: upstream.clone() })
+        if before >= counts.connections_peak.load(Relaxed) {
+            counts.connections_peak.fetch_max(before + 1, Relaxed);
+        }
+        Some(Lease { upstream: upstream.clone(), permit })
     }
 
     pub(crate) fn upstream(&self) -> &Arc<Upstream> {

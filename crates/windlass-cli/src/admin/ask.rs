@@ -24,16 +24,22 @@ pub(crate) struct Told {
     what: What,
 }
 
-enum What {
-    Connections { found: Page, page: usize, per_page: usize },
+pub(super) enum What {
+    Connections {
+        found: Page,
+        page: usize,
+        per_page: usize,
+    },
     Turn(Option<TurnTrace>),
     Closed(bool),
     Reloaded(Box<Result<Report, Wrong>>),
+    #[cfg(feature = "proxy")]
+    Ordered(Box<Result<super::shape::BackendOrdered, super::proxies::Refused>>),
     Refused(ObserveError),
 }
 
 /// The way back to the worker that was asked. What finds no room is lost, and its request answered with 504.
-fn tell(mailbox: &Mailbox<Told>, later: Later, what: What) {
+pub(super) fn tell(mailbox: &Mailbox<Told>, later: Later, what: What) {
     let _ = mailbox.send(later.worker(), Told { later, what });
 }
 
@@ -60,6 +66,8 @@ pub(super) fn answer(push: &mut Push<'_, '_, Admin>, told: Told) {
                 reply.status(Status::UNPROCESSABLE_CONTENT).bytes("application/json", body.as_bytes())
             }
         },
+        #[cfg(feature = "proxy")]
+        What::Ordered(outcome) => super::proxies::answer(reply, *outcome),
         What::Refused(ObserveError::Busy) => {
             reply.status(Status::SERVICE_UNAVAILABLE).header("retry-after", "1").text("busy: ask again\n")
         }

@@ -1,15 +1,17 @@
 //! What Prometheus scrapes: the engine's counters as families of metrics, summed over the workers when asked.
 //!
 //! [`FAMILIES`] is the whole list; the Grafana dashboard, the alert rules and the book name nothing that is
-//! not in it, and a test holds them to that. Names follow Prometheus' practice: the prefix `windlass_`, base
+//! not in it, and a test holds them to that; those of proxies are in `proxies`. Names follow Prometheus' practice: the prefix `windlass_`, base
 //! units, `_total` on what only grows. There is no label with a client's address in it.
+
+mod proxies;
 
 use std::fmt::Write as _;
 
 use windlass::{Counters, LimitUse, LimitValue, ListenerStats};
 
 use super::Bound;
-use super::shape::Service;
+use super::shape::{Proxy, Service};
 use super::state::services;
 use crate::serving::Messages;
 use crate::serving::reload::Reloads;
@@ -313,7 +315,13 @@ impl Page {
     }
 
     /// All that a server tells.
-    pub(crate) fn server(mut self, bound: &Bound, messages: &Messages, reloads: &Reloads) -> String {
+    pub(crate) fn server(
+        mut self,
+        bound: &Bound,
+        messages: &Messages,
+        reloads: &Reloads,
+        proxies: &[Proxy],
+    ) -> String {
         let (handle, workers) = (&bound.handle, bound.workers);
         let stats = handle.stats();
         self.family("windlass_build_info", "gauge", "One, with the version that runs.");
@@ -325,6 +333,7 @@ impl Page {
         self.sample("windlass_reloads_total", &[("outcome", "failed")], reloads.failed as f64);
         self.listeners(&handle.listeners());
         self.limits(&handle.limits_in_use());
+        self.proxies(proxies);
 
         self.family("windlass_turn_duration_seconds", "histogram", "How long turns took.");
         let mut turns = 0;

@@ -14,6 +14,8 @@ mod door;
 mod log;
 pub(crate) mod metrics;
 mod page;
+#[cfg(feature = "proxy")]
+mod proxies;
 pub(crate) mod shape;
 mod state;
 
@@ -57,6 +59,8 @@ pub(crate) struct Admin {
     messages: Messages,
     /// Filled when the server runs from a file.
     reloader: Arc<OnceLock<Reloader>>,
+    #[cfg(feature = "proxy")]
+    proxies: crate::proxy::Fronts,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -65,7 +69,14 @@ pub(crate) struct Admin {
 
 impl Admin {
     fn state(&self, bound: &Bound) -> shape::State {
-        state::state(bound, &self.messages, self.reloads())
+        shape::State { proxies: self.proxies(), ..state::state(bound, &self.messages, self.reloads()) }
+    }
+
+    fn proxies(&self) -> Vec<shape::Proxy> {
+        #[cfg(feature = "proxy")]
+        return proxies::all(&self.proxies);
+        #[cfg(not(feature = "proxy"))]
+        Vec::new()
     }
 
     fn reloads(&self) -> Reloads {
@@ -143,6 +154,8 @@ fn serving(
         bound: told.bound.clone(),
         messages: told.messages.clone(),
         reloader: told.reloader.clone(),
+        #[cfg(feature = "proxy")]
+        proxies: told.proxies.clone(),
         token,
         logins: door::Logins::default(),
         mailbox: mailbox.clone(),
@@ -174,7 +187,7 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
         subscribers_max: WATCHERS_MAX,
         ..HttpConfig::default()
     };
-    page::routes(Http::new(admin))
+    orders_to_proxies(page::routes(Http::new(admin)))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {
@@ -184,12 +197,16 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
         .get("/metrics", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
                 let format = Format::accepted(request.header("accept").unwrap_or_default());
-                let text = Page::new(format).server(bound, &admin.messages, &admin.reloads());
+                let text =
+                    Page::new(format).server(bound, &admin.messages, &admin.reloads(), &admin.proxies());
                 reply.bytes(format.content_type(), text.as_bytes())
             })
         })
         .get("/api/state", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| reply.json(&admin.state(bound)))
+        })
+        .get("/api/proxies", |admin, request, reply| {
+            allowed(admin, request, reply, |admin, _, reply| reply.json(&admin.proxies()))
         })
         .events_if("/api/live", |admin, request| door::admit(admin, request).map(drop))
         .get("/api/connections", |admin, request, reply| {
@@ -221,6 +238,20 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
         .post("/api/login", door::login)
         .body_max(4096)
         .post("/api/logout", door::logout)
+}
+
+#[cfg(feature = "proxy")]
+fn orders_to_proxies(pages: Http<Admin>) -> Http<Admin> {
+    proxies::Kind::ALL.into_iter().fold(pages, |pages, (path, kind)| {
+        pages.post(path, move |admin, request, reply| {
+            allowed(admin, request, reply, |admin, _, reply| proxies::order(admin, kind, request, reply))
+        })
+    })
+}
+
+#[cfg(not(feature = "proxy"))]
+fn orders_to_proxies(pages: Http<Admin>) -> Http<Admin> {
+    pages
 }
 
 fn since_1970() -> Duration {

@@ -25,6 +25,7 @@ files![
     "workers.js",
     "heat.js",
     "tables.js",
+    "proxies.js",
     "connections.js",
     "turn.js",
     "beats.js",

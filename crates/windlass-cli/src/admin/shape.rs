@@ -29,6 +29,113 @@ pub(crate) struct State {
     /// Left out by a server that knows of none.
     #[serde(default)]
     pub(crate) reloads: Reloads,
+    /// Every proxy; none where there is none.
+    #[serde(default)]
+    pub(crate) proxies: Vec<Proxy>,
+}
+
+/// One proxy: `GET /api/proxies` has a list of them.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Proxy {
+    pub(crate) name: String,
+    /// Clients now, the most there have been, and since the start.
+    pub(crate) clients: u64,
+    pub(crate) clients_peak: u64,
+    pub(crate) opened: u64,
+    /// Clients in a queue now, and since the start.
+    pub(crate) waiting: u64,
+    pub(crate) queued: u64,
+    pub(crate) retries: u64,
+    /// From backends, and to them.
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    /// Clients that were not served, by reason.
+    pub(crate) refused: BTreeMap<String, u64>,
+    /// In the order of the configuration.
+    pub(crate) backends: Vec<Backend>,
+}
+
+/// One backend of one route of a proxy.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Backend {
+    /// "backends" for those that no route leads to.
+    pub(crate) route: String,
+    pub(crate) name: String,
+    pub(crate) address: String,
+    /// "up", "down", "ejected", "draining", "disabled" or "leaving".
+    pub(crate) state: String,
+    /// "configured" or "added".
+    pub(crate) origin: String,
+    /// Something about it is not as configured.
+    pub(crate) changed: bool,
+    pub(crate) weight: u32,
+    /// Connections now, the most there have been, and the most there may be; 0: any number.
+    pub(crate) connections: u64,
+    pub(crate) connections_peak: u64,
+    pub(crate) connections_max: u64,
+    pub(crate) opened: u64,
+    /// Connections that did not come about, or were reset before a byte had come.
+    pub(crate) failed: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) checks_passed: u64,
+    pub(crate) checks_failed: u64,
+    pub(crate) last_check: Option<LastCheck>,
+    /// How long it has been as checks say it is; `None` where they have never changed their mind.
+    pub(crate) since_seconds: Option<f64>,
+    /// How often checks have found it down, and for how long it was altogether.
+    pub(crate) downs: u64,
+    pub(crate) downtime_seconds: f64,
+    pub(crate) ejections: u64,
+    pub(crate) ejections_spared: u64,
+}
+
+/// The last check of a backend.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct LastCheck {
+    pub(crate) passed: bool,
+    pub(crate) ago_seconds: f64,
+    pub(crate) took_seconds: f64,
+}
+
+/// The body of the orders to a proxy: `POST /api/proxies/drain` and the like.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackendOrder {
+    pub(crate) proxy: String,
+    /// Its address or its name. A reset without one is of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backend: Option<String>,
+    /// Where several routes have it, or one is added to a route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) route: Option<String>,
+    /// To set it, or of one that is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) weight: Option<u32>,
+    /// Of one that is added: as for all backends of the proxy where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connections_max: Option<u64>,
+    /// Of one that is added: its address where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Of one that is removed: its connections are reset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) force: bool,
+}
+
+/// What such an order came to.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct BackendOrdered {
+    /// The backend now, or as it was last; none after a reset of all.
+    pub(crate) backend: Option<Backend>,
+    pub(crate) gone: bool,
+    /// Backends that were put back, by a reset of all.
+    #[serde(default)]
+    pub(crate) reset: u64,
+    /// For how long it is so, in words.
+    pub(crate) lasts: String,
 }
 
 /// How reloads of the configuration went.

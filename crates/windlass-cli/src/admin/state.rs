@@ -42,6 +42,7 @@ pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> Sta
             failed: reloads.failed,
             last_error: reloads.last_error,
         },
+        proxies: Vec::new(),
     }
 }
 

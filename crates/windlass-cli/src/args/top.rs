@@ -1,24 +1,23 @@
 //! What can be typed behind `windlass top`.
 
-use std::path::PathBuf;
-
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 
-use crate::top::Place;
+use super::AccessArgs;
+use crate::client::Place;
 
 pub(super) const ABOUT: &str = "\
 Watch a running server in the terminal
 
 Asks the admin listener once a second: totals, workers, services and listeners, the connections with the \
-most traffic, why connections ended, stalls, and limits. A connection can be closed from here. When the \
+most traffic, why connections ended, stalls, limits, and the backends of proxies. A connection can be closed from here. When the \
 server goes away it is asked for until it is back.
 
 With --once, or where stdout is no terminal or a dumb one, one snapshot is printed as text: what happened \
 in one second, and what has happened since the start. The exit code is 1 if the server cannot be asked.";
 
 pub(super) const EXAMPLES: &str = "\
-Keys: 1-5 or Tab choose what is shown, arrows or h j k l move, s sorts, / filters, x closes a
+Keys: 1-6 or Tab choose what is shown, arrows or h j k l move, s sorts, / filters, x closes a
 connection, p pauses, ? tells all of them, q ends it. NO_COLOR is respected.
 
 Examples:
@@ -39,14 +38,8 @@ pub(crate) struct TopArgs {
     #[arg(value_name = "ADMIN", env = "WINDLASS_ADMIN", hide_env = true)]
     pub(crate) admin: Option<Place>,
 
-    /// The configuration that says where the admin listener is, and its token
-    #[arg(short, long, value_name = "FILE", default_value = "windlass.toml")]
-    #[arg(env = "WINDLASS_CONFIG", hide_env = true)]
-    pub(crate) config: PathBuf,
-
-    /// Show the token in the first line of this file
-    #[arg(long, value_name = "FILE", env = "WINDLASS_TOKEN_FILE", hide_env = true)]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 
     /// Print one snapshot as text
     #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]

@@ -241,12 +241,16 @@ impl InEffect {
         let shown = told.certificates.owners();
         #[cfg(feature = "kv")]
         let linked = told.kv.now();
+        #[cfg(feature = "proxy")]
+        let fronts = told.proxies.now();
         let outcome = self.make(file, report);
         if outcome.is_err() {
             #[cfg(feature = "tls")]
             told.certificates.keep(&shown);
             #[cfg(feature = "kv")]
             told.kv.restore(linked);
+            #[cfg(feature = "proxy")]
+            told.proxies.restore(fronts);
         }
         outcome
     }
@@ -321,7 +325,10 @@ impl InEffect {
             told.certificates.keep(&owners);
         }
         #[cfg(feature = "proxy")]
-        report.changed.extend(crate::proxy::change(proxies));
+        {
+            report.changed.extend(crate::proxy::change(proxies, told));
+            told.proxies.keep(file);
+        }
         #[cfg(feature = "kv")]
         crate::kv::set(told, settings);
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {

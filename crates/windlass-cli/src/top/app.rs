@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::client::Trouble;
 use super::sample::{Rates, Sample};
 use crate::admin::shape::{Connection, Connections};
+use crate::client::Trouble;
 
 /// Seconds that curves go back.
 const HISTORY: usize = 240;
@@ -24,11 +24,13 @@ pub(crate) enum View {
     Closes,
     Stalls,
     Limits,
+    /// Where the server has a proxy.
+    Backends,
 }
 
 impl View {
-    pub(crate) const ALL: [View; 5] =
-        [View::Overview, View::Connections, View::Closes, View::Stalls, View::Limits];
+    pub(crate) const ALL: [View; 6] =
+        [View::Overview, View::Connections, View::Closes, View::Stalls, View::Limits, View::Backends];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl View {
             View::Closes => "Closes",
             View::Stalls => "Stalls",
             View::Limits => "Limits",
+            View::Backends => "Backends",
         }
     }
 
@@ -47,6 +50,7 @@ impl View {
             View::Connections => &["traffic", "received", "sent", "age", "idle", "queued"],
             View::Closes => &["count", "rate", "reason"],
             View::Limits => &["use", "name", "reached"],
+            View::Backends => &["file", "state", "connections", "failed"],
         }
     }
 }
@@ -77,7 +81,7 @@ pub(crate) struct App {
     pub(crate) place: String,
     pub(crate) view: View,
     /// Of each view, which of its orders.
-    sort: [usize; 5],
+    sort: [usize; 6],
     pub(crate) filter: String,
     /// The filter while it is typed.
     pub(crate) typing: Option<String>,
@@ -98,11 +102,17 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// Those that this server has something for.
+    pub(crate) fn views(&self) -> &'static [View] {
+        let has_proxies = self.now.as_ref().is_some_and(|sample| !sample.state.proxies.is_empty());
+        if has_proxies { &View::ALL } else { &View::ALL[..5] }
+    }
+
     pub(crate) fn new(place: String) -> App {
         App {
             place,
             view: View::Overview,
-            sort: [0; 5],
+            sort: [0; 6],
             filter: String::new(),
             typing: None,
             page: 1,
@@ -215,9 +225,10 @@ impl App {
                 self.paused = !self.paused;
                 return if self.paused { Order::Nothing } else { Order::Ask };
             }
-            KeyCode::Char(digit @ '1'..='5') => return self.show(digit as usize - '1' as usize),
-            KeyCode::Tab => return self.show((self.view as usize + 1) % 5),
-            KeyCode::BackTab => return self.show((self.view as usize + 4) % 5),
+            KeyCode::Char(digit @ '1'..='6') if digit as usize - '1' as usize >= self.views().len() => {}
+            KeyCode::Char(digit @ '1'..='6') => return self.show(digit as usize - '1' as usize),
+            KeyCode::Tab => return self.show((self.view as usize + 1) % self.views().len()),
+            KeyCode::BackTab => return self.show(self.before()),
             KeyCode::Down | KeyCode::Char('j') => self.step(1),
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
             KeyCode::PageDown => self.step(10),
@@ -275,6 +286,11 @@ impl App {
         Order::Ask
     }
 
+    /// The view in front of this one.
+    fn before(&self) -> usize {
+        (self.view as usize + self.views().len() - 1) % self.views().len()
+    }
+
     fn step(&mut self, by: isize) {
         if self.view == View::Connections {
             let rows = self.connections.as_ref().map_or(0, |found| found.connections.len());
@@ -288,7 +304,7 @@ impl App {
     fn turn_page(&mut self, on: bool) -> Order {
         let matched = self.connections.as_ref().map_or(0, |found| found.matched as usize);
         if self.view != View::Connections {
-            return self.show((self.view as usize + if on { 1 } else { 4 }) % 5);
+            return self.show(if on { (self.view as usize + 1) % self.views().len() } else { self.before() });
         }
         let pages = matched.div_ceil(PER_PAGE).max(1);
         let page = if on { (self.page + 1).min(pages) } else { (self.page - 1).max(1) };

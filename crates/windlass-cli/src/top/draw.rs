@@ -14,7 +14,7 @@ use super::views::Page;
 
 /// The keys, for `?`.
 const HELP: [(&str, &str); 12] = [
-    ("1-5 Tab", "what is shown"),
+    ("1-6 Tab", "what is shown"),
     ("j k arrows", "move, scroll"),
     ("g G", "to the first, to the last"),
     ("h l", "page, or view"),

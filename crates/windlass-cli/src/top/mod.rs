@@ -1,10 +1,10 @@
 //! `windlass top`: a running server in the terminal.
 //!
 //! Read `app` for what is shown and what keys do, `views` for how it looks, `sample` for what is reckoned, and
-//! `client` for how the server is asked.
+//! `client` beside it for how the server is asked.
 
 mod app;
-mod client;
+mod backends;
 mod draw;
 mod ink;
 mod sample;
@@ -13,21 +13,18 @@ mod table;
 mod views;
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use ratatui::crossterm::event::Event;
 
 use self::app::{App, Order, View};
-pub(crate) use self::client::Place;
-use self::client::{Client, Trouble};
 use self::ink::Look;
 use self::sample::Sample;
 use self::screen::Screen;
 use self::views::Page;
 use crate::args::TopArgs;
-use crate::config;
+use crate::client::{self, Client, Trouble};
 use crate::console::stdout_width;
 use crate::print;
 
@@ -37,13 +34,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(200);
 /// Lines of one view in a snapshot.
 const MOST: usize = 45;
-/// Where the admin listener is, when nobody says otherwise.
-const USUAL: &str = "127.0.0.1:9900";
 
 /// Watches a server until told to stop, or prints one snapshot.
 pub(crate) fn run(args: &TopArgs) -> Result<()> {
-    let (place, token) = whom(args)?;
-    let mut client = Client::new(place, token);
+    let mut client = client::of(args.admin.as_ref(), &args.access)?;
     let look = Look::of(|name| std::env::var(name).ok());
     // Fails early and clearly: a server that was there and goes away is another matter.
     let first = ask(&mut client)
@@ -53,43 +47,6 @@ pub(crate) fn run(args: &TopArgs) -> Result<()> {
     let dumb = cfg!(unix) && std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let terminal = terminal && !dumb;
     if args.once || !terminal { once(&mut client, first, look) } else { watch(client, first, look) }
-}
-
-/// Where the admin listener is, and what token it wants.
-fn whom(args: &TopArgs) -> Result<(Place, Option<String>)> {
-    let mut token = match &args.token_file {
-        Some(path) => Some(first_line(path)?),
-        None => std::env::var("WINDLASS_TOKEN").ok().filter(|token| !token.is_empty()),
-    };
-    if let Some(place) = &args.admin {
-        return Ok((place.clone(), token));
-    }
-    let usual: Place = USUAL.parse().map_err(|why: String| anyhow!(why))?;
-    // Without the usual file there is the usual address; one that was named must be there.
-    let named = args.config != Path::new("windlass.toml");
-    if !named && !args.config.exists() {
-        return Ok((usual, token));
-    }
-    let loaded = config::load(&args.config, &|name| std::env::var(name).ok())
-        .map_err(|_| anyhow!("{} is wrong: `windlass check -c` tells how", args.config.display()))?;
-    let admin = loaded.file.admin;
-    token = token.or_else(|| admin.token.map(|token| token.0));
-    let Some(listen) = admin.listen.first() else {
-        return if named {
-            Err(anyhow!("{} has no admin listener: set `listen` in [admin]", args.config.display()))
-        } else {
-            Ok((usual, token))
-        };
-    };
-    let place = listen.0.to_string().parse().map_err(|why: String| anyhow!(why))?;
-    Ok((place, token))
-}
-
-fn first_line(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    anyhow::ensure!(!line.is_empty(), "the first line of {} is empty", path.display());
-    Ok(line.to_owned())
 }
 
 fn ask(client: &mut Client) -> Result<Sample, Trouble> {
@@ -183,7 +140,11 @@ fn text(app: &mut App, width: usize, look: Look) -> String {
             (View::Closes, page.closes(sample)),
             (View::Stalls, page.stalls(sample)),
             (View::Limits, page.limits(sample)),
+            (View::Backends, page.backends(sample)),
         ] {
+            if !app.views().contains(&view) {
+                continue;
+            }
             lines.extend(named(view));
             let left_out = more.len().saturating_sub(MOST);
             lines.extend(more.into_iter().take(MOST));

@@ -18,7 +18,7 @@ pub(crate) struct Page<'a> {
     pub(crate) look: Look,
 }
 
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     thousands(value.round().max(0.0) as u64)
 }
 
@@ -26,7 +26,7 @@ fn per_second(bytes: f64) -> String {
     format!("{}/s", rough_bytes(bytes))
 }
 
-fn seconds(value: f64) -> String {
+pub(super) fn seconds(value: f64) -> String {
     if value < 1e-9 {
         return "0 s".into();
     }
@@ -47,14 +47,15 @@ impl Page<'_> {
             View::Closes => self.closes(sample),
             View::Stalls => self.stalls(sample),
             View::Limits => self.limits(sample),
+            View::Backends => self.backends(sample),
         }
     }
 
-    fn line(&self, cell: Cell) -> Line<'static> {
+    pub(super) fn line(&self, cell: Cell) -> Line<'static> {
         cut(cell, self.width, self.look)
     }
 
-    fn table(&self, columns: &[table::Column], rows: &[Vec<Cell>]) -> Vec<Line<'static>> {
+    pub(super) fn table(&self, columns: &[table::Column], rows: &[Vec<Cell>]) -> Vec<Line<'static>> {
         table::lines(columns, rows, self.width, self.look)
     }
 
@@ -88,13 +89,19 @@ impl Page<'_> {
     pub(crate) fn tabs(&self) -> Line<'static> {
         let state = self.app.now.as_ref().map(|sample| &sample.state);
         // Shorter where the terminal is narrow.
-        let letters = if self.width >= 64 { 12 } else { 4 };
+        let views = self.app.views();
+        let letters = match (self.width, views.len()) {
+            (72.., _) | (64.., 5) => 12,
+            (54.., _) | (_, 5) => 4,
+            _ => 2,
+        };
         let mut cell: Cell = Vec::new();
-        for (n, view) in View::ALL.into_iter().enumerate() {
+        for (n, &view) in views.iter().enumerate() {
             let name: String = view.name().chars().take(letters).collect();
             let marks = match (view, state) {
                 (View::Stalls, Some(state)) => state.stalls.len(),
                 (View::Limits, Some(state)) => state.limits.iter().filter(|limit| is_near(limit)).count(),
+                (View::Backends, Some(state)) => super::backends::unwell(state),
                 _ => 0,
             };
             let mark = if marks > 0 { format!("!{marks}") } else { String::new() };

@@ -31,7 +31,9 @@ fn help_is_what_it_was() {
     #[cfg(feature = "kv")]
     same("memcached", &["memcached", "--help"]);
     #[cfg(feature = "proxy")]
-    same("proxy", &["proxy", "--help"]);
+    for command in ["proxy", "backends"] {
+        same(command, &[command, "--help"]);
+    }
     #[cfg(all(target_os = "linux", feature = "tls"))]
     for command in ["echo", "udp", "ws", "http", "resp", "memcached"] {
         same(&format!("bench-{command}"), &["bench", command, "--help"]);

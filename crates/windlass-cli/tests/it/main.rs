@@ -4,6 +4,8 @@
 
 mod access;
 mod admin;
+#[cfg(feature = "proxy")]
+mod backends;
 #[cfg(target_os = "linux")]
 mod bench;
 mod config;
@@ -19,10 +21,13 @@ mod memcached;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "proxy")]
+mod proxy_http;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]
 mod resp;
+mod served;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

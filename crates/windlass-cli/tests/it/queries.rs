@@ -38,16 +38,26 @@ const OF_TARGETS: &[&str] = &["job", "instance"];
 type Exported = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 fn exported() -> Exported {
-    let text = "[admin]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = ['127.0.0.1:0', 'udp:127.0.0.1:0']\n";
+    // Checked, so that there is a check to be told of; nobody is there, so it is answered at once.
+    let text = "[admin]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = ['127.0.0.1:0', 'udp:127.0.0.1:0']\n\
+                [[proxy]]\nlisten = '127.0.0.1:0'\nto = '127.0.0.1:1'\ncheck_every = '1s'\n";
     let file = ConfigFile::new("queries", text);
     let mut server = Server::command(&["run", "-c", file.0.to_str().unwrap()]);
     round_trip(&mut server.connect(), b"hello");
     server.line();
-    let admin = server.line().strip_prefix("Admin on ").expect("its third line").to_owned();
-    let mut stream = std::net::TcpStream::connect(admin).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
+    server.line();
+    let admin = server.line().strip_prefix("Admin on ").expect("its fourth line").to_owned();
+    let deadline = std::time::Instant::now() + LONG;
+    let page = loop {
+        let mut stream = std::net::TcpStream::connect(&admin).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        if page.contains("windlass_proxy_backend_check_duration_seconds{") {
+            break page;
+        }
+        assert!(std::time::Instant::now() < deadline, "no check is answered: {page}");
+    };
     let (_, body) = page.split_once("\r\n\r\n").unwrap();
     let mut exported = Exported::new();
     for line in body.lines().filter(|line| line.starts_with("windlass_")) {

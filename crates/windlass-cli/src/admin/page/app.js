@@ -7,6 +7,7 @@ import * as format from "./format.js";
 import { Live } from "./live.js";
 import { Orders } from "./orders.js";
 import { Overview } from "./overview.js";
+import { Proxies } from "./proxies.js";
 import { Tables } from "./tables.js";
 import { Turn } from "./turn.js";
 import { Workers } from "./workers.js";
@@ -17,6 +18,7 @@ const isPaused = () => paused !== null;
 
 const overview = new Overview();
 const workers = new Workers();
+const proxies = new Proxies();
 const orders = new Orders();
 const turn = new Turn();
 new Connections({ isPaused });
@@ -31,6 +33,7 @@ function show() {
   overview.update(sample, live.samples);
   workers.update(sample, live.samples);
   tables.update(sample);
+  proxies.update(sample);
   turn.update(sample);
   orders.update(sample);
   if (sample.restarted) {

@@ -43,6 +43,16 @@ export const STATES = {
   moving: "on its way to another worker",
 };
 
+/** States of a backend. */
+export const BACKENDS = {
+  up: "It gets new connections.",
+  down: "Its checks fail: it gets no new connections.",
+  ejected: "It has failed clients in a row, and gets no new connections for some time.",
+  draining: "It gets no new connections, and keeps those it has.",
+  disabled: "It was taken out of service, and is not checked.",
+  leaving: "It is gone once it has no connection any more.",
+};
+
 /** The callbacks of a service: what each tells it. */
 export const CALLBACKS = {
   start: "the server begins",

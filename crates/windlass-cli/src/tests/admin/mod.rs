@@ -40,7 +40,7 @@ fn status(head: &str) -> u16 {
 }
 
 /// Everything that tells or orders something.
-const GUARDED: [&str; 10] = [
+const GUARDED: [&str; 12] = [
     "GET /metrics",
     "GET /api/state",
     "HEAD /api/state",
@@ -51,6 +51,8 @@ const GUARDED: [&str; 10] = [
     "POST /api/log",
     "POST /api/reload",
     "POST /api/drain",
+    "GET /api/proxies",
+    "POST /api/proxies/drain",
 ];
 
 const LOCAL: &str = "host: localhost:9901\r\n";

@@ -9,8 +9,8 @@ use ratatui::style::Color;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::client::Trouble;
 use crate::top::app::Order;
-use crate::top::client::Trouble;
 use crate::top::sample::{Sample, connections};
 
 const LOOK: Look = Look { color: false, unicode: false };
@@ -253,4 +253,52 @@ fn colours_are_two_and_can_be_none() {
     };
     assert_eq!(of(&[("LANG", "de_DE.UTF-8")]), Look { color: true, unicode: true });
     assert_eq!(of(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C"), ("NO_COLOR", "1")]), LOOK);
+}
+
+/// The same server, with a proxy on it.
+fn with_a_proxy(at: Instant) -> App {
+    let mut app = app(at);
+    let backend = |name: &str, state: &str| {
+        json!({
+            "route": "backends", "name": name, "address": "10.0.0.1:80", "state": state, "weight": 2,
+            "connections": 12, "connections_peak": 40, "opened": 5000, "failed": 3, "sent_bytes": 2048,
+            "received_bytes": 1 << 20, "changed": state == "draining",
+            "last_check": { "passed": state != "down", "ago_seconds": 1.0, "took_seconds": 0.0012 },
+        })
+    };
+    let mut state = state(102.0, 7000);
+    state["proxies"] = json!([{
+        "name": "web", "clients": 24, "waiting": 1, "refused": { "queue_full": 2 }, "retries": 7,
+        "backends": [backend("red", "up"), backend("blue", "draining"), backend("green", "down")],
+    }]);
+    app.take(Sample::read(state.to_string().as_bytes()).unwrap(), at);
+    app
+}
+
+#[test]
+fn backends_have_a_view_where_there_are_any() {
+    let at = Instant::now();
+    let mut app = app(at);
+    press(&mut app, "6");
+    assert!(frame(&mut app, (80, 24), at)[1].starts_with("[1Overview]"), "there is no sixth");
+    let mut app = with_a_proxy(at);
+    press(&mut app, "6");
+    let shown = frame(&mut app, (80, 8), at);
+    let wanted = "\
+windlass 0.1.0  serving  up 1 min 42 s  pid 4242  127.0.0.1:9090
+ 1Overview  2Connections  3Closes  4Stalls !1  5Limits !1 [6Backends]!1
+web  24 clients, 1 waiting  2 refused  7 retries
+backend  state      weight  now  opened  failed        to      from
+red      up              2   12   5,000       3  2.00 KiB  1.00 MiB
+blue     draining*       2   12   5,000       3  2.00 KiB  1.00 MiB
+green    down            2   12   5,000       3  2.00 KiB  1.00 MiB
+q quit  Tab view  jk move  s sort:file  / filter  p pause  ? keys";
+    assert_eq!(shown.join("\n"), wanted);
+    press(&mut app, "s");
+    let shown = frame(&mut app, (80, 8), at);
+    assert!(shown[4].starts_with("green"), "those that are not well come first: {shown:?}");
+    for width in [40, 20, 3, 200] {
+        frame(&mut app, (width, 8), at);
+    }
+    assert!(frame(&mut app, (40, 8), at)[1].contains("[6Ba]"));
 }

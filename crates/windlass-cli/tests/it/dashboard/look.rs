@@ -124,7 +124,7 @@ fn it_looks_right_in_both_schemes_and_on_a_narrow_screen() {
 }
 
 /// Texts that are too faint for their ground (WCAG 2, AA: 4.5 to 1), whatever they are.
-fn too_faint(browser: &mut Browser) -> Vec<String> {
+pub(super) fn too_faint(browser: &mut Browser) -> Vec<String> {
     let script = r"(() => {
       const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
       const rgba = (colour) => {

@@ -4,6 +4,8 @@
 pub(crate) mod browser;
 mod look;
 mod orders;
+#[cfg(feature = "proxy")]
+mod proxies;
 mod turn;
 
 use std::fs;

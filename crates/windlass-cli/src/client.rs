@@ -3,13 +3,19 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, anyhow};
 use windlass::proto::http::{ClientConn, Limits, ResponsePart};
 use windlass::proto::{Decode, Input};
 
+use crate::args::AccessArgs;
+use crate::config;
+
+/// Where the admin listener is, when nobody says otherwise.
+const USUAL: &str = "127.0.0.1:9900";
 /// How long it may take to connect, and each piece of an answer to come.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest answer.
@@ -103,7 +109,14 @@ impl Client {
         answered(status, target, body)
     }
 
+    /// Gives an order: the status of the answer, and its body.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn post(&mut self, target: &str, body: &[u8]) -> Result<(u16, Vec<u8>), Trouble> {
+        self.ask("POST", target, Some(body))
+    }
+
     /// Gives an order. False: there was nothing to do it to.
+    #[cfg(feature = "top")]
     pub(crate) fn order(&mut self, target: &str, body: &[u8]) -> Result<bool, Trouble> {
         match self.ask("POST", target, Some(body))? {
             (404, _) => Ok(false),
@@ -180,6 +193,49 @@ impl Client {
     }
 }
 
+/// Asks the admin listener at `admin`, or the one that `access` means.
+pub(crate) fn of(admin: Option<&Place>, access: &AccessArgs) -> Result<Client> {
+    let (place, token) = whom(admin, access)?;
+    Ok(Client::new(place, token))
+}
+
+/// Where the admin listener is, and what token it wants.
+fn whom(admin: Option<&Place>, args: &AccessArgs) -> Result<(Place, Option<String>)> {
+    let mut token = match &args.token_file {
+        Some(path) => Some(first_line(path)?),
+        None => std::env::var("WINDLASS_TOKEN").ok().filter(|token| !token.is_empty()),
+    };
+    if let Some(place) = admin {
+        return Ok((place.clone(), token));
+    }
+    let usual: Place = USUAL.parse().map_err(|why: String| anyhow!(why))?;
+    // Without the usual file there is the usual address; one that was named must be there.
+    let named = args.config != Path::new("windlass.toml");
+    if !named && !args.config.exists() {
+        return Ok((usual, token));
+    }
+    let loaded = config::load(&args.config, &|name| std::env::var(name).ok())
+        .map_err(|_| anyhow!("{} is wrong: `windlass check -c` tells how", args.config.display()))?;
+    let admin = loaded.file.admin;
+    token = token.or_else(|| admin.token.map(|token| token.0));
+    let Some(listen) = admin.listen.first() else {
+        return if named {
+            Err(anyhow!("{} has no admin listener: set `listen` in [admin]", args.config.display()))
+        } else {
+            Ok((usual, token))
+        };
+    };
+    let place = listen.0.to_string().parse().map_err(|why: String| anyhow!(why))?;
+    Ok((place, token))
+}
+
+fn first_line(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    anyhow::ensure!(!line.is_empty(), "the first line of {} is empty", path.display());
+    Ok(line.to_owned())
+}
+
 fn answered(status: u16, target: &str, body: Vec<u8>) -> Result<Vec<u8>, Trouble> {
     match status {
         200..=299 => Ok(body),
@@ -231,5 +287,5 @@ fn connect(place: &Place) -> io::Result<Box<dyn Stream>> {
 }
 
 #[cfg(test)]
-#[path = "../tests/top/client.rs"]
+#[path = "tests/client.rs"]
 mod tests;

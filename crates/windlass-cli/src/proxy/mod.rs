@@ -1,28 +1,48 @@
 //! The proxy behind its flags and its tables.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod http;
+mod udp;
 
-use anyhow::{Context as _, Result, bail};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Front, Health, Others, Proxy, ProxyConfig, Route, Sources, Target, Timeouts,
-    Version,
+    AcceptProxy, Backend, Front, Health, HttpProxy, Others, Proxy, ProxyConfig, Route, Sources, Target,
+    Timeouts, Version,
 };
 
+use crate::access::{Kind, Record};
 use crate::args::ProxyArgs;
 use crate::config::File;
-use crate::config::proxy::{BackendTable, BackendTlsTable, OthersName, ProxyTable, ProxyVersion};
+use crate::config::proxy::http::{HttpTable, StickyTable};
+use crate::config::proxy::{BackendTable, BackendTlsTable, ModeName, OthersName, ProxyTable, ProxyVersion};
 use crate::config::value::{self, Count, Listen, Network, Time};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
+
+pub(crate) use http::page;
+pub(crate) use udp::of_datagrams;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
     let mut file = from_flags(&args.serving);
     file.server.workers = Count(args.workers);
     file.server.control = args.control.clone().map(value::FilePath);
-    file.proxy = vec![ProxyTable {
+    let of_requests = HttpTable {
+        trust_forwarded_from: args.trust_forwarded_from.clone(),
+        sticky: args.sticky.clone().map(|cookie| StickyTable { cookie, ..StickyTable::default() }),
+        ..HttpTable::default()
+    };
+    let is_http = args.mode == ModeName::Http;
+    ensure!(
+        is_http || of_requests == HttpTable::default(),
+        "--sticky and --trust-forwarded-from are about requests: they need --mode http"
+    );
+    let table = ProxyTable {
+        mode: args.mode,
+        http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
         to: args.to.iter().cloned().map(value::Backend).collect(),
         balance: args.balance,
@@ -33,34 +53,94 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
         ..ProxyTable::default()
-    }];
+    };
+    file.proxy = vec![table.meant()];
     run_flags(&file, &args.serving)
 }
 
 /// The proxies of this process, by their names: to be changed by a reload, and looked at.
 #[derive(Clone, Default)]
 pub(crate) struct Fronts {
-    all: Arc<Mutex<Vec<(String, Front)>>>,
+    all: Arc<Mutex<Vec<Fronted>>>,
+}
+
+/// One of them.
+#[derive(Clone)]
+pub(crate) struct Fronted {
+    pub(crate) front: Front,
+    /// As it is in effect, or about to be.
+    pub(crate) table: ProxyTable,
 }
 
 impl Fronts {
-    fn add(&self, name: &str, front: &Front) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push((name.to_owned(), front.clone()));
+    fn lock(&self) -> MutexGuard<'_, Vec<Fronted>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of this name. A change that failed may have left one that serves nobody, and one that was replaced
-    /// still has connections.
+    fn add(&self, table: &ProxyTable, front: &Front) {
+        self.lock().push(Fronted { front: front.clone(), table: table.clone() });
+    }
+
+    /// Those of this name. One that was replaced still has connections.
     fn of(&self, name: &str) -> Vec<Front> {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter(|(of, _)| of == name).map(|(_, front)| front.clone()).collect()
+        self.lock().iter().filter(|one| one.table.name == name).map(|one| one.front.clone()).collect()
+    }
+
+    /// The one of this name that takes clients.
+    pub(crate) fn current(&self, name: &str) -> Option<Fronted> {
+        self.lock().iter().rfind(|one| one.table.name == name).cloned()
+    }
+
+    /// All that take clients, in the order they came.
+    pub(crate) fn each(&self) -> Vec<Fronted> {
+        let all = self.lock();
+        let is_last = |n: usize| !all[n + 1..].iter().any(|other| other.table.name == all[n].table.name);
+        (0..all.len()).filter(|n| is_last(*n)).map(|n| all[n].clone()).collect()
+    }
+
+    /// What there is now: to be restored if a change fails.
+    pub(crate) fn now(&self) -> Vec<Fronted> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn restore(&self, before: Vec<Fronted>) {
+        *self.lock() = before;
+    }
+
+    /// Forgets those that the file has no more, and those that were replaced and have no clients any more.
+    pub(crate) fn keep(&self, file: &File) {
+        let mut all = self.lock();
+        all.retain(|one| file.proxy.iter().any(|table| table.name == one.table.name));
+        let mut seen = std::collections::HashSet::new();
+        let mut stays: Vec<bool> = Vec::new();
+        for one in all.iter().rev() {
+            stays.push(seen.insert(one.table.name.clone()) || one.front.stats().clients > 0);
+        }
+        all.retain(|_| stays.pop().unwrap_or(true));
+    }
+
+    fn set_table(&self, table: &ProxyTable) {
+        self.lock()
+            .iter_mut()
+            .filter(|one| one.table.name == table.name)
+            .for_each(|one| one.table = table.clone());
     }
 }
 
-/// The service of one table.
-pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
-    let front = Front::new(config(table)?).with_context(|| format!("proxy `{}`", table.name))?;
-    told.proxies.add(&table.name, &front);
+/// The proxy of one table.
+fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
+    let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
+    if let Some(before) = told.proxies.current(&table.name) {
+        // What an operator changed is not undone because its log goes elsewhere.
+        front.take_over(&before.front);
+    }
+    told.proxies.add(table, &front);
+    Ok(front)
+}
+
+/// The service of one table that passes connections on.
+pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = front(table, told)?;
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
@@ -71,34 +151,69 @@ pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<P
         .tick(Proxy::TICK)
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
-    let owner = owner("proxy", &table.name);
-    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+    listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// The service of one table that passes requests on.
+pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
+    let front = front(table, told)?;
+    let log = table.access_log.as_ref();
+    let log = log.map(|log| told.access.open(log, &table.name, Kind::Proxied)).transpose()?;
+    let ends = Ends::of(None, &table.name, told)?;
+    let its = told.of(&table.name, "proxy");
+    let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
+    let service = serve(move || {
+        let proxy = front.http_proxy();
+        let proxy = match log.clone() {
+            Some(log) => proxy.on_exchange(move |exchanged| log.add(Record::exchanged(exchanged))),
+            None => proxy,
+        };
+        Watched::new(proxy, &its, ends.clone())
+    });
+    let service = service
+        .name(&table.name)
+        .mailbox(&mailbox)
+        .resolver(&resolver)
+        .tick(HttpProxy::TICK)
+        // As above.
+        .idle_timeout(std::time::Duration::ZERO);
+    listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// What a reload has in store for the proxies that stay.
-pub(crate) struct Prepared(Vec<(String, Front, ProxyConfig)>);
+pub(crate) struct Prepared {
+    changes: Vec<(String, Front, ProxyConfig)>,
+    tables: Vec<ProxyTable>,
+}
 
 /// What is different in the settings of proxies that are in both. Errors: a certificate that cannot be read.
 pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepared> {
-    let mut prepared = Vec::new();
+    let mut prepared = Prepared { changes: Vec::new(), tables: Vec::new() };
     for table in &after.proxy {
         let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
         if old == table {
             continue;
         }
-        let config = config(table)?;
+        let config = config(table, Files::Read)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        if table.mode == ModeName::Udp {
+            config.check_udp().with_context(|| format!("proxy `{}`", table.name))?;
+        }
         let fronts = told.proxies.of(&table.name).into_iter();
-        prepared.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
+        prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
+        prepared.tables.push(table.clone());
     }
-    Ok(Prepared(prepared))
+    Ok(prepared)
 }
 
 /// Makes it so, and says what that came to.
-pub(crate) fn change(prepared: Prepared) -> Vec<String> {
+pub(crate) fn change(prepared: Prepared, told: &Told) -> Vec<String> {
     let mut said = Vec::new();
-    for (name, front, config) in prepared.0 {
+    for table in &prepared.tables {
+        told.proxies.set_table(table);
+    }
+    for (name, front, config) in prepared.changes {
         if front.config() == config {
             continue;
         }
@@ -108,7 +223,12 @@ pub(crate) fn change(prepared: Prepared) -> Vec<String> {
         let words: Vec<String> =
             counts.map(|(backends, what)| format!("{} {what}", backends.join(", "))).collect();
         let what = if words.is_empty() { "settings changed".into() } else { words.join("; ") };
-        said.push(format!("proxy `{name}`: {what}"));
+        let kept = match front.differs() {
+            0 => String::new(),
+            1 => "; one backend stays as it was changed while it ran".into(),
+            n => format!("; {n} backends stay as they were changed while it ran"),
+        };
+        said.push(format!("proxy `{name}`: {what}{kept}"));
     }
     said
 }
@@ -121,11 +241,24 @@ pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     }
     let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
     let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
-    Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
+    udp::limits(file, Limits { connecting_max: 16 * 1024, source_connections_max, ..limits })
 }
 
-/// What a table comes to. Errors: a certificate that cannot be read.
-pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
+/// Whether files that a table names are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Files {
+    /// They are.
+    Read,
+    /// They are not, to see what else there is.
+    Leave,
+}
+
+fn count(Count(n): Count) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// What a table comes to. Errors: a file that cannot be read, or what no configuration can be made of.
+pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
     let backends = backends(table, &table.to, &table.backend)?;
     let mut routes = Vec::new();
     for route in &table.route {
@@ -134,9 +267,9 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             server_names: route.server_names.clone(),
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
+            http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
         });
     }
-    let count = |Count(n): Count| u32::try_from(n).unwrap_or(u32::MAX);
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
     let accept_proxy = match table.accept_proxy_from.is_empty() {
         true => None,
@@ -178,8 +311,15 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             ..Health::default()
         },
         resolve_every: table.resolve_every.0,
+        udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
+        http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
+}
+
+/// A backend that an operator adds: with all that the table says of its backends.
+pub(crate) fn another(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
+    backend(table, one)
 }
 
 /// Those that are only addresses, and those with settings of their own.
@@ -245,5 +385,11 @@ fn speak_tls(_: Backend, _: &BackendTlsTable) -> Result<Backend> {
 impl Tally for Proxy {
     fn messages(&self) -> u64 {
         self.coupled()
+    }
+}
+
+impl Tally for HttpProxy {
+    fn messages(&self) -> u64 {
+        self.requests()
     }
 }
