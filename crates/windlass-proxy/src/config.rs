@@ -176,6 +176,9 @@ pub struct Backend {
     pub connections_max: usize,
     /// Tells it in a PROXY header of this version who the client is. Default: does not.
     pub send_proxy: Option<Version>,
+    /// In a header of version 2 it is told more than addresses: of TLS that ends here the protocol (ALPN), the
+    /// name the client asked for, the version and the cipher suite; and a checksum. Default: is not.
+    pub send_proxy_tlvs: bool,
     /// Speaks TLS with it. Default: plain.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -190,6 +193,7 @@ impl Backend {
             weight: 1,
             connections_max: 0,
             send_proxy: None,
+            send_proxy_tlvs: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -216,6 +220,12 @@ impl Backend {
     /// Sets [`Backend::send_proxy`].
     pub fn send_proxy(mut self, version: Version) -> Backend {
         self.send_proxy = Some(version);
+        self
+    }
+
+    /// Sets [`Backend::send_proxy_tlvs`].
+    pub fn send_proxy_tlvs(mut self, tlvs: bool) -> Backend {
+        self.send_proxy_tlvs = tlvs;
         self
     }
 

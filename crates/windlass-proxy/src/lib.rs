@@ -17,6 +17,7 @@ mod calls;
 mod checks;
 mod config;
 mod discovery;
+mod door;
 mod fleet;
 mod front;
 mod guard;
@@ -33,6 +34,7 @@ mod service;
 mod sources;
 mod stats;
 mod target;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod udp;

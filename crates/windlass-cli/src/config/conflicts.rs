@@ -176,13 +176,6 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 problem.help("take `tls` out to pass TLS through, or `route` out to end it here")
             });
         }
-        if table.tls.is_some() && !table.accept_proxy_from.is_empty() {
-            let what = format!("`{path}`: a PROXY header in front of TLS that ends here is not supported");
-            push(problems, place("accept_proxy_from"), what, |problem| {
-                problem
-                    .help("have a proxy pass TLS through to another one that ends it, or ask for no header")
-            });
-        }
         match table.mode {
             ModeName::Http => of_http(table, &place, problems),
             _ => not_of_http(table, &place, problems),

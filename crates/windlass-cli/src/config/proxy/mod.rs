@@ -1,5 +1,6 @@
 //! What `[[proxy]]` may hold; `proxy` makes a [`ProxyConfig`](windlass_proxy::ProxyConfig) of it.
 
+mod guard;
 pub(crate) mod http;
 pub(crate) mod udp;
 
@@ -11,6 +12,7 @@ use windlass_proxy::{Balance, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
 use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, Network, Time};
+pub(crate) use guard::{BreakerTable, GuardTable};
 use http::{HttpTable, RespondTable};
 use udp::UdpTable;
 
@@ -40,10 +42,18 @@ pub(crate) struct ProxyTable {
     pub(crate) retries_max: Count,
     /// The pause before a backend is tried again because there is no other.
     pub(crate) retry_pause: Time,
+    /// Clients of one route that may be tried again at the same time, in percent of those on their way to a
+    /// backend. More wait for it. 100: no limit.
+    pub(crate) retry_budget_percent: Count,
+    /// So many always may.
+    pub(crate) retry_budget_min: Count,
     /// Tell backends in a PROXY header of this version who the client is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["v2"]))]
     pub(crate) send_proxy: Option<ProxyVersion>,
+    /// Tell them of the client's TLS too, if it ends here: the protocol, the name it asks for, the version. Takes
+    /// `send_proxy = "v2"`.
+    pub(crate) send_proxy_tlvs: bool,
     /// Networks, or `unix`, whose PROXY headers are believed, and asked for. Without one nobody's are.
     pub(crate) accept_proxy_from: Vec<Network>,
     /// What becomes of everybody else then.
@@ -86,6 +96,12 @@ pub(crate) struct ProxyTable {
     pub(crate) slow_start: Time,
     /// How often names of backends are resolved anew.
     pub(crate) resolve_every: Time,
+    /// Break off with backends that fail too often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breaker: Option<BreakerTable>,
+    /// Who is let in, and how much of one source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<GuardTable>,
     /// Speak TLS with backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_tls: Option<BackendTlsTable>,
@@ -118,6 +134,7 @@ impl Default for ProxyTable {
             load_factor_percent,
             retries_max,
             retry_pause,
+            retry_budget,
             queue_max,
             timeouts,
             health,
@@ -149,7 +166,10 @@ impl Default for ProxyTable {
             queue_max: Count(queue_max),
             retries_max: count(retries_max),
             retry_pause: Time(retry_pause),
+            retry_budget_percent: count(retry_budget.percent),
+            retry_budget_min: count(retry_budget.concurrent_min),
             send_proxy: None,
+            send_proxy_tlvs: false,
             accept_proxy_from: Vec::new(),
             accept_proxy_others: OthersName::default(),
             connect_timeout: Time(timeouts.connect),
@@ -171,6 +191,8 @@ impl Default for ProxyTable {
             fail_open_percent: count(fail_open_percent),
             slow_start: Time(slow_start),
             resolve_every: Time(resolve_every),
+            breaker: None,
+            guard: None,
             backend_tls: None,
             tls: None,
             access_log: None,
