@@ -1,3 +1,5 @@
+//! Answers that need no backend, and error pages.
+
 use windlass_proto::http::Status;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What backends are told of who the client is.
+
 use super::*;
 use crate::Sources;
 use crate::http::config::{Forwarded, ForwardedHeaders, HeaderRule};

@@ -1,3 +1,5 @@
+//! Header lines: what is passed on, what is edited, what cannot be touched.
+
 use super::*;
 use crate::http::config::{HeaderRule, HostHeader, Underscores};
 

@@ -1,3 +1,5 @@
+//! Paths: which fit a pattern, and which mean something else than they say.
+
 use super::super::path::{Normal, Pattern, behind, check, is_misleading};
 use super::*;
 

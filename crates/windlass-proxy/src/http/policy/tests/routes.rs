@@ -1,3 +1,5 @@
+//! Which route a request takes.
+
 use super::*;
 
 fn hosts(names: &[&str]) -> HttpRoute {

@@ -1,3 +1,5 @@
+//! Clients that stay with their backend.
+
 use std::time::Duration;
 
 use super::super::siphash::siphash;
