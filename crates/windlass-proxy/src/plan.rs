@@ -102,6 +102,11 @@ pub enum ConfigError {
         /// Which.
         setting: &'static str,
     },
+    /// A check that cannot be made.
+    Check {
+        /// Why not.
+        why: &'static str,
+    },
     /// A number that is too small or too large.
     Range {
         /// Which.
@@ -129,6 +134,7 @@ impl fmt::Display for ConfigError {
             ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
             ConfigError::NotForDatagrams { what } => write!(f, "{what} cannot be used with datagrams"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+            ConfigError::Check { why } => write!(f, "check: {why}"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
     }
@@ -165,6 +171,9 @@ impl Plan {
             }
         }
         within_range(&config)?;
+        if let Some(why) = config.check.problem() {
+            return Err(ConfigError::Check { why });
+        }
         if config.backends.is_empty() && config.routes.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }

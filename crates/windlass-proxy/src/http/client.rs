@@ -478,6 +478,7 @@ impl HttpProxy {
                     self.tunnel_waits(&mut client, key);
                 }
             }
+            Side::Check(_) => {}
         }
     }
 
@@ -486,7 +487,7 @@ impl HttpProxy {
         let relayed = conn.relayed().unwrap_or_default();
         let (up, down) = match side {
             Side::Client(_) => (relayed.received, relayed.sent),
-            Side::Link(_) => (relayed.sent, relayed.received),
+            Side::Link(_) | Side::Check(_) => (relayed.sent, relayed.received),
         };
         if let Some(link) = self.links.get(link)
             && link.client.take().is_some()
