@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Breaker, Front, GuardConfig, Health, HttpProxy, Others, Proxy, ProxyConfig,
-    RetryBudget, Route, Sources, Target, Timeouts, Version,
+    AcceptProxy, Backend, Breaker, CheckKind, Front, GuardConfig, Health, HttpProxy, Others, Proxy,
+    ProxyConfig, RetryBudget, Route, Sources, Target, Timeouts, Version,
 };
 
 use crate::access::{Kind, Record};
@@ -256,6 +256,8 @@ fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
     let mut config = config(table, Files::Read)?;
     if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
         config.guard.connections_max = source_max(file);
+        // As the engine does.
+        config.guard.spare_loopback = true;
     }
     Ok(config)
 }
@@ -334,6 +336,12 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             breaker: table.breaker.as_ref().map_or_else(Breaker::default, |breaker| breaker.config()),
             ..Health::default()
         },
+        check: match (&table.check_http, &table.check_exchange) {
+            (Some(_), Some(_)) => bail!("check_http and check_exchange: one of them"),
+            (Some(http), None) => http.config()?,
+            (None, Some(exchange)) => exchange.config(),
+            (None, None) => CheckKind::Connect,
+        },
         resolve_every: table.resolve_every.0,
         udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
@@ -353,6 +361,7 @@ fn backends(table: &ProxyTable, to: &[value::Backend], more: &[BackendTable]) ->
         name: None,
         weight: Count(1),
         connections_max: None,
+        check_port: None,
         send_proxy: None,
         tls: None,
     });
@@ -366,6 +375,9 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
         .connections_max(one.connections_max.unwrap_or(table.connections_max).0);
     if let Some(name) = one.name {
         backend = backend.name(name);
+    }
+    if let Some(port) = one.check_port {
+        backend = backend.check_port(port);
     }
     if let Some(version) = one.send_proxy.or(table.send_proxy) {
         backend = backend.send_proxy(match version {

@@ -12,7 +12,7 @@ use windlass_proxy::{Balance, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
 use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, Network, Time};
-pub(crate) use guard::{BreakerTable, GuardTable};
+pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
 use udp::UdpTable;
 
@@ -96,6 +96,12 @@ pub(crate) struct ProxyTable {
     pub(crate) slow_start: Time,
     /// How often names of backends are resolved anew.
     pub(crate) resolve_every: Time,
+    /// Ask backends by an HTTP request when they are checked; else it is enough that they can be connected to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check_http: Option<HttpCheckTable>,
+    /// Ask them by bytes instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check_exchange: Option<ExchangeTable>,
     /// Break off with backends that fail too often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) breaker: Option<BreakerTable>,
@@ -191,6 +197,8 @@ impl Default for ProxyTable {
             fail_open_percent: count(fail_open_percent),
             slow_start: Time(slow_start),
             resolve_every: Time(resolve_every),
+            check_http: None,
+            check_exchange: None,
             breaker: None,
             guard: None,
             backend_tls: None,
@@ -255,6 +263,10 @@ pub(crate) struct BackendTable {
     /// Connections to it. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connections_max: Option<Count>,
+    /// Checks go to this port instead, without TLS and PROXY header. To its own, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [9000]))]
+    pub(crate) check_port: Option<u16>,
     /// The PROXY header it is told in. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) send_proxy: Option<ProxyVersion>,
