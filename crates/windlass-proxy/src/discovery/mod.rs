@@ -96,13 +96,9 @@ enum Job {
 }
 
 impl Front {
-    /// The service that looks for backends, if any are to be looked for. It listens nowhere; whoever serves the
-    /// proxy adds it to the same server.
-    pub fn discover(&self) -> Option<Serve<Discovery>> {
-        self.config().discovers().then(|| self.discovery())
-    }
-
-    fn discovery(&self) -> Serve<Discovery> {
+    /// The service that looks for backends ([`ProxyConfig::discovers`](crate::ProxyConfig::discovers) tells whether
+    /// any are to be looked for). It listens nowhere; whoever serves the proxy adds it to the same server.
+    pub fn discover(&self) -> Serve<Discovery> {
         let front = self.clone();
         let config = OffloadConfig {
             threads: 1,

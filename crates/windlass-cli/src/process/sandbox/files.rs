@@ -87,6 +87,12 @@ impl Kept {
             let more = [Some(&tls.authorities), tls.cert.as_ref(), tls.key.as_ref()];
             more.into_iter().flatten().for_each(|FilePath(path)| folder_of(path));
         }
+        #[cfg(feature = "proxy")]
+        for source in file.proxy.iter().flat_map(|proxy| proxy.sources()) {
+            if let windlass_proxy::Source::File(path) = source {
+                folder_of(path);
+            }
+        }
         kept.read.extend(SYSTEM.iter().map(PathBuf::from));
         // A panic tells where it was: the program's own symbols.
         kept.read.extend(std::env::current_exe().ok());
@@ -112,8 +118,11 @@ impl Kept {
         let logs = logs.map(|table| &table.path.0).filter(|path| *path != Path::new("-"));
         kept.logs
             .extend(logs.chain(file.log.path.as_ref().map(|FilePath(path)| path)).map(|path| folder(path)));
-        // No service so far has others to call; the admin page has none either.
-        kept.calls = false;
+        // A proxy calls its backends, which may be others tomorrow.
+        #[cfg(feature = "proxy")]
+        {
+            kept.calls = !file.proxy.is_empty();
+        }
         kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
         kept
     }
