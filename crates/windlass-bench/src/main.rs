@@ -26,6 +26,9 @@ enum Command {
     /// Run a program on one core; used by `compare` to start servers.
     #[command(hide = true)]
     Pinned(compare::PinnedArgs),
+    /// The server behind the HTTP proxies of `compare proxy`.
+    #[command(hide = true)]
+    Origin(compare::OriginArgs),
 }
 
 #[derive(Subcommand)]
@@ -34,9 +37,10 @@ enum Compare {
     Echo(compare::CompareArgs),
     /// UDP echo servers: one flow and 1,000 peers.
     Udp(compare::UdpCompareArgs),
-    /// TCP proxies: the relay and `windlass proxy` beside HAProxy and nginx, which come from the system's packages.
-    #[command(alias = "proxy")]
+    /// TCP relays: windlass' alone beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
+    /// Proxies of TCP, HTTP and UDP: `windlass proxy` beside HAProxy and nginx, which come from the system's packages.
+    Proxy(compare::ProxyArgs),
     /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
     Resp(compare::RespArgs),
     /// Caches: `windlass memcached` beside memcached, which comes from the system's packages.
@@ -70,12 +74,14 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Udp(args)) => compare::udp(args),
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
+        Command::Compare(Compare::Proxy(args)) => compare::proxy(args),
         Command::Compare(Compare::Resp(args)) => compare::resp(args),
         Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
         #[cfg(feature = "tls")]
         Command::Compare(Compare::Tls(args)) => compare::tls(args),
         Command::Compare(Compare::Http(args)) => compare::http(args),
         Command::Pinned(args) => compare::pinned(args),
+        Command::Origin(args) => compare::origin(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -211,6 +211,14 @@ pub(crate) fn readable(file: &File, places: &Places, problems: &mut Vec<Problem>
             problems.push(placed(places, &format!("{}.tls", service.path), why));
         }
     }
+    #[cfg(feature = "proxy")]
+    for (n, proxy) in file.proxy.iter().enumerate() {
+        for (key, path) in proxy.pages() {
+            if let Err(why) = crate::proxy::page(&path.0) {
+                problems.push(placed(places, &format!("proxy[{n}].{key}"), format!("{why:#}")));
+            }
+        }
+    }
     #[cfg(feature = "kv")]
     if let Err(why) = crate::kv::password(file) {
         problems.push(placed(places, "resp[0].password_file", format!("{why:#}")));

@@ -69,6 +69,8 @@ pub enum EncodeError {
     Delimiter,
     /// The frame has bytes in front of the message that the message does not tell.
     Head,
+    /// It is none that its protocol has, here or now: the peer would take it for a mistake.
+    Invalid,
 }
 
 impl EncodeError {
@@ -79,6 +81,7 @@ impl EncodeError {
             EncodeError::Length => "length",
             EncodeError::Delimiter => "delimiter",
             EncodeError::Head => "head",
+            EncodeError::Invalid => "invalid",
         }
     }
 }
@@ -90,6 +93,7 @@ impl fmt::Display for EncodeError {
             EncodeError::Length => f.write_str("message to send has a length that cannot be said"),
             EncodeError::Delimiter => f.write_str("message to send holds what ends a message"),
             EncodeError::Head => f.write_str("message to send does not tell the front of its frame"),
+            EncodeError::Invalid => f.write_str("message to send is none of its protocol, here or now"),
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod http;
 mod input;
 mod lines;
 pub mod memcached;
+pub mod mqtt;
 pub mod proxy_protocol;
 pub mod resp;
 pub mod testing;

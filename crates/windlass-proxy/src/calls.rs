@@ -25,15 +25,29 @@ impl Proxy {
     /// Chooses a backend for a client and calls it, or has the client wait for one.
     pub(crate) fn place(&mut self, reach: &mut impl Reach, key: u32) -> Result<(), Refusal> {
         let Some(group) = self.group_of(key) else { return Err(Refusal::NoBackend) };
-        if self.queues[group].len() > 0 {
+        if self.queues[group].is_waited_in() {
             // Behind those who came first.
             return self.enqueue(reach, key, group);
+        }
+        if !self.may_call(key) {
+            return self.enqueue(reach, key, group).map_err(|_| Refusal::Unreachable);
         }
         match self.pick(reach, key, group) {
             Picked::Upstream(lease) => self.call(reach, key, lease, false).map(drop),
             Picked::Full => self.enqueue(reach, key, group),
-            Picked::Nobody => self.try_again(reach, key, group).map(drop),
+            Picked::Nobody => self.try_again(reach, key, group, Refusal::NoBackend).map(drop),
+            Picked::Tripped => self.try_again(reach, key, group, Refusal::CircuitOpen).map(drop),
         }
+    }
+
+    /// Whether a client may be called for: a retry takes its place in the budget of its group.
+    fn may_call(&mut self, key: u32) -> bool {
+        let attempt = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut());
+        let Some(attempt) = attempt.filter(|attempt| attempt.failures > 0) else { return true };
+        if attempt.retry.is_none() {
+            attempt.retry = attempt.underway.as_ref().and_then(|underway| self.fleet.may_retry(underway));
+        }
+        attempt.retry.is_some()
     }
 
     fn group_of(&mut self, key: u32) -> Option<usize> {
@@ -48,17 +62,25 @@ impl Proxy {
         self.fleet.pick(reach, group, attempt.source(), &attempt.tried)
     }
 
-    /// Nobody is left who has not been tried: begins with the first again, after a pause.
-    fn try_again(&mut self, reach: &mut impl Reach, key: u32, group: usize) -> Result<Called, Refusal> {
+    /// Nobody is left who has not been tried: begins with the first again, after a pause. If there is none, it
+    /// is refused for that reason.
+    fn try_again(
+        &mut self,
+        reach: &mut impl Reach,
+        key: u32,
+        group: usize,
+        why: Refusal,
+    ) -> Result<Called, Refusal> {
         let attempt = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut());
         let Some(attempt) = attempt.filter(|attempt| !attempt.tried.is_empty()) else {
-            return Err(Refusal::NoBackend);
+            return Err(why);
         };
         attempt.tried.clear();
         match self.pick(reach, key, group) {
             Picked::Upstream(lease) => self.call(reach, key, lease, true),
             Picked::Full => self.enqueue(reach, key, group).map(|()| Called::Later),
             Picked::Nobody => Err(Refusal::NoBackend),
+            Picked::Tripped => Err(Refusal::CircuitOpen),
         }
     }
 
@@ -105,15 +127,15 @@ impl Proxy {
         let upstream = pair.lease.as_ref().map(|lease| lease.upstream().clone());
         let client = pair.client;
         let its_fault = is_its_fault(why);
-        if let Some(upstream) = upstream.as_ref().filter(|_| its_fault) {
-            self.fleet.blame(upstream, Failure::Refused, reach.now());
+        let was_retry = pair.attempt.as_mut().is_some_and(|attempt| attempt.retry.take().is_some());
+        if let Some(lease) = pair.lease.as_mut().filter(|_| its_fault) {
+            self.fleet.failed(lease, Failure::Refused, reach.now());
         }
         // A name with several addresses is tried at the next of them before it counts as tried.
         let more = upstream.as_ref().is_some_and(|upstream| its_fault && self.fleet.address_failed(upstream));
-        let mut failures = 0;
         if let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut()) {
             attempt.failures += 1;
-            failures = attempt.failures;
+            let failures = attempt.failures;
             if let Some(upstream) = upstream.filter(|_| its_fault && !(more && failures == 1)) {
                 attempt.tried.push(upstream.id());
             }
@@ -125,9 +147,20 @@ impl Proxy {
             false => drop(self.release(key)),
         }
         // If it is going, `closed` is still to come.
-        if client.and_then(|client| reach.conn(client)).is_none() {
-            return;
+        if client.and_then(|client| reach.conn(client)).is_some() {
+            self.after_failure(reach, key, why);
         }
+        // For what the system lacks nobody is called in its place here either.
+        if was_retry && its_fault {
+            self.retry_is_over(reach);
+        }
+    }
+
+    /// Tries once more for a client, as often as that is allowed.
+    fn after_failure(&mut self, reach: &mut impl Reach, key: u32, why: &ConnectError) {
+        let its_fault = is_its_fault(why);
+        let attempt = self.pairs.get(key).and_then(|pair| pair.attempt.as_ref());
+        let failures = attempt.map_or(0, |attempt| attempt.failures);
         let outcome = match why {
             ConnectError::Shutdown => Err(Refusal::Resources),
             _ if failures > self.fleet.plan.config.retries_max => {
@@ -158,9 +191,10 @@ impl Proxy {
         }
         let (now, limit) = (reach.now(), self.fleet.plan.config.timeouts.queue);
         let Some(pair) = self.pairs.get(key) else { return Ok(()) };
-        pair.phase = Phase::Queued(self.queues[group].push(key));
-        self.fleet.shared.waiting.fetch_add(1, Relaxed);
         let Some(attempt) = &mut pair.attempt else { return Ok(()) };
+        attempt.retry = None;
+        pair.phase = Phase::Queued(self.queues[group].push(key, attempt.failures > 0));
+        self.fleet.shared.waiting.fetch_add(1, Relaxed);
         if attempt.waits_until.is_none() {
             self.fleet.shared.queued.fetch_add(1, Relaxed);
         }
@@ -187,10 +221,19 @@ impl Proxy {
 
     /// Places those who wait, as long as there is room.
     fn serve_queue(&mut self, reach: &mut impl Reach, group: usize) {
-        while let Some((number, key)) = self.queues[group].first() {
+        // Until another worker was faster.
+        let mut may_retry = true;
+        loop {
+            let plan = &self.fleet.plan;
+            may_retry = may_retry && plan.groups[group].budget.has_room(&plan.config.retry_budget);
+            let Some((number, key)) = self.queues[group].first(may_retry) else { return };
             let picked = self.pick(reach, key, group);
             if matches!(picked, Picked::Full) {
                 return;
+            }
+            if !self.may_call(key) {
+                may_retry = false;
+                continue;
             }
             self.leave_queue(group, number);
             let Some(pair) = self.pairs.get(key) else { continue };
@@ -202,7 +245,8 @@ impl Proxy {
             }
             let outcome = match picked {
                 Picked::Upstream(lease) => self.call(reach, key, lease, false),
-                _ => self.try_again(reach, key, group),
+                Picked::Tripped => self.try_again(reach, key, group, Refusal::CircuitOpen),
+                _ => self.try_again(reach, key, group, Refusal::NoBackend),
             };
             match outcome {
                 Ok(Called::Begun) => {}
@@ -218,6 +262,13 @@ impl Proxy {
             return;
         }
         self.room(reach);
+    }
+
+    /// A retry is over, whatever came of it: another one may be made.
+    pub(crate) fn retry_is_over(&mut self, reach: &mut impl Reach) {
+        if self.fleet.shared.waiting.load(Relaxed) > 0 {
+            self.room(reach);
+        }
     }
 
     /// There is room, somewhere, for somebody who waits.
@@ -259,6 +310,10 @@ impl Proxy {
         }
         if let Some(pair) = self.pairs.get(key) {
             pair.phase = Phase::Refused(refusal);
+            if let Some(attempt) = &mut pair.attempt {
+                // It is not under way any more, though it may take its time to go.
+                (attempt.retry, attempt.underway) = (None, None);
+            }
         }
     }
 }

@@ -8,9 +8,14 @@ use windlass_proto::CLIENT_HELLO_MAX;
 use windlass_proto::proxy_protocol::Version;
 
 use crate::balance::Balance;
+use crate::breaker::Breaker;
+use crate::budget::RetryBudget;
 use crate::discovery::{Discover, DiscoveryConfig};
+use crate::guard::GuardConfig;
+use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
 use crate::target::Target;
+use crate::udp::UdpConfig;
 
 /// How a [`Proxy`](crate::Proxy) serves.
 ///
@@ -41,6 +46,8 @@ pub struct ProxyConfig {
     pub retries_max: u32,
     /// The pause before a backend that has failed is tried again because there is no other. Default 250 ms.
     pub retry_pause: Duration,
+    /// How many may be tried again at the same time.
+    pub retry_budget: RetryBudget,
     /// Clients that may wait on one worker, for each route, for a backend with room or one that is there at
     /// all. More are refused. 0: nobody waits. Default 1024.
     pub queue_max: usize,
@@ -50,11 +57,17 @@ pub struct ProxyConfig {
     pub accept_proxy: Option<AcceptProxy>,
     /// Bytes a ClientHello may take where there are routes. Default [`CLIENT_HELLO_MAX`].
     pub hello_max: usize,
+    /// Who is let in, and how much of one source.
+    pub guard: GuardConfig,
     /// Who is well.
     pub health: Health,
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
+    /// How HTTP is served.
+    pub http: HttpConfig,
+    /// Datagrams, where [`Front::serve_udp`](crate::Front::serve_udp) serves them.
+    pub udp: UdpConfig,
     /// Where more of `backends` come from. Default: nowhere.
     pub discover: Vec<Discover>,
     /// How they are looked for.
@@ -70,12 +83,16 @@ impl Default for ProxyConfig {
             load_factor_percent: 125,
             retries_max: 3,
             retry_pause: Duration::from_millis(250),
+            retry_budget: RetryBudget::default(),
             queue_max: 1024,
             timeouts: Timeouts::default(),
             accept_proxy: None,
             hello_max: CLIENT_HELLO_MAX,
+            guard: GuardConfig::default(),
             health: Health::default(),
             resolve_every: Duration::from_secs(30),
+            http: HttpConfig::default(),
+            udp: UdpConfig::default(),
             discover: Vec::new(),
             discovery: DiscoveryConfig::default(),
         }
@@ -128,6 +145,12 @@ impl ProxyConfig {
     /// Sets [`ProxyConfig::accept_proxy`].
     pub fn accept_proxy(mut self, accept: AcceptProxy) -> ProxyConfig {
         self.accept_proxy = Some(accept);
+        self
+    }
+
+    /// Sets [`ProxyConfig::guard`].
+    pub fn guard(mut self, guard: GuardConfig) -> ProxyConfig {
+        self.guard = guard;
         self
     }
 
@@ -217,6 +240,9 @@ pub struct Route {
     pub alpn: Vec<String>,
     /// Where they go.
     pub backends: Vec<Backend>,
+    /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
+    /// for TLS that is passed through.
+    pub http: HttpRoute,
     /// Where more of these come from.
     pub discover: Vec<Discover>,
 }
@@ -339,6 +365,8 @@ pub struct Health {
     /// A backend that has come back gets its share of new connections little by little within this time,
     /// from a tenth on. Where a client's address decides, it has no effect. Default 0.
     pub slow_start: Duration,
+    /// The circuit breaker of each backend.
+    pub breaker: Breaker,
 }
 
 impl Default for Health {
@@ -355,6 +383,7 @@ impl Default for Health {
             ejected_max_percent: 50,
             fail_open_percent: 0,
             slow_start: Duration::ZERO,
+            breaker: Breaker::default(),
         }
     }
 }

@@ -1,21 +1,25 @@
 //! The backends as one worker sees them: whose turn it is, where they are and how they are. Every mode of the
 //! proxy chooses, calls, checks and blames them through this; what a client is differs, and is not in here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Resolved, Scope, Time};
+use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
 use windlass_proto::Encode;
 use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
 
+use crate::breaker::Permit;
+use crate::budget::{Retry, Underway};
 use crate::checks::{CHECK, Checks};
 use crate::front::Shared;
+use crate::guard::Held;
 use crate::names::Names;
-use crate::pick::{Picked, Picker, Wanted};
+use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
-use crate::upstream::{Failure, Upstream};
+use crate::refusal::Refusal;
+use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
 pub(crate) struct Fleet {
@@ -93,6 +97,46 @@ impl Fleet {
             .pick(&self.plan.groups[group], &self.plan.config, &wanted, |upstream| names.know(upstream))
     }
 
+    /// Chooses a backend of a group for a request of a client from `source`, without taking a place there: one
+    /// with room, or one with a connection that waits for a request. By the requests that each has to serve.
+    pub(crate) fn choose(
+        &mut self,
+        reach: &mut impl Reach,
+        group: usize,
+        source: Option<IpAddr>,
+        tried: &[u32],
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Chosen {
+        let wanted = Wanted { source, tried, now: reach.now(), random: reach.random() };
+        let names = &self.names;
+        self.pickers[group].choose_open(
+            &self.plan.groups[group],
+            &self.plan.config,
+            &wanted,
+            |upstream| has_idle(upstream) || (upstream.has_room() && names.know(upstream)),
+            |upstream| upstream.counts.busy.load(Relaxed),
+        )
+    }
+
+    /// The place in its group of a backend that a client wants, if it takes requests of clients now.
+    pub(crate) fn find_open(
+        &self,
+        group: usize,
+        id: u32,
+        now: Time,
+        has_idle: impl Fn(&Upstream) -> bool,
+    ) -> Option<usize> {
+        let breaker = &self.plan.config.health.breaker;
+        let is_open = |upstream: &Upstream| {
+            upstream.config.weight > 0
+                && upstream.counts.is_well(now)
+                && upstream.counts.circuit.admits(breaker, now)
+                && (has_idle(upstream) || (upstream.has_room() && self.names.know(upstream)))
+        };
+        let upstreams = &self.plan.groups.get(group)?.upstreams;
+        upstreams.iter().position(|upstream| upstream.id() == id && is_open(upstream))
+    }
+
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
@@ -107,9 +151,50 @@ impl Fleet {
         Some(connect)
     }
 
+    /// A client that is this peer, or says so and is believed: whether it is let in. What is returned is held
+    /// for as long as it is connected.
+    pub(crate) fn admit(&self, peer: Peer, now: Time) -> Result<Option<Held>, Refusal> {
+        self.plan.guard.admit(&self.plan.config.guard, peer, now)
+    }
+
+    /// Where datagrams for a backend go. `None`: its address is not known, or takes none.
+    pub(crate) fn address(&self, upstream: &Upstream) -> Option<SocketAddr> {
+        match self.names.remote(upstream)? {
+            Remote::Tcp(address) => Some(address),
+            _ => None,
+        }
+    }
+
     /// The address of a backend failed. True: it has others to be tried.
     pub(crate) fn address_failed(&mut self, upstream: &Upstream) -> bool {
         self.names.failed(upstream)
+    }
+
+    /// A connection was made, or a request answered, with a permit of its own.
+    pub(crate) fn praise(&self, permit: &mut Permit, now: Time) {
+        permit.succeeded(&self.plan.config.health.breaker, now);
+    }
+
+    /// A use of a backend failed: for its health, and for its breaker.
+    pub(crate) fn failed(&mut self, lease: &mut Lease, failure: Failure, now: Time) {
+        lease.permit.failed(&self.plan.config.health.breaker, now);
+        let upstream = lease.upstream().clone();
+        self.blame(&upstream, failure, now);
+    }
+
+    /// Leave for one more use of a backend, on a connection that is there: a request. `None`: its breaker is open.
+    pub(crate) fn permit(&self, upstream: &Upstream, now: Time) -> Option<Permit> {
+        Permit::take(&upstream.counts, &self.plan.config.health.breaker, now)
+    }
+
+    /// Leave to try again, for as long as what is returned lives. `None`: as much is tried again as may be.
+    pub(crate) fn may_retry(&self, underway: &Underway) -> Option<Retry> {
+        let budget = underway.budget();
+        let retry = budget.retry(&self.plan.config.retry_budget);
+        if retry.is_none() {
+            budget.denied.fetch_add(1, Relaxed);
+        }
+        retry
     }
 
     /// Passive health: one failure more of a backend.
@@ -155,6 +240,7 @@ impl Fleet {
 
     /// What is to be done now and then: names are resolved, backends checked.
     pub(crate) fn keep_house(&mut self, scope: &mut Scope<'_>) {
+        self.plan.guard.seed(scope.random());
         let resolver = self.shared.resolver.clone();
         self.names.ask(&self.plan, &resolver, scope);
         if self.worker == 0 {
@@ -227,4 +313,15 @@ fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
     let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
     debug_assert!(encoded.is_ok());
     bytes
+}
+
+/// What stands in front of the first datagram of a flow (section 2.2 of the PROXY protocol, `DGRAM`).
+pub(crate) fn datagram_preface(version: Version, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let same_family = client.is_ipv4() == destination.is_ipv4();
+    let addresses = match same_family {
+        true => Addresses::Inet { source: client, destination, datagram: true },
+        // A socket for both families that was not told where a datagram was sent to.
+        false => Addresses::Inet { source: client, destination: client, datagram: true },
+    };
+    preface(version, addresses)
 }

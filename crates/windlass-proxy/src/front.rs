@@ -5,18 +5,20 @@
     reason = "taken when the configuration changes or is looked at, and never for a connection"
 )]
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
 use crate::config::ProxyConfig;
 use crate::discovery::Discovered;
+use crate::http::{HttpProxy, HttpTotals};
 use crate::plan::{ConfigError, Plan};
 use crate::refusal::Refusals;
 use crate::runtime::Overlay;
 use crate::service::Proxy;
 use crate::stats::{Changed, ProxyStats};
+use crate::udp::{Totals, UdpProxy};
 
 /// A proxy as a whole: makes the [`Proxy`] of each worker, changes all of them while they run, and tells how
 /// they are. Clones are the same proxy.
@@ -46,6 +48,8 @@ pub enum Message {
     Room,
     /// Connections to the backend of this number are reset.
     Sever(u32),
+    /// Somebody waits for a backend: connections that others keep idle are in the way.
+    Wanted,
 }
 
 pub(crate) struct Shared {
@@ -69,8 +73,12 @@ pub(crate) struct Shared {
     pub(crate) received: AtomicU64,
     /// Backends that wait for the end of their connections.
     pub(crate) leaving: AtomicUsize,
+    pub(crate) http: HttpTotals,
     /// The engine's clock, as worker 0 read it last.
     pub(crate) clock: AtomicU64,
+    /// It serves datagrams, and what came of them.
+    has_datagrams: AtomicBool,
+    pub(crate) udp: Totals,
     /// Who is told what is found.
     pub(crate) hear: OnceLock<Hear>,
 }
@@ -112,6 +120,9 @@ impl Shared {
     ) -> Result<(), ConfigError> {
         let mut next_id = current.next_id;
         let plan = Arc::new(Plan::layered(config, &overlay, Some(&current.plan), &mut next_id)?);
+        if self.has_datagrams.load(Relaxed) {
+            plan.check_udp()?;
+        }
         self.version.store(plan.version, Relaxed);
         self.leaving.store(plan.leaving(), Relaxed);
         *current = Current { plan, next_id, overlay };
@@ -155,7 +166,10 @@ impl Front {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             leaving: AtomicUsize::new(0),
+            http: HttpTotals::default(),
             clock: AtomicU64::new(0),
+            has_datagrams: AtomicBool::new(false),
+            udp: Totals::default(),
             hear: OnceLock::new(),
         };
         Ok(Front { shared: Arc::new(shared) })
@@ -179,6 +193,67 @@ impl Front {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// The service for HTTP of one worker, as [`Front::proxy`] is the one for TCP. [`Front::serve_http`] gives it
+    /// all that it wants.
+    pub fn http_proxy(&self) -> HttpProxy {
+        HttpProxy::new(self.shared.clone(), self.shared.plan())
+    }
+
+    /// The proxy for HTTP with all that it needs but addresses to listen on: its backends get requests of any
+    /// client on any connection, one after the other.
+    pub fn serve_http(&self) -> Serve<HttpProxy> {
+        self.serve_http_with(|proxy| proxy)
+    }
+
+    /// The same, with something done to the proxy of each worker: [`HttpProxy::on_exchange`].
+    pub fn serve_http_with(
+        &self,
+        make: impl Fn(HttpProxy) -> HttpProxy + Send + Sync + 'static,
+    ) -> Serve<HttpProxy> {
+        let front = self.clone();
+        serve(move || make(front.http_proxy()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(HttpProxy::TICK)
+            .idle_timeout(std::time::Duration::ZERO)
+    }
+
+    /// The service of one worker for datagrams. It wants what [`Front::proxy`] does: [`Front::serve_udp`] gives it
+    /// all of that.
+    ///
+    /// # Errors
+    ///
+    /// The configuration has what only connections can have: see [`ProxyConfig::check_udp`]. From here on
+    /// [`Front::change`] looks at that too.
+    pub fn udp_proxy(&self) -> Result<UdpProxy, ConfigError> {
+        Ok(UdpProxy::new(self.shared.clone(), self.for_datagrams()?))
+    }
+
+    /// Checks that it can serve them, now and whenever it changes.
+    fn for_datagrams(&self) -> Result<Arc<Plan>, ConfigError> {
+        self.shared.with_current(|current| {
+            current.plan.check_udp()?;
+            self.shared.has_datagrams.store(true, Relaxed);
+            Ok(current.plan.clone())
+        })
+    }
+
+    /// The proxy for datagrams, with all that it needs but addresses:
+    /// `front.serve_udp()?.udp(":53")`. A front serves either datagrams or connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Front::udp_proxy`] says.
+    pub fn serve_udp(&self) -> Result<Serve<UdpProxy>, ConfigError> {
+        self.for_datagrams()?;
+        let shared = self.shared.clone();
+        Ok(serve(move || UdpProxy::new(shared.clone(), shared.plan()))
+            .mailbox(self.mailbox())
+            .resolver(self.resolver())
+            .tick(Proxy::TICK)
+            .datagrams())
     }
 
     pub(crate) fn shared_clone(&self) -> Arc<Shared> {
@@ -224,6 +299,7 @@ impl Front {
     pub fn stats(&self) -> ProxyStats {
         let now = Time::from_nanos(self.shared.clock.load(Relaxed));
         let plan = self.shared.plan();
+        let http = self.shared.http.all();
         ProxyStats {
             clients: self.shared.clients.load(Relaxed),
             clients_peak: self.shared.clients_peak.load(Relaxed),
@@ -231,10 +307,14 @@ impl Front {
             waiting: self.shared.waiting.load(Relaxed),
             queued: self.shared.queued.load(Relaxed),
             retries: self.shared.retries.load(Relaxed),
-            received_bytes: self.shared.received.load(Relaxed),
-            sent_bytes: self.shared.sent.load(Relaxed),
+            received_bytes: self.shared.received.load(Relaxed) + http.received_bytes,
+            sent_bytes: self.shared.sent.load(Relaxed) + http.sent_bytes,
+            http,
             refused: self.shared.refusals.all(),
             backends: crate::stats::backends(&plan, now),
+            retry_budgets: crate::stats::budgets(&plan),
+            guard: plan.guard.stats(),
+            udp: self.shared.has_datagrams.load(Relaxed).then(|| self.shared.udp.all()),
             sources: self.shared.with_current(|current| current.overlay.found.stats(now)),
         }
     }

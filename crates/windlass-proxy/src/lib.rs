@@ -11,12 +11,16 @@
 #![deny(missing_docs)]
 
 mod balance;
+mod breaker;
+mod budget;
 mod calls;
 mod checks;
 mod config;
 mod discovery;
 mod fleet;
 mod front;
+mod guard;
+mod http;
 mod names;
 mod pair;
 mod pick;
@@ -31,21 +35,30 @@ mod stats;
 mod target;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod upstream;
 
 pub use balance::Balance;
+pub use breaker::Breaker;
+pub use budget::RetryBudget;
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use discovery::{
     Discover, Discovered, Discovery, DiscoveryConfig, Exchange, FOUND_MAX, Family, Source, SourceStats,
     SourceTextError,
 };
 pub use front::{Front, Message};
+pub use guard::GuardConfig;
+pub use http::{
+    Action, Ending, ErrorPage, Exchanged, Forwarded, ForwardedHeaders, HeaderRule, HostHeader, HttpConfig,
+    HttpProxy, HttpRoute, HttpSession, HttpStats, RuleError, Sticky, Underscores,
+};
 pub use pair::Session;
 pub use plan::ConfigError;
 pub use refusal::Refusal;
 pub use runtime::{Order, OrderError, Ordered, Origin, RUNTIME_CHANGES_MAX, Standing};
 pub use service::Proxy;
 pub use sources::{SourceError, Sources};
-pub use stats::{BackendState, BackendStats, Changed, LastCheck, ProxyStats};
+pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
+pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use windlass::{ConnId, Relayed, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
+use crate::budget::{Retry, Underway};
+use crate::guard::Held;
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -33,6 +35,8 @@ pub(crate) struct Pair {
     pub(crate) phase: Phase,
     /// Held from the choice of a backend to the end of the connection to it.
     pub(crate) lease: Option<Lease>,
+    /// What the guard counts it by.
+    pub(crate) held: Option<Held>,
     /// What is needed until both are coupled.
     pub(crate) attempt: Option<Box<Attempt>>,
     /// The client has ended its stream; the backend has.
@@ -73,7 +77,7 @@ pub(crate) enum Greeting {
 }
 
 /// A client on its way to a backend.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) struct Attempt {
     /// Among which backends.
     pub(crate) group: usize,
@@ -85,6 +89,10 @@ pub(crate) struct Attempt {
     pub(crate) failures: u32,
     /// Until when it may wait in a queue, the times it has waited before included.
     pub(crate) waits_until: Option<Time>,
+    /// Counts it in among those on their way to this group.
+    pub(crate) underway: Option<Underway>,
+    /// Counts its retry, from the call to what comes of it.
+    pub(crate) retry: Option<Retry>,
 }
 
 impl Attempt {

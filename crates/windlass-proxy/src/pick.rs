@@ -1,6 +1,7 @@
 //! Choosing a backend for one client: who is open to it, and then the group's way to choose.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::Time;
 
@@ -17,6 +18,8 @@ pub(crate) struct Picker {
     choices: usize,
     /// Kept for its memory.
     candidates: Vec<Candidate>,
+    /// Somebody was not open to the last client because of a breaker.
+    tripped: bool,
 }
 
 /// For whom.
@@ -39,6 +42,21 @@ pub(crate) enum Picked {
     Full,
     /// All have been tried, or there is none that takes new connections.
     Nobody,
+    /// The same, but for those whose breakers are open.
+    Tripped,
+}
+
+/// What came of a choice without a place being taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Chosen {
+    /// The backend with this number in the group.
+    This(usize),
+    /// As of [`Picked`].
+    Full,
+    /// The same.
+    Nobody,
+    /// The same.
+    Tripped,
 }
 
 impl Picker {
@@ -52,15 +70,37 @@ impl Picker {
     ) -> Picked {
         // Another worker may take the last place of the one that is chosen here.
         for _ in 0..=group.upstreams.len() {
-            let any = self.gather(group, config, wanted, &is_known);
-            let Some(n) = self.choose(group, config, wanted) else {
-                return if any { Picked::Full } else { Picked::Nobody };
+            let connections = |upstream: &Upstream| upstream.counts.connections.load(Relaxed);
+            let is_open = |upstream: &Upstream| upstream.has_room() && is_known(upstream);
+            let n = match self.choose_open(group, config, wanted, is_open, connections) {
+                Chosen::This(n) => n,
+                Chosen::Full => return Picked::Full,
+                Chosen::Nobody => return Picked::Nobody,
+                Chosen::Tripped => return Picked::Tripped,
             };
-            if let Some(lease) = Lease::take(&group.upstreams[n]) {
+            if let Some(lease) = Lease::take(&group.upstreams[n], &config.health.breaker, wanted.now) {
                 return Picked::Upstream(lease);
             }
         }
         Picked::Full
+    }
+
+    /// Chooses among the backends that are open, by how much each has to do.
+    pub(crate) fn choose_open(
+        &mut self,
+        group: &Group,
+        config: &ProxyConfig,
+        wanted: &Wanted<'_>,
+        is_open: impl Fn(&Upstream) -> bool,
+        load: impl Fn(&Upstream) -> usize,
+    ) -> Chosen {
+        let any = self.gather(group, config, wanted, &is_open, &load);
+        match self.choose(group, config, wanted) {
+            Some(n) => Chosen::This(n),
+            None if any => Chosen::Full,
+            None if self.tripped => Chosen::Tripped,
+            None => Chosen::Nobody,
+        }
     }
 
     /// The backends are others now.
@@ -83,7 +123,8 @@ impl Picker {
         group: &Group,
         config: &ProxyConfig,
         wanted: &Wanted<'_>,
-        is_known: &impl Fn(&Upstream) -> bool,
+        is_open: &impl Fn(&Upstream) -> bool,
+        load: &impl Fn(&Upstream) -> usize,
     ) -> bool {
         let takes_new = |upstream: &&Arc<Upstream>| upstream.config.weight > 0;
         let (mut all, mut well) = (0, 0);
@@ -97,16 +138,21 @@ impl Picker {
         let slow_start =
             if config.balance.is_by_source() { std::time::Duration::ZERO } else { config.health.slow_start };
         let mut any = false;
+        self.tripped = false;
         self.candidates.clear();
         for upstream in &group.upstreams {
             let well = !trusts_health || upstream.counts.is_well(wanted.now);
             let untried = !wanted.tried.contains(&upstream.id());
-            let eligible = takes_new(&upstream) && well && untried;
+            let mut eligible = takes_new(&upstream) && well && untried;
+            if eligible && !upstream.counts.circuit.admits(&config.health.breaker, wanted.now) {
+                // Its breaker is no opinion on its health: it holds although nobody is well.
+                (eligible, self.tripped) = (false, true);
+            }
             any |= eligible;
             self.candidates.push(Candidate {
-                open: eligible && upstream.has_room() && is_known(upstream),
+                open: eligible && is_open(upstream),
                 weight: upstream.weight(wanted.now, slow_start),
-                connections: upstream.counts.connections.load(std::sync::atomic::Ordering::Relaxed),
+                connections: load(upstream),
                 hash: upstream.hash,
             });
         }

@@ -7,8 +7,13 @@ use std::sync::Arc;
 use windlass_proto::ClientHello;
 
 use crate::balance::{Balance, Maglev};
+use crate::breaker::Breaker;
+use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
 use crate::discovery::{Discover, SOURCES_MAX};
+use crate::guard::Guard;
+use crate::http::Action;
+use crate::http::policy::{Policy, tidied_host};
 use crate::runtime::{Change, Origin, Overlay, Standing};
 use crate::upstream::{Counts, Upstream};
 
@@ -25,6 +30,9 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     /// Some backend is told who its clients are.
     pub(crate) tells: bool,
+    pub(crate) guard: Guard,
+    /// What becomes of requests, where HTTP is served.
+    pub(crate) policy: Policy,
 }
 
 /// Backends among which one is chosen.
@@ -34,6 +42,7 @@ pub(crate) struct Group {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Made where it is asked for.
     pub(crate) maglev: Maglev,
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// The name of the group that no route leads to.
@@ -68,6 +77,27 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// What is set for HTTP cannot be.
+    Http {
+        /// Which of [`ProxyConfig::http`]'s settings.
+        setting: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// What a route has to do with HTTP cannot be.
+    HttpRoute {
+        /// Its place among the routes.
+        route: usize,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// What only connections can have, for a proxy of datagrams.
+    NotForDatagrams {
+        /// What it is.
+        what: String,
+    },
     /// The longest time that answers of name servers count is shorter than the shortest.
     Life,
     /// More than 256 sources of backends.
@@ -76,6 +106,15 @@ pub enum ConfigError {
     Zero {
         /// Which.
         setting: &'static str,
+    },
+    /// A number that is too small or too large.
+    Range {
+        /// Which.
+        setting: &'static str,
+        /// The smallest that fits.
+        min: u64,
+        /// The largest.
+        max: u64,
     },
 }
 
@@ -91,11 +130,15 @@ impl fmt::Display for ConfigError {
                 write!(f, "`{name}` is no server name: write www.example.com, *.example.com or *")
             }
             ConfigError::Route { name } => write!(f, "two routes are called `{name}`"),
+            ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
+            ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
+            ConfigError::NotForDatagrams { what } => write!(f, "{what} cannot be used with datagrams"),
             ConfigError::Life => {
                 f.write_str("answers of name servers would count for at most less than at least")
             }
             ConfigError::Sources => write!(f, "more than {SOURCES_MAX} sources of backends"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+            ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
     }
 }
@@ -130,11 +173,12 @@ impl Plan {
                 return Err(ConfigError::Zero { setting: what });
             }
         }
+        within_range(&config)?;
         if config.backends.is_empty() && config.routes.is_empty() && config.discover.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
-        for route in &mut config.routes {
-            tidy(route)?;
+        for (n, route) in config.routes.iter_mut().enumerate() {
+            tidy(n, route)?;
         }
         check_discovery(&config)?;
         let others = std::iter::once((OTHERS, &config.backends, &config.discover));
@@ -149,7 +193,10 @@ impl Plan {
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
-        Ok(Plan { version: before.map_or(1, |plan| plan.version + 1), config, groups, tells })
+        let policy = Policy::new(&config, &groups)?;
+        let guard = Guard::new(&config.guard, before.map(|plan| &plan.guard));
+        let version = before.map_or(1, |plan| plan.version + 1);
+        Ok(Plan { version, config, groups, tells, guard, policy })
     }
 
     /// Every backend, with the number of its group.
@@ -200,6 +247,22 @@ impl Plan {
     }
 }
 
+fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
+    let (breaker, budget) = (&config.health.breaker, &config.retry_budget);
+    let numbers = [
+        ("breaker.errors_percent", breaker.errors_percent, 0, 100),
+        ("breaker.window", breaker.window, 1, Breaker::WINDOW_MAX),
+        ("breaker.volume_min", breaker.volume_min, 1, breaker.window),
+        ("breaker.probes", breaker.probes, 1, 1_000),
+        ("retry_budget.percent", budget.percent, 0, 100),
+    ];
+    let numbers = numbers.into_iter().chain(config.guard.ranges());
+    match { numbers }.find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+        Some((setting, _, min, max)) => Err(ConfigError::Range { setting, min: min.into(), max: max.into() }),
+        None => Ok(()),
+    }
+}
+
 fn check_discovery(config: &ProxyConfig) -> Result<(), ConfigError> {
     let discovery = &config.discovery;
     for (what, value) in [
@@ -239,15 +302,17 @@ pub(crate) fn name(route: &Route) -> String {
     if !route.name.is_empty() {
         return route.name.clone();
     }
-    match (route.server_names.first(), route.alpn.first()) {
-        (Some(name), _) => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
-        (None, Some(protocol)) => protocol.clone(),
-        (None, None) => "any".into(),
-    }
+    // Routes for one host differ in their paths.
+    let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+    let request = first(&route.http.hosts).to_ascii_lowercase() + &first(&route.http.paths);
+    let server = first(&route.server_names);
+    let server = server.strip_suffix('.').unwrap_or(&server).to_ascii_lowercase();
+    let known = [server, first(&route.alpn), request];
+    known.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "any".into())
 }
 
 /// Names in lower case, and a name for the route.
-fn tidy(route: &mut Route) -> Result<(), ConfigError> {
+fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
     for name in &mut route.server_names {
         let tidied = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let rest = tidied.strip_prefix("*.").unwrap_or(&tidied);
@@ -262,8 +327,12 @@ fn tidy(route: &mut Route) -> Result<(), ConfigError> {
         }
         *name = tidied;
     }
+    let mut hosts = std::mem::take(&mut route.http.hosts);
+    let tidied = hosts.iter_mut().try_for_each(|host| tidied_host(host).map(|tidied| *host = tidied));
+    route.http.hosts = hosts;
     route.name = name(route);
-    if route.backends.is_empty() && route.discover.is_empty() {
+    tidied.map_err(|why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why })?;
+    if route.backends.is_empty() && route.discover.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }
     Ok(())
@@ -313,7 +382,8 @@ fn group(
         }
         _ => Maglev::default(),
     };
-    Ok(Group { name: name.into(), upstreams, maglev })
+    let budget = before.map(|group| group.budget.clone()).unwrap_or_default();
+    Ok(Group { name: name.into(), upstreams, maglev, budget })
 }
 
 /// A backend as it is with what was changed of it.

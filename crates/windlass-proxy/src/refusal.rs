@@ -14,6 +14,12 @@ use windlass_proto::proxy_protocol::HeaderError;
 pub enum Refusal {
     /// Only certain peers are served, and it is none of them.
     Untrusted,
+    /// It is one of those that are not let in, or none of those that are.
+    Denied,
+    /// Its source connects more often than it may.
+    Rate,
+    /// Its source has as many connections as it may.
+    SourceFull,
     /// It began with a PROXY header, and is nobody to be believed.
     Spoofed,
     /// Its PROXY header is wrong.
@@ -26,6 +32,8 @@ pub enum Refusal {
     Silent,
     /// There is no backend that takes new connections.
     NoBackend,
+    /// The circuit breakers of those that would are open.
+    CircuitOpen,
     /// No backend has room, and as many wait as may.
     QueueFull,
     /// It waited for as long as it may.
@@ -37,7 +45,7 @@ pub enum Refusal {
 }
 
 /// How many kinds there are.
-const KINDS: usize = 11;
+const KINDS: usize = 15;
 
 impl Refusal {
     fn kind(&self) -> usize {
@@ -53,12 +61,21 @@ impl Refusal {
             Refusal::QueueTimeout => 8,
             Refusal::Unreachable => 9,
             Refusal::Resources => 10,
+            Refusal::CircuitOpen => 11,
+            Refusal::Denied => 12,
+            Refusal::Rate => 13,
+            Refusal::SourceFull => 14,
         }
     }
 
     /// A short stable name, fit for a metric's label.
     pub fn label(&self) -> &'static str {
         LABELS[self.kind()]
+    }
+
+    /// Whether it is the guard's: then it may be drawn out.
+    pub(crate) fn is_the_guards(&self) -> bool {
+        matches!(self, Refusal::Denied | Refusal::Rate | Refusal::SourceFull)
     }
 
     /// The end of its connection: the client's doing, or what we lack.
@@ -69,7 +86,10 @@ impl Refusal {
             | Refusal::Spoofed
             | Refusal::Header(_)
             | Refusal::Hello(_)
-            | Refusal::NoRoute => Close::Protocol(Box::new(self)),
+            | Refusal::NoRoute
+            | Refusal::Denied
+            | Refusal::Rate
+            | Refusal::SourceFull => Close::Protocol(Box::new(self)),
             _ => Close::Unavailable(Box::new(self)),
         }
     }
@@ -88,18 +108,26 @@ const LABELS: [&str; KINDS] = [
     "queue_timeout",
     "unreachable",
     "resources",
+    "circuit_open",
+    "denied",
+    "rate",
+    "source_full",
 ];
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refusal::Untrusted => "not one of the peers that may connect",
+            Refusal::Denied => "not let in",
+            Refusal::Rate => "too many new connections of one source",
+            Refusal::SourceFull => "too many connections of one source",
             Refusal::Spoofed => "a PROXY header from somebody who is not believed",
             Refusal::Header(error) => return error.fmt(f),
             Refusal::Hello(error) => return error.fmt(f),
             Refusal::NoRoute => "no route leads to what was asked for",
             Refusal::Silent => "nothing was said in time",
             Refusal::NoBackend => "no backend takes new connections",
+            Refusal::CircuitOpen => "every backend has failed too often of late",
             Refusal::QueueFull => "no backend has room, and the queue is full",
             Refusal::QueueTimeout => "no backend had room in time",
             Refusal::Unreachable => "no backend could be reached",

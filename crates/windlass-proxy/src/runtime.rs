@@ -426,7 +426,7 @@ fn ordered(shared: &Shared, plan: &Plan, group: &str, key: &str, before: Option<
     let now = Time::from_nanos(shared.clock.load(Relaxed));
     let of = |plan: &Plan| {
         let upstream = plan.by_key(group, key)?;
-        Some(crate::stats::backend(group, upstream, now))
+        Some(crate::stats::backend(group, upstream, &plan.config.health.breaker, now))
     };
     match of(plan) {
         Some(backend) => Ordered { backend: Some(backend), gone: false },

@@ -12,9 +12,10 @@ use windlass::{
 use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
 use windlass_proto::{ClientHello, Decode};
 
-use crate::config::Others;
+use crate::config::{Others, ProxyConfig};
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
+use crate::guard::Held;
 use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
 use crate::plan::Plan;
 use crate::queue::Queue;
@@ -50,18 +51,6 @@ impl Proxy {
         Proxy { fleet: Fleet::new(shared, plan), queues, pairs: Pairs::default(), coupled: 0, counts_at: 0 }
     }
 
-    /// What a newcomer has to say first, if anything.
-    fn greeting(&self, peer: Peer) -> Result<Option<Greeting>, Refusal> {
-        let config = &self.fleet.plan.config;
-        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
-        let Some(accept) = &config.accept_proxy else { return Ok(then) };
-        match accept.others {
-            _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
-            Others::Refused => Err(Refusal::Untrusted),
-            Others::Clients => Ok(Some(Greeting::NoHeader)),
-        }
-    }
-
     /// Listens to what a client has to say first; all that follows is for the backend.
     fn greet(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Refusal> {
         let plan = self.fleet.plan.clone();
@@ -73,10 +62,16 @@ impl Proxy {
                 Greeting::Header => {
                     let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
                     let Some(header) = decoded else { return Ok(()) };
-                    if let (Addresses::Inet { source, destination, .. }, Some(attempt)) =
-                        (header.addresses, &mut pair.attempt)
-                    {
-                        attempt.addresses = Addresses::tcp(canonical(source), canonical(destination));
+                    let guard = (&plan.guard, &plan.config.guard);
+                    if let Addresses::Inet { source, destination, .. } = header.addresses {
+                        let source = canonical(source);
+                        pair.held = guard.0.admit(guard.1, Peer::Tcp(source), conn.now())?;
+                        if let Some(attempt) = &mut pair.attempt {
+                            attempt.addresses = Addresses::tcp(source, canonical(destination));
+                        }
+                    } else {
+                        // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
+                        guard.0.look_up(guard.1, conn.peer())?;
                     }
                     next
                 }
@@ -105,12 +100,25 @@ impl Proxy {
         }
     }
 
+    /// A place in the tarpit for a client that the guard does not let in.
+    fn tarpit(&self, refusal: Refusal) -> Option<Held> {
+        let plan = &self.fleet.plan;
+        if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None }
+    }
+
+    /// Leaves a client that has been refused alone for a while; then its `timeout` gives the reason.
+    fn draw_out(&self, conn: &mut Conn<'_>) {
+        conn.pause();
+        conn.wake_at(conn.now() + self.fleet.plan.config.guard.tarpit);
+    }
+
     /// The client has said what it had to: what follows waits until there is somebody to hear it.
     fn begin(&mut self, conn: &mut Conn<'_>, key: u32, group: usize) -> Result<(), Refusal> {
         conn.pause();
         conn.cancel_wake();
         let Some(attempt) = self.pairs.get(key).and_then(|pair| pair.attempt.as_mut()) else { return Ok(()) };
         attempt.group = group;
+        attempt.underway = self.fleet.plan.groups.get(group).map(|group| group.budget.enter());
         self.place(conn, key)
     }
 
@@ -151,7 +159,7 @@ impl Proxy {
             match moved.of(n) {
                 Some(to) => queues[to] = queue,
                 None => {
-                    while let Some((number, key)) = queue.first() {
+                    while let Some((number, key)) = queue.first(true) {
                         queue.remove(number);
                         self.fleet.shared.waiting.fetch_sub(1, Relaxed);
                         self.refuse(reach, key, Refusal::NoBackend);
@@ -217,8 +225,22 @@ fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
     }
 }
 
+/// What a newcomer has to say first, if anything; `then` is what it has to say in any case.
+pub(crate) fn greeting(
+    config: &ProxyConfig,
+    peer: Peer,
+    then: Option<Greeting>,
+) -> Result<Option<Greeting>, Refusal> {
+    let Some(accept) = &config.accept_proxy else { return Ok(then) };
+    match accept.others {
+        _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
+        Others::Refused => Err(Refusal::Untrusted),
+        Others::Clients => Ok(Some(Greeting::NoHeader)),
+    }
+}
+
 /// Whether these bytes begin with a PROXY header; `None`: they may.
-fn begins_with_header(bytes: &[u8]) -> Option<bool> {
+pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
     for beginning in BEGINNINGS {
         if bytes.starts_with(beginning) {
@@ -242,10 +264,27 @@ impl Service for Proxy {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
         let peer = conn.peer();
-        let greeting = self.greeting(peer).map_err(|refusal| {
+        let config = &self.fleet.plan.config;
+        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
+        let greeting = greeting(config, peer, then).map_err(|refusal| {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
+        // Somebody who is believed says first whom this is about.
+        let admitted = match greeting {
+            Some(Greeting::Header) => Ok(None),
+            _ => self.fleet.admit(peer, conn.now()),
+        };
+        let (held, refused) = match admitted {
+            Ok(held) => (held, None),
+            Err(refusal) => match self.tarpit(refusal) {
+                Some(stay) => (Some(stay), Some(refusal)),
+                None => {
+                    self.fleet.shared.refusals.count(&refusal);
+                    return Err(refusal.close());
+                }
+            },
+        };
         let addresses = match peer {
             Peer::Tcp(source) => {
                 // Asked of the system only where somebody is told.
@@ -254,12 +293,21 @@ impl Service for Proxy {
             }
             _ => Addresses::Unknown,
         };
-        let attempt = Attempt { group: 0, addresses, tried: Vec::new(), failures: 0, waits_until: None };
+        let attempt = Attempt {
+            group: 0,
+            addresses,
+            tried: Vec::new(),
+            failures: 0,
+            waits_until: None,
+            underway: None,
+            retry: None,
+        };
         let key = self.pairs.add(Pair {
             client: Some(conn.id()),
             upstream: None,
             phase: Phase::Greeting(greeting.unwrap_or(Greeting::Hello)),
             lease: None,
+            held,
             attempt: Some(Box::new(attempt)),
             client_ended: false,
             server_ended: false,
@@ -268,6 +316,11 @@ impl Service for Proxy {
         });
         self.fleet.shared.client_came();
         let session = Session { pair: key, side: Side::Client };
+        if let Some(refusal) = refused {
+            self.note_refusal(key, refusal);
+            self.draw_out(conn);
+            return Ok(session);
+        }
         if greeting.is_some() {
             let limit = self.fleet.plan.config.timeouts.greeting;
             if !limit.is_zero() {
@@ -291,8 +344,9 @@ impl Service for Proxy {
         let key = tag as u32;
         let Some(pair) = self.pairs.get(key) else { return Err(Close::Done) };
         pair.phase = Phase::Over;
-        if let Some(lease) = &pair.lease {
+        if let Some(lease) = &mut pair.lease {
             lease.upstream().counts.succeeded();
+            self.fleet.praise(&mut lease.permit, conn.now());
         }
         // A client that is leaving is not coupled any more.
         let client = pair.client;
@@ -307,9 +361,12 @@ impl Service for Proxy {
         pair.upstream = Some(conn.id());
         pair.phase = Phase::Coupled;
         self.coupled += 1;
-        pair.attempt = None;
+        let was_retry = pair.attempt.take().is_some_and(|attempt| attempt.retry.is_some());
         if let Some(mut client) = conn.other(client) {
             self.wait(&mut client, key);
+        }
+        if was_retry {
+            self.retry_is_over(conn);
         }
         Ok(Session { pair: key, side: Side::Upstream })
     }
@@ -334,13 +391,15 @@ impl Service for Proxy {
         session: &mut Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
-        match self.greet(conn, session.pair, input) {
-            Ok(()) => Ok(()),
-            Err(refusal) => {
-                self.note_refusal(session.pair, refusal);
-                Err(refusal.close())
-            }
-        }
+        let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
+        self.note_refusal(session.pair, refusal);
+        let stay = self.tarpit(refusal);
+        let (Some(stay), Some(pair)) = (stay, self.pairs.get(session.pair)) else {
+            return Err(refusal.close());
+        };
+        pair.held = Some(stay);
+        self.draw_out(conn);
+        Ok(())
     }
 
     fn relay_ended(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
@@ -385,7 +444,7 @@ impl Service for Proxy {
     fn draining(&mut self, _: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
         match self.pairs.get(session.pair).map(|pair| pair.phase) {
             // Who has not said whom it wants has nothing to lose.
-            Some(Phase::Greeting(_)) => Err(Close::Shutdown),
+            Some(Phase::Greeting(_) | Phase::Refused(_)) => Err(Close::Shutdown),
             _ => Ok(()),
         }
     }
@@ -413,12 +472,12 @@ impl Service for Proxy {
                 pair.upstream = None;
                 let relayed = conn.relayed().unwrap_or(pair.counted);
                 count(&self.fleet.shared, pair, relayed);
-                if let Some(lease) = &pair.lease {
+                if let Some(lease) = &mut pair.lease {
                     let upstream = lease.upstream().clone();
                     if relayed.received > 0 {
                         upstream.counts.served();
                     } else if matches!(why, Close::Reset) {
-                        self.fleet.blame(&upstream, Failure::Broken, conn.now());
+                        self.fleet.failed(lease, Failure::Broken, conn.now());
                     }
                 }
                 self.released(conn, key);
@@ -439,6 +498,8 @@ impl Receive for Proxy {
             Message::Changed => self.housekeeping(scope),
             Message::Room => self.serve_queues(scope),
             Message::Sever(id) => self.sever(scope, id),
+            // Nothing is kept idle.
+            Message::Wanted => {}
         }
     }
 }

@@ -11,6 +11,9 @@ use windlass::Peer;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sources {
     networks: Vec<Network>,
+    /// The same, as first and last addresses, in order and without overlaps: one search finds the only one
+    /// that may hold an address, of thousands.
+    ranges: Vec<(u128, u128)>,
     unix: bool,
 }
 
@@ -85,7 +88,13 @@ impl Sources {
                 text => sources.networks.push(text.parse()?),
             }
         }
+        sources.ranges = ranges(&sources.networks);
         Ok(sources)
+    }
+
+    /// Whether nobody is among them.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
     }
 
     /// Whether a peer is among them.
@@ -98,11 +107,27 @@ impl Sources {
 
     fn contain_ip(&self, ip: IpAddr) -> bool {
         let bits = mapped(ip);
-        self.networks.iter().any(|network| {
-            let mask = u128::MAX.checked_shl(128 - network.prefix).unwrap_or(0);
-            bits & mask == network.bits
-        })
+        let at = self.ranges.partition_point(|(first, _)| *first <= bits);
+        at.checked_sub(1).is_some_and(|at| bits <= self.ranges[at].1)
     }
+}
+
+fn ranges(networks: &[Network]) -> Vec<(u128, u128)> {
+    let range = |network: &Network| {
+        let host = u128::MAX.checked_shr(network.prefix).unwrap_or(0);
+        (network.bits, network.bits | host)
+    };
+    let mut all: Vec<_> = networks.iter().map(range).collect();
+    all.sort_unstable();
+    // Networks overlap only by holding each other, and who holds others stands before them.
+    let mut ranges: Vec<(u128, u128)> = Vec::new();
+    for (first, last) in all {
+        match ranges.last_mut() {
+            Some(before) if first <= before.1 => before.1 = before.1.max(last),
+            _ => ranges.push((first, last)),
+        }
+    }
+    ranges
 }
 
 impl fmt::Display for Sources {

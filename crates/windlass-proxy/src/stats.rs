@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use windlass::Time;
 
+use crate::breaker::{Breaker, State};
 use crate::discovery::SourceStats;
+use crate::http::HttpStats;
 use crate::plan::Plan;
 use crate::runtime::{Origin, Standing};
+use crate::udp::UdpStats;
 use crate::upstream::Upstream;
 
 /// A proxy at one moment. Counts are since its start.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct ProxyStats {
-    /// Clients connected now.
+    /// Clients connected now; of datagrams, flows.
     pub clients: usize,
     /// The most there have been.
     pub clients_peak: usize,
@@ -30,12 +33,51 @@ pub struct ProxyStats {
     pub received_bytes: u64,
     /// Bytes to backends.
     pub sent_bytes: u64,
+    /// Requests, where HTTP is served.
+    pub http: HttpStats,
     /// Clients that were not served, by [`Refusal::label`](crate::Refusal::label).
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
     pub backends: Vec<BackendStats>,
     /// Where more of them come from, those that have been asked.
     pub sources: Vec<SourceStats>,
+    /// Retries of each route, in the order of the configuration; `backends` first.
+    pub retry_budgets: Vec<BudgetStats>,
+    /// Flows of datagrams, where it serves those.
+    pub udp: Option<UdpStats>,
+    /// What the guard has done, besides refusing.
+    pub guard: GuardStats,
+}
+
+/// What the guard has done; whom it refused is in [`ProxyStats::refused`] as `denied`, `rate` and `source_full`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct GuardStats {
+    /// Clients in the tarpit now.
+    pub tarpit: usize,
+    /// Clients that were kept there.
+    pub tarpitted: u64,
+    /// Connections and requests that no limit was held against, because there was no place to remember their
+    /// source in.
+    pub untracked: u64,
+    /// Sources that were forgotten for others before they had their whole burst again.
+    pub evicted: u64,
+}
+
+/// What was tried again for one route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct BudgetStats {
+    /// The route's name; `backends` for those that no route leads to.
+    pub group: String,
+    /// Clients on their way to a backend now.
+    pub active: usize,
+    /// Retries among them.
+    pub retrying: usize,
+    /// Retries that were begun.
+    pub spent: u64,
+    /// How often one had to wait, or was not made, because there were as many as may be.
+    pub denied: u64,
 }
 
 impl ProxyStats {
@@ -73,6 +115,10 @@ pub struct BackendStats {
     pub connections_max: usize,
     /// Connections that came about.
     pub opened: u64,
+    /// Requests under way there, where HTTP is served.
+    pub busy: usize,
+    /// Requests that were sent to it.
+    pub requests: u64,
     /// Connections that did not, and those it reset before it had sent a byte.
     pub failed: u64,
     /// Checks it has passed.
@@ -91,6 +137,8 @@ pub struct BackendStats {
     pub ejections: u64,
     /// How often it was not, because too many others were.
     pub ejections_spared: u64,
+    /// How often its circuit breaker has opened.
+    pub circuit_openings: u64,
     /// Bytes from it. Those of connections that last are counted every now and then.
     pub received_bytes: u64,
     /// Bytes to it, the same way.
@@ -121,6 +169,10 @@ pub enum BackendState {
     Ejected,
     /// It weighs nothing, and gets no new connections.
     Draining,
+    /// Its circuit breaker is open: it gets no new connections for some time.
+    CircuitOpen,
+    /// Its circuit breaker tries it with a few.
+    HalfOpen,
     /// It was taken out of service: the same, and it is not checked.
     Disabled,
     /// It is gone once it has no connection any more.
@@ -145,29 +197,49 @@ impl BackendState {
             BackendState::Down => "down",
             BackendState::Ejected => "ejected",
             BackendState::Draining => "draining",
+            BackendState::CircuitOpen => "circuit_open",
+            BackendState::HalfOpen => "half_open",
             BackendState::Disabled => "disabled",
             BackendState::Leaving => "leaving",
         }
     }
 
-    fn of(upstream: &Upstream, now: Time) -> BackendState {
+    fn of(upstream: &Upstream, breaker: &Breaker, now: Time) -> BackendState {
+        let circuit = upstream.counts.circuit.state(breaker, now);
         match upstream {
             _ if upstream.standing == Standing::Leaving => BackendState::Leaving,
             _ if upstream.standing == Standing::Disabled => BackendState::Disabled,
             _ if upstream.config.weight == 0 => BackendState::Draining,
             _ if upstream.counts.is_down() => BackendState::Down,
             _ if upstream.counts.is_ejected(now) => BackendState::Ejected,
+            _ if circuit == State::Open => BackendState::CircuitOpen,
+            _ if circuit == State::HalfOpen => BackendState::HalfOpen,
             _ => BackendState::Up,
         }
     }
 }
 
-pub(crate) fn backends(plan: &Plan, now: Time) -> Vec<BackendStats> {
-    let of = |group: usize| plan.groups[group].name.as_str();
-    plan.upstreams().map(|(group, upstream)| backend(of(group), upstream, now)).collect()
+pub(crate) fn budgets(plan: &Plan) -> Vec<BudgetStats> {
+    let one = |group: &crate::plan::Group| {
+        let (active, retrying) = group.budget.now();
+        BudgetStats {
+            group: group.name.clone(),
+            active,
+            retrying,
+            spent: group.budget.spent.load(Relaxed),
+            denied: group.budget.denied.load(Relaxed),
+        }
+    };
+    plan.groups.iter().map(one).collect()
 }
 
-pub(crate) fn backend(group: &str, upstream: &Upstream, now: Time) -> BackendStats {
+pub(crate) fn backends(plan: &Plan, now: Time) -> Vec<BackendStats> {
+    let breaker = &plan.config.health.breaker;
+    let of = |group: usize| plan.groups[group].name.as_str();
+    plan.upstreams().map(|(group, upstream)| backend(of(group), upstream, breaker, now)).collect()
+}
+
+pub(crate) fn backend(group: &str, upstream: &Upstream, breaker: &Breaker, now: Time) -> BackendStats {
     let (config, counts) = (&upstream.config, &upstream.counts);
     let last_check = counts.checked_ago(now).map(|ago| LastCheck {
         passed: counts.check_passed.load(Relaxed),
@@ -178,7 +250,7 @@ pub(crate) fn backend(group: &str, upstream: &Upstream, now: Time) -> BackendSta
         group: group.into(),
         name: config.name.clone(),
         address: upstream.key.clone(),
-        state: BackendState::of(upstream, now),
+        state: BackendState::of(upstream, breaker, now),
         origin: upstream.origin,
         standing: upstream.standing,
         is_changed: upstream.is_changed,
@@ -187,6 +259,8 @@ pub(crate) fn backend(group: &str, upstream: &Upstream, now: Time) -> BackendSta
         connections_peak: counts.connections_peak.load(Relaxed),
         connections_max: config.connections_max,
         opened: counts.opened.load(Relaxed),
+        busy: counts.busy.load(Relaxed),
+        requests: counts.requests.load(Relaxed),
         failed: counts.failed.load(Relaxed),
         checks_passed: counts.checks_passed.load(Relaxed),
         checks_failed: counts.checks_failed.load(Relaxed),
@@ -196,6 +270,7 @@ pub(crate) fn backend(group: &str, upstream: &Upstream, now: Time) -> BackendSta
         downtime: counts.downtime(now),
         ejections: counts.ejections.load(Relaxed),
         ejections_spared: counts.ejections_spared.load(Relaxed),
+        circuit_openings: counts.circuit.openings.load(Relaxed),
         received_bytes: counts.received.load(Relaxed),
         sent_bytes: counts.sent.load(Relaxed),
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use windlass::Time;
 
 use crate::balance::hash;
+use crate::breaker::{Breaker, Circuit, Permit};
 use crate::config::{Backend, Health};
 use crate::runtime::{Origin, Standing};
 
@@ -37,6 +38,9 @@ pub(crate) struct Counts {
     pub(crate) connections: AtomicUsize,
     pub(crate) connections_peak: AtomicUsize,
     pub(crate) opened: AtomicU64,
+    /// Requests under way there now, and those that were sent to it: of HTTP alone.
+    pub(crate) busy: AtomicUsize,
+    pub(crate) requests: AtomicU64,
     pub(crate) failed: AtomicU64,
     /// Bytes from clients, and from the backend.
     pub(crate) sent: AtomicU64,
@@ -54,6 +58,7 @@ pub(crate) struct Counts {
     /// Nanoseconds of the engine's clock; 0: never was.
     ejected_until: AtomicU64,
     came_back: AtomicU64,
+    pub(crate) circuit: Circuit,
     /// When checks last changed their mind, how often they found it down, and for how long it was, in
     /// nanoseconds, without the time it is down now.
     changed_at: AtomicU64,
@@ -196,6 +201,12 @@ impl Counts {
         clear(&self.refused_in_row);
     }
 
+    /// It has answered a flow of datagrams, which neither is connected first nor ends.
+    pub(crate) fn answered(&self) {
+        clear(&self.refused_in_row);
+        self.served();
+    }
+
     /// A connection to it has served somebody.
     pub(crate) fn served(&self) {
         clear(&self.broken_in_row);
@@ -230,11 +241,14 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Lease {
     upstream: Arc<Upstream>,
+    /// The use of the backend it was taken for. Requests that follow on the same connection take their own.
+    pub(crate) permit: Permit,
 }
 
 impl Lease {
-    /// Counts one in, within the backend's cap.
-    pub(crate) fn take(upstream: &Arc<Upstream>) -> Option<Lease> {
+    /// Counts one in, within the backend's cap and as far as its breaker lets it through.
+    pub(crate) fn take(upstream: &Arc<Upstream>, breaker: &Breaker, now: Time) -> Option<Lease> {
+        let permit = Permit::take(&upstream.counts, breaker, now)?;
         let max = match upstream.config.connections_max {
             0 => usize::MAX,
             max => max,
@@ -249,7 +263,7 @@ impl Lease {
         if before >= counts.connections_peak.load(Relaxed) {
             counts.connections_peak.fetch_max(before + 1, Relaxed);
         }
-        Some(Lease { upstream: upstream.clone() })
+        Some(Lease { upstream: upstream.clone(), permit })
     }
 
     pub(crate) fn upstream(&self) -> &Arc<Upstream> {

@@ -11,7 +11,8 @@ use windlass::proto::testing::Rng;
 use windlass::sim::{self, Sim};
 use windlass::{Limits, Remote};
 use windlass_proxy::{
-    AcceptProxy, Backend, Balance, Front, Health, ProxyConfig, Sources, Target, Timeouts, Version,
+    AcceptProxy, Backend, Balance, Breaker, Front, GuardConfig, Health, ProxyConfig, RetryBudget, Sources,
+    Target, Timeouts, Version,
 };
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -37,6 +38,10 @@ impl Fronts {
             let stats = front.stats();
             let connections: usize = stats.backends.iter().map(|backend| backend.connections).sum();
             assert_eq!((stats.clients, stats.waiting, connections), (0, 0, 0), "seed {seed}: {stats:?}");
+            assert_eq!(stats.guard.tarpit, 0, "seed {seed}: {stats:?}");
+            for budget in &stats.retry_budgets {
+                assert_eq!((budget.active, budget.retrying), (0, 0), "seed {seed}: {budget:?}");
+            }
         }
     }
 
@@ -63,6 +68,8 @@ fn drawn(rng: &mut Rng) -> ProxyConfig {
         .retries_max(1_000_000)
         .queue_max(1_000);
     config.retry_pause = Duration::from_millis(1 + rng.below(100));
+    config.retry_budget =
+        RetryBudget { percent: rng.below(101) as u32, concurrent_min: 1 + rng.below(3) as u32 };
     config.timeouts = Timeouts {
         connect: Duration::from_millis(100 << rng.below(6)),
         queue: Duration::ZERO,
@@ -141,6 +148,14 @@ fn session_counters_that_leak_with_rude_peers_on_both_sides_and_changes() {
         let mut config = drawn(sim.rng());
         config.retries_max = sim.rng().below(4) as u32;
         config.queue_max = sim.rng().below(6) as usize;
+        config.retry_budget.concurrent_min = sim.rng().below(3) as u32;
+        config.health.breaker = Breaker {
+            errors_percent: sim.rng().below(101) as u32,
+            window: 1 + sim.rng().below(20) as u32,
+            volume_min: 1,
+            open: Duration::from_millis(1 + sim.rng().below(2_000)),
+            probes: 1 + sim.rng().below(3) as u32,
+        };
         let seconds = |rng: &mut Rng, most: u64| Duration::from_millis(1 + rng.below(most * 1_000));
         config.timeouts = Timeouts {
             connect: seconds(sim.rng(), 3),
@@ -151,6 +166,15 @@ fn session_counters_that_leak_with_rude_peers_on_both_sides_and_changes() {
             tunnel: if sim.rng().chance(1, 2) { seconds(sim.rng(), 20) } else { Duration::ZERO },
             client_fin: seconds(sim.rng(), 5),
             server_fin: seconds(sim.rng(), 5),
+        };
+        config.guard = GuardConfig {
+            connections_max: sim.rng().below(4) as u32,
+            connection_rate: sim.rng().below(4) as u32,
+            connection_burst: 1 + sim.rng().below(4) as u32,
+            sources_max: 8,
+            tarpit: if sim.rng().chance(1, 2) { seconds(sim.rng(), 5) } else { Duration::ZERO },
+            tarpit_max: sim.rng().below(4) as usize,
+            ..GuardConfig::default()
         };
         for _ in 0..1 + sim.rng().below(4) {
             let answers = rude_mood(sim.rng());

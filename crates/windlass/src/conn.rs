@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use windlass_proto::proxy_protocol::Addresses;
 use windlass_proto::{Put, Time};
 
 use crate::close::Close;
@@ -50,6 +51,15 @@ impl<'a> Conn<'a> {
             Some(addr) => Peer::Tcp(addr),
             None => Peer::Unix,
         }
+    }
+
+    /// What the PROXY header said that came before the TLS handshake, where the service asked for one with
+    /// [`before_tls`](crate::Service::before_tls). `None`: there was none.
+    pub fn proxied(&self) -> Option<Addresses<'static>> {
+        #[cfg(feature = "tls")]
+        return self.core.proxied(self.index);
+        #[cfg(not(feature = "tls"))]
+        None
     }
 
     /// What was agreed in the TLS handshake; `None` on a plain connection.
@@ -226,6 +236,13 @@ impl<'a> Conn<'a> {
         self.core.slot(self.index).set(flag::PAUSED);
     }
 
+    /// Goes on reading this connection while its output is congested, which otherwise stops that: for a
+    /// service that stops writing to it then, and needs what comes from it in order to be done with it. A
+    /// proxy that passes a request to a backend which answers while it listens would wait for it for ever.
+    pub fn read_while_congested(&mut self) {
+        self.core.slot(self.index).set(flag::READS_ON);
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.core.slots[self.index as usize].is(flag::PAUSED)
     }
@@ -362,6 +379,18 @@ impl<'a> Conn<'a> {
             core.begin_move(self.index, worker);
         }
         Ok(())
+    }
+
+    /// The peer has said, in its protocol, that it sends nothing more on this connection, and all of it has been
+    /// taken: `Connection: close` of a request (RFC 9112, 9.6), `QUIT`. When the connection ends in good order, it is
+    /// closed behind its last byte, without waiting for the peer's FIN, which is a system call or two and a wake-up
+    /// less. A peer that does send more is answered with a reset, which may destroy what it has not read yet; where
+    /// more has come before that, its FIN is waited for all the same. Ignored over TLS: there the peer answers.
+    pub fn expect_silence(&mut self) {
+        let slot = self.core.slot(self.index);
+        if !slot.is(flag::TLS) {
+            slot.set(flag::SILENT);
+        }
     }
 
     /// Ends the connection in good order: what is queued is sent, then FIN. The same as returning

@@ -11,11 +11,15 @@ use crate::id::ConnId;
 use crate::mailbox::{Inbox, Shut};
 use crate::moving::{AnySeed, Mover, Placement};
 use crate::scope::{Scope, Sessions};
+#[cfg(feature = "tls")]
+use crate::service::BeforeTls;
 use crate::service::{Service, Tick};
 
 /// What a worker calls. `Conn` tells which connection; its key finds the session.
 pub(crate) trait Hosted {
     fn place(&mut self, peer: Peer, listener: usize) -> Placement;
+    #[cfg(feature = "tls")]
+    fn before_tls(&mut self, peer: Peer, listener: usize) -> BeforeTls;
     /// Whether `move_out` and `move_in` may be called.
     fn is_movable(&self) -> bool;
     fn move_out(&mut self, conn: &mut Conn<'_>) -> AnySeed;
@@ -77,6 +81,11 @@ const NO_SESSION: &str = "a connection in service has a session";
 impl<S: Service> Hosted for Host<S> {
     fn place(&mut self, peer: Peer, listener: usize) -> Placement {
         self.service.place(peer, listener)
+    }
+
+    #[cfg(feature = "tls")]
+    fn before_tls(&mut self, peer: Peer, listener: usize) -> BeforeTls {
+        self.service.before_tls(peer, listener)
     }
 
     fn is_movable(&self) -> bool {

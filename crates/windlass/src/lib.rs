@@ -111,7 +111,7 @@ pub use resolve::{
 pub use scope::{Scope, Sessions};
 pub use serve::{Serve, serve};
 pub use server::{Bound, BoundAddress, Handle, Server, Summary};
-pub use service::{Receive, Service, Tick};
+pub use service::{BeforeTls, Receive, Service, Tick};
 pub use shared::Stall;
 pub use stats::{Counters, Stats, TurnTimes};
 #[cfg(feature = "tls")]

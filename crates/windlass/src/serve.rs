@@ -142,6 +142,7 @@ pub(crate) struct OwnLimits {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) input_max: Option<usize>,
     pub(crate) never_shed: bool,
+    pub(crate) any_source: bool,
 }
 
 pub(crate) trait ServiceSpec: Send + Sync {
@@ -340,6 +341,14 @@ impl<S: Service> Serve<S> {
     /// longest message. At least 1. In a simulation the simulated server's counts.
     pub fn input_max(mut self, bytes: usize) -> Serve<S> {
         self.spec.own.input_max = Some(bytes.max(1));
+        self
+    }
+
+    /// Lets any number of connections of one address in to this service, and counts none of them, whatever
+    /// [`Limits::source_connections_max`] says: for one that knows better whom they come from, behind a proxy,
+    /// and has a limit of its own.
+    pub fn any_source(mut self) -> Serve<S> {
+        self.spec.own.any_source = true;
         self
     }
 

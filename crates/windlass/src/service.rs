@@ -9,6 +9,22 @@ use crate::id::ConnId;
 use crate::moving::Placement;
 use crate::scope::{Scope, Sessions};
 
+/// What comes before the handshake of a connection with TLS. From [`Service::before_tls`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum BeforeTls {
+    /// Nothing: the ClientHello is the first that is said.
+    #[default]
+    Nothing,
+    /// A PROXY header, of version 1 or 2. Without one, or with a wrong one, the connection ends with
+    /// [`TlsError::ProxyHeader`](crate::TlsError::ProxyHeader). Whoever is asked for one is believed, so only
+    /// those who are trusted may be. It has to come within
+    /// [`Limits::tls_handshake_timeout`](crate::Limits::tls_handshake_timeout), together with the handshake.
+    ProxyHeader,
+    /// No handshake at all: the connection ends with [`TlsError::Untrusted`](crate::TlsError::Untrusted).
+    Refusal,
+}
+
 /// A service: one value per worker thread, never shared, so never locked.
 ///
 /// The engine calls it and it acts on the [`Conn`] it is lent. **Callbacks never nest, and never
@@ -48,6 +64,14 @@ pub trait Service: Sized + 'static {
     /// [`Move`](crate::Move).
     fn place(&mut self, peer: Peer, listener: usize) -> Placement {
         Placement::Balanced
+    }
+
+    /// What comes before the handshake of a connection with TLS that ends here: asked when its first bytes
+    /// have come, with the number of its listener as in [`place`](Service::place). `open` is called behind
+    /// both, and finds what a header said in [`Conn::proxied`]. A plain connection's first bytes are the
+    /// service's own.
+    fn before_tls(&mut self, peer: Peer, listener: usize) -> BeforeTls {
+        BeforeTls::Nothing
     }
 
     /// The worker begins: called once on each, before everything else. The place for a client to

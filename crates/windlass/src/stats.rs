@@ -3,7 +3,9 @@
 //! The worker counts in plain integers and publishes them once a turn as relaxed atomic stores, so
 //! the hot path takes no lock and no locked instruction, and a reader never stops it.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
+};
 use std::time::Duration;
 
 use crate::close::{KINDS, LABELS};
@@ -388,8 +390,20 @@ impl Stats {
     }
 }
 
-/// The published side: what other threads read.
+/// Looks at a worker that publishes again and again, before what is seen is taken as it is.
+const LOOKS: u32 = 1_000;
+
+/// The published side: what other threads read. A worker writes the copy that is not read, and never waits for
+/// those who read; nor do they for a worker that the system holds in the middle of it.
 pub(crate) struct Published {
+    /// How often it was published: the lowest bit says which copy is the latest.
+    edition: AtomicU64,
+    copies: [Copied; 2],
+    /// The bucket that the latest turn was counted in. Only the worker looks at it.
+    last_bucket: AtomicUsize,
+}
+
+struct Copied {
     counters: [AtomicU64; COUNTERS],
     closed_by: [AtomicU64; KINDS],
     tls_failed_by: [AtomicU64; TLS_KINDS],
@@ -398,18 +412,55 @@ pub(crate) struct Published {
 
 impl Default for Published {
     fn default() -> Published {
-        Published {
+        let copies = [const { Copied::new() }; 2];
+        Published { edition: AtomicU64::new(0), copies, last_bucket: AtomicUsize::new(0) }
+    }
+}
+
+impl Published {
+    /// Publishes after a turn that took the bucket-th time. Called by one thread alone.
+    pub(crate) fn store(&self, counters: &Counters, turn_times: &TurnTimes, bucket: usize) {
+        let edition = self.edition.load(Relaxed).wrapping_add(1);
+        // Whoever sees anything of what follows in the older copy sees that it is the older one.
+        fence(Release);
+        let copy = &self.copies[(edition & 1) as usize];
+        copy.store(counters);
+        // The turn before was counted in the other copy alone.
+        for bucket in [self.last_bucket.load(Relaxed), bucket] {
+            copy.turn_times[bucket].store(turn_times.buckets[bucket], Relaxed);
+        }
+        self.last_bucket.store(bucket, Relaxed);
+        self.edition.store(edition, Release);
+    }
+
+    /// What the latest turn published, whole: a connection that has ended is counted with its reason. Should a
+    /// worker publish each time while it is read, the counts are of several turns.
+    pub(crate) fn snapshot(&self) -> Stats {
+        let mut edition = self.edition.load(Acquire);
+        for _ in 0..LOOKS {
+            let stats = self.copies[(edition & 1) as usize].load();
+            fence(Acquire);
+            let now = self.edition.load(Acquire);
+            if now == edition {
+                return stats;
+            }
+            edition = now;
+        }
+        self.copies[(edition & 1) as usize].load()
+    }
+}
+
+impl Copied {
+    const fn new() -> Copied {
+        Copied {
             counters: [const { AtomicU64::new(0) }; COUNTERS],
             closed_by: [const { AtomicU64::new(0) }; KINDS],
             tls_failed_by: [const { AtomicU64::new(0) }; TLS_KINDS],
             turn_times: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
-}
 
-impl Published {
-    /// Publishes after a turn that took the bucket-th time.
-    pub(crate) fn store(&self, counters: &Counters, turn_times: &TurnTimes, bucket: usize) {
+    fn store(&self, counters: &Counters) {
         for (published, value) in self.counters.iter().zip(counters.values()) {
             published.store(value, Relaxed);
         }
@@ -422,10 +473,9 @@ impl Published {
                 published.store(value, Relaxed);
             }
         }
-        self.turn_times[bucket].store(turn_times.buckets[bucket], Relaxed);
     }
 
-    pub(crate) fn snapshot(&self) -> Stats {
+    fn load(&self) -> Stats {
         let mut values = [0; COUNTERS];
         for (value, published) in values.iter_mut().zip(&self.counters) {
             *value = published.load(Relaxed);
@@ -463,6 +513,36 @@ mod tests {
             assert!(edge >= nanos, "{nanos} is counted below its value: {edge}");
             assert!(edge <= nanos.max(1_024) * 5 / 4 + 1, "{nanos} is counted far above its value: {edge}");
         }
+    }
+
+    /// A reader that meets a turn half published would see a connection that is gone, and no reason for it.
+    #[test]
+    fn what_is_read_is_of_one_turn() {
+        let published = Published::default();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut counters, mut times) = (Counters::default(), TurnTimes::default());
+                while !over.load(Relaxed) {
+                    counters.turns += 1;
+                    counters.ended += 1;
+                    counters.closed_by[KINDS - 1] += 1;
+                    let bucket = times.record(counters.turns * 777 % 1_000_000);
+                    published.store(&counters, &times, bucket);
+                    // The rest of a turn.
+                    (0..500).for_each(|_| std::hint::spin_loop());
+                }
+            });
+            let torn = (0..20_000).find_map(|_| {
+                let stats = published.snapshot();
+                let counters = &stats.counters;
+                let seen = (counters.turns, counters.ended, counters.closed_by[KINDS - 1]);
+                let counted: u64 = stats.turn_times.buckets.iter().sum();
+                (seen.0 != seen.1 || seen.1 != seen.2 || counted != seen.0).then_some((seen, counted))
+            });
+            over.store(true, Relaxed);
+            assert_eq!(torn, None);
+        });
     }
 
     #[test]

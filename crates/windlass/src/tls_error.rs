@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use windlass_proto::proxy_protocol::HeaderError;
+
 /// Why TLS ended a connection. Each is counted by its [label](TlsError::label); the text behind it, where
 /// there is one, is for logs.
 ///
@@ -42,6 +44,10 @@ pub enum TlsError {
     /// The peer ended its TCP stream without the `close_notify` alert that ends a TLS stream: somebody in
     /// between may have cut it short.
     Truncated,
+    /// The PROXY header that has to come before the handshake is wrong, or is none.
+    ProxyHeader(HeaderError),
+    /// The service takes no TLS from this peer.
+    Untrusted,
     /// The keys have encrypted as much as they may.
     Exhausted,
     /// Something else failed, here.
@@ -49,7 +55,7 @@ pub enum TlsError {
 }
 
 /// How many kinds there are, for the counters.
-pub(crate) const TLS_KINDS: usize = 17;
+pub(crate) const TLS_KINDS: usize = 19;
 
 /// In the order of `TlsError::kind`.
 pub(crate) const TLS_LABELS: [&str; TLS_KINDS] = [
@@ -70,6 +76,8 @@ pub(crate) const TLS_LABELS: [&str; TLS_KINDS] = [
     "truncated",
     "exhausted",
     "internal",
+    "proxy_header",
+    "untrusted",
 ];
 
 impl TlsError {
@@ -97,6 +105,8 @@ impl TlsError {
             TlsError::Truncated => 14,
             TlsError::Exhausted => 15,
             TlsError::Internal(_) => 16,
+            TlsError::ProxyHeader(_) => 17,
+            TlsError::Untrusted => 18,
         }
     }
 
@@ -131,6 +141,8 @@ impl fmt::Display for TlsError {
             TlsError::Truncated => ("the peer ended its stream without close_notify", None),
             TlsError::Exhausted => ("the session's keys are used up", None),
             TlsError::Internal(detail) => ("TLS failed", Some(detail)),
+            TlsError::ProxyHeader(error) => return write!(f, "before the handshake: {error}"),
+            TlsError::Untrusted => ("not one of the peers that may connect", None),
         };
         match detail {
             Some(detail) => write!(f, "{text}: {detail}"),

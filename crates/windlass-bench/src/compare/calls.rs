@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::Place;
+use super::drive::Drive;
 use super::peers::Peer;
 use super::server::Server;
 use super::workloads::{self, Workload};
-use crate::{echo, text};
+use crate::text;
 
 /// Calls rarer than this are not worth a mention: they belong to start-up and accept.
 const RARE: f64 = 0.01;
@@ -66,9 +67,7 @@ fn trace(workload: &Workload, peer: &Peer, place: &Place, summary: &Path) -> Res
     let prefix = ["strace", "-c", "-f", "-o"].map(str::to_owned);
     let prefix = [&prefix[..], &[summary.display().to_string()]].concat();
     let server = Server::start(peer, place.server(), workload.cubic, &prefix)?;
-    let mut options = workload.options(SECONDS);
-    options.load.target = server.target.clone();
-    let report = echo::run(&options, &mut |_| {})?;
+    let report = Drive::of(workload, &server)?.slice(SECONDS)?;
     server.end_traced()?;
     Ok(report.load.total_messages)
 }

@@ -15,8 +15,8 @@ use windlass_proto::http::{ClientConn, Limits, ResponsePart, Status};
 use windlass_proto::{Decode as _, Input};
 
 use super::figures::median;
+use super::foreign::{Files, foreign, free_port, is_there, version};
 use super::peers::{Layout, Peer};
-use super::relay::{Files, foreign, free_port, is_there, version};
 use super::server::Server;
 use super::{Place, SLICE, machine};
 use crate::args::{self, Target};

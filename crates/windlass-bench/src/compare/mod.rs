@@ -7,12 +7,17 @@
 //! and generator are bound to different cores.
 
 mod calls;
+mod drive;
 mod figures;
+mod foreign;
 mod http;
 mod machine;
 mod memcached;
+mod namespace;
+mod origin;
 mod overload;
 mod peers;
+mod proxy;
 mod relay;
 mod resp;
 mod server;
@@ -31,7 +36,9 @@ use serde_json::{Value, json};
 
 pub use http::{HttpCompareArgs, main as http};
 pub use memcached::{MemcachedArgs, main as memcached};
+pub use origin::{OriginArgs, main as origin};
 pub use overload::{OverloadArgs, main as overload};
+pub use proxy::{ProxyArgs, main as proxy};
 pub use relay::{RelayArgs, main as relay};
 pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};
@@ -39,12 +46,13 @@ pub use server::{PinnedArgs, pinned};
 pub use tls::{TlsCompareArgs, main as tls};
 pub use udp::{UdpCompareArgs, main as udp};
 
+use self::drive::Drive;
 use self::figures::{Figures, Run};
 use self::peers::{Layout, Peer};
 use self::server::Server;
 use self::tables::Section;
 use self::workloads::Workload;
-use crate::echo::{EchoReport, Sliced};
+use crate::echo::EchoReport;
 use crate::{args, echo, text};
 
 /// How long a server is driven before the next one has its turn, where they take turns.
@@ -118,7 +126,7 @@ pub fn main(args: CompareArgs) -> Result<()> {
     peers.retain(|peer| starts(peer, &place));
     ensure!(peers.first().is_some_and(|peer| peer.name == peers::REFERENCE), "the reference does not run");
 
-    let mut runs = measure(&args, &workloads, &peers, &place)?;
+    let mut runs = measure((args.rounds, args.seconds), &workloads, &peers, &place)?;
     let mut markdown = tables::head(&peers, &place, args.rounds, args.seconds);
     for workload in &workloads {
         markdown += &Section { title: None, workload, peers: &peers, runs: &runs }.to_markdown();
@@ -189,27 +197,33 @@ impl Place {
 
 /// Tries whether a server starts at all, so that a missing one is reported once and at once.
 fn starts(peer: &Peer, place: &Place) -> bool {
-    match Server::start(peer, place.server(), true, &[]) {
+    match Server::start(peer, place.server(), peer.takes_cubic(), &[]) {
         Ok(_) => true,
         Err(error) => {
-            eprintln!("LEFT OUT: {error:#}");
+            eprintln!("LEFT OUT: {}: {error:#}", peer.name);
             false
         }
     }
 }
 
-fn measure(args: &CompareArgs, workloads: &[Workload], peers: &[Peer], place: &Place) -> Result<Vec<Run>> {
+/// Measures every workload on every peer, so many rounds of so long each.
+fn measure(
+    (rounds, seconds): (u64, Duration),
+    workloads: &[Workload],
+    peers: &[Peer],
+    place: &Place,
+) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
-    for round in 0..args.rounds as usize {
+    for round in 0..rounds as usize {
         for workload in workloads {
             if workload.scales() && place.bound.is_some() {
-                runs.extend(measure_in_slices(args, workload, peers, place, round)?);
+                runs.extend(measure_in_slices(seconds, workload, peers, place, round)?);
                 continue;
             }
             for turn in 0..peers.len() {
                 // Another order in each round: whoever comes first finds a colder machine.
                 let peer = &peers[(turn + round) % peers.len()];
-                let report = measure_calmly(workload, peer, place, args.seconds)
+                let report = measure_calmly(workload, peer, place, seconds)
                     .with_context(|| format!("{} on {}", peer.name, workload.id))?;
                 eprintln!("round {} {} {:<14} {}", round + 1, workload.id, peer.name, brief(&report));
                 runs.push(Run { workload: workload.id, peer: peer.name.clone(), round, report });
@@ -221,7 +235,7 @@ fn measure(args: &CompareArgs, workloads: &[Workload], peers: &[Peer], place: &P
 
 /// Runs all servers side by side and drives one at a time, each for a slice. Every slice is a run.
 fn measure_in_slices(
-    args: &CompareArgs,
+    seconds: Duration,
     workload: &Workload,
     peers: &[Peer],
     place: &Place,
@@ -229,16 +243,13 @@ fn measure_in_slices(
 ) -> Result<Vec<Run>> {
     let mut driven = Vec::new();
     for peer in peers {
+        let named = || format!("{} on {}", peer.name, workload.id);
         let server = Server::start(peer, place.server(), workload.cubic, &[])?;
-        let mut options = workload.options(SLICE);
-        options.load.target = server.target.clone();
-        options.load.pid = Some(server.pid());
-        let mut load =
-            Sliced::prepare(&options).with_context(|| format!("{} on {}", peer.name, workload.id))?;
-        load.slice(SLICE)?;
+        let mut load = Drive::of(workload, &server).with_context(named)?;
+        load.slice(SLICE).with_context(named)?;
         driven.push((peer, load, server));
     }
-    let slices = args.seconds.div_duration_f64(SLICE).ceil() as usize;
+    let slices = seconds.div_duration_f64(SLICE).ceil() as usize;
     let mut runs = Vec::new();
     for slice in 0..slices {
         let mut turns: Vec<usize> = (0..driven.len()).collect();
@@ -302,7 +313,7 @@ fn two_workers(
     for ours in peers.iter().filter(|peer| peer.is_windlass()) {
         let pair = [ours.with_workers(1), ours.with_workers(2)];
         for workload in workloads.iter().filter(|workload| workload.scales()) {
-            let some = measure(args, std::slice::from_ref(workload), &pair, &free)?;
+            let some = measure((args.rounds, args.seconds), std::slice::from_ref(workload), &pair, &free)?;
             let title = format!(
                 "Two workers on {}: not bound to cores, generator beside them on the same {} cores",
                 workload.id,

@@ -161,6 +161,12 @@ impl Peer {
         self.args.first().is_some_and(|arg| arg == "echo")
     }
 
+    /// Whether it can be told to use cubic.
+    pub(crate) fn takes_cubic(&self) -> bool {
+        self.is_windlass()
+            || self.program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("peer-"))
+    }
+
     /// The same server with another number of workers; only ours has any.
     pub(crate) fn with_workers(&self, workers: usize) -> Peer {
         let mut peer = self.clone();

@@ -1,5 +1,5 @@
-//! TCP proxies side by side: windlass' relay alone and the proxy around it, HAProxy and nginx, in front of one
-//! echo server.
+//! TCP relays side by side: windlass' alone, without the proxy around it, HAProxy and nginx, in front of one echo
+//! server. The proxy itself is in `proxy/`.
 //!
 //! The proxies share one core and take turns there, as echo servers do in `compare echo`; the echo
 //! server behind them is on the generator's core. HAProxy and nginx come from the system's packages;
@@ -8,29 +8,21 @@
 //! BBR paces by timers.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::figures::{Figures, median};
+use super::foreign::{Files, foreign, free_port, is_there, stream_module, version};
+use super::namespace::in_namespace;
 use super::peers::{Layout, Peer};
 use super::server::Server;
 use super::tables::Section;
 use super::workloads::{RELAY, Workload};
-use super::{CompareArgs, Place, SLICE, calls, machine, measure};
+use super::{Place, SLICE, calls, machine, measure, starts};
 use crate::{args, text};
 
-/// What must be done in a fresh network namespace before anything can run in it.
-const NAMESPACE: &str = "ip link set lo up && for to in 127.0.0.0/8 127.0.0.1; do \
-    ip route replace local $to dev lo proto kernel scope host src 127.0.0.1 table local congctl cubic || exit 1; \
-    done";
-/// The option of a run that has been put into one.
-const INSIDE: &str = "--in-namespace";
-/// Where Debian puts nginx' stream module, if it is a file of its own.
-pub(super) const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 /// The bars of the design: milliseconds of CPU to relay 64 MiB, and bytes of an idle pair.
 const BULK_BAR: f64 = 30.0;
 const IDLE_BAR: f64 = 1024.0;
@@ -87,29 +79,10 @@ pub fn main(args: RelayArgs) -> Result<()> {
     let upstream = backend.target.to_string();
     let files = Files::new()?;
     let mut peers = peers(&layout, &files, &upstream)?;
-    peers.retain(|peer| match Server::start(peer, place.server(), false, &[]) {
-        Ok(_) => true,
-        Err(error) => {
-            eprintln!("LEFT OUT: {}: {error:#}", peer.name);
-            false
-        }
-    });
+    peers.retain(|peer| starts(peer, &place));
     ensure!(peers.iter().any(|peer| peer.name == OURS), "windlass' relay does not run");
 
-    let shared = CompareArgs {
-        rounds: args.rounds,
-        seconds: args.seconds,
-        only: Vec::new(),
-        peers: Vec::new(),
-        windlass: Vec::new(),
-        two_workers: false,
-        strace: args.strace,
-        urgent: false,
-        no_build: true,
-        json: false,
-        output: args.output.clone(),
-    };
-    let runs = measure(&shared, &workloads, &peers, &place)?;
+    let runs = measure((args.rounds, args.seconds), &workloads, &peers, &place)?;
     let mut markdown = head(&args, &peers);
     for workload in &workloads {
         markdown += &Section { title: None, workload, peers: &peers, runs: &runs }.to_markdown();
@@ -143,25 +116,6 @@ pub fn main(args: RelayArgs) -> Result<()> {
     Ok(())
 }
 
-/// Runs this program again in a network namespace of its own; false if there can be none.
-fn in_namespace() -> Result<bool> {
-    let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", script]);
-        command
-    };
-    let tried = unshare(NAMESPACE).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !tried.is_ok_and(|status| status.success()) {
-        eprintln!("NOT ISOLATED: no network namespace to be had; the system's congestion control stays");
-        return Ok(false);
-    }
-    let ourselves = std::env::current_exe().context("cannot find this program")?;
-    let mut command = unshare(&format!("{NAMESPACE} && exec \"$0\" \"$@\""));
-    let status = command.arg(ourselves).args(std::env::args_os().skip(1)).arg(INSIDE).status()?;
-    ensure!(status.success(), "the run in its namespace failed");
-    Ok(true)
-}
-
 /// The name of our proxy.
 const OURS: &str = "windlass";
 
@@ -189,11 +143,7 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
     }
     if is_there("nginx") {
         let port = free_port()?;
-        let module = if Path::new(STREAM_MODULE).is_file() {
-            format!("load_module {STREAM_MODULE};\n")
-        } else {
-            String::new()
-        };
+        let module = stream_module();
         let text = format!(
             "{module}worker_processes 1;\ndaemon off;\nmaster_process off;\npid {pid};\nerror_log stderr crit;\n\
              events {{ worker_connections 18000; }}\nstream {{ server {{ \
@@ -215,70 +165,7 @@ fn peers(layout: &Layout, files: &Files, upstream: &str) -> Result<Vec<Peer>> {
         args.extend(pipes.map(str::to_owned));
         peers.push(Peer { name: name.into(), about: about.into(), program: layout.example("relay"), args });
     }
-    let service = ["proxy", "--listen", "127.0.0.1:0", "--to", upstream, "--workers", "1", "-q"];
-    peers.push(Peer {
-        name: "windlass-proxy".into(),
-        about: "`windlass proxy`, the whole service, one worker".into(),
-        program: layout.windlass().program,
-        args: service.map(str::to_owned).into(),
-    });
     Ok(peers)
-}
-
-/// A server that does not say when it listens: the shell in front of it does, and then becomes it.
-pub(super) fn foreign(name: &str, about: String, port: u16, command: &str) -> Peer {
-    let script = format!(
-        "( (for n in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && \
-         echo Listening on 127.0.0.1:{port} && break; sleep 0.05; done) & ); exec {command}"
-    );
-    Peer { name: name.into(), about, program: "bash".into(), args: vec!["-c".into(), script] }
-}
-
-pub(super) fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
-}
-
-/// The first words of what a program says of its version, on whichever output.
-pub(super) fn version(program: &str, option: &str) -> String {
-    let output = Command::new(program).arg(option).output();
-    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let first = text.lines().next().unwrap_or(program).trim_start_matches("nginx version: ");
-    first.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
-}
-
-/// A port that nobody had a moment ago.
-pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// A folder for configuration files, gone when dropped.
-pub(super) struct Files(PathBuf);
-
-impl Files {
-    pub(super) fn new() -> Result<Files> {
-        let folder = std::env::temp_dir().join(format!("windlass-bench-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        Ok(Files(folder))
-    }
-
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.path(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        // Files in the system's temporary folder do no harm if they stay.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn head(args: &RelayArgs, peers: &[Peer]) -> String {

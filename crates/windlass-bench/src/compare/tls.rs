@@ -20,8 +20,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
+use super::foreign::{Files, foreign, free_port, is_there, stream_module, version};
 use super::peers::{Layout, Peer};
-use super::relay::{Files, STREAM_MODULE, foreign, free_port, is_there, version};
 use super::server::Server;
 use super::{Place, SLICE, machine};
 use crate::args::{self, Target};
@@ -157,10 +157,7 @@ fn peers(layout: &Layout, files: &Files, upstream: SocketAddr) -> Result<Vec<Pee
     }
     if is_there("nginx") {
         let port = free_port()?;
-        let module = match PathBuf::from(STREAM_MODULE).is_file() {
-            true => format!("load_module {STREAM_MODULE};\n"),
-            false => String::new(),
-        };
+        let module = stream_module();
         let text = format!(
             "{module}worker_processes 1;\ndaemon off;\nmaster_process off;\npid {pid};\nerror_log stderr crit;\n\
              events {{ worker_connections 18000; }}\nstream {{ server {{ listen 127.0.0.1:{port} ssl backlog=4096; \

@@ -24,13 +24,26 @@ pub(crate) enum Kind {
     OpenLoop,
 }
 
+/// What is said on the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Messages, which come back as they are.
+    Echo,
+    /// Requests for a body of so many bytes.
+    Http { body: usize },
+    /// Datagrams from so many addresses, which come back as they are.
+    Datagrams { peers: usize },
+}
+
 /// One workload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
     pub(crate) kind: Kind,
+    pub(crate) says: Says,
     mode: Mode,
+    /// Of datagrams, how many are under way.
     connections: usize,
     size: usize,
     depth: u64,
@@ -44,6 +57,7 @@ const STEADY: Workload = Workload {
     id: "",
     title: "",
     kind: Kind::Throughput { unit: "messages/s" },
+    says: Says::Echo,
     mode: Mode::Steady,
     connections: 64,
     size: 64,
@@ -114,7 +128,7 @@ pub(crate) const ALL: [Workload; 9] = [
     },
 ];
 
-/// What proxies are measured on.
+/// What relays are measured on.
 pub(crate) const RELAY: [Workload; 4] = [
     Workload { id: "R1", title: "64 B round trips, 32 connections", connections: 32, ..STEADY },
     Workload {
@@ -143,6 +157,41 @@ pub(crate) const RELAY: [Workload; 4] = [
         ..STEADY
     },
 ];
+
+/// What proxies are measured on: TCP as relays are, requests, datagrams.
+pub(crate) const PROXY: [Workload; 11] = [
+    Workload { id: "T1", ..RELAY[0] },
+    Workload { id: "T2", ..RELAY[1] },
+    Workload { id: "T3", ..RELAY[2] },
+    Workload { id: "T4", ..RELAY[3] },
+    Workload { title: "`GET` of 128 B, 32 connections that are kept", ..asks("H1", 128) },
+    Workload {
+        title: "connect, `GET` of 128 B, close; 32 at a time",
+        kind: Kind::Throughput { unit: "connections/s" },
+        mode: Mode::Churn,
+        ..asks("H2", 128)
+    },
+    Workload {
+        title: "`GET` of 1 MiB, 4 connections that are kept",
+        kind: Kind::Streaming,
+        connections: 4,
+        ..asks("H3", 1 << 20)
+    },
+    Workload { title: "64 B datagrams of one flow, 64 under way", ..datagrams("U1", 1, 64) },
+    Workload { title: "1,200 B datagrams of one flow, 64 under way", ..datagrams("U2", 1, 1200) },
+    Workload { title: "64 B datagrams of 1,000 flows, 64 under way", ..datagrams("U3", 1000, 64) },
+    Workload { title: "1,200 B datagrams of 1,000 flows, 64 under way", ..datagrams("U4", 1000, 1200) },
+];
+
+const fn asks(id: &'static str, body: usize) -> Workload {
+    let kind = Kind::Throughput { unit: "requests/s" };
+    Workload { id, kind, says: Says::Http { body }, connections: 32, size: body, ..STEADY }
+}
+
+const fn datagrams(id: &'static str, peers: usize, size: usize) -> Workload {
+    let kind = Kind::Throughput { unit: "datagrams/s" };
+    Workload { id, kind, says: Says::Datagrams { peers }, connections: 64, size, ..STEADY }
+}
 
 impl Workload {
     /// Whether more workers can make a difference to its figures.

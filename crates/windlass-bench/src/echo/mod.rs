@@ -7,7 +7,6 @@
 mod idle;
 mod options;
 mod report;
-mod slices;
 mod slow;
 mod stream;
 
@@ -17,11 +16,10 @@ pub use crate::load::{Progress, ServerUse};
 pub use idle::IdleReport;
 pub use options::{EchoArgs, EchoOptions, Mode};
 pub use report::EchoReport;
-pub(crate) use slices::Sliced;
 pub use slow::SlowReport;
 
 use self::stream::EchoSpeech;
-use crate::load::{self, Bench, Options};
+use crate::load::{self, Bench, Options, Sliced};
 use crate::text;
 
 /// Runs the generator and returns what it found.
@@ -41,6 +39,12 @@ pub fn run(options: &EchoOptions, progress: &mut dyn FnMut(Progress)) -> Result<
         Mode::Idle => idle::run(options, progress),
         Mode::Slow => slow::run(options, progress),
     }
+}
+
+/// The same load in slices, for the modes that run so: steady and churn.
+pub(crate) fn sliced(options: &EchoOptions) -> Result<Sliced<EchoSpeech>> {
+    let load = Options { churn: options.mode == Mode::Churn, ..options.load.clone() };
+    Sliced::prepare(&EchoSpeech::new(load.size), &load)
 }
 
 /// Runs the generator as a command: progress on a terminal, then the report.

@@ -10,7 +10,8 @@ use clap::ArgAction;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
 
-use self::talk::{HttpSpeech, Page, Request};
+pub(crate) use self::talk::HttpSpeech;
+use self::talk::{Page, Request};
 use crate::load::{self, Bench, LoadArgs, Options, StreamArgs};
 use crate::net::Dialer;
 use crate::url::Url;
@@ -82,7 +83,7 @@ pub fn main(args: HttpArgs) -> Result<()> {
     };
     let speech = HttpSpeech { request: Arc::new(request), page: None };
     load::command(&args.load, |tell| {
-        let page = first(&speech, &options, &args)?;
+        let page = first(&speech, &options, args.status, args.any_body)?;
         options.size = page.body.len();
         let (status, length) = (page.status, page.body.len());
         let speech = HttpSpeech { page: Some(Arc::new(page)), ..speech.clone() };
@@ -103,17 +104,34 @@ pub fn main(args: HttpArgs) -> Result<()> {
     })
 }
 
+impl HttpSpeech {
+    /// Asks `localhost` for `path`, once on each connection if it is to close.
+    pub(crate) fn to_ask(path: &str, close: bool) -> HttpSpeech {
+        let (host, path) = ("localhost".into(), path.into());
+        HttpSpeech {
+            request: Arc::new(Request { host, path, headers: Vec::new(), close, flight: 1 }),
+            page: None,
+        }
+    }
+
+    /// The same, once the response is known that all others are compared with: it must be a success.
+    pub(crate) fn learn(self, options: &Options) -> Result<HttpSpeech> {
+        let page = first(&self, options, 200, false)?;
+        Ok(HttpSpeech { page: Some(Arc::new(page)), ..self })
+    }
+}
+
 /// The response that all others are compared with.
-fn first(speech: &HttpSpeech, options: &Options, args: &HttpArgs) -> Result<Page> {
+fn first(speech: &HttpSpeech, options: &Options, wanted: u16, any_body: bool) -> Result<Page> {
     let dialer = Dialer::of(options)?;
     let line = load::open(speech, &dialer, 0)?;
     let talk = line.exchange(clock::now()).map_err(|fault| anyhow!("{}: {fault}", dialer.target()))?;
     let (status, body) = talk.into_seen().context("the server answered nothing")?;
     ensure!(
-        status == args.status,
+        status == wanted,
         "{} answers {status} to {}; if that is meant, say --status {status}",
         dialer.target(),
         speech.request.path
     );
-    Ok(Page { status, body, any_body: args.any_body })
+    Ok(Page { status, body, any_body })
 }

@@ -32,7 +32,7 @@ pub(super) struct Page {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct HttpSpeech {
+pub(crate) struct HttpSpeech {
     pub(super) request: Arc<Request>,
     /// `None`: it is to be found out.
     pub(super) page: Option<Arc<Page>>,
@@ -53,7 +53,7 @@ fn conn(request: &Request) -> ClientConn {
 }
 
 /// One connection's talk.
-pub(super) struct HttpTalk {
+pub(crate) struct HttpTalk {
     speech: HttpSpeech,
     conn: ClientConn,
     /// Bytes of the body that have come.

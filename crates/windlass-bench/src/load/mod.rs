@@ -12,22 +12,23 @@ mod options;
 mod pace;
 mod report;
 mod run;
+mod slices;
 mod steady;
 mod talker;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;
 
-pub(crate) use churn::Churn;
 pub use command::Progress;
 pub(crate) use command::{Bench, command};
-pub(crate) use driven::{Load, Tally};
+pub(crate) use driven::Load;
 pub(crate) use line::{Arrived, Fault, Line, Owed, Speech, excerpt};
 pub use options::{LoadArgs, Options, StreamArgs, Tls};
 pub(crate) use pace::{Cursor, Pace};
 pub use report::{Report, ServerUse};
-pub(crate) use run::{Part, run};
-pub(crate) use steady::{Meter, connect, open};
+pub(crate) use run::run;
+pub(crate) use slices::Sliced;
+pub(crate) use steady::{connect, open};
 pub(crate) use talker::{Talk, Talker};
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsClient;

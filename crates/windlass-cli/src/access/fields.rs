@@ -9,6 +9,9 @@ pub(crate) enum Kind {
     Connections,
     /// Requests, when they are answered.
     Requests,
+    /// Requests that are passed on, when they are over.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "nothing is passed on"))]
+    Proxied,
 }
 
 macro_rules! fields {
@@ -35,16 +38,17 @@ macro_rules! fields {
 }
 
 const CONNECTIONS: &[Kind] = &[Kind::Connections];
-const REQUESTS: &[Kind] = &[Kind::Requests];
-const BOTH: &[Kind] = &[Kind::Connections, Kind::Requests];
+const REQUESTS: &[Kind] = &[Kind::Requests, Kind::Proxied];
+const PROXIED: &[Kind] = &[Kind::Proxied];
+const ALL: &[Kind] = &[Kind::Connections, Kind::Requests, Kind::Proxied];
 
 fields! {
-    Time "time" BOTH;
-    Peer "peer" BOTH;
-    Service "service" BOTH;
-    Listener "listener" BOTH;
-    Conn "conn" BOTH;
-    DurationMs "duration_ms" BOTH;
+    Time "time" ALL;
+    Peer "peer" ALL;
+    Service "service" ALL;
+    Listener "listener" ALL;
+    Conn "conn" ALL;
+    DurationMs "duration_ms" ALL;
     Received "received" CONNECTIONS;
     Sent "sent" CONNECTIONS;
     Messages "messages" CONNECTIONS;
@@ -59,6 +63,17 @@ fields! {
     Host "host" REQUESTS;
     UserAgent "user_agent" REQUESTS;
     Referer "referer" REQUESTS;
+    Client "client" PROXIED;
+    Route "route" PROXIED;
+    Backend "backend" PROXIED;
+    RequestBytes "request_bytes" PROXIED;
+    QueueMs "queue_ms" PROXIED;
+    ConnectMs "connect_ms" PROXIED;
+    ResponseMs "response_ms" PROXIED;
+    Retries "retries" PROXIED;
+    Reused "reused" PROXIED;
+    Ending "ending" PROXIED;
+    Why "why" PROXIED;
 }
 
 impl Field {

@@ -52,7 +52,7 @@ impl Format {
     /// The usual one.
     pub(crate) fn usual(kind: Kind) -> Format {
         match kind {
-            Kind::Requests => Format { text: "combined".into(), form: Form::Combined },
+            Kind::Requests | Kind::Proxied => Format { text: "combined".into(), form: Form::Combined },
             Kind::Connections => {
                 let form = Form::Template(template(CONNECTIONS).unwrap_or_default());
                 Format { text: CONNECTIONS.into(), form }
@@ -70,10 +70,11 @@ impl Format {
         let what = match kind {
             Kind::Connections => "connections",
             Kind::Requests => "requests",
+            Kind::Proxied => "requests that are passed on",
         };
         match &self.form {
             Form::Json => Ok(()),
-            Form::Combined if kind == Kind::Requests => Ok(()),
+            Form::Combined if kind != Kind::Connections => Ok(()),
             Form::Combined => Err("`combined` is for requests, and there are only connections here".into()),
             Form::Template(pieces) => {
                 let foreign = pieces.iter().find_map(|piece| match piece {

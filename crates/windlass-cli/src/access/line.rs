@@ -1,13 +1,14 @@
 //! From a record to a line. Whatever a peer has put into it, it stays one line, and its values stay apart.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::AccessLog;
 use super::fields::Field;
 use super::format::{Form, Piece};
-use super::record::{About, Asked, Record};
+use super::record::{About, Asked, Passed, Record};
 use super::when::{common, iso};
 
 /// Adds the line about `record` to `lines`.
@@ -34,7 +35,8 @@ pub(super) fn write(lines: &mut String, log: &AccessLog, record: &Record) {
 fn combined(lines: &mut String, record: &Record) {
     let nothing = Asked::default();
     let asked = if let About::Request(asked) = &record.about { asked } else { &nothing };
-    let peer = record.peer.addr().map_or("unix:".into(), |addr| addr.ip().to_string());
+    let client = asked.passed.as_ref().and_then(|passed| passed.client).or(record.peer.addr());
+    let peer = client.map_or("unix:".into(), |addr| addr.ip().to_string());
     let _ = write!(lines, "{peer} - - [{}] \"", common(record.at));
     match (&asked.method, &asked.path) {
         (Some(method), Some(path)) => {
@@ -67,7 +69,7 @@ fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
         Field::Service => return Some(log.service.clone()),
         Field::Listener => return log.address(record.listener),
         Field::Conn => return Some(record.conn.to_string()),
-        Field::DurationMs => return Some(format!("{:.3}", millis(record))),
+        Field::DurationMs => return Some(format!("{:.3}", millis(record.took))),
         _ => {}
     }
     match &record.about {
@@ -89,14 +91,32 @@ fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
             Field::Host => asked.host.clone(),
             Field::UserAgent => asked.user_agent.clone(),
             Field::Referer => asked.referer.clone(),
-            _ => None,
+            field => asked.passed.as_ref().and_then(|passed| value_of_passed(field, passed, record)),
         },
     }
 }
 
+fn value_of_passed(field: Field, passed: &Passed, record: &Record) -> Option<String> {
+    let time = |took: Duration| Some(format!("{:.3}", millis(took)));
+    match field {
+        Field::Client => Some(passed.client.map_or_else(|| record.peer.to_string(), |it| it.to_string())),
+        Field::Route => Some(passed.route.clone()),
+        Field::Backend => passed.backend.clone(),
+        Field::RequestBytes => Some(passed.request_bytes.to_string()),
+        Field::QueueMs => time(passed.queued),
+        Field::ConnectMs => time(passed.connecting),
+        Field::ResponseMs => time(passed.responding),
+        Field::Retries => Some(passed.retries.to_string()),
+        Field::Reused => Some(if passed.reused { "yes" } else { "no" }.into()),
+        Field::Ending => Some(passed.ending.into()),
+        Field::Why => passed.why.map(str::to_owned),
+        _ => None,
+    }
+}
+
 /// To a microsecond.
-fn millis(record: &Record) -> f64 {
-    (record.took.as_secs_f64() * 1e6).round() / 1e3
+fn millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Control characters, quotes and backslashes become `\xHH`, byte by byte; spaces too outside of quotes.
@@ -153,6 +173,26 @@ struct OfRequest<'r> {
     user_agent: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     referer: Option<&'r str>,
+    #[serde(flatten)]
+    passed: Option<OfPassed<'r>>,
+}
+
+#[derive(Serialize)]
+struct OfPassed<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    route: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'r str>,
+    request_bytes: u64,
+    queue_ms: f64,
+    connect_ms: f64,
+    response_ms: f64,
+    retries: u32,
+    reused: bool,
+    ending: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
 }
 
 fn json(log: &AccessLog, record: &Record) -> String {
@@ -163,7 +203,7 @@ fn json(log: &AccessLog, record: &Record) -> String {
             listener: log.address(record.listener),
             peer: record.peer.to_string(),
             conn: record.conn.to_string(),
-            duration_ms: millis(record),
+            duration_ms: millis(record.took),
             about,
         };
         // Texts and numbers can always be written.
@@ -190,6 +230,19 @@ fn json(log: &AccessLog, record: &Record) -> String {
                 host: asked.host.as_deref(),
                 user_agent: asked.user_agent.as_deref(),
                 referer: asked.referer.as_deref(),
+                passed: asked.passed.as_ref().map(|passed| OfPassed {
+                    client: passed.client.map(|client| client.to_string()),
+                    route: &passed.route,
+                    backend: passed.backend.as_deref(),
+                    request_bytes: passed.request_bytes,
+                    queue_ms: millis(passed.queued),
+                    connect_ms: millis(passed.connecting),
+                    response_ms: millis(passed.responding),
+                    retries: passed.retries,
+                    reused: passed.reused,
+                    ending: passed.ending,
+                    why: passed.why,
+                }),
             };
             object(log, record, about)
         }

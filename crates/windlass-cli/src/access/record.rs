@@ -1,5 +1,6 @@
 //! What is known about a connection or a request when its line is due.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use windlass::proto::http::{Target, Version};
@@ -59,7 +60,30 @@ pub(super) struct Asked {
     pub(super) host: Option<String>,
     pub(super) user_agent: Option<String>,
     pub(super) referer: Option<String>,
+    /// What became of it, if it was to be passed on.
+    pub(super) passed: Option<Passed>,
 }
+
+/// A request that was to be passed on.
+pub(super) struct Passed {
+    /// Who asks, in the words of a proxy before us if there is one.
+    pub(super) client: Option<SocketAddr>,
+    pub(super) route: String,
+    pub(super) backend: Option<String>,
+    pub(super) request_bytes: u64,
+    pub(super) queued: Duration,
+    pub(super) connecting: Duration,
+    pub(super) responding: Duration,
+    pub(super) retries: u32,
+    pub(super) reused: bool,
+    pub(super) ending: &'static str,
+    pub(super) why: Option<&'static str>,
+}
+
+/// The status of a request whose client left before its response began: there is none, and whoever counts
+/// lines by it knows this one from nginx.
+#[cfg(feature = "proxy")]
+const CLIENT_LEFT: u16 = 499;
 
 impl Record {
     /// A connection has ended that was open for so long.
@@ -86,6 +110,52 @@ impl Record {
         }
     }
 
+    /// A request is over that was to be passed on.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn exchanged(exchanged: &windlass_proxy::Exchanged<'_>) -> Record {
+        let is_said = !exchanged.method.is_empty();
+        let said = |text: &str| is_said.then(|| cut(text));
+        let (path, query) = match exchanged.target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (exchanged.target, None),
+        };
+        let asked = Asked {
+            method: said(exchanged.method),
+            path: said(path),
+            query: query.map(cut),
+            protocol: is_said.then_some(match exchanged.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            }),
+            status: exchanged.status.map_or(CLIENT_LEFT, |status| status.code()),
+            bytes: exchanged.response_bytes,
+            host: said(exchanged.host).filter(|host| !host.is_empty()),
+            user_agent: Some(cut(exchanged.user_agent)).filter(|text| !text.is_empty()),
+            referer: without_query(exchanged.referer.into()).map(|text| cut(&text)),
+            passed: Some(Passed {
+                client: exchanged.source,
+                route: exchanged.group.into(),
+                backend: exchanged.backend.map(str::to_owned),
+                request_bytes: exchanged.request_bytes,
+                queued: exchanged.queued,
+                connecting: exchanged.connecting,
+                responding: exchanged.responding,
+                retries: exchanged.retries,
+                reused: exchanged.reused,
+                ending: exchanged.ending.label(),
+                why: exchanged.why,
+            }),
+        };
+        Record {
+            at: SystemTime::now(),
+            conn: exchanged.conn,
+            peer: exchanged.peer,
+            listener: exchanged.listener,
+            took: exchanged.total,
+            about: About::Request(Box::new(asked)),
+        }
+    }
+
     /// About how many bytes it holds.
     pub(super) fn weight(&self) -> usize {
         let texts = match &self.about {
@@ -93,7 +163,9 @@ impl Record {
             About::Request(asked) => {
                 let texts = [&asked.method, &asked.path, &asked.query, &asked.host];
                 let more = [&asked.user_agent, &asked.referer];
-                let all = texts.into_iter().chain(more).flatten();
+                let passed = asked.passed.iter();
+                let passed = passed.flat_map(|it| [Some(&it.route), it.backend.as_ref()]).flatten();
+                let all = texts.into_iter().chain(more).flatten().chain(passed);
                 all.map(String::len).sum::<usize>() + size_of::<Asked>()
             }
         };
@@ -110,8 +182,6 @@ impl Asked {
             Target::Authority(authority) => authority,
             target => target.path().unwrap_or("*"),
         };
-        // Other sites put secrets there as well.
-        let without_query = |url: String| url.split(['?', '#']).next().map(str::to_owned);
         Asked {
             method: Some(cut(head.method)),
             path: Some(cut(target)),
@@ -122,8 +192,14 @@ impl Asked {
             host: head.host.map(cut),
             user_agent: header("user-agent"),
             referer: header("referer").and_then(without_query),
+            passed: None,
         }
     }
+}
+
+/// Other sites put secrets there as well.
+fn without_query(url: String) -> Option<String> {
+    url.split(['?', '#']).next().map(str::to_owned)
 }
 
 fn cut(text: &str) -> String {

@@ -7,19 +7,22 @@ use windlass::Address;
 use windlass_proxy::{Source, Target};
 
 use super::{SERVING, ServingArgs, workers};
-use crate::config::proxy::{BalanceName, ProxyVersion};
+use crate::config::proxy::{BalanceName, ModeName, ProxyVersion};
 use crate::config::value::Network;
 use crate::quantity;
 
 pub(super) const ABOUT: &str = "\
-Pass TCP connections on to backends, and spread them
+Pass connections or requests on to backends, and spread them
 
 Each client is connected to one of the backends, and what either says goes to the other until both have \
 ended. A backend that cannot be reached is passed over and another one tried; one that fails again and again \
-gets no new clients for some time. A file ([[proxy]]: `windlass init proxy`) has more: weights, TLS to \
-backends, TLS passed through by server name, every timeout.
+gets no new clients for some time.
 
-A message in its figures is a client that was connected to a backend. \
+With --mode http it is the requests of HTTP/1.1 that are passed on, one by one, over connections to backends that all \
+clients share, WebSocket too. Backends are told who asks in X-Forwarded-* headers. A file ([[proxy]]: `windlass init proxy`) has more: weights, TLS to \
+backends, routes by server name or by host and path, redirects, header rules, error pages, every timeout.
+
+A message in its figures is a client that was connected to a backend, or a request. \
 Output, signals and systemd are as with `windlass echo`.";
 
 pub(super) const EXAMPLES: &str = "\
@@ -35,6 +38,10 @@ Examples:
       A name, which is resolved while it runs; clients beyond the hundredth wait.
   windlass proxy --listen :8080 --discover srv:_http._tcp.web.internal
       As many backends as DNS names, for as long as it names them.
+  windlass proxy --mode http --listen :8080 --to 10.0.0.1:80 --to 10.0.0.2:80 --access-log -
+      Requests, and a line for each.
+  windlass proxy --mode http --listen :8080 --sticky srv --to unix:/run/a.sock --to unix:/run/b.sock
+      The same client to the same backend, by a cookie.
   windlass proxy --listen :8080 --accept-proxy-from 10.0.0.0/8 --send-proxy v2 --to 10.1.0.1:80
       Behind another proxy: who the client is, is heard from it and passed on.";
 
@@ -58,6 +65,11 @@ pub(crate) struct ProxyArgs {
     #[arg(env = "WINDLASS_DISCOVER", hide_env = true)]
     pub(crate) discover: Vec<Source>,
 
+    /// What is passed on
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = ModeName::Tcp, help_heading = PROXY)]
+    #[arg(env = "WINDLASS_MODE", hide_env = true)]
+    pub(crate) mode: ModeName,
+
     /// How a backend is chosen
     #[arg(long, value_name = "WAY", value_enum, default_value_t = BalanceName::RoundRobin, help_heading = PROXY)]
     #[arg(env = "WINDLASS_BALANCE", hide_env = true)]
@@ -78,6 +90,17 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', help_heading = PROXY)]
     #[arg(env = "WINDLASS_ACCEPT_PROXY_FROM", hide_env = true)]
     pub(crate) accept_proxy_from: Vec<Network>,
+
+    /// With --mode http: believe the X-Forwarded-* and Forwarded headers of clients from this network, and
+    /// continue them; all others' are taken out. `unix` for those of Unix sockets. Several may be given
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',', help_heading = PROXY)]
+    #[arg(env = "WINDLASS_TRUST_FORWARDED_FROM", hide_env = true)]
+    pub(crate) trust_forwarded_from: Vec<Network>,
+
+    /// With --mode http: bring each client back to the backend it had, by a cookie of this name
+    #[arg(long, value_name = "COOKIE", help_heading = PROXY)]
+    #[arg(env = "WINDLASS_STICKY", hide_env = true)]
+    pub(crate) sticky: Option<String>,
 
     /// How often backends are checked, by connecting to them. 0: never
     #[arg(long, value_name = "TIME", default_value = "0s", help_heading = PROXY)]

@@ -6,8 +6,14 @@ use std::net::SocketAddr;
 use windlass::Address;
 
 use crate::access::Kind;
+#[cfg(feature = "proxy")]
+use crate::proxy::Files;
+#[cfg(feature = "proxy")]
+use windlass_proxy::ConfigError;
 
 use super::problem::{Place, Problem};
+#[cfg(feature = "proxy")]
+use super::proxy::{ModeName, ProxyTable};
 use super::shape::{File, LogFormat};
 use super::tree::Places;
 
@@ -55,7 +61,7 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
     }
-    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, Kind::Connections));
+    let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, service.lines));
     for (path, log, kind) in logs.chain([("admin", file.admin.access_log.as_ref(), Kind::Requests)]) {
         if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
             let path = format!("{path}.access_log.format");
@@ -67,7 +73,15 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             problem.help("take out `path`, or set `format` to \"json\" or \"text\"")
         });
     }
-    let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
+    #[cfg(feature = "proxy")]
+    let datagrams = file.proxy.iter().enumerate().filter(|(_, table)| table.mode == ModeName::Udp);
+    #[cfg(feature = "proxy")]
+    let datagrams: Vec<String> = datagrams.map(|(at, _)| format!("proxy[{at}]")).collect();
+    #[cfg(not(feature = "proxy"))]
+    let datagrams: Vec<String> = Vec::new();
+    let streams = services
+        .iter()
+        .filter(|service| !service.path.starts_with("echo[") && !datagrams.contains(&service.path));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));
     let admin_listen: Vec<&Address> = file.admin.listen.iter().map(|listen| &listen.0).collect();
     for (path, listen) in streams.chain([("admin", admin_listen)]) {
@@ -156,7 +170,7 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             });
             continue;
         }
-        if table.tls.is_some() && !table.route.is_empty() {
+        if table.mode != ModeName::Http && table.tls.is_some() && !table.route.is_empty() {
             let what = format!("`{path}`: TLS that ends here has no ClientHello left to route by");
             push(problems, place("route[0]"), what, |problem| {
                 problem.help("take `tls` out to pass TLS through, or `route` out to end it here")
@@ -169,7 +183,15 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                     .help("have a proxy pass TLS through to another one that ends it, or ask for no header")
             });
         }
-        // Certificates are a matter of this machine; everything else is in the file.
+        match table.mode {
+            ModeName::Http => of_http(table, &place, problems),
+            _ => not_of_http(table, &place, problems),
+        }
+        match table.mode {
+            ModeName::Udp => of_udp(table, &place, problems),
+            _ => not_of_udp(table, &place, problems),
+        }
+        // Files are a matter of this machine; everything else is in this one.
         let mut plain = table.clone();
         plain.backend_tls = None;
         let routed = plain.route.iter_mut().flat_map(|route| &mut route.backend);
@@ -177,13 +199,154 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         if !table.has_backends() {
             continue;
         }
-        let checked = crate::proxy::config(&plain).map_err(|error| error.to_string());
-        let checked = checked.and_then(|config| {
-            windlass_proxy::Front::new(config).map(drop).map_err(|error| error.to_string())
-        });
-        if let Err(why) = checked {
-            push(problems, place(""), format!("`{path}`: {why}"), |problem| problem);
+        let config = match crate::proxy::config(&plain, Files::Leave) {
+            Ok(config) => config,
+            Err(error) => {
+                push(problems, place(""), format!("`{path}`: {error:#}"), |problem| problem);
+                continue;
+            }
+        };
+        // What is only for connections has been found already.
+        if table.mode == ModeName::Udp
+            && let Err(error @ ConfigError::Zero { .. }) = config.check_udp()
+        {
+            let key = match &error {
+                ConfigError::Zero { setting: "udp.idle" } => "udp.idle_timeout",
+                ConfigError::Zero { setting: "udp.drain_idle" } => "udp.drain_idle_timeout",
+                _ => "udp.flows_max",
+            };
+            push(problems, place(key), format!("`{path}`: `{key}` must not be 0"), |problem| problem);
         }
+        if let Err(error) = windlass_proxy::Front::new(config) {
+            let key = match &error {
+                ConfigError::HttpRoute { route, .. } => format!("route[{route}]"),
+                ConfigError::Http { setting: "request", .. } => "http.request_headers".into(),
+                ConfigError::Http { setting: "response", .. } => "http.response_headers".into(),
+                ConfigError::Http { setting: "pages", .. } => "http.error_page[0]".into(),
+                ConfigError::Http { setting, .. } => format!("http.{setting}"),
+                _ => String::new(),
+            };
+            push(problems, place(&key), format!("`{path}`: {error}"), |problem| problem);
+        }
+    }
+}
+
+/// What only requests have, where there are none.
+#[cfg(feature = "proxy")]
+fn not_of_http(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    let mut keys: Vec<(String, bool)> = vec![("http".into(), table.http.is_some())];
+    for (n, route) in table.route.iter().enumerate() {
+        let of_requests = [
+            ("hosts", !route.hosts.is_empty()),
+            ("paths", !route.paths.is_empty()),
+            ("methods", !route.methods.is_empty()),
+            ("redirect", route.redirect.is_some()),
+            ("redirect_status", route.redirect_status.is_some()),
+            ("respond", route.respond.is_some()),
+            ("strip_prefix", route.strip_prefix.is_some()),
+            ("add_prefix", route.add_prefix.is_some()),
+            ("host_header", route.host_header.is_some()),
+            ("request_headers", !route.request_headers.is_empty()),
+            ("response_headers", !route.response_headers.is_empty()),
+        ];
+        keys.extend(of_requests.map(|(key, is_set)| (format!("route[{n}].{key}"), is_set)));
+    }
+    for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+        push(
+            problems,
+            place(&key),
+            format!("`{key}` is about requests, and connections pass as they are"),
+            |it| it.help("set `mode = \"http\"` to pass requests on, or take it out"),
+        );
+    }
+}
+
+/// What connections have, where there are none.
+#[cfg(feature = "proxy")]
+fn of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    use super::proxy::ProxyVersion;
+    use windlass_proxy::Target;
+    let is_v1 = |version: Option<ProxyVersion>| version == Some(ProxyVersion::V1);
+    let mut keys = vec![
+        ("tls".to_owned(), table.tls.is_some()),
+        ("backend_tls".to_owned(), table.backend_tls.is_some()),
+        ("accept_proxy_from".to_owned(), !table.accept_proxy_from.is_empty()),
+        ("access_log".to_owned(), table.access_log.is_some()),
+        ("route[0]".to_owned(), !table.route.is_empty()),
+    ];
+    for (n, address) in table.listen.iter().enumerate() {
+        keys.push((format!("listen[{n}]"), matches!(address.0, Address::Unix(_))));
+    }
+    for (n, backend) in table.to.iter().enumerate() {
+        keys.push((format!("to[{n}]"), matches!(backend.0, Target::Unix(_))));
+    }
+    for (n, backend) in table.backend.iter().enumerate() {
+        keys.push((format!("backend[{n}].to"), matches!(backend.to.0, Target::Unix(_))));
+        keys.push((format!("backend[{n}].tls"), backend.tls.is_some()));
+    }
+    for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+        push(problems, place(&key), format!("`{key}` is about connections, and datagrams have none"), |it| {
+            it.help("take it out, or `mode = \"udp\"`")
+        });
+    }
+    let versions = table.backend.iter().enumerate();
+    let versions = versions.map(|(n, backend)| (format!("backend[{n}].send_proxy"), backend.send_proxy));
+    for (key, _) in versions.chain([("send_proxy".to_owned(), table.send_proxy)]).filter(|(_, it)| is_v1(*it))
+    {
+        push(problems, place(&key), format!("`{key}`: version 1 has no words for datagrams"), |it| {
+            it.help("`send_proxy = \"v2\"`: in front of the first datagram of each flow")
+        });
+    }
+}
+
+/// What datagrams have, where there are none.
+#[cfg(feature = "proxy")]
+fn not_of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    if table.udp.is_some() {
+        push(problems, place("udp"), "`udp` is about datagrams, and connections have none".into(), |it| {
+            it.help("set `mode = \"udp\"` to pass datagrams on, or take it out")
+        });
+    }
+}
+
+/// What requests have nothing to do with, and what would lead nowhere.
+#[cfg(feature = "proxy")]
+fn of_http(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    for (n, route) in table.route.iter().enumerate() {
+        let path = |key: &str| format!("route[{n}].{key}");
+        for (key, is_set) in
+            [("server_names", !route.server_names.is_empty()), ("alpn", !route.alpn.is_empty())]
+        {
+            if is_set {
+                let what =
+                    format!("`{}` is about TLS that is passed through, and requests are none", path(key));
+                push(problems, place(&path(key)), what, |it| {
+                    it.help("requests are told apart by `hosts` and `paths`")
+                });
+            }
+        }
+        let answers = route.redirect.is_some() || route.respond.is_some();
+        if answers && !(route.to.is_empty() && route.backend.is_empty()) {
+            let what = format!("`route[{n}]` answers itself, and its backends would get nothing");
+            push(problems, place(&format!("route[{n}]")), what, |it| {
+                it.help("take out its backends, or what it answers")
+            });
+        }
+        if route.redirect_status.is_some() && route.redirect.is_none() {
+            let what = format!("`{}` without `redirect`", path("redirect_status"));
+            push(problems, place(&path("redirect_status")), what, |it| {
+                it.help("for example `redirect = \"https://{host}{uri}\"`")
+            });
+        }
+    }
+    if let Some(http) = &table.http
+        && http.https_redirect
+        && table.tls.is_some()
+    {
+        let what = "`http.https_redirect`: every address of it speaks TLS already".into();
+        push(problems, place("http.https_redirect"), what, |it| {
+            it.help("redirect in a proxy of its own that listens on port 80")
+        });
     }
 }
 

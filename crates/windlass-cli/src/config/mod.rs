@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use windlass::Address;
 
+use crate::access::Kind;
+
 pub(crate) use problem::{Place, Problem, Sources};
 pub(crate) use shape::File;
 use shape::{AccessTable, TlsTable};
@@ -117,6 +119,11 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         serde_json::from_value(whole.into()).map_err(drop)
     };
     let file = file.map(|file: File| File { read_from: shape::ReadFrom(sources.paths()), ..file });
+    #[cfg(feature = "proxy")]
+    let file = file.map(|mut file: File| {
+        file.proxy = file.proxy.into_iter().map(proxy::ProxyTable::meant).collect();
+        file
+    });
     if let Ok(file) = &file {
         conflicts::find(file, &places, &mut problems);
     }
@@ -134,6 +141,8 @@ pub(crate) struct Serving<'f> {
     pub(crate) listen: Vec<&'f Address>,
     pub(crate) tls: Option<&'f TlsTable>,
     pub(crate) access_log: Option<&'f AccessTable>,
+    /// What that has lines about.
+    pub(crate) lines: Kind,
 }
 
 /// Every service of a configuration.
@@ -147,13 +156,22 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
                 listen: table.listen.iter().map(|listen| &listen.0).collect(),
                 tls: table.tls.as_ref(),
                 access_log: table.access_log.as_ref(),
+                lines: Kind::Connections,
             }));
         };
     }
     add!(echo);
     add!(websocket);
     #[cfg(feature = "proxy")]
-    add!(proxy);
+    {
+        let first = services.len();
+        add!(proxy);
+        for (service, table) in services[first..].iter_mut().zip(&file.proxy) {
+            if table.mode == proxy::ModeName::Http {
+                service.lines = Kind::Proxied;
+            }
+        }
+    }
     #[cfg(feature = "kv")]
     {
         add!(resp);

@@ -50,8 +50,13 @@ pub(crate) fn starting(
             "listen" => writeln!(text, "{}listen = [{listen:?}]", comment(about_of(property))),
             // It serves as it stands, whether there is somebody behind it or not.
             "to" => writeln!(text, "{}to = [{BACKEND:?}]", comment(about_of(property))),
+            _ if is_block(schema, property) => Ok(()),
             _ => write!(text, "{}", unset(schema, key, property, &Value::Null)),
         };
+    }
+    // What has keys of its own stands behind all others of the entry: it would take them for its own.
+    for (key, property) in properties(entry).filter(|(_, property)| is_block(schema, property)) {
+        text += &block(schema, &format!("{kind}.{key}"), property);
     }
     for (key, property) in properties(schema) {
         let table = described(schema, property);
@@ -70,6 +75,31 @@ pub(crate) fn starting(
         }
     }
     Some(text)
+}
+
+/// Whether a key of an entry is better written as tables than in one line: lists of tables, and large ones.
+fn is_block(schema: &Value, property: &Value) -> bool {
+    const INLINE_KEYS_MAX: usize = 6;
+    let keys = |table: &Value| properties(table).count();
+    keys(described(schema, &property["items"])) > 0 || keys(described(schema, property)) > INLINE_KEYS_MAX
+}
+
+/// A table, or one of a list, as a comment: every key of it with what it means.
+fn block(schema: &Value, path: &str, property: &Value) -> String {
+    let is_list = property["type"] == "array";
+    let table = described(schema, if is_list { &property["items"] } else { property });
+    let name = if is_list { format!("[[{path}]]") } else { format!("[{path}]") };
+    let mut text = format!("\n{}# {name}\n", comment(about_of(property)));
+    for (key, property) in properties(table) {
+        let is_set = format!("# {key} = ");
+        // With the first sign taken off each line, the key is there, and what it means is a comment still.
+        for line in unset(schema, key, property, &Value::Null).lines() {
+            text += if line.starts_with(&is_set) { "" } else { "# " };
+            text += line;
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// As it is written in a file: a list of one, or a text, where it is none that needs no quotes.
@@ -103,6 +133,10 @@ fn unset(schema: &Value, key: &str, property: &Value, default: &Value) -> String
 }
 
 fn example(schema: &Value, property: &Value) -> Option<String> {
+    let items = described(schema, &property["items"]);
+    if properties(items).next().is_some() {
+        return example(schema, items).map(|one| format!("[{one}]"));
+    }
     if let Some(table) = property["properties"].as_object() {
         let keys = table.iter().filter_map(|(key, inner)| {
             example(schema, described(schema, inner)).map(|value| format!("{key} = {value}"))

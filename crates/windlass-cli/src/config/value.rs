@@ -51,6 +51,11 @@ pub(crate) struct NameServer(pub(crate) std::net::SocketAddr);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Network(pub(crate) String);
 
+/// A change to a header, of a request or a response.
+#[cfg(feature = "proxy")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct HeaderRule(pub(crate) windlass_proxy::HeaderRule);
+
 /// A file: relative to the file that names it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct FilePath(pub(crate) PathBuf);
@@ -191,6 +196,18 @@ impl Text for Network {
 }
 
 #[cfg(feature = "proxy")]
+impl Text for HeaderRule {
+    const FORMAT: &'static str = "header rule";
+    const EXAMPLE: &'static str = "set X-Real-IP: {client_ip}";
+    fn read(text: &str) -> Result<HeaderRule, String> {
+        text.parse().map(HeaderRule).map_err(|error: windlass_proxy::RuleError| error.to_string())
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+#[cfg(feature = "proxy")]
 impl FromStr for Network {
     type Err = String;
     fn from_str(text: &str) -> Result<Network, String> {
@@ -263,6 +280,8 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         Source::FORMAT => reads::<Source>(text),
         #[cfg(feature = "proxy")]
         NameServer::FORMAT => reads::<NameServer>(text),
+        #[cfg(feature = "proxy")]
+        HeaderRule::FORMAT => reads::<HeaderRule>(text),
         FilePath::FORMAT => reads::<FilePath>(text),
         OutputPath::FORMAT => reads::<OutputPath>(text),
         AccessFormat::FORMAT => reads::<AccessFormat>(text),
@@ -323,7 +342,7 @@ macro_rules! as_text {
 
 as_text!(Size Time Count Listen FilePath OutputPath AccessFormat Secret);
 #[cfg(feature = "proxy")]
-as_text!(Backend Network Source NameServer);
+as_text!(Backend Network Source NameServer HeaderRule);
 
 /// The schema of a text in a format of ours.
 pub(crate) fn schema(format: &str, numbers: bool, example: &str) -> Schema {

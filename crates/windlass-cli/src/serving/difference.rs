@@ -68,8 +68,8 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
         if let Some(table) = settings.as_object_mut() {
             ["name", "listen", "tls"].iter().for_each(|key| drop(table.remove(*key)));
             if kind == "proxy" {
-                // All but its log is told to the one that runs.
-                table.retain(|key, _| key == "access_log");
+                // All but its log and what it passes on is told to the one that runs.
+                table.retain(|key, _| matches!(key.as_str(), "access_log" | "mode"));
             }
             table.insert("kind".into(), kind.into());
         }

@@ -96,7 +96,12 @@ pub(super) fn services<T: Takes>(
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::proxy::service(proxy, told)?);
+        use crate::config::proxy::ModeName;
+        to = match proxy.mode {
+            ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, told)?),
+            ModeName::Http => to.take(crate::proxy::of_requests(proxy, told)?),
+            ModeName::Udp => to.take(crate::proxy::of_datagrams(proxy, told)?),
+        };
     }
     // Behind the proxies: each looks for the backends of one that is there.
     #[cfg(feature = "proxy")]

@@ -23,10 +23,13 @@ mod memcached;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "proxy")]
+mod proxy_http;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]
 mod resp;
+mod served;
 mod server;
 mod stop;
 #[cfg(feature = "tls")]

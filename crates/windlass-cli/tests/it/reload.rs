@@ -2,148 +2,24 @@
 //! wrong changes nothing. Under full load nobody is refused, reset or forgotten.
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FileType, Mode};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit, test_kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit, test_kill_process};
 
 use crate::config::Folder;
 use crate::handover::storm;
+use crate::served::*;
 use crate::server::*;
-
-/// A server of a file, with its log.
-struct Served {
-    folder: Folder,
-    config: String,
-    log: String,
-    child: Child,
-    /// Everybody who serves, or has.
-    pids: BTreeSet<u32>,
-}
-
-/// Address that nobody has at the moment.
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-impl Served {
-    fn start(name: &str, text: &str) -> Served {
-        Served::command(name, text, |command| command)
-    }
-
-    fn command(name: &str, text: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> Served {
-        let folder = Folder::new(name);
-        let (config, log) = (folder.file("windlass.toml", text), folder.path("log"));
-        let mut command = windlass(&["run", "-c", &config]);
-        command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
-        let child = with(&mut command).spawn().unwrap();
-        let pids = BTreeSet::from([child.id()]);
-        let served = Served { folder, config, log, child, pids };
-        served.wait_for("\"message\":\"started\"", 1);
-        served
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn count(&self, what: &str) -> usize {
-        self.log().matches(what).count()
-    }
-
-    /// Until it has been logged so often.
-    fn wait_for(&self, what: &str, times: usize) {
-        wait_until(|| self.count(what) >= times, || format!("{what} {times} times in:\n{}", self.log()));
-    }
-
-    fn write(&self, text: &str) {
-        // In one step, as editors do.
-        let new = self.folder.file("windlass.toml.new", text);
-        fs::rename(new, &self.config).unwrap();
-    }
-
-    /// Has `pid` read another file, and waits for what comes of it. True: it was taken.
-    fn reload_of(&self, pid: u32, text: &str) -> bool {
-        let counts = || (self.count("\"message\":\"reloaded\""), self.count("\"message\":\"not reloaded"));
-        let before = counts();
-        self.write(text);
-        kill(pid, Signal::HUP);
-        wait_until(|| counts() != before, || format!("a reload in:\n{}", self.log()));
-        counts().0 > before.0
-    }
-
-    fn reload(&self, text: &str) -> bool {
-        self.reload_of(self.pid(), text)
-    }
-
-    fn upgrade(&mut self, args: &[&str]) -> Output {
-        let log = File::options().append(true).open(&self.log).unwrap();
-        let mut command = windlass(&[&["upgrade", "-c", &self.config], args].concat());
-        command.stderr(log).output().unwrap()
-    }
-
-    /// Upgrades; the new process.
-    fn upgraded(&mut self) -> u32 {
-        let output = self.upgrade(&[]);
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{said}\n{}", self.log());
-        let pid = said.strip_prefix("Process ").and_then(|rest| rest.split(' ').next()).unwrap();
-        let pid = pid.parse().unwrap();
-        self.pids.insert(pid);
-        pid
-    }
-
-    /// SIGTERM, and its end.
-    fn stop(mut self) {
-        kill(self.pid(), Signal::TERM);
-        let child = &mut self.child;
-        wait_until(|| child.try_wait().unwrap().is_some(), || "its end".into());
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        for pid in self.pids.iter().filter(|pid| **pid != self.child.id()) {
-            let _ = kill_process(Pid::from_raw(*pid as i32).unwrap(), Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn kill(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
-}
-
-fn wait_until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
-    let deadline = Instant::now() + LONG;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {}", what());
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}"));
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream.set_write_timeout(Some(LONG)).unwrap();
-    stream
-}
 
 fn ask(stream: &mut TcpStream, question: &str, answer: &str) {
     stream.write_all(question.as_bytes()).unwrap();
@@ -151,8 +27,6 @@ fn ask(stream: &mut TcpStream, question: &str, answer: &str) {
     stream.read_exact(&mut heard).unwrap();
     assert_eq!(String::from_utf8_lossy(&heard), answer);
 }
-
-const LOG: &str = "[log]\nformat = \"json\"\n";
 
 #[test]
 fn what_changed_changes_and_everything_else_goes_on() {
@@ -484,17 +358,6 @@ fn an_upgrade_that_cannot_be_says_why_and_changes_nothing() {
     failed(&mut served, &slow, 1, "was not ready within 200ms");
     round_trip(&mut stays, b"still there");
     round_trip(&mut connect(&at), b"and so are newcomers");
-}
-
-/// Resident memory of a process, in KiB.
-fn resident(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn descriptors(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 const RELOADS: usize = 100;

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use crate::http::body::{Body, Piece};
 use crate::http::body_out::{BodyOut, End};
 use crate::http::{
-    EncodeError, Framing, HeadEncoder, Headers, HttpError, Limits, ResponseHead, ResponseHeads, Status,
+    EncodeError, Framing, HeadEncoder, HeaderLines, Headers, HttpError, Limits, ResponseHead, ResponseHeads,
+    Status,
 };
 use crate::{Decode, Input};
 
@@ -198,6 +199,36 @@ impl ClientConn {
         Request { conn: self, asked, bodyless, last: false, head }
     }
 
+    /// Notes that a request is sent whose head the caller has written with a [`HeadEncoder`]: for who may have
+    /// to send the same head on another connection. `framing` is what the head says of the body, and `upgrade`
+    /// whether it asks for another protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::State`] if no request can be sent now, or for a body that ends with the connection or
+    /// stands with an upgrade.
+    pub fn sent(&mut self, method: &str, framing: Framing, upgrade: bool) -> Result<(), EncodeError> {
+        let asked = match method {
+            _ if upgrade => Asked::Upgrade,
+            "HEAD" => Asked::Head,
+            "CONNECT" => Asked::Connect,
+            _ => Asked::Other,
+        };
+        let sending = match framing {
+            Framing::Empty => None,
+            Framing::UntilClose => return Err(EncodeError::State),
+            _ if matches!(asked, Asked::Connect | Asked::Upgrade) => return Err(EncodeError::State),
+            Framing::Length(length) => Some(BodyOut::new(End::Length(length), false)),
+            Framing::Chunked => Some(BodyOut::new(End::Chunked, false)),
+        };
+        if !self.is_ready() {
+            return Err(EncodeError::State);
+        }
+        self.asked.push_back(asked);
+        self.sending = sending;
+        Ok(())
+    }
+
     /// Writes a piece of the body of the request under way.
     ///
     /// # Errors
@@ -351,6 +382,13 @@ impl<'c, 'o> Request<'c, 'o> {
         } else {
             self.head.header(name, value)
         };
+        self
+    }
+
+    /// Adds header lines that were checked before, `host` not among them.
+    pub fn lines(mut self, lines: &HeaderLines) -> Self {
+        self.head =
+            if lines.names_host() { self.head.fail(EncodeError::Framing) } else { self.head.lines(lines) };
         self
     }
 

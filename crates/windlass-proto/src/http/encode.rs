@@ -5,7 +5,7 @@ use core::error::Error;
 use core::fmt;
 
 use crate::http::Status;
-use crate::http::headers::{Headers, is_token, is_value};
+use crate::http::headers::{Header, Headers, is_token, is_value};
 
 /// Writes one head at the end of a buffer.
 ///
@@ -105,12 +105,14 @@ impl Error for EncodeError {}
 #[derive(Clone, Default)]
 pub struct HeaderLines {
     bytes: Vec<u8>,
+    // There is a `host` among them, which is the request's to say.
+    names_host: bool,
 }
 
 impl HeaderLines {
     /// No lines.
     pub const fn new() -> HeaderLines {
-        HeaderLines { bytes: Vec::new() }
+        HeaderLines { bytes: Vec::new(), names_host: false }
     }
 
     /// Adds a line.
@@ -121,13 +123,79 @@ impl HeaderLines {
     /// value with a control character. Nothing is added then.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EncodeError> {
         check(name, value.as_ref())?;
-        put_line(&mut self.bytes, name, value.as_ref());
+        self.put(name, value.as_ref());
         Ok(())
+    }
+
+    /// Adds a line of a message that was received: its name and its value were checked then.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Framing`] if it is one of the encoder's own. Nothing is added then.
+    pub fn pass(&mut self, header: Header<'_>) -> Result<(), EncodeError> {
+        if is_ours(header.name) {
+            return Err(EncodeError::Framing);
+        }
+        self.put(header.name, header.value);
+        Ok(())
+    }
+
+    /// Adds a line whose value `write` puts together in place, so that it needs no buffer of its own.
+    ///
+    /// ```
+    /// use std::fmt::Write as _;
+    /// use windlass_proto::http::HeaderLines;
+    ///
+    /// let mut lines = HeaderLines::new();
+    /// lines.push_with("x-served-by", |value| {
+    ///     value.put(b"node ");
+    ///     let _ = write!(value, "{}", 7);
+    /// })?;
+    /// assert_eq!(lines.headers().get_str("x-served-by"), Some("node 7"));
+    /// # Ok::<(), windlass_proto::http::EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](HeaderLines::push) has them. Nothing is added then.
+    pub fn push_with(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut ValueWriter<'_>),
+    ) -> Result<(), EncodeError> {
+        check(name, b"")?;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        let value = self.bytes.len();
+        let mut writer = ValueWriter { bytes: &mut self.bytes, left_out: false };
+        write(&mut writer);
+        if writer.left_out {
+            self.bytes.truncate(start);
+            return Ok(());
+        }
+        if !is_value(&self.bytes[value..]) {
+            self.bytes.truncate(start);
+            return Err(EncodeError::HeaderValue);
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+        self.names_host |= name.eq_ignore_ascii_case("host");
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, value: &[u8]) {
+        self.names_host |= name.eq_ignore_ascii_case("host");
+        put_line(&mut self.bytes, name, value);
     }
 
     /// Takes all lines out, and keeps the room for others.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.names_host = false;
+    }
+
+    pub(crate) fn names_host(&self) -> bool {
+        self.names_host
     }
 
     /// Whether there is none.
@@ -141,6 +209,37 @@ impl HeaderLines {
     }
 }
 
+/// The value of a header while it is put together: what is in it can only become more.
+pub struct ValueWriter<'v> {
+    bytes: &'v mut Vec<u8>,
+    left_out: bool,
+}
+
+impl ValueWriter<'_> {
+    /// Adds these bytes.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// There will be no such line at all.
+    pub fn leave_out(&mut self) {
+        self.left_out = true;
+    }
+}
+
+impl fmt::Debug for ValueWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValueWriter").field("left_out", &self.left_out).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Write for ValueWriter<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
+    }
+}
+
 impl fmt::Debug for HeaderLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.headers().fmt(f)
@@ -148,7 +247,7 @@ impl fmt::Debug for HeaderLines {
 }
 
 fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
-    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+    if is_ours(name) {
         return Err(EncodeError::Framing);
     }
     if !is_token(name.as_bytes()) {
@@ -158,8 +257,17 @@ fn check(name: &str, value: &[u8]) -> Result<(), EncodeError> {
 }
 
 /// Written by methods of their own.
-const OURS: [&str; 6] =
-    ["content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"];
+fn is_ours(name: &str) -> bool {
+    let among = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    match name.len() {
+        7 => among(&["upgrade"]),
+        10 => among(&["connection", "keep-alive"]),
+        14 => among(&["content-length"]),
+        16 => among(&["proxy-connection"]),
+        17 => among(&["transfer-encoding"]),
+        _ => false,
+    }
+}
 
 impl<'o> HeadEncoder<'o> {
     /// Begins `HTTP/1.1 STATUS REASON`, with the customary reason.

@@ -88,10 +88,14 @@ impl<'b> Headers<'b> {
     /// since that is said anew. `Host` stays whatever `Connection` says. What a proxy adds, it adds behind this.
     pub fn end_to_end(&self) -> impl Iterator<Item = Header<'b>> + use<'b> {
         let all = *self;
+        // Looked for once: `Connection` nearly always names nothing that is a header's name as well.
+        let customary = |option: &[u8]| CUSTOMARY.iter().any(|c| option.eq_ignore_ascii_case(c.as_bytes()));
+        let names = all.list("connection").any(|option| !customary(option));
         self.iter().filter(move |header| {
-            let named =
-                || all.list_has("connection", header.name) && !header.name.eq_ignore_ascii_case("host");
-            !HOP_BY_HOP.iter().any(|hop| hop.eq_ignore_ascii_case(header.name)) && !named()
+            let named = || {
+                names && all.list_has("connection", header.name) && !header.name.eq_ignore_ascii_case("host")
+            };
+            !is_hop_by_hop(header.name) && !named()
         })
     }
 
@@ -110,19 +114,25 @@ impl<'b> Headers<'b> {
     }
 }
 
+/// What `Connection` says of itself; `upgrade` is for one hop anyway.
+const CUSTOMARY: [&str; 3] = ["keep-alive", "close", "upgrade"];
+
 /// For one hop, or about how a body is framed on it.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "transfer-encoding",
-    "content-length",
-    "upgrade",
-    "trailer",
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    // By length first: of a head's many lines nearly none is compared.
+    let among = |names: &[&str]| names.iter().any(|hop| hop.eq_ignore_ascii_case(name));
+    match name.len() {
+        2 => among(&["te"]),
+        7 => among(&["upgrade", "trailer"]),
+        10 => among(&["connection", "keep-alive"]),
+        14 => among(&["content-length"]),
+        16 => among(&["proxy-connection"]),
+        17 => among(&["transfer-encoding"]),
+        18 => among(&["proxy-authenticate"]),
+        19 => among(&["proxy-authorization"]),
+        _ => false,
+    }
+}
 
 struct Pairs<'b> {
     rest: &'b [u8],

@@ -40,7 +40,7 @@ mod status;
 mod target;
 
 pub use client::{ClientConn, Request, ResponsePart};
-pub use encode::{EncodeError, HeadEncoder, HeaderLines};
+pub use encode::{EncodeError, HeadEncoder, HeaderLines, ValueWriter};
 pub use error::HttpError;
 pub use framing::Framing;
 pub use headers::{Header, Headers};

@@ -55,6 +55,15 @@ impl<'b> RequestHead<'b> {
         self.target.query()
     }
 
+    /// The target in the client's own words, its query included: for a log, or to be passed on where its form
+    /// may stay what it is.
+    pub fn target_as_sent(&self) -> &'b str {
+        // Behind the method, up to the next space: the parser has found all three on the first line.
+        let line = self.bytes.get(self.method.len() + 1..).unwrap_or_default();
+        let end = memchr::memchr(b' ', line).unwrap_or(0);
+        core::str::from_utf8(&line[..end]).unwrap_or_default()
+    }
+
     /// Whether it asks to go on with `protocol`, in any case.
     pub fn asks_for(&self, protocol: &str) -> bool {
         self.upgrade.is_some() && self.headers.list_has("upgrade", protocol)

@@ -44,6 +44,11 @@ impl<'b> ResponseHead<'b> {
         self.framing.unwrap_or(Framing::UntilClose)
     }
 
+    /// What the headers say of a body, whether or not this response has one.
+    pub(crate) fn claimed(&self) -> Option<Framing> {
+        self.framing
+    }
+
     // `bytes`: a whole head, with its empty line, as the scan found it.
     fn parse(bytes: &'b [u8]) -> Result<ResponseHead<'b>, HttpError> {
         let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];

@@ -6,7 +6,7 @@ use crate::http::body::{Body, Piece};
 use crate::http::body_out::{BodyOut, End};
 use crate::http::{
     EncodeError, Framing, HeadEncoder, HeaderLines, Headers, HttpError, Limits, RequestHead, RequestHeads,
-    Status, Version,
+    ResponseHead, Status, Version,
 };
 use crate::{Decode, Input};
 
@@ -64,6 +64,8 @@ pub struct ServerConn {
     asked: Asked,
     // No request after this one; no response after the one under way.
     last: bool,
+    // The client said so of its request: it sends no other.
+    leaves: bool,
     over: bool,
     switched: bool,
     requests: u64,
@@ -130,6 +132,13 @@ impl ServerConn {
     /// Whether the connection is to be closed, once what was written is sent. Nothing is read any more.
     pub fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whether the client sends nothing more: it asked for its last response, with `Connection: close` or in
+    /// HTTP/1.0 (RFC 9112 section 9.6), and all of that request was read. Nobody needs to wait for its FIN then
+    /// before the connection is closed.
+    pub fn has_heard_all(&self) -> bool {
+        self.leaves && matches!(self.request, Reading::Head | Reading::End)
     }
 
     /// Whether another protocol has begun. What is left in the input is its own.
@@ -259,17 +268,25 @@ impl ServerConn {
     /// its [`label`](HttpError::label) as text, `connection: close`. If a response is under way already,
     /// nothing can be said any more, and nothing is written. Either way the connection is over.
     pub fn refuse(&mut self, out: &mut Vec<u8>, error: HttpError) {
+        let mut lines = HeaderLines::new();
+        let pushed = lines.push("content-type", "text/plain");
+        debug_assert!(pushed.is_ok());
+        let mut text = Vec::from(error.label());
+        text.push(b'\n');
+        self.refuse_with(out, error, &lines, &text);
+    }
+
+    /// The same in words of the caller's: these lines, and this body.
+    pub fn refuse_with(&mut self, out: &mut Vec<u8>, error: HttpError, lines: &HeaderLines, body: &[u8]) {
         // A silent close between two requests is not answered; everything else is, once.
         let answered = matches!(self.request, Reading::Drain(_)) || matches!(self.response, Writing::Body(_));
         if !answered && !self.over && !self.switched {
-            let text = error.label().as_bytes();
             let head = HeadEncoder::response(out, error.status())
-                .header("content-type", "text/plain")
-                .length(text.len() as u64 + 1)
+                .lines(lines)
+                .length(body.len() as u64)
                 .connection_close();
             if head.end().is_ok() && !self.asked.head {
-                out.extend_from_slice(text);
-                out.push(b'\n');
+                out.extend_from_slice(body);
             }
         }
         self.response = Writing::Idle;
@@ -322,7 +339,8 @@ impl Decode for ServerConn {
                 Reading::Head => {
                     let Some(head) = self.heads.decode(input)? else { return Ok(None) };
                     self.requests += 1;
-                    self.last |= !head.keep_alive;
+                    self.leaves = !head.keep_alive;
+                    self.last |= self.leaves;
                     self.asked = Asked {
                         head: head.method == "HEAD",
                         connect: head.method == "CONNECT",
@@ -366,7 +384,7 @@ impl Decode for ServerConn {
     /// good order.
     fn end<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<RequestPart<'b>>, HttpError> {
         match self.request {
-            _ if self.over || self.switched => Ok(None),
+            _ if self.over || self.switched || self.is_request_whole() => Ok(None),
             Reading::Head if input.is_empty() => Ok(None),
             Reading::End | Reading::Drain(_) => Ok(None),
             Reading::Head | Reading::Body(_) => Err(HttpError::Truncated),
@@ -452,6 +470,32 @@ impl Response<'_, '_> {
         self.end(Framing::UntilClose).map(drop)
     }
 
+    /// Passes a response of another server on: a body follows, or not, as `head` has it there. What ends with
+    /// its connection there is chunked here; and a length that stands for a body which is not sent, to `HEAD`
+    /// or with 304, is passed on as it was said (RFC 9110 section 8.6).
+    ///
+    /// # Errors
+    ///
+    /// As [`body`](Response::body).
+    pub fn framed_like(mut self, head: &ResponseHead<'_>) -> Result<(), EncodeError> {
+        let silent = self.conn.asked.head || self.status.has_no_body();
+        if !silent {
+            return match head.framing_for("") {
+                Framing::UntilClose => self.end(Framing::Chunked),
+                framing => self.end(framing),
+            }
+            .map(drop);
+        }
+        match head.claimed() {
+            Some(Framing::Length(length)) if self.status != Status::NO_CONTENT => {
+                self.head = self.head.length(length);
+            }
+            _ => {}
+        }
+        let last = self.conn.last || self.conn.cannot_be_drained();
+        self.end_head(End::Length(0), last).map(drop)
+    }
+
     /// Agrees to go on with another protocol (RFC 9110 section 7.8): ends a response with status 101.
     ///
     /// # Errors
@@ -499,13 +543,7 @@ impl<'c, 'o> Response<'c, 'o> {
     fn end(self, framing: Framing) -> Result<(&'c mut ServerConn, &'o mut Vec<u8>), EncodeError> {
         let Response { conn, status, mut head } = self;
         let asked = conn.asked;
-        // A 2xx to CONNECT would be read as a tunnel.
-        let tunnel = asked.connect && status.is_success();
-        if conn.response != Writing::Due || status.is_informational() || tunnel {
-            head = head.fail(EncodeError::State);
-        }
         let mut last = conn.last || conn.cannot_be_drained();
-        let silent = asked.head || status.has_no_body();
         let end = match framing {
             // A response with 204 says nothing of a length (RFC 9110 section 8.6).
             Framing::Empty | Framing::Length(0) if status == Status::NO_CONTENT => End::Length(0),
@@ -536,6 +574,18 @@ impl<'c, 'o> Response<'c, 'o> {
                 End::UntilClose
             }
         };
+        Response { conn, status, head }.end_head(end, last)
+    }
+
+    fn end_head(self, end: End, last: bool) -> Result<(&'c mut ServerConn, &'o mut Vec<u8>), EncodeError> {
+        let Response { conn, status, mut head } = self;
+        let asked = conn.asked;
+        // A 2xx to CONNECT would be read as a tunnel.
+        let tunnel = asked.connect && status.is_success();
+        if conn.response != Writing::Due || status.is_informational() || tunnel {
+            head = head.fail(EncodeError::State);
+        }
+        let silent = asked.head || status.has_no_body();
         if last {
             head = head.connection_close();
         } else if asked.http10 {

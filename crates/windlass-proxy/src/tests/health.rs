@@ -10,7 +10,7 @@ use super::config;
 use crate::pick::{Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::upstream::{Failure, Lease, Upstream};
-use crate::{Balance, Health, ProxyConfig};
+use crate::{Balance, Breaker, Health, ProxyConfig};
 
 const NOW: Time = Time::from_nanos(1_000_000_000_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -119,7 +119,7 @@ fn a_cap_holds_and_counts_go_back_to_nothing() {
             })
             .collect();
         assert!(matches!(case.pick(&[]), Picked::Full), "{balance:?}");
-        assert!(Lease::take(case.upstream(0)).is_none());
+        assert!(Lease::take(case.upstream(0), &Breaker::default(), NOW).is_none());
         drop(leases);
         assert!(matches!(case.pick(&[]), Picked::Upstream(_)));
         let left = |n: usize| case.upstream(n).counts.connections.load(std::sync::atomic::Ordering::Relaxed);

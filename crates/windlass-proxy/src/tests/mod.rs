@@ -1,7 +1,11 @@
 //! Unit tests, one file per subject; whole proxies on a network without faults are in `front.rs`.
 
+mod breaker;
+mod budget;
 mod front;
+mod guard;
 mod health;
+mod http;
 mod plan;
 mod runtime;
 mod sources;

@@ -39,3 +39,37 @@ fn what_is_no_network_is_refused() {
     let text = Sources::parse(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "unix"]).unwrap().to_string();
     assert_eq!(text, "10.0.0.0/8 192.0.2.7/32 2001:db8::/32 unix");
 }
+
+#[test]
+fn thousands_of_networks_contain_what_each_of_them_does() {
+    use std::net::{IpAddr, Ipv4Addr};
+    use windlass::proto::testing::Rng;
+
+    let mut rng = Rng::new(20);
+    let networks: Vec<(u32, u32)> = (0..5_000)
+        .map(|_| {
+            let prefix = 8 + rng.below(25) as u32;
+            (rng.below(1 << 32) as u32 & (u32::MAX << (32 - prefix)), prefix)
+        })
+        .collect();
+    let texts = networks.iter().map(|(bits, prefix)| format!("{}/{prefix}", Ipv4Addr::from_bits(*bits)));
+    let sources = Sources::parse(texts.collect::<Vec<_>>()).unwrap();
+    let mut inside = 0;
+    for n in 0..20_000 {
+        // At the edges of networks, and anywhere.
+        let (bits, prefix) = networks[n % networks.len()];
+        let ip = match n % 5 {
+            0 => bits,
+            1 => bits.wrapping_sub(1),
+            2 => bits | !(u32::MAX << (32 - prefix)),
+            3 => (bits | !(u32::MAX << (32 - prefix))).wrapping_add(1),
+            _ => rng.below(1 << 32) as u32,
+        };
+        let mask = |prefix: u32| u32::MAX << (32 - prefix);
+        let wanted = networks.iter().any(|(bits, prefix)| ip & mask(*prefix) == *bits);
+        let peer = Peer::Tcp((IpAddr::V4(Ipv4Addr::from_bits(ip)), 1).into());
+        assert_eq!(sources.contain(peer), wanted, "{}", Ipv4Addr::from_bits(ip));
+        inside += usize::from(wanted);
+    }
+    assert!((8_000..19_000).contains(&inside), "both are met: {inside}");
+}

@@ -8,6 +8,8 @@
 
 mod churn;
 mod ends;
+mod http;
 mod servers;
 #[cfg(feature = "tls")]
 mod tls;
+mod udp;

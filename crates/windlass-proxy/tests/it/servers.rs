@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windlass::{Handle, Limits, Serve, Service};
+use windlass::{BoundAddress, Handle, Limits, Serve, Service};
 use windlass_proxy::{Backend, Front, ProxyConfig};
 
 /// What is long over when everything is well, also on a slow and busy machine.
@@ -26,8 +26,13 @@ impl Running {
             drain_timeout: Duration::from_secs(1),
             ..Limits::default()
         };
+        Running::with(serve, limits)
+    }
+
+    pub(crate) fn with<S: Service>(serve: Serve<S>, limits: Limits) -> Running {
         let bound = serve.limits(limits).bind().expect("binds");
-        let addresses = bound.addresses().iter().filter_map(|address| address.tcp()).collect();
+        let at = |address: &BoundAddress| address.tcp().or(address.udp());
+        let addresses = bound.addresses().iter().filter_map(at).collect();
         let handle = bound.handle();
         thread::spawn(move || bound.run());
         Running { handle, addresses }

@@ -65,6 +65,10 @@ pub(crate) mod flag {
     pub(crate) const MOVING: u32 = 1 << 22;
     /// Its service stays while others drain.
     pub(crate) const STAYS: u32 = 1 << 23;
+    /// Its output being congested is no reason to stop reading: its service bounds that otherwise.
+    pub(crate) const READS_ON: u32 = 1 << 25;
+    /// The service knows that its peer has nothing more to say: no FIN of it is waited for.
+    pub(crate) const SILENT: u32 = 1 << 26;
     /// Coupled with another connection: its input goes there, and its output comes from there.
     pub(crate) const RELAYED: u32 = 1 << 28;
 }
@@ -123,6 +127,12 @@ impl Slot {
     #[inline]
     pub(crate) fn clear(&mut self, flags: u32) {
         self.flags &= !flags;
+    }
+
+    /// Whether its input waits: for any of `reasons`, or for output to drain.
+    #[inline]
+    pub(crate) fn is_held(&self, reasons: u32) -> bool {
+        self.is(reasons) || (self.is(flag::CONGESTED) && !self.is(flag::READS_ON))
     }
 
     pub(crate) fn output_len(&self) -> usize {

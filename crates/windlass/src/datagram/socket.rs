@@ -41,6 +41,8 @@ pub struct Outgoing<'a> {
     pub to: SocketAddr,
     /// From which of our addresses; `None` lets the system choose.
     pub from: Option<IpAddr>,
+    /// `from` is where somebody sent to, and may be the address of a group: then the system chooses after all.
+    from_any: bool,
     /// A mark for the network.
     pub ecn: Option<Ecn>,
     /// Cut `bytes` into datagrams of this size, the last perhaps shorter. 0: `bytes` is one datagram.
@@ -52,12 +54,19 @@ pub struct Outgoing<'a> {
 impl<'a> Outgoing<'a> {
     /// One datagram, from whatever address the system chooses, without a mark.
     pub fn new(to: SocketAddr, bytes: &'a [u8]) -> Outgoing<'a> {
-        Outgoing { to, from: None, ecn: None, segment_bytes: 0, bytes }
+        Outgoing { to, from: None, from_any: false, ecn: None, segment_bytes: 0, bytes }
     }
 
     /// Sets [`Outgoing::from`].
     pub fn from(mut self, from: IpAddr) -> Outgoing<'a> {
         self.from = Some(from);
+        self
+    }
+
+    /// From the address that a datagram was sent to ([`Datagram::to`]), which a later answer should come from;
+    /// `None`, or the address of a group, lets the system choose.
+    pub fn from_asked(mut self, asked: Option<IpAddr>) -> Outgoing<'a> {
+        (self.from, self.from_any) = (asked.filter(is_single), true);
         self
     }
 
@@ -71,6 +80,15 @@ impl<'a> Outgoing<'a> {
     pub fn segment_bytes(mut self, bytes: usize) -> Outgoing<'a> {
         self.segment_bytes = bytes;
         self
+    }
+}
+
+/// Nobody answers from a group's address. That of everybody on one network looks like any other: the system
+/// knows, and refuses to send from it.
+fn is_single(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => !ip.is_multicast(),
     }
 }
 
@@ -104,6 +122,23 @@ impl<'a> Socket<'a> {
         self.core.udp.slots[self.index as usize].peer
     }
 
+    /// What the service has put there with [`Socket::set_tag`]; 0 before.
+    pub fn tag(&self) -> u64 {
+        self.core.udp.slots[self.index as usize].tag
+    }
+
+    /// Puts a number of the service's on the socket, by which it finds in later callbacks what belongs to it:
+    /// the place of a flow in a table, say.
+    pub fn set_tag(&mut self, tag: u64) {
+        self.core.udp.slots[self.index as usize].tag = tag;
+    }
+
+    /// Whether it is bound to all addresses of the machine, so that an answer has to say which it comes from:
+    /// [`Socket::reply`] does, and [`Outgoing::from_asked`] later.
+    pub fn is_wildcard(&self) -> bool {
+        self.core.udp.slots[self.index as usize].is(flag::WILDCARD)
+    }
+
     /// Queues a datagram, copying it. False if it was dropped, since the queue is full, the socket is
     /// closing, it is longer than any datagram may be (65,507 bytes over IPv4), or it is for port 0, which
     /// a sender has that wants no answer (RFC 768).
@@ -118,13 +153,7 @@ impl<'a> Socket<'a> {
     #[inline]
     pub fn reply(&mut self, to: &Datagram<'_>, bytes: &[u8]) -> bool {
         let slot = &self.core.udp.slots[self.index as usize];
-        // Nobody answers from a group's address. That of everybody on one network looks like any other:
-        // the system knows, and refuses to send from it.
-        let single = |ip: &IpAddr| match ip {
-            IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast(),
-            IpAddr::V6(ip) => !ip.is_multicast(),
-        };
-        let from = if slot.is(flag::WILDCARD) { to.to.filter(single) } else { None };
+        let from = if slot.is(flag::WILDCARD) { to.to.filter(is_single) } else { None };
         self.queue(to.from, (from, true), None, bytes)
     }
 
@@ -139,13 +168,13 @@ impl<'a> Socket<'a> {
     /// Queues a datagram, or several of one size at once, with a source address or a mark. False if any
     /// was dropped.
     pub fn send_out(&mut self, out: Outgoing<'_>) -> bool {
-        let Outgoing { to, from, ecn, segment_bytes, bytes } = out;
+        let Outgoing { to, from, from_any, ecn, segment_bytes, bytes } = out;
         if segment_bytes == 0 || bytes.len() <= segment_bytes {
-            return self.queue(to, (from, false), ecn, bytes);
+            return self.queue(to, (from, from_any), ecn, bytes);
         }
         let mut queued = true;
         for segment in bytes.chunks(segment_bytes) {
-            queued &= self.queue(to, (from, false), ecn, segment);
+            queued &= self.queue(to, (from, from_any), ecn, segment);
         }
         queued
     }

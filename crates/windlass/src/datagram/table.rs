@@ -59,6 +59,8 @@ pub(crate) struct SocketSlot {
     pub(crate) listener: u16,
     pub(crate) local: SocketAddr,
     pub(crate) peer: Option<SocketAddr>,
+    /// The service's own, to find what belongs to the socket.
+    pub(crate) tag: u64,
     /// Attached only while output waits.
     pub(crate) output: Option<Box<Queue>>,
     /// Datagrams that one call may send.
@@ -187,6 +189,7 @@ impl Sockets {
             listener: 0,
             local,
             peer,
+            tag: 0,
             output: None,
             segments_max: 1,
             error: None,

@@ -315,6 +315,12 @@ impl Line<'_> {
         self.world.client_receives(self.place.index)
     }
 
+    /// Gives this client's UDP socket an address of its own and listens there: as a backend that a service opens
+    /// sockets to ([`Socket::connect`](crate::Socket::connect)).
+    pub fn bind_datagrams(&mut self, at: std::net::SocketAddr) {
+        self.world.client_binds(self.place.index, Some(at));
+    }
+
     /// Whether anybody listens on this client's UDP socket; to send opens it too.
     pub fn listen_for_datagrams(&mut self, open: bool) {
         self.world.client_listens(self.place.index, open);

@@ -549,14 +549,15 @@ impl World {
     pub(crate) fn check_unread(&mut self) {
         let most = self.slack() + self.plan.late_event_max;
         let late = |socket: &ServerSocket| {
+            // Hardly any has anything, and there may be many of them.
+            let Some(since) = socket.unread_since else { return false };
             let read = |other: &ServerSocket| {
                 other.queue == socket.queue && other.registered.is_some() && !other.retired
             };
             // A predecessor may still be sending from a socket whose heir has been shut down.
             let heirs = self.udp.sockets.iter().filter(|other| other.queue == socket.queue).count() > 1;
             let excused = heirs && self.shutdown_at.is_some();
-            let since = socket.unread_since.filter(|_| !excused && self.udp.sockets.iter().any(read));
-            since.is_some_and(|since| self.now > since + most)
+            !excused && self.now > since + most && self.udp.sockets.iter().any(read)
         };
         if let Some(id) = self.udp.sockets.iter().position(late) {
             let socket = &self.udp.sockets[id];

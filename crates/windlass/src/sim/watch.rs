@@ -232,6 +232,11 @@ impl Hosted for Watched {
         self.inner.place(peer, listener)
     }
 
+    #[cfg(feature = "tls")]
+    fn before_tls(&mut self, peer: Peer, listener: usize) -> crate::service::BeforeTls {
+        self.inner.before_tls(peer, listener)
+    }
+
     fn is_movable(&self) -> bool {
         self.inner.is_movable()
     }

@@ -7,7 +7,7 @@
 //! cheaper than a `sendmsg` with control messages, and `sendmmsg` for 32 peers gains nothing over it.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use mio::net::UdpSocket;
 use quinn_udp::{EcnCodepoint, Transmit, UdpSockRef, UdpSocketState};
@@ -19,7 +19,7 @@ use crate::datagram::Ecn;
 
 pub(crate) struct MioUdp {
     pub(super) socket: UdpSocket,
-    state: UdpSocketState,
+    state: State,
     /// What `state` remembers is not so.
     misled: bool,
     /// Datagrams that one call may send, as it was at the beginning.
@@ -33,6 +33,26 @@ pub(crate) struct MioUdp {
     pub(super) twin: Option<Twin>,
     /// A successor receives from it.
     pub(super) retired: bool,
+}
+
+/// What `quinn-udp` remembers of a socket, and has set on it.
+enum State {
+    Own(UdpSocketState),
+    /// A connected socket has none until it sends what needs one: a proxy opens a socket for each flow, which
+    /// may be one question and its answer, and a dozen options would cost as much as both.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Common(&'static UdpSocketState),
+}
+
+impl State {
+    #[inline]
+    fn get(&self) -> &UdpSocketState {
+        match self {
+            State::Own(state) => state,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            State::Common(state) => state,
+        }
+    }
 }
 
 /// What a UDP socket is opened with.
@@ -74,7 +94,9 @@ pub(crate) fn bind(addr: SocketAddr, options: &UdpOptions) -> io::Result<(MioUdp
 }
 
 /// Opens a socket with one peer, on a port that the system chooses.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn connect(peer: SocketAddr, buffers: UdpBuffers) -> io::Result<(MioUdp, SocketAddr)> {
+    use std::net::{Ipv4Addr, Ipv6Addr};
     let socket = open(peer, false)?;
     size(&socket, buffers);
     let any: SocketAddr = match peer {
@@ -84,6 +106,51 @@ pub(crate) fn connect(peer: SocketAddr, buffers: UdpBuffers) -> io::Result<(MioU
     socket.bind(&any.into())?;
     socket.connect(&peer.into())?;
     finish(socket, true)
+}
+
+/// Opens a socket with one peer, on a port that the system chooses, in as few calls as can be.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn connect(peer: SocketAddr, buffers: UdpBuffers) -> io::Result<(MioUdp, SocketAddr)> {
+    let kind = Type::DGRAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::for_address(peer), kind, Some(Protocol::UDP))?;
+    size(&socket, buffers);
+    socket.connect(&peer.into())?;
+    let socket = UdpSocket::from_std(socket.into());
+    let local = socket.local_addr()?;
+    let state = common_state(local.is_ipv6())?;
+    // Several datagrams in one buffer, and the network's marks. Best effort: without them it goes on too.
+    set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+    match peer {
+        SocketAddr::V4(_) => set_option(&socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1),
+        SocketAddr::V6(_) => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1),
+    }
+    let socket = MioUdp {
+        socket,
+        segments_max: state.max_gso_segments(),
+        state: State::Common(state),
+        misled: false,
+        group: None,
+        connected: true,
+        twin: None,
+        retired: false,
+    };
+    Ok((socket, local))
+}
+
+/// What receiving needs, and how many datagrams a call may send: the same for all sockets of a family. Found
+/// out with a socket that is not used.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn common_state(is_six: bool) -> io::Result<&'static UdpSocketState> {
+    use std::sync::OnceLock;
+    static FOUR: OnceLock<UdpSocketState> = OnceLock::new();
+    static SIX: OnceLock<UdpSocketState> = OnceLock::new();
+    let (common, domain) = if is_six { (&SIX, Domain::IPV6) } else { (&FOUR, Domain::IPV4) };
+    if let Some(state) = common.get() {
+        return Ok(state);
+    }
+    let tried = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    let state = UdpSocketState::new(UdpSockRef::from(&tried))?;
+    Ok(common.get_or_init(|| state))
 }
 
 /// Goes on with a bound socket that another process opened, with the options that ours have.
@@ -121,7 +188,7 @@ fn finish(socket: Socket, connected: bool) -> io::Result<(MioUdp, SocketAddr)> {
     let segments_max = state.max_gso_segments();
     let socket = MioUdp {
         socket,
-        state,
+        state: State::Own(state),
         misled: false,
         segments_max,
         group: None,
@@ -144,7 +211,8 @@ fn state_of(socket: &UdpSocket, is_six: bool) -> io::Result<UdpSocketState> {
         let _ = sockopt::set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT);
         if is_six {
             let _ = sockopt::set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT);
-            allow_fragments(socket);
+            // Fragments are allowed.
+            set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0);
         }
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -152,21 +220,20 @@ fn state_of(socket: &UdpSocket, is_six: bool) -> io::Result<UdpSocketState> {
     Ok(state)
 }
 
-/// Takes back `IPV6_DONTFRAG`.
+/// Sets an option that is a number. Best effort.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[allow(unsafe_code, reason = "no crate that we have sets this option")]
-fn allow_fragments(socket: &UdpSocket) {
+#[allow(unsafe_code, reason = "no crate that we have sets these options")]
+fn set_option(socket: &UdpSocket, level: libc::c_int, name: libc::c_int, value: libc::c_int) {
     use std::os::fd::AsRawFd;
-    let off: libc::c_int = 0;
     // SAFETY: the descriptor is open as long as `socket` is borrowed, and the system reads the
-    // four bytes of `off`, which it is told the address and the length of.
+    // four bytes of `value`, which it is told the address and the length of.
     unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::IPPROTO_IPV6,
-            libc::IPV6_DONTFRAG,
-            (&raw const off).cast(),
-            size_of_val(&off) as libc::socklen_t,
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
         );
     }
 }
@@ -179,11 +246,11 @@ impl MioUdp {
         received: &mut [Received],
     ) -> io::Result<usize> {
         // Through mio, which on Windows has to see `WouldBlock` to report the socket again.
-        self.socket.try_io(|| self.state.recv(UdpSockRef::from(&self.socket), bufs, received))
+        self.socket.try_io(|| self.state.get().recv(UdpSockRef::from(&self.socket), bufs, received))
     }
 
     pub(super) fn segments_max(&self) -> usize {
-        if self.misled { self.segments_max } else { self.state.max_gso_segments() }
+        if self.misled { self.segments_max } else { self.state.get().max_gso_segments() }
     }
 
     #[inline]
@@ -194,8 +261,9 @@ impl MioUdp {
         if plain || (self.connected && by_name) {
             return self.send_plain(out);
         }
-        if self.misled && (out.ecn.is_some() || out.segment.is_some()) {
-            self.state = state_of(&self.socket, self.socket.local_addr()?.is_ipv6())?;
+        let own = matches!(self.state, State::Own(_));
+        if !own || self.misled && (out.ecn.is_some() || out.segment.is_some()) {
+            self.state = State::Own(state_of(&self.socket, self.socket.local_addr()?.is_ipv6())?);
             self.misled = false;
         }
         let known = out.from_any && out.from == self.group;
@@ -218,7 +286,7 @@ impl MioUdp {
 
     #[inline]
     fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), transmit))
+        self.socket.try_io(|| self.state.get().try_send(UdpSockRef::from(&self.socket), transmit))
     }
 
     /// Whether an address is to blame: one to send from that is not ours, or one to send to.

@@ -15,7 +15,8 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{CommonState, HandshakeKind, ServerConfig};
-use windlass_proto::{ClientHello, ClientHelloError, Input};
+use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
+use windlass_proto::{ClientHello, ClientHelloError, Decode, Input};
 
 use super::client::TlsTarget;
 use super::fail::tls_error;
@@ -72,6 +73,10 @@ pub(crate) struct Session {
     pub(super) pending: Vec<u8>,
     /// What comes behind the backlog.
     end: Option<End>,
+    /// A PROXY header has to come before the handshake.
+    awaits_header: bool,
+    /// What it said.
+    proxied: Option<Box<Addresses<'static>>>,
     server_name: Option<Box<str>>,
     /// The name has been looked for.
     hello_seen: bool,
@@ -110,9 +115,9 @@ enum Next {
 }
 
 impl Session {
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session, TlsError> {
+    pub(crate) fn server(config: Arc<ServerConfig>, header: bool) -> Result<Session, TlsError> {
         let side = UnbufferedServerConnection::new(config).map_err(tls_error)?;
-        Ok(Session::new(Side::Server(side), None))
+        Ok(Session { awaits_header: header, ..Session::new(Side::Server(side), None) })
     }
 
     /// Of a connection we made.
@@ -135,6 +140,8 @@ impl Session {
             backlog_at: 0,
             pending: Vec::new(),
             end: None,
+            awaits_header: false,
+            proxied: None,
             server_name: None,
             hello_seen: false,
             hello_need: 0,
@@ -166,6 +173,10 @@ impl Session {
 
     pub(super) fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
+    }
+
+    pub(super) fn proxied(&self) -> Option<Addresses<'static>> {
+        self.proxied.as_deref().copied()
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -227,6 +238,21 @@ impl Session {
     /// in `into` now; what did not fit is in the backlog. Protocol messages that are to be sent are
     /// appended to `out`.
     pub(crate) fn open(&mut self, wire: &mut [u8], into: &mut [u8], out: &mut Vec<u8>) -> usize {
+        let header = if self.awaits_header { self.take_header(wire) } else { Ok(0) };
+        let wire = match header {
+            Ok(len) => &mut wire[len..],
+            Err(error) => {
+                self.end = Some(End::Failed(error));
+                self.rest = Vec::new();
+                return 0;
+            }
+        };
+        if self.awaits_header {
+            // At most what the longest header takes; kept whole, since it is read as a whole.
+            self.rest.clear();
+            self.rest.extend_from_slice(wire);
+            return 0;
+        }
         if !self.hello_seen
             && let Some(error) = self.look_at_hello(wire)
         {
@@ -270,6 +296,25 @@ impl Session {
             self.end = Some(End::Failed(TlsError::Malformed("a message in too many pieces".into())));
         }
         n
+    }
+
+    /// Takes the PROXY header off the front, once it is there; says how long it was.
+    fn take_header(&mut self, wire: &mut [u8]) -> Result<usize, TlsError> {
+        let len = wire.len();
+        let mut input = Input::new(wire);
+        let header = ProxyProtocol::default().decode(&mut input).map_err(TlsError::ProxyHeader)?;
+        let addresses = match header.map(|header| header.addresses) {
+            None => return Ok(0),
+            Some(Addresses::Inet { source, destination, datagram }) => {
+                Addresses::Inet { source, destination, datagram }
+            }
+            Some(Addresses::Local) => Addresses::Local,
+            // Paths of somebody else's sockets say nothing here.
+            Some(_) => Addresses::Unknown,
+        };
+        self.proxied = Some(Box::new(addresses));
+        self.awaits_header = false;
+        Ok(len - input.len())
     }
 
     fn step(&mut self, wire: &mut [u8], plain: &mut Plain<'_>, out: &mut Vec<u8>) -> (usize, Next) {

@@ -1,6 +1,8 @@
 //! The TLS sessions of one worker, beside the table of connections, and what the core does for those that
 //! have one: encrypting at the flush, `close_notify` before the FIN, counting handshakes.
 
+use windlass_proto::proxy_protocol::Addresses;
+
 use super::client::TlsTarget;
 use super::info::TlsInfo;
 use super::server::TlsAcceptor;
@@ -88,8 +90,18 @@ impl Core {
     }
 
     /// Starts the session of a connection whose first bytes have come.
-    pub(crate) fn start_tls(&mut self, index: u32, acceptor: &TlsAcceptor) -> Result<(), TlsError> {
-        self.begin_handshake(index, || Session::server(acceptor.config()))
+    pub(crate) fn start_tls(
+        &mut self,
+        index: u32,
+        acceptor: &TlsAcceptor,
+        header: bool,
+    ) -> Result<(), TlsError> {
+        self.begin_handshake(index, || Session::server(acceptor.config(), header))
+    }
+
+    /// What a PROXY header before the handshake said of a connection.
+    pub(crate) fn proxied(&self, index: u32) -> Option<Addresses<'static>> {
+        self.tls.get(index).and_then(Session::proxied)
     }
 
     /// Starts the session of a connection we made, and queues what it says first.

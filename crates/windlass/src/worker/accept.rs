@@ -419,6 +419,7 @@ impl<Y: Sys> Worker<Y> {
         let (listener, service) = (self.acceptors[n].id, self.acceptors[n].service);
         let mut source_counted = false;
         if self.core.limits.source_connections_max > 0
+            && !self.services[usize::from(service)].own.any_source
             && let Some(source) = PeerAddr::new(peer).source()
         {
             if !self.shared.enter_source(source) {

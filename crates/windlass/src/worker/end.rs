@@ -1,8 +1,8 @@
 //! Ending connections: the reasons were decided in the turn, here they are carried out.
 //!
 //! Open -> (reason decided) CLOSING -> (`closed` called) ENDED -> output sent -> FIN sent, lingering
-//! -> the peer's FIN or the deadline -> gone. A peer that finished first is closed without
-//! lingering; the reasons that are not orderly go straight to gone.
+//! -> the peer's FIN or the deadline -> gone. A peer that finished first, or of which nothing is to be
+//! expected, is closed without lingering; the reasons that are not orderly go straight to gone.
 
 use crate::close::Close;
 use crate::conn::Conn;
@@ -115,7 +115,9 @@ impl<Y: Sys> Worker<Y> {
         if slot.output.is_some() {
             return;
         }
-        if slot.is(flag::EOF | flag::WRITE_FAILED | flag::RESET) {
+        // Bytes that nobody reads would make the close of a silent one a reset.
+        let is_silent = slot.is(flag::SILENT) && !slot.is(flag::READABLE | flag::FINISHED);
+        if is_silent || slot.is(flag::EOF | flag::WRITE_FAILED | flag::RESET) {
             *closes_left -= 1;
             let reset = slot.is(flag::RESET);
             return self.destroy(index, reset);

@@ -18,14 +18,15 @@ pub(super) const RESIDUE_COPIED_MAX: usize = 16 * 1024;
 /// Signals endured in one read before the connection goes to the back of the queue.
 pub(super) const INTERRUPTS_MAX: usize = 8;
 
-/// Reading must wait, or is not for the service any more.
-pub(super) const NO_READING: u32 =
-    flag::PAUSED | flag::CONGESTED | flag::CLOSING | flag::EOF | flag::MOVING | flag::RELAYED;
+/// Reading must wait, or is not for the service any more. Congestion is another reason: `Slot::is_held`.
+pub(super) const NO_READING: u32 = flag::PAUSED | flag::CLOSING | flag::EOF | flag::MOVING | flag::RELAYED;
 
 impl<Y: Sys> Worker<Y> {
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
     pub(super) fn read(&mut self, index: u32) {
-        if self.core.slot(index).is(flag::REDELIVER) && !self.core.slot(index).is(NO_READING & !flag::EOF) {
+        if self.core.slot(index).is(flag::REDELIVER)
+            && !self.core.slot(index).is_held(NO_READING & !flag::EOF)
+        {
             self.core.slot(index).clear(flag::REDELIVER);
             self.redeliver(index);
         }
@@ -37,7 +38,7 @@ impl<Y: Sys> Worker<Y> {
         let mut interrupts = 0;
         loop {
             let slot = &self.core.slots[index as usize];
-            if !slot.is(flag::READABLE) || slot.is(NO_READING) {
+            if !slot.is(flag::READABLE) || slot.is_held(NO_READING) {
                 return;
             }
             let (held, head, room) = match &slot.input {

@@ -9,12 +9,14 @@ use crate::close::Close;
 use crate::connect::{Connect, ConnectError};
 use crate::core::slot::flag;
 use crate::planted::{Fault, planted};
+use crate::service::BeforeTls;
 use crate::sys::Sys;
 use crate::tls::session::{Call, End, Session, plaintext_max};
 use crate::tls::{TlsTarget, handshake_error};
 use crate::tls_error::TlsError;
 
 use super::Worker;
+use super::moving::peer_of;
 use super::read::{INTERRUPTS_MAX, NO_READING, RESIDUE_COPIED_MAX};
 use super::relay::{Moved, send_relayed};
 
@@ -75,7 +77,7 @@ impl<Y: Sys> Worker<Y> {
         let mut interrupts = 0;
         loop {
             let slot = &self.core.slots[index as usize];
-            if !slot.is(flag::READABLE) || slot.is(NO_READING) {
+            if !slot.is(flag::READABLE) || slot.is_held(NO_READING) {
                 return;
             }
             if slot.is(flag::HANDSHAKE) && self.core.tls.left == 0 {
@@ -262,7 +264,14 @@ impl<Y: Sys> Worker<Y> {
     fn first_bytes(&mut self, index: u32) -> Option<Box<Session>> {
         let listener = self.core.slot(index).listener as usize;
         let acceptor = self.listeners[listener].tls.as_ref()?;
-        if let Err(error) = self.core.start_tls(index, acceptor) {
+        let slot = self.core.slot(index);
+        let (peer, service) = (peer_of(slot.peer.to_addr()), usize::from(slot.service));
+        let begun = match self.services[service].host.before_tls(peer, listener) {
+            BeforeTls::Nothing => self.core.start_tls(index, acceptor, false),
+            BeforeTls::ProxyHeader => self.core.start_tls(index, acceptor, true),
+            BeforeTls::Refusal => Err(TlsError::Untrusted),
+        };
+        if let Err(error) = begun {
             self.core.slot(index).clear(flag::READABLE);
             self.core.close(index, Close::Tls(error));
         }
@@ -286,7 +295,7 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.core.arm(index);
-        if !self.core.slot(index).is(NO_READING) {
+        if !self.core.slot(index).is_held(NO_READING) {
             return true;
         }
         // It is paused, congested or coupled before it was given anything.

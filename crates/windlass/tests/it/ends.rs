@@ -314,6 +314,54 @@ fn the_default_tells_eof_from_a_message_cut_off() {
     assert_eq!(summary.stats.counters.input_peak_bytes, 1, "the b that was left");
 }
 
+/// Nobody lingers, though the peer never goes: it has all that was sent, a large last word included, and its FIN.
+#[test]
+fn a_peer_that_is_silent_from_now_on_is_not_waited_for() {
+    const LAST: usize = 4 << 20;
+    let (probe, events) = Probe::new();
+    let probe = probe.input(|conn, input| {
+        input.take_all();
+        conn.expect_silence();
+        conn.write(&pattern(LAST));
+        Err(Close::Done)
+    });
+    let server = start(probe, Limits { linger_timeout: LONG * 10, ..limits() });
+    let mut stream = server.connect();
+    stream.write_all(b"x").unwrap();
+    let mut heard = vec![0; LAST];
+    stream.read_exact(&mut heard).unwrap();
+    assert!(heard == pattern(LAST));
+    expect_end(&mut stream);
+    assert_eq!(wait_closed(&events), "done");
+    server.wait_for("the close", |c| c.connections == 0);
+    assert_eq!(server.counters().finishes, 0, "a close is all it takes");
+    drop(stream);
+    server.stop();
+}
+
+/// What has come behind its last word is no reason to reset it before it has read ours.
+#[test]
+fn a_peer_that_was_to_be_silent_and_is_not_is_waited_for() {
+    let (probe, _events) = Probe::new();
+    let probe = probe.input(|conn, input| {
+        input.take_all();
+        conn.expect_silence();
+        conn.write(b"last words");
+        Err(Close::Done)
+    });
+    // The first read is full, so that more is known to be there.
+    let limits = Limits { linger_timeout: LONG * 10, read_budget_bytes: 1_000, ..limits() };
+    let server = start(probe, limits);
+    let mut stream = server.connect();
+    stream.write_all(&pattern(30_000)).unwrap();
+    expect(&mut stream, b"last words");
+    expect_end(&mut stream);
+    server.wait_for("its FIN before its close", |c| c.finishes == 1 && c.connections == 1);
+    drop(stream);
+    server.wait_for("the close", |c| c.connections == 0);
+    server.stop();
+}
+
 #[test]
 fn a_peer_that_never_goes_is_let_go_at_the_linger_deadline() {
     let linger_timeout = Duration::from_millis(150);

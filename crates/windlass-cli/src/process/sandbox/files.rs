@@ -93,6 +93,10 @@ impl Kept {
                 folder_of(path);
             }
         }
+        #[cfg(feature = "proxy")]
+        for (_, FilePath(path)) in file.proxy.iter().flat_map(|proxy| proxy.pages()) {
+            folder_of(path);
+        }
         kept.read.extend(SYSTEM.iter().map(PathBuf::from));
         // A panic tells where it was: the program's own symbols.
         kept.read.extend(std::env::current_exe().ok());

@@ -1,28 +1,48 @@
 //! The proxy behind its flags and its tables.
 
+mod http;
+mod udp;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Discover, Discovered, Discovery, DiscoveryConfig, Front, Health, Others, Proxy,
-    ProxyConfig, Route, Source, Sources, Target, Timeouts, Version,
+    AcceptProxy, Backend, Discover, Discovered, Discovery, DiscoveryConfig, Front, Health, HttpProxy, Others,
+    Proxy, ProxyConfig, Route, Source, Sources, Target, Timeouts, Version,
 };
 
+use crate::access::{Kind, Record};
 use crate::args::ProxyArgs;
 use crate::config::File;
-use crate::config::proxy::{BackendTable, BackendTlsTable, OthersName, ProxyTable, ProxyVersion};
+use crate::config::proxy::http::{HttpTable, StickyTable};
+use crate::config::proxy::{BackendTable, BackendTlsTable, ModeName, OthersName, ProxyTable, ProxyVersion};
 use crate::config::value::{self, Count, Listen, NameServer, Network, Time};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
+
+pub(crate) use http::page;
+pub(crate) use udp::of_datagrams;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
     let mut file = from_flags(&args.serving);
     file.server.workers = Count(args.workers);
     file.server.control = args.control.clone().map(value::FilePath);
-    file.proxy = vec![ProxyTable {
+    let of_requests = HttpTable {
+        trust_forwarded_from: args.trust_forwarded_from.clone(),
+        sticky: args.sticky.clone().map(|cookie| StickyTable { cookie, ..StickyTable::default() }),
+        ..HttpTable::default()
+    };
+    let is_http = args.mode == ModeName::Http;
+    ensure!(
+        is_http || of_requests == HttpTable::default(),
+        "--sticky and --trust-forwarded-from are about requests: they need --mode http"
+    );
+    let table = ProxyTable {
+        mode: args.mode,
+        http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
         to: args.to.iter().cloned().map(value::Backend).collect(),
         discover: args.discover.iter().cloned().map(value::Source).collect(),
@@ -34,7 +54,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
         ..ProxyTable::default()
-    }];
+    };
+    file.proxy = vec![table.meant()];
     run_flags(&file, &args.serving)
 }
 
@@ -107,9 +128,9 @@ impl Fronts {
     }
 }
 
-/// The service of one table.
-pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
-    let front = Front::new(config(table)?).with_context(|| format!("proxy `{}`", table.name))?;
+/// The proxy of one table.
+fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
+    let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
     if let Some(before) = told.proxies.current(&table.name) {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
@@ -117,6 +138,12 @@ pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<P
     let name = table.name.clone();
     front.on_discovery(move |news| log(&name, news));
     told.proxies.add(table, &front);
+    Ok(front)
+}
+
+/// The service of one table that passes connections on.
+pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = front(table, told)?;
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
@@ -127,8 +154,33 @@ pub(crate) fn service(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<P
         .tick(Proxy::TICK)
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
-    let owner = owner("proxy", &table.name);
-    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+    listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// The service of one table that passes requests on.
+pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
+    let front = front(table, told)?;
+    let log = table.access_log.as_ref();
+    let log = log.map(|log| told.access.open(log, &table.name, Kind::Proxied)).transpose()?;
+    let ends = Ends::of(None, &table.name, told)?;
+    let its = told.of(&table.name, "proxy");
+    let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
+    let service = serve(move || {
+        let proxy = front.http_proxy();
+        let proxy = match log.clone() {
+            Some(log) => proxy.on_exchange(move |exchanged| log.add(Record::exchanged(exchanged))),
+            None => proxy,
+        };
+        Watched::new(proxy, &its, ends.clone())
+    });
+    let service = service
+        .name(&table.name)
+        .mailbox(&mailbox)
+        .resolver(&resolver)
+        .tick(HttpProxy::TICK)
+        // As above.
+        .idle_timeout(std::time::Duration::ZERO);
+    listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// The service that looks for the backends of a proxy, which has been made before.
@@ -163,9 +215,12 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
         if old == table {
             continue;
         }
-        let config = config(table)?;
+        let config = config(table, Files::Read)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        if table.mode == ModeName::Udp {
+            config.check_udp().with_context(|| format!("proxy `{}`", table.name))?;
+        }
         let fronts = told.proxies.of(&table.name).into_iter();
         prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
         prepared.tables.push(table.clone());
@@ -207,11 +262,24 @@ pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     }
     let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
     let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
-    Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
+    udp::limits(file, Limits { connecting_max: 16 * 1024, source_connections_max, ..limits })
 }
 
-/// What a table comes to. Errors: a certificate that cannot be read.
-pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
+/// Whether files that a table names are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Files {
+    /// They are.
+    Read,
+    /// They are not, to see what else there is.
+    Leave,
+}
+
+fn count(Count(n): Count) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// What a table comes to. Errors: a file that cannot be read, or what no configuration can be made of.
+pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
     let backends = backends(table, &table.to, &table.backend)?;
     let mut routes = Vec::new();
     for route in &table.route {
@@ -221,9 +289,9 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
             discover: discover(table, &route.discover)?,
+            http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
         });
     }
-    let count = |Count(n): Count| u32::try_from(n).unwrap_or(u32::MAX);
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
     let accept_proxy = match table.accept_proxy_from.is_empty() {
         true => None,
@@ -274,6 +342,8 @@ pub(crate) fn config(table: &ProxyTable) -> Result<ProxyConfig> {
             ttl_min: table.dns_ttl_min.0,
             ttl_max: table.dns_ttl_max.0,
         },
+        udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
+        http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
 }
@@ -387,5 +457,11 @@ fn speak_tls(_: Backend, _: &BackendTlsTable) -> Result<Backend> {
 impl Tally for Proxy {
     fn messages(&self) -> u64 {
         self.coupled()
+    }
+}
+
+impl Tally for HttpProxy {
+    fn messages(&self) -> u64 {
+        self.requests()
     }
 }

@@ -8,46 +8,48 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::EchoReport;
-use super::options::{EchoOptions, Mode};
-use super::stream::{EchoSpeech, Stream};
+use super::churn::Churn;
+use super::driven::{Load, Tally};
+use super::line::Speech;
+use super::options::Options;
+use super::report::{Report, ServerUse};
+use super::run::Part;
+use super::steady::{self, Meter};
 use crate::clock;
-use crate::load::{self, Churn, Load, Meter, Part, ServerUse, Tally};
 use crate::net::{Dialer, allow_descriptors};
 use crate::proc::Cpu;
 
 /// How long a server may go on working after its slice: until what was sent to it is answered.
 const SETTLES: Duration = Duration::from_millis(2);
 
-enum Driven {
-    Steady(Box<Load<Stream>>),
-    Churn(Box<Churn<EchoSpeech>>),
+enum Driven<S: Speech> {
+    Steady(Box<Load<S::Line>>),
+    Churn(Box<Churn<S>>),
 }
 
 /// A single-threaded closed loop against one server, whose process id is known.
-pub(crate) struct Sliced {
-    options: EchoOptions,
-    driven: Driven,
+pub(crate) struct Sliced<S: Speech> {
+    options: Options,
+    driven: Driven<S>,
     started: bool,
 }
 
-impl Sliced {
-    /// Connects; nothing is sent yet.
-    pub(crate) fn prepare(options: &EchoOptions) -> Result<Sliced> {
-        allow_descriptors(options.load.connections)?;
-        let dialer = Dialer::of(&options.load)?;
-        let speech = EchoSpeech::new(options.load.size);
-        let driven = match options.mode {
-            Mode::Churn => Driven::Churn(Box::new(Churn::new(speech, &options.load, dialer, 0)?)),
-            _ => Driven::Steady(Box::new(load::connect(&speech, &options.load, &dialer, 0)?)),
+impl<S: Speech> Sliced<S> {
+    /// Connects, unless each message has a connection of its own; nothing is sent yet.
+    pub(crate) fn prepare(speech: &S, options: &Options) -> Result<Sliced<S>> {
+        allow_descriptors(options.connections)?;
+        let dialer = Dialer::of(options)?;
+        let driven = match options.churn {
+            true => Driven::Churn(Box::new(Churn::new(speech.clone(), options, dialer, 0)?)),
+            false => Driven::Steady(Box::new(steady::connect(speech, options, &dialer, 0)?)),
         };
         Ok(Sliced { options: options.clone(), driven, started: false })
     }
 
     /// Drives the load for `length` and tells what came back in that time, and what the server
     /// used for it, its last work included.
-    pub(crate) fn slice(&mut self, length: Duration) -> Result<EchoReport> {
-        let pid = self.options.load.pid.context("a sliced load needs the server's process id")?;
+    pub(crate) fn slice(&mut self, length: Duration) -> Result<Report> {
+        let pid = self.options.pid.context("a sliced load needs the server's process id")?;
         let before = Cpu::of(pid)?;
         let open = clock::now();
         let close = open + clock::nanos(length);
@@ -86,11 +88,11 @@ impl Sliced {
             Driven::Churn(churn) => (std::mem::take(&mut churn.tally), churn.stalled(open + 1)),
         };
         let messages = tally.messages;
-        let mut report = EchoReport::new(&self.options);
-        report.load.options.duration = length;
+        let mut report = Report::new(&self.options);
+        report.options.duration = length;
         let (measured, shares) = (clock::nanos(length), meter.shares());
-        report.load.add(Part { tally, stalled: stalled as u64, unanswered: 0, measured, shares }, 1);
-        report.load.server = Some(ServerUse { cpu, messages, resident_kib: 0 });
+        report.add(Part { tally, stalled: stalled as u64, unanswered: 0, measured, shares }, 1);
+        report.server = Some(ServerUse { cpu, messages, resident_kib: 0 });
         Ok(report)
     }
 }

@@ -1,20 +1,29 @@
 //! What `[[proxy]]` may hold; `proxy` makes a [`ProxyConfig`](windlass_proxy::ProxyConfig) of it.
 
+pub(crate) mod http;
+pub(crate) mod udp;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass::Address;
 use windlass_proxy::{Balance, DiscoveryConfig, Health, ProxyConfig};
 
-use super::shape::{AccessTable, TlsTable};
-use super::value::{Backend, Count, FilePath, Listen, NameServer, Network, Source, Time};
+use crate::config::shape::{AccessTable, TlsTable};
+use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time};
+use http::{HttpTable, RespondTable};
+use udp::UdpTable;
 
-/// A proxy and load balancer for TCP.
+/// A proxy and load balancer.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProxyTable {
     /// What it is called in logs and metrics.
     pub(crate) name: String,
-    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    /// What it passes on: connections as they are, the requests in them, or datagrams.
+    pub(crate) mode: ModeName,
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`. With `mode = "udp"` these are UDP ports, and
+    /// `udp:HOST:PORT` is the same.
     pub(crate) listen: Vec<Listen>,
     /// Where connections go: `HOST:PORT`, of a name too, or `unix:PATH`. A backend with settings of its own
     /// is a `[[proxy.backend]]`.
@@ -98,14 +107,22 @@ pub(crate) struct ProxyTable {
     /// Speak TLS on every address of it; what comes out of it goes to the backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
-    /// A line for each connection when it has ended. Without a format it is
-    /// `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`.
+    /// A line for each connection when it has ended, or for each request with `mode = "http"`. Without a format
+    /// it is `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`, and
+    /// `combined` for requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
     /// Backends with settings of their own, besides those in `to`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) backend: Vec<BackendTable>,
-    /// Backends for TLS that is passed through, by what the client asks for. The others go to those above.
+    /// How HTTP is served, with `mode = "http"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<HttpTable>,
+    /// How datagrams are passed on, with `mode = "udp"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) udp: Option<UdpTable>,
+    /// Backends for some of what comes: for TLS that is passed through by what the client asks for, or for
+    /// requests by their host and path with `mode = "http"`. The others go to those above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) route: Vec<RouteTable>,
 }
@@ -140,6 +157,7 @@ impl Default for ProxyTable {
         let count = |n: u32| Count(n as usize);
         ProxyTable {
             name: "proxy".into(),
+            mode: ModeName::default(),
             listen: Vec::new(),
             to: Vec::new(),
             discover: Vec::new(),
@@ -181,12 +199,26 @@ impl Default for ProxyTable {
             tls: None,
             access_log: None,
             backend: Vec::new(),
+            http: None,
+            udp: None,
             route: Vec::new(),
         }
     }
 }
 
 impl ProxyTable {
+    /// As it is meant: ports are UDP ports where there is nothing else.
+    pub(crate) fn meant(mut self) -> ProxyTable {
+        if self.mode == ModeName::Udp {
+            for Listen(address) in &mut self.listen {
+                if let Address::Tcp(text) = address {
+                    *address = Address::Udp(std::mem::take(text));
+                }
+            }
+        }
+        self
+    }
+
     /// Whether it has anywhere to send a client.
     pub(crate) fn has_backends(&self) -> bool {
         !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty() && self.discover.is_empty())
@@ -201,6 +233,16 @@ impl ProxyTable {
     /// The service that looks for them, if there are any.
     pub(crate) fn discovery(&self) -> Option<String> {
         self.sources().next().map(|_| format!("{} discovery", self.name))
+    }
+
+    /// The files that its pages and answers are in, each with the key it stands behind.
+    pub(crate) fn pages(&self) -> Vec<(String, &FilePath)> {
+        let pages = self.http.iter().flat_map(|http| http.error_page.iter().enumerate());
+        let pages = pages.map(|(n, page)| (format!("http.error_page[{n}].file"), &page.file));
+        let answers = self.route.iter().enumerate().filter_map(|(n, route)| {
+            Some((format!("route[{n}].respond.file"), route.respond.as_ref()?.file.as_ref()?))
+        });
+        pages.chain(answers).collect()
     }
 
     /// Every TLS that is spoken with backends.
@@ -238,16 +280,61 @@ fn one() -> Count {
     Count(1)
 }
 
-/// Backends for some of the TLS that is passed through.
+/// Backends for some of what comes, or an answer to it.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RouteTable {
-    /// What it is called in metrics. Its first server name, if nothing else is said.
+    /// What it is called in metrics. Its first name, if nothing else is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
+    /// Hosts of requests: `www.example.com`, `*.example.com` for all below it, `*` for any. None: whatever the
+    /// host. Of several routes that fit, the one with the most exact host takes a request, and then the one with
+    /// the longest path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["www.example.com", "*.example.org"]]))]
+    pub(crate) hosts: Vec<String>,
+    /// Paths of requests: `/api` and what is below it, or `=/api` that path alone. None: any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["/api", "=/health"]]))]
+    pub(crate) paths: Vec<String>,
+    /// Methods of requests that are let through. None: those of `http.methods`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["GET", "HEAD"]]))]
+    pub(crate) methods: Vec<String>,
+    /// Answer with another address; the names in braces of `http.request_headers` may stand in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["https://{host}{uri}"]))]
+    pub(crate) redirect: Option<String>,
+    /// With which status: 301, 302, 303, 307 or 308. 302, if nothing else is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) redirect_status: Option<Count>,
+    /// Answer with this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) respond: Option<RespondTable>,
+    /// This beginning of the path is taken off before a request is passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/api"]))]
+    pub(crate) strip_prefix: Option<String>,
+    /// This is put before the path then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/v2"]))]
+    pub(crate) add_prefix: Option<String>,
+    /// What backends are told in `Host`: a name, or `{backend}` for their address. What the client said, if
+    /// nothing else is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["{backend}"]))]
+    pub(crate) host_header: Option<String>,
+    /// Changes to the headers of requests, behind those of `http.request_headers`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) request_headers: Vec<HeaderRule>,
+    /// Changes to the headers of responses, behind those of `http.response_headers`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) response_headers: Vec<HeaderRule>,
     /// Names by SNI: `www.example.com`, `*.example.com` for all below it, `*` for any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) server_names: Vec<String>,
     /// Protocols by ALPN.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) alpn: Vec<String>,
     /// Where they go.
     pub(crate) to: Vec<Backend>,
@@ -276,6 +363,19 @@ pub(crate) struct BackendTlsTable {
     /// The private key of that certificate, as PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<FilePath>,
+}
+
+/// What is passed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ModeName {
+    /// Connections, as they are.
+    #[default]
+    Tcp,
+    /// Requests of HTTP/1.1 and WebSocket.
+    Http,
+    /// Datagrams, each client's to one backend.
+    Udp,
 }
 
 /// How a backend is chosen.

@@ -1,0 +1,163 @@
+//! The proxies: how each is told to do the same as the others.
+
+use anyhow::Result;
+
+use super::super::foreign::{Files, foreign, free_port, is_there, stream_module, version};
+use super::super::peers::{Layout, Peer};
+use super::super::server::Server;
+use super::Passes;
+use crate::args::Target;
+
+/// The name of our proxy.
+pub(super) const OURS: &str = "windlass";
+
+/// The servers behind the proxies.
+pub(super) struct Upstream {
+    tcp: Server,
+    http: Server,
+    udp: Server,
+}
+
+impl Upstream {
+    pub(super) fn start(layout: &Layout, core: Option<usize>) -> Result<Upstream> {
+        let ours = layout.windlass().program;
+        let peer = |name: &str, program: &std::path::Path, args: &[&str]| Peer {
+            name: name.into(),
+            about: String::new(),
+            program: program.into(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        };
+        let echo = ["echo", "127.0.0.1:0", "-q", "--workers", "1"];
+        let datagrams = ["echo", "udp:127.0.0.1:0", "-q", "--workers", "1"];
+        let bench = std::env::current_exe()?;
+        Ok(Upstream {
+            tcp: Server::start(&peer("echo server", &ours, &echo), core, false, &[])?,
+            http: Server::start(&peer("origin", &bench, &["origin"]), core, false, &[])?,
+            udp: Server::start(&peer("echo server", &ours, &datagrams), core, false, &[])?,
+        })
+    }
+
+    fn address(&self, passes: Passes) -> String {
+        let server = match passes {
+            Passes::Tcp => &self.tcp,
+            Passes::Http => &self.http,
+            Passes::Udp => &self.udp,
+        };
+        match &server.target {
+            Target::Tcp(addr) | Target::Udp(addr) => addr.to_string(),
+            Target::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// The proxies that pass this on, in the order of the tables: the first is what ratios refer to. `windlass` is
+/// binaries of ours as `[NAME=]PATH`, if not the workspace's.
+pub(super) fn all(
+    passes: Passes,
+    layout: &Layout,
+    files: &Files,
+    upstream: &Upstream,
+    windlass: &[String],
+) -> Result<Vec<Peer>> {
+    let to = upstream.address(passes);
+    let mut peers = Vec::new();
+    if !is_there("haproxy") {
+        eprintln!("LEFT OUT: there is no haproxy on PATH (Debian: apt-get install haproxy)");
+    } else if passes != Passes::Udp {
+        peers.extend(haproxy(passes, files, &to)?);
+    }
+    if is_there("nginx") {
+        peers.push(nginx(passes, files, &to)?);
+    } else {
+        eprintln!("LEFT OUT: there is no nginx on PATH (Debian: apt-get install nginx libnginx-mod-stream)");
+    }
+    let own = [layout.windlass().program.display().to_string()];
+    for given in if windlass.is_empty() { &own } else { windlass } {
+        let (name, program) = given.split_once('=').unwrap_or((OURS, given));
+        let (mode, listen) = match passes {
+            Passes::Tcp => (None, "127.0.0.1:0"),
+            Passes::Http => (Some("http"), "127.0.0.1:0"),
+            Passes::Udp => (Some("udp"), "127.0.0.1:0"),
+        };
+        let mut args = vec!["proxy", "--listen", listen, "--to", &to, "--workers", "1", "-q"];
+        args.extend(mode.into_iter().flat_map(|mode| ["--mode", mode]));
+        let about = mode.map_or("`windlass proxy`".into(), |mode| format!("`windlass proxy --mode {mode}`"));
+        peers.push(Peer {
+            name: name.into(),
+            about: format!("{about}, one worker, as it is"),
+            program: program.into(),
+            args: args.into_iter().map(str::to_owned).collect(),
+        });
+    }
+    Ok(peers)
+}
+
+/// With buffers of 256 KiB, with those it has by itself, and with splice.
+fn haproxy(passes: Passes, files: &Files, to: &str) -> Result<Vec<Peer>> {
+    let http = passes == Passes::Http;
+    let mode = if http { "http" } else { "tcp" };
+    // Connections to the server are shared by all clients, as windlass' are.
+    let reuse = if http { "http-reuse always" } else { "" };
+    let ways = [
+        ("haproxy-256K", 262_144, "", "`tune.bufsize 262144`"),
+        ("haproxy-16K", 16_384, "", "its default buffers of 16 KiB"),
+        ("haproxy-splice", 16_384, "option splice-auto", "`option splice-auto`"),
+    ];
+    // Responses are not spliced unless they are large, and those are what 256 KiB are for.
+    let ways = ways.into_iter().filter(|(name, ..)| !http || *name != "haproxy-splice");
+    let mut peers = Vec::new();
+    for (name, bufsize, option, about) in ways {
+        let port = free_port()?;
+        let text = format!(
+            "global\n nbthread 1\n maxconn 7000\n tune.bufsize {bufsize}\ndefaults\n mode {mode}\n {option}\n {reuse}\n \
+             timeout connect 5s\n timeout client 120s\n timeout server 120s\nlisten all\n \
+             bind 127.0.0.1:{port} backlog 4096\n server upstream {to}\n"
+        );
+        let file = files.write(&format!("{name}-{mode}.cfg"), &text)?;
+        let about = format!("{}, `mode {mode}`, one thread, {about}", version("haproxy", "-v"));
+        let reuse = if http { ", `http-reuse always`" } else { "" };
+        peers.push(foreign(name, about + reuse, port, &format!("haproxy -f {}", file.display())));
+    }
+    Ok(peers)
+}
+
+fn nginx(passes: Passes, files: &Files, to: &str) -> Result<Peer> {
+    let port = free_port()?;
+    let (begin, block, about) = match passes {
+        Passes::Tcp => (
+            stream_module(),
+            format!(
+                "stream {{ server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass {to}; proxy_timeout 120s; }} }}"
+            ),
+            "stream module, its default buffers of 16 KiB",
+        ),
+        // What is asked whether it listens is a TCP port, which has to be one of its own.
+        Passes::Udp => (
+            stream_module(),
+            format!(
+                "stream {{ server {{ listen 127.0.0.1:{port} udp; proxy_pass {to}; proxy_timeout 120s; }} \
+                 server {{ listen 127.0.0.1:{port}; return \"\"; }} }}"
+            ),
+            "stream module",
+        ),
+        Passes::Http => (
+            String::new(),
+            format!(
+                "http {{ access_log off; upstream all {{ server {to}; keepalive 64; keepalive_requests 100000000; }} \
+                 server {{ listen 127.0.0.1:{port} backlog=4096; keepalive_requests 100000000; \
+                 proxy_max_temp_file_size 0; \
+                 location / {{ proxy_pass http://all; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
+            ),
+            "`proxy_http_version 1.1`, `keepalive 64`, no access log, no temporary files",
+        ),
+    };
+    let name = format!("nginx-{}", passes.title());
+    let text = format!(
+        "{begin}worker_processes 1;\ndaemon off;\nmaster_process off;\npid {pid};\nerror_log stderr crit;\n\
+         events {{ worker_connections 18000; }}\n{block}\n",
+        pid = files.path(&format!("{name}.pid")).display()
+    );
+    let file = files.write(&format!("{name}.conf"), &text)?;
+    let about = format!("{}, one process, {about}", version("nginx", "-v"));
+    Ok(foreign("nginx", about, port, &format!("nginx -c {}", file.display())))
+}

@@ -1,0 +1,195 @@
+//! Trees of topics against a list that is searched through.
+
+use core::ops::ControlFlow;
+
+use super::*;
+use crate::testing::Rng;
+
+/// Few names, so that they meet.
+fn any_topic(rng: &mut Rng) -> String {
+    let mut text = String::new();
+    for level in 0..=rng.below(4) {
+        if level > 0 {
+            text.push('/');
+        }
+        text += ["", "a", "b", "$x", "ab"][rng.below(5) as usize];
+    }
+    if text.is_empty() { "a".into() } else { text }
+}
+
+fn any_filter(rng: &mut Rng) -> String {
+    let mut text = String::new();
+    let depth = rng.below(4);
+    for level in 0..=depth {
+        if level > 0 {
+            text.push('/');
+        }
+        text += match rng.below(8) {
+            0 | 1 => "+",
+            2 if level == depth => "#",
+            _ => ["", "a", "b", "$x", "ab"][rng.below(5) as usize],
+        };
+    }
+    if text.is_empty() {
+        text.push('+');
+    }
+    match rng.below(6) {
+        0 => format!("$share/g/{text}"),
+        1 => format!("$share/h/{text}"),
+        _ => text,
+    }
+}
+
+#[test]
+fn subscriptions_are_those_a_list_has() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let mut tree = Subscriptions::new(TreeLimits::default());
+        let mut list: Vec<(String, u32, u64)> = Vec::new();
+        for step in 0..300_u64 {
+            let (text, key) = (any_filter(&mut rng), rng.below(5) as u32);
+            let place = list.iter().position(|(other, owner, _)| *other == text && *owner == key);
+            if rng.chance(3, 5) {
+                let before = tree.insert(filter(&text), key, step).unwrap();
+                assert_eq!(before, place.map(|at| list.swap_remove(at).2), "[MQTT-3.8.4-3]");
+                list.push((text, key, step));
+            } else {
+                // [MQTT-3.10.4-1]: only the very filter.
+                let removed = tree.remove(filter(&text), &key);
+                assert_eq!(removed, place.map(|at| list.swap_remove(at).2), "seed {seed}");
+            }
+            assert_eq!(tree.len(), list.len());
+
+            let name = any_topic(&mut rng);
+            let name = topic(&name);
+            let mut found: Vec<(u32, u64)> = Vec::new();
+            tree.matching(name, |matched| match matched {
+                Matched::Own(key, value) => found.push((*key, *value)),
+                Matched::Group(group) => found.extend(group.iter().map(|(key, value)| (*key, *value))),
+            });
+            found.sort_unstable();
+            let mut expected: Vec<(u32, u64)> = list
+                .iter()
+                .filter(|(text, ..)| filter(text).matches(name))
+                .map(|(_, key, value)| (*key, *value))
+                .collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{name:?}, seed {seed}");
+        }
+        for (text, key, value) in list {
+            assert_eq!(tree.get(filter(&text), &key), Some(&value));
+            assert_eq!(tree.remove(filter(&text), &key), Some(value));
+        }
+        assert_eq!((tree.len(), tree.nodes()), (0, 0), "nothing is left over, seed {seed}");
+    }
+}
+
+#[test]
+fn retained_messages_are_those_a_list_has() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let mut tree = Retained::new(TreeLimits::default());
+        let mut list: Vec<(String, u64)> = Vec::new();
+        for step in 0..300_u64 {
+            let text = any_topic(&mut rng);
+            let place = list.iter().position(|(other, _)| *other == text);
+            let before = place.map(|at| list.swap_remove(at).1);
+            if rng.chance(3, 5) {
+                assert_eq!(tree.insert(topic(&text), step).unwrap(), before);
+                list.push((text, step));
+            } else {
+                assert_eq!(tree.remove(topic(&text)), before);
+            }
+            assert_eq!(tree.len(), list.len());
+            let text = any_filter(&mut rng);
+            let pattern = filter(&text);
+            let mut found = Vec::new();
+            tree.matching(pattern, |value| {
+                found.push(*value);
+                ControlFlow::Continue(())
+            });
+            found.sort_unstable();
+            let matching = list.iter().filter(|(text, _)| pattern.matches(topic(text)));
+            let mut expected: Vec<u64> = matching.map(|(_, value)| *value).collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{pattern:?}, seed {seed}");
+            // Whoever has enough stops.
+            let mut few = 0;
+            tree.matching(pattern, |_| {
+                few += 1;
+                if few == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(few, expected.len().min(2));
+        }
+        for (text, value) in list {
+            *tree.get_mut(topic(&text)).unwrap() += 1;
+            assert_eq!(tree.get(topic(&text)), Some(&(value + 1)));
+            assert_eq!(tree.remove(topic(&text)), Some(value + 1));
+        }
+        assert_eq!((tree.len(), tree.nodes()), (0, 0), "nothing is left over, seed {seed}");
+    }
+}
+
+/// Section 4.8.2 of 5.0: each message to one of them; in turns, and whoever cannot is passed over.
+#[test]
+fn members_of_a_group_take_turns() {
+    let mut tree = Subscriptions::new(TreeLimits::default());
+    for key in [1, 2, 3] {
+        tree.insert(filter("$share/g/a"), key, ()).unwrap();
+    }
+    tree.insert(filter("$share/other/a"), 9, ()).unwrap();
+    let mut next = |absent: u32| {
+        let mut chosen = Vec::new();
+        tree.matching(topic("a"), |matched| match matched {
+            Matched::Own(..) => panic!("nobody's own"),
+            Matched::Group(group) => {
+                chosen.extend(group.next(|key, ()| *key != absent).map(|(key, ())| *key));
+            }
+        });
+        assert_eq!(chosen.last(), Some(&9), "groups do not know of each other");
+        chosen[0]
+    };
+    assert_eq!([next(0), next(0), next(0), next(0)], [1, 2, 3, 1]);
+    assert_eq!([next(2), next(2), next(2)], [3, 1, 3]);
+    let mut nobody = true;
+    tree.matching(topic("a"), |matched| {
+        if let Matched::Group(group) = matched {
+            nobody &= group.next(|_, ()| false).is_none();
+        }
+    });
+    assert!(nobody);
+    // A group is as good as another filter.
+    assert_eq!(tree.remove(filter("a"), &1), None);
+    assert_eq!(tree.remove(filter("$share/g/a"), &1), Some(()));
+}
+
+#[test]
+fn limits_hold_and_leave_nothing_behind() {
+    let limits = TreeLimits { levels_max: 3, nodes_max: 4 };
+    let mut tree = Subscriptions::new(limits);
+    assert_eq!(tree.insert(filter("a/b/c/d"), 1, ()), Err(TreeError::TooDeep));
+    assert_eq!(tree.insert(filter("a/b/c"), 1, ()), Ok(None));
+    assert_eq!(tree.insert(filter("x/y"), 1, ()), Err(TreeError::Full));
+    assert_eq!((tree.nodes(), tree.len()), (3, 1));
+    assert_eq!(tree.insert(filter("a/b/+"), 1, ()), Ok(None));
+    assert_eq!(tree.insert(filter("a/b/c"), 2, ()), Ok(None), "no new level");
+    assert_eq!(tree.remove(filter("a/b/c"), &1), Some(()));
+    assert_eq!(tree.remove(filter("a/b/c"), &2), Some(()));
+    assert_eq!(tree.insert(filter("x"), 1, ()), Ok(None), "a place is free again");
+    // A topic may be as deep as it likes: the search is not.
+    let deep = "a/".repeat(30_000);
+    let mut found = 0;
+    tree.insert(filter("#"), 1, ()).unwrap_err();
+    tree.remove(filter("x"), &1);
+    tree.insert(filter("#"), 1, ()).unwrap();
+    tree.matching(topic(&deep), |_| found += 1);
+    assert_eq!(found, 1);
+    // As deep as a tree goes, whatever is asked for.
+    let mut deepest = Subscriptions::new(TreeLimits { levels_max: usize::MAX, ..TreeLimits::default() });
+    let (name, pattern) = (["a"; 1024].join("/"), ["+"; 1024].join("/"));
+    deepest.insert(filter(&pattern), 1, ()).unwrap();
+    let mut found = 0;
+    deepest.matching(topic(&name), |_| found += 1);
+    assert_eq!(found, 1);
+    assert_eq!(deepest.insert(filter(&["+"; 1025].join("/")), 1, ()), Err(TreeError::TooDeep));
+}

@@ -1,0 +1,555 @@
+//! The service: what happens to a datagram. Each flow has a socket that is connected to its backend, so only what
+//! comes from there comes to it, and the system tells which backend nobody listens at.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use windlass::{
+    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Input, Outgoing, Peer, Receive, Resolve,
+    Resolved, Scope, Service, Sessions, Socket, SocketId, Tick, Time,
+};
+
+use super::config::{UdpConfig, WhenFlowsFull};
+use super::flows::Flows;
+use super::stats::UdpStats;
+use crate::fleet::Fleet;
+use crate::front::{Message, Shared};
+use crate::guard::Held;
+use crate::pick::Picked;
+use crate::plan::Plan;
+use crate::upstream::{Failure, Lease};
+
+/// The proxy for datagrams, on one worker. From [`Front`](crate::Front).
+pub struct UdpProxy {
+    fleet: Fleet,
+    flows: Flows<Key, Flow>,
+    counted: UdpStats,
+    opened: u64,
+    /// Where in the table counting has come to.
+    settled_at: usize,
+}
+
+/// Flows whose bytes are counted in one tick.
+const SETTLED: usize = 1024;
+
+/// What a flow is known by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Key {
+    client: SocketAddr,
+    /// Our socket that it came to.
+    to: SocketId,
+    /// Which of its addresses, if it is bound to all.
+    asked: Option<IpAddr>,
+}
+
+/// A client's datagrams and their answers.
+#[derive(Debug)]
+struct Flow {
+    upstream: SocketId,
+    /// Where that leads.
+    address: SocketAddr,
+    lease: Lease,
+    /// When the last datagram passed, in either direction.
+    heard: Time,
+    /// Datagrams, and their bytes.
+    requests: u64,
+    sent: u64,
+    replies: u64,
+    received: u64,
+    /// Of those bytes: what its backend's count has.
+    settled: (u64, u64),
+    /// The backend does not know yet who the client is.
+    owes_header: bool,
+    /// What the guard counts of its source.
+    _held: Option<Held>,
+    /// Backends that nobody listened at, the present one perhaps among them.
+    failed: Vec<u32>,
+}
+
+/// Why there is no flow for a newcomer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Refused {
+    Full,
+    Source,
+    NoBackend,
+    BackendsFull,
+    Tripped,
+    Guard,
+    Resources,
+    Draining,
+}
+
+/// A backend that was chosen, and the socket to it.
+struct Reached {
+    upstream: SocketId,
+    address: SocketAddr,
+    lease: Lease,
+}
+
+impl UdpProxy {
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> UdpProxy {
+        let fleet = Fleet::new(shared, plan);
+        UdpProxy { fleet, flows: Flows::new(), counted: UdpStats::default(), opened: 0, settled_at: 0 }
+    }
+
+    /// Flows that this worker has begun.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    fn config(&self) -> &UdpConfig {
+        &self.fleet.plan.config.udp
+    }
+
+    // --- From clients.
+
+    #[inline]
+    fn pass_on(&mut self, socket: &mut Socket<'_>, datagram: &Datagram<'_>) {
+        let (guard, plan) = (&self.fleet.plan.config.guard, &self.fleet.plan);
+        if guard.request_rate > 0 && !plan.guard.admit_request(guard, datagram.from.ip(), socket.now()) {
+            self.counted.requests_refused += 1;
+            return;
+        }
+        let asked = if socket.is_wildcard() { datagram.to } else { None };
+        let key = Key { client: datagram.from, to: socket.id(), asked };
+        let at = match self.flows.find(&key) {
+            Some(at) => at,
+            None => match self.open(socket, key) {
+                Ok(at) => at,
+                Err(why) => return self.refused(why),
+            },
+        };
+        let requests_max = self.config().requests_max;
+        let Some(flow) = self.flows.get(at) else { return };
+        let answered = flow.replies > 0;
+        flow.heard = socket.now();
+        flow.requests += 1;
+        flow.sent += datagram.bytes.len() as u64;
+        let is_last = requests_max > 0 && flow.requests >= u64::from(requests_max);
+        let local = if flow.owes_header { Some(destination(socket, datagram)) } else { None };
+        let Some(mut upstream) = socket.other(flow.upstream) else {
+            return self.end(&mut socket.scope(), at);
+        };
+        let queued = match local {
+            Some(local) => {
+                // Never before each: a backend would take the others for what the client has said.
+                flow.owes_header = false;
+                let header = flow.lease.upstream().config.send_proxy;
+                let header =
+                    header.map(|version| crate::fleet::datagram_preface(version, datagram.from, local));
+                let bytes = [&header.unwrap_or_default(), datagram.bytes].concat();
+                upstream.send(&bytes)
+            }
+            None => match datagram.ecn {
+                None => upstream.send(datagram.bytes),
+                Some(mark) => upstream.send_out(Outgoing::new(flow.address, datagram.bytes).ecn(mark)),
+            },
+        };
+        match queued {
+            true => {
+                self.counted.requests += 1;
+                self.counted.request_bytes += datagram.bytes.len() as u64;
+            }
+            false => self.counted.requests_dropped += 1,
+        }
+        if answered {
+            self.flows.prove(at);
+        }
+        self.flows.touch(at);
+        if is_last {
+            self.flows.detach(at);
+        }
+    }
+
+    /// Begins a flow, within the caps.
+    #[cold]
+    fn open(&mut self, socket: &mut Socket<'_>, key: Key) -> Result<u32, Refused> {
+        if socket.is_draining() {
+            return Err(Refused::Draining);
+        }
+        let UdpConfig { flows_max, source_flows_max, when_full, .. } = *self.config();
+        let ip = key.client.ip();
+        let held = self.fleet.admit(Peer::Tcp(key.client), socket.now()).map_err(|refusal| {
+            self.fleet.shared.refusals.count(&refusal);
+            Refused::Guard
+        })?;
+        if source_flows_max > 0 && self.flows.len_of(ip) >= source_flows_max {
+            let first = self.flows.first_to_go_of(ip).filter(|_| when_full == WhenFlowsFull::Evict);
+            self.end(&mut socket.scope(), first.ok_or(Refused::Source)?);
+            self.counted.source_evicted += 1;
+        }
+        // More than one, if the cap was lowered.
+        while self.flows.len() >= flows_max {
+            self.evict(socket).ok_or(Refused::Full)?;
+        }
+        let Reached { upstream, address, lease } = match self.reach(socket, ip, &mut Vec::new()) {
+            Ok(reached) => reached,
+            Err(why) => {
+                if why == Refused::Resources {
+                    // Not for this one, since a socket is closed only at the end of the turn; for the next.
+                    self.evict(socket);
+                }
+                return Err(why);
+            }
+        };
+        let owes_header = lease.upstream().config.send_proxy.is_some();
+        let now = socket.now();
+        let at = self.flows.add(
+            key,
+            ip,
+            Flow {
+                upstream,
+                address,
+                lease,
+                heard: now,
+                requests: 0,
+                sent: 0,
+                replies: 0,
+                received: 0,
+                settled: (0, 0),
+                owes_header,
+                _held: held,
+                failed: Vec::new(),
+            },
+        );
+        self.adopt(socket, upstream, at);
+        self.opened += 1;
+        self.fleet.shared.opened.fetch_add(1, Relaxed);
+        self.fleet.shared.client_came();
+        Ok(at)
+    }
+
+    /// A socket is a flow's from now on, and says when that has been silent for too long.
+    fn adopt(&mut self, socket: &mut Socket<'_>, upstream: SocketId, at: u32) {
+        let idle = self.config().idle;
+        if let Some(mut upstream) = socket.other(upstream) {
+            upstream.set_tag(u64::from(at));
+            upstream.wake_at(upstream.now() + idle);
+        }
+    }
+
+    /// Chooses a backend that has not failed, and opens a socket to it.
+    fn reach(
+        &mut self,
+        socket: &mut Socket<'_>,
+        ip: IpAddr,
+        failed: &mut Vec<u32>,
+    ) -> Result<Reached, Refused> {
+        for _ in 0..=self.fleet.plan.config.retries_max {
+            let picked = self.fleet.pick(&mut socket.scope(), 0, Some(ip), failed);
+            let mut lease = match picked {
+                Picked::Upstream(lease) => lease,
+                Picked::Full => return Err(Refused::BackendsFull),
+                Picked::Nobody => return Err(Refused::NoBackend),
+                Picked::Tripped => return Err(Refused::Tripped),
+            };
+            let address = self.fleet.address(lease.upstream()).ok_or(Refused::NoBackend)?;
+            match socket.connect(address) {
+                Ok(upstream) => {
+                    lease.upstream().counts.opened.fetch_add(1, Relaxed);
+                    return Ok(Reached { upstream, address, lease });
+                }
+                Err(error) if is_its_fault(&error) => {
+                    note_failure(&mut self.fleet, &mut lease, failed, socket.now())
+                }
+                Err(_) => return Err(Refused::Resources),
+            }
+        }
+        Err(Refused::NoBackend)
+    }
+
+    fn refused(&mut self, why: Refused) {
+        let counted = &mut self.counted;
+        *match why {
+            Refused::Full => &mut counted.refused_full,
+            Refused::Source => &mut counted.refused_source,
+            Refused::NoBackend => &mut counted.refused_no_backend,
+            Refused::BackendsFull => &mut counted.refused_backends_full,
+            Refused::Tripped => &mut counted.refused_circuit_open,
+            Refused::Guard => &mut counted.refused_guard,
+            Refused::Resources => &mut counted.refused_resources,
+            Refused::Draining => &mut counted.refused_draining,
+        } += 1;
+    }
+
+    /// Whoever is first to go makes way, if anybody may be sent away.
+    fn evict(&mut self, socket: &mut Socket<'_>) -> Option<()> {
+        if self.config().when_full != WhenFlowsFull::Evict {
+            return None;
+        }
+        let first = self.flows.first_to_go()?;
+        self.end(&mut socket.scope(), first);
+        self.counted.evicted += 1;
+        Some(())
+    }
+
+    /// Ends a flow: its socket closes at the end of the turn, and what was queued on it still goes.
+    fn end(&mut self, scope: &mut Scope<'_>, at: u32) {
+        let Some(mut flow) = self.flows.remove(at) else { return };
+        self.fleet.shared.clients.fetch_sub(1, Relaxed);
+        settle(&self.fleet.shared, &mut flow);
+        if let Some(mut upstream) = scope.socket(flow.upstream) {
+            upstream.close();
+        }
+        if self.flows.len() == 0 && scope.is_draining() {
+            // Nobody is left to be answered.
+            scope.each_socket(|socket| socket.close());
+        }
+    }
+
+    // --- From backends.
+
+    #[inline]
+    fn pass_back(&mut self, socket: &mut Socket<'_>, datagram: &Datagram<'_>) {
+        let at = socket.tag() as u32;
+        let UdpConfig { replies_expected, reply_factor_max, .. } = *self.config();
+        let Some(key) = self.flows.key(at) else { return };
+        let Some(flow) = self.flows.get(at).filter(|flow| flow.upstream == socket.id()) else { return };
+        let bytes = datagram.bytes.len() as u64;
+        if flow.replies == 0 {
+            flow.lease.upstream().counts.answered();
+            self.fleet.praise(&mut flow.lease.permit, socket.now());
+            flow.failed.clear();
+        }
+        flow.replies += 1;
+        flow.heard = socket.now();
+        let is_last =
+            replies_expected > 0 && flow.replies >= flow.requests.saturating_mul(replies_expected.into());
+        let most = flow.sent.saturating_mul(reply_factor_max.into());
+        let is_proven = self.flows.is_proven(at);
+        let Some(flow) = self.flows.get(at) else { return };
+        if reply_factor_max > 0 && !is_proven && flow.received + bytes > most {
+            self.counted.replies_withheld += 1;
+        } else {
+            flow.received += bytes;
+            let Some(mut to) = socket.other(key.to) else {
+                self.counted.orphaned += 1;
+                return self.end(&mut socket.scope(), at);
+            };
+            let mut out = Outgoing::new(key.client, datagram.bytes).from_asked(key.asked);
+            if let Some(mark) = datagram.ecn {
+                out = out.ecn(mark);
+            }
+            match to.send_out(out) {
+                true => {
+                    self.counted.replies += 1;
+                    self.counted.reply_bytes += bytes;
+                }
+                false => self.counted.replies_dropped += 1,
+            }
+        }
+        self.flows.touch(at);
+        if is_last {
+            self.counted.answered += 1;
+            self.end(&mut socket.scope(), at);
+        }
+    }
+
+    /// Nobody listens at a flow's backend: another one takes the client's next datagram. The one before is lost,
+    /// as datagrams are, and whoever wants an answer asks again.
+    fn nobody_there(&mut self, socket: &mut Socket<'_>, at: u32) {
+        let Some(key) = self.flows.key(at) else { return };
+        let Some(flow) = self.flows.get(at).filter(|flow| flow.upstream == socket.id()) else { return };
+        let mut failed = std::mem::take(&mut flow.failed);
+        note_failure(&mut self.fleet, &mut flow.lease, &mut failed, socket.now());
+        let more = failed.len() <= self.fleet.plan.config.retries_max as usize;
+        let reached = match more && !socket.is_draining() {
+            true => self.reach(socket, key.client.ip(), &mut failed).ok(),
+            false => None,
+        };
+        let Some(flow) = self.flows.get(at) else { return };
+        flow.failed = failed;
+        // There is no other: perhaps it comes back.
+        let Some(Reached { upstream, address, lease }) = reached else { return };
+        settle(&self.fleet.shared, flow);
+        flow.owes_header = lease.upstream().config.send_proxy.is_some();
+        (flow.upstream, flow.address, flow.lease) = (upstream, address, lease);
+        (flow.requests, flow.replies, flow.sent, flow.received) = (0, 0, 0, 0);
+        flow.settled = (0, 0);
+        self.counted.moved += 1;
+        self.adopt(socket, upstream, at);
+        socket.close();
+    }
+
+    /// Ends a flow that has been silent for too long, or sets the time at which it will have been.
+    fn look_at(&mut self, socket: &mut Socket<'_>) {
+        let at = socket.tag() as u32;
+        let UdpConfig { idle, drain_idle, .. } = *self.config();
+        let idle = if socket.is_draining() { idle.min(drain_idle) } else { idle };
+        let Some(flow) = self.flows.get(at).filter(|flow| flow.upstream == socket.id()) else { return };
+        let ends = flow.heard + idle;
+        if socket.now() < ends {
+            return socket.wake_at(ends);
+        }
+        self.counted.expired += 1;
+        self.end(&mut socket.scope(), at);
+    }
+
+    fn publish(&mut self) {
+        self.fleet.shared.udp.add(&mut self.counted);
+    }
+
+    fn housekeeping(&mut self, scope: &mut Scope<'_>) {
+        // Flows keep their backends: there is one group, and none of them waits for anything.
+        self.fleet.catch_up(scope.now());
+        self.fleet.keep_house(scope);
+        // Those of a flow that lasts are not to be missed until it ends.
+        for flow in self.flows.next(&mut self.settled_at, SETTLED) {
+            settle(&self.fleet.shared, flow);
+        }
+        self.publish();
+    }
+
+    /// Ends the flows of a backend: the next datagram of each client goes to another one.
+    fn sever(&mut self, scope: &mut Scope<'_>, id: u32) {
+        for at in 0..self.flows.places() {
+            if self.flows.get(at).is_some_and(|flow| flow.lease.upstream().id() == id) {
+                self.counted.severed += 1;
+                self.end(scope, at);
+            }
+        }
+    }
+}
+
+/// One failure of a backend, for one flow.
+fn note_failure(fleet: &mut Fleet, lease: &mut Lease, failed: &mut Vec<u32>, now: Time) {
+    let upstream = lease.upstream().clone();
+    if !failed.contains(&upstream.id()) {
+        failed.push(upstream.id());
+        fleet.address_failed(&upstream);
+        fleet.failed(lease, Failure::Refused, now);
+    }
+}
+
+/// Adds what a flow has carried since the last time to what its backend has, and the proxy.
+fn settle(shared: &Shared, flow: &mut Flow) {
+    let before = std::mem::replace(&mut flow.settled, (flow.sent, flow.received));
+    let (sent, received) = (flow.sent - before.0, flow.received - before.1);
+    if sent + received == 0 {
+        return;
+    }
+    let counts = &flow.lease.upstream().counts;
+    counts.sent.fetch_add(sent, Relaxed);
+    counts.received.fetch_add(received, Relaxed);
+    shared.sent.fetch_add(sent, Relaxed);
+    shared.received.fetch_add(received, Relaxed);
+}
+
+/// Where a client's datagram was sent to.
+fn destination(socket: &Socket<'_>, datagram: &Datagram<'_>) -> SocketAddr {
+    let local = socket.local_addr();
+    SocketAddr::new(datagram.to.unwrap_or(local.ip()).to_canonical(), local.port())
+}
+
+/// Whether an error says something about the backend, and nothing about us.
+fn is_its_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
+}
+
+impl DatagramService for UdpProxy {
+    #[inline]
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        match socket.peer() {
+            None => self.pass_on(socket, &datagram),
+            Some(_) => self.pass_back(socket, &datagram),
+        }
+    }
+
+    fn error(&mut self, socket: &mut Socket<'_>, error: io::Error) {
+        if socket.peer().is_none() {
+            self.counted.client_errors += 1;
+            return;
+        }
+        self.counted.backend_errors += 1;
+        if is_its_fault(&error) {
+            self.nobody_there(socket, socket.tag() as u32);
+        }
+    }
+
+    fn timeout(&mut self, socket: &mut Socket<'_>) {
+        if socket.peer().is_some() {
+            self.look_at(socket);
+        }
+    }
+
+    fn draining(&mut self, socket: &mut Socket<'_>) {
+        match socket.peer() {
+            Some(_) => self.look_at(socket),
+            // It stays for as long as somebody may have to be answered through it.
+            None if self.flows.len() > 0 => {}
+            None => socket.close(),
+        }
+    }
+}
+
+/// Checks of its backends are connections, and it has no others.
+impl Service for UdpProxy {
+    type Session = ();
+
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+        self.fleet.belongs_to(scope.worker());
+        self.housekeeping(scope);
+    }
+
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Err(Close::Refused)
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
+        self.fleet.check_passed(tag, conn.now());
+        Err(Close::Done)
+    }
+
+    fn connect_failed(
+        &mut self,
+        scope: &mut Scope<'_>,
+        _: &mut Sessions<()>,
+        _: ConnId,
+        tag: u64,
+        why: ConnectError,
+    ) {
+        self.fleet.check_failed(tag, &why, scope.now());
+    }
+
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Err(Close::Refused)
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, _: Tick) {
+        self.housekeeping(scope);
+    }
+}
+
+impl Receive for UdpProxy {
+    type Message = Message;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, message: Message) {
+        match message {
+            Message::Changed => self.housekeeping(scope),
+            Message::Sever(id) => self.sever(scope, id),
+            // Nobody waits for a backend, and none is kept idle.
+            Message::Room | Message::Wanted => {}
+        }
+    }
+}
+
+impl Resolve for UdpProxy {
+    fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, resolved: Resolved) {
+        self.fleet.resolved(resolved, scope.now());
+    }
+}
+
+/// What is left at the end of a worker, its drain being over, is counted out too.
+impl Drop for UdpProxy {
+    fn drop(&mut self) {
+        let flows = self.flows.len();
+        for flow in self.flows.each() {
+            settle(&self.fleet.shared, flow);
+        }
+        self.fleet.shared.clients.fetch_sub(flows, Relaxed);
+        self.publish();
+    }
+}

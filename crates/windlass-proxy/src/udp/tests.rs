@@ -1,0 +1,4 @@
+//! The table against a plain one; whole proxies of datagrams, driven by hand, with a clock that stands still.
+
+mod flows;
+mod harness;
