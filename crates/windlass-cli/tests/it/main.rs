@@ -11,6 +11,8 @@ mod bench;
 mod config;
 mod dashboard;
 mod demo;
+#[cfg(feature = "proxy")]
+mod discovery;
 mod echo;
 mod errors;
 mod handover;

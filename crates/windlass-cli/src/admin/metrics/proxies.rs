@@ -1,7 +1,7 @@
 //! What Prometheus is told of proxies and their backends. Where there is no proxy, it is told nothing of them.
 
 use super::Page;
-use crate::admin::shape::{Backend, Proxy};
+use crate::admin::shape::{Backend, Proxy, Source};
 
 /// The states of a backend, each a series: one is 1, the others 0.
 const STATES: [&str; 6] = ["up", "down", "ejected", "draining", "disabled", "leaving"];
@@ -74,6 +74,25 @@ const OF_BACKENDS: [OfBackend; 15] = [
     }),
 ];
 
+/// One family with a value for each source of backends.
+type OfSource = (&'static str, &'static str, &'static str, fn(&Source) -> f64);
+
+const OF_SOURCES: [OfSource; 4] = [
+    (
+        "windlass_proxy_source_up",
+        "gauge",
+        "1 where a source of backends was asked with success, else 0.",
+        |s| f64::from(u8::from(s.error.is_none())),
+    ),
+    ("windlass_proxy_source_backends", "gauge", "Backends that a source names.", |s| s.backends as f64),
+    ("windlass_proxy_source_changes", "counter", "Times it has named others than before.", |s| {
+        s.changes as f64
+    }),
+    ("windlass_proxy_source_failures", "counter", "Times it could not be asked, or not be believed.", |s| {
+        s.failures as f64
+    }),
+];
+
 /// The labels of a backend. Names need not differ, addresses do.
 fn labels<'a>(proxy: &'a Proxy, backend: &'a Backend) -> [(&'static str, &'a str); 4] {
     [
@@ -132,6 +151,16 @@ impl Page {
                 if let Some(value) = value(backend) {
                     self.sample(&total, &labels(proxy, backend), value);
                 }
+            }
+        }
+        for (name, kind, help, value) in OF_SOURCES {
+            self.family(name, kind, help);
+            let total = total(name, kind);
+            for (proxy, source) in
+                proxies.iter().flat_map(|proxy| proxy.sources.iter().map(move |one| (proxy, one)))
+            {
+                let labels = [("proxy", &*proxy.name), ("route", &source.route), ("source", &source.source)];
+                self.sample(&total, &labels, value(source));
             }
         }
         self.family("windlass_proxy_backend_state", "gauge", "1 for the state that a backend is in.");

@@ -84,6 +84,7 @@ impl GuardTable {
             allow: networks(&self.allow)?,
             deny: networks(&self.deny)?,
             connections_max: count(self.connections_max.unwrap_or(Count(0))),
+            spare_loopback: false,
             connection_rate: count(self.connection_rate),
             connection_burst: count(self.connection_burst),
             request_rate: count(self.request_rate),
