@@ -205,10 +205,11 @@ impl ClientConn {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::State`] if no request can be sent now, or for a body that ends with the connection or
-    /// stands with an upgrade.
+    /// [`EncodeError::State`] if no request can be sent now, for a body that ends with the connection or stands
+    /// with an upgrade, and for an upgrade with `HEAD`: that asks about a response, and begins nothing.
     pub fn sent(&mut self, method: &str, framing: Framing, upgrade: bool) -> Result<(), EncodeError> {
         let asked = match method {
+            "HEAD" if upgrade => return Err(EncodeError::State),
             _ if upgrade => Asked::Upgrade,
             "HEAD" => Asked::Head,
             "CONNECT" => Asked::Connect,
@@ -450,8 +451,11 @@ impl<'c, 'o> Request<'c, 'o> {
     ///
     /// # Errors
     ///
-    /// As [`empty`](Request::empty).
+    /// As [`empty`](Request::empty); and [`EncodeError::State`] for `HEAD`, which begins nothing.
     pub fn upgrade(mut self, protocol: &str) -> Result<(), EncodeError> {
+        if self.asked == Asked::Head {
+            self.head = self.head.fail(EncodeError::State);
+        }
         self.asked = Asked::Upgrade;
         self.head = self.head.upgrade(protocol);
         self.end(None).map(drop)

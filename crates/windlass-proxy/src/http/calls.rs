@@ -9,6 +9,7 @@ use windlass_proto::http::{ClientConn, Framing, Limits};
 
 use crate::fleet::is_its_fault;
 use crate::front::Message;
+use crate::http::client::set_deadline;
 use crate::http::policy;
 use crate::http::service::{Call, HttpProxy, Link, Phase};
 use crate::http::stats::one;
@@ -165,7 +166,8 @@ impl HttpProxy {
             return Err(Refusal::NoBackend);
         };
         let pause = if again { self.fleet.plan.config.retry_pause } else { Duration::ZERO };
-        let call = self.calls.add(Call { id: None, client: Some(key), lease });
+        let version = self.fleet.plan.version;
+        let call = self.calls.add(Call { id: None, client: Some(key), lease, version });
         let connect = connect
             .tag(call.into())
             .timeout(self.fleet.plan.config.timeouts.connect)
@@ -216,7 +218,7 @@ impl HttpProxy {
             has_heard: false,
             is_paused: false,
             error: None,
-            version: self.fleet.plan.version,
+            version: call.version,
             ended: [None; 2],
         });
         match call.client {
@@ -233,7 +235,7 @@ impl HttpProxy {
 
     /// Gives a request to a connection.
     pub(super) fn send(&mut self, reach: &mut impl Reach, key: u32, link_key: u32) {
-        let (now, response) = (reach.now(), self.fleet.plan.config.http.response_timeout);
+        let (now, watch) = (reach.now(), self.watch());
         let cells = self.fleet.shared.http.of(self.fleet.worker);
         let (Some(client), Some(link)) = (self.clients.get(key), self.links.get(link_key)) else { return };
         let Some(exchange) = &mut client.exchange else { return };
@@ -262,13 +264,17 @@ impl HttpProxy {
         }
         if let Some(mut conn) = reach.conn(link.conn) {
             conn.write(&exchange.head);
-        }
-        let waits_for_body = exchange.framing != Framing::Empty;
-        if let Some(mut conn) = reach.conn(client.conn) {
-            match response.is_zero() {
-                true => conn.cancel_wake(),
-                false => conn.wake_at(now + response),
+            // A body that is over and was empty goes with it, if this is not the first to get it.
+            if exchange.is_sent && exchange.framing == Framing::Chunked {
+                self.out.clear();
+                let finished = link.http.finish(&mut self.out);
+                debug_assert!(finished.is_ok(), "{finished:?}");
+                conn.write(&self.out);
             }
+        }
+        let waits_for_body = !exchange.is_sent;
+        if let Some(mut conn) = reach.conn(client.conn) {
+            set_deadline(&mut conn, watch);
         }
         if waits_for_body {
             self.wake_client(reach, key);

@@ -132,6 +132,10 @@ impl HttpProxy {
             if client.has_ended && client.http.is_idle() {
                 return Err(if input.is_empty() { Close::Eof } else { Close::Truncated });
             }
+            // What was left of a body that nobody wanted came to a bad end, or to one with nothing behind it.
+            if client.phase == Phase::Idle && client.http.is_over() {
+                return Err(Close::Done);
+            }
             if client.phase == Phase::Idle && client.has_more && client.head_since.is_none() {
                 client.head_since = Some(conn.now());
                 if client.http.requests() > 0 {
@@ -265,7 +269,15 @@ impl HttpProxy {
         debug_assert!(finished.is_ok(), "as long as it was said to be: {finished:?}");
         conn.write_to(link.conn, &self.out);
         // From now on the backend has its time.
-        set_deadline(conn, self.fleet.plan.config.http.response_timeout);
+        set_deadline(conn, self.watch());
+    }
+
+    /// How often is looked whether somebody has been silent for too long while a request is under way: whose turn
+    /// it is to speak changes meanwhile, and with that the limit. Zero: all of them are off.
+    pub(super) fn watch(&self) -> Duration {
+        let config = &self.fleet.plan.config;
+        let limits = [config.http.response_timeout, config.timeouts.client, config.timeouts.server];
+        limits.into_iter().filter(|limit| !limit.is_zero()).min().unwrap_or_default()
     }
 
     /// It has sent what is no request.
@@ -358,7 +370,7 @@ impl HttpProxy {
 
     /// Somebody may have been silent for too long.
     fn exchange_late(&mut self, conn: &mut Conn<'_>, key: u32) -> Result<(), Close> {
-        let config = &self.fleet.plan.config;
+        let (watch, config) = (self.watch(), &self.fleet.plan.config);
         let Some(client) = self.clients.get(key) else { return Ok(()) };
         let (Phase::Linked(link), Some(exchange)) = (client.phase, &mut client.exchange) else {
             return Ok(());
@@ -380,12 +392,9 @@ impl HttpProxy {
                 (config.timeouts.client, client_idle.max(exchange.body_idle(now, config.timeouts.client)))
             }
         };
-        if limit.is_zero() {
-            // What begins after this has a deadline of its own.
-            return Ok(());
-        }
-        if silent < limit {
-            conn.wake_at(now + (limit - silent).max(Duration::from_millis(1)));
+        if limit.is_zero() || silent < limit {
+            let left = if limit.is_zero() { watch } else { watch.min(limit - silent) };
+            set_deadline(conn, left.max(Duration::from_millis(u64::from(!watch.is_zero()))));
             return Ok(());
         }
         let (begun, whole) = (exchange.status.is_some(), exchange.is_sent || client.is_paused);
@@ -518,7 +527,7 @@ impl HttpProxy {
 }
 
 /// Zero is none.
-fn set_deadline(conn: &mut Conn<'_>, timeout: Duration) {
+pub(super) fn set_deadline(conn: &mut Conn<'_>, timeout: Duration) {
     match timeout.is_zero() {
         true => conn.cancel_wake(),
         false => conn.wake_at(conn.now() + timeout),

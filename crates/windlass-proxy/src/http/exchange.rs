@@ -134,8 +134,11 @@ impl Exchange {
             is_head: head.method == "HEAD",
             idempotent: is_idempotent(head.method),
             framing,
-            // With a body it is an ordinary request: what follows the body would be two things at once.
-            upgrade: head.upgrade.is_some_and(may_be_asked_for) && framing == Framing::Empty,
+            // With a body it is an ordinary request: what follows the body would be two things at once. And what
+            // is only asked about is not begun.
+            upgrade: head.upgrade.is_some_and(may_be_asked_for)
+                && framing == Framing::Empty
+                && head.method != "HEAD",
             is_sent: framing == Framing::Empty,
             begun: now,
             placed: now,

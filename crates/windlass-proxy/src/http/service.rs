@@ -160,6 +160,8 @@ pub(super) struct Call {
     /// For whose request; none if its client has left.
     pub(super) client: Option<u32>,
     pub(super) lease: Lease,
+    /// Of the plan that it was called by.
+    pub(super) version: u64,
 }
 
 /// Exchanges kept for their memory.

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::http::{ClientConn, EncodeError, HttpError, Limits, ResponsePart};
+use crate::http::{ClientConn, EncodeError, Framing, HttpError, Limits, ResponsePart};
 use crate::testing;
 use crate::{Decode, Input};
 
@@ -143,6 +143,17 @@ fn another_protocol_begins_only_where_it_was_asked_for() {
     let mut conn = asking(&["UP GET"]);
     let behind = conn.request(&mut Vec::new(), "GET", "/", "h").empty();
     assert_eq!(behind, Err(EncodeError::State), "what follows may not be HTTP");
+}
+
+/// To `HEAD` nothing may follow the head, whatever length it names: it cannot begin another protocol as well.
+#[test]
+fn what_is_only_asked_about_begins_no_protocol() {
+    let mut conn = ClientConn::default();
+    let mut out = Vec::new();
+    let asked = conn.request(&mut out, "HEAD", "/", "h").upgrade("websocket");
+    assert_eq!((asked, out.len()), (Err(EncodeError::State), 0));
+    assert_eq!(conn.sent("HEAD", Framing::Empty, true), Err(EncodeError::State));
+    assert!(conn.is_reusable());
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! What is allowed and yet rare.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Its response has no body whatever else it asks for (RFC 9110 section 9.3.2).
+#[test]
+fn a_head_that_asks_for_another_protocol_waits_for_no_body() {
+    let mut case = Case::new(one());
+    let client =
+        case.client("HEAD / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let backend = case.accept();
+    case.heard(backend);
+    case.harness.send(backend, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(case.heard(client), "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+    assert_eq!((case.counts(), case.told().len()), ((1, 0, 1), 1));
+    // The next response is not taken for that body.
+    case.harness.send(client, GET);
+    assert!(case.heard(backend).ends_with(GOT));
+    case.harness.send(backend, OK);
+    assert_eq!(case.heard(client), ANSWER);
+}
+
+/// Nothing of the body was lost, but its end was sent: the next backend wants to hear it too.
+#[test]
+fn an_empty_body_in_chunks_is_whole_when_it_is_sent_again() {
+    let mut case = Case::new(backends(&["10.0.0.1:80", "10.0.0.2:80"]));
+    let client = case.client("PUT /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    let sent = "PUT /p HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let first = case.accept();
+    assert_eq!(case.heard(first), sent);
+    case.harness.reset(first);
+    let second = case.accept();
+    assert_eq!(case.heard(second), sent);
+    case.harness.send(second, OK);
+    assert_eq!((case.heard(client).as_str(), case.counts()), (ANSWER, (1, 0, 1)));
+}
+
+#[test]
+fn what_is_left_of_an_answered_body_and_turns_wrong_ends_the_connection_at_once() {
+    let mut case = Case::new(one());
+    let client = case.client("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    let backend = case.accept();
+    case.heard(backend);
+    case.harness.send(backend, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(case.heard(client), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    case.harness.send(client, format!("NO\r\n{GET}"));
+    assert!(case.harness.why(client).is_some(), "nobody will ever read on");
+    assert_eq!((case.heard(client).as_str(), case.counts()), ("", (0, 0, 0)));
+}
+
+#[test]
+fn silence_has_its_limits_where_a_response_may_take_any_time() {
+    let mut config = one();
+    config.http.response_timeout = Duration::ZERO;
+    (config.timeouts.client, config.timeouts.server) = (100 * SECOND, 60 * SECOND);
+    let mut case = Case::new(config);
+    let client = case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\npart");
+    let backend = case.accept();
+    case.heard(backend);
+    case.harness.advance(101 * SECOND);
+    assert!(case.heard(client).starts_with("HTTP/1.1 408"));
+    assert_eq!(case.counts(), (0, 0, 0));
+    // The response is under way, and goes no further.
+    let client = case.client(GET);
+    let backend = case.accept();
+    case.harness.advance(250 * SECOND);
+    case.harness.send(backend, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+    case.harness.advance(59 * SECOND);
+    assert_eq!(case.harness.why(client), None);
+    case.harness.advance(61 * SECOND);
+    assert_eq!((case.harness.why(client), case.counts()), (Some("aborted"), (0, 0, 0)));
+}
+
+#[test]
+fn a_limit_that_is_off_leaves_the_next_one_in_force() {
+    let mut config = one();
+    config.http.response_timeout = 10 * SECOND;
+    (config.timeouts.client, config.timeouts.server) = (Duration::ZERO, 50 * SECOND);
+    let mut case = Case::new(config);
+    // Answered before its body is whole, and then silent.
+    let client = case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\npart");
+    let backend = case.accept();
+    case.harness.advance(60 * SECOND);
+    assert_eq!(case.heard(client), "", "a body may take any time");
+    case.harness.send(backend, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+    case.harness.advance(51 * SECOND);
+    assert_eq!((case.harness.why(client), case.counts()), (Some("aborted"), (0, 0, 0)));
+}
+
+#[test]
+fn a_backend_that_was_taken_out_while_it_was_called_is_not_kept() {
+    let mut case = Case::new(backends(&["10.0.0.1:80"]));
+    let client = case.client(GET);
+    let call = case.call();
+    case.front.change(backends(&["10.0.0.2:80"])).unwrap();
+    case.harness.settle();
+    let backend = case.harness.accept(&call);
+    case.harness.send(backend, OK);
+    assert_eq!(case.heard(client), ANSWER);
+    assert_eq!(case.harness.why(backend), Some("done"));
+}
