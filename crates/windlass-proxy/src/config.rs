@@ -10,6 +10,7 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
+use crate::discovery::{Discover, DiscoveryConfig};
 use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
@@ -67,6 +68,10 @@ pub struct ProxyConfig {
     pub http: HttpConfig,
     /// Datagrams, where [`Front::serve_udp`](crate::Front::serve_udp) serves them.
     pub udp: UdpConfig,
+    /// Where more of `backends` come from. Default: nowhere.
+    pub discover: Vec<Discover>,
+    /// How they are looked for.
+    pub discovery: DiscoveryConfig,
 }
 
 impl Default for ProxyConfig {
@@ -88,6 +93,8 @@ impl Default for ProxyConfig {
             resolve_every: Duration::from_secs(30),
             http: HttpConfig::default(),
             udp: UdpConfig::default(),
+            discover: Vec::new(),
+            discovery: DiscoveryConfig::default(),
         }
     }
 }
@@ -96,6 +103,12 @@ impl ProxyConfig {
     /// Adds a backend.
     pub fn backend(mut self, backend: Backend) -> ProxyConfig {
         self.backends.push(backend);
+        self
+    }
+
+    /// Adds a source of backends.
+    pub fn discover(mut self, discover: Discover) -> ProxyConfig {
+        self.discover.push(discover);
         self
     }
 
@@ -163,6 +176,9 @@ pub struct Backend {
     pub connections_max: usize,
     /// Tells it in a PROXY header of this version who the client is. Default: does not.
     pub send_proxy: Option<Version>,
+    /// In a header of version 2 it is told more than addresses: of TLS that ends here the protocol (ALPN), the
+    /// name the client asked for, the version and the cipher suite; and a checksum. Default: is not.
+    pub send_proxy_tlvs: bool,
     /// Speaks TLS with it. Default: plain.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -177,6 +193,7 @@ impl Backend {
             weight: 1,
             connections_max: 0,
             send_proxy: None,
+            send_proxy_tlvs: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -206,6 +223,12 @@ impl Backend {
         self
     }
 
+    /// Sets [`Backend::send_proxy_tlvs`].
+    pub fn send_proxy_tlvs(mut self, tlvs: bool) -> Backend {
+        self.send_proxy_tlvs = tlvs;
+        self
+    }
+
     /// Sets [`Backend::tls`].
     #[cfg(feature = "tls")]
     pub fn tls(mut self, target: TlsTarget) -> Backend {
@@ -230,6 +253,8 @@ pub struct Route {
     /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
     /// for TLS that is passed through.
     pub http: HttpRoute,
+    /// Where more of these come from.
+    pub discover: Vec<Discover>,
 }
 
 impl Route {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
-use windlass_proto::Encode;
-use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
+use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
@@ -19,6 +18,7 @@ use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
+use crate::tell::preface;
 use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
@@ -140,9 +140,19 @@ impl Fleet {
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
+        self.connect_telling(upstream, client, &[])
+    }
+
+    /// The same, with TLVs for a backend that wants them.
+    pub(crate) fn connect_telling(
+        &self,
+        upstream: &Upstream,
+        client: Option<Addresses<'_>>,
+        tlvs: &[u8],
+    ) -> Option<Connect> {
         let mut connect = Connect::to(self.names.remote(upstream)?);
-        if let Some(version) = upstream.config.send_proxy {
-            connect = connect.preface(preface(version, client.unwrap_or(Addresses::Local)));
+        if let Some(preface) = preface(&upstream.config, client.unwrap_or(Addresses::Local), tlvs) {
+            connect = connect.preface(preface);
         }
         #[cfg(feature = "tls")]
         if let Some(target) = &upstream.config.tls {
@@ -305,23 +315,4 @@ impl Fleet {
         counts.note_check(passed, took, now);
         verdict.is_some_and(|down| counts.set_down(down, now) && !down)
     }
-}
-
-fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Addresses alone always have an encoding.
-    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
-    debug_assert!(encoded.is_ok());
-    bytes
-}
-
-/// What stands in front of the first datagram of a flow (section 2.2 of the PROXY protocol, `DGRAM`).
-pub(crate) fn datagram_preface(version: Version, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
-    let same_family = client.is_ipv4() == destination.is_ipv4();
-    let addresses = match same_family {
-        true => Addresses::Inet { source: client, destination, datagram: true },
-        // A socket for both families that was not told where a datagram was sent to.
-        false => Addresses::Inet { source: client, destination: client, datagram: true },
-    };
-    preface(version, addresses)
 }

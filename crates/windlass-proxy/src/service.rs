@@ -6,17 +6,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Relayed, Resolve, Resolved, Scope, Service,
-    Sessions, Tick, Time,
+    BeforeTls, Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Relayed, Resolve, Resolved, Scope,
+    Service, Sessions, Tick, Time,
 };
-use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
+use windlass_proto::proxy_protocol::ProxyProtocol;
 use windlass_proto::{ClientHello, Decode};
 
-use crate::config::{Others, ProxyConfig};
+use crate::door::Newcomer;
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
-use crate::guard::Held;
-use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
+use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side};
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -62,16 +61,10 @@ impl Proxy {
                 Greeting::Header => {
                     let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
                     let Some(header) = decoded else { return Ok(()) };
-                    let guard = (&plan.guard, &plan.config.guard);
-                    if let Addresses::Inet { source, destination, .. } = header.addresses {
-                        let source = canonical(source);
-                        pair.held = guard.0.admit(guard.1, Peer::Tcp(source), conn.now())?;
-                        if let Some(attempt) = &mut pair.attempt {
-                            attempt.addresses = Addresses::tcp(source, canonical(destination));
-                        }
-                    } else {
-                        // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
-                        guard.0.look_up(guard.1, conn.peer())?;
+                    let (addresses, held) = self.fleet.introduce(conn.peer(), header.addresses, conn.now());
+                    pair.held = held?;
+                    if let (Some(addresses), Some(attempt)) = (addresses, &mut pair.attempt) {
+                        attempt.addresses = addresses;
                     }
                     next
                 }
@@ -98,12 +91,6 @@ impl Proxy {
                 None => return self.begin(conn, key, 0),
             }
         }
-    }
-
-    /// A place in the tarpit for a client that the guard does not let in.
-    fn tarpit(&self, refusal: Refusal) -> Option<Held> {
-        let plan = &self.fleet.plan;
-        if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None }
     }
 
     /// Leaves a client that has been refused alone for a while; then its `timeout` gives the reason.
@@ -225,20 +212,6 @@ fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
     }
 }
 
-/// What a newcomer has to say first, if anything; `then` is what it has to say in any case.
-pub(crate) fn greeting(
-    config: &ProxyConfig,
-    peer: Peer,
-    then: Option<Greeting>,
-) -> Result<Option<Greeting>, Refusal> {
-    let Some(accept) = &config.accept_proxy else { return Ok(then) };
-    match accept.others {
-        _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
-        Others::Refused => Err(Refusal::Untrusted),
-        Others::Clients => Ok(Some(Greeting::NoHeader)),
-    }
-}
-
 /// Whether these bytes begin with a PROXY header; `None`: they may.
 pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
@@ -256,6 +229,10 @@ pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
 impl Service for Proxy {
     type Session = Session;
 
+    fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
+        self.fleet.before_tls(peer)
+    }
+
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>) {
         self.fleet.belongs_to(scope.worker());
         self.housekeeping(scope);
@@ -263,35 +240,22 @@ impl Service for Proxy {
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
-        let peer = conn.peer();
-        let config = &self.fleet.plan.config;
-        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
-        let greeting = greeting(config, peer, then).map_err(|refusal| {
+        let plan = &self.fleet.plan;
+        let then = (!plan.config.routes.is_empty()).then_some(Greeting::Hello);
+        let met = self.fleet.meet(conn, then, plan.tells);
+        let Newcomer { greeting, addresses, admitted, .. } = met.map_err(|refusal| {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
-        // Somebody who is believed says first whom this is about.
-        let admitted = match greeting {
-            Some(Greeting::Header) => Ok(None),
-            _ => self.fleet.admit(peer, conn.now()),
-        };
         let (held, refused) = match admitted {
             Ok(held) => (held, None),
-            Err(refusal) => match self.tarpit(refusal) {
+            Err(refusal) => match self.fleet.tarpit(refusal) {
                 Some(stay) => (Some(stay), Some(refusal)),
                 None => {
                     self.fleet.shared.refusals.count(&refusal);
                     return Err(refusal.close());
                 }
             },
-        };
-        let addresses = match peer {
-            Peer::Tcp(source) => {
-                // Asked of the system only where somebody is told.
-                let local = if self.fleet.plan.tells { conn.local_addr() } else { None };
-                Addresses::tcp(source, local.map_or(source, canonical))
-            }
-            _ => Addresses::Unknown,
         };
         let attempt = Attempt {
             group: 0,
@@ -393,7 +357,7 @@ impl Service for Proxy {
     ) -> Result<(), Close> {
         let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
         self.note_refusal(session.pair, refusal);
-        let stay = self.tarpit(refusal);
+        let stay = self.fleet.tarpit(refusal);
         let (Some(stay), Some(pair)) = (stay, self.pairs.get(session.pair)) else {
             return Err(refusal.close());
         };

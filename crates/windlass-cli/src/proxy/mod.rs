@@ -1,14 +1,15 @@
 //! The proxy behind its flags and its tables.
 
 mod http;
+mod udp;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Front, Health, HttpProxy, Others, Proxy, ProxyConfig, Route, Sources, Target,
-    Timeouts, Version,
+    AcceptProxy, Backend, Breaker, Front, GuardConfig, Health, HttpProxy, Others, Proxy, ProxyConfig,
+    RetryBudget, Route, Sources, Target, Timeouts, Version,
 };
 
 use crate::access::{Kind, Record};
@@ -22,6 +23,7 @@ use crate::serving::{
 };
 
 pub(crate) use http::page;
+pub(crate) use udp::of_datagrams;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         is_http || of_requests == HttpTable::default(),
         "--sticky and --trust-forwarded-from are about requests: they need --mode http"
     );
-    file.proxy = vec![ProxyTable {
+    let table = ProxyTable {
         mode: args.mode,
         http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
         ..ProxyTable::default()
-    }];
+    };
+    file.proxy = vec![table.meant()];
     run_flags(&file, &args.serving)
 }
 
@@ -125,8 +128,8 @@ impl Fronts {
 }
 
 /// The proxy of one table.
-fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
-    let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
+fn front(table: &ProxyTable, file: &File, told: &Told) -> Result<Front> {
+    let front = Front::new(config_within(file, table)?).with_context(|| format!("proxy `{}`", table.name))?;
     if let Some(before) = told.proxies.current(&table.name) {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
@@ -136,8 +139,8 @@ fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
 }
 
 /// The service of one table that passes connections on.
-pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_connections(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = front(table, file, told)?;
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
@@ -146,14 +149,16 @@ pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Wa
         .mailbox(&mailbox)
         .resolver(&resolver)
         .tick(Proxy::TICK)
+        // It has a limit of its own, by the client's address and not by that of a proxy before us.
+        .any_source()
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// The service of one table that passes requests on.
-pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_requests(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
+    let front = front(table, file, told)?;
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, &table.name, Kind::Proxied)).transpose()?;
     let ends = Ends::of(None, &table.name, told)?;
@@ -173,6 +178,7 @@ pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watch
         .resolver(&resolver)
         .tick(HttpProxy::TICK)
         // As above.
+        .any_source()
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
@@ -188,12 +194,15 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
     let mut prepared = Prepared { changes: Vec::new(), tables: Vec::new() };
     for table in &after.proxy {
         let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
-        if old == table {
+        if old == table && source_max(before) == source_max(after) {
             continue;
         }
-        let config = config(table, Files::Read)?;
+        let config = config_within(after, table)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        if table.mode == ModeName::Udp {
+            config.check_udp().with_context(|| format!("proxy `{}`", table.name))?;
+        }
         let fronts = told.proxies.of(&table.name).into_iter();
         prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
         prepared.tables.push(table.clone());
@@ -228,14 +237,27 @@ pub(crate) fn change(prepared: Prepared, told: &Told) -> Vec<String> {
 }
 
 /// What a proxy needs of the engine, where nothing else is set: a burst of clients is a burst of connections to
-/// backends, and a proxy before us is one source for all its clients.
+/// backends.
 pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     if file.proxy.is_empty() {
         return limits;
     }
-    let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
-    let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
-    Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
+    udp::limits(file, Limits { connecting_max: 16 * 1024, ..limits })
+}
+
+/// What is held against one source where a table says nothing of it: what is against those of other services.
+fn source_max(file: &File) -> u32 {
+    let most = crate::serving::limits(file).source_connections_max;
+    u32::try_from(most).map_or(GuardConfig::CONNECTIONS_MAX, |most| most.min(GuardConfig::CONNECTIONS_MAX))
+}
+
+/// What a table of this file comes to. Errors: the same.
+fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
+    let mut config = config(table, Files::Read)?;
+    if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
+        config.guard.connections_max = source_max(file);
+    }
+    Ok(config)
 }
 
 /// Whether files that a table names are read.
@@ -262,6 +284,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
             http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
+            ..Route::default()
         });
     }
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
@@ -272,6 +295,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             OthersName::Clients => Others::Clients,
         })),
     };
+    let guard = table.guard.as_ref().map(|guard| guard.config()).transpose()?;
     Ok(ProxyConfig {
         backends,
         routes,
@@ -279,6 +303,10 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
         load_factor_percent: count(table.load_factor_percent),
         retries_max: count(table.retries_max),
         retry_pause: table.retry_pause.0,
+        retry_budget: RetryBudget {
+            percent: count(table.retry_budget_percent),
+            concurrent_min: count(table.retry_budget_min),
+        },
         queue_max: table.queue_max.0,
         timeouts: Timeouts {
             connect: table.connect_timeout.0,
@@ -291,6 +319,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             server_fin: table.server_fin_timeout.0,
         },
         accept_proxy,
+        guard: guard.unwrap_or_default(),
         health: Health {
             check_every: table.check_every.0,
             check_timeout: table.check_timeout.0,
@@ -302,9 +331,11 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             ejected_max_percent: count(table.ejected_max_percent),
             fail_open_percent: count(table.fail_open_percent),
             slow_start: table.slow_start.0,
+            breaker: table.breaker.as_ref().map_or_else(Breaker::default, |breaker| breaker.config()),
             ..Health::default()
         },
         resolve_every: table.resolve_every.0,
+        udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
@@ -341,6 +372,7 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
             ProxyVersion::V1 => Version::V1,
             ProxyVersion::V2 => Version::V2,
         });
+        backend = backend.send_proxy_tlvs(table.send_proxy_tlvs);
     }
     match one.tls.as_ref().or(table.backend_tls.as_ref()) {
         Some(tls) => speak_tls(backend, tls),

@@ -15,7 +15,8 @@ pub struct GuardConfig {
     pub allow: Sources,
     /// They are not let in, though `allow` names them too. Default: none.
     pub deny: Sources,
-    /// Connections of one source at the same time. 0: no limit of its own. At most 1,000,000. Default 0.
+    /// Connections of one source at the same time. 0: no limit of its own. At most
+    /// [`GuardConfig::CONNECTIONS_MAX`]. Default 0.
     pub connections_max: u32,
     /// New connections of one source per second. 0: any number. Default 0.
     pub connection_rate: u32,
@@ -58,6 +59,9 @@ impl Default for GuardConfig {
 }
 
 impl GuardConfig {
+    /// The highest that [`GuardConfig::connections_max`] may be.
+    pub const CONNECTIONS_MAX: u32 = 1_000_000;
+
     /// Whether something has to be remembered of sources.
     pub(super) fn counts(&self) -> bool {
         self.connections_max > 0 || self.connection_rate > 0 || self.request_rate > 0
@@ -66,7 +70,7 @@ impl GuardConfig {
     /// Numbers with what they may be.
     pub(crate) fn ranges(&self) -> [(&'static str, u32, u32, u32); 6] {
         [
-            ("guard.connections_max", self.connections_max, 0, 1_000_000),
+            ("guard.connections_max", self.connections_max, 0, GuardConfig::CONNECTIONS_MAX),
             ("guard.connection_rate", self.connection_rate, 0, 1_000_000),
             ("guard.connection_burst", self.connection_burst, 1, 1_000_000),
             ("guard.request_burst", self.request_burst, 1, 1_000_000),

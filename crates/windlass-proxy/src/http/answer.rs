@@ -19,6 +19,7 @@ impl HttpProxy {
         self.fleet.shared.refusals.count(&refusal);
         let (status, ending) = match refusal {
             Refusal::NoRoute => (Status::NOT_FOUND, Ending::Refused),
+            Refusal::RequestRate => (Status::TOO_MANY_REQUESTS, Ending::Refused),
             _ => (Status::SERVICE_UNAVAILABLE, Ending::Unavailable),
         };
         if let Some(exchange) = self.clients.get(key).and_then(|client| client.exchange.as_mut()) {
@@ -95,6 +96,9 @@ impl HttpProxy {
         let Some(mut conn) = reach.conn(client.conn) else { return };
         if client.http.is_over() || (client.has_ended && !client.has_more && client.http.is_idle()) {
             client.phase = Phase::Over;
+            if client.http.has_heard_all() {
+                conn.expect_silence();
+            }
             conn.close();
             return;
         }

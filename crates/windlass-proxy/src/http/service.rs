@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service, Sessions,
-    Tick, Time,
+    BeforeTls, Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service,
+    Sessions, Tick, Time,
 };
 use windlass_proto::http::{ClientConn, HeaderLines, HttpError, Limits, ServerConn};
 use windlass_proto::proxy_protocol::Addresses;
@@ -79,7 +79,8 @@ pub(super) struct Client {
     /// Where it arrived, if somebody wants to know.
     pub(super) local: Option<SocketAddr>,
     pub(super) phase: Phase,
-    /// Its place among the clients of its source.
+    /// What the guard counts it by.
+    #[allow(dead_code, reason = "it counts itself out")]
     pub(super) held: Option<Held>,
     /// The request under way.
     pub(super) exchange: Option<Box<Exchange>>,
@@ -313,6 +314,10 @@ impl Service for HttpProxy {
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<HttpSession>) {
         self.fleet.belongs_to(scope.worker());
         self.housekeeping(scope);
+    }
+
+    fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
+        self.fleet.before_tls(peer)
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<HttpSession, Close> {

@@ -138,7 +138,7 @@ impl UdpProxy {
                 flow.owes_header = false;
                 let header = flow.lease.upstream().config.send_proxy;
                 let header =
-                    header.map(|version| crate::fleet::datagram_preface(version, datagram.from, local));
+                    header.map(|version| crate::tell::datagram_preface(version, datagram.from, local));
                 let bytes = [&header.unwrap_or_default(), datagram.bytes].concat();
                 upstream.send(&bytes)
             }

@@ -1,15 +1,20 @@
 //! What `[[proxy]]` may hold; `proxy` makes a [`ProxyConfig`](windlass_proxy::ProxyConfig) of it.
 
+mod guard;
 pub(crate) mod http;
+pub(crate) mod udp;
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass::Address;
 use windlass_proxy::{Balance, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
 use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, Network, Time};
+pub(crate) use guard::{BreakerTable, GuardTable};
 use http::{HttpTable, RespondTable};
+use udp::UdpTable;
 
 /// A proxy and load balancer.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
@@ -17,9 +22,10 @@ use http::{HttpTable, RespondTable};
 pub(crate) struct ProxyTable {
     /// What it is called in logs and metrics.
     pub(crate) name: String,
-    /// What it passes on: connections as they are, or the requests in them.
+    /// What it passes on: connections as they are, the requests in them, or datagrams.
     pub(crate) mode: ModeName,
-    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`. With `mode = "udp"` these are UDP ports, and
+    /// `udp:HOST:PORT` is the same.
     pub(crate) listen: Vec<Listen>,
     /// Where connections go: `HOST:PORT`, of a name too, or `unix:PATH`. A backend with settings of its own
     /// is a `[[proxy.backend]]`.
@@ -36,10 +42,18 @@ pub(crate) struct ProxyTable {
     pub(crate) retries_max: Count,
     /// The pause before a backend is tried again because there is no other.
     pub(crate) retry_pause: Time,
+    /// Clients of one route that may be tried again at the same time, in percent of those on their way to a
+    /// backend. More wait for it. 100: no limit.
+    pub(crate) retry_budget_percent: Count,
+    /// So many always may.
+    pub(crate) retry_budget_min: Count,
     /// Tell backends in a PROXY header of this version who the client is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["v2"]))]
     pub(crate) send_proxy: Option<ProxyVersion>,
+    /// Tell them of the client's TLS too, if it ends here: the protocol, the name it asks for, the version. Takes
+    /// `send_proxy = "v2"`.
+    pub(crate) send_proxy_tlvs: bool,
     /// Networks, or `unix`, whose PROXY headers are believed, and asked for. Without one nobody's are.
     pub(crate) accept_proxy_from: Vec<Network>,
     /// What becomes of everybody else then.
@@ -82,6 +96,12 @@ pub(crate) struct ProxyTable {
     pub(crate) slow_start: Time,
     /// How often names of backends are resolved anew.
     pub(crate) resolve_every: Time,
+    /// Break off with backends that fail too often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breaker: Option<BreakerTable>,
+    /// Who is let in, and how much of one source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<GuardTable>,
     /// Speak TLS with backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_tls: Option<BackendTlsTable>,
@@ -99,6 +119,9 @@ pub(crate) struct ProxyTable {
     /// How HTTP is served, with `mode = "http"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<HttpTable>,
+    /// How datagrams are passed on, with `mode = "udp"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) udp: Option<UdpTable>,
     /// Backends for some of what comes: for TLS that is passed through by what the client asks for, or for
     /// requests by their host and path with `mode = "http"`. The others go to those above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -111,6 +134,7 @@ impl Default for ProxyTable {
             load_factor_percent,
             retries_max,
             retry_pause,
+            retry_budget,
             queue_max,
             timeouts,
             health,
@@ -142,7 +166,10 @@ impl Default for ProxyTable {
             queue_max: Count(queue_max),
             retries_max: count(retries_max),
             retry_pause: Time(retry_pause),
+            retry_budget_percent: count(retry_budget.percent),
+            retry_budget_min: count(retry_budget.concurrent_min),
             send_proxy: None,
+            send_proxy_tlvs: false,
             accept_proxy_from: Vec::new(),
             accept_proxy_others: OthersName::default(),
             connect_timeout: Time(timeouts.connect),
@@ -164,17 +191,32 @@ impl Default for ProxyTable {
             fail_open_percent: count(fail_open_percent),
             slow_start: Time(slow_start),
             resolve_every: Time(resolve_every),
+            breaker: None,
+            guard: None,
             backend_tls: None,
             tls: None,
             access_log: None,
             backend: Vec::new(),
             http: None,
+            udp: None,
             route: Vec::new(),
         }
     }
 }
 
 impl ProxyTable {
+    /// As it is meant: ports are UDP ports where there is nothing else.
+    pub(crate) fn meant(mut self) -> ProxyTable {
+        if self.mode == ModeName::Udp {
+            for Listen(address) in &mut self.listen {
+                if let Address::Tcp(text) = address {
+                    *address = Address::Udp(std::mem::take(text));
+                }
+            }
+        }
+        self
+    }
+
     /// Whether it has anywhere to send a client.
     pub(crate) fn has_backends(&self) -> bool {
         !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty())
@@ -316,6 +358,8 @@ pub(crate) enum ModeName {
     Tcp,
     /// Requests of HTTP/1.1 and WebSocket.
     Http,
+    /// Datagrams, each client's to one backend.
+    Udp,
 }
 
 /// How a backend is chosen.

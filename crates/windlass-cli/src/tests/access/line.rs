@@ -64,6 +64,7 @@ fn asked(path: &str, agent: &str) -> Record {
         host: Some("localhost".into()),
         user_agent: Some(agent.into()),
         referer: None,
+        passed: None,
     })))
 }
 

@@ -1,4 +1,4 @@
-//! Answers of ours: redirects, pages, what a route says itself.
+//! Answers that need no backend, and error pages.
 
 use windlass_proto::http::Status;
 

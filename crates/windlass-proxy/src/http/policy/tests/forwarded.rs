@@ -1,4 +1,4 @@
-//! Who asks, as backends are told, and who is believed.
+//! What backends are told of who the client is.
 
 use super::*;
 use crate::Sources;

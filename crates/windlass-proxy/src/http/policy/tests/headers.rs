@@ -1,4 +1,4 @@
-//! Header rules, and what no rule and no client can touch.
+//! Header lines: what is passed on, what is edited, what cannot be touched.
 
 use super::*;
 use crate::http::config::{HeaderRule, HostHeader, Underscores};

@@ -1,4 +1,4 @@
-//! Which route takes a request.
+//! Which route a request takes.
 
 use super::*;
 

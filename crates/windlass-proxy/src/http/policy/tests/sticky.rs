@@ -1,4 +1,4 @@
-//! The same client to the same backend, by a cookie nobody can read or make up.
+//! Clients that stay with their backend.
 
 use std::time::Duration;
 
