@@ -488,6 +488,7 @@ impl HttpProxy {
                     self.tunnel_waits(&mut client, key);
                 }
             }
+            Side::Check(_) => {}
         }
     }
 
@@ -496,7 +497,7 @@ impl HttpProxy {
         let relayed = conn.relayed().unwrap_or_default();
         let (up, down) = match side {
             Side::Client(_) => (relayed.received, relayed.sent),
-            Side::Link(_) => (relayed.sent, relayed.received),
+            Side::Link(_) | Side::Check(_) => (relayed.sent, relayed.received),
         };
         if let Some(link) = self.links.get(link)
             && link.client.take().is_some()
