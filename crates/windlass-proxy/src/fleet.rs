@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
+use windlass::{Close, Conn, Connect, ConnectError, Input, Peer, Remote, Resolved, Scope, Time};
 use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
-use crate::checks::{CHECK, Checks};
+use crate::checks::{CHECK, Checks, Connected, Probe};
 use crate::front::Shared;
 use crate::guard::Held;
 use crate::names::Names;
@@ -18,6 +18,7 @@ use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
+use crate::target::Target;
 use crate::tell::preface;
 use crate::upstream::{Failure, Lease, Upstream};
 
@@ -51,6 +52,14 @@ pub(crate) fn is_its_fault(why: &ConnectError) -> bool {
         why,
         ConnectError::Cancelled | ConnectError::Shutdown | ConnectError::Full | ConnectError::OutOfResources
     )
+}
+
+/// The same host, another port.
+fn at_port(remote: Remote, port: u16) -> Option<Remote> {
+    match remote {
+        Remote::Tcp(address) => Some(SocketAddr::new(address.ip(), port).into()),
+        _ => None,
+    }
 }
 
 impl Fleet {
@@ -275,7 +284,10 @@ impl Fleet {
         let plan = self.plan.clone();
         let now = scope.now();
         for id in self.checks.due(&plan, now, || scope.random()) {
-            let connect = plan.upstream(id).and_then(|upstream| self.connect(upstream, None));
+            let connect = plan.upstream(id).and_then(|upstream| match upstream.config.check_port {
+                Some(port) => Some(Connect::to(at_port(self.names.remote(upstream)?, port)?)),
+                None => self.connect(upstream, None),
+            });
             let timeout = plan.config.health.check_timeout;
             let begun = connect
                 .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
@@ -286,10 +298,46 @@ impl Fleet {
         }
     }
 
-    /// A connection for this tag came about: if it was a check, it has passed, and its connection is to be
-    /// closed. `Some(true)`: the backend is back.
-    pub(crate) fn check_passed(&mut self, tag: u64, now: Time) -> Option<bool> {
-        (tag & CHECK != 0).then(|| self.checked((tag & !CHECK) as u32, true, now))
+    /// A connection for this tag came about: if it was a check, either that was all, and its connection is to be
+    /// closed, or it has asked, and what it hears is for [`Fleet::check_heard`].
+    pub(crate) fn check_connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Option<Connected> {
+        if tag & CHECK == 0 {
+            return None;
+        }
+        let (id, now) = ((tag & !CHECK) as u32, conn.now());
+        let host = self.plan.upstream(id).map_or(String::new(), |upstream| match upstream.config.to {
+            Target::Unix(_) => "localhost".into(),
+            _ => upstream.key.clone(),
+        });
+        let Some((probe, request)) = Probe::begin(&self.plan.config.check, &host) else {
+            return Some(Connected::Passed(self.checked(id, true, now)));
+        };
+        conn.write(&request);
+        conn.wake_at(now + self.plan.config.health.check_timeout);
+        self.checks.probes.insert(id, probe);
+        Some(Connected::Asked(id))
+    }
+
+    /// What the backend of this number says to a check. `Some`: that is enough, its connection is to be closed;
+    /// true: the backend is back.
+    pub(crate) fn check_heard(&mut self, id: u32, input: &mut Input<'_>, now: Time) -> Option<bool> {
+        let passed = self.checks.probes.get_mut(&id)?.heard(input)?;
+        self.checks.probes.remove(&id);
+        Some(self.checked(id, passed, now))
+    }
+
+    /// The connection of a check has ended. True: the backend is back.
+    pub(crate) fn check_closed(&mut self, id: u32, why: &Close, now: Time) -> bool {
+        // Unless there was an answer already.
+        let Some(mut probe) = self.checks.probes.remove(&id) else { return false };
+        match why {
+            Close::Shutdown | Close::Aborted => {
+                self.checks.unanswered(id);
+                false
+            }
+            Close::Eof => self.checked(id, probe.ended(), now),
+            _ => self.checked(id, false, now),
+        }
     }
 
     /// A connection for this tag did not come about. True: it was a check, and nobody else has to know.

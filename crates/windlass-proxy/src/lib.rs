@@ -43,9 +43,10 @@ mod upstream;
 pub use balance::Balance;
 pub use breaker::Breaker;
 pub use budget::RetryBudget;
+pub use checks::{CheckKind, Exchange, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use discovery::{
-    Discover, Discovered, Discovery, DiscoveryConfig, Exchange, FOUND_MAX, Family, Source, SourceStats,
+    Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Inquiry, Source, SourceStats,
     SourceTextError,
 };
 pub use front::{Front, Message};

@@ -12,6 +12,7 @@ use windlass::{
 use windlass_proto::proxy_protocol::ProxyProtocol;
 use windlass_proto::{ClientHello, Decode};
 
+use crate::checks::Connected;
 use crate::door::Newcomer;
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
@@ -299,11 +300,15 @@ impl Service for Proxy {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Session, Close> {
-        if let Some(is_back) = self.fleet.check_passed(tag, conn.now()) {
-            if is_back {
-                self.room(conn);
+        match self.fleet.check_connected(conn, tag) {
+            Some(Connected::Asked(id)) => return Ok(Session { pair: id, side: Side::Check }),
+            Some(Connected::Passed(is_back)) => {
+                if is_back {
+                    self.room(conn);
+                }
+                return Err(Close::Done);
             }
-            return Err(Close::Done);
+            None => {}
         }
         let key = tag as u32;
         let Some(pair) = self.pairs.get(key) else { return Err(Close::Done) };
@@ -355,6 +360,15 @@ impl Service for Proxy {
         session: &mut Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        if session.side == Side::Check {
+            let Some(is_back) = self.fleet.check_heard(session.pair, input, conn.now()) else {
+                return Ok(());
+            };
+            if is_back {
+                self.room(conn);
+            }
+            return Err(Close::Done);
+        }
         let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
         self.note_refusal(session.pair, refusal);
         let stay = self.fleet.tarpit(refusal);
@@ -371,10 +385,13 @@ impl Service for Proxy {
         match session.side {
             Side::Client => pair.client_ended = true,
             Side::Upstream => pair.server_ended = true,
+            // Coupled with nobody.
+            Side::Check => return Ok(()),
         }
         pair.ended_at = conn.now();
         let client = pair.client;
         match session.side {
+            Side::Check => {}
             Side::Client => self.wait(conn, session.pair),
             Side::Upstream => {
                 if let Some(mut client) = client.and_then(|client| conn.other(client)) {
@@ -386,6 +403,9 @@ impl Service for Proxy {
     }
 
     fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        if session.side == Side::Check {
+            return Err(Close::Timeout);
+        }
         let Some(pair) = self.pairs.get(session.pair) else { return Ok(()) };
         let refusal = match pair.phase {
             Phase::Greeting(_) => Refusal::Silent,
@@ -406,6 +426,9 @@ impl Service for Proxy {
     }
 
     fn draining(&mut self, _: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        if session.side == Side::Check {
+            return Err(Close::Shutdown);
+        }
         match self.pairs.get(session.pair).map(|pair| pair.phase) {
             // Who has not said whom it wants has nothing to lose.
             Some(Phase::Greeting(_) | Phase::Refused(_)) => Err(Close::Shutdown),
@@ -415,8 +438,15 @@ impl Service for Proxy {
 
     fn closed(&mut self, conn: &mut Conn<'_>, session: Session, why: Close) {
         let key = session.pair;
+        if session.side == Side::Check {
+            if self.fleet.check_closed(key, &why, conn.now()) {
+                self.room(conn);
+            }
+            return;
+        }
         let Some(pair) = self.pairs.get(key) else { return };
         match session.side {
+            Side::Check => {}
             Side::Client => {
                 self.fleet.shared.clients.fetch_sub(1, Relaxed);
                 pair.client = None;

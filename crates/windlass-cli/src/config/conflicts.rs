@@ -217,6 +217,9 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 ConfigError::Http { setting: "response", .. } => "http.response_headers".into(),
                 ConfigError::Http { setting: "pages", .. } => "http.error_page[0]".into(),
                 ConfigError::Http { setting, .. } => format!("http.{setting}"),
+                ConfigError::Check { .. } if table.check_exchange.is_some() => "check_exchange".into(),
+                ConfigError::Check { .. } => "check_http".into(),
+                ConfigError::Range { setting, .. } => setting.replace("retry_budget.", "retry_budget_"),
                 _ => String::new(),
             };
             push(problems, place(&key), format!("`{path}`: {error}"), |problem| problem);

@@ -18,6 +18,8 @@ pub struct GuardConfig {
     /// Connections of one source at the same time. 0: no limit of its own. At most
     /// [`GuardConfig::CONNECTIONS_MAX`]. Default 0.
     pub connections_max: u32,
+    /// Clients on loopback may have any number of connections all the same. Default false.
+    pub spare_loopback: bool,
     /// New connections of one source per second. 0: any number. Default 0.
     pub connection_rate: u32,
     /// So many may come at once, after a while without any. At least 1. Default 20.
@@ -46,6 +48,7 @@ impl Default for GuardConfig {
             allow: Sources::none(),
             deny: Sources::none(),
             connections_max: 0,
+            spare_loopback: false,
             connection_rate: 0,
             connection_burst: 20,
             request_rate: 0,

@@ -1,9 +1,10 @@
-//! What of a proxy's table keeps clients and backends from harm: `guard`, `breaker`.
+//! What of a proxy's table keeps clients and backends from harm: `guard`, `breaker`, `check_http` and
+//! `check_exchange`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_proxy::{Breaker, GuardConfig, Sources};
+use windlass_proxy::{Breaker, CheckKind, Exchange, GuardConfig, HttpCheck, Sources};
 
 use crate::config::value::{Count, Network, Time};
 
@@ -19,7 +20,7 @@ pub(crate) struct GuardTable {
     #[schemars(extend("examples" = ["203.0.113.0/24"]))]
     pub(crate) deny: Vec<Network>,
     /// Connections of one source, of all workers together. 0: any number. Without it
-    /// `limits.source_connections_max` counts, and here by the client's address too.
+    /// `limits.source_connections_max` counts, by the client's address too, and spares those on loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [100]))]
     pub(crate) connections_max: Option<Count>,
@@ -83,6 +84,7 @@ impl GuardTable {
             allow: networks(&self.allow)?,
             deny: networks(&self.deny)?,
             connections_max: count(self.connections_max.unwrap_or(Count(0))),
+            spare_loopback: false,
             connection_rate: count(self.connection_rate),
             connection_burst: count(self.connection_burst),
             request_rate: count(self.request_rate),
@@ -136,5 +138,75 @@ impl BreakerTable {
             open: self.open.0,
             probes: count(self.probes),
         }
+    }
+}
+
+/// Ask backends by an HTTP request when they are checked.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HttpCheckTable {
+    /// The method.
+    pub(crate) method: String,
+    /// The path, with a query if there is one.
+    pub(crate) path: String,
+    /// The `Host`. The backend's address, if nothing else is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["example.com"]))]
+    pub(crate) host: Option<String>,
+    /// A status in one of these passes: `200`, `200-399`.
+    pub(crate) status: Vec<String>,
+    /// Text that has to be in the first 64 KiB of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["ready"]))]
+    pub(crate) body: Option<String>,
+}
+
+impl Default for HttpCheckTable {
+    fn default() -> HttpCheckTable {
+        let HttpCheck { method, path, .. } = HttpCheck::default();
+        HttpCheckTable { method, path, host: None, status: vec!["200-399".into()], body: None }
+    }
+}
+
+impl HttpCheckTable {
+    pub(crate) fn config(&self) -> Result<CheckKind> {
+        let range = |text: &String| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            let number = |text: &str| text.parse::<u16>().ok();
+            number(first).zip(number(last)).map(|(first, last)| first..=last)
+        };
+        let mut status = Vec::new();
+        for text in &self.status {
+            let Some(range) = range(text) else {
+                bail!("check_http.status: `{text}` is no status: write 200-399")
+            };
+            status.push(range);
+        }
+        Ok(CheckKind::Http(HttpCheck {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            host: self.host.clone(),
+            status,
+            body: self.body.clone(),
+        }))
+    }
+}
+
+/// Ask backends by bytes when they are checked.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExchangeTable {
+    /// What is sent. Nothing, to a backend that speaks first.
+    #[serde(default)]
+    pub(crate) send: String,
+    /// What its answer has to begin with.
+    #[schemars(extend("examples" = ["+PONG"]))]
+    pub(crate) expect: String,
+}
+
+impl ExchangeTable {
+    pub(crate) fn config(&self) -> CheckKind {
+        let (send, expect) = (self.send.clone().into_bytes(), self.expect.clone().into_bytes());
+        CheckKind::Exchange(Exchange { send, expect })
     }
 }

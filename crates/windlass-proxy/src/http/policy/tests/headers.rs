@@ -1,4 +1,4 @@
-//! Header lines: what is passed on, what is edited, what cannot be touched.
+//! Header rules, and what no rule and no client can touch.
 
 use super::*;
 use crate::http::config::{HeaderRule, HostHeader, Underscores};
