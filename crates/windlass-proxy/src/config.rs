@@ -10,6 +10,8 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
+use crate::checks::CheckKind;
+use crate::discovery::{Discover, DiscoveryConfig};
 use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
@@ -60,6 +62,8 @@ pub struct ProxyConfig {
     pub guard: GuardConfig,
     /// Who is well.
     pub health: Health,
+    /// What backends are asked when they are checked.
+    pub check: CheckKind,
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
@@ -67,6 +71,10 @@ pub struct ProxyConfig {
     pub http: HttpConfig,
     /// Datagrams, where [`Front::serve_udp`](crate::Front::serve_udp) serves them.
     pub udp: UdpConfig,
+    /// Where more of `backends` come from. Default: nowhere.
+    pub discover: Vec<Discover>,
+    /// How they are looked for.
+    pub discovery: DiscoveryConfig,
 }
 
 impl Default for ProxyConfig {
@@ -85,9 +93,12 @@ impl Default for ProxyConfig {
             hello_max: CLIENT_HELLO_MAX,
             guard: GuardConfig::default(),
             health: Health::default(),
+            check: CheckKind::default(),
             resolve_every: Duration::from_secs(30),
             http: HttpConfig::default(),
             udp: UdpConfig::default(),
+            discover: Vec::new(),
+            discovery: DiscoveryConfig::default(),
         }
     }
 }
@@ -96,6 +107,12 @@ impl ProxyConfig {
     /// Adds a backend.
     pub fn backend(mut self, backend: Backend) -> ProxyConfig {
         self.backends.push(backend);
+        self
+    }
+
+    /// Adds a source of backends.
+    pub fn discover(mut self, discover: Discover) -> ProxyConfig {
+        self.discover.push(discover);
         self
     }
 
@@ -141,6 +158,12 @@ impl ProxyConfig {
         self
     }
 
+    /// Sets [`ProxyConfig::check`].
+    pub fn check(mut self, check: CheckKind) -> ProxyConfig {
+        self.check = check;
+        self
+    }
+
     /// Sets [`ProxyConfig::health`].
     pub fn health(mut self, health: Health) -> ProxyConfig {
         self.health = health;
@@ -163,6 +186,11 @@ pub struct Backend {
     pub connections_max: usize,
     /// Tells it in a PROXY header of this version who the client is. Default: does not.
     pub send_proxy: Option<Version>,
+    /// In a header of version 2 it is told more than addresses: of TLS that ends here the protocol (ALPN), the
+    /// name the client asked for, the version and the cipher suite; and a checksum. Default: is not.
+    pub send_proxy_tlvs: bool,
+    /// Checks go to this port of its host instead, without TLS and PROXY header. Default: to its own.
+    pub check_port: Option<u16>,
     /// Speaks TLS with it. Default: plain.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -177,6 +205,8 @@ impl Backend {
             weight: 1,
             connections_max: 0,
             send_proxy: None,
+            send_proxy_tlvs: false,
+            check_port: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -206,6 +236,18 @@ impl Backend {
         self
     }
 
+    /// Sets [`Backend::check_port`].
+    pub fn check_port(mut self, port: u16) -> Backend {
+        self.check_port = Some(port);
+        self
+    }
+
+    /// Sets [`Backend::send_proxy_tlvs`].
+    pub fn send_proxy_tlvs(mut self, tlvs: bool) -> Backend {
+        self.send_proxy_tlvs = tlvs;
+        self
+    }
+
     /// Sets [`Backend::tls`].
     #[cfg(feature = "tls")]
     pub fn tls(mut self, target: TlsTarget) -> Backend {
@@ -230,6 +272,8 @@ pub struct Route {
     /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
     /// for TLS that is passed through.
     pub http: HttpRoute,
+    /// Where more of these come from.
+    pub discover: Vec<Discover>,
 }
 
 impl Route {
@@ -323,8 +367,8 @@ impl AcceptProxy {
 /// Who is well, and who may have connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Health {
-    /// How often each backend is checked, by connecting to it (with TLS, if it speaks that) and hanging up.
-    /// Worker 0 does it, for all. 0: never. Default 0.
+    /// How often each backend is checked, by connecting to it (with TLS, if it speaks that) and by what
+    /// [`ProxyConfig::check`] asks. Worker 0 does it, for all. 0: never. Default 0.
     pub check_every: Duration,
     /// Checks are spread by up to so many percent of the time between them. Default 20.
     pub jitter_percent: u32,

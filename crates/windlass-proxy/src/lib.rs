@@ -16,6 +16,8 @@ mod budget;
 mod calls;
 mod checks;
 mod config;
+mod discovery;
+mod door;
 mod fleet;
 mod front;
 mod guard;
@@ -32,6 +34,7 @@ mod service;
 mod sources;
 mod stats;
 mod target;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod udp;
@@ -40,7 +43,12 @@ mod upstream;
 pub use balance::Balance;
 pub use breaker::Breaker;
 pub use budget::RetryBudget;
+pub use checks::{CheckKind, Exchange, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
+pub use discovery::{
+    Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Inquiry, Source, SourceStats,
+    SourceTextError,
+};
 pub use front::{Front, Message};
 pub use guard::GuardConfig;
 pub use http::{

@@ -1,13 +1,15 @@
 //! The proxy behind its flags and its tables.
 
 mod http;
+mod udp;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Front, Health, HttpProxy, Others, Proxy, ProxyConfig, Route, Sources, Target,
+    AcceptProxy, Backend, Breaker, CheckKind, Discover, Discovered, Discovery, DiscoveryConfig, Front,
+    GuardConfig, Health, HttpProxy, Others, Proxy, ProxyConfig, RetryBudget, Route, Source, Sources, Target,
     Timeouts, Version,
 };
 
@@ -16,12 +18,13 @@ use crate::args::ProxyArgs;
 use crate::config::File;
 use crate::config::proxy::http::{HttpTable, StickyTable};
 use crate::config::proxy::{BackendTable, BackendTlsTable, ModeName, OthersName, ProxyTable, ProxyVersion};
-use crate::config::value::{self, Count, Listen, Network, Time};
+use crate::config::value::{self, Count, Listen, NameServer, Network, Time};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
 
 pub(crate) use http::page;
+pub(crate) use udp::of_datagrams;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
@@ -38,11 +41,12 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         is_http || of_requests == HttpTable::default(),
         "--sticky and --trust-forwarded-from are about requests: they need --mode http"
     );
-    file.proxy = vec![ProxyTable {
+    let table = ProxyTable {
         mode: args.mode,
         http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
         to: args.to.iter().cloned().map(value::Backend).collect(),
+        discover: args.discover.iter().cloned().map(value::Source).collect(),
         balance: args.balance,
         connections_max: Count(args.connections_max),
         send_proxy: args.send_proxy,
@@ -51,7 +55,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
         ..ProxyTable::default()
-    }];
+    };
+    file.proxy = vec![table.meant()];
     run_flags(&file, &args.serving)
 }
 
@@ -125,19 +130,21 @@ impl Fronts {
 }
 
 /// The proxy of one table.
-fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
-    let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
+fn front(table: &ProxyTable, file: &File, told: &Told) -> Result<Front> {
+    let front = Front::new(config_within(file, table)?).with_context(|| format!("proxy `{}`", table.name))?;
     if let Some(before) = told.proxies.current(&table.name) {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
     }
+    let name = table.name.clone();
+    front.on_discovery(move |news| log(&name, news));
     told.proxies.add(table, &front);
     Ok(front)
 }
 
 /// The service of one table that passes connections on.
-pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_connections(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = front(table, file, told)?;
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
@@ -146,14 +153,16 @@ pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Wa
         .mailbox(&mailbox)
         .resolver(&resolver)
         .tick(Proxy::TICK)
+        // It has a limit of its own, by the client's address and not by that of a proxy before us.
+        .any_source()
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// The service of one table that passes requests on.
-pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_requests(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
+    let front = front(table, file, told)?;
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, &table.name, Kind::Proxied)).transpose()?;
     let ends = Ends::of(None, &table.name, told)?;
@@ -173,8 +182,27 @@ pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watch
         .resolver(&resolver)
         .tick(HttpProxy::TICK)
         // As above.
+        .any_source()
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// The service that looks for the backends of a proxy, which has been made before.
+pub(crate) fn discovery(table: &ProxyTable, told: &Told) -> Option<Serve<Discovery>> {
+    let name = table.discovery()?;
+    Some(told.proxies.current(&table.name)?.front.discover().name(&name))
+}
+
+fn log(proxy: &str, news: &Discovered) {
+    let Discovered { source, route, .. } = news;
+    if let Some(changed) = &news.changed {
+        let (added, removed) = (changed.added.len(), changed.removed.len());
+        let changed = changed.changed.len();
+        tracing::info!(proxy, route, source, added, removed, changed, "backends were found");
+    }
+    if let Some(error) = &news.error {
+        tracing::warn!(proxy, route, source, error, "no news of backends: the last good ones stay");
+    }
 }
 
 /// What a reload has in store for the proxies that stay.
@@ -188,12 +216,15 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
     let mut prepared = Prepared { changes: Vec::new(), tables: Vec::new() };
     for table in &after.proxy {
         let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
-        if old == table {
+        if old == table && source_max(before) == source_max(after) {
             continue;
         }
-        let config = config(table, Files::Read)?;
+        let config = config_within(after, table)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        if table.mode == ModeName::Udp {
+            config.check_udp().with_context(|| format!("proxy `{}`", table.name))?;
+        }
         let fronts = told.proxies.of(&table.name).into_iter();
         prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
         prepared.tables.push(table.clone());
@@ -228,14 +259,29 @@ pub(crate) fn change(prepared: Prepared, told: &Told) -> Vec<String> {
 }
 
 /// What a proxy needs of the engine, where nothing else is set: a burst of clients is a burst of connections to
-/// backends, and a proxy before us is one source for all its clients.
+/// backends.
 pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     if file.proxy.is_empty() {
         return limits;
     }
-    let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
-    let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
-    Limits { connecting_max: 16 * 1024, source_connections_max, ..limits }
+    udp::limits(file, Limits { connecting_max: 16 * 1024, ..limits })
+}
+
+/// What is held against one source where a table says nothing of it: what is against those of other services.
+fn source_max(file: &File) -> u32 {
+    let most = crate::serving::limits(file).source_connections_max;
+    u32::try_from(most).map_or(GuardConfig::CONNECTIONS_MAX, |most| most.min(GuardConfig::CONNECTIONS_MAX))
+}
+
+/// What a table of this file comes to. Errors: the same.
+fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
+    let mut config = config(table, Files::Read)?;
+    if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
+        config.guard.connections_max = source_max(file);
+        // As the engine does.
+        config.guard.spare_loopback = true;
+    }
+    Ok(config)
 }
 
 /// Whether files that a table names are read.
@@ -261,6 +307,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             server_names: route.server_names.clone(),
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
+            discover: discover(table, &route.discover)?,
             http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
         });
     }
@@ -272,6 +319,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             OthersName::Clients => Others::Clients,
         })),
     };
+    let guard = table.guard.as_ref().map(|guard| guard.config()).transpose()?;
     Ok(ProxyConfig {
         backends,
         routes,
@@ -279,6 +327,10 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
         load_factor_percent: count(table.load_factor_percent),
         retries_max: count(table.retries_max),
         retry_pause: table.retry_pause.0,
+        retry_budget: RetryBudget {
+            percent: count(table.retry_budget_percent),
+            concurrent_min: count(table.retry_budget_min),
+        },
         queue_max: table.queue_max.0,
         timeouts: Timeouts {
             connect: table.connect_timeout.0,
@@ -291,6 +343,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             server_fin: table.server_fin_timeout.0,
         },
         accept_proxy,
+        guard: guard.unwrap_or_default(),
         health: Health {
             check_every: table.check_every.0,
             check_timeout: table.check_timeout.0,
@@ -302,12 +355,67 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             ejected_max_percent: count(table.ejected_max_percent),
             fail_open_percent: count(table.fail_open_percent),
             slow_start: table.slow_start.0,
+            breaker: table.breaker.as_ref().map_or_else(Breaker::default, |breaker| breaker.config()),
             ..Health::default()
         },
+        check: match (&table.check_http, &table.check_exchange) {
+            (Some(_), Some(_)) => bail!("check_http and check_exchange: one of them"),
+            (Some(http), None) => http.config()?,
+            (None, Some(exchange)) => exchange.config(),
+            (None, None) => CheckKind::Connect,
+        },
         resolve_every: table.resolve_every.0,
+        discover: discover(table, &table.discover)?,
+        discovery: DiscoveryConfig {
+            file_every: table.file_every.0,
+            dns_servers: table.dns_servers.iter().map(|NameServer(server)| *server).collect(),
+            dns_timeout: table.dns_timeout.0,
+            dns_tries: count(table.dns_tries),
+            ttl_min: table.dns_ttl_min.0,
+            ttl_max: table.dns_ttl_max.0,
+        },
+        udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
+}
+
+/// Sources, whose backends are spoken with as the table says.
+fn discover(table: &ProxyTable, sources: &[value::Source]) -> Result<Vec<Discover>> {
+    let one = |value::Source(source): &value::Source| {
+        let mut discover = Discover::from(source.clone()).connections_max(table.connections_max.0);
+        discover.send_proxy = table.send_proxy.map(version);
+        match &table.backend_tls {
+            Some(tls) => speak_tls_with(discover, tls),
+            None => Ok(discover),
+        }
+    };
+    sources.iter().map(one).collect()
+}
+
+#[cfg(feature = "tls")]
+fn speak_tls_with(discover: Discover, table: &BackendTlsTable) -> Result<Discover> {
+    let host = match (&table.name, &discover.source) {
+        (Some(name), _) => name.clone(),
+        // All of its addresses are one host.
+        (None, Source::Addresses { host, .. }) => host.clone(),
+        (None, source) => bail!("TLS with backends of {source}: their certificate's `name` has to be said"),
+    };
+    let target = connector(table, &discover.source.to_string())?.to(&host);
+    let target = target.with_context(|| format!("TLS with backends of {}: `{host}`", discover.source))?;
+    Ok(discover.tls(target))
+}
+
+#[cfg(not(feature = "tls"))]
+fn speak_tls_with(_: Discover, _: &BackendTlsTable) -> Result<Discover> {
+    bail!("this windlass was built without TLS")
+}
+
+fn version(version: ProxyVersion) -> Version {
+    match version {
+        ProxyVersion::V1 => Version::V1,
+        ProxyVersion::V2 => Version::V2,
+    }
 }
 
 /// A backend that an operator adds: with all that the table says of its backends.
@@ -322,6 +430,7 @@ fn backends(table: &ProxyTable, to: &[value::Backend], more: &[BackendTable]) ->
         name: None,
         weight: Count(1),
         connections_max: None,
+        check_port: None,
         send_proxy: None,
         tls: None,
     });
@@ -336,11 +445,12 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
     if let Some(name) = one.name {
         backend = backend.name(name);
     }
-    if let Some(version) = one.send_proxy.or(table.send_proxy) {
-        backend = backend.send_proxy(match version {
-            ProxyVersion::V1 => Version::V1,
-            ProxyVersion::V2 => Version::V2,
-        });
+    if let Some(port) = one.check_port {
+        backend = backend.check_port(port);
+    }
+    if let Some(of) = one.send_proxy.or(table.send_proxy) {
+        backend = backend.send_proxy(version(of));
+        backend = backend.send_proxy_tlvs(table.send_proxy_tlvs);
     }
     match one.tls.as_ref().or(table.backend_tls.as_ref()) {
         Some(tls) => speak_tls(backend, tls),
@@ -349,7 +459,7 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
 }
 
 #[cfg(feature = "tls")]
-fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
+fn connector(table: &BackendTlsTable, with: &str) -> Result<windlass::TlsConnector> {
     use windlass::{TlsClient, TlsIdentity};
 
     let path = &table.authorities.0;
@@ -358,15 +468,21 @@ fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
     match (&table.cert, &table.key) {
         (Some(cert), Some(key)) => client = client.identity(TlsIdentity::from_files(&cert.0, &key.0)?),
         (None, None) => {}
-        _ => bail!("TLS with {}: a certificate needs its key, and a key its certificate", backend.to),
+        _ => bail!("TLS with {with}: a certificate needs its key, and a key its certificate"),
     }
+    Ok(client.build()?)
+}
+
+#[cfg(feature = "tls")]
+fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
+    let client = connector(table, &backend.to.to_string())?;
     let host = match &backend.to {
         _ if table.name.is_some() => table.name.clone().unwrap_or_default(),
         Target::Address(address) => address.ip().to_string(),
         Target::Name { host, .. } => host.clone(),
         other => bail!("TLS with {other}: its certificate's `name` has to be said"),
     };
-    let target = client.build()?.to(&host).with_context(|| format!("TLS with {}: `{host}`", backend.to))?;
+    let target = client.to(&host).with_context(|| format!("TLS with {}: `{host}`", backend.to))?;
     Ok(backend.tls(target))
 }
 

@@ -98,9 +98,17 @@ pub(super) fn services<T: Takes>(
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
         use crate::config::proxy::ModeName;
         to = match proxy.mode {
-            ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, told)?),
-            ModeName::Http => to.take(crate::proxy::of_requests(proxy, told)?),
+            ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, file, told)?),
+            ModeName::Http => to.take(crate::proxy::of_requests(proxy, file, told)?),
+            ModeName::Udp => to.take(crate::proxy::of_datagrams(proxy, file, told)?),
         };
+    }
+    // Behind the proxies: each looks for the backends of one that is there.
+    #[cfg(feature = "proxy")]
+    for proxy in file.proxy.iter().filter(|it| it.discovery().is_some_and(|name| wanted(&name))) {
+        if let Some(discovery) = crate::proxy::discovery(proxy, told) {
+            to = to.take(discovery);
+        }
     }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)

@@ -11,6 +11,8 @@ mod bench;
 mod config;
 mod dashboard;
 mod demo;
+#[cfg(feature = "proxy")]
+mod discovery;
 mod echo;
 mod errors;
 mod handover;
@@ -21,6 +23,10 @@ mod memcached;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "proxy")]
+mod proxy_http;
+#[cfg(feature = "proxy")]
+mod proxy_udp;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]

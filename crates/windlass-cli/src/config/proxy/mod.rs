@@ -1,15 +1,20 @@
 //! What `[[proxy]]` may hold; `proxy` makes a [`ProxyConfig`](windlass_proxy::ProxyConfig) of it.
 
+mod guard;
 pub(crate) mod http;
+pub(crate) mod udp;
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_proxy::{Balance, Health, ProxyConfig};
+use windlass::Address;
+use windlass_proxy::{Balance, DiscoveryConfig, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
-use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, Network, Time};
+use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time};
+pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
+use udp::UdpTable;
 
 /// A proxy and load balancer.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
@@ -17,13 +22,17 @@ use http::{HttpTable, RespondTable};
 pub(crate) struct ProxyTable {
     /// What it is called in logs and metrics.
     pub(crate) name: String,
-    /// What it passes on: connections as they are, or the requests in them.
+    /// What it passes on: connections as they are, the requests in them, or datagrams.
     pub(crate) mode: ModeName,
-    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`. With `mode = "udp"` these are UDP ports, and
+    /// `udp:HOST:PORT` is the same.
     pub(crate) listen: Vec<Listen>,
     /// Where connections go: `HOST:PORT`, of a name too, or `unix:PATH`. A backend with settings of its own
     /// is a `[[proxy.backend]]`.
     pub(crate) to: Vec<Backend>,
+    /// Where more backends come from: `file:PATH`, which is watched, `dns:NAME:PORT` for all addresses of a name,
+    /// or `srv:NAME` for the targets of a service.
+    pub(crate) discover: Vec<Source>,
     /// How a backend is chosen. The last two go by the client's address.
     pub(crate) balance: BalanceName,
     /// By the client's address: the connections that a backend may have, in percent of its share. 0: any number.
@@ -36,10 +45,18 @@ pub(crate) struct ProxyTable {
     pub(crate) retries_max: Count,
     /// The pause before a backend is tried again because there is no other.
     pub(crate) retry_pause: Time,
+    /// Clients of one route that may be tried again at the same time, in percent of those on their way to a
+    /// backend. More wait for it. 100: no limit.
+    pub(crate) retry_budget_percent: Count,
+    /// So many always may.
+    pub(crate) retry_budget_min: Count,
     /// Tell backends in a PROXY header of this version who the client is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["v2"]))]
     pub(crate) send_proxy: Option<ProxyVersion>,
+    /// Tell them of the client's TLS too, if it ends here: the protocol, the name it asks for, the version. Takes
+    /// `send_proxy = "v2"`.
+    pub(crate) send_proxy_tlvs: bool,
     /// Networks, or `unix`, whose PROXY headers are believed, and asked for. Without one nobody's are.
     pub(crate) accept_proxy_from: Vec<Network>,
     /// What becomes of everybody else then.
@@ -82,6 +99,30 @@ pub(crate) struct ProxyTable {
     pub(crate) slow_start: Time,
     /// How often names of backends are resolved anew.
     pub(crate) resolve_every: Time,
+    /// Ask backends by an HTTP request when they are checked; else it is enough that they can be connected to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check_http: Option<HttpCheckTable>,
+    /// Ask them by bytes instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check_exchange: Option<ExchangeTable>,
+    /// Break off with backends that fail too often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breaker: Option<BreakerTable>,
+    /// Who is let in, and how much of one source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<GuardTable>,
+    /// How often files with backends are looked at.
+    pub(crate) file_every: Time,
+    /// Name servers that are asked for backends. None: those of `/etc/resolv.conf`.
+    pub(crate) dns_servers: Vec<NameServer>,
+    /// How long a name server may take before the next is asked.
+    pub(crate) dns_timeout: Time,
+    /// How often a question is asked before it has failed.
+    pub(crate) dns_tries: Count,
+    /// The shortest time that an answer counts, whatever its time to live.
+    pub(crate) dns_ttl_min: Time,
+    /// The longest.
+    pub(crate) dns_ttl_max: Time,
     /// Speak TLS with backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_tls: Option<BackendTlsTable>,
@@ -99,6 +140,9 @@ pub(crate) struct ProxyTable {
     /// How HTTP is served, with `mode = "http"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<HttpTable>,
+    /// How datagrams are passed on, with `mode = "udp"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) udp: Option<UdpTable>,
     /// Backends for some of what comes: for TLS that is passed through by what the client asks for, or for
     /// requests by their host and path with `mode = "http"`. The others go to those above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -111,12 +155,15 @@ impl Default for ProxyTable {
             load_factor_percent,
             retries_max,
             retry_pause,
+            retry_budget,
             queue_max,
             timeouts,
             health,
             resolve_every,
+            discovery,
             ..
         } = ProxyConfig::default();
+        let DiscoveryConfig { file_every, dns_timeout, dns_tries, ttl_min, ttl_max, .. } = discovery;
         let Health {
             check_every,
             check_timeout,
@@ -136,13 +183,17 @@ impl Default for ProxyTable {
             mode: ModeName::default(),
             listen: Vec::new(),
             to: Vec::new(),
+            discover: Vec::new(),
             balance: BalanceName::default(),
             load_factor_percent: count(load_factor_percent),
             connections_max: Count(0),
             queue_max: Count(queue_max),
             retries_max: count(retries_max),
             retry_pause: Time(retry_pause),
+            retry_budget_percent: count(retry_budget.percent),
+            retry_budget_min: count(retry_budget.concurrent_min),
             send_proxy: None,
+            send_proxy_tlvs: false,
             accept_proxy_from: Vec::new(),
             accept_proxy_others: OthersName::default(),
             connect_timeout: Time(timeouts.connect),
@@ -164,20 +215,54 @@ impl Default for ProxyTable {
             fail_open_percent: count(fail_open_percent),
             slow_start: Time(slow_start),
             resolve_every: Time(resolve_every),
+            check_http: None,
+            check_exchange: None,
+            breaker: None,
+            guard: None,
+            file_every: Time(file_every),
+            dns_servers: Vec::new(),
+            dns_timeout: Time(dns_timeout),
+            dns_tries: count(dns_tries),
+            dns_ttl_min: Time(ttl_min),
+            dns_ttl_max: Time(ttl_max),
             backend_tls: None,
             tls: None,
             access_log: None,
             backend: Vec::new(),
             http: None,
+            udp: None,
             route: Vec::new(),
         }
     }
 }
 
 impl ProxyTable {
+    /// As it is meant: ports are UDP ports where there is nothing else.
+    pub(crate) fn meant(mut self) -> ProxyTable {
+        if self.mode == ModeName::Udp {
+            for Listen(address) in &mut self.listen {
+                if let Address::Tcp(text) = address {
+                    *address = Address::Udp(std::mem::take(text));
+                }
+            }
+        }
+        self
+    }
+
     /// Whether it has anywhere to send a client.
     pub(crate) fn has_backends(&self) -> bool {
-        !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty())
+        !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty() && self.discover.is_empty())
+    }
+
+    /// Every source of backends.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &windlass_proxy::Source> {
+        let routed = self.route.iter().flat_map(|route| &route.discover);
+        self.discover.iter().chain(routed).map(|Source(source)| source)
+    }
+
+    /// The service that looks for them, if there are any.
+    pub(crate) fn discovery(&self) -> Option<String> {
+        self.sources().next().map(|_| format!("{} discovery", self.name))
     }
 
     /// The files that its pages and answers are in, each with the key it stands behind.
@@ -213,6 +298,10 @@ pub(crate) struct BackendTable {
     /// Connections to it. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connections_max: Option<Count>,
+    /// Checks go to this port instead, without TLS and PROXY header. To its own, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [9000]))]
+    pub(crate) check_port: Option<u16>,
     /// The PROXY header it is told in. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) send_proxy: Option<ProxyVersion>,
@@ -283,6 +372,9 @@ pub(crate) struct RouteTable {
     pub(crate) alpn: Vec<String>,
     /// Where they go.
     pub(crate) to: Vec<Backend>,
+    /// Where more of these backends come from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) discover: Vec<Source>,
     /// Backends with settings of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) backend: Vec<BackendTable>,
@@ -316,6 +408,8 @@ pub(crate) enum ModeName {
     Tcp,
     /// Requests of HTTP/1.1 and WebSocket.
     Http,
+    /// Datagrams, each client's to one backend.
+    Udp,
 }
 
 /// How a backend is chosen.

@@ -23,7 +23,7 @@ mod tests;
 use std::net::SocketAddr;
 
 use windlass::Peer;
-use windlass_proto::http::{HeaderLines, RequestHead, ResponseHead, Status, Target};
+use windlass_proto::http::{Framing, HeaderLines, RequestHead, ResponseHead, Status, Target};
 
 use self::hosts::{Hosts, without_port};
 use self::pages::Pages;
@@ -106,6 +106,16 @@ pub(crate) struct Answer<'p> {
     pub(crate) denied: Option<Denied>,
     pub(crate) body: &'p [u8],
     of: AnswerOf<'p>,
+}
+
+impl Answer<'_> {
+    /// The number of the group whose route it is about, if there is one.
+    pub(crate) fn group(&self) -> Option<usize> {
+        match self.of {
+            AnswerOf::Route(number) => Some(number),
+            AnswerOf::Redirect(_, number) | AnswerOf::Denied(number) => number,
+        }
+    }
 }
 
 /// Where an answer is from, with the number of its route.
@@ -310,7 +320,11 @@ impl Policy {
             self.request_id && !(believed && head.headers.contains(REQUEST_ID)) && !rules.touch(REQUEST_ID);
         for header in head.headers.end_to_end() {
             let name = header.name;
+            // Nobody shall wait for a body that does not come (RFC 9110 section 10.1.1), or say so to HTTP/1.0.
+            let expects =
+                head.expects_continue && !matches!(head.framing, Framing::Empty | Framing::Length(0));
             let is_dropped = name.eq_ignore_ascii_case("host")
+                || (!expects && name.eq_ignore_ascii_case("expect"))
                 || (name.contains('_') && !self.passes_underscore(name, &rules))
                 || (forwarded::is_protected(name)
                     && (!believed || forwarded::is_written(self.forwarded.headers, name)))
@@ -374,11 +388,7 @@ impl Policy {
         client: &Client,
         lines: &mut HeaderLines,
     ) {
-        let number = match answer.of {
-            AnswerOf::Route(number) => Some(number),
-            AnswerOf::Redirect(_, number) | AnswerOf::Denied(number) => number,
-        };
-        let route = number.map(|number| &self.routes[number]);
+        let route = answer.group().map(|number| &self.routes[number]);
         match answer.of {
             AnswerOf::Route(_) => {
                 if let Some(Act::Respond { content_type, .. }) = route.map(|route| &route.act)
