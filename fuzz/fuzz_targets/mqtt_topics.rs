@@ -9,11 +9,13 @@ use libfuzzer_sys::fuzz_target;
 use windlass::proto::mqtt::{Filter, Matched, Retained, Subscriptions, Topic, TreeLimits};
 
 fuzz_target!(|text: &str| {
-    let lines: BTreeSet<&str> = text.lines().collect();
+    let limits = TreeLimits { levels_max: 64, ..TreeLimits::default() };
+    let shallow = |line: &&str| line.split('/').count() <= limits.levels_max;
+    let lines: BTreeSet<&str> = text.lines().filter(shallow).collect();
     let topics: Vec<Topic<'_>> = lines.iter().filter_map(|line| Topic::new(line).ok()).collect();
     let filters: Vec<Filter<'_>> = lines.iter().filter_map(|line| Filter::new(line).ok()).collect();
-    let mut tree = Subscriptions::new(TreeLimits::default());
-    let mut retained = Retained::new(TreeLimits::default());
+    let mut tree = Subscriptions::new(limits);
+    let mut retained = Retained::new(limits);
     for filter in &filters {
         assert!(tree.insert(*filter, 0, *filter).is_ok_and(|before| before.is_none()));
     }

@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Serve echo to WebSocket clients, with a page for browsers
     #[command(long_about = websocket::ABOUT, after_long_help = websocket::EXAMPLES)]
     Websocket(Box<WebsocketArgs>),
-    /// Pass TCP connections on to backends, and spread them
+    /// Pass connections or requests on to backends, and spread them
     #[cfg(feature = "proxy")]
     #[command(long_about = proxy::ABOUT, after_long_help = proxy::EXAMPLES)]
     Proxy(Box<ProxyArgs>),

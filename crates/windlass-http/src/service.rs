@@ -221,6 +221,9 @@ impl<A: App> Http<A> {
             requests.left = !input.is_empty();
             conn.pause();
         } else if requests.conn.is_over() {
+            if requests.conn.has_heard_all() {
+                conn.expect_silence();
+            }
             return Err(Close::Done);
         } else if requests.ended {
             // Whoever ends in the middle of a request gets no answer to it.

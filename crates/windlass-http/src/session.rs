@@ -136,6 +136,9 @@ impl Requests {
     /// The answer that was owed is written: on with what comes behind it.
     fn answered(&mut self, conn: &mut Conn<'_>, config: &HttpConfig) {
         if self.conn.is_over() || (self.ended && !self.left) {
+            if self.conn.has_heard_all() {
+                conn.expect_silence();
+            }
             return conn.close();
         }
         if let Some(deadline) = self.deadline(config, conn.now(), !self.left) {

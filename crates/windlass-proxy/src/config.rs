@@ -11,6 +11,7 @@ use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
 use crate::checks::CheckKind;
+use crate::discovery::{Discover, DiscoveryConfig};
 use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
 use crate::sources::Sources;
@@ -70,6 +71,10 @@ pub struct ProxyConfig {
     pub http: HttpConfig,
     /// Datagrams, where [`Front::serve_udp`](crate::Front::serve_udp) serves them.
     pub udp: UdpConfig,
+    /// Where more of `backends` come from. Default: nowhere.
+    pub discover: Vec<Discover>,
+    /// How they are looked for.
+    pub discovery: DiscoveryConfig,
 }
 
 impl Default for ProxyConfig {
@@ -92,6 +97,8 @@ impl Default for ProxyConfig {
             resolve_every: Duration::from_secs(30),
             http: HttpConfig::default(),
             udp: UdpConfig::default(),
+            discover: Vec::new(),
+            discovery: DiscoveryConfig::default(),
         }
     }
 }
@@ -100,6 +107,12 @@ impl ProxyConfig {
     /// Adds a backend.
     pub fn backend(mut self, backend: Backend) -> ProxyConfig {
         self.backends.push(backend);
+        self
+    }
+
+    /// Adds a source of backends.
+    pub fn discover(mut self, discover: Discover) -> ProxyConfig {
+        self.discover.push(discover);
         self
     }
 
@@ -259,6 +272,8 @@ pub struct Route {
     /// Which requests it takes where HTTP is served, and what becomes of them. Server names and protocols are
     /// for TLS that is passed through.
     pub http: HttpRoute,
+    /// Where more of these come from.
+    pub discover: Vec<Discover>,
 }
 
 impl Route {

@@ -1,16 +1,17 @@
 //! What all workers of one proxy share, and the way to it from outside: serving, changing, looking.
 
-use std::sync::Arc;
 #[allow(
     clippy::disallowed_types,
     reason = "taken when the configuration changes or is looked at, and never for a connection"
 )]
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use windlass::{Mailbox, Resolver, Serve, Time, serve};
 
 use crate::config::ProxyConfig;
+use crate::discovery::Discovered;
 use crate::http::{HttpProxy, HttpTotals};
 use crate::plan::{ConfigError, Plan};
 use crate::refusal::Refusals;
@@ -78,7 +79,12 @@ pub(crate) struct Shared {
     /// It serves datagrams, and what came of them.
     has_datagrams: AtomicBool,
     pub(crate) udp: Totals,
+    /// Who is told what is found.
+    pub(crate) hear: OnceLock<Hear>,
 }
+
+/// Who is told what is found.
+pub(crate) type Hear = Box<dyn Fn(&Discovered) + Send + Sync>;
 
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
@@ -164,6 +170,7 @@ impl Front {
             clock: AtomicU64::new(0),
             has_datagrams: AtomicBool::new(false),
             udp: Totals::default(),
+            hear: OnceLock::new(),
         };
         Ok(Front { shared: Arc::new(shared) })
     }
@@ -249,6 +256,10 @@ impl Front {
             .datagrams())
     }
 
+    pub(crate) fn shared_clone(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     /// The mailbox of its workers.
     pub fn mailbox(&self) -> &Mailbox<Message> {
         &self.shared.mailbox
@@ -304,6 +315,7 @@ impl Front {
             retry_budgets: crate::stats::budgets(&plan),
             guard: plan.guard.stats(),
             udp: self.shared.has_datagrams.load(Relaxed).then(|| self.shared.udp.all()),
+            sources: self.shared.with_current(|current| current.overlay.found.stats(now)),
         }
     }
 }

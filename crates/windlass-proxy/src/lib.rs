@@ -16,6 +16,7 @@ mod budget;
 mod calls;
 mod checks;
 mod config;
+mod discovery;
 mod door;
 mod fleet;
 mod front;
@@ -42,8 +43,12 @@ mod upstream;
 pub use balance::Balance;
 pub use breaker::Breaker;
 pub use budget::RetryBudget;
-pub use checks::{CheckKind, Exchange, HttpCheck};
+pub use checks::{CheckKind, ExchangeCheck, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
+pub use discovery::{
+    Discover, Discovered, Discovery, DiscoveryConfig, Exchange, FOUND_MAX, Family, Source, SourceStats,
+    SourceTextError,
+};
 pub use front::{Front, Message};
 pub use guard::GuardConfig;
 pub use http::{

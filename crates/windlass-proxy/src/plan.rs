@@ -10,6 +10,7 @@ use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::config::{Backend, ProxyConfig, Route};
+use crate::discovery::{Discover, SOURCES_MAX};
 use crate::guard::Guard;
 use crate::http::Action;
 use crate::http::policy::{Policy, tidied_host};
@@ -17,7 +18,7 @@ use crate::runtime::{Change, Origin, Overlay, Standing};
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
-const WEIGHT_MAX: u32 = 65_535;
+pub(crate) const WEIGHT_MAX: u32 = 65_535;
 
 /// A configuration in effect.
 #[derive(Debug)]
@@ -97,6 +98,10 @@ pub enum ConfigError {
         /// What it is.
         what: String,
     },
+    /// The longest time that answers of name servers count is shorter than the shortest.
+    Life,
+    /// More than 256 sources of backends.
+    Sources,
     /// A timeout that must not be zero.
     Zero {
         /// Which.
@@ -133,6 +138,10 @@ impl fmt::Display for ConfigError {
             ConfigError::Http { setting, why } => write!(f, "http.{setting}: {why}"),
             ConfigError::HttpRoute { name, why, .. } => write!(f, "route `{name}`: {why}"),
             ConfigError::NotForDatagrams { what } => write!(f, "{what} cannot be used with datagrams"),
+            ConfigError::Life => {
+                f.write_str("answers of name servers would count for at most less than at least")
+            }
+            ConfigError::Sources => write!(f, "more than {SOURCES_MAX} sources of backends"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
             ConfigError::Check { why } => write!(f, "check: {why}"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
@@ -174,21 +183,22 @@ impl Plan {
         if let Some(why) = config.check.problem() {
             return Err(ConfigError::Check { why });
         }
-        if config.backends.is_empty() && config.routes.is_empty() {
+        if config.backends.is_empty() && config.routes.is_empty() && config.discover.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }
         for (n, route) in config.routes.iter_mut().enumerate() {
             tidy(n, route)?;
         }
-        let others = std::iter::once((OTHERS, &config.backends));
-        let routes = config.routes.iter().map(|route| (&*route.name, &route.backends));
+        check_discovery(&config)?;
+        let others = std::iter::once((OTHERS, &config.backends, &config.discover));
+        let routes = config.routes.iter().map(|route| (&*route.name, &route.backends, &route.discover));
         let mut groups = Vec::new();
-        for (name, backends) in others.chain(routes) {
+        for (name, backends, discover) in others.chain(routes) {
             if groups.iter().any(|group: &Group| group.name == name) {
                 return Err(ConfigError::Route { name: name.into() });
             }
             let known = before.and_then(|plan| plan.groups.iter().find(|group| group.name == name));
-            groups.push(group((name, backends), config.balance, overlay, known, next_id)?);
+            groups.push(group((name, backends, discover), config.balance, overlay, known, next_id)?);
         }
         let mut upstreams = groups.iter().flat_map(|group| &group.upstreams);
         let tells = upstreams.any(|upstream| upstream.config.send_proxy.is_some());
@@ -262,6 +272,26 @@ fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
     }
 }
 
+fn check_discovery(config: &ProxyConfig) -> Result<(), ConfigError> {
+    let discovery = &config.discovery;
+    for (what, value) in [
+        ("discovery.file_every", discovery.file_every),
+        ("discovery.dns_timeout", discovery.dns_timeout),
+        ("discovery.ttl_min", discovery.ttl_min),
+    ] {
+        if value.is_zero() {
+            return Err(ConfigError::Zero { setting: what });
+        }
+    }
+    if discovery.ttl_max < discovery.ttl_min {
+        return Err(ConfigError::Life);
+    }
+    if config.sources().count() > SOURCES_MAX {
+        return Err(ConfigError::Sources);
+    }
+    Ok(())
+}
+
 /// How exactly a pattern fits a name: 0 would be none at all.
 fn exactness(pattern: &str, name: &str) -> Option<usize> {
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -311,14 +341,14 @@ fn tidy(n: usize, route: &mut Route) -> Result<(), ConfigError> {
     route.http.hosts = hosts;
     route.name = name(route);
     tidied.map_err(|why| ConfigError::HttpRoute { route: n, name: route.name.clone(), why })?;
-    if route.backends.is_empty() && route.http.action == Action::Forward {
+    if route.backends.is_empty() && route.discover.is_empty() && route.http.action == Action::Forward {
         return Err(ConfigError::NoBackends { group: route.name.clone() });
     }
     Ok(())
 }
 
 fn group(
-    (name, configured): (&str, &[Backend]),
+    (name, configured, discover): (&str, &[Backend], &[Discover]),
     balance: Balance,
     overlay: &Overlay,
     before: Option<&Group>,
@@ -326,13 +356,19 @@ fn group(
 ) -> Result<Group, ConfigError> {
     let mut seen = HashSet::new();
     let mut upstreams = Vec::new();
+    let found: Vec<Backend> = overlay.found.backends(name, discover).collect();
     let configured = configured.iter().map(|backend| (backend, Origin::Configured));
+    let found = found.iter().map(|backend| (backend, Origin::Discovered));
     let added = overlay.added(name).map(|backend| (backend, Origin::Added));
-    for (backend, origin) in configured.chain(added) {
+    for (backend, origin) in configured.chain(found).chain(added) {
         let key = backend.to.to_string();
         let change = overlay.of(name, &key);
         if !seen.insert(key.clone()) {
-            return Err(ConfigError::Twice { backend: key });
+            match origin {
+                Origin::Configured => return Err(ConfigError::Twice { backend: key }),
+                // Somebody else knows of it too, and came first.
+                _ => continue,
+            }
         }
         if backend.weight.max(change.and_then(|change| change.weight).unwrap_or(0)) > WEIGHT_MAX {
             return Err(ConfigError::Weight { backend: backend.name.clone() });

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use windlass::Time;
 
 use crate::config::{Backend, ProxyConfig};
+use crate::discovery::Sets;
 use crate::front::{Front, Message, Shared};
 use crate::plan::{self, ConfigError, OTHERS, Plan};
 use crate::stats::BackendStats;
@@ -59,6 +60,8 @@ pub enum Origin {
     /// The configuration.
     #[default]
     Configured,
+    /// A source has named it.
+    Discovered,
     /// It was added while the proxy ran.
     Added,
 }
@@ -68,6 +71,7 @@ impl Origin {
     pub const fn label(self) -> &'static str {
         match self {
             Origin::Configured => "configured",
+            Origin::Discovered => "discovered",
             Origin::Added => "added",
         }
     }
@@ -151,9 +155,10 @@ impl Change {
     }
 }
 
-/// Everything that differs, by group and address.
+/// Everything that differs, by group and address, and what sources have found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Overlay {
+    pub(crate) found: Sets,
     changes: Vec<(String, String, Change)>,
 }
 
@@ -223,9 +228,10 @@ impl Overlay {
     }
 
     /// Without what says nothing about a configuration any more: of backends that are not in it and were not
-    /// added, and of groups that are gone. What was added and is in it now is the configuration's.
+    /// added, and of groups that are gone. What was added and is in it now is the configuration's. Where sources
+    /// find backends all is kept, for those that come back.
     pub(crate) fn fitted(&self, config: &ProxyConfig) -> Overlay {
-        let mut overlay = self.clone();
+        let mut overlay = Overlay { found: self.found.clone().fitted(config), changes: self.changes.clone() };
         for (group, key, change) in &mut overlay.changes {
             if change.added.is_some() && backends(config, group).is_some_and(|list| has(list, key)) {
                 change.added = None;
@@ -233,7 +239,8 @@ impl Overlay {
         }
         overlay.changes.retain(|(group, key, change)| {
             let list = backends(config, group);
-            !change.is_none() && list.is_some_and(|list| change.added.is_some() || has(list, key))
+            let finds = || config.sources().any(|(its_group, _)| its_group == *group);
+            !change.is_none() && list.is_some_and(|list| change.added.is_some() || has(list, key) || finds())
         });
         overlay
     }
@@ -363,7 +370,8 @@ impl Front {
             if count > 0 {
                 let config = current.plan.config.clone();
                 // It was right without them.
-                let _ = shared.install(current, config, Overlay::default());
+                let overlay = Overlay { found: current.overlay.found.clone(), ..Overlay::default() };
+                let _ = shared.install(current, config, overlay);
             }
             count
         })
@@ -400,7 +408,8 @@ impl Shared {
             let has_left =
                 upstream.standing == Standing::Leaving && upstream.counts.connections.load(Relaxed) == 0;
             if has_left {
-                let is_configured = upstream.origin == Origin::Configured;
+                // What is named elsewhere must not come back.
+                let is_configured = upstream.origin != Origin::Added;
                 overlay.left(&current.plan.groups[n].name, &upstream.key, is_configured);
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use windlass::Time;
 
 use crate::breaker::{Breaker, State};
+use crate::discovery::SourceStats;
 use crate::http::HttpStats;
 use crate::plan::Plan;
 use crate::runtime::{Origin, Standing};
@@ -38,6 +39,8 @@ pub struct ProxyStats {
     pub refused: Vec<(&'static str, u64)>,
     /// Backends, in the order of the configuration.
     pub backends: Vec<BackendStats>,
+    /// Where more of them come from, those that have been asked.
+    pub sources: Vec<SourceStats>,
     /// Retries of each route, in the order of the configuration; `backends` first.
     pub retry_budgets: Vec<BudgetStats>,
     /// Flows of datagrams, where it serves those.

@@ -73,6 +73,7 @@ fields! {
     Retries "retries" PROXIED;
     Reused "reused" PROXIED;
     Ending "ending" PROXIED;
+    Why "why" PROXIED;
 }
 
 impl Field {

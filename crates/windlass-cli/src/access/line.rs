@@ -109,6 +109,7 @@ fn value_of_passed(field: Field, passed: &Passed, record: &Record) -> Option<Str
         Field::Retries => Some(passed.retries.to_string()),
         Field::Reused => Some(if passed.reused { "yes" } else { "no" }.into()),
         Field::Ending => Some(passed.ending.into()),
+        Field::Why => passed.why.map(str::to_owned),
         _ => None,
     }
 }
@@ -190,6 +191,8 @@ struct OfPassed<'r> {
     retries: u32,
     reused: bool,
     ending: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
 }
 
 fn json(log: &AccessLog, record: &Record) -> String {
@@ -238,6 +241,7 @@ fn json(log: &AccessLog, record: &Record) -> String {
                     retries: passed.retries,
                     reused: passed.reused,
                     ending: passed.ending,
+                    why: passed.why,
                 }),
             };
             object(log, record, about)

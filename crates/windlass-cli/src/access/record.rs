@@ -77,6 +77,7 @@ pub(super) struct Passed {
     pub(super) retries: u32,
     pub(super) reused: bool,
     pub(super) ending: &'static str,
+    pub(super) why: Option<&'static str>,
 }
 
 /// The status of a request whose client left before its response began: there is none, and whoever counts
@@ -142,6 +143,7 @@ impl Record {
                 retries: exchanged.retries,
                 reused: exchanged.reused,
                 ending: exchanged.ending.label(),
+                why: exchanged.why,
             }),
         };
         Record {

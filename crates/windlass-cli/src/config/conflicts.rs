@@ -73,7 +73,15 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             problem.help("take out `path`, or set `format` to \"json\" or \"text\"")
         });
     }
-    let streams = services.iter().filter(|service| !service.path.starts_with("echo["));
+    #[cfg(feature = "proxy")]
+    let datagrams = file.proxy.iter().enumerate().filter(|(_, table)| table.mode == ModeName::Udp);
+    #[cfg(feature = "proxy")]
+    let datagrams: Vec<String> = datagrams.map(|(at, _)| format!("proxy[{at}]")).collect();
+    #[cfg(not(feature = "proxy"))]
+    let datagrams: Vec<String> = Vec::new();
+    let streams = services
+        .iter()
+        .filter(|service| !service.path.starts_with("echo[") && !datagrams.contains(&service.path));
     let streams = streams.map(|service| (service.path.as_str(), service.listen.clone()));
     let admin_listen: Vec<&Address> = file.admin.listen.iter().map(|listen| &listen.0).collect();
     for (path, listen) in streams.chain([("admin", admin_listen)]) {
@@ -168,10 +176,13 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 problem.help("take `tls` out to pass TLS through, or `route` out to end it here")
             });
         }
-        if table.mode == ModeName::Http {
-            of_http(table, &place, problems);
-        } else {
-            not_of_http(table, &place, problems);
+        match table.mode {
+            ModeName::Http => of_http(table, &place, problems),
+            _ => not_of_http(table, &place, problems),
+        }
+        match table.mode {
+            ModeName::Udp => of_udp(table, &place, problems),
+            _ => not_of_udp(table, &place, problems),
         }
         // Files are a matter of this machine; everything else is in this one.
         let mut plain = table.clone();
@@ -188,6 +199,17 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 continue;
             }
         };
+        // What is only for connections has been found already.
+        if table.mode == ModeName::Udp
+            && let Err(error @ ConfigError::Zero { .. }) = config.check_udp()
+        {
+            let key = match &error {
+                ConfigError::Zero { setting: "udp.idle" } => "udp.idle_timeout",
+                ConfigError::Zero { setting: "udp.drain_idle" } => "udp.drain_idle_timeout",
+                _ => "udp.flows_max",
+            };
+            push(problems, place(key), format!("`{path}`: `{key}` must not be 0"), |problem| problem);
+        }
         if let Err(error) = windlass_proxy::Front::new(config) {
             let key = match &error {
                 ConfigError::HttpRoute { route, .. } => format!("route[{route}]"),
@@ -232,6 +254,54 @@ fn not_of_http(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, proble
             format!("`{key}` is about requests, and connections pass as they are"),
             |it| it.help("set `mode = \"http\"` to pass requests on, or take it out"),
         );
+    }
+}
+
+/// What connections have, where there are none.
+#[cfg(feature = "proxy")]
+fn of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    use super::proxy::ProxyVersion;
+    use windlass_proxy::Target;
+    let is_v1 = |version: Option<ProxyVersion>| version == Some(ProxyVersion::V1);
+    let mut keys = vec![
+        ("tls".to_owned(), table.tls.is_some()),
+        ("backend_tls".to_owned(), table.backend_tls.is_some()),
+        ("accept_proxy_from".to_owned(), !table.accept_proxy_from.is_empty()),
+        ("access_log".to_owned(), table.access_log.is_some()),
+        ("route[0]".to_owned(), !table.route.is_empty()),
+    ];
+    for (n, address) in table.listen.iter().enumerate() {
+        keys.push((format!("listen[{n}]"), matches!(address.0, Address::Unix(_))));
+    }
+    for (n, backend) in table.to.iter().enumerate() {
+        keys.push((format!("to[{n}]"), matches!(backend.0, Target::Unix(_))));
+    }
+    for (n, backend) in table.backend.iter().enumerate() {
+        keys.push((format!("backend[{n}].to"), matches!(backend.to.0, Target::Unix(_))));
+        keys.push((format!("backend[{n}].tls"), backend.tls.is_some()));
+    }
+    for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+        push(problems, place(&key), format!("`{key}` is about connections, and datagrams have none"), |it| {
+            it.help("take it out, or `mode = \"udp\"`")
+        });
+    }
+    let versions = table.backend.iter().enumerate();
+    let versions = versions.map(|(n, backend)| (format!("backend[{n}].send_proxy"), backend.send_proxy));
+    for (key, _) in versions.chain([("send_proxy".to_owned(), table.send_proxy)]).filter(|(_, it)| is_v1(*it))
+    {
+        push(problems, place(&key), format!("`{key}`: version 1 has no words for datagrams"), |it| {
+            it.help("`send_proxy = \"v2\"`: in front of the first datagram of each flow")
+        });
+    }
+}
+
+/// What datagrams have, where there are none.
+#[cfg(feature = "proxy")]
+fn not_of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &mut Vec<Problem>) {
+    if table.udp.is_some() {
+        push(problems, place("udp"), "`udp` is about datagrams, and connections have none".into(), |it| {
+            it.help("set `mode = \"udp\"` to pass datagrams on, or take it out")
+        });
     }
 }
 

@@ -119,6 +119,11 @@ pub(crate) fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
         serde_json::from_value(whole.into()).map_err(drop)
     };
     let file = file.map(|file: File| File { read_from: shape::ReadFrom(sources.paths()), ..file });
+    #[cfg(feature = "proxy")]
+    let file = file.map(|mut file: File| {
+        file.proxy = file.proxy.into_iter().map(proxy::ProxyTable::meant).collect();
+        file
+    });
     if let Ok(file) = &file {
         conflicts::find(file, &places, &mut problems);
     }

@@ -36,7 +36,7 @@ pub(crate) struct File {
     /// Services that send back WebSocket messages, at `/ws`, with a page for browsers at `/`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) websocket: Vec<WebsocketTable>,
-    /// Proxies: TCP connections, spread over backends.
+    /// Proxies: connections or requests of HTTP, spread over backends.
     #[cfg(feature = "proxy")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) proxy: Vec<super::proxy::ProxyTable>,

@@ -1,6 +1,7 @@
 //! The proxy behind its flags and its tables.
 
 mod http;
+mod udp;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,7 @@ use crate::serving::{
 };
 
 pub(crate) use http::page;
+pub(crate) use udp::of_datagrams;
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         is_http || of_requests == HttpTable::default(),
         "--sticky and --trust-forwarded-from are about requests: they need --mode http"
     );
-    file.proxy = vec![ProxyTable {
+    let table = ProxyTable {
         mode: args.mode,
         http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
         ..ProxyTable::default()
-    }];
+    };
+    file.proxy = vec![table.meant()];
     run_flags(&file, &args.serving)
 }
 
@@ -197,6 +200,9 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
         let config = config_within(after, table)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
+        if table.mode == ModeName::Udp {
+            config.check_udp().with_context(|| format!("proxy `{}`", table.name))?;
+        }
         let fronts = told.proxies.of(&table.name).into_iter();
         prepared.changes.extend(fronts.map(|front| (table.name.clone(), front, config.clone())));
         prepared.tables.push(table.clone());
@@ -236,7 +242,7 @@ pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     if file.proxy.is_empty() {
         return limits;
     }
-    Limits { connecting_max: 16 * 1024, ..limits }
+    udp::limits(file, Limits { connecting_max: 16 * 1024, ..limits })
 }
 
 /// What is held against one source where a table says nothing of it: what is against those of other services.
@@ -248,7 +254,9 @@ fn source_max(file: &File) -> u32 {
 /// What a table of this file comes to. Errors: the same.
 fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
     let mut config = config(table, Files::Read)?;
-    if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
+    let says_nothing = table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none());
+    // Flows of datagrams have a limit of their own.
+    if says_nothing && table.mode != ModeName::Udp {
         config.guard.connections_max = source_max(file);
         // As the engine does.
         config.guard.spare_loopback = true;
@@ -280,6 +288,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
             http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
+            ..Route::default()
         });
     }
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
@@ -336,6 +345,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             (None, None) => CheckKind::Connect,
         },
         resolve_every: table.resolve_every.0,
+        udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })

@@ -100,6 +100,7 @@ pub(super) fn services<T: Takes>(
         to = match proxy.mode {
             ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, file, told)?),
             ModeName::Http => to.take(crate::proxy::of_requests(proxy, file, told)?),
+            ModeName::Udp => to.take(crate::proxy::of_datagrams(proxy, file, told)?),
         };
     }
     // Last: whoever reads the addresses finds those of the services first.

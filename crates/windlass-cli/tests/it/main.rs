@@ -21,6 +21,8 @@ mod memcached;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "proxy")]
+mod proxy_http;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]

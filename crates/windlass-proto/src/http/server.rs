@@ -64,6 +64,8 @@ pub struct ServerConn {
     asked: Asked,
     // No request after this one; no response after the one under way.
     last: bool,
+    // The client said so of its request: it sends no other.
+    leaves: bool,
     over: bool,
     switched: bool,
     requests: u64,
@@ -130,6 +132,13 @@ impl ServerConn {
     /// Whether the connection is to be closed, once what was written is sent. Nothing is read any more.
     pub fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whether the client sends nothing more: it asked for its last response, with `Connection: close` or in
+    /// HTTP/1.0 (RFC 9112 section 9.6), and all of that request was read. Nobody needs to wait for its FIN then
+    /// before the connection is closed.
+    pub fn has_heard_all(&self) -> bool {
+        self.leaves && matches!(self.request, Reading::Head | Reading::End)
     }
 
     /// Whether another protocol has begun. What is left in the input is its own.
@@ -330,7 +339,8 @@ impl Decode for ServerConn {
                 Reading::Head => {
                     let Some(head) = self.heads.decode(input)? else { return Ok(None) };
                     self.requests += 1;
-                    self.last |= !head.keep_alive;
+                    self.leaves = !head.keep_alive;
+                    self.last |= self.leaves;
                     self.asked = Asked {
                         head: head.method == "HEAD",
                         connect: head.method == "CONNECT",

@@ -126,39 +126,18 @@ impl Mqtt {
 
     /// The packet of a body.
     #[inline]
-    fn parse<'b>(&mut self, kind: Kind, first: u8, body: &'b [u8]) -> Result<Packet<'b>, MqttError> {
-        let rules = &Rules {
-            version: self.version.unwrap_or(Version::V5),
-            from: self.side.other(),
-            limits: self.limits,
-        };
+    fn parse<'b>(&self, kind: Kind, first: u8, body: &'b [u8]) -> Result<Packet<'b>, MqttError> {
+        let version = self.version.unwrap_or(Version::V5);
+        let rules = &Rules { version, from: self.side.other(), limits: &self.limits };
         let reader = &mut Reader::new(body, kind);
-        if kind == Kind::Publish {
-            return Publish::parse(first, reader, rules).map(Packet::Publish);
-        }
         Ok(match kind {
-            Kind::Connect => {
-                let connect = Connect::parse(reader, rules);
-                // So that an error can be answered as its sender understands.
-                if body.starts_with(b"\0\x04MQTT\x05") {
-                    self.version = Some(Version::V5);
-                }
-                let connect = connect?;
-                self.version = Some(connect.version);
-                self.method = connect.properties.authentication_method().is_some();
-                self.phase = Phase::Connecting;
-                Packet::Connect(connect)
-            }
-            Kind::Connack => {
-                let connack = Connack::parse(reader, rules)?;
-                self.phase = if connack.reason == Reason::Success { Phase::Connected } else { Phase::Over };
-                Packet::Connack(connack)
-            }
             Kind::Publish => Packet::Publish(Publish::parse(first, reader, rules)?),
             Kind::Puback => Packet::Puback(Ack::parse(reader, rules)?),
             Kind::Pubrec => Packet::Pubrec(Ack::parse(reader, rules)?),
             Kind::Pubrel => Packet::Pubrel(Ack::parse(reader, rules)?),
             Kind::Pubcomp => Packet::Pubcomp(Ack::parse(reader, rules)?),
+            Kind::Connect => Packet::Connect(Connect::parse(reader, rules)?),
+            Kind::Connack => Packet::Connack(Connack::parse(reader, rules)?),
             Kind::Subscribe => Packet::Subscribe(Subscribe::parse(reader, rules)?),
             Kind::Suback => Packet::Suback(Suback::parse(reader, rules)?),
             Kind::Unsubscribe => Packet::Unsubscribe(Unsubscribe::parse(reader, rules)?),
@@ -168,6 +147,27 @@ impl Mqtt {
             Kind::Disconnect => Packet::Disconnect(Disconnect::parse(reader, rules)?),
             Kind::Auth => Packet::Auth(Auth::parse(reader, rules)?),
         })
+    }
+
+    /// The first packet of a connection, from which the rest of it follows.
+    #[cold]
+    fn begin<'b>(&mut self, kind: Kind, body: &'b [u8]) -> Result<Packet<'b>, MqttError> {
+        // Known before the rest is read, so that an error can be answered as its sender understands.
+        if kind == Kind::Connect && body.starts_with(b"\0\x04MQTT\x05") {
+            self.version = Some(Version::V5);
+        }
+        let packet = self.parse(kind, kind.first(), body)?;
+        match &packet {
+            Packet::Connect(connect) => {
+                self.version = Some(connect.version);
+                self.method = connect.properties.authentication_method().is_some();
+                self.phase = Phase::Connecting;
+            }
+            Packet::Connack(Connack { reason: Reason::Success, .. }) => self.phase = Phase::Connected,
+            Packet::Connack(_) => self.phase = Phase::Over,
+            _ => {}
+        }
+        Ok(packet)
     }
 
     /// Puts the last packet for a peer that made this mistake, if the specification has one: CONNACK or DISCONNECT
@@ -244,7 +244,11 @@ impl Decode for Mqtt {
             input.need(total);
             return Ok(None);
         };
-        let packet = self.parse(kind, first, &packet[head..])?;
+        let body = &packet[head..];
+        let packet = match kind {
+            Kind::Connect | Kind::Connack => self.begin(kind, body)?,
+            _ => self.parse(kind, first, body)?,
+        };
         // 3.1.1 does not ask for the shortest form, and which version it is CONNECT says itself.
         if !shortest && self.version == Some(Version::V5) {
             return Err(MqttError::RemainingLength);

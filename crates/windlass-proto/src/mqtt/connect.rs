@@ -93,7 +93,7 @@ impl<'b> Connect<'b> {
         }
     }
 
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Connect<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Connect<'b>, MqttError> {
         let name = reader.binary()?;
         let level = reader.u8()?;
         match name {

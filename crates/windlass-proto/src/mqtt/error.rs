@@ -92,7 +92,7 @@ pub enum MqttError {
     PropertyFrom(u8),
     /// More user properties than [`Limits::user_properties_max`](super::Limits::user_properties_max).
     UserProperties,
-    /// Authentication data without a method (sections 3.1.2.11.10, 3.15.2.2.3).
+    /// Authentication data, or a step of an authentication, without a method (sections 3.1.2.11.10, 3.15.2.2.2).
     AuthenticationMethod,
     /// Reserved bits of CONNACK, or a session that is present though the connection is refused ([MQTT-3.2.2-1],
     /// [MQTT-3.2.2-4] of 3.1.1, [MQTT-3.2.2-6]).
@@ -238,7 +238,7 @@ impl fmt::Display for MqttError {
             MqttError::PropertyValue(id) => write!(f, "property 0x{id:02x} with a value it may not have"),
             MqttError::PropertyFrom(id) => write!(f, "property 0x{id:02x}, which this end may not send"),
             MqttError::UserProperties => f.write_str("more user properties than allowed"),
-            MqttError::AuthenticationMethod => f.write_str("authentication data without a method"),
+            MqttError::AuthenticationMethod => f.write_str("an authentication without a method"),
             MqttError::ConnackFlags => f.write_str("CONNACK with flags it may not have"),
             MqttError::ReceiveMaximum => f.write_str("more messages than the receive maximum"),
             MqttError::PacketIdInUse => f.write_str("a new message under a packet identifier in use"),

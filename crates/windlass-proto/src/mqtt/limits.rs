@@ -33,14 +33,14 @@ impl Default for Limits {
 
 /// What a body is read by.
 #[derive(Clone, Copy)]
-pub(super) struct Rules {
+pub(super) struct Rules<'l> {
     pub(super) version: Version,
     /// Who sent it.
     pub(super) from: Side,
-    pub(super) limits: Limits,
+    pub(super) limits: &'l Limits,
 }
 
-impl Rules {
+impl Rules<'_> {
     #[inline]
     pub(super) fn is_v5(&self) -> bool {
         self.version == Version::V5

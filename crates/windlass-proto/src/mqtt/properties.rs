@@ -122,7 +122,7 @@ impl<'b> Properties<'b> {
     pub(super) fn parse(
         reader: &mut Reader<'b>,
         place: Place,
-        rules: &Rules,
+        rules: &Rules<'_>,
     ) -> Result<Properties<'b>, MqttError> {
         if rules.version == Version::V311 {
             return Ok(Properties::NONE);
@@ -145,7 +145,7 @@ impl<'b> Properties<'b> {
             return Err(EncodeError::TooLong { max: VARINT_MAX as usize });
         }
         let limits = Limits { user_properties_max: usize::MAX, ..Limits::default() };
-        check(self.bytes, Kind::Publish, place, &Rules { version, from, limits })
+        check(self.bytes, Kind::Publish, place, &Rules { version, from, limits: &limits })
             .map_err(|_| EncodeError::Invalid)
     }
 
@@ -160,7 +160,7 @@ impl<'b> Properties<'b> {
 }
 
 /// That each property may stand there, once, with its value. One pass, whatever they are.
-fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules) -> Result<(), MqttError> {
+fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules<'_>) -> Result<(), MqttError> {
     let mut reader = Reader::new(bytes, kind);
     let (mut seen, mut user) = (0_u64, 0_usize);
     while !reader.is_empty() {

@@ -125,6 +125,14 @@ pub(super) enum Varint {
 
 #[inline]
 pub(super) fn varint(bytes: &[u8]) -> Varint {
+    match bytes {
+        [] => Varint::Partial,
+        [value @ 0..0x80, ..] => Varint::Whole { value: u32::from(*value), len: 1, shortest: true },
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> Varint {
     let mut value = 0;
     for (at, &byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7f) << (7 * at);

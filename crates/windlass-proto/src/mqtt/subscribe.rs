@@ -164,7 +164,7 @@ impl<'b> Names<'b> {
 }
 
 impl<'b> Subscribe<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Subscribe<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Subscribe<'b>, MqttError> {
         let id = reader.packet_id()?;
         let properties = Properties::parse(reader, Place::Packet(Kind::Subscribe), rules)?;
         if reader.is_empty() {
@@ -215,7 +215,7 @@ impl Body for (Version, &Subscribe<'_>) {
 }
 
 impl<'b> Unsubscribe<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Unsubscribe<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Unsubscribe<'b>, MqttError> {
         let id = reader.packet_id()?;
         let properties = Properties::parse(reader, Place::Packet(Kind::Unsubscribe), rules)?;
         if reader.is_empty() {
@@ -282,7 +282,7 @@ impl<'b> Reasons<'b> {
 }
 
 impl<'b> Suback<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Suback<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Suback<'b>, MqttError> {
         let (kind, id) = (reader.kind(), reader.packet_id()?);
         let properties = Properties::parse(reader, Place::Packet(kind), rules)?;
         if kind == Kind::Unsuback && !rules.is_v5() {

@@ -96,6 +96,9 @@ impl HttpProxy {
         let Some(mut conn) = reach.conn(client.conn) else { return };
         if client.http.is_over() || (client.has_ended && !client.has_more && client.http.is_idle()) {
             client.phase = Phase::Over;
+            if client.http.has_heard_all() {
+                conn.expect_silence();
+            }
             conn.close();
             return;
         }

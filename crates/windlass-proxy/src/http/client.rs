@@ -207,6 +207,7 @@ impl HttpProxy {
             Decision::Answer(answer) => {
                 policy.answer_lines(&answer, head, &asks, &mut self.lines);
                 exchange.why = answer.denied.map(Denied::label);
+                exchange.group = answer.group().unwrap_or(0);
                 client.exchange = Some(exchange);
                 let (status, denied) = (answer.status, answer.denied);
                 let length = write_answer(client, &mut self.out, &answer, &self.lines);

@@ -8,6 +8,7 @@
 
 mod churn;
 mod ends;
+mod http;
 mod servers;
 #[cfg(feature = "tls")]
 mod tls;

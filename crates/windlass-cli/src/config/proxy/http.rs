@@ -125,10 +125,12 @@ pub(crate) enum ForwardedName {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StickyTable {
     /// What the cookie is called.
+    #[schemars(extend("examples" = ["srv"]))]
     pub(crate) cookie: String,
     /// What its values are made with, 16 letters at least; the same for all nodes that share clients. Without
     /// one it is drawn when the process begins, and cookies of the one before mean nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["${STICKY_SECRET}"]))]
     pub(crate) secret: Option<Secret>,
     /// How long clients keep it. 0: until they are closed.
     pub(crate) max_age: Time,

@@ -2,16 +2,19 @@
 
 mod guard;
 pub(crate) mod http;
+pub(crate) mod udp;
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass::Address;
 use windlass_proxy::{Balance, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
 use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, Network, Time};
 pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
+use udp::UdpTable;
 
 /// A proxy and load balancer.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
@@ -19,9 +22,10 @@ use http::{HttpTable, RespondTable};
 pub(crate) struct ProxyTable {
     /// What it is called in logs and metrics.
     pub(crate) name: String,
-    /// What it passes on: connections as they are, or the requests in them.
+    /// What it passes on: connections as they are, the requests in them, or datagrams.
     pub(crate) mode: ModeName,
-    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
+    /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`. With `mode = "udp"` these are UDP ports, and
+    /// `udp:HOST:PORT` is the same.
     pub(crate) listen: Vec<Listen>,
     /// Where connections go: `HOST:PORT`, of a name too, or `unix:PATH`. A backend with settings of its own
     /// is a `[[proxy.backend]]`.
@@ -121,6 +125,9 @@ pub(crate) struct ProxyTable {
     /// How HTTP is served, with `mode = "http"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<HttpTable>,
+    /// How datagrams are passed on, with `mode = "udp"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) udp: Option<UdpTable>,
     /// Backends for some of what comes: for TLS that is passed through by what the client asks for, or for
     /// requests by their host and path with `mode = "http"`. The others go to those above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -199,12 +206,25 @@ impl Default for ProxyTable {
             access_log: None,
             backend: Vec::new(),
             http: None,
+            udp: None,
             route: Vec::new(),
         }
     }
 }
 
 impl ProxyTable {
+    /// As it is meant: ports are UDP ports where there is nothing else.
+    pub(crate) fn meant(mut self) -> ProxyTable {
+        if self.mode == ModeName::Udp {
+            for Listen(address) in &mut self.listen {
+                if let Address::Tcp(text) = address {
+                    *address = Address::Udp(std::mem::take(text));
+                }
+            }
+        }
+        self
+    }
+
     /// Whether it has anywhere to send a client.
     pub(crate) fn has_backends(&self) -> bool {
         !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty())
@@ -350,6 +370,8 @@ pub(crate) enum ModeName {
     Tcp,
     /// Requests of HTTP/1.1 and WebSocket.
     Http,
+    /// Datagrams, each client's to one backend.
+    Udp,
 }
 
 /// How a backend is chosen.

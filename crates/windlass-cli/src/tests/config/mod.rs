@@ -270,19 +270,24 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
         println!("{text}");
         let file = loaded("starting", &text);
         assert_eq!(file.limits.limits(), windlass::Limits::default());
-        // Each `# key = value` is what it says: the default.
-        let taken: String = text
-            .lines()
-            .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {
-                Some(line) => format!("{line}\n"),
-                None => format!("{line}\n"),
-            })
+        // Each `# key = value` is what it says: the default. Entries of lists are examples.
+        let is_key = |line: &&str| {
+            let key = line.split_once(" = ").map_or("", |(key, _)| key);
+            let is_table = line.starts_with('[') && line.ends_with(']');
+            is_table || (!key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        };
+        let without_entries = text.split("\n\n").filter(|block| !block.contains("\n# [["));
+        let taken: String = without_entries
+            .flat_map(|block| block.lines().chain([""]))
+            .map(|line| format!("{}\n", line.strip_prefix("# ").filter(is_key).unwrap_or(line)))
             .filter(|line| {
                 let examples = ["control", "congestion", "token", "user", "group", "access_log", "path"];
-                !examples.iter().any(|key| line.starts_with(key))
+                let of_proxies = ["sticky", "error_page"];
+                !examples.iter().chain(&of_proxies).any(|key| line.starts_with(key))
             })
             .collect();
-        let all = loaded("starting-all", &taken);
+        // Its largest table is for requests.
+        let all = loaded("starting-all", &taken.replace("mode = \"tcp\"", "mode = \"http\""));
         assert_eq!((&all.server, &all.log, &all.admin), (&file.server, &file.log, &file.admin));
         assert_eq!(crate::serving::limits(&all), crate::serving::limits(&file));
     }

@@ -308,3 +308,22 @@ fn a_shutdown_is_told_with_the_response_under_way() {
     conn.respond(&mut out, Status::OK).empty().unwrap();
     assert!(text(&out).contains("connection: close") && conn.is_over());
 }
+
+/// The request, what is answered at its beginning, and whether the client has nothing more to say then.
+#[test]
+fn a_client_that_leaves_is_heard_out_once_all_of_its_request_was_read() {
+    for (request, heard_all) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", true),
+        ("GET / HTTP/1.0\r\n\r\n", true),
+        ("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc", true),
+        ("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\nab", false),
+        ("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n", false),
+        // It has said nothing of the kind, though it was told to go.
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", false),
+    ] {
+        let mut conn = asked(request);
+        conn.close_after_response();
+        conn.respond(&mut Vec::new(), Status::OK).body(b"").unwrap();
+        assert_eq!(conn.has_heard_all(), heard_all, "{request:?}");
+    }
+}

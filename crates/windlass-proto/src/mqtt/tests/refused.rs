@@ -275,6 +275,10 @@ fn bad_answers_of_servers() {
     refused(&server(Version::V5), b"\xe0\x05\0\x03\x1c\0\0", E::PropertyFrom(0x1c), PROTOCOL);
     refused(v5, b"\xf0\x01\x19", E::ReasonCode(Kind::Auth, 0x19), PROTOCOL);
     refused(&server(Version::V5), b"\xf0\0", E::ReasonCode(Kind::Auth, 0), PROTOCOL);
+    // Section 3.15.2.2.2.
+    refused(v5, b"\xf0\x01\x18", E::AuthenticationMethod, PROTOCOL);
+    refused(v5, b"\xf0\x05\0\x03\x1f\0\0", E::AuthenticationMethod, PROTOCOL);
+    assert_eq!(run(v5, b"\xf0\0").error, None);
     refused(v311, b"\xe0\0", E::Unexpected(Kind::Disconnect), PROTOCOL);
     // [MQTT-3.2.2-1], [MQTT-3.2.2-4] of 3.1.1, [MQTT-3.2.2-6], [MQTT-3.2.2-8].
     for (version, bytes, error) in [

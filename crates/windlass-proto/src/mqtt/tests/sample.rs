@@ -33,7 +33,8 @@ fn any_id(rng: &mut Rng) -> PacketId {
 
 fn any_properties(rng: &mut Rng, place: Place, from: Side, version: Version) -> PropertiesBuf {
     let mut list = PropertiesBuf::new();
-    if version == Version::V311 || rng.chance(1, 2) {
+    let auth = place == Place::Packet(Kind::Auth);
+    if version == Version::V311 || !auth && rng.chance(1, 2) {
         return list;
     }
     let number = rng.next_u64() as u32;
@@ -73,7 +74,7 @@ fn any_properties(rng: &mut Rng, place: Place, from: Side, version: Version) -> 
     if publish {
         all.push(Property::SubscriptionId(7));
     }
-    let method = rng.chance(1, 2);
+    let method = auth || rng.chance(1, 2);
     all.retain(|property| match property {
         _ if !super::super::property::allowed(property.id(), place) => false,
         Property::SubscriptionId(_) if publish => from == Side::Server,

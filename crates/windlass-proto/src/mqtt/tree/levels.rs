@@ -25,13 +25,20 @@ const LEVELS_MAX: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Levels<T> {
     nodes: Vec<Node<T>>,
-    /// Places of children, by the hash of parent and name.
-    edges: HashTable<At>,
+    /// Children, by the hash of parent and name.
+    edges: HashTable<Edge>,
     hasher: DefaultHashBuilder,
     /// The first place that is free; the next one is its `next`.
     free: At,
     len: usize,
     limits: TreeLimits,
+}
+
+/// The hash is kept, so that the table grows without a look at the nodes.
+#[derive(Clone, Copy)]
+struct Edge {
+    hash: u32,
+    at: At,
 }
 
 #[derive(Clone)]
@@ -125,8 +132,14 @@ impl<T: Value> Levels<T> {
         if self.nodes[parent as usize].child == NONE {
             return NONE;
         }
-        let hash = self.hasher.hash_one((parent, name));
-        self.edges.find(hash, |at| self.is(*at, parent, name)).copied().unwrap_or(NONE)
+        let hash = self.hash_of(parent, name);
+        let edge = self.edges.find(wide(hash), |edge| edge.hash == hash && self.is(edge.at, parent, name));
+        edge.map_or(NONE, |edge| edge.at)
+    }
+
+    #[inline]
+    fn hash_of(&self, parent: At, name: &str) -> u32 {
+        self.hasher.hash_one((parent, name)) as u32
     }
 
     #[inline]
@@ -152,25 +165,24 @@ impl<T: Value> Levels<T> {
         &mut self,
         levels: impl Iterator<Item = &'n str> + Clone,
     ) -> Result<At, TreeError> {
-        let (mut depth, mut missing, mut at) = (0, 0, ROOT);
-        for name in levels.clone() {
-            depth += 1;
-            at = if at == NONE { NONE } else { self.child(at, name) };
-            missing += usize::from(at == NONE);
+        let (mut at, mut depth, mut rest) = (ROOT, 0, levels.clone());
+        let mut missing = levels;
+        while let Some(name) = rest.next() {
+            let child = self.child(at, name);
+            if child == NONE {
+                break;
+            }
+            (at, depth, missing) = (child, depth + 1, rest.clone());
         }
-        if depth > self.limits.levels_max {
+        let more = missing.clone().count();
+        if depth + more > self.limits.levels_max {
             return Err(TreeError::TooDeep);
         }
-        if missing == 0 {
-            return Ok(at);
-        }
-        if self.len + missing > self.limits.nodes_max {
+        if self.len + more > self.limits.nodes_max {
             return Err(TreeError::Full);
         }
-        at = ROOT;
-        for name in levels {
-            let child = self.child(at, name);
-            at = if child == NONE { self.add(at, name) } else { child };
+        for name in missing {
+            at = self.add(at, name);
         }
         Ok(at)
     }
@@ -197,11 +209,8 @@ impl<T: Value> Levels<T> {
             "#" => above.hash = at,
             _ => {}
         }
-        let Levels { nodes, edges, hasher, .. } = self;
-        edges.insert_unique(hasher.hash_one((parent, name)), at, |at| {
-            let node = &nodes[*at as usize];
-            hasher.hash_one((node.parent, &*node.name))
-        });
+        let hash = self.hash_of(parent, name);
+        self.edges.insert_unique(wide(hash), Edge { hash, at }, |edge| wide(edge.hash));
         self.len += 1;
         at
     }
@@ -214,8 +223,8 @@ impl<T: Value> Levels<T> {
                 return;
             }
             let (parent, next, before) = (node.parent, node.next, node.before);
-            let hash = self.hasher.hash_one((parent, &*node.name));
-            if let Ok(edge) = self.edges.find_entry(hash, |other| *other == at) {
+            let hash = self.hash_of(parent, &node.name);
+            if let Ok(edge) = self.edges.find_entry(wide(hash), |edge| edge.at == at) {
                 edge.remove();
             }
             match before {
@@ -240,6 +249,12 @@ impl<T: Value> Levels<T> {
             at = parent;
         }
     }
+}
+
+/// The table takes its place from the lower bits of a hash and its tag from the upper ones.
+#[inline]
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 impl<T: Value> Node<T> {

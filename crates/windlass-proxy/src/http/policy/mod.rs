@@ -108,6 +108,16 @@ pub(crate) struct Answer<'p> {
     of: AnswerOf<'p>,
 }
 
+impl Answer<'_> {
+    /// The number of the group whose route it is about, if there is one.
+    pub(crate) fn group(&self) -> Option<usize> {
+        match self.of {
+            AnswerOf::Route(number) => Some(number),
+            AnswerOf::Redirect(_, number) | AnswerOf::Denied(number) => number,
+        }
+    }
+}
+
 /// Where an answer is from, with the number of its route.
 #[derive(Clone, Copy, Debug)]
 enum AnswerOf<'p> {
@@ -374,11 +384,7 @@ impl Policy {
         client: &Client,
         lines: &mut HeaderLines,
     ) {
-        let number = match answer.of {
-            AnswerOf::Route(number) => Some(number),
-            AnswerOf::Redirect(_, number) | AnswerOf::Denied(number) => number,
-        };
-        let route = number.map(|number| &self.routes[number]);
+        let route = answer.group().map(|number| &self.routes[number]);
         match answer.of {
             AnswerOf::Route(_) => {
                 if let Some(Act::Respond { content_type, .. }) = route.map(|route| &route.act)
