@@ -179,6 +179,14 @@ fn table(proxies: &[Proxy]) -> String {
         text += cells.join("  ").trim_end();
         text.push('\n');
     }
+    for source in proxies.iter().flat_map(|proxy| &proxy.sources) {
+        text += &match &source.error {
+            Some(error) => {
+                format!("{}: {error}; {} backends of before stay\n", source.source, source.backends)
+            }
+            None => format!("{}: {} backends\n", source.source, source.backends),
+        };
+    }
     text
 }
 

@@ -8,11 +8,11 @@ use std::thread;
 
 use windlass::proto::http::Status;
 use windlass_http::{Replied, Reply, Request};
-use windlass_proxy::{BackendStats, Order, OrderError, Ordered};
+use windlass_proxy::{BackendStats, Order, OrderError, Ordered, SourceStats};
 
 use super::Admin;
 use super::ask::{What, tell};
-use super::shape::{Backend, BackendOrder, BackendOrdered, LastCheck, Proxy};
+use super::shape::{Backend, BackendOrder, BackendOrdered, LastCheck, Proxy, Source};
 use crate::config::proxy::BackendTable;
 use crate::config::value::{self, Count};
 use crate::proxy::{Fronted, Fronts, another};
@@ -66,7 +66,21 @@ fn proxy(one: &Fronted) -> Proxy {
         received_bytes: stats.received_bytes,
         sent_bytes: stats.sent_bytes,
         refused: stats.refused.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+        udp: stats.udp.iter().flat_map(|udp| udp.each()).map(|(what, n)| (what.into(), n)).collect(),
         backends: stats.backends.into_iter().map(backend).collect(),
+        sources: stats.sources.into_iter().map(source).collect(),
+    }
+}
+
+fn source(stats: SourceStats) -> Source {
+    Source {
+        route: stats.group,
+        source: stats.source,
+        backends: stats.backends as u64,
+        updated_seconds: stats.updated_ago.map(|ago| ago.as_secs_f64()),
+        changes: stats.changes,
+        failures: stats.failures,
+        error: stats.error,
     }
 }
 

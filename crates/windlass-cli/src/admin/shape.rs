@@ -52,8 +52,30 @@ pub(crate) struct Proxy {
     pub(crate) sent_bytes: u64,
     /// Clients that were not served, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
+    /// Of datagrams: what became of them, and of their flows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) udp: BTreeMap<String, u64>,
     /// In the order of the configuration.
     pub(crate) backends: Vec<Backend>,
+    /// Where more of them come from.
+    pub(crate) sources: Vec<Source>,
+}
+
+/// A source of backends.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Source {
+    pub(crate) route: String,
+    /// As it is written in the file.
+    pub(crate) source: String,
+    /// Backends it names.
+    pub(crate) backends: u64,
+    /// How long ago it was last asked with success, or found to be other than before.
+    pub(crate) updated_seconds: Option<f64>,
+    pub(crate) changes: u64,
+    pub(crate) failures: u64,
+    /// What was wrong, if the last time failed.
+    pub(crate) error: Option<String>,
 }
 
 /// One backend of one route of a proxy.
@@ -66,7 +88,7 @@ pub(crate) struct Backend {
     pub(crate) address: String,
     /// "up", "down", "ejected", "draining", "disabled" or "leaving".
     pub(crate) state: String,
-    /// "configured" or "added".
+    /// "configured", "discovered" or "added".
     pub(crate) origin: String,
     /// Something about it is not as configured.
     pub(crate) changed: bool,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use windlass::Address;
-use windlass_proxy::Target;
+use windlass_proxy::{Source, Target};
 
 use super::{SERVING, ServingArgs, workers};
 use crate::config::proxy::{BalanceName, ModeName, ProxyVersion};
@@ -22,7 +22,11 @@ With --mode http it is the requests of HTTP/1.1 that are passed on, one by one, 
 clients share, WebSocket too. Backends are told who asks in X-Forwarded-* headers. A file ([[proxy]]: `windlass init proxy`) has more: weights, TLS to \
 backends, routes by server name or by host and path, redirects, header rules, error pages, every timeout.
 
-A message in its figures is a client that was connected to a backend, or a request. \
+With --mode udp it is datagrams: what comes from one port of a client stays with one backend until both have been \
+silent for a minute, and --listen and --to are UDP ports.
+
+A message in its figures is a client that was connected to a backend, or a request, or a client's flow of \
+datagrams. \
 Output, signals and systemd are as with `windlass echo`.";
 
 pub(super) const EXAMPLES: &str = "\
@@ -36,10 +40,14 @@ Examples:
       TLS ends here.
   windlass proxy --listen :5432 --to db.internal:5432 --connections-max 100
       A name, which is resolved while it runs; clients beyond the hundredth wait.
+  windlass proxy --listen :8080 --discover srv:_http._tcp.web.internal
+      As many backends as DNS names, for as long as it names them.
   windlass proxy --mode http --listen :8080 --to 10.0.0.1:80 --to 10.0.0.2:80 --access-log -
       Requests, and a line for each.
   windlass proxy --mode http --listen :8080 --sticky srv --to unix:/run/a.sock --to unix:/run/b.sock
       The same client to the same backend, by a cookie.
+  windlass proxy --mode udp --listen :53 --to 10.0.0.1:53 --to 10.0.0.2:53 --balance source-hash
+      Datagrams, the same client to the same backend.
   windlass proxy --listen :8080 --accept-proxy-from 10.0.0.0/8 --send-proxy v2 --to 10.1.0.1:80
       Behind another proxy: who the client is, is heard from it and passed on.";
 
@@ -53,9 +61,15 @@ pub(crate) struct ProxyArgs {
     pub(crate) listen: Vec<Address>,
 
     /// A backend: HOST:PORT, of a name too, or unix:PATH. Several may be given
-    #[arg(long, value_name = "BACKEND", required = true, value_delimiter = ',', help_heading = PROXY)]
-    #[arg(env = "WINDLASS_TO", hide_env = true)]
+    #[arg(long, value_name = "BACKEND", value_delimiter = ',', help_heading = PROXY)]
+    #[arg(required_unless_present = "discover", env = "WINDLASS_TO", hide_env = true)]
     pub(crate) to: Vec<Target>,
+
+    /// Where backends come from: file:PATH, which is watched, dns:NAME:PORT for all addresses of a name, or
+    /// srv:NAME for the targets of a service. Several may be given
+    #[arg(long, value_name = "SOURCE", value_delimiter = ',', help_heading = PROXY)]
+    #[arg(env = "WINDLASS_DISCOVER", hide_env = true)]
+    pub(crate) discover: Vec<Source>,
 
     /// What is passed on
     #[arg(long, value_name = "MODE", value_enum, default_value_t = ModeName::Tcp, help_heading = PROXY)]

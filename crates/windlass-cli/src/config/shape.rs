@@ -119,8 +119,8 @@ pub(crate) enum Sandbox {
     /// Nothing.
     #[default]
     Off,
-    /// Files outside of this configuration's folders, calls to others by TCP, other programs; a warning says
-    /// what the system cannot forbid. SIGUSR2 can start no successor then; `windlass upgrade` can. Linux:
+    /// Files outside of this configuration's folders, calls to others by TCP (where there is no proxy), other
+    /// programs; a warning says what the system cannot forbid. SIGUSR2 can start no successor then; `windlass upgrade` can. Linux:
     /// Landlock and seccomp.
     On,
     /// Other TCP ports too, and every system call that no service needs; where that cannot be, the server does

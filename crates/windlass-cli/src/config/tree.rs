@@ -183,6 +183,9 @@ impl Reader<'_> {
         if value::is_path(format, text) {
             return Some(self.folder.join(text).display().to_string().into());
         }
+        if let Some(path) = value::file_behind(format, text) {
+            return Some(format!("file:{}", self.folder.join(path).display()).into());
+        }
         Some(text.into())
     }
 }

@@ -36,6 +36,16 @@ pub(crate) struct Listen(pub(crate) windlass::Address);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Backend(pub(crate) windlass_proxy::Target);
 
+/// Where backends come from.
+#[cfg(feature = "proxy")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Source(pub(crate) windlass_proxy::Source);
+
+/// A name server: its address, and its port if that is not 53.
+#[cfg(feature = "proxy")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NameServer(pub(crate) std::net::SocketAddr);
+
 /// A network, or `unix` for the peers of Unix sockets.
 #[cfg(feature = "proxy")]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -146,6 +156,33 @@ impl Text for Backend {
 }
 
 #[cfg(feature = "proxy")]
+impl Text for Source {
+    const FORMAT: &'static str = "source";
+    const EXAMPLE: &'static str = "dns:web.internal:80";
+    fn read(text: &str) -> Result<Source, String> {
+        windlass_proxy::Source::from_str(text).map(Source).map_err(|error| error.to_string())
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+#[cfg(feature = "proxy")]
+impl Text for NameServer {
+    const FORMAT: &'static str = "name-server";
+    const EXAMPLE: &'static str = "192.0.2.53";
+    fn read(text: &str) -> Result<NameServer, String> {
+        let bare = text.parse().map(|ip: std::net::IpAddr| (ip, 53).into());
+        let at = bare.or_else(|_| text.parse());
+        at.map(NameServer)
+            .map_err(|_| format!("`{text}` is no address of a name server: write IP or IP:PORT"))
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+#[cfg(feature = "proxy")]
 impl Text for Network {
     const FORMAT: &'static str = "network";
     const EXAMPLE: &'static str = "10.0.0.0/8";
@@ -240,6 +277,10 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         #[cfg(feature = "proxy")]
         Network::FORMAT => reads::<Network>(text),
         #[cfg(feature = "proxy")]
+        Source::FORMAT => reads::<Source>(text),
+        #[cfg(feature = "proxy")]
+        NameServer::FORMAT => reads::<NameServer>(text),
+        #[cfg(feature = "proxy")]
         HeaderRule::FORMAT => reads::<HeaderRule>(text),
         FilePath::FORMAT => reads::<FilePath>(text),
         OutputPath::FORMAT => reads::<OutputPath>(text),
@@ -252,6 +293,16 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
 /// Whether a text of this format is a path, relative to the file it stands in.
 pub(crate) fn is_path(format: &str, text: &str) -> bool {
     format == FilePath::FORMAT || (format == OutputPath::FORMAT && text != "-")
+}
+
+/// The path in a text of this format that names a file behind a word: relative like one that stands alone.
+pub(crate) fn file_behind(format: &str, text: &str) -> Option<String> {
+    #[cfg(feature = "proxy")]
+    if format == Source::FORMAT {
+        return text.strip_prefix("file:").map(String::from);
+    }
+    let _ = (format, text);
+    None
 }
 
 /// The format whose texts are not shown.
@@ -291,7 +342,7 @@ macro_rules! as_text {
 
 as_text!(Size Time Count Listen FilePath OutputPath AccessFormat Secret);
 #[cfg(feature = "proxy")]
-as_text!(Backend Network HeaderRule);
+as_text!(Backend Network Source NameServer HeaderRule);
 
 /// The schema of a text in a format of ours.
 pub(crate) fn schema(format: &str, numbers: bool, example: &str) -> Schema {

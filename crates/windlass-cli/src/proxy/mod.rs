@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Breaker, CheckKind, Front, GuardConfig, Health, HttpProxy, Others, Proxy,
-    ProxyConfig, RetryBudget, Route, Sources, Target, Timeouts, Version,
+    AcceptProxy, Backend, Breaker, CheckKind, Discover, Discovered, Discovery, DiscoveryConfig, Front,
+    GuardConfig, Health, HttpProxy, Others, Proxy, ProxyConfig, RetryBudget, Route, Source, Sources, Target,
+    Timeouts, Version,
 };
 
 use crate::access::{Kind, Record};
@@ -17,7 +18,7 @@ use crate::args::ProxyArgs;
 use crate::config::File;
 use crate::config::proxy::http::{HttpTable, StickyTable};
 use crate::config::proxy::{BackendTable, BackendTlsTable, ModeName, OthersName, ProxyTable, ProxyVersion};
-use crate::config::value::{self, Count, Listen, Network, Time};
+use crate::config::value::{self, Count, Listen, NameServer, Network, Time};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<()> {
         http: is_http.then_some(of_requests),
         listen: args.listen.iter().cloned().map(Listen).collect(),
         to: args.to.iter().cloned().map(value::Backend).collect(),
+        discover: args.discover.iter().cloned().map(value::Source).collect(),
         balance: args.balance,
         connections_max: Count(args.connections_max),
         send_proxy: args.send_proxy,
@@ -134,6 +136,8 @@ fn front(table: &ProxyTable, file: &File, told: &Told) -> Result<Front> {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
     }
+    let name = table.name.clone();
+    front.on_discovery(move |news| log(&name, news));
     told.proxies.add(table, &front);
     Ok(front)
 }
@@ -181,6 +185,24 @@ pub(crate) fn of_requests(table: &ProxyTable, file: &File, told: &Told) -> Resul
         .any_source()
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
+}
+
+/// The service that looks for the backends of a proxy, which has been made before.
+pub(crate) fn discovery(table: &ProxyTable, told: &Told) -> Option<Serve<Discovery>> {
+    let name = table.discovery()?;
+    Some(told.proxies.current(&table.name)?.front.discover().name(&name))
+}
+
+fn log(proxy: &str, news: &Discovered) {
+    let Discovered { source, route, .. } = news;
+    if let Some(changed) = &news.changed {
+        let (added, removed) = (changed.added.len(), changed.removed.len());
+        let changed = changed.changed.len();
+        tracing::info!(proxy, route, source, added, removed, changed, "backends were found");
+    }
+    if let Some(error) = &news.error {
+        tracing::warn!(proxy, route, source, error, "no news of backends: the last good ones stay");
+    }
 }
 
 /// What a reload has in store for the proxies that stay.
@@ -287,8 +309,8 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             server_names: route.server_names.clone(),
             alpn: route.alpn.clone(),
             backends: self::backends(table, &route.to, &route.backend)?,
+            discover: discover(table, &route.discover)?,
             http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
-            ..Route::default()
         });
     }
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
@@ -345,10 +367,57 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             (None, None) => CheckKind::Connect,
         },
         resolve_every: table.resolve_every.0,
+        discover: discover(table, &table.discover)?,
+        discovery: DiscoveryConfig {
+            file_every: table.file_every.0,
+            dns_servers: table.dns_servers.iter().map(|NameServer(server)| *server).collect(),
+            dns_timeout: table.dns_timeout.0,
+            dns_tries: count(table.dns_tries),
+            ttl_min: table.dns_ttl_min.0,
+            ttl_max: table.dns_ttl_max.0,
+        },
         udp: table.udp.as_ref().map(udp::config).unwrap_or_default(),
         http: http::config(table.http.as_ref().unwrap_or(&HttpTable::default()), files)?,
         ..ProxyConfig::default()
     })
+}
+
+/// Sources, whose backends are spoken with as the table says.
+fn discover(table: &ProxyTable, sources: &[value::Source]) -> Result<Vec<Discover>> {
+    let one = |value::Source(source): &value::Source| {
+        let mut discover = Discover::from(source.clone()).connections_max(table.connections_max.0);
+        discover.send_proxy = table.send_proxy.map(version);
+        match &table.backend_tls {
+            Some(tls) => speak_tls_with(discover, tls),
+            None => Ok(discover),
+        }
+    };
+    sources.iter().map(one).collect()
+}
+
+#[cfg(feature = "tls")]
+fn speak_tls_with(discover: Discover, table: &BackendTlsTable) -> Result<Discover> {
+    let host = match (&table.name, &discover.source) {
+        (Some(name), _) => name.clone(),
+        // All of its addresses are one host.
+        (None, Source::Addresses { host, .. }) => host.clone(),
+        (None, source) => bail!("TLS with backends of {source}: their certificate's `name` has to be said"),
+    };
+    let target = connector(table, &discover.source.to_string())?.to(&host);
+    let target = target.with_context(|| format!("TLS with backends of {}: `{host}`", discover.source))?;
+    Ok(discover.tls(target))
+}
+
+#[cfg(not(feature = "tls"))]
+fn speak_tls_with(_: Discover, _: &BackendTlsTable) -> Result<Discover> {
+    bail!("this windlass was built without TLS")
+}
+
+fn version(version: ProxyVersion) -> Version {
+    match version {
+        ProxyVersion::V1 => Version::V1,
+        ProxyVersion::V2 => Version::V2,
+    }
 }
 
 /// A backend that an operator adds: with all that the table says of its backends.
@@ -381,11 +450,8 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
     if let Some(port) = one.check_port {
         backend = backend.check_port(port);
     }
-    if let Some(version) = one.send_proxy.or(table.send_proxy) {
-        backend = backend.send_proxy(match version {
-            ProxyVersion::V1 => Version::V1,
-            ProxyVersion::V2 => Version::V2,
-        });
+    if let Some(of) = one.send_proxy.or(table.send_proxy) {
+        backend = backend.send_proxy(version(of));
         backend = backend.send_proxy_tlvs(table.send_proxy_tlvs);
     }
     match one.tls.as_ref().or(table.backend_tls.as_ref()) {
@@ -395,7 +461,7 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
 }
 
 #[cfg(feature = "tls")]
-fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
+fn connector(table: &BackendTlsTable, with: &str) -> Result<windlass::TlsConnector> {
     use windlass::{TlsClient, TlsIdentity};
 
     let path = &table.authorities.0;
@@ -404,15 +470,21 @@ fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
     match (&table.cert, &table.key) {
         (Some(cert), Some(key)) => client = client.identity(TlsIdentity::from_files(&cert.0, &key.0)?),
         (None, None) => {}
-        _ => bail!("TLS with {}: a certificate needs its key, and a key its certificate", backend.to),
+        _ => bail!("TLS with {with}: a certificate needs its key, and a key its certificate"),
     }
+    Ok(client.build()?)
+}
+
+#[cfg(feature = "tls")]
+fn speak_tls(backend: Backend, table: &BackendTlsTable) -> Result<Backend> {
+    let client = connector(table, &backend.to.to_string())?;
     let host = match &backend.to {
         _ if table.name.is_some() => table.name.clone().unwrap_or_default(),
         Target::Address(address) => address.ip().to_string(),
         Target::Name { host, .. } => host.clone(),
         other => bail!("TLS with {other}: its certificate's `name` has to be said"),
     };
-    let target = client.build()?.to(&host).with_context(|| format!("TLS with {}: `{host}`", backend.to))?;
+    let target = client.to(&host).with_context(|| format!("TLS with {}: `{host}`", backend.to))?;
     Ok(backend.tls(target))
 }
 

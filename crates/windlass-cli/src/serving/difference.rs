@@ -75,6 +75,15 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
         }
         units.push(Unit { name: service.name.into(), settings, listeners: listeners.collect() });
     }
+    #[cfg(feature = "proxy")]
+    for (at, table) in file.proxy.iter().enumerate() {
+        if let Some(name) = table.discovery() {
+            // It goes with its proxy, and hears from that of other sources.
+            let log: &Value = &tables["proxy"][at]["access_log"];
+            let settings = serde_json::json!({ "kind": "discovery", "of": log });
+            units.push(Unit { name, settings, listeners: Vec::new() });
+        }
+    }
     if !file.admin.listen.is_empty() {
         let listener = |listen: &config::value::Listen| Listener {
             address: listen.0.to_string(),

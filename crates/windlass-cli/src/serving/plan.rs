@@ -103,6 +103,13 @@ pub(super) fn services<T: Takes>(
             ModeName::Udp => to.take(crate::proxy::of_datagrams(proxy, file, told)?),
         };
     }
+    // Behind the proxies: each looks for the backends of one that is there.
+    #[cfg(feature = "proxy")]
+    for proxy in file.proxy.iter().filter(|it| it.discovery().is_some_and(|name| wanted(&name))) {
+        if let Some(discovery) = crate::proxy::discovery(proxy, told) {
+            to = to.take(discovery);
+        }
+    }
     // Last: whoever reads the addresses finds those of the services first.
     if wanted(ADMIN)
         && let Some(admin) = crate::admin::service(&file.admin, told)?

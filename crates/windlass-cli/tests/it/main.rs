@@ -11,6 +11,8 @@ mod bench;
 mod config;
 mod dashboard;
 mod demo;
+#[cfg(feature = "proxy")]
+mod discovery;
 mod echo;
 mod errors;
 mod handover;
@@ -23,6 +25,8 @@ mod process;
 mod proxy;
 #[cfg(feature = "proxy")]
 mod proxy_http;
+#[cfg(feature = "proxy")]
+mod proxy_udp;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]

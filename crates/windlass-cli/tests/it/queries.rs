@@ -40,7 +40,7 @@ type Exported = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 fn exported() -> Exported {
     // Checked, so that there is a check to be told of; nobody is there, so it is answered at once.
     let text = "[admin]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = ['127.0.0.1:0', 'udp:127.0.0.1:0']\n\
-                [[proxy]]\nlisten = '127.0.0.1:0'\nto = '127.0.0.1:1'\ncheck_every = '1s'\n";
+                [[proxy]]\nlisten = '127.0.0.1:0'\nto = '127.0.0.1:1'\ncheck_every = '1s'\ndiscover = 'file:/nowhere'\n";
     let file = ConfigFile::new("queries", text);
     let mut server = Server::command(&["run", "-c", file.0.to_str().unwrap()]);
     round_trip(&mut server.connect(), b"hello");
@@ -53,7 +53,8 @@ fn exported() -> Exported {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).unwrap();
-        if page.contains("windlass_proxy_backend_check_duration_seconds{") {
+        let awaited = ["windlass_proxy_backend_check_duration_seconds{", "windlass_proxy_source_up{"];
+        if awaited.iter().all(|sample| page.contains(sample)) {
             break page;
         }
         assert!(std::time::Instant::now() < deadline, "no check is answered: {page}");

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use super::list::{self, Found};
 
@@ -13,7 +13,8 @@ const FILE_MAX: u64 = 1 << 20;
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stamp {
-    modified: Option<SystemTime>,
+    /// Since 1970.
+    modified: Option<Duration>,
     length: u64,
     /// Another one in its place is another file.
     inode: u64,
@@ -25,7 +26,8 @@ impl Stamp {
         let inode = std::os::unix::fs::MetadataExt::ino(data);
         #[cfg(not(unix))]
         let inode = 0;
-        Stamp { modified: data.modified().ok(), length: data.len(), inode }
+        let modified = data.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        Stamp { modified, length: data.len(), inode }
     }
 }
 

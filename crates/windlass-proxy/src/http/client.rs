@@ -186,6 +186,11 @@ impl HttpProxy {
             },
         };
         self.lines.clear();
+        if conn.is_overloaded() {
+            exchange.why = Some("overload");
+            client.exchange = Some(exchange);
+            return self.answer(conn, key, Status::SERVICE_UNAVAILABLE, Ending::Unavailable);
+        }
         match policy.decide(head, &asks) {
             Decision::Forward(forward) => {
                 exchange.group = forward.group;
@@ -355,24 +360,28 @@ impl HttpProxy {
     fn exchange_late(&mut self, conn: &mut Conn<'_>, key: u32) -> Result<(), Close> {
         let config = &self.fleet.plan.config;
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let (Phase::Linked(link), Some(exchange)) = (client.phase, &client.exchange) else { return Ok(()) };
+        let (Phase::Linked(link), Some(exchange)) = (client.phase, &mut client.exchange) else {
+            return Ok(());
+        };
         let Some(link) = self.links.get(link) else { return Ok(()) };
         let is_paused = link.is_paused;
         let (now, client_idle) = (conn.now(), conn.idle());
         let Some(server_idle) = conn.other(link.conn).map(|backend| backend.idle()) else { return Ok(()) };
         let (limit, silent) = match exchange.status {
             // Once there is output that it does not take, the engine counts.
-            Some(_) if is_paused => (Duration::ZERO, Duration::ZERO),
+            Some(_) if is_paused => (config.timeouts.server, Duration::ZERO),
             Some(_) => (config.timeouts.server, server_idle),
             None if exchange.is_sent => {
                 (config.http.response_timeout, now.since(exchange.sent_at).min(server_idle))
             }
             // The body is slow, and whose fault is that?
             None if client.is_paused => (config.timeouts.server, server_idle),
-            None => (config.timeouts.client, client_idle),
+            None => {
+                (config.timeouts.client, client_idle.max(exchange.body_idle(now, config.timeouts.client)))
+            }
         };
         if limit.is_zero() {
-            conn.wake_at(now + Duration::from_secs(1));
+            // What begins after this has a deadline of its own.
             return Ok(());
         }
         if silent < limit {

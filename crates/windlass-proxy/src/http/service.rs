@@ -431,6 +431,16 @@ impl Service for HttpProxy {
         if goes { Err(Close::Shutdown) } else { Ok(()) }
     }
 
+    fn superseded(&mut self, _: &mut Conn<'_>, session: &mut HttpSession) -> Result<(), Close> {
+        // Its next request goes to the successor, where it is told so with the response to this one.
+        if let Side::Client(key) = session.side
+            && let Some(client) = self.clients.get(key)
+        {
+            client.http.close_after_response();
+        }
+        Ok(())
+    }
+
     fn closed(&mut self, conn: &mut Conn<'_>, session: HttpSession, why: Close) {
         match session.side {
             Side::Client(key) => self.client_closed(conn, key),

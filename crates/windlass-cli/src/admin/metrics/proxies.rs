@@ -1,7 +1,7 @@
 //! What Prometheus is told of proxies and their backends. Where there is no proxy, it is told nothing of them.
 
 use super::Page;
-use crate::admin::shape::{Backend, Proxy};
+use crate::admin::shape::{Backend, Proxy, Source};
 
 /// The states of a backend, each a series: one is 1, the others 0.
 const STATES: [&str; 6] = ["up", "down", "ejected", "draining", "disabled", "leaving"];
@@ -74,6 +74,25 @@ const OF_BACKENDS: [OfBackend; 15] = [
     }),
 ];
 
+/// One family with a value for each source of backends.
+type OfSource = (&'static str, &'static str, &'static str, fn(&Source) -> f64);
+
+const OF_SOURCES: [OfSource; 4] = [
+    (
+        "windlass_proxy_source_up",
+        "gauge",
+        "1 where a source of backends was asked with success, else 0.",
+        |s| f64::from(u8::from(s.error.is_none())),
+    ),
+    ("windlass_proxy_source_backends", "gauge", "Backends that a source names.", |s| s.backends as f64),
+    ("windlass_proxy_source_changes", "counter", "Times it has named others than before.", |s| {
+        s.changes as f64
+    }),
+    ("windlass_proxy_source_failures", "counter", "Times it could not be asked, or not be believed.", |s| {
+        s.failures as f64
+    }),
+];
+
 /// The labels of a backend. Names need not differ, addresses do.
 fn labels<'a>(proxy: &'a Proxy, backend: &'a Backend) -> [(&'static str, &'a str); 4] {
     [
@@ -89,6 +108,21 @@ fn total(name: &str, kind: &str) -> String {
 }
 
 impl Page {
+    /// What became of datagrams: each count by the name it has in `windlass_proxy::UdpStats`.
+    fn udp(&mut self, proxies: &[Proxy]) {
+        let Some(first) = proxies.iter().find(|proxy| !proxy.udp.is_empty()) else { return };
+        for what in first.udp.keys() {
+            let name = format!("windlass_proxy_udp_{what}");
+            let words = what.replace('_', " ");
+            self.family(&name, "counter", &format!("Datagrams and their flows: {words}."));
+            for proxy in proxies {
+                if let Some(count) = proxy.udp.get(what) {
+                    self.sample(&format!("{name}_total"), &[("proxy", &proxy.name)], *count as f64);
+                }
+            }
+        }
+    }
+
     /// All that is told of proxies.
     pub(super) fn proxies(&mut self, proxies: &[Proxy]) {
         if proxies.is_empty() {
@@ -108,6 +142,7 @@ impl Page {
                 self.sample("windlass_proxy_refused_total", &labels, *count as f64);
             }
         }
+        self.udp(proxies);
         let backends = || proxies.iter().flat_map(|proxy| proxy.backends.iter().map(move |one| (proxy, one)));
         for (name, kind, help, value) in OF_BACKENDS {
             self.family(name, kind, help);
@@ -116,6 +151,16 @@ impl Page {
                 if let Some(value) = value(backend) {
                     self.sample(&total, &labels(proxy, backend), value);
                 }
+            }
+        }
+        for (name, kind, help, value) in OF_SOURCES {
+            self.family(name, kind, help);
+            let total = total(name, kind);
+            for (proxy, source) in
+                proxies.iter().flat_map(|proxy| proxy.sources.iter().map(move |one| (proxy, one)))
+            {
+                let labels = [("proxy", &*proxy.name), ("route", &source.route), ("source", &source.source)];
+                self.sample(&total, &labels, value(source));
             }
         }
         self.family("windlass_proxy_backend_state", "gauge", "1 for the state that a backend is in.");

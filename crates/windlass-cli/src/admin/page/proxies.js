@@ -37,9 +37,10 @@ export class Proxies {
     byId("proxies-link").hidden = proxies.length === 0;
     for (const proxy of proxies) {
       if (!this.shown.has(proxy.name)) this.shown.set(proxy.name, this.make(proxy.name));
-      const { table, reset } = this.shown.get(proxy.name);
+      const { table, reset, sources } = this.shown.get(proxy.name);
       table.update([{ ...proxy, clients: true, now: proxy.clients }, ...proxy.backends]);
       reset.hidden = !proxy.backends.some((backend) => backend.changed);
+      this.sources(sources, proxy.sources ?? []);
     }
     for (const [name, { element }] of this.shown) {
       if (proxies.some((proxy) => proxy.name === name)) continue;
@@ -82,10 +83,26 @@ export class Proxies {
       if (done) address.value = "";
     });
     const reset = el("button", { type: "button", onclick: () => this.order(name, "reset", {}) }, "Back to the file");
-    const element = el("div", { class: "proxy" }, place,
+    const sources = el("ul", { class: "sources" });
+    const element = el("div", { class: "proxy" }, place, sources,
       el("div", { class: "tools" }, el("details", {}, el("summary", {}, "Add a backend"), form), reset, answer));
     byId("proxy-list").append(element);
-    return { element, table, reset, answer };
+    return { element, table, reset, answer, sources };
+  }
+
+  /** Where more backends come from, each with what it names or why it does not. */
+  sources(list, sources) {
+    while (list.children.length > sources.length) list.lastElementChild.remove();
+    while (list.children.length < sources.length) list.append(el("li", {}, el("code"), el("span")));
+    sources.forEach((source, n) => {
+      const [name, words] = list.children[n].children;
+      text(name, source.source);
+      const of = source.route === OTHERS ? "" : ` of ${source.route}`;
+      const count = source.backends === 1 ? "one backend" : `${format.count(source.backends)} backends`;
+      text(words, source.error ? `${of} ${source.error}; ${count} of before stay` : `${of} names ${count}`);
+      attribute(words, "class", source.error ? "wrong" : "quiet");
+    });
+    list.hidden = sources.length === 0;
   }
 
   title(row, cell) {

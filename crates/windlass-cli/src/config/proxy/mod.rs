@@ -8,10 +8,10 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass::Address;
-use windlass_proxy::{Balance, Health, ProxyConfig};
+use windlass_proxy::{Balance, DiscoveryConfig, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
-use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, Network, Time};
+use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time};
 pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
 use udp::UdpTable;
@@ -30,6 +30,9 @@ pub(crate) struct ProxyTable {
     /// Where connections go: `HOST:PORT`, of a name too, or `unix:PATH`. A backend with settings of its own
     /// is a `[[proxy.backend]]`.
     pub(crate) to: Vec<Backend>,
+    /// Where more backends come from: `file:PATH`, which is watched, `dns:NAME:PORT` for all addresses of a name,
+    /// or `srv:NAME` for the targets of a service.
+    pub(crate) discover: Vec<Source>,
     /// How a backend is chosen. The last two go by the client's address.
     pub(crate) balance: BalanceName,
     /// By the client's address: the connections that a backend may have, in percent of its share. 0: any number.
@@ -108,6 +111,18 @@ pub(crate) struct ProxyTable {
     /// Who is let in, and how much of one source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<GuardTable>,
+    /// How often files with backends are looked at.
+    pub(crate) file_every: Time,
+    /// Name servers that are asked for backends. None: those of `/etc/resolv.conf`.
+    pub(crate) dns_servers: Vec<NameServer>,
+    /// How long a name server may take before the next is asked.
+    pub(crate) dns_timeout: Time,
+    /// How often a question is asked before it has failed.
+    pub(crate) dns_tries: Count,
+    /// The shortest time that an answer counts, whatever its time to live.
+    pub(crate) dns_ttl_min: Time,
+    /// The longest.
+    pub(crate) dns_ttl_max: Time,
     /// Speak TLS with backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_tls: Option<BackendTlsTable>,
@@ -145,8 +160,10 @@ impl Default for ProxyTable {
             timeouts,
             health,
             resolve_every,
+            discovery,
             ..
         } = ProxyConfig::default();
+        let DiscoveryConfig { file_every, dns_timeout, dns_tries, ttl_min, ttl_max, .. } = discovery;
         let Health {
             check_every,
             check_timeout,
@@ -166,6 +183,7 @@ impl Default for ProxyTable {
             mode: ModeName::default(),
             listen: Vec::new(),
             to: Vec::new(),
+            discover: Vec::new(),
             balance: BalanceName::default(),
             load_factor_percent: count(load_factor_percent),
             connections_max: Count(0),
@@ -201,6 +219,12 @@ impl Default for ProxyTable {
             check_exchange: None,
             breaker: None,
             guard: None,
+            file_every: Time(file_every),
+            dns_servers: Vec::new(),
+            dns_timeout: Time(dns_timeout),
+            dns_tries: count(dns_tries),
+            dns_ttl_min: Time(ttl_min),
+            dns_ttl_max: Time(ttl_max),
             backend_tls: None,
             tls: None,
             access_log: None,
@@ -227,7 +251,18 @@ impl ProxyTable {
 
     /// Whether it has anywhere to send a client.
     pub(crate) fn has_backends(&self) -> bool {
-        !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty())
+        !(self.to.is_empty() && self.backend.is_empty() && self.route.is_empty() && self.discover.is_empty())
+    }
+
+    /// Every source of backends.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &windlass_proxy::Source> {
+        let routed = self.route.iter().flat_map(|route| &route.discover);
+        self.discover.iter().chain(routed).map(|Source(source)| source)
+    }
+
+    /// The service that looks for them, if there are any.
+    pub(crate) fn discovery(&self) -> Option<String> {
+        self.sources().next().map(|_| format!("{} discovery", self.name))
     }
 
     /// The files that its pages and answers are in, each with the key it stands behind.
@@ -337,6 +372,9 @@ pub(crate) struct RouteTable {
     pub(crate) alpn: Vec<String>,
     /// Where they go.
     pub(crate) to: Vec<Backend>,
+    /// Where more of these backends come from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) discover: Vec<Source>,
     /// Backends with settings of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) backend: Vec<BackendTable>,

@@ -88,6 +88,12 @@ impl Kept {
             more.into_iter().flatten().for_each(|FilePath(path)| folder_of(path));
         }
         #[cfg(feature = "proxy")]
+        for source in file.proxy.iter().flat_map(|proxy| proxy.sources()) {
+            if let windlass_proxy::Source::File(path) = source {
+                folder_of(path);
+            }
+        }
+        #[cfg(feature = "proxy")]
         for (_, FilePath(path)) in file.proxy.iter().flat_map(|proxy| proxy.pages()) {
             folder_of(path);
         }
@@ -116,8 +122,11 @@ impl Kept {
         let logs = logs.map(|table| &table.path.0).filter(|path| *path != Path::new("-"));
         kept.logs
             .extend(logs.chain(file.log.path.as_ref().map(|FilePath(path)| path)).map(|path| folder(path)));
-        // No service so far has others to call; the admin page has none either.
-        kept.calls = false;
+        // A proxy calls its backends, which may be others tomorrow.
+        #[cfg(feature = "proxy")]
+        {
+            kept.calls = !file.proxy.is_empty();
+        }
         kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
         kept
     }

@@ -24,7 +24,7 @@ fn proxied(name: &str) -> Option<Proxied> {
         "[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [[proxy]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\ncheck_every = \"200ms\"\ncheck_fall = 1\n\
          backend = [{{ to = \"{}\", name = \"red\", connections_max = 100 }}, {{ to = \"{}\", name = \"blue\", weight = 3 }}]\n\
-         to = [\"{nobody}\"]\n",
+         to = [\"{nobody}\"]\ndiscover = \"file:nowhere\"\n",
         echoes[0].address, echoes[1].address
     );
     let file = folder.file("windlass.toml", &text);
@@ -57,6 +57,7 @@ fn an_operator_sees_backends_and_changes_them() {
     // The one where nobody is.
     browser.until("document.querySelector('.proxy .chip[data-backend=down]')");
     browser.until(&format!("{} === 'up' && {} === 'up'", state("red"), state("blue")));
+    browser.until("/cannot read .*nowhere.* 0 backends of before stay/.test(document.querySelector('.sources .wrong').textContent)");
     let clients: Vec<TcpStream> = (0..8)
         .map(|_| {
             let mut stream = TcpStream::connect(&case.web).unwrap();
