@@ -276,7 +276,9 @@ fn source_max(file: &File) -> u32 {
 /// What a table of this file comes to. Errors: the same.
 fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
     let mut config = config(table, Files::Read)?;
-    if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
+    let says_nothing = table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none());
+    // Flows of datagrams have a limit of their own.
+    if says_nothing && table.mode != ModeName::Udp {
         config.guard.connections_max = source_max(file);
         // As the engine does.
         config.guard.spare_loopback = true;
