@@ -11,6 +11,7 @@ use crate::pick::Picked;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::service::Proxy;
+use crate::tell::{tlvs, wants_tlvs};
 use crate::upstream::{Failure, Lease};
 
 /// What became of a call.
@@ -95,7 +96,10 @@ impl Proxy {
         let Some(pair) = self.pairs.get(key) else { return Ok(Called::Begun) };
         let Some(attempt) = &pair.attempt else { return Ok(Called::Begun) };
         let group = attempt.group;
-        let Some(connect) = self.fleet.connect(&upstream, Some(attempt.addresses)) else {
+        let client = pair.client.filter(|_| wants_tlvs(&upstream.config));
+        let tlvs = client.and_then(|client| reach.conn(client)).map(|client| tlvs(&client));
+        let tlvs = tlvs.unwrap_or_default();
+        let Some(connect) = self.fleet.connect_telling(&upstream, Some(attempt.addresses), &tlvs) else {
             return Err(Refusal::NoBackend);
         };
         let pause = if again { self.fleet.plan.config.retry_pause } else { std::time::Duration::ZERO };

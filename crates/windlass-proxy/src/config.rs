@@ -10,6 +10,7 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
+use crate::checks::CheckKind;
 use crate::discovery::{Discover, DiscoveryConfig};
 use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
@@ -61,6 +62,8 @@ pub struct ProxyConfig {
     pub guard: GuardConfig,
     /// Who is well.
     pub health: Health,
+    /// What backends are asked when they are checked.
+    pub check: CheckKind,
     /// How often names of backends are resolved anew. What was found last counts for as long as nothing
     /// newer is found. Default 30 s.
     pub resolve_every: Duration,
@@ -90,6 +93,7 @@ impl Default for ProxyConfig {
             hello_max: CLIENT_HELLO_MAX,
             guard: GuardConfig::default(),
             health: Health::default(),
+            check: CheckKind::default(),
             resolve_every: Duration::from_secs(30),
             http: HttpConfig::default(),
             udp: UdpConfig::default(),
@@ -154,6 +158,12 @@ impl ProxyConfig {
         self
     }
 
+    /// Sets [`ProxyConfig::check`].
+    pub fn check(mut self, check: CheckKind) -> ProxyConfig {
+        self.check = check;
+        self
+    }
+
     /// Sets [`ProxyConfig::health`].
     pub fn health(mut self, health: Health) -> ProxyConfig {
         self.health = health;
@@ -176,6 +186,11 @@ pub struct Backend {
     pub connections_max: usize,
     /// Tells it in a PROXY header of this version who the client is. Default: does not.
     pub send_proxy: Option<Version>,
+    /// In a header of version 2 it is told more than addresses: of TLS that ends here the protocol (ALPN), the
+    /// name the client asked for, the version and the cipher suite; and a checksum. Default: is not.
+    pub send_proxy_tlvs: bool,
+    /// Checks go to this port of its host instead, without TLS and PROXY header. Default: to its own.
+    pub check_port: Option<u16>,
     /// Speaks TLS with it. Default: plain.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -190,6 +205,8 @@ impl Backend {
             weight: 1,
             connections_max: 0,
             send_proxy: None,
+            send_proxy_tlvs: false,
+            check_port: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -216,6 +233,18 @@ impl Backend {
     /// Sets [`Backend::send_proxy`].
     pub fn send_proxy(mut self, version: Version) -> Backend {
         self.send_proxy = Some(version);
+        self
+    }
+
+    /// Sets [`Backend::check_port`].
+    pub fn check_port(mut self, port: u16) -> Backend {
+        self.check_port = Some(port);
+        self
+    }
+
+    /// Sets [`Backend::send_proxy_tlvs`].
+    pub fn send_proxy_tlvs(mut self, tlvs: bool) -> Backend {
+        self.send_proxy_tlvs = tlvs;
         self
     }
 
@@ -338,8 +367,8 @@ impl AcceptProxy {
 /// Who is well, and who may have connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Health {
-    /// How often each backend is checked, by connecting to it (with TLS, if it speaks that) and hanging up.
-    /// Worker 0 does it, for all. 0: never. Default 0.
+    /// How often each backend is checked, by connecting to it (with TLS, if it speaks that) and by what
+    /// [`ProxyConfig::check`] asks. Worker 0 does it, for all. 0: never. Default 0.
     pub check_every: Duration,
     /// Checks are spread by up to so many percent of the time between them. Default 20.
     pub jitter_percent: u32,

@@ -5,13 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use windlass::{Connect, ConnectError, Peer, Remote, Resolved, Scope, Time};
-use windlass_proto::Encode;
-use windlass_proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
+use windlass::{Close, Conn, Connect, ConnectError, Input, Peer, Remote, Resolved, Scope, Time};
+use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
-use crate::checks::{CHECK, Checks};
+use crate::checks::{CHECK, Checks, Connected, Probe};
 use crate::front::Shared;
 use crate::guard::Held;
 use crate::names::Names;
@@ -19,6 +18,8 @@ use crate::pick::{Chosen, Picked, Picker, Wanted};
 use crate::plan::Plan;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
+use crate::target::Target;
+use crate::tell::preface;
 use crate::upstream::{Failure, Lease, Upstream};
 
 /// The backends of a proxy, on one worker.
@@ -51,6 +52,14 @@ pub(crate) fn is_its_fault(why: &ConnectError) -> bool {
         why,
         ConnectError::Cancelled | ConnectError::Shutdown | ConnectError::Full | ConnectError::OutOfResources
     )
+}
+
+/// The same host, another port.
+fn at_port(remote: Remote, port: u16) -> Option<Remote> {
+    match remote {
+        Remote::Tcp(address) => Some(SocketAddr::new(address.ip(), port).into()),
+        _ => None,
+    }
 }
 
 impl Fleet {
@@ -140,9 +149,19 @@ impl Fleet {
     /// How to call a backend: for a client, or (without addresses) for ourselves. `None`: its address is not
     /// known.
     pub(crate) fn connect(&self, upstream: &Upstream, client: Option<Addresses<'_>>) -> Option<Connect> {
+        self.connect_telling(upstream, client, &[])
+    }
+
+    /// The same, with TLVs for a backend that wants them.
+    pub(crate) fn connect_telling(
+        &self,
+        upstream: &Upstream,
+        client: Option<Addresses<'_>>,
+        tlvs: &[u8],
+    ) -> Option<Connect> {
         let mut connect = Connect::to(self.names.remote(upstream)?);
-        if let Some(version) = upstream.config.send_proxy {
-            connect = connect.preface(preface(version, client.unwrap_or(Addresses::Local)));
+        if let Some(preface) = preface(&upstream.config, client.unwrap_or(Addresses::Local), tlvs) {
+            connect = connect.preface(preface);
         }
         #[cfg(feature = "tls")]
         if let Some(target) = &upstream.config.tls {
@@ -265,7 +284,10 @@ impl Fleet {
         let plan = self.plan.clone();
         let now = scope.now();
         for id in self.checks.due(&plan, now, || scope.random()) {
-            let connect = plan.upstream(id).and_then(|upstream| self.connect(upstream, None));
+            let connect = plan.upstream(id).and_then(|upstream| match upstream.config.check_port {
+                Some(port) => Some(Connect::to(at_port(self.names.remote(upstream)?, port)?)),
+                None => self.connect(upstream, None),
+            });
             let timeout = plan.config.health.check_timeout;
             let begun = connect
                 .map(|connect| scope.connect(connect.tag(CHECK | u64::from(id)).timeout(timeout)))
@@ -276,10 +298,46 @@ impl Fleet {
         }
     }
 
-    /// A connection for this tag came about: if it was a check, it has passed, and its connection is to be
-    /// closed. `Some(true)`: the backend is back.
-    pub(crate) fn check_passed(&mut self, tag: u64, now: Time) -> Option<bool> {
-        (tag & CHECK != 0).then(|| self.checked((tag & !CHECK) as u32, true, now))
+    /// A connection for this tag came about: if it was a check, either that was all, and its connection is to be
+    /// closed, or it has asked, and what it hears is for [`Fleet::check_heard`].
+    pub(crate) fn check_connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Option<Connected> {
+        if tag & CHECK == 0 {
+            return None;
+        }
+        let (id, now) = ((tag & !CHECK) as u32, conn.now());
+        let host = self.plan.upstream(id).map_or(String::new(), |upstream| match upstream.config.to {
+            Target::Unix(_) => "localhost".into(),
+            _ => upstream.key.clone(),
+        });
+        let Some((probe, request)) = Probe::begin(&self.plan.config.check, &host) else {
+            return Some(Connected::Passed(self.checked(id, true, now)));
+        };
+        conn.write(&request);
+        conn.wake_at(now + self.plan.config.health.check_timeout);
+        self.checks.probes.insert(id, probe);
+        Some(Connected::Asked(id))
+    }
+
+    /// What the backend of this number says to a check. `Some`: that is enough, its connection is to be closed;
+    /// true: the backend is back.
+    pub(crate) fn check_heard(&mut self, id: u32, input: &mut Input<'_>, now: Time) -> Option<bool> {
+        let passed = self.checks.probes.get_mut(&id)?.heard(input)?;
+        self.checks.probes.remove(&id);
+        Some(self.checked(id, passed, now))
+    }
+
+    /// The connection of a check has ended. True: the backend is back.
+    pub(crate) fn check_closed(&mut self, id: u32, why: &Close, now: Time) -> bool {
+        // Unless there was an answer already.
+        let Some(mut probe) = self.checks.probes.remove(&id) else { return false };
+        match why {
+            Close::Shutdown | Close::Aborted => {
+                self.checks.unanswered(id);
+                false
+            }
+            Close::Eof => self.checked(id, probe.ended(), now),
+            _ => self.checked(id, false, now),
+        }
     }
 
     /// A connection for this tag did not come about. True: it was a check, and nobody else has to know.
@@ -305,23 +363,4 @@ impl Fleet {
         counts.note_check(passed, took, now);
         verdict.is_some_and(|down| counts.set_down(down, now) && !down)
     }
-}
-
-fn preface(version: Version, addresses: Addresses<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Addresses alone always have an encoding.
-    let encoded = ProxyProtocol::writes(version).encode(&Header::new(version, addresses), &mut bytes);
-    debug_assert!(encoded.is_ok());
-    bytes
-}
-
-/// What stands in front of the first datagram of a flow (section 2.2 of the PROXY protocol, `DGRAM`).
-pub(crate) fn datagram_preface(version: Version, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
-    let same_family = client.is_ipv4() == destination.is_ipv4();
-    let addresses = match same_family {
-        true => Addresses::Inet { source: client, destination, datagram: true },
-        // A socket for both families that was not told where a datagram was sent to.
-        false => Addresses::Inet { source: client, destination: client, datagram: true },
-    };
-    preface(version, addresses)
 }

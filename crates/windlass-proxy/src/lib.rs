@@ -17,6 +17,7 @@ mod calls;
 mod checks;
 mod config;
 mod discovery;
+mod door;
 mod fleet;
 mod front;
 mod guard;
@@ -33,6 +34,7 @@ mod service;
 mod sources;
 mod stats;
 mod target;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod udp;
@@ -41,9 +43,10 @@ mod upstream;
 pub use balance::Balance;
 pub use breaker::Breaker;
 pub use budget::RetryBudget;
+pub use checks::{CheckKind, Exchange, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use discovery::{
-    Discover, Discovered, Discovery, DiscoveryConfig, Exchange, FOUND_MAX, Family, Source, SourceStats,
+    Asking, Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Source, SourceStats,
     SourceTextError,
 };
 pub use front::{Front, Message};

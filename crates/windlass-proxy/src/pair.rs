@@ -22,6 +22,8 @@ pub struct Session {
 pub(crate) enum Side {
     Client,
     Upstream,
+    /// Of no pair, but the check of a backend; `pair` is its number.
+    Check,
 }
 
 /// A client, and what becomes of it. It lives until both its connections are gone, and an answer to a call

@@ -107,6 +107,11 @@ pub enum ConfigError {
         /// Which.
         setting: &'static str,
     },
+    /// A check that cannot be made.
+    Check {
+        /// Why not.
+        why: &'static str,
+    },
     /// A number that is too small or too large.
     Range {
         /// Which.
@@ -138,6 +143,7 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::Sources => write!(f, "more than {SOURCES_MAX} sources of backends"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+            ConfigError::Check { why } => write!(f, "check: {why}"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
     }
@@ -174,6 +180,9 @@ impl Plan {
             }
         }
         within_range(&config)?;
+        if let Some(why) = config.check.problem() {
+            return Err(ConfigError::Check { why });
+        }
         if config.backends.is_empty() && config.routes.is_empty() && config.discover.is_empty() {
             return Err(ConfigError::NoBackends { group: OTHERS.into() });
         }

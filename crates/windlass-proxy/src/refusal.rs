@@ -20,6 +20,8 @@ pub enum Refusal {
     Rate,
     /// Its source has as many connections as it may.
     SourceFull,
+    /// Its source makes more requests than it may. It is answered with 429, and may stay.
+    RequestRate,
     /// It began with a PROXY header, and is nobody to be believed.
     Spoofed,
     /// Its PROXY header is wrong.
@@ -45,7 +47,7 @@ pub enum Refusal {
 }
 
 /// How many kinds there are.
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 impl Refusal {
     fn kind(&self) -> usize {
@@ -65,6 +67,7 @@ impl Refusal {
             Refusal::Denied => 12,
             Refusal::Rate => 13,
             Refusal::SourceFull => 14,
+            Refusal::RequestRate => 15,
         }
     }
 
@@ -89,7 +92,8 @@ impl Refusal {
             | Refusal::NoRoute
             | Refusal::Denied
             | Refusal::Rate
-            | Refusal::SourceFull => Close::Protocol(Box::new(self)),
+            | Refusal::SourceFull
+            | Refusal::RequestRate => Close::Protocol(Box::new(self)),
             _ => Close::Unavailable(Box::new(self)),
         }
     }
@@ -112,6 +116,7 @@ const LABELS: [&str; KINDS] = [
     "denied",
     "rate",
     "source_full",
+    "request_rate",
 ];
 
 impl fmt::Display for Refusal {
@@ -120,6 +125,7 @@ impl fmt::Display for Refusal {
             Refusal::Untrusted => "not one of the peers that may connect",
             Refusal::Denied => "not let in",
             Refusal::Rate => "too many new connections of one source",
+            Refusal::RequestRate => "too many requests of one source",
             Refusal::SourceFull => "too many connections of one source",
             Refusal::Spoofed => "a PROXY header from somebody who is not believed",
             Refusal::Header(error) => return error.fmt(f),

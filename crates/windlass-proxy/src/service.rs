@@ -6,17 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Relayed, Resolve, Resolved, Scope, Service,
-    Sessions, Tick, Time,
+    BeforeTls, Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Relayed, Resolve, Resolved, Scope,
+    Service, Sessions, Tick, Time,
 };
-use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
+use windlass_proto::proxy_protocol::ProxyProtocol;
 use windlass_proto::{ClientHello, Decode};
 
-use crate::config::{Others, ProxyConfig};
+use crate::checks::Connected;
+use crate::door::Newcomer;
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
-use crate::guard::Held;
-use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side, canonical};
+use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side};
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -62,16 +62,10 @@ impl Proxy {
                 Greeting::Header => {
                     let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
                     let Some(header) = decoded else { return Ok(()) };
-                    let guard = (&plan.guard, &plan.config.guard);
-                    if let Addresses::Inet { source, destination, .. } = header.addresses {
-                        let source = canonical(source);
-                        pair.held = guard.0.admit(guard.1, Peer::Tcp(source), conn.now())?;
-                        if let Some(attempt) = &mut pair.attempt {
-                            attempt.addresses = Addresses::tcp(source, canonical(destination));
-                        }
-                    } else {
-                        // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
-                        guard.0.look_up(guard.1, conn.peer())?;
+                    let (addresses, held) = self.fleet.introduce(conn.peer(), header.addresses, conn.now());
+                    pair.held = held?;
+                    if let (Some(addresses), Some(attempt)) = (addresses, &mut pair.attempt) {
+                        attempt.addresses = addresses;
                     }
                     next
                 }
@@ -98,12 +92,6 @@ impl Proxy {
                 None => return self.begin(conn, key, 0),
             }
         }
-    }
-
-    /// A place in the tarpit for a client that the guard does not let in.
-    fn tarpit(&self, refusal: Refusal) -> Option<Held> {
-        let plan = &self.fleet.plan;
-        if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None }
     }
 
     /// Leaves a client that has been refused alone for a while; then its `timeout` gives the reason.
@@ -225,20 +213,6 @@ fn count(shared: &Shared, pair: &mut Pair, relayed: Relayed) {
     }
 }
 
-/// What a newcomer has to say first, if anything; `then` is what it has to say in any case.
-pub(crate) fn greeting(
-    config: &ProxyConfig,
-    peer: Peer,
-    then: Option<Greeting>,
-) -> Result<Option<Greeting>, Refusal> {
-    let Some(accept) = &config.accept_proxy else { return Ok(then) };
-    match accept.others {
-        _ if accept.from.contain(peer) => Ok(Some(Greeting::Header)),
-        Others::Refused => Err(Refusal::Untrusted),
-        Others::Clients => Ok(Some(Greeting::NoHeader)),
-    }
-}
-
 /// Whether these bytes begin with a PROXY header; `None`: they may.
 pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
@@ -256,6 +230,10 @@ pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
 impl Service for Proxy {
     type Session = Session;
 
+    fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
+        self.fleet.before_tls(peer)
+    }
+
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Session>) {
         self.fleet.belongs_to(scope.worker());
         self.housekeeping(scope);
@@ -263,35 +241,22 @@ impl Service for Proxy {
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
-        let peer = conn.peer();
-        let config = &self.fleet.plan.config;
-        let then = (!config.routes.is_empty()).then_some(Greeting::Hello);
-        let greeting = greeting(config, peer, then).map_err(|refusal| {
+        let plan = &self.fleet.plan;
+        let then = (!plan.config.routes.is_empty()).then_some(Greeting::Hello);
+        let met = self.fleet.meet(conn, then, plan.tells);
+        let Newcomer { greeting, addresses, admitted, .. } = met.map_err(|refusal| {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
-        // Somebody who is believed says first whom this is about.
-        let admitted = match greeting {
-            Some(Greeting::Header) => Ok(None),
-            _ => self.fleet.admit(peer, conn.now()),
-        };
         let (held, refused) = match admitted {
             Ok(held) => (held, None),
-            Err(refusal) => match self.tarpit(refusal) {
+            Err(refusal) => match self.fleet.tarpit(refusal) {
                 Some(stay) => (Some(stay), Some(refusal)),
                 None => {
                     self.fleet.shared.refusals.count(&refusal);
                     return Err(refusal.close());
                 }
             },
-        };
-        let addresses = match peer {
-            Peer::Tcp(source) => {
-                // Asked of the system only where somebody is told.
-                let local = if self.fleet.plan.tells { conn.local_addr() } else { None };
-                Addresses::tcp(source, local.map_or(source, canonical))
-            }
-            _ => Addresses::Unknown,
         };
         let attempt = Attempt {
             group: 0,
@@ -335,11 +300,15 @@ impl Service for Proxy {
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Session, Close> {
-        if let Some(is_back) = self.fleet.check_passed(tag, conn.now()) {
-            if is_back {
-                self.room(conn);
+        match self.fleet.check_connected(conn, tag) {
+            Some(Connected::Asked(id)) => return Ok(Session { pair: id, side: Side::Check }),
+            Some(Connected::Passed(is_back)) => {
+                if is_back {
+                    self.room(conn);
+                }
+                return Err(Close::Done);
             }
-            return Err(Close::Done);
+            None => {}
         }
         let key = tag as u32;
         let Some(pair) = self.pairs.get(key) else { return Err(Close::Done) };
@@ -391,9 +360,18 @@ impl Service for Proxy {
         session: &mut Session,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        if session.side == Side::Check {
+            let Some(is_back) = self.fleet.check_heard(session.pair, input, conn.now()) else {
+                return Ok(());
+            };
+            if is_back {
+                self.room(conn);
+            }
+            return Err(Close::Done);
+        }
         let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
         self.note_refusal(session.pair, refusal);
-        let stay = self.tarpit(refusal);
+        let stay = self.fleet.tarpit(refusal);
         let (Some(stay), Some(pair)) = (stay, self.pairs.get(session.pair)) else {
             return Err(refusal.close());
         };
@@ -407,10 +385,13 @@ impl Service for Proxy {
         match session.side {
             Side::Client => pair.client_ended = true,
             Side::Upstream => pair.server_ended = true,
+            // Coupled with nobody.
+            Side::Check => return Ok(()),
         }
         pair.ended_at = conn.now();
         let client = pair.client;
         match session.side {
+            Side::Check => {}
             Side::Client => self.wait(conn, session.pair),
             Side::Upstream => {
                 if let Some(mut client) = client.and_then(|client| conn.other(client)) {
@@ -422,6 +403,9 @@ impl Service for Proxy {
     }
 
     fn timeout(&mut self, conn: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        if session.side == Side::Check {
+            return Err(Close::Timeout);
+        }
         let Some(pair) = self.pairs.get(session.pair) else { return Ok(()) };
         let refusal = match pair.phase {
             Phase::Greeting(_) => Refusal::Silent,
@@ -442,6 +426,9 @@ impl Service for Proxy {
     }
 
     fn draining(&mut self, _: &mut Conn<'_>, session: &mut Session) -> Result<(), Close> {
+        if session.side == Side::Check {
+            return Err(Close::Shutdown);
+        }
         match self.pairs.get(session.pair).map(|pair| pair.phase) {
             // Who has not said whom it wants has nothing to lose.
             Some(Phase::Greeting(_) | Phase::Refused(_)) => Err(Close::Shutdown),
@@ -451,8 +438,15 @@ impl Service for Proxy {
 
     fn closed(&mut self, conn: &mut Conn<'_>, session: Session, why: Close) {
         let key = session.pair;
+        if session.side == Side::Check {
+            if self.fleet.check_closed(key, &why, conn.now()) {
+                self.room(conn);
+            }
+            return;
+        }
         let Some(pair) = self.pairs.get(key) else { return };
         match session.side {
+            Side::Check => {}
             Side::Client => {
                 self.fleet.shared.clients.fetch_sub(1, Relaxed);
                 pair.client = None;

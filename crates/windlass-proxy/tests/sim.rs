@@ -11,8 +11,8 @@ use windlass::proto::testing::Rng;
 use windlass::sim::{self, Sim};
 use windlass::{Limits, Remote};
 use windlass_proxy::{
-    AcceptProxy, Backend, Balance, Breaker, Front, GuardConfig, Health, ProxyConfig, RetryBudget, Sources,
-    Target, Timeouts, Version,
+    AcceptProxy, Backend, Balance, Breaker, CheckKind, Exchange, Front, GuardConfig, Health, HttpCheck,
+    ProxyConfig, RetryBudget, Sources, Target, Timeouts, Version,
 };
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -166,6 +166,11 @@ fn session_counters_that_leak_with_rude_peers_on_both_sides_and_changes() {
             tunnel: if sim.rng().chance(1, 2) { seconds(sim.rng(), 20) } else { Duration::ZERO },
             client_fin: seconds(sim.rng(), 5),
             server_fin: seconds(sim.rng(), 5),
+        };
+        config.check = match sim.rng().below(3) {
+            0 => CheckKind::Http(HttpCheck::default()),
+            1 => CheckKind::Exchange(Exchange { send: b"tea".to_vec(), expect: b"tea".to_vec() }),
+            _ => CheckKind::Connect,
         };
         config.guard = GuardConfig {
             connections_max: sim.rng().below(4) as u32,

@@ -176,13 +176,6 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 problem.help("take `tls` out to pass TLS through, or `route` out to end it here")
             });
         }
-        if table.tls.is_some() && !table.accept_proxy_from.is_empty() {
-            let what = format!("`{path}`: a PROXY header in front of TLS that ends here is not supported");
-            push(problems, place("accept_proxy_from"), what, |problem| {
-                problem
-                    .help("have a proxy pass TLS through to another one that ends it, or ask for no header")
-            });
-        }
         match table.mode {
             ModeName::Http => of_http(table, &place, problems),
             _ => not_of_http(table, &place, problems),
@@ -224,6 +217,9 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 ConfigError::Http { setting: "response", .. } => "http.response_headers".into(),
                 ConfigError::Http { setting: "pages", .. } => "http.error_page[0]".into(),
                 ConfigError::Http { setting, .. } => format!("http.{setting}"),
+                ConfigError::Check { .. } if table.check_exchange.is_some() => "check_exchange".into(),
+                ConfigError::Check { .. } => "check_http".into(),
+                ConfigError::Range { setting, .. } => setting.replace("retry_budget.", "retry_budget_"),
                 _ => String::new(),
             };
             push(problems, place(&key), format!("`{path}`: {error}"), |problem| problem);

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, bail, ensure};
 use windlass::{Limits, Serve, serve};
 use windlass_proxy::{
-    AcceptProxy, Backend, Discover, Discovered, Discovery, DiscoveryConfig, Front, Health, HttpProxy, Others,
-    Proxy, ProxyConfig, Route, Source, Sources, Target, Timeouts, Version,
+    AcceptProxy, Backend, Breaker, CheckKind, Discover, Discovered, Discovery, DiscoveryConfig, Front,
+    GuardConfig, Health, HttpProxy, Others, Proxy, ProxyConfig, RetryBudget, Route, Source, Sources, Target,
+    Timeouts, Version,
 };
 
 use crate::access::{Kind, Record};
@@ -129,8 +130,8 @@ impl Fronts {
 }
 
 /// The proxy of one table.
-fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
-    let front = Front::new(config(table, Files::Read)?).with_context(|| format!("proxy `{}`", table.name))?;
+fn front(table: &ProxyTable, file: &File, told: &Told) -> Result<Front> {
+    let front = Front::new(config_within(file, table)?).with_context(|| format!("proxy `{}`", table.name))?;
     if let Some(before) = told.proxies.current(&table.name) {
         // What an operator changed is not undone because its log goes elsewhere.
         front.take_over(&before.front);
@@ -142,8 +143,8 @@ fn front(table: &ProxyTable, told: &Told) -> Result<Front> {
 }
 
 /// The service of one table that passes connections on.
-pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<Proxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_connections(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<Proxy>>> {
+    let front = front(table, file, told)?;
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
@@ -152,14 +153,16 @@ pub(crate) fn of_connections(table: &ProxyTable, told: &Told) -> Result<Serve<Wa
         .mailbox(&mailbox)
         .resolver(&resolver)
         .tick(Proxy::TICK)
+        // It has a limit of its own, by the client's address and not by that of a proxy before us.
+        .any_source()
         // It keeps its own deadlines for silence.
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// The service of one table that passes requests on.
-pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_requests(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<HttpProxy>>> {
+    let front = front(table, file, told)?;
     let log = table.access_log.as_ref();
     let log = log.map(|log| told.access.open(log, &table.name, Kind::Proxied)).transpose()?;
     let ends = Ends::of(None, &table.name, told)?;
@@ -179,6 +182,7 @@ pub(crate) fn of_requests(table: &ProxyTable, told: &Told) -> Result<Serve<Watch
         .resolver(&resolver)
         .tick(HttpProxy::TICK)
         // As above.
+        .any_source()
         .idle_timeout(std::time::Duration::ZERO);
     listening(service, told, &owner("proxy", &table.name), (&table.listen, table.tls.as_ref(), 0))
 }
@@ -212,10 +216,10 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
     let mut prepared = Prepared { changes: Vec::new(), tables: Vec::new() };
     for table in &after.proxy {
         let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
-        if old == table {
+        if old == table && source_max(before) == source_max(after) {
             continue;
         }
-        let config = config(table, Files::Read)?;
+        let config = config_within(after, table)?;
         // Once more for what only these tables together could get wrong: nothing fails behind this.
         Front::new(config.clone()).with_context(|| format!("proxy `{}`", table.name))?;
         if table.mode == ModeName::Udp {
@@ -255,14 +259,29 @@ pub(crate) fn change(prepared: Prepared, told: &Told) -> Vec<String> {
 }
 
 /// What a proxy needs of the engine, where nothing else is set: a burst of clients is a burst of connections to
-/// backends, and a proxy before us is one source for all its clients.
+/// backends.
 pub(crate) fn limits(file: &File, limits: Limits) -> Limits {
     if file.proxy.is_empty() {
         return limits;
     }
-    let is_behind_another = file.proxy.iter().any(|table| !table.accept_proxy_from.is_empty());
-    let source_connections_max = if is_behind_another { 0 } else { limits.source_connections_max };
-    udp::limits(file, Limits { connecting_max: 16 * 1024, source_connections_max, ..limits })
+    udp::limits(file, Limits { connecting_max: 16 * 1024, ..limits })
+}
+
+/// What is held against one source where a table says nothing of it: what is against those of other services.
+fn source_max(file: &File) -> u32 {
+    let most = crate::serving::limits(file).source_connections_max;
+    u32::try_from(most).map_or(GuardConfig::CONNECTIONS_MAX, |most| most.min(GuardConfig::CONNECTIONS_MAX))
+}
+
+/// What a table of this file comes to. Errors: the same.
+fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
+    let mut config = config(table, Files::Read)?;
+    if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
+        config.guard.connections_max = source_max(file);
+        // As the engine does.
+        config.guard.spare_loopback = true;
+    }
+    Ok(config)
 }
 
 /// Whether files that a table names are read.
@@ -290,6 +309,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             backends: self::backends(table, &route.to, &route.backend)?,
             discover: discover(table, &route.discover)?,
             http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
+            ..Route::default()
         });
     }
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);
@@ -300,6 +320,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             OthersName::Clients => Others::Clients,
         })),
     };
+    let guard = table.guard.as_ref().map(|guard| guard.config()).transpose()?;
     Ok(ProxyConfig {
         backends,
         routes,
@@ -307,6 +328,10 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
         load_factor_percent: count(table.load_factor_percent),
         retries_max: count(table.retries_max),
         retry_pause: table.retry_pause.0,
+        retry_budget: RetryBudget {
+            percent: count(table.retry_budget_percent),
+            concurrent_min: count(table.retry_budget_min),
+        },
         queue_max: table.queue_max.0,
         timeouts: Timeouts {
             connect: table.connect_timeout.0,
@@ -319,6 +344,7 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             server_fin: table.server_fin_timeout.0,
         },
         accept_proxy,
+        guard: guard.unwrap_or_default(),
         health: Health {
             check_every: table.check_every.0,
             check_timeout: table.check_timeout.0,
@@ -330,7 +356,14 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             ejected_max_percent: count(table.ejected_max_percent),
             fail_open_percent: count(table.fail_open_percent),
             slow_start: table.slow_start.0,
+            breaker: table.breaker.as_ref().map_or_else(Breaker::default, |breaker| breaker.config()),
             ..Health::default()
+        },
+        check: match (&table.check_http, &table.check_exchange) {
+            (Some(_), Some(_)) => bail!("check_http and check_exchange: one of them"),
+            (Some(http), None) => http.config()?,
+            (None, Some(exchange)) => exchange.config(),
+            (None, None) => CheckKind::Connect,
         },
         resolve_every: table.resolve_every.0,
         discover: discover(table, &table.discover)?,
@@ -353,6 +386,7 @@ fn discover(table: &ProxyTable, sources: &[value::Source]) -> Result<Vec<Discove
     let one = |value::Source(source): &value::Source| {
         let mut discover = Discover::from(source.clone()).connections_max(table.connections_max.0);
         discover.send_proxy = table.send_proxy.map(version);
+        discover.send_proxy_tlvs = table.send_proxy_tlvs;
         match &table.backend_tls {
             Some(tls) => speak_tls_with(discover, tls),
             None => Ok(discover),
@@ -398,6 +432,7 @@ fn backends(table: &ProxyTable, to: &[value::Backend], more: &[BackendTable]) ->
         name: None,
         weight: Count(1),
         connections_max: None,
+        check_port: None,
         send_proxy: None,
         tls: None,
     });
@@ -412,8 +447,12 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
     if let Some(name) = one.name {
         backend = backend.name(name);
     }
+    if let Some(port) = one.check_port {
+        backend = backend.check_port(port);
+    }
     if let Some(of) = one.send_proxy.or(table.send_proxy) {
         backend = backend.send_proxy(version(of));
+        backend = backend.send_proxy_tlvs(table.send_proxy_tlvs);
     }
     match one.tls.as_ref().or(table.backend_tls.as_ref()) {
         Some(tls) => speak_tls(backend, tls),

@@ -14,8 +14,8 @@ use crate::serving::{Ends, Tally, Told, Watched, listening, owner};
 const MORE_SOCKETS: usize = 1024;
 
 /// The service of one table that passes datagrams on.
-pub(crate) fn of_datagrams(table: &ProxyTable, told: &Told) -> Result<Serve<Watched<UdpProxy>>> {
-    let front = front(table, told)?;
+pub(crate) fn of_datagrams(table: &ProxyTable, file: &File, told: &Told) -> Result<Serve<Watched<UdpProxy>>> {
+    let front = front(table, file, told)?;
     let named = || format!("proxy `{}`", table.name);
     front.udp_proxy().map(drop).with_context(named)?;
     let ends = Ends::of(None, &table.name, told)?;

@@ -98,9 +98,9 @@ pub(super) fn services<T: Takes>(
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {
         use crate::config::proxy::ModeName;
         to = match proxy.mode {
-            ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, told)?),
-            ModeName::Http => to.take(crate::proxy::of_requests(proxy, told)?),
-            ModeName::Udp => to.take(crate::proxy::of_datagrams(proxy, told)?),
+            ModeName::Tcp => to.take(crate::proxy::of_connections(proxy, file, told)?),
+            ModeName::Http => to.take(crate::proxy::of_requests(proxy, file, told)?),
+            ModeName::Udp => to.take(crate::proxy::of_datagrams(proxy, file, told)?),
         };
     }
     // Behind the proxies: each looks for the backends of one that is there.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement, Receive,
-    Resolve, Resolved, Scope, Service, Sessions, Socket, Tick,
+    BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement,
+    Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick,
 };
 
 use super::Told;
@@ -62,6 +62,10 @@ impl<S: Tally> Service for Watched<S> {
 
     fn place(&mut self, peer: Peer, listener: usize) -> Placement {
         self.service.place(peer, listener)
+    }
+
+    fn before_tls(&mut self, peer: Peer, listener: usize) -> BeforeTls {
+        self.service.before_tls(peer, listener)
     }
 
     fn start(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {

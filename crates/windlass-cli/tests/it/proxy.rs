@@ -164,3 +164,163 @@ fn connections_of(pid: u32) -> usize {
     let inode = |to: &std::path::PathBuf| to.to_string_lossy().replace("socket:[", "").replace(']', "");
     sockets.iter().filter(|to| is_established(&inode(to))).count()
 }
+
+/// A proxy from a file: `more` stands in its table.
+fn from_file(folder: &Folder, to: &str, more: &str) -> Server {
+    let text = format!("[[proxy]]\nlisten = \"127.0.0.1:0\"\nto = \"{to}\"\n{more}");
+    let file = folder.file("windlass.toml", &text);
+    Server::command(&["run", "-q", "-c", &file])
+}
+
+#[test]
+fn a_source_has_as_many_connections_as_the_guard_says_whoever_it_comes_through() {
+    let folder = Folder::new("proxy-guard");
+    let echo = Server::start(&["-q"]);
+    let more = "accept_proxy_from = [\"127.0.0.0/8\"]\n[proxy.guard]\nconnections_max = 1\n\
+                deny = [\"203.0.113.128/25\"]\n";
+    let server = from_file(&folder, &echo.address, more);
+    let told = |ip: &str| format!("PROXY TCP4 {ip} 198.51.100.1 51000 443\r\nhello");
+    let mut first = TcpStream::connect(&server.address).unwrap();
+    first.set_read_timeout(Some(LONG)).unwrap();
+    first.write_all(told("203.0.113.7").as_bytes()).unwrap();
+    let mut heard = [0; 5];
+    first.read_exact(&mut heard).unwrap();
+    assert_eq!(ask(&server.address, told("203.0.113.7").as_bytes()), b"", "its second");
+    assert_eq!(ask(&server.address, told("203.0.113.8").as_bytes()), b"hello", "another source");
+    assert_eq!(ask(&server.address, told("203.0.113.200").as_bytes()), b"", "denied");
+    let checked = run(&["check", "--no-environment", "-c", &folder.file("again.toml", &shown(&folder))]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+/// The file in the folder, as `windlass config` prints it.
+fn shown(folder: &Folder) -> String {
+    let out = run(&["config", "-c", &folder.path("windlass.toml")]);
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn without_a_word_on_it_a_source_has_what_the_server_allows_each() {
+    let folder = Folder::new("proxy-sources");
+    let echo = Server::start(&["-q"]);
+    let more = "accept_proxy_from = [\"127.0.0.0/8\"]\n[limits]\nsource_connections_max = 2\n";
+    let server = from_file(&folder, &echo.address, more);
+    let hold = |ip: &str| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        // Refused, it may be a reset already.
+        let _ = write!(stream, "PROXY TCP4 {ip} 198.51.100.1 51000 443\r\nhello");
+        let mut heard = [0; 5];
+        stream.read_exact(&mut heard).is_ok().then_some(stream)
+    };
+    let held = [hold("203.0.113.7"), hold("203.0.113.7"), hold("203.0.113.8")];
+    assert!(held.iter().all(Option::is_some), "one address of a proxy, and two sources");
+    assert!(hold("203.0.113.7").is_none());
+    let spared: Vec<_> = (0..5).map(|_| hold("127.0.0.1")).collect();
+    assert!(spared.iter().all(Option::is_some), "loopback");
+}
+
+#[test]
+fn numbers_of_guard_and_breaker_are_told_where_they_stand() {
+    let folder = Folder::new("proxy-ranges");
+    let file = folder.file(
+        "windlass.toml",
+        "[[proxy]]\nlisten = \":8080\"\nto = \"10.0.0.1:80\"\n[proxy.guard]\nipv6_prefix = 129\n\
+         [proxy.breaker]\nwindow = 50\n",
+    );
+    let out = run(&["check", "--no-environment", "-c", &file]);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && text.contains("guard.ipv6_prefix is from 1 to 128"), "{text}");
+    assert!(text.contains("windlass.toml:5"), "{text}");
+}
+
+/// An HTTP server that says who it is, and whether it is ready: a thread for each connection.
+fn web(name: &'static str, ready: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut asked = Vec::new();
+                let mut byte = [0];
+                while !asked.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                    asked.push(byte[0]);
+                }
+                let (status, body) =
+                    if asked.starts_with(b"GET /ready ") { (ready, "") } else { ("200 OK", name) };
+                let length = body.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_backend_that_says_it_is_not_ready_gets_no_clients() {
+    let folder = Folder::new("proxy-check");
+    let (ready, other) =
+        (web("the ready one", "204 No Content"), web("the other", "503 Service Unavailable"));
+    let more = format!(
+        "check_every = \"50ms\"\ncheck_rise = 1\ncheck_fall = 1\ncheck_http = {{ path = \"/ready\" }}\n\
+         [[proxy.backend]]\nto = \"{other}\"\n"
+    );
+    let server = from_file(&folder, &ready, &more);
+    let answer = || String::from_utf8_lossy(&ask(&server.address, b"GET / HTTP/1.1\r\n\r\n")).into_owned();
+    let began = std::time::Instant::now();
+    let mut in_row = 0;
+    // Without a check they would take turns.
+    while in_row < 10 {
+        in_row = if answer().contains("the ready one") { in_row + 1 } else { 0 };
+        assert!(began.elapsed() < LONG, "the other still gets clients");
+    }
+}
+
+#[test]
+fn checks_that_make_no_sense_are_told() {
+    let folder = Folder::new("proxy-wrong-check");
+    for (wrong, wanted) in [
+        (
+            "check_http = {}\ncheck_exchange = { expect = \"x\" }",
+            "check_http and check_exchange: one of them",
+        ),
+        ("check_exchange = { send = \"x\", expect = \"\" }", "an expected answer has at least one byte"),
+        ("check_http = { status = [\"2xx\"] }", "`2xx` is no status"),
+        ("check_http = { path = \"up\" }", "a path begins with /"),
+    ] {
+        let text = format!("[[proxy]]\nlisten = \":8080\"\nto = \"10.0.0.1:80\"\n{wrong}\n");
+        let out = run(&["check", "--no-environment", "-c", &folder.file("windlass.toml", &text)]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains(wanted), "{said}");
+    }
+}
+
+/// TLS ends at the second of two proxies, which hears from the first, before TLS, who the client is.
+#[cfg(feature = "tls")]
+#[test]
+fn a_header_before_tls_that_ends_here() {
+    let folder = Folder::new("proxy-before-tls");
+    let echo = Server::start(&["-q"]);
+    let certs = concat!(env!("CARGO_MANIFEST_DIR"), "/../windlass/tests/certs");
+    let inner = from_file(
+        &folder,
+        &echo.address,
+        &format!(
+            "accept_proxy_from = [\"127.0.0.0/8\"]\nsend_proxy = \"v1\"\n\
+             tls = {{ cert = \"{certs}/server.pem\", key = \"{certs}/server.key\" }}\n"
+        ),
+    );
+    let outer = from_file(
+        &Folder::new("proxy-before-tls-outer"),
+        &inner.address,
+        &format!(
+            "accept_proxy_from = [\"127.0.0.0/8\"]\nsend_proxy = \"v2\"\n\
+             backend_tls = {{ authorities = \"{certs}/ca.pem\", name = \"server.test\" }}\n"
+        ),
+    );
+    let header = b"PROXY TCP4 203.0.113.7 198.51.100.1 51000 443\r\n";
+    let heard = ask(&outer.address, &[&header[..], b"hello"].concat());
+    assert_eq!(heard, [&header[..], b"hello"].concat(), "{}", heard.escape_ascii());
+}

@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Addresses, Header, ProxyProtocol, SIGNATURE, V1_MAX, Version};
+use super::tlv::crc32c;
+use super::{Addresses, Header, ProxyProtocol, SIGNATURE, V1_MAX, Version, kind};
 use crate::{Encode, EncodeError, Put};
 
 /// Paths of Unix sockets have this size, whatever is in them.
@@ -88,9 +89,19 @@ impl ProxyProtocol {
             return Err(EncodeError::Head);
         }
         body.put(header.tlvs.as_bytes());
+        let sums = self.sums && family != 0;
+        if sums {
+            body.put(&[kind::CRC32C, 0, 4, 0, 0, 0, 0]);
+        }
         let length = u16::try_from(body.len()).map_err(|_| EncodeError::Length)?;
         if body.len() > self.length_max {
             return Err(EncodeError::TooLong { max: self.length_max });
+        }
+        if sums {
+            let pieces = [&SIGNATURE[..], &[command, family], &length.to_be_bytes(), &body];
+            let sum = crc32c(pieces).to_be_bytes();
+            let at = body.len() - sum.len();
+            body[at..].copy_from_slice(&sum);
         }
         out.put(&SIGNATURE);
         out.put(&[command, family]);

@@ -60,6 +60,7 @@ pub struct ProxyProtocol {
     takes_v1: bool,
     takes_v2: bool,
     length_max: usize,
+    sums: bool,
 }
 
 impl Default for ProxyProtocol {
@@ -71,7 +72,13 @@ impl Default for ProxyProtocol {
 impl ProxyProtocol {
     /// Takes both versions and writes this one.
     pub const fn writes(version: Version) -> ProxyProtocol {
-        ProxyProtocol { writes: version, takes_v1: true, takes_v2: true, length_max: V2_LENGTH_MAX }
+        ProxyProtocol {
+            writes: version,
+            takes_v1: true,
+            takes_v2: true,
+            length_max: V2_LENGTH_MAX,
+            sums: false,
+        }
     }
 
     /// Takes this version alone; the other is [`HeaderError::NotProxy`].
@@ -86,6 +93,12 @@ impl ProxyProtocol {
     /// Bytes that a header of version 2 may have behind its first sixteen. Default [`V2_LENGTH_MAX`].
     pub const fn length_max(self, bytes: usize) -> ProxyProtocol {
         ProxyProtocol { length_max: bytes, ..self }
+    }
+
+    /// Puts a checksum behind the other TLVs of a header of version 2 with addresses (section 2.2.3). Default:
+    /// does not.
+    pub const fn checksum(self, sums: bool) -> ProxyProtocol {
+        ProxyProtocol { sums, ..self }
     }
 
     /// The most bytes that an incomplete header leaves in the input.

@@ -1,5 +1,6 @@
 //! What version 2 says beyond addresses: type, length, value (section 2.2).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Types of TLVs (sections 2.2.1 to 2.2.8).
@@ -16,6 +17,10 @@ pub mod kind {
     pub const UNIQUE_ID: u8 = 0x05;
     /// TLS between the client and the peer: TLVs of its own behind five bytes.
     pub const SSL: u8 = 0x20;
+    /// Within [`SSL`]: the version of TLS, as `TLSv1.3`.
+    pub const SSL_VERSION: u8 = 0x21;
+    /// Within [`SSL`]: the cipher suite, as `TLS13_AES_256_GCM_SHA384`.
+    pub const SSL_CIPHER: u8 = 0x23;
     /// The name of a network namespace.
     pub const NETNS: u8 = 0x30;
 }
@@ -32,6 +37,17 @@ pub struct Tlv<'b> {
     pub kind: u8,
     /// Its value.
     pub value: &'b [u8],
+}
+
+impl Tlv<'_> {
+    /// Appends it to `out`. False, and nothing appended, if its value is too long: it takes up to 65,535 bytes.
+    pub fn put(&self, out: &mut Vec<u8>) -> bool {
+        let Ok(length) = u16::try_from(self.value.len()) else { return false };
+        out.push(self.kind);
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(self.value);
+        true
+    }
 }
 
 /// All of a header, in the order they came: an iterator.

@@ -321,3 +321,34 @@ fn families_that_differ_are_written_as_the_wider_one() {
     let Kept::Inet(from, to, _) = back.unwrap().unwrap().addresses else { panic!("addresses") };
     assert_eq!((from.to_string(), to.to_string()), ("[::ffff:192.0.2.7]:1".into(), "[2001:db8::1]:2".into()));
 }
+
+#[test]
+fn a_checksum_that_is_asked_for_is_that_of_the_whole_header() {
+    let addresses = Addresses::tcp("192.0.2.7:51000".parse().unwrap(), "198.51.100.1:443".parse().unwrap());
+    let mut said = Vec::new();
+    assert!(Tlv { kind: kind::AUTHORITY, value: b"example.com" }.put(&mut said));
+    assert!(!Tlv { kind: kind::NOOP, value: &[0; 65_536] }.put(&mut said), "too long");
+    let tlvs = Tlvs::new(&said).unwrap();
+    let mut codec = ProxyProtocol::writes(Version::V2).checksum(true);
+    let mut bytes = Vec::new();
+    codec.encode(&Header { version: Version::V2, addresses, tlvs }, &mut bytes).unwrap();
+    let mut zeroed = bytes.clone();
+    let at = zeroed.len() - 4;
+    zeroed[at..].fill(0);
+    assert_eq!(bytes[at..], crc32c_by_division(&zeroed).to_be_bytes());
+    let whole = bytes.clone();
+    let mut input = Input::new(&mut bytes);
+    let header = ProxyProtocol::default().decode(&mut input).unwrap().unwrap();
+    assert_eq!((header.addresses, header.tlvs.find(kind::AUTHORITY)), (addresses, Some(&b"example.com"[..])));
+    // All but the byte that says that this is a checksum.
+    for at in (16..whole.len()).filter(|at| *at != whole.len() - 7) {
+        let mut wrong = whole.clone();
+        wrong[at] ^= 1;
+        let mut input = Input::new(&mut wrong);
+        assert!(!matches!(ProxyProtocol::default().decode(&mut input), Ok(Some(_))), "byte {at}");
+    }
+    // Without addresses nobody reads what stands behind them.
+    let mut local = Vec::new();
+    codec.encode(&Header::new(Version::V2, Addresses::Local), &mut local).unwrap();
+    assert_eq!(local.len(), 16);
+}

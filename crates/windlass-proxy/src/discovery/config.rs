@@ -20,6 +20,8 @@ pub struct Discover {
     pub connections_max: usize,
     /// [`Backend::send_proxy`] of each.
     pub send_proxy: Option<Version>,
+    /// [`Backend::send_proxy_tlvs`] of each.
+    pub send_proxy_tlvs: bool,
     /// [`Backend::tls`] of each: all have a certificate for the same name.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -32,6 +34,7 @@ impl Discover {
             source,
             connections_max: 0,
             send_proxy: None,
+            send_proxy_tlvs: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -46,6 +49,12 @@ impl Discover {
     /// Sets [`Discover::send_proxy`].
     pub fn send_proxy(mut self, version: Version) -> Discover {
         self.send_proxy = Some(version);
+        self
+    }
+
+    /// Sets [`Discover::send_proxy_tlvs`].
+    pub fn send_proxy_tlvs(mut self, sends: bool) -> Discover {
+        self.send_proxy_tlvs = sends;
         self
     }
 
@@ -65,6 +74,7 @@ impl Discover {
             backend.name = name;
         }
         backend.send_proxy = self.send_proxy;
+        backend.send_proxy_tlvs = self.send_proxy_tlvs;
         #[cfg(feature = "tls")]
         {
             backend.tls = self.tls.clone();

@@ -64,7 +64,7 @@ pub struct Discovery {
 
 /// A connection to a name server: the number of the try it was made for.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Asking {
     number: u64,
 }
 
@@ -287,25 +287,25 @@ impl Watch {
 }
 
 impl Service for Discovery {
-    type Session = Exchange;
+    type Session = Asking;
 
-    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Exchange>) {
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Asking>) {
         self.worker = scope.worker();
         self.housekeeping(scope);
     }
 
-    fn open(&mut self, _: &mut Conn<'_>) -> Result<Exchange, Close> {
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<Asking, Close> {
         Err(Close::Refused)
     }
 
-    fn connected(&mut self, _: &mut Conn<'_>, tag: u64) -> Result<Exchange, Close> {
-        if self.client.is_open(tag) { Ok(Exchange { number: tag }) } else { Err(Close::Done) }
+    fn connected(&mut self, _: &mut Conn<'_>, tag: u64) -> Result<Asking, Close> {
+        if self.client.is_open(tag) { Ok(Asking { number: tag }) } else { Err(Close::Done) }
     }
 
     fn connect_failed(
         &mut self,
         scope: &mut Scope<'_>,
-        _: &mut Sessions<Exchange>,
+        _: &mut Sessions<Asking>,
         _: ConnId,
         tag: u64,
         why: ConnectError,
@@ -316,12 +316,7 @@ impl Service for Discovery {
         }
     }
 
-    fn data(
-        &mut self,
-        _: &mut Conn<'_>,
-        exchange: &mut Exchange,
-        input: &mut Input<'_>,
-    ) -> Result<(), Close> {
+    fn data(&mut self, _: &mut Conn<'_>, exchange: &mut Asking, input: &mut Input<'_>) -> Result<(), Close> {
         let Some(length) = input.peek().first_chunk::<2>() else { return Ok(()) };
         let length = usize::from(u16::from_be_bytes(*length));
         let Some(message) = input.take(2 + length) else { return Ok(()) };
@@ -330,12 +325,12 @@ impl Service for Discovery {
         Err(Close::Done)
     }
 
-    fn closed(&mut self, _: &mut Conn<'_>, exchange: Exchange, why: Close) {
+    fn closed(&mut self, _: &mut Conn<'_>, exchange: Asking, why: Close) {
         // Of one that was answered nobody waits for this any more.
         self.heard.push((exchange.number, Err(why.to_string())));
     }
 
-    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Exchange>, _: Tick) {
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Asking>, _: Tick) {
         self.housekeeping(scope);
         self.client.call(scope, &self.plan.config.discovery);
     }
@@ -364,7 +359,7 @@ impl DatagramService for Discovery {
 impl Work for Discovery {
     type Answer = Done;
 
-    fn answer(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Exchange>, answer: Answer<Done>) {
+    fn answer(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Asking>, answer: Answer<Done>) {
         let now = scope.now();
         match (self.jobs.remove(&answer.job), answer.result) {
             (Some(Job::Look { group, source }), Ok(Done(Seen::Looked(look)))) => {

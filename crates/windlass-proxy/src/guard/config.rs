@@ -15,8 +15,11 @@ pub struct GuardConfig {
     pub allow: Sources,
     /// They are not let in, though `allow` names them too. Default: none.
     pub deny: Sources,
-    /// Connections of one source at the same time. 0: no limit of its own. At most 1,000,000. Default 0.
+    /// Connections of one source at the same time. 0: no limit of its own. At most
+    /// [`GuardConfig::CONNECTIONS_MAX`]. Default 0.
     pub connections_max: u32,
+    /// Clients on loopback may have any number of connections all the same. Default false.
+    pub spare_loopback: bool,
     /// New connections of one source per second. 0: any number. Default 0.
     pub connection_rate: u32,
     /// So many may come at once, after a while without any. At least 1. Default 20.
@@ -45,6 +48,7 @@ impl Default for GuardConfig {
             allow: Sources::none(),
             deny: Sources::none(),
             connections_max: 0,
+            spare_loopback: false,
             connection_rate: 0,
             connection_burst: 20,
             request_rate: 0,
@@ -58,6 +62,9 @@ impl Default for GuardConfig {
 }
 
 impl GuardConfig {
+    /// The highest that [`GuardConfig::connections_max`] may be.
+    pub const CONNECTIONS_MAX: u32 = 1_000_000;
+
     /// Whether something has to be remembered of sources.
     pub(super) fn counts(&self) -> bool {
         self.connections_max > 0 || self.connection_rate > 0 || self.request_rate > 0
@@ -66,7 +73,7 @@ impl GuardConfig {
     /// Numbers with what they may be.
     pub(crate) fn ranges(&self) -> [(&'static str, u32, u32, u32); 6] {
         [
-            ("guard.connections_max", self.connections_max, 0, 1_000_000),
+            ("guard.connections_max", self.connections_max, 0, GuardConfig::CONNECTIONS_MAX),
             ("guard.connection_rate", self.connection_rate, 0, 1_000_000),
             ("guard.connection_burst", self.connection_burst, 1, 1_000_000),
             ("guard.request_burst", self.request_burst, 1, 1_000_000),

@@ -101,7 +101,7 @@ impl Guard {
                 None => return Ok(self.pass_untracked()),
             }
         }
-        if config.connections_max == 0 {
+        if config.connections_max == 0 || (config.spare_loopback && ip.to_canonical().is_loopback()) {
             return Ok(None);
         }
         match table.sit(key, config.connections_max, now) {

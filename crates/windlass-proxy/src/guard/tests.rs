@@ -50,6 +50,20 @@ fn a_source_has_so_many_connections_and_gives_them_back() {
 }
 
 #[test]
+fn loopback_is_spared_where_that_is_asked_for() {
+    for (spare_loopback, wanted) in [(false, 1), (true, 5)] {
+        let config = GuardConfig { connections_max: 1, spare_loopback, ..GuardConfig::default() };
+        let guard = guard(&config);
+        for (ip, wanted) in
+            [("127.0.0.1", wanted), ("::1", wanted), ("::ffff:127.0.0.2", wanted), ("10.0.0.1", 1)]
+        {
+            let held: Vec<_> = (0..5).map_while(|_| guard.admit(&config, peer(ip), NOW).ok()).collect();
+            assert_eq!(held.len(), wanted, "{ip}");
+        }
+    }
+}
+
+#[test]
 fn a_source_comes_at_its_rate_after_its_burst() {
     let config = GuardConfig { connection_rate: 10, connection_burst: 3, ..GuardConfig::default() };
     let guard = guard(&config);

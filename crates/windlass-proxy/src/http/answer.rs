@@ -19,6 +19,7 @@ impl HttpProxy {
         self.fleet.shared.refusals.count(&refusal);
         let (status, ending) = match refusal {
             Refusal::NoRoute => (Status::NOT_FOUND, Ending::Refused),
+            Refusal::RequestRate => (Status::TOO_MANY_REQUESTS, Ending::Refused),
             _ => (Status::SERVICE_UNAVAILABLE, Ending::Unavailable),
         };
         if let Some(exchange) = self.clients.get(key).and_then(|client| client.exchange.as_mut()) {

@@ -15,6 +15,7 @@ use crate::http::stats::one;
 use crate::pick::Chosen;
 use crate::reach::Reach;
 use crate::refusal::Refusal;
+use crate::tell::{tlvs, wants_tlvs};
 use crate::upstream::{Failure, Lease, Upstream};
 
 /// What became of a request.
@@ -158,7 +159,9 @@ impl HttpProxy {
     ) -> Result<Placed, Refusal> {
         let upstream = lease.upstream().clone();
         let Some(client) = self.clients.get(key) else { return Ok(Placed::Begun) };
-        let Some(connect) = self.fleet.connect(&upstream, Some(client.addresses)) else {
+        let wanted = Some(client.conn).filter(|_| wants_tlvs(&upstream.config));
+        let tlvs = wanted.and_then(|conn| reach.conn(conn)).map(|conn| tlvs(&conn)).unwrap_or_default();
+        let Some(connect) = self.fleet.connect_telling(&upstream, Some(client.addresses), &tlvs) else {
             return Err(Refusal::NoBackend);
         };
         let pause = if again { self.fleet.plan.config.retry_pause } else { Duration::ZERO };

@@ -1,6 +1,5 @@
 //! A client's end: its requests, read and passed on.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -9,14 +8,16 @@ use windlass_proto::Decode;
 use windlass_proto::http::{
     Framing, HeaderLines, Headers, HttpError, RequestHead, RequestPart, ServerConn, Status,
 };
-use windlass_proto::proxy_protocol::{Addresses, ProxyProtocol};
+use windlass_proto::proxy_protocol::ProxyProtocol;
 
+use crate::door::{Newcomer, destination};
+use crate::fleet::Fleet;
 use crate::guard::Held;
 use crate::http::log::Ending;
 use crate::http::policy::{self, Answer, Decision, Denied};
 use crate::http::service::{Client, HttpProxy, Phase, Side};
 use crate::http::stats::one;
-use crate::pair::{Greeting, canonical};
+use crate::pair::Greeting;
 use crate::refusal::Refusal;
 use crate::service::begins_with_header;
 
@@ -25,28 +26,14 @@ impl HttpProxy {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
         let peer = conn.peer();
         let plan = &self.fleet.plan;
-        let greeting = crate::service::greeting(&plan.config, peer, None).map_err(|refusal| {
+        let met = self.fleet.meet(conn, None, plan.tells || plan.policy.wants_local());
+        let Newcomer { greeting, addresses, local, admitted } = met.map_err(|refusal| {
             self.fleet.shared.refusals.count(&refusal);
             refusal.close()
         })?;
-        // Somebody who is believed says first whom this is about.
-        let admitted = match greeting {
-            Some(Greeting::Header) => Ok(None),
-            _ => self.fleet.admit(peer, conn.now()),
-        };
         let (held, refused) = match admitted {
             Ok(held) => (held, None),
             Err(refusal) => (Some(self.draw_out(conn, refusal)?), Some(refusal)),
-        };
-        let plan = &self.fleet.plan;
-        let mut local = None;
-        let addresses = match peer {
-            Peer::Tcp(source) => {
-                // Asked of the system only where somebody is told.
-                local = if plan.tells || plan.policy.wants_local() { conn.local_addr() } else { None };
-                Addresses::tcp(source, local.map_or(source, canonical))
-            }
-            _ => Addresses::Unknown,
         };
         let limit = match greeting {
             Some(_) => plan.config.timeouts.greeting,
@@ -82,8 +69,7 @@ impl HttpProxy {
     fn draw_out(&self, conn: &mut Conn<'_>, refusal: Refusal) -> Result<Held, Close> {
         let plan = &self.fleet.plan;
         self.fleet.shared.refusals.count(&refusal);
-        let stay = if refusal.is_the_guards() { plan.guard.tarpit(&plan.config.guard) } else { None };
-        let stay = stay.ok_or_else(|| refusal.close())?;
+        let stay = self.fleet.tarpit(refusal).ok_or_else(|| refusal.close())?;
         conn.pause();
         conn.wake_at(conn.now() + plan.config.guard.tarpit);
         Ok(stay)
@@ -98,22 +84,9 @@ impl HttpProxy {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
         (client.has_more, client.is_paused) = (false, false);
         if let Phase::Greeting(greeting) = client.phase {
-            let heard = match greet(client, greeting, input) {
-                Ok(None) => return Ok(()),
-                Ok(Some(Greeted::Direct)) => Ok(None),
-                // Nobody to be counted: the proxy for itself, or for whom it cannot tell.
-                Ok(Some(Greeted::Unknown)) => {
-                    let plan = &self.fleet.plan;
-                    plan.guard.look_up(&plan.config.guard, conn.peer()).map(|()| None)
-                }
-                Ok(Some(Greeted::For(source))) => self.fleet.admit(Peer::Tcp(source), conn.now()),
-                Err(refusal) => Err(refusal),
-            };
-            match heard {
-                Ok(held) => {
-                    client.phase = Phase::Idle;
-                    client.held = held.or(client.held.take());
-                }
+            match greet(&self.fleet, conn, client, greeting, input) {
+                Ok(true) => client.phase = Phase::Idle,
+                Ok(false) => return Ok(()),
                 Err(refusal) => {
                     let stay = self.draw_out(conn, refusal)?;
                     if let Some(client) = self.clients.get(key) {
@@ -193,6 +166,12 @@ impl HttpProxy {
         let (config, policy) = (&plan.config.http, &plan.policy);
         let Some(client) = self.clients.get(key) else { return };
         client.head_since = None;
+        if let Peer::Tcp(source) = client.source()
+            && !plan.guard.admit_request(&plan.config.guard, source.ip(), conn.now())
+        {
+            client.exchange = Some(exchange);
+            return self.refuse(conn, key, Refusal::RequestRate);
+        }
         if config.requests_max > 0 && client.http.requests() >= config.requests_max.into() {
             client.http.close_after_response();
         }
@@ -207,13 +186,10 @@ impl HttpProxy {
             },
         };
         self.lines.clear();
-        if let Peer::Tcp(source) = asks.source
-            && !plan.guard.admit_request(&plan.config.guard, source.ip(), conn.now())
-        {
-            self.fleet.shared.refusals.count(&Refusal::Rate);
-            exchange.why = Some(Refusal::Rate.label());
+        if conn.is_overloaded() {
+            exchange.why = Some("overload");
             client.exchange = Some(exchange);
-            return self.answer(conn, key, Status::TOO_MANY_REQUESTS, Ending::Refused);
+            return self.answer(conn, key, Status::SERVICE_UNAVAILABLE, Ending::Unavailable);
         }
         match policy.decide(head, &asks) {
             Decision::Forward(forward) => {
@@ -353,8 +329,6 @@ impl HttpProxy {
                 self.fleet.shared.refusals.count(&Refusal::Silent);
                 Err(Close::Timeout)
             }
-            // Counted already.
-            Phase::Refused(refusal) => Err(refusal.close()),
             Phase::Idle => {
                 if client.head_since.is_some() {
                     self.refuse_client(conn, key, HttpError::Timeout);
@@ -376,6 +350,8 @@ impl HttpProxy {
                     Ok(())
                 }
             },
+            // Counted already.
+            Phase::Refused(refusal) => Err(refusal.close()),
             Phase::Calling(_) | Phase::Over => Ok(()),
         }
     }
@@ -384,24 +360,28 @@ impl HttpProxy {
     fn exchange_late(&mut self, conn: &mut Conn<'_>, key: u32) -> Result<(), Close> {
         let config = &self.fleet.plan.config;
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let (Phase::Linked(link), Some(exchange)) = (client.phase, &client.exchange) else { return Ok(()) };
+        let (Phase::Linked(link), Some(exchange)) = (client.phase, &mut client.exchange) else {
+            return Ok(());
+        };
         let Some(link) = self.links.get(link) else { return Ok(()) };
         let is_paused = link.is_paused;
         let (now, client_idle) = (conn.now(), conn.idle());
         let Some(server_idle) = conn.other(link.conn).map(|backend| backend.idle()) else { return Ok(()) };
         let (limit, silent) = match exchange.status {
             // Once there is output that it does not take, the engine counts.
-            Some(_) if is_paused => (Duration::ZERO, Duration::ZERO),
+            Some(_) if is_paused => (config.timeouts.server, Duration::ZERO),
             Some(_) => (config.timeouts.server, server_idle),
             None if exchange.is_sent => {
                 (config.http.response_timeout, now.since(exchange.sent_at).min(server_idle))
             }
             // The body is slow, and whose fault is that?
             None if client.is_paused => (config.timeouts.server, server_idle),
-            None => (config.timeouts.client, client_idle),
+            None => {
+                (config.timeouts.client, client_idle.max(exchange.body_idle(now, config.timeouts.client)))
+            }
         };
         if limit.is_zero() {
-            conn.wake_at(now + Duration::from_secs(1));
+            // What begins after this has a deadline of its own.
             return Ok(());
         }
         if silent < limit {
@@ -508,6 +488,7 @@ impl HttpProxy {
                     self.tunnel_waits(&mut client, key);
                 }
             }
+            Side::Check(_) => {}
         }
     }
 
@@ -516,7 +497,7 @@ impl HttpProxy {
         let relayed = conn.relayed().unwrap_or_default();
         let (up, down) = match side {
             Side::Client(_) => (relayed.received, relayed.sent),
-            Side::Link(_) => (relayed.sent, relayed.received),
+            Side::Link(_) | Side::Check(_) => (relayed.sent, relayed.received),
         };
         if let Some(link) = self.links.get(link)
             && link.client.take().is_some()
@@ -544,35 +525,32 @@ fn set_deadline(conn: &mut Conn<'_>, timeout: Duration) {
     }
 }
 
-/// Who a client turned out to be.
-enum Greeted {
-    /// Who it seemed to be.
-    Direct,
-    /// Somebody for whom a proxy is there.
-    For(SocketAddr),
-    /// A proxy, for nobody it knows.
-    Unknown,
-}
-
-/// What a client has to say before its first request. `None`: it has not said it all.
-fn greet(client: &mut Client, greeting: Greeting, input: &mut Input<'_>) -> Result<Option<Greeted>, Refusal> {
+/// What a client has to say before its first request. True: it has said it.
+fn greet(
+    fleet: &Fleet,
+    conn: &Conn<'_>,
+    client: &mut Client,
+    greeting: Greeting,
+    input: &mut Input<'_>,
+) -> Result<bool, Refusal> {
     match greeting {
         Greeting::Header => {
             let decoded = ProxyProtocol::default().decode(input).map_err(Refusal::Header)?;
-            let Some(header) = decoded else { return Ok(None) };
-            if let Addresses::Inet { source, destination, .. } = header.addresses {
-                client.addresses = Addresses::tcp(canonical(source), canonical(destination));
-                client.local = Some(canonical(destination));
-                return Ok(Some(Greeted::For(canonical(source))));
+            let Some(header) = decoded else { return Ok(false) };
+            let (addresses, held) = fleet.introduce(conn.peer(), header.addresses, conn.now());
+            client.held = held?;
+            if let Some(addresses) = addresses {
+                client.addresses = addresses;
+                client.local = destination(addresses);
             }
-            Ok(Some(Greeted::Unknown))
+            Ok(true)
         }
         Greeting::NoHeader => match begins_with_header(input.peek()) {
             Some(true) => Err(Refusal::Spoofed),
-            Some(false) => Ok(Some(Greeted::Direct)),
-            None => Ok(None),
+            Some(false) => Ok(true),
+            None => Ok(false),
         },
-        Greeting::Hello => Ok(Some(Greeted::Direct)),
+        Greeting::Hello => Ok(true),
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) waits_until: Option<Time>,
     /// Bytes of its body that were passed on. What is gone cannot be sent again.
     pub(super) body_bytes: u64,
+    /// When its progress was looked at last, and how much there was.
+    body_seen: (Time, u64),
     /// All of it was passed on.
     pub(super) is_sent: bool,
     /// When it was: from then on the backend has its time.
@@ -71,6 +73,9 @@ pub(super) struct Exchange {
     pub(super) answered: Time,
 }
 
+/// Bytes of a body that a client must send within its timeout, or all there are: less is as good as nothing.
+const BODY_PROGRESS_MIN: u64 = 1024;
+
 impl Default for Exchange {
     fn default() -> Exchange {
         Exchange {
@@ -93,6 +98,7 @@ impl Default for Exchange {
             wants_new: false,
             waits_until: None,
             body_bytes: 0,
+            body_seen: (Time::ZERO, 0),
             is_sent: false,
             sent_at: Time::ZERO,
             why: None,
@@ -204,6 +210,18 @@ impl Exchange {
         let bounds = [(0, target), (target, host), (host, user_agent), (user_agent, referer)];
         let [method, target, host, user_agent] = bounds.map(|(from, to)| &self.said[from..to]);
         [method, target, host, user_agent, &self.said[referer..]]
+    }
+
+    /// How long its body has made no progress worth the name. Asked for now and then, at `limit` at the latest.
+    pub(super) fn body_idle(&mut self, now: Time, limit: Duration) -> Duration {
+        let (since, bytes) = self.body_seen;
+        let since = since.max(self.linked);
+        if self.body_bytes - bytes >= BODY_PROGRESS_MIN {
+            self.body_seen = (now, self.body_bytes);
+            return Duration::ZERO;
+        }
+        // Whoever sends too little for ever holds a backend as surely as whoever sends nothing.
+        if limit.is_zero() { Duration::ZERO } else { now.since(since) }
     }
 
     /// Whether it can be sent once more, after a connection that has brought nothing of a response ended; the

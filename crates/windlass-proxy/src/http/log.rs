@@ -49,7 +49,7 @@ pub struct Exchanged<'a> {
     pub ending: Ending,
     /// Why it was not served, in a word: the label of a [`Refusal`](crate::Refusal), of an
     /// [`HttpError`](windlass_proto::http::HttpError), or of the rule that was in the way (`no_route`, `method`,
-    /// `path`, `underscore`, `host`).
+    /// `path`, `underscore`, `host`), or `overload`.
     pub why: Option<&'static str>,
     /// Who is at the other end of the client's connection.
     pub peer: Peer,

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service, Sessions,
-    Tick, Time,
+    BeforeTls, Close, Conn, ConnId, ConnectError, Input, Peer, Receive, Resolve, Resolved, Scope, Service,
+    Sessions, Tick, Time,
 };
 use windlass_proto::http::{ClientConn, HeaderLines, HttpError, Limits, ServerConn};
 use windlass_proto::proxy_protocol::Addresses;
 
+use crate::checks::Connected;
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
 use crate::guard::Held;
@@ -65,6 +66,8 @@ pub struct HttpSession {
 pub(super) enum Side {
     Client(u32),
     Link(u32),
+    /// The check of the backend of this number.
+    Check(u32),
 }
 
 /// A client's connection. One request at a time: the next waits in the input.
@@ -79,7 +82,8 @@ pub(super) struct Client {
     /// Where it arrived, if somebody wants to know.
     pub(super) local: Option<SocketAddr>,
     pub(super) phase: Phase,
-    /// Its place among the clients of its source.
+    /// What the guard counts it by.
+    #[allow(dead_code, reason = "it counts itself out")]
     pub(super) held: Option<Held>,
     /// The request under way.
     pub(super) exchange: Option<Box<Exchange>>,
@@ -315,16 +319,24 @@ impl Service for HttpProxy {
         self.housekeeping(scope);
     }
 
+    fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
+        self.fleet.before_tls(peer)
+    }
+
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<HttpSession, Close> {
         self.open_client(conn).map(|key| HttpSession { side: Side::Client(key) })
     }
 
     fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<HttpSession, Close> {
-        if let Some(is_back) = self.fleet.check_passed(tag, conn.now()) {
-            if is_back {
-                self.room(conn);
+        match self.fleet.check_connected(conn, tag) {
+            Some(Connected::Asked(id)) => return Ok(HttpSession { side: Side::Check(id) }),
+            Some(Connected::Passed(is_back)) => {
+                if is_back {
+                    self.room(conn);
+                }
+                return Err(Close::Done);
             }
-            return Err(Close::Done);
+            None => {}
         }
         self.call_answered(conn, tag as u32).map(|key| HttpSession { side: Side::Link(key) })
     }
@@ -352,6 +364,15 @@ impl Service for HttpProxy {
         let said = match session.side {
             Side::Client(key) => self.client_said(conn, key, input),
             Side::Link(key) => self.link_said(conn, key, input),
+            Side::Check(id) => match self.fleet.check_heard(id, input, conn.now()) {
+                None => Ok(()),
+                Some(is_back) => {
+                    if is_back {
+                        self.room(conn);
+                    }
+                    Err(Close::Done)
+                }
+            },
         };
         self.settle(conn);
         said
@@ -366,6 +387,7 @@ impl Service for HttpProxy {
         let ended = match session.side {
             Side::Client(key) => self.client_ended(key, input),
             Side::Link(key) => self.link_ended(conn, key, input),
+            Side::Check(_) => Err(Close::Eof),
         };
         self.settle(conn);
         ended
@@ -375,6 +397,7 @@ impl Service for HttpProxy {
         match session.side {
             Side::Client(key) => self.client_drained(conn, key),
             Side::Link(key) => self.link_drained(conn, key),
+            Side::Check(_) => {}
         }
         Ok(())
     }
@@ -388,6 +411,7 @@ impl Service for HttpProxy {
         let late = match session.side {
             Side::Client(key) => self.client_late(conn, key),
             Side::Link(_) => Ok(()),
+            Side::Check(_) => Err(Close::Timeout),
         };
         self.settle(conn);
         late
@@ -402,14 +426,30 @@ impl Service for HttpProxy {
                     || (client.phase == Phase::Idle && client.http.is_idle() && !client.has_more)
             }),
             Side::Link(key) => self.links.get(key).is_none_or(|link| link.client.is_none()),
+            Side::Check(_) => true,
         };
         if goes { Err(Close::Shutdown) } else { Ok(()) }
+    }
+
+    fn superseded(&mut self, _: &mut Conn<'_>, session: &mut HttpSession) -> Result<(), Close> {
+        // Its next request goes to the successor, where it is told so with the response to this one.
+        if let Side::Client(key) = session.side
+            && let Some(client) = self.clients.get(key)
+        {
+            client.http.close_after_response();
+        }
+        Ok(())
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, session: HttpSession, why: Close) {
         match session.side {
             Side::Client(key) => self.client_closed(conn, key),
             Side::Link(key) => self.link_closed(conn, key, &why),
+            Side::Check(id) => {
+                if self.fleet.check_closed(id, &why, conn.now()) {
+                    self.room(conn);
+                }
+            }
         }
         self.settle(conn);
     }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod budget;
+mod checks;
 mod front;
 mod guard;
 mod health;

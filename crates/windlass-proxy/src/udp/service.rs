@@ -14,6 +14,7 @@ use windlass::{
 use super::config::{UdpConfig, WhenFlowsFull};
 use super::flows::Flows;
 use super::stats::UdpStats;
+use crate::checks::Connected;
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
 use crate::guard::Held;
@@ -138,7 +139,7 @@ impl UdpProxy {
                 flow.owes_header = false;
                 let header = flow.lease.upstream().config.send_proxy;
                 let header =
-                    header.map(|version| crate::fleet::datagram_preface(version, datagram.from, local));
+                    header.map(|version| crate::tell::datagram_preface(version, datagram.from, local));
                 let bytes = [&header.unwrap_or_default(), datagram.bytes].concat();
                 upstream.send(&bytes)
             }
@@ -487,26 +488,29 @@ impl DatagramService for UdpProxy {
 
 /// Checks of its backends are connections, and it has no others.
 impl Service for UdpProxy {
-    type Session = ();
+    /// The number of the backend that this is a check of.
+    type Session = u32;
 
-    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<u32>) {
         self.fleet.belongs_to(scope.worker());
         self.housekeeping(scope);
     }
 
-    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<u32, Close> {
         Err(Close::Refused)
     }
 
-    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<(), Close> {
-        self.fleet.check_passed(tag, conn.now());
-        Err(Close::Done)
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<u32, Close> {
+        match self.fleet.check_connected(conn, tag) {
+            Some(Connected::Asked(id)) => Ok(id),
+            _ => Err(Close::Done),
+        }
     }
 
     fn connect_failed(
         &mut self,
         scope: &mut Scope<'_>,
-        _: &mut Sessions<()>,
+        _: &mut Sessions<u32>,
         _: ConnId,
         tag: u64,
         why: ConnectError,
@@ -514,11 +518,22 @@ impl Service for UdpProxy {
         self.fleet.check_failed(tag, &why, scope.now());
     }
 
-    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
-        Err(Close::Refused)
+    fn data(&mut self, conn: &mut Conn<'_>, id: &mut u32, input: &mut Input<'_>) -> Result<(), Close> {
+        match self.fleet.check_heard(*id, input, conn.now()) {
+            None => Ok(()),
+            Some(_) => Err(Close::Done),
+        }
     }
 
-    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, _: Tick) {
+    fn draining(&mut self, _: &mut Conn<'_>, _: &mut u32) -> Result<(), Close> {
+        Err(Close::Shutdown)
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, id: u32, why: Close) {
+        self.fleet.check_closed(id, &why, conn.now());
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<u32>, _: Tick) {
         self.housekeeping(scope);
     }
 }
@@ -526,7 +541,7 @@ impl Service for UdpProxy {
 impl Receive for UdpProxy {
     type Message = Message;
 
-    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, message: Message) {
+    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<u32>, message: Message) {
         match message {
             Message::Changed => self.housekeeping(scope),
             Message::Sever(id) => self.sever(scope, id),
@@ -537,7 +552,7 @@ impl Receive for UdpProxy {
 }
 
 impl Resolve for UdpProxy {
-    fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, resolved: Resolved) {
+    fn resolved(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<u32>, resolved: Resolved) {
         self.fleet.resolved(resolved, scope.now());
     }
 }

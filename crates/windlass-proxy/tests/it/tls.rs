@@ -1,7 +1,11 @@
 //! TLS passed through, ended, begun; by real handshakes between three proxies and an echo server.
 
+use std::io::{Read, Write};
+
+use windlass::proto::Decode;
+use windlass::proto::proxy_protocol::{ProxyProtocol, Tlvs, kind};
 use windlass::{ClientCertificates, Close, Conn, Input, Service, TlsClient, TlsIdentity, TlsServer, serve};
-use windlass_proxy::{Backend, Front, ProxyConfig, Route};
+use windlass_proxy::{AcceptProxy, Backend, Front, Others, ProxyConfig, Route, Sources, Version};
 
 use crate::servers::*;
 
@@ -103,4 +107,59 @@ fn tls_of_clients_ends_at_the_listener() {
     let said = vec![9; 300_000];
     assert!(ask(running.addresses[0], &said).unwrap() == said);
     expect_nothing(&front);
+}
+
+/// Two proxies behind each other: the first tells the second, before TLS, who the client is; the second ends TLS
+/// and tells its backend, with what it knows of the TLS.
+fn chained(believes: &str, others: Others) -> (Front, [Running; 2], Listening) {
+    let backend = Listening::echo();
+    let mut inner = config([&backend]);
+    inner.backends[0] = inner.backends[0].clone().send_proxy(Version::V2).send_proxy_tlvs(true);
+    inner = inner.accept_proxy(AcceptProxy::from(Sources::parse([believes]).unwrap()).others(others));
+    let front = Front::new(inner).unwrap();
+    let tls = TlsServer::new(identity("server")).alpn(["tea"]).build().unwrap();
+    let ends = Running::start(front.serve().workers(1).tls("127.0.0.1:0", &tls));
+    let client = TlsClient::new(authorities()).alpn(["tea"]);
+    let target = client.build().unwrap().to("server.test").unwrap();
+    let to = ends.addresses[0].to_string().parse().unwrap();
+    let outer = Backend::at(to).tls(target).send_proxy(Version::V1);
+    let (_, begins) = proxy(ProxyConfig::default().backend(outer).retries_max(0), 1);
+    (front, [ends, begins], backend)
+}
+
+#[test]
+fn a_header_before_tls_that_ends_here_names_the_client_and_goes_on_with_what_tls_says() {
+    let (front, [_ends, begins], _backend) = chained("127.0.0.0/8", Others::Refused);
+    let mut client = std::net::TcpStream::connect(begins.addresses[0]).unwrap();
+    let address = client.local_addr().unwrap();
+    client.write_all(b"hello").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).unwrap();
+    let mut input = Input::new(&mut heard);
+    let header = ProxyProtocol::default().decode(&mut input).unwrap().expect("a whole header");
+    assert_eq!(header.source(), Some(address));
+    let tlvs = header.tlvs;
+    assert_eq!(tlvs.find(kind::AUTHORITY), Some(&b"server.test"[..]));
+    assert_eq!(tlvs.find(kind::ALPN), Some(&b"tea"[..]));
+    assert!(tlvs.find(kind::CRC32C).is_some(), "the decoder has checked it");
+    let ssl = tlvs.find(kind::SSL).expect("of TLS");
+    assert_eq!(ssl[..5], [1, 0, 0, 0, 1], "no certificate was shown");
+    let inside = Tlvs::new(&ssl[5..]).expect("TLVs");
+    assert_eq!(inside.find(kind::SSL_VERSION), Some(&b"TLSv1.3"[..]));
+    assert!(inside.find(kind::SSL_CIPHER).is_some());
+    assert_eq!(input.peek(), b"hello");
+    expect_nothing(&front);
+}
+
+#[test]
+fn whoever_is_not_believed_gets_no_tls_or_none_with_a_header() {
+    let (front, [ends, begins], _backend) = chained("192.0.2.0/24", Others::Refused);
+    assert_eq!(ask(begins.addresses[0], b"hello").unwrap_or_default(), b"");
+    expect("it is refused before the handshake", || front.stats().refused("untrusted") >= 1);
+    assert_eq!(front.stats().opened, 0);
+    drop((ends, begins));
+    let (front, [_ends, begins], _backend) = chained("192.0.2.0/24", Others::Clients);
+    assert_eq!(ask(begins.addresses[0], b"hello").unwrap_or_default(), b"", "a header is no ClientHello");
+    assert_eq!(front.stats().opened, 0);
 }

@@ -87,6 +87,54 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
     after(core, io, index);
 }
 
+/// Sends what is queued on a connection whose callback does not run, and `bytes` behind it, in one call and
+/// without copying them; what was not taken is queued.
+pub(crate) fn write_through<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32, bytes: &[u8]) {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let mut queued = 0;
+    // Taken out while the driver reads it, since the rest of the core is needed too.
+    let output = core.slots[index as usize].output.take();
+    let mut filled = 0;
+    // Too much may be before it to be sent along.
+    let fits = output.as_ref().is_none_or(|output| {
+        if output.pipe().is_none() {
+            (filled, queued) = output.gather(&mut slices);
+        }
+        queued == output.len() && filled < SLICES_MAX
+    });
+    if !fits {
+        core.slots[index as usize].output = output;
+        core.enqueue(index, bytes, None);
+        return core.touch(index);
+    }
+    let result = match filled {
+        0 => io.write(index, bytes),
+        _ => {
+            slices[filled] = IoSlice::new(bytes);
+            io.writev(index, &slices[..=filled])
+        }
+    };
+    let sent = sent(core, io, index, result, queued + bytes.len());
+    let taken = sent.map_or(queued, |n| n.min(queued));
+    if let Some(mut output) = output {
+        core.buffered -= taken;
+        output.consume(taken, &mut core.pool);
+        output.note_progress(sent.unwrap_or(0), core.limits.write_progress_min, core.tick);
+        match output.len() {
+            0 => core.pool.give_output(output),
+            _ => core.slots[index as usize].output = Some(output),
+        }
+        // Whoever is owed `drained` is found by the flush.
+        core.touch(index);
+    }
+    let Some(n) = sent else { return };
+    let rest = &bytes[n - taken..];
+    if !rest.is_empty() {
+        core.enqueue(index, rest, None);
+        core.touch(index);
+    }
+}
+
 /// Sends what is at the front of a queue in a pipe; false when that is all for now.
 #[cold]
 fn send_piped<D: Direct + ?Sized>(

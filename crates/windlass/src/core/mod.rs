@@ -551,6 +551,9 @@ impl Core {
             }
             return;
         }
+        if bytes.len() >= DIRECT_MIN && slot.is(flag::WRITABLE) && self.cork_owner != index {
+            return flush::write_through(self, io, index, bytes);
+        }
         self.enqueue(index, bytes, None);
         self.touch(index);
     }

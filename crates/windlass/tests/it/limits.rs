@@ -205,6 +205,24 @@ fn a_source_has_a_limit_and_loopback_has_none() {
 }
 
 #[test]
+fn a_service_that_says_so_has_no_limit_of_a_source_and_counts_none() {
+    let Some(ip) = own_address() else {
+        eprintln!("!!! SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    let limits = Limits { source_connections_max: 2, ..limits() };
+    let config = Config::default().workers(1).limits(limits);
+    let server = Running::start(serve(|| Echo).any_source().config(config).tcp("0.0.0.0:0"));
+    let from_outside = (ip, server.addr().port()).into();
+    let mut all: Vec<_> = (0..8).map(|_| connect(from_outside)).collect();
+    all.iter_mut().for_each(|stream| round_trip(stream, b"hello"));
+    drop(all);
+    let counters = server.wait_for("all to go", |c| c.connections == 0);
+    assert_eq!(counters.shed_source, 0);
+    server.stop();
+}
+
+#[test]
 fn the_accept_rate_lets_a_burst_in_and_then_the_rate() {
     let server = echo(Limits { accept_rate_max: 50, accept_burst_max: 10, ..limits() });
     let begun = Instant::now();

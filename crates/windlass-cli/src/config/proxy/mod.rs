@@ -1,5 +1,6 @@
 //! What `[[proxy]]` may hold; `proxy` makes a [`ProxyConfig`](windlass_proxy::ProxyConfig) of it.
 
+mod guard;
 pub(crate) mod http;
 pub(crate) mod udp;
 
@@ -11,6 +12,7 @@ use windlass_proxy::{Balance, DiscoveryConfig, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
 use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time};
+pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
 use udp::UdpTable;
 
@@ -43,10 +45,18 @@ pub(crate) struct ProxyTable {
     pub(crate) retries_max: Count,
     /// The pause before a backend is tried again because there is no other.
     pub(crate) retry_pause: Time,
+    /// Clients of one route that may be tried again at the same time, in percent of those on their way to a
+    /// backend. More wait for it. 100: no limit.
+    pub(crate) retry_budget_percent: Count,
+    /// So many always may.
+    pub(crate) retry_budget_min: Count,
     /// Tell backends in a PROXY header of this version who the client is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["v2"]))]
     pub(crate) send_proxy: Option<ProxyVersion>,
+    /// Tell them of the client's TLS too, if it ends here: the protocol, the name it asks for, the version. Takes
+    /// `send_proxy = "v2"`.
+    pub(crate) send_proxy_tlvs: bool,
     /// Networks, or `unix`, whose PROXY headers are believed, and asked for. Without one nobody's are.
     pub(crate) accept_proxy_from: Vec<Network>,
     /// What becomes of everybody else then.
@@ -101,6 +111,18 @@ pub(crate) struct ProxyTable {
     pub(crate) dns_ttl_min: Time,
     /// The longest.
     pub(crate) dns_ttl_max: Time,
+    /// Ask backends by an HTTP request when they are checked; else it is enough that they can be connected to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check_http: Option<HttpCheckTable>,
+    /// Ask them by bytes instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check_exchange: Option<ExchangeTable>,
+    /// Break off with backends that fail too often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breaker: Option<BreakerTable>,
+    /// Who is let in, and how much of one source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<GuardTable>,
     /// Speak TLS with backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_tls: Option<BackendTlsTable>,
@@ -133,6 +155,7 @@ impl Default for ProxyTable {
             load_factor_percent,
             retries_max,
             retry_pause,
+            retry_budget,
             queue_max,
             timeouts,
             health,
@@ -167,7 +190,10 @@ impl Default for ProxyTable {
             queue_max: Count(queue_max),
             retries_max: count(retries_max),
             retry_pause: Time(retry_pause),
+            retry_budget_percent: count(retry_budget.percent),
+            retry_budget_min: count(retry_budget.concurrent_min),
             send_proxy: None,
+            send_proxy_tlvs: false,
             accept_proxy_from: Vec::new(),
             accept_proxy_others: OthersName::default(),
             connect_timeout: Time(timeouts.connect),
@@ -195,6 +221,10 @@ impl Default for ProxyTable {
             dns_tries: count(dns_tries),
             dns_ttl_min: Time(ttl_min),
             dns_ttl_max: Time(ttl_max),
+            check_http: None,
+            check_exchange: None,
+            breaker: None,
+            guard: None,
             backend_tls: None,
             tls: None,
             access_log: None,
@@ -268,6 +298,10 @@ pub(crate) struct BackendTable {
     /// Connections to it. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connections_max: Option<Count>,
+    /// Checks go to this port instead, without TLS and PROXY header. To its own, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [9000]))]
+    pub(crate) check_port: Option<u16>,
     /// The PROXY header it is told in. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) send_proxy: Option<ProxyVersion>,

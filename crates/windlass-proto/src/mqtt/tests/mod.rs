@@ -1,6 +1,7 @@
 //! Tests of MQTT. The clauses of the specifications stand at the tests that hold them.
 
 mod alias;
+mod clauses;
 mod kit;
 mod moments;
 mod properties;

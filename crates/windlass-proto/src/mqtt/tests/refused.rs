@@ -135,6 +135,9 @@ fn strings() {
     // [MQTT-1.5.7-1]: both halves of a pair.
     refused(&server(Version::V5), b"\x30\x0b\0\x01a\x07\x26\0\x01\xff\0\x01b", E::Utf8, MALFORMED);
     refused(&server(Version::V5), b"\x30\x0b\0\x01a\x07\x26\0\x01b\0\x01\0", E::Null, MALFORMED);
+    // [MQTT-3.3.2-13], [MQTT-3.3.2-19]: response topic and content type.
+    refused(&server(Version::V5), b"\x30\x08\0\x01a\x04\x08\0\x01\xff", E::Utf8, MALFORMED);
+    refused(&server(Version::V5), b"\x30\x08\0\x01a\x04\x03\0\x01\xff", E::Utf8, MALFORMED);
     // Control characters and non-characters are let through.
     assert_eq!(run(&server(Version::V311), b"\x30\x07\0\x05\x01\x7f\xef\xbf\xbf").error, None);
 }

@@ -130,6 +130,85 @@ fn retained_messages_are_those_a_list_has() {
     }
 }
 
+/// In steps of any size, while messages come and go: what is there all the time is found once.
+#[test]
+fn a_search_goes_on_where_it_stopped() {
+    for seed in 0..200 {
+        let mut rng = Rng::new(seed);
+        let mut tree = Retained::new(TreeLimits::default());
+        let mut kept: Vec<String> = Vec::new();
+        let change = |tree: &mut Retained<String>, kept: &mut Vec<String>, rng: &mut Rng| {
+            let text = any_topic(rng);
+            match kept.iter().position(|other| *other == text) {
+                Some(at) => {
+                    kept.swap_remove(at);
+                    assert_eq!(tree.remove(topic(&text)), Some(text));
+                    None
+                }
+                None => {
+                    tree.insert(topic(&text), text.clone()).unwrap();
+                    kept.push(text.clone());
+                    Some(text)
+                }
+            }
+        };
+        for _ in 0..100 {
+            change(&mut tree, &mut kept, &mut rng);
+        }
+        let text = any_filter(&mut rng);
+        let pattern = filter(&text);
+        let (mut always, mut came) = (kept.clone(), Vec::new());
+        let mut found: Vec<String> = Vec::new();
+        let quiet = rng.chance(1, 3);
+        let mut scan = tree.scan(pattern);
+        let mut other = tree.scan(filter("#"));
+        assert_eq!(scan.pattern(), pattern.pattern());
+        while !tree.proceed(&mut scan, rng.below(4) as usize, |value| found.push(value.clone())) {
+            if !quiet {
+                came.extend(change(&mut tree, &mut kept, &mut rng));
+                always.retain(|text| kept.contains(text));
+            }
+            tree.proceed(&mut other, 1, |_| {});
+        }
+        // What was there all the time, without what went and came again.
+        always.retain(|text| !came.contains(text) && pattern.matches(topic(text)));
+        for text in &always {
+            let times = found.iter().filter(|other| *other == text).count();
+            assert_eq!(times, 1, "{text} by {pattern:?}, seed {seed}");
+        }
+        assert!(found.iter().all(|text| pattern.matches(topic(text))));
+        assert!(!quiet || found.len() == always.len());
+        tree.end(scan);
+        tree.end(other);
+        for text in kept {
+            tree.remove(topic(&text)).unwrap();
+        }
+        assert_eq!((tree.len(), tree.nodes()), (0, 0), "nothing is left over, seed {seed}");
+    }
+}
+
+/// What a search keeps goes with the last one, each place once, whatever hangs on what.
+#[test]
+fn places_go_with_the_last_search() {
+    let mut tree = Retained::new(TreeLimits::default());
+    let names: Vec<String> = (1..40).map(|depth| ["a"; 40][..depth].join("/")).collect();
+    for name in &names {
+        tree.insert(topic(name), ()).unwrap();
+    }
+    let (one, two) = (tree.scan(filter("#")), tree.scan(filter("a/#")));
+    for name in &names {
+        tree.remove(topic(name)).unwrap();
+        // One comes and goes as often as it likes.
+        tree.insert(topic(name), ()).unwrap();
+        tree.remove(topic(name)).unwrap();
+    }
+    tree.end(two);
+    assert_eq!((tree.len(), tree.nodes()), (0, 39));
+    tree.insert(topic("a/a"), ()).unwrap();
+    tree.end(one);
+    assert_eq!((tree.len(), tree.nodes()), (1, 2), "what is kept again stays");
+}
+
 /// Section 4.8.2 of 5.0: each message to one of them; in turns, and whoever cannot is passed over.
 #[test]
 fn members_of_a_group_take_turns() {

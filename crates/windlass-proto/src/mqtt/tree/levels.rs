@@ -215,11 +215,11 @@ impl<T: Value> Levels<T> {
         at
     }
 
-    /// Lets a node go if it is good for nothing any more, and its parents likewise.
+    /// Lets a node go if it is good for nothing any more, and its parents likewise. One that is gone has no parent.
     pub(super) fn prune(&mut self, mut at: At) {
         while at != ROOT {
             let node = &self.nodes[at as usize];
-            if node.child != NONE || !node.value.is_empty() {
+            if node.parent == NONE || node.child != NONE || !node.value.is_empty() {
                 return;
             }
             let (parent, next, before) = (node.parent, node.next, node.before);

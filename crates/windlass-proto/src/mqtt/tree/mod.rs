@@ -4,9 +4,11 @@
 
 mod levels;
 mod retained;
+mod scan;
 mod subscriptions;
 
 pub use retained::Retained;
+pub use scan::Scan;
 pub use subscriptions::{Group, Matched, Subscriptions};
 
 use core::error::Error;

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::ops::ControlFlow;
 
+use hashbrown::HashSet;
+
 use super::levels::{At, Levels, NONE, ROOT, Value};
 use super::{TreeError, TreeLimits};
 use crate::mqtt::{Filter, Topic};
@@ -10,7 +12,7 @@ use crate::mqtt::{Filter, Topic};
 /// Retained messages by topic (section 3.3.1.3): the reverse of [`Subscriptions`](super::Subscriptions).
 ///
 /// What a search costs depends on how many topics match its filter, or begin to: `#` walks them all, so whoever
-/// looks can stop.
+/// looks can stop, or go in steps ([`scan`](Retained::scan)).
 ///
 /// ```
 /// use core::ops::ControlFlow;
@@ -34,6 +36,9 @@ use crate::mqtt::{Filter, Topic};
 pub struct Retained<V> {
     levels: Levels<Option<V>>,
     len: usize,
+    /// Searches under way, and the places that are let go when there are none.
+    scans: usize,
+    idle: HashSet<At>,
 }
 
 impl<V> Value for Option<V> {
@@ -45,7 +50,7 @@ impl<V> Value for Option<V> {
 impl<V> Retained<V> {
     /// None yet.
     pub fn new(limits: TreeLimits) -> Retained<V> {
-        Retained { levels: Levels::new(limits), len: 0 }
+        Retained { levels: Levels::new(limits), len: 0, scans: 0, idle: HashSet::new() }
     }
 
     /// Keeps a message, and returns the one before it ([MQTT-3.3.1-5]). One without payload is not kept, but removes
@@ -67,8 +72,35 @@ impl<V> Retained<V> {
         let at = self.levels.find(topic.levels())?;
         let removed = self.levels.value_mut(at).take()?;
         self.len -= 1;
-        self.levels.prune(at);
+        if self.scans == 0 {
+            self.levels.prune(at);
+        } else {
+            self.idle.insert(at);
+        }
         Some(removed)
+    }
+
+    /// A search is under way.
+    pub(super) fn hold(&mut self) {
+        self.scans += 1;
+    }
+
+    /// One less.
+    pub(super) fn release(&mut self) {
+        self.scans = self.scans.saturating_sub(1);
+        if self.scans == 0 {
+            for at in core::mem::take(&mut self.idle) {
+                self.levels.prune(at);
+            }
+        }
+    }
+
+    pub(super) fn child(&self, at: At, name: &str) -> At {
+        self.levels.child(at, name)
+    }
+
+    pub(super) fn value(&self, at: At) -> Option<&V> {
+        self.levels.value(at).as_ref()
     }
 
     /// What is kept of a topic.
@@ -128,11 +160,11 @@ impl<V> Retained<V> {
     }
 
     /// The first child that a wildcard is for.
-    fn first_child(&self, at: At) -> At {
+    pub(super) fn first_child(&self, at: At) -> At {
         self.passing(self.levels.first_child(at))
     }
 
-    fn next_child(&self, at: At) -> At {
+    pub(super) fn next_child(&self, at: At) -> At {
         self.passing(self.levels.next_sibling(at))
     }
 

@@ -23,7 +23,7 @@ mod tests;
 use std::net::SocketAddr;
 
 use windlass::Peer;
-use windlass_proto::http::{HeaderLines, RequestHead, ResponseHead, Status, Target};
+use windlass_proto::http::{Framing, HeaderLines, RequestHead, ResponseHead, Status, Target};
 
 use self::hosts::{Hosts, without_port};
 use self::pages::Pages;
@@ -320,7 +320,11 @@ impl Policy {
             self.request_id && !(believed && head.headers.contains(REQUEST_ID)) && !rules.touch(REQUEST_ID);
         for header in head.headers.end_to_end() {
             let name = header.name;
+            // Nobody shall wait for a body that does not come (RFC 9110 section 10.1.1), or say so to HTTP/1.0.
+            let expects =
+                head.expects_continue && !matches!(head.framing, Framing::Empty | Framing::Length(0));
             let is_dropped = name.eq_ignore_ascii_case("host")
+                || (!expects && name.eq_ignore_ascii_case("expect"))
                 || (name.contains('_') && !self.passes_underscore(name, &rules))
                 || (forwarded::is_protected(name)
                     && (!believed || forwarded::is_written(self.forwarded.headers, name)))

@@ -258,6 +258,42 @@ fn a_client_that_stops_in_its_body_is_408() {
 }
 
 #[test]
+fn a_body_that_comes_byte_by_byte_is_408_too() {
+    let mut config = one();
+    config.timeouts.client = 100 * SECOND;
+    let mut case = Case::new(config);
+    let client = case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9000\r\n\r\n");
+    let backend = case.accept();
+    // Enough in the first while, and then not.
+    case.harness.send(client, vec![b'x'; 2_000]);
+    for _ in 0..14 {
+        case.harness.advance(10 * SECOND);
+        case.harness.send(client, b"x");
+    }
+    assert_eq!(case.harness.why(client), None);
+    for _ in 0..10 {
+        case.harness.advance(10 * SECOND);
+        case.harness.send(client, b"x");
+    }
+    assert_eq!(status(&case.heard(client)), "HTTP/1.1 408 Request Timeout");
+    assert_eq!((case.harness.why(backend), case.counts()), (Some("aborted"), (0, 0, 0)));
+}
+
+#[test]
+fn an_overloaded_worker_refuses_requests_before_any_work() {
+    let mut case = Case::new(one());
+    let client = case.harness.connect();
+    case.harness.pretend_overload(true);
+    case.harness.send(client, GET);
+    assert_eq!(status(&case.heard(client)), "HTTP/1.1 503 Service Unavailable");
+    case.harness.pretend_overload(false);
+    case.harness.send(client, GET);
+    let backend = case.accept();
+    case.harness.send(backend, OK);
+    assert_eq!(case.heard(client), ANSWER);
+}
+
+#[test]
 fn a_client_that_vanishes_takes_its_request_with_it() {
     let mut case = Case::new(one());
     let client = case.client(GET);

@@ -1,4 +1,4 @@
-//! Answers that need no backend, and error pages.
+//! Answers of ours: redirects, pages, what a route says itself.
 
 use windlass_proto::http::Status;
 

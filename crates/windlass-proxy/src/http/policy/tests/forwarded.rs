@@ -1,4 +1,4 @@
-//! What backends are told of who the client is.
+//! Who asks, as backends are told, and who is believed.
 
 use super::*;
 use crate::Sources;

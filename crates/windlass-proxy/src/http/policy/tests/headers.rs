@@ -1,4 +1,4 @@
-//! Header lines: what is passed on, what is edited, what cannot be touched.
+//! Header rules, and what no rule and no client can touch.
 
 use super::*;
 use crate::http::config::{HeaderRule, HostHeader, Underscores};
@@ -276,5 +276,23 @@ fn rules_are_read_as_they_are_written() {
         "set X-A: a\nb",
     ] {
         assert!(wrong.parse::<HeaderRule>().is_err(), "{wrong}");
+    }
+}
+
+// waitress waits for ever for the body of a GET that expects 100 and has none.
+#[test]
+fn an_expectation_without_a_body_is_not_passed_on() {
+    let policy = requests(Vec::new());
+    let expected = |lines: &str| values(&sent(&policy, &stranger(), lines), "expect");
+    let post = "POST / HTTP/1.1\nHost: a\nExpect: 100-continue";
+    assert_eq!(expected(&format!("{post}\nContent-Length: 5")), ["100-continue"]);
+    assert_eq!(expected(&format!("{post}\nTransfer-Encoding: chunked")), ["100-continue"]);
+    for lines in [
+        post,
+        &format!("{post}\nContent-Length: 0"),
+        "GET / HTTP/1.1\nHost: a\nExpect: 100-continue",
+        "POST / HTTP/1.0\nHost: a\nExpect: 100-continue\nContent-Length: 5",
+    ] {
+        assert!(expected(lines).is_empty(), "{lines}");
     }
 }

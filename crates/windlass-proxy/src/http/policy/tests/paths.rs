@@ -1,4 +1,4 @@
-//! Paths: which fit a pattern, and which mean something else than they say.
+//! Paths: what two readers could read in two ways, and prefixes.
 
 use super::super::path::{Normal, Pattern, behind, check, is_misleading};
 use super::*;

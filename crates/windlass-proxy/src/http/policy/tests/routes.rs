@@ -1,4 +1,4 @@
-//! Which route a request takes.
+//! Which route takes a request.
 
 use super::*;
 

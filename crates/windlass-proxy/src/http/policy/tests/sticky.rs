@@ -1,4 +1,4 @@
-//! Clients that stay with their backend.
+//! The same client to the same backend, by a cookie nobody can read or make up.
 
 use std::time::Duration;
 

@@ -1,10 +1,16 @@
 //! Active checks: backends are connected to, now and then, and believed after several answers in a row. One
 //! worker does it; what it finds is in the counts that all share.
 
+mod config;
+mod probe;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use windlass::Time;
+
+pub use config::{CheckKind, Exchange, HttpCheck};
+pub(crate) use probe::Probe;
 
 use crate::config::Health;
 use crate::plan::Plan;
@@ -17,6 +23,17 @@ pub(crate) const CHECK: u64 = 1 << 63;
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     of: HashMap<u32, Check>,
+    /// Those that have asked and wait for the answer.
+    pub(crate) probes: HashMap<u32, Probe>,
+}
+
+/// A check's connection came about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Connected {
+    /// That was all. True: the backend is back.
+    Passed(bool),
+    /// It has asked the backend of this number, and waits for the answer.
+    Asked(u32),
 }
 
 /// The checks of one backend: time and answers in, verdicts out.
