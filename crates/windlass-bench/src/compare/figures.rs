@@ -94,6 +94,7 @@ impl<'a> Figures<'a> {
             }
         };
         note("stalled", "", |report| report.load.stalled as f64, 0.0);
+        note("lost", "", |report| report.load.lost as f64, 0.0);
         note("unanswered", "", |report| report.load.unanswered as f64, 0.0);
         note("failed", "", |report| report.load.faults as f64, 0.0);
         let over = if self.shared_cores { f64::INFINITY } else { super::DISTURBED * 100.0 };

@@ -66,6 +66,7 @@ fn proxy(one: &Fronted) -> Proxy {
         received_bytes: stats.received_bytes,
         sent_bytes: stats.sent_bytes,
         refused: stats.refused.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+        udp: stats.udp.iter().flat_map(|udp| udp.each()).map(|(what, n)| (what.into(), n)).collect(),
         backends: stats.backends.into_iter().map(backend).collect(),
         sources: stats.sources.into_iter().map(source).collect(),
     }

@@ -52,6 +52,9 @@ pub(crate) struct Proxy {
     pub(crate) sent_bytes: u64,
     /// Clients that were not served, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
+    /// Of datagrams: what became of them, and of their flows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) udp: BTreeMap<String, u64>,
     /// In the order of the configuration.
     pub(crate) backends: Vec<Backend>,
     /// Where more of them come from.

@@ -22,7 +22,11 @@ With --mode http it is the requests of HTTP/1.1 that are passed on, one by one, 
 clients share, WebSocket too. Backends are told who asks in X-Forwarded-* headers. A file ([[proxy]]: `windlass init proxy`) has more: weights, TLS to \
 backends, routes by server name or by host and path, redirects, header rules, error pages, every timeout.
 
-A message in its figures is a client that was connected to a backend, or a request. \
+With --mode udp it is datagrams: what comes from one port of a client stays with one backend until both have been \
+silent for a minute, and --listen and --to are UDP ports.
+
+A message in its figures is a client that was connected to a backend, or a request, or a client's flow of \
+datagrams. \
 Output, signals and systemd are as with `windlass echo`.";
 
 pub(super) const EXAMPLES: &str = "\
@@ -42,6 +46,8 @@ Examples:
       Requests, and a line for each.
   windlass proxy --mode http --listen :8080 --sticky srv --to unix:/run/a.sock --to unix:/run/b.sock
       The same client to the same backend, by a cookie.
+  windlass proxy --mode udp --listen :53 --to 10.0.0.1:53 --to 10.0.0.2:53 --balance source-hash
+      Datagrams, the same client to the same backend.
   windlass proxy --listen :8080 --accept-proxy-from 10.0.0.0/8 --send-proxy v2 --to 10.1.0.1:80
       Behind another proxy: who the client is, is heard from it and passed on.";
 

@@ -25,6 +25,8 @@ mod process;
 mod proxy;
 #[cfg(feature = "proxy")]
 mod proxy_http;
+#[cfg(feature = "proxy")]
+mod proxy_udp;
 mod queries;
 mod reload;
 #[cfg(feature = "kv")]

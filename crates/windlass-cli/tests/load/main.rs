@@ -6,6 +6,7 @@
 
 mod changes;
 mod clients;
+mod origin;
 #[allow(dead_code, reason = "shared with the other tests, which use more of it")]
 #[path = "../it/served.rs"]
 mod served;

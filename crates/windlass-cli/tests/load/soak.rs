@@ -1,12 +1,13 @@
 //! Hours in short: clients of every kind come and go, backends die and come back, files are read again.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clients::*;
+use crate::origin::{Client, Origin};
 use crate::served::*;
 use crate::server::*;
 
@@ -14,9 +15,9 @@ use crate::server::*;
 const USUALLY: Duration = Duration::from_secs(30);
 /// What memory may grow by after a fifth of the time, in KiB.
 const GROWTH_MAX: usize = 8 * 1024;
-/// Clients of each kind at the same time, and those that stay.
+/// Kinds of clients, and how many of each there are at the same time.
+const KINDS: usize = 5;
 const EACH: usize = 2;
-const STAY: usize = 200;
 
 fn length() -> Duration {
     let Ok(text) = std::env::var("WINDLASS_SOAK") else { return USUALLY };
@@ -32,33 +33,48 @@ fn length() -> Duration {
 /// after a fifth of the time, and the process sleeps.
 #[test]
 #[ignore = "half a minute of full load, or as long as WINDLASS_SOAK says: `.ci/run load`"]
-fn a_soak_with_churn_leaves_nothing_behind() {
+fn a_soak_of_tcp_with_churn_leaves_nothing_behind() {
+    soak("tcp", backend, talk);
+}
+
+/// The same of requests. Those that may be repeated are answered by a backend that lives, whichever was killed.
+#[test]
+#[ignore = "half a minute of full load, or as long as WINDLASS_SOAK says: `.ci/run load`"]
+fn a_soak_of_http_with_churn_leaves_nothing_behind() {
+    soak("http", Origin::start, ask);
+}
+
+/// Backends are made by `start`, and killed by dropping them. Clients do what `visit` does: of which kind, which
+/// turn of that kind, before backends that come and go, and before one that stays.
+fn soak<B>(
+    mode: &str,
+    start: impl Fn(&str) -> B,
+    visit: impl Fn(usize, usize, &str, &str) + Copy + Send + 'static,
+) where
+    B: Backend,
+{
     allow_descriptors();
     let (main, steady, admin) = (free(), free(), free());
-    let stays = backend("127.0.0.1:0");
+    let stays = start("127.0.0.1:0");
     let (dies, nobody) = (free(), free());
     let text = |n: usize| {
         format!(
             "{LOG}[server]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n\
-             [[proxy]]\nname = \"main\"\nlisten = \"{main}\"\nto = [\"{}\", \"{dies}\", \"{nobody}\"]\n\
-             check_every = \"200ms\"\nconnect_timeout = \"{}s\"\n\
-             [[proxy]]\nname = \"steady\"\nlisten = \"{steady}\"\nto = \"{}\"\n",
-            stays.address,
+             [[proxy]]\nname = \"main\"\nmode = \"{mode}\"\nlisten = \"{main}\"\n\
+             to = [\"{at}\", \"{dies}\", \"{nobody}\"]\ncheck_every = \"200ms\"\nconnect_timeout = \"{}s\"\n\
+             [[proxy]]\nname = \"steady\"\nmode = \"{mode}\"\nlisten = \"{steady}\"\nto = \"{at}\"\n",
             5 + n % 2,
-            stays.address,
+            at = stays.address(),
         )
     };
-    let served = Served::start("soak", &text(0));
+    let served = Served::start(&format!("soak-{mode}"), &text(0));
     let pid = served.pid();
     // The first of each kind make what all have.
-    for address in [&main, &steady] {
-        exchange(address, b"the first").expect("one of them answers");
-    }
+    (0..KINDS).for_each(|kind| visit(kind, 0, &main, &steady));
     let before = descriptors(pid);
-    let mut stay: Vec<TcpStream> = (0..STAY).map(|_| connect(&steady)).collect();
     let over = Arc::new(AtomicBool::new(false));
-    let counts: Arc<[AtomicU64; 5]> = Arc::default();
-    let clients: Vec<_> = (0..5 * EACH)
+    let counts: Arc<[AtomicU64; KINDS]> = Arc::default();
+    let clients: Vec<_> = (0..KINDS * EACH)
         .map(|n| {
             let (main, steady, over, counts) = (main.clone(), steady.clone(), over.clone(), counts.clone());
             thread::spawn(move || {
@@ -66,8 +82,8 @@ fn a_soak_with_churn_leaves_nothing_behind() {
                     if over.load(Relaxed) {
                         return;
                     }
-                    visit(n % 5, turn, &main, &steady);
-                    counts[n % 5].fetch_add(1, Relaxed);
+                    visit(n % KINDS, turn, &main, &steady);
+                    counts[n % KINDS].fetch_add(1, Relaxed);
                 }
             })
         })
@@ -79,12 +95,10 @@ fn a_soak_with_churn_leaves_nothing_behind() {
             break;
         }
         // It is killed in the middle of what it does, and is back some turns later.
-        let victim = backend(&dies);
-        round_trip(&mut stay[n % STAY], b"are you there?");
+        let victim = start(&dies);
         thread::sleep(Duration::from_millis(700));
         drop(victim);
         assert!(served.reload(&text(n)), "{}", served.log());
-        stay.iter_mut().for_each(|stream| round_trip(stream, b"still there?"));
         thread::sleep(Duration::from_millis(300));
         if warm.is_none() && began.elapsed() >= length / 5 {
             warm = Some(resident(pid));
@@ -94,20 +108,42 @@ fn a_soak_with_churn_leaves_nothing_behind() {
     let (warm, late) = (warm.expect("a fifth of the time has passed"), resident(pid));
     over.store(true, Relaxed);
     clients.into_iter().for_each(|client| client.join().expect("nobody failed"));
-    drop(stay);
     let counts: Vec<u64> = counts.iter().map(|count| count.load(Relaxed)).collect();
     println!(
-        "{length:?}: clients of each kind {counts:?}; {warm} KiB after a fifth of it, {late} in the end"
+        "{length:?} of {mode}: clients of each kind {counts:?}; {warm} KiB after a fifth of it, {late} in the end"
     );
     assert!(counts.iter().all(|count| *count > 10), "{counts:?}");
     assert!(late < warm + GROWTH_MAX, "{warm} KiB after a fifth of the time, {late} in the end");
+    // Connections that are kept for the next request are none that were forgotten: they go with their backend.
+    drop(stays);
     expect_rest(pid, &admin, before);
     served.stop();
 }
 
-/// One client of a kind.
-fn visit(kind: usize, turn: usize, main: &str, steady: &str) {
-    let said: Vec<u8> = (0..1 << (turn % 18)).map(|n| (n * 31 + turn) as u8).collect();
+/// A backend that is killed when it is dropped.
+trait Backend {
+    fn address(&self) -> &str;
+}
+
+impl Backend for Server {
+    fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Backend for Origin {
+    fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+fn pattern(turn: usize) -> Vec<u8> {
+    (0..1 << (turn % 18)).map(|n| (n * 31 + turn) as u8).collect()
+}
+
+/// One client of TCP.
+fn talk(kind: usize, turn: usize, main: &str, steady: &str) {
+    let said = pattern(turn);
     match kind {
         // Before backends of which one stays: all of it, or nothing is lost but what a killed one took along.
         0 => match exchange(main, &said) {
@@ -124,7 +160,47 @@ fn visit(kind: usize, turn: usize, main: &str, steady: &str) {
             stream.shutdown(Shutdown::Write).unwrap();
             assert_eq!(std::io::copy(&mut &stream, &mut std::io::sink()).unwrap(), 0);
         }
-        // Gone without a word.
-        _ => drop(connect(main)),
+        // One that stays for a while, and is asked again and again.
+        _ => {
+            let mut stream = connect(steady);
+            (0..50).for_each(|_| round_trip(&mut stream, b"still there?"));
+        }
+    }
+}
+
+/// One client of HTTP.
+fn ask(kind: usize, turn: usize, main: &str, steady: &str) {
+    let said = pattern(turn);
+    match kind {
+        // Before backends of which one stays: always answered, since it may be asked of another.
+        0 => {
+            let mut client = Client::connect(main);
+            (0..20).for_each(|_| client.expect_word());
+        }
+        // Before one that stays, with a body: all of it, always.
+        1 => {
+            let mut client = Client::connect(steady);
+            let (status, body) = client.ask("POST", &said).expect("an answer");
+            assert!(status == "HTTP/1.1 200 OK" && body == said, "{status}");
+        }
+        // A body before backends that are killed: all of it, or it is told that there is none.
+        2 => {
+            if let Some((status, body)) = Client::connect(main).ask("POST", &said) {
+                assert!(!status.contains(" 200 ") || body == said, "other bytes than were sent");
+            }
+        }
+        // Gone in the middle of a head, or of a body.
+        3 => {
+            let head = b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 100000\r\n\r\n and some of it";
+            let most = turn % head.len();
+            drop(vanish(if turn.is_multiple_of(2) { main } else { steady }, &head[..most]));
+        }
+        // What is no HTTP is told so, and ended.
+        _ => {
+            let mut client = Client::connect(steady);
+            client.say(b"GET / HTTP/1.1\r\nhost : h\r\n\r\n");
+            let (status, _) = client.hear().expect("an answer");
+            assert!(status.starts_with("HTTP/1.1 400 "), "{status}");
+        }
     }
 }

@@ -108,6 +108,21 @@ fn total(name: &str, kind: &str) -> String {
 }
 
 impl Page {
+    /// What became of datagrams: each count by the name it has in `windlass_proxy::UdpStats`.
+    fn udp(&mut self, proxies: &[Proxy]) {
+        let Some(first) = proxies.iter().find(|proxy| !proxy.udp.is_empty()) else { return };
+        for what in first.udp.keys() {
+            let name = format!("windlass_proxy_udp_{what}");
+            let words = what.replace('_', " ");
+            self.family(&name, "counter", &format!("Datagrams and their flows: {words}."));
+            for proxy in proxies {
+                if let Some(count) = proxy.udp.get(what) {
+                    self.sample(&format!("{name}_total"), &[("proxy", &proxy.name)], *count as f64);
+                }
+            }
+        }
+    }
+
     /// All that is told of proxies.
     pub(super) fn proxies(&mut self, proxies: &[Proxy]) {
         if proxies.is_empty() {
@@ -127,6 +142,7 @@ impl Page {
                 self.sample("windlass_proxy_refused_total", &labels, *count as f64);
             }
         }
+        self.udp(proxies);
         let backends = || proxies.iter().flat_map(|proxy| proxy.backends.iter().map(move |one| (proxy, one)));
         for (name, kind, help, value) in OF_BACKENDS {
             self.family(name, kind, help);

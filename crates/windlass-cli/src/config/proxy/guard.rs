@@ -92,6 +92,7 @@ impl GuardTable {
             sources_max: count(self.sources_max),
             tarpit: self.tarpit.0,
             tarpit_max: self.tarpit_max.0,
+            ..GuardConfig::default()
         })
     }
 }
