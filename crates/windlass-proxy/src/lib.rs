@@ -46,7 +46,7 @@ pub use budget::RetryBudget;
 pub use checks::{CheckKind, Exchange, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use discovery::{
-    Asking, Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Source, SourceStats,
+    Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Inquiry, Source, SourceStats,
     SourceTextError,
 };
 pub use front::{Front, Message};

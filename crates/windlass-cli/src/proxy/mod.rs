@@ -309,7 +309,6 @@ pub(crate) fn config(table: &ProxyTable, files: Files) -> Result<ProxyConfig> {
             backends: self::backends(table, &route.to, &route.backend)?,
             discover: discover(table, &route.discover)?,
             http: http::route(route, files).with_context(|| format!("route {}", routes.len() + 1))?,
-            ..Route::default()
         });
     }
     let networks = table.accept_proxy_from.iter().map(|Network(text)| text);

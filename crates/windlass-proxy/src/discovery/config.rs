@@ -113,3 +113,18 @@ impl Default for DiscoveryConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_find_is_spoken_with_as_its_source_says() {
+        let source = Discover::from("dns:web.test:80".parse().unwrap());
+        let source = source.connections_max(7).send_proxy(Version::V2).send_proxy_tlvs(true);
+        let to = "10.0.0.1:80".parse().unwrap();
+        let backend = source.backend(Found { weight: Some(3), connections_max: None, ..Found::at(to) });
+        assert_eq!((backend.weight, backend.connections_max), (3, 7));
+        assert_eq!((backend.send_proxy, backend.send_proxy_tlvs), (Some(Version::V2), true));
+    }
+}

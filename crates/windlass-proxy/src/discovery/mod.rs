@@ -64,7 +64,7 @@ pub struct Discovery {
 
 /// A connection to a name server: the number of the try it was made for.
 #[derive(Debug)]
-pub struct Asking {
+pub struct Inquiry {
     number: u64,
 }
 
@@ -287,25 +287,25 @@ impl Watch {
 }
 
 impl Service for Discovery {
-    type Session = Asking;
+    type Session = Inquiry;
 
-    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Asking>) {
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Inquiry>) {
         self.worker = scope.worker();
         self.housekeeping(scope);
     }
 
-    fn open(&mut self, _: &mut Conn<'_>) -> Result<Asking, Close> {
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<Inquiry, Close> {
         Err(Close::Refused)
     }
 
-    fn connected(&mut self, _: &mut Conn<'_>, tag: u64) -> Result<Asking, Close> {
-        if self.client.is_open(tag) { Ok(Asking { number: tag }) } else { Err(Close::Done) }
+    fn connected(&mut self, _: &mut Conn<'_>, tag: u64) -> Result<Inquiry, Close> {
+        if self.client.is_open(tag) { Ok(Inquiry { number: tag }) } else { Err(Close::Done) }
     }
 
     fn connect_failed(
         &mut self,
         scope: &mut Scope<'_>,
-        _: &mut Sessions<Asking>,
+        _: &mut Sessions<Inquiry>,
         _: ConnId,
         tag: u64,
         why: ConnectError,
@@ -316,7 +316,7 @@ impl Service for Discovery {
         }
     }
 
-    fn data(&mut self, _: &mut Conn<'_>, exchange: &mut Asking, input: &mut Input<'_>) -> Result<(), Close> {
+    fn data(&mut self, _: &mut Conn<'_>, exchange: &mut Inquiry, input: &mut Input<'_>) -> Result<(), Close> {
         let Some(length) = input.peek().first_chunk::<2>() else { return Ok(()) };
         let length = usize::from(u16::from_be_bytes(*length));
         let Some(message) = input.take(2 + length) else { return Ok(()) };
@@ -325,12 +325,12 @@ impl Service for Discovery {
         Err(Close::Done)
     }
 
-    fn closed(&mut self, _: &mut Conn<'_>, exchange: Asking, why: Close) {
+    fn closed(&mut self, _: &mut Conn<'_>, exchange: Inquiry, why: Close) {
         // Of one that was answered nobody waits for this any more.
         self.heard.push((exchange.number, Err(why.to_string())));
     }
 
-    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Asking>, _: Tick) {
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Inquiry>, _: Tick) {
         self.housekeeping(scope);
         self.client.call(scope, &self.plan.config.discovery);
     }
@@ -359,7 +359,7 @@ impl DatagramService for Discovery {
 impl Work for Discovery {
     type Answer = Done;
 
-    fn answer(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Asking>, answer: Answer<Done>) {
+    fn answer(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Inquiry>, answer: Answer<Done>) {
         let now = scope.now();
         match (self.jobs.remove(&answer.job), answer.result) {
             (Some(Job::Look { group, source }), Ok(Done(Seen::Looked(look)))) => {

@@ -84,6 +84,7 @@ impl GuardTable {
             allow: networks(&self.allow)?,
             deny: networks(&self.deny)?,
             connections_max: count(self.connections_max.unwrap_or(Count(0))),
+            spare_loopback: false,
             connection_rate: count(self.connection_rate),
             connection_burst: count(self.connection_burst),
             request_rate: count(self.request_rate),
@@ -92,7 +93,6 @@ impl GuardTable {
             sources_max: count(self.sources_max),
             tarpit: self.tarpit.0,
             tarpit_max: self.tarpit_max.0,
-            ..GuardConfig::default()
         })
     }
 }

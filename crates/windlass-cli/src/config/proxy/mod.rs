@@ -99,18 +99,6 @@ pub(crate) struct ProxyTable {
     pub(crate) slow_start: Time,
     /// How often names of backends are resolved anew.
     pub(crate) resolve_every: Time,
-    /// How often files with backends are looked at.
-    pub(crate) file_every: Time,
-    /// Name servers that are asked for backends. None: those of `/etc/resolv.conf`.
-    pub(crate) dns_servers: Vec<NameServer>,
-    /// How long a name server may take before the next is asked.
-    pub(crate) dns_timeout: Time,
-    /// How often a question is asked before it has failed.
-    pub(crate) dns_tries: Count,
-    /// The shortest time that an answer counts, whatever its time to live.
-    pub(crate) dns_ttl_min: Time,
-    /// The longest.
-    pub(crate) dns_ttl_max: Time,
     /// Ask backends by an HTTP request when they are checked; else it is enough that they can be connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check_http: Option<HttpCheckTable>,
@@ -123,6 +111,18 @@ pub(crate) struct ProxyTable {
     /// Who is let in, and how much of one source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<GuardTable>,
+    /// How often files with backends are looked at.
+    pub(crate) file_every: Time,
+    /// Name servers that are asked for backends. None: those of `/etc/resolv.conf`.
+    pub(crate) dns_servers: Vec<NameServer>,
+    /// How long a name server may take before the next is asked.
+    pub(crate) dns_timeout: Time,
+    /// How often a question is asked before it has failed.
+    pub(crate) dns_tries: Count,
+    /// The shortest time that an answer counts, whatever its time to live.
+    pub(crate) dns_ttl_min: Time,
+    /// The longest.
+    pub(crate) dns_ttl_max: Time,
     /// Speak TLS with backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_tls: Option<BackendTlsTable>,
@@ -215,16 +215,16 @@ impl Default for ProxyTable {
             fail_open_percent: count(fail_open_percent),
             slow_start: Time(slow_start),
             resolve_every: Time(resolve_every),
+            check_http: None,
+            check_exchange: None,
+            breaker: None,
+            guard: None,
             file_every: Time(file_every),
             dns_servers: Vec::new(),
             dns_timeout: Time(dns_timeout),
             dns_tries: count(dns_tries),
             dns_ttl_min: Time(ttl_min),
             dns_ttl_max: Time(ttl_max),
-            check_http: None,
-            check_exchange: None,
-            breaker: None,
-            guard: None,
             backend_tls: None,
             tls: None,
             access_log: None,
