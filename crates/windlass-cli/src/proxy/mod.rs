@@ -387,6 +387,7 @@ fn discover(table: &ProxyTable, sources: &[value::Source]) -> Result<Vec<Discove
     let one = |value::Source(source): &value::Source| {
         let mut discover = Discover::from(source.clone()).connections_max(table.connections_max.0);
         discover.send_proxy = table.send_proxy.map(version);
+        discover.send_proxy_tlvs = table.send_proxy_tlvs;
         match &table.backend_tls {
             Some(tls) => speak_tls_with(discover, tls),
             None => Ok(discover),
