@@ -184,7 +184,8 @@ pub struct Backend {
     /// Connections to it, of all workers together. Others take what is more, or it waits. 0: no limit of its
     /// own. Default 0.
     pub connections_max: usize,
-    /// Tells it in a PROXY header of this version who the client is. Default: does not.
+    /// Tells it in a PROXY header of this version who the client is. Of HTTP each request has a connection of its
+    /// own then, since the header is for all of one; `Forwarded` headers cost nothing. Default: does not.
     pub send_proxy: Option<Version>,
     /// In a header of version 2 it is told more than addresses: of TLS that ends here the protocol (ALPN), the
     /// name the client asked for, the version and the cipher suite; and a checksum. Default: is not.

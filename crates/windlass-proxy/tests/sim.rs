@@ -11,7 +11,7 @@ use windlass::proto::testing::Rng;
 use windlass::sim::{self, Sim};
 use windlass::{Limits, Remote};
 use windlass_proxy::{
-    AcceptProxy, Backend, Balance, Breaker, CheckKind, Exchange, Front, GuardConfig, Health, HttpCheck,
+    AcceptProxy, Backend, Balance, Breaker, CheckKind, ExchangeCheck, Front, GuardConfig, Health, HttpCheck,
     ProxyConfig, RetryBudget, Sources, Target, Timeouts, Version,
 };
 
@@ -169,7 +169,7 @@ fn session_counters_that_leak_with_rude_peers_on_both_sides_and_changes() {
         };
         config.check = match sim.rng().below(3) {
             0 => CheckKind::Http(HttpCheck::default()),
-            1 => CheckKind::Exchange(Exchange { send: b"tea".to_vec(), expect: b"tea".to_vec() }),
+            1 => CheckKind::Exchange(ExchangeCheck { send: b"tea".to_vec(), expect: b"tea".to_vec() }),
             _ => CheckKind::Connect,
         };
         config.guard = GuardConfig {

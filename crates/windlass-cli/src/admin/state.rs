@@ -16,7 +16,9 @@ use crate::serving::reload::Reloads;
 pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> State {
     let handle = &bound.handle;
     let stats = handle.stats();
-    let workers = (0..bound.workers).filter_map(|n| Some((handle.worker_stats(n)?, messages.of_worker(n))));
+    let workers =
+        (0..bound.workers).filter_map(|n| Some(worker(&handle.worker_stats(n)?, messages.of_worker(n))));
+    let workers: Vec<Worker> = workers.collect();
     State {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -27,10 +29,11 @@ pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> Sta
             _ => "serving",
         }
         .into(),
-        messages: messages.total(),
+        // Not asked for again: they count on meanwhile, and parts and their sum are to fit.
+        messages: workers.iter().map(|worker| worker.messages).sum(),
         connections: handle.connections() as u64,
         turns: turns(&stats.turn_times),
-        workers: workers.map(|(stats, messages)| worker(&stats, messages)).collect(),
+        workers,
         services: services(handle, messages),
         listeners: listeners(handle),
         closes: stats.counters.closes().filter(|(_, n)| *n > 0).map(|(why, n)| (why.into(), n)).collect(),

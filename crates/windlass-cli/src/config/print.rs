@@ -139,7 +139,10 @@ fn example(schema: &Value, property: &Value) -> Option<String> {
     }
     if let Some(table) = property["properties"].as_object() {
         let keys = table.iter().filter_map(|(key, inner)| {
-            example(schema, described(schema, inner)).map(|value| format!("{key} = {value}"))
+            // What it would be by itself is one that is allowed.
+            let default = Some(written(&inner["default"])).filter(|value| !matches!(&**value, "" | "[]"));
+            let value = default.or_else(|| example(schema, described(schema, inner)));
+            value.map(|value| format!("{key} = {value}"))
         });
         return Some(format!("{{ {} }}", keys.collect::<Vec<_>>().join(", ")));
     }

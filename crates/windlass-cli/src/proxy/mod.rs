@@ -276,7 +276,9 @@ fn source_max(file: &File) -> u32 {
 /// What a table of this file comes to. Errors: the same.
 fn config_within(file: &File, table: &ProxyTable) -> Result<ProxyConfig> {
     let mut config = config(table, Files::Read)?;
-    if table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none()) {
+    let says_nothing = table.guard.as_ref().is_none_or(|guard| guard.connections_max.is_none());
+    // Flows of datagrams have a limit of their own.
+    if says_nothing && table.mode != ModeName::Udp {
         config.guard.connections_max = source_max(file);
         // As the engine does.
         config.guard.spare_loopback = true;
@@ -385,6 +387,7 @@ fn discover(table: &ProxyTable, sources: &[value::Source]) -> Result<Vec<Discove
     let one = |value::Source(source): &value::Source| {
         let mut discover = Discover::from(source.clone()).connections_max(table.connections_max.0);
         discover.send_proxy = table.send_proxy.map(version);
+        discover.send_proxy_tlvs = table.send_proxy_tlvs;
         match &table.backend_tls {
             Some(tls) => speak_tls_with(discover, tls),
             None => Ok(discover),

@@ -433,3 +433,13 @@ fn what_is_printed_is_a_file_again_and_a_beginning_serves() {
     let checked = run(&["check", "--no-environment", "-c", &file]);
     assert!(checked.status.success(), "{}\n{begun}", String::from_utf8_lossy(&checked.stderr));
 }
+
+#[test]
+fn the_book_shows_a_file_that_is_right() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../book/listings/site.toml");
+    let checked = windlass(&["check", "--no-environment", "-c", file])
+        .env("STICKY_SECRET", "0123456789abcdef")
+        .output();
+    let checked = checked.unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}

@@ -13,7 +13,7 @@ pub enum CheckKind {
     /// An HTTP request.
     Http(HttpCheck),
     /// Bytes, and what it has to say to them.
-    Exchange(Exchange),
+    Exchange(ExchangeCheck),
 }
 
 /// A check by an HTTP/1.1 request.
@@ -44,14 +44,14 @@ impl Default for HttpCheck {
 
 /// A check by bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Exchange {
+pub struct ExchangeCheck {
     /// What is sent; nothing, to a backend that speaks first.
     pub send: Vec<u8>,
-    /// What its answer has to begin with. At most [`Exchange::EXPECT_MAX`] bytes.
+    /// What its answer has to begin with. At most [`ExchangeCheck::EXPECT_MAX`] bytes.
     pub expect: Vec<u8>,
 }
 
-impl Exchange {
+impl ExchangeCheck {
     /// How long an expected answer may be.
     pub const EXPECT_MAX: usize = 64 * 1024;
 }
@@ -63,7 +63,7 @@ impl CheckKind {
             CheckKind::Connect => None,
             CheckKind::Exchange(exchange) => match exchange.expect.len() {
                 0 => Some("an expected answer has at least one byte"),
-                len if len > Exchange::EXPECT_MAX => Some("an expected answer has at most 65,536 bytes"),
+                len if len > ExchangeCheck::EXPECT_MAX => Some("an expected answer has at most 65,536 bytes"),
                 _ => None,
             },
             CheckKind::Http(check) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use windlass::Time;
 
-pub use config::{CheckKind, Exchange, HttpCheck};
+pub use config::{CheckKind, ExchangeCheck, HttpCheck};
 pub(crate) use probe::Probe;
 
 use crate::config::Health;

@@ -3,7 +3,7 @@
 use windlass_proto::http::{ClientConn, Limits, ResponsePart};
 use windlass_proto::{Decode, Input};
 
-use super::config::{CheckKind, Exchange, HttpCheck};
+use super::config::{CheckKind, ExchangeCheck, HttpCheck};
 
 /// A check that has asked and waits for the answer.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Probe {
     pub(crate) fn begin(kind: &CheckKind, host: &str) -> Option<(Probe, Vec<u8>)> {
         match kind {
             CheckKind::Connect => None,
-            CheckKind::Exchange(Exchange { send, expect }) => {
+            CheckKind::Exchange(ExchangeCheck { send, expect }) => {
                 Some((Probe::Exchange { expect: expect.clone(), heard: Vec::new() }, send.clone()))
             }
             CheckKind::Http(check) => {
@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn an_exchange_looks_at_how_the_answer_begins() {
-        let kind = CheckKind::Exchange(Exchange { send: b"PING\r\n".to_vec(), expect: b"+PONG".to_vec() });
+        let kind =
+            CheckKind::Exchange(ExchangeCheck { send: b"PING\r\n".to_vec(), expect: b"+PONG".to_vec() });
         let make = || Probe::begin(&kind, "").unwrap().0;
         assert_eq!(Probe::begin(&kind, "").unwrap().1, b"PING\r\n");
         for (said, passes) in [(&b"+PONG\r\n"[..], Some(true)), (b"+PO", None), (b"-LOADING", Some(false))] {
@@ -206,6 +207,6 @@ mod tests {
         assert!(http(&|check| check.host = Some("a b".into())).is_some());
         assert!(http(&|check| check.status = Vec::new()).is_some());
         assert!(http(&|check| check.status = vec![100..=199]).is_some());
-        assert!(CheckKind::Exchange(Exchange::default()).problem().is_some());
+        assert!(CheckKind::Exchange(ExchangeCheck::default()).problem().is_some());
     }
 }

@@ -20,6 +20,8 @@ pub struct Discover {
     pub connections_max: usize,
     /// [`Backend::send_proxy`] of each.
     pub send_proxy: Option<Version>,
+    /// [`Backend::send_proxy_tlvs`] of each.
+    pub send_proxy_tlvs: bool,
     /// [`Backend::tls`] of each: all have a certificate for the same name.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -32,6 +34,7 @@ impl Discover {
             source,
             connections_max: 0,
             send_proxy: None,
+            send_proxy_tlvs: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -46,6 +49,12 @@ impl Discover {
     /// Sets [`Discover::send_proxy`].
     pub fn send_proxy(mut self, version: Version) -> Discover {
         self.send_proxy = Some(version);
+        self
+    }
+
+    /// Sets [`Discover::send_proxy_tlvs`].
+    pub fn send_proxy_tlvs(mut self, sends: bool) -> Discover {
+        self.send_proxy_tlvs = sends;
         self
     }
 
@@ -65,6 +74,7 @@ impl Discover {
             backend.name = name;
         }
         backend.send_proxy = self.send_proxy;
+        backend.send_proxy_tlvs = self.send_proxy_tlvs;
         #[cfg(feature = "tls")]
         {
             backend.tls = self.tls.clone();
@@ -101,5 +111,20 @@ impl Default for DiscoveryConfig {
             ttl_min: Duration::from_secs(1),
             ttl_max: Duration::from_secs(300),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_find_is_spoken_with_as_its_source_says() {
+        let source = Discover::from("dns:web.test:80".parse().unwrap());
+        let source = source.connections_max(7).send_proxy(Version::V2).send_proxy_tlvs(true);
+        let to = "10.0.0.1:80".parse().unwrap();
+        let backend = source.backend(Found { weight: Some(3), connections_max: None, ..Found::at(to) });
+        assert_eq!((backend.weight, backend.connections_max), (3, 7));
+        assert_eq!((backend.send_proxy, backend.send_proxy_tlvs), (Some(Version::V2), true));
     }
 }

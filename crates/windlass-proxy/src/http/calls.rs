@@ -360,8 +360,11 @@ impl HttpProxy {
                 false => conn.wake_at(until),
             }
         }
-        // Another worker may keep idle what is wanted here. Should its mailbox be full, its next tick finds out.
-        let _ = self.fleet.shared.mailbox.send_to_others(self.fleet.worker, Message::Wanted);
+        if self.queues[group].len() == 1 {
+            // Another worker may keep idle what is wanted here. Told once: for those behind it, and should its
+            // mailbox be full, it finds out at its next tick.
+            let _ = self.fleet.shared.mailbox.send_to_others(self.fleet.worker, Message::Wanted);
+        }
         Ok(())
     }
 

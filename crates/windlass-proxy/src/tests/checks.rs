@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass::testing::{Harness, TestCall, TestPeer};
 
 use super::config;
-use crate::{BackendState, CheckKind, Exchange, Front, Health, HttpCheck, ProxyConfig};
+use crate::{BackendState, CheckKind, ExchangeCheck, Front, Health, HttpCheck, ProxyConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup";
@@ -106,7 +106,7 @@ fn who_does_not_answer_in_time_or_hangs_up_has_failed() {
 
 #[test]
 fn bytes_are_exchanged_at_another_port() {
-    let exchange = Exchange { send: b"PING\r\n".to_vec(), expect: b"+PONG".to_vec() };
+    let exchange = ExchangeCheck { send: b"PING\r\n".to_vec(), expect: b"+PONG".to_vec() };
     let mut config = checked(CheckKind::Exchange(exchange));
     config.backends[0] = config.backends[0].clone().check_port(9000);
     each(config, |front, mut harness| {

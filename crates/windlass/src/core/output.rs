@@ -178,6 +178,8 @@ impl Output {
 #[allow(clippy::vec_box, reason = "a slot holds the box: one word while idle, and no copy to attach it")]
 pub(crate) struct Pool {
     blocks: Vec<Vec<u8>>,
+    /// Larger pieces: what the kernel takes back and gives again is cleared page by page each time.
+    chunks: VecDeque<Vec<u8>>,
     outputs: Vec<Box<Output>>,
     residues: Vec<Box<Residue>>,
     /// Pipes with bytes in them that nobody waits for any more: to be closed.
@@ -186,6 +188,8 @@ pub(crate) struct Pool {
 
 /// Blocks kept, of up to `BLOCK_MAX` bytes each.
 const BLOCKS_KEPT: usize = 64;
+/// Larger pieces kept, of up to `CHUNK_MAX` bytes each.
+const CHUNKS_KEPT: usize = 4;
 /// Empty queues kept.
 const QUEUES_KEPT: usize = 256;
 
@@ -198,6 +202,13 @@ impl Pool {
             make_room(&mut block, len);
             return block;
         }
+        // At most twice as large as it has to be: limits count bytes, and memory must not be far from them.
+        let fits = |chunk: &Vec<u8>| (room..=2 * room).contains(&chunk.capacity());
+        if len > BLOCK_MAX
+            && let Some(chunk) = self.chunks.iter().position(fits).and_then(|n| self.chunks.remove(n))
+        {
+            return chunk;
+        }
         let mut block = Vec::new();
         make_room(&mut block, room.max(BLOCK_MIN));
         block
@@ -207,6 +218,13 @@ impl Pool {
         if block.capacity() <= BLOCK_MAX && self.blocks.len() < BLOCKS_KEPT {
             block.clear();
             self.blocks.push(block);
+        } else if block.capacity() > BLOCK_MAX {
+            block.clear();
+            // The oldest gives way: what is sent now is like what will be.
+            if self.chunks.len() == CHUNKS_KEPT {
+                self.chunks.pop_front();
+            }
+            self.chunks.push_back(block);
         }
     }
 
@@ -302,5 +320,29 @@ mod tests {
         assert_eq!(last.capacity(), 100_000);
         pool.give_output(output);
         assert_eq!(pool.output().len(), 0);
+    }
+
+    #[test]
+    fn a_few_large_pieces_are_kept_for_writes_of_their_size() {
+        let mut pool = Pool::default();
+        let place = |len: usize, pool: &mut Pool| {
+            let mut output = pool.output();
+            output.push(&vec![7; len], pool);
+            let Some(Piece::Owned(piece)) = output.pieces.back() else { panic!("owned") };
+            let found = (piece.as_ptr(), piece.capacity());
+            assert_eq!(unsent(&output), vec![7; len]);
+            pool.give_output(output);
+            found
+        };
+        let first = place(100_000, &mut pool);
+        assert_eq!(place(60_000, &mut pool), first, "it is large enough, and not twice too large");
+        let small = place(40_000, &mut pool);
+        assert_eq!(small.1, 40_000, "no more memory than twice the bytes");
+        assert_eq!(place(100_000, &mut pool), first);
+        for len in [17_000, 20_000, 200_000, CHUNK_MAX, CHUNK_MAX, 150_000] {
+            place(len, &mut pool);
+            assert!(pool.chunks.len() <= CHUNKS_KEPT);
+        }
+        assert!(pool.chunks.iter().all(|chunk| chunk.is_empty() && chunk.capacity() <= CHUNK_MAX));
     }
 }

@@ -1,10 +1,8 @@
-//! Proxies side by side: `windlass proxy`, HAProxy, nginx, and where they were built Pingora and Sōzu, in front of
-//! one and the same server. TCP, HTTP and UDP.
+//! Proxies side by side: `windlass proxy`, HAProxy and nginx, in front of one and the same server. TCP, HTTP and UDP.
 //!
 //! The proxies share one core and take turns there, as echo servers do in `compare echo`; the server behind
 //! them is on the generator's core, and so cheap that it is never what is measured. Each proxy has one worker.
-//! HAProxy and nginx come from the system's packages, Pingora and Sōzu are built where `benches/proxies` says;
-//! whichever is not there is left out, loudly. On Linux all of it runs in a network namespace of its own.
+//! HAProxy and nginx come from the system's packages; whichever is not there is left out, loudly. On Linux all of it runs in a network namespace of its own.
 
 mod bars;
 mod peers;

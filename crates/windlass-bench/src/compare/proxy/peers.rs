@@ -67,7 +67,7 @@ pub(super) fn all(
         peers.extend(haproxy(passes, files, &to)?);
     }
     if is_there("nginx") {
-        peers.push(nginx(passes, files, &to)?);
+        peers.extend(nginx(passes, files, &to)?);
     } else {
         eprintln!("LEFT OUT: there is no nginx on PATH (Debian: apt-get install nginx libnginx-mod-stream)");
     }
@@ -82,46 +82,86 @@ pub(super) fn all(
         let mut args = vec!["proxy", "--listen", listen, "--to", &to, "--workers", "1", "-q"];
         args.extend(mode.into_iter().flat_map(|mode| ["--mode", mode]));
         let about = mode.map_or("`windlass proxy`".into(), |mode| format!("`windlass proxy --mode {mode}`"));
+        let tells = if passes == Passes::Http { ", which tells `X-Forwarded-*`" } else { "" };
         peers.push(Peer {
             name: name.into(),
-            about: format!("{about}, one worker, as it is"),
+            about: format!("{about}, one worker, as it is{tells}"),
             program: program.into(),
             args: args.into_iter().map(str::to_owned).collect(),
         });
+        if passes == Passes::Http {
+            peers.push(untold(name, program, files, &to)?);
+        }
     }
     Ok(peers)
 }
 
-/// With buffers of 256 KiB, with those it has by itself, and with splice.
+/// Ours for HTTP, if backends are not told who asks.
+fn untold(name: &str, program: &str, files: &Files, to: &str) -> Result<Peer> {
+    let text = format!(
+        "[server]\nworkers = 1\n[[proxy]]\nmode = \"http\"\nlisten = \"127.0.0.1:0\"\nto = \"{to}\"\n\
+         [proxy.http]\nforwarded = \"off\"\n"
+    );
+    let file = files.write(&format!("{name}-plain.toml"), &text)?;
+    Ok(Peer {
+        name: format!("{name}-plain"),
+        about: "the same with `forwarded = \"off\"`".into(),
+        program: program.into(),
+        args: ["run", "-q", "-c", &file.display().to_string()].map(str::to_owned).into(),
+    })
+}
+
+/// For TCP with buffers of 256 KiB, with those it has by itself, and with splice. For HTTP without and with telling
+/// the backend what windlass tells it unless it is told otherwise; larger buffers make that dearer.
 fn haproxy(passes: Passes, files: &Files, to: &str) -> Result<Vec<Peer>> {
-    let http = passes == Passes::Http;
-    let mode = if http { "http" } else { "tcp" };
-    // Connections to the server are shared by all clients, as windlass' are.
-    let reuse = if http { "http-reuse always" } else { "" };
-    let ways = [
-        ("haproxy-256K", 262_144, "", "`tune.bufsize 262144`"),
-        ("haproxy-16K", 16_384, "", "its default buffers of 16 KiB"),
-        ("haproxy-splice", 16_384, "option splice-auto", "`option splice-auto`"),
-    ];
-    // Responses are not spliced unless they are large, and those are what 256 KiB are for.
-    let ways = ways.into_iter().filter(|(name, ..)| !http || *name != "haproxy-splice");
+    let ways = match passes {
+        Passes::Http => vec![
+            ("haproxy", 16_384, SHARED, "`http-reuse always`".to_owned()),
+            ("haproxy-told", 16_384, TOLD_BY_HAPROXY, "the same, which tells `X-Forwarded-*`".to_owned()),
+        ],
+        _ => vec![
+            ("haproxy-256K", 262_144, "", "`tune.bufsize 262144`".to_owned()),
+            ("haproxy-16K", 16_384, "", "its default buffers of 16 KiB".to_owned()),
+            ("haproxy-splice", 16_384, "option splice-auto", "`option splice-auto`".to_owned()),
+        ],
+    };
+    let mode = if passes == Passes::Http { "http" } else { "tcp" };
     let mut peers = Vec::new();
-    for (name, bufsize, option, about) in ways {
+    for (name, bufsize, more, about) in ways {
         let port = free_port()?;
         let text = format!(
-            "global\n nbthread 1\n maxconn 7000\n tune.bufsize {bufsize}\ndefaults\n mode {mode}\n {option}\n {reuse}\n \
-             timeout connect 5s\n timeout client 120s\n timeout server 120s\nlisten all\n \
+            "global\n nbthread 1\n maxconn 7000\n tune.bufsize {bufsize}\ndefaults\n mode {mode}\n \
+             timeout connect 5s\n timeout client 120s\n timeout server 120s\nlisten all\n {more}\n \
              bind 127.0.0.1:{port} backlog 4096\n server upstream {to}\n"
         );
         let file = files.write(&format!("{name}-{mode}.cfg"), &text)?;
         let about = format!("{}, `mode {mode}`, one thread, {about}", version("haproxy", "-v"));
-        let reuse = if http { ", `http-reuse always`" } else { "" };
-        peers.push(foreign(name, about + reuse, port, &format!("haproxy -f {}", file.display())));
+        peers.push(foreign(name, about, port, &format!("haproxy -f {}", file.display())));
     }
     Ok(peers)
 }
 
-fn nginx(passes: Passes, files: &Files, to: &str) -> Result<Peer> {
+/// Connections to the server are shared by all clients, as windlass' are.
+const SHARED: &str = "http-reuse always";
+/// The same, and the server is told who asks, in the same four headers as by windlass.
+const TOLD_BY_HAPROXY: &str = "http-reuse always\n option forwardfor\n \
+    http-request set-header X-Forwarded-Proto http\n http-request set-header X-Forwarded-Host %[req.hdr(host)]\n \
+    http-request set-header X-Forwarded-Port %[dst_port]";
+const TOLD_BY_NGINX: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; \
+    proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host; \
+    proxy_set_header X-Forwarded-Port $server_port;";
+
+/// For HTTP without and with telling the backend who asks, as HAProxy.
+fn nginx(passes: Passes, files: &Files, to: &str) -> Result<Vec<Peer>> {
+    let mut peers = vec![one_nginx("nginx", passes, files, to, "")?];
+    if passes == Passes::Http {
+        let told = one_nginx("nginx-told", passes, files, to, TOLD_BY_NGINX)?;
+        peers.push(Peer { about: "the same, which tells `X-Forwarded-*`".into(), ..told });
+    }
+    Ok(peers)
+}
+
+fn one_nginx(name: &str, passes: Passes, files: &Files, to: &str, more: &str) -> Result<Peer> {
     let port = free_port()?;
     let (begin, block, about) = match passes {
         Passes::Tcp => (
@@ -146,18 +186,18 @@ fn nginx(passes: Passes, files: &Files, to: &str) -> Result<Peer> {
                 "http {{ access_log off; upstream all {{ server {to}; keepalive 64; keepalive_requests 100000000; }} \
                  server {{ listen 127.0.0.1:{port} backlog=4096; keepalive_requests 100000000; \
                  proxy_max_temp_file_size 0; \
-                 location / {{ proxy_pass http://all; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }} }}"
+                 location / {{ proxy_pass http://all; proxy_http_version 1.1; proxy_set_header Connection \"\"; {more} }} }} }}"
             ),
             "`proxy_http_version 1.1`, `keepalive 64`, no access log, no temporary files",
         ),
     };
-    let name = format!("nginx-{}", passes.title());
+    let as_file = format!("{name}-{}", passes.title());
     let text = format!(
         "{begin}worker_processes 1;\ndaemon off;\nmaster_process off;\npid {pid};\nerror_log stderr crit;\n\
          events {{ worker_connections 18000; }}\n{block}\n",
-        pid = files.path(&format!("{name}.pid")).display()
+        pid = files.path(&format!("{as_file}.pid")).display()
     );
-    let file = files.write(&format!("{name}.conf"), &text)?;
+    let file = files.write(&format!("{as_file}.conf"), &text)?;
     let about = format!("{}, one process, {about}", version("nginx", "-v"));
-    Ok(foreign("nginx", about, port, &format!("nginx -c {}", file.display())))
+    Ok(foreign(name, about, port, &format!("nginx -c {}", file.display())))
 }

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_proxy::{Breaker, CheckKind, Exchange, GuardConfig, HttpCheck, Sources};
+use windlass_proxy::{Breaker, CheckKind, ExchangeCheck, GuardConfig, HttpCheck, Sources};
 
 use crate::config::value::{Count, Network, Time};
 
@@ -207,6 +207,6 @@ pub(crate) struct ExchangeTable {
 impl ExchangeTable {
     pub(crate) fn config(&self) -> CheckKind {
         let (send, expect) = (self.send.clone().into_bytes(), self.expect.clone().into_bytes());
-        CheckKind::Exchange(Exchange { send, expect })
+        CheckKind::Exchange(ExchangeCheck { send, expect })
     }
 }

@@ -276,13 +276,15 @@ fn a_starting_file_serves_as_it_stands_and_so_does_one_with_all_its_comments_tak
             let is_table = line.starts_with('[') && line.ends_with(']');
             is_table || (!key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
         };
-        let without_entries = text.split("\n\n").filter(|block| !block.contains("\n# [["));
+        // Datagrams are for another mode than the one that is tried.
+        let others = ["\n# [[", "\n# [proxy.udp]"];
+        let without_entries = text.split("\n\n").filter(|block| !others.iter().any(|it| block.contains(it)));
         let taken: String = without_entries
             .flat_map(|block| block.lines().chain([""]))
             .map(|line| format!("{}\n", line.strip_prefix("# ").filter(is_key).unwrap_or(line)))
             .filter(|line| {
                 let examples = ["control", "congestion", "token", "user", "group", "access_log", "path"];
-                let of_proxies = ["sticky", "error_page"];
+                let of_proxies = ["sticky", "error_page", "check_exchange"];
                 !examples.iter().chain(&of_proxies).any(|key| line.starts_with(key))
             })
             .collect();

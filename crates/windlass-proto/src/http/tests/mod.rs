@@ -3,6 +3,7 @@
 mod body;
 mod client;
 mod encode;
+mod passing;
 mod random;
 mod request;
 mod response;
