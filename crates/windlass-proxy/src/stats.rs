@@ -181,11 +181,13 @@ pub enum BackendState {
 
 impl BackendState {
     /// All of them.
-    pub const ALL: [BackendState; 6] = [
+    pub const ALL: [BackendState; 8] = [
         BackendState::Up,
         BackendState::Down,
         BackendState::Ejected,
         BackendState::Draining,
+        BackendState::CircuitOpen,
+        BackendState::HalfOpen,
         BackendState::Disabled,
         BackendState::Leaving,
     ];

@@ -13,7 +13,7 @@ use windlass_proxy::{BackendStats, Order, OrderError, Ordered, SourceStats};
 use super::Admin;
 use super::ask::{What, tell};
 use super::shape::{Backend, BackendOrder, BackendOrdered, LastCheck, Proxy, Source};
-use crate::config::proxy::BackendTable;
+use crate::config::proxy::{BackendTable, ModeName};
 use crate::config::value::{self, Count};
 use crate::proxy::{Fronted, Fronts, another};
 
@@ -55,6 +55,8 @@ pub(super) fn all(fronts: &Fronts) -> Vec<Proxy> {
 
 fn proxy(one: &Fronted) -> Proxy {
     let stats = one.front.stats();
+    let http = Some(&stats.http).filter(|_| one.table.mode == ModeName::Http);
+    let by_name = |(what, n): (&str, u64)| (what.to_owned(), n);
     Proxy {
         name: one.table.name.clone(),
         clients: stats.clients as u64,
@@ -66,6 +68,8 @@ fn proxy(one: &Fronted) -> Proxy {
         received_bytes: stats.received_bytes,
         sent_bytes: stats.sent_bytes,
         refused: stats.refused.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+        http: http.iter().flat_map(|http| http.each()).map(by_name).collect(),
+        responses: http.iter().flat_map(|http| http.by_class()).map(by_name).collect(),
         udp: stats.udp.iter().flat_map(|udp| udp.each()).map(|(what, n)| (what.into(), n)).collect(),
         backends: stats.backends.into_iter().map(backend).collect(),
         sources: stats.sources.into_iter().map(source).collect(),
@@ -97,6 +101,8 @@ fn backend(stats: BackendStats) -> Backend {
         connections_peak: stats.connections_peak as u64,
         connections_max: stats.connections_max as u64,
         opened: stats.opened,
+        busy: stats.busy as u64,
+        requests: stats.requests,
         failed: stats.failed,
         received_bytes: stats.received_bytes,
         sent_bytes: stats.sent_bytes,
@@ -112,6 +118,7 @@ fn backend(stats: BackendStats) -> Backend {
         downtime_seconds: stats.downtime.as_secs_f64(),
         ejections: stats.ejections,
         ejections_spared: stats.ejections_spared,
+        circuit_openings: stats.circuit_openings,
     }
 }
 

@@ -52,6 +52,11 @@ pub(crate) struct Proxy {
     pub(crate) sent_bytes: u64,
     /// Clients that were not served, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
+    /// Of HTTP: what became of requests, and how many responses there were of each class.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) http: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) responses: BTreeMap<String, u64>,
     /// Of datagrams: what became of them, and of their flows.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) udp: BTreeMap<String, u64>,
@@ -86,7 +91,7 @@ pub(crate) struct Backend {
     pub(crate) route: String,
     pub(crate) name: String,
     pub(crate) address: String,
-    /// "up", "down", "ejected", "draining", "disabled" or "leaving".
+    /// "up", "down", "ejected", "draining", "circuit_open", "half_open", "disabled" or "leaving".
     pub(crate) state: String,
     /// "configured", "discovered" or "added".
     pub(crate) origin: String,
@@ -98,6 +103,9 @@ pub(crate) struct Backend {
     pub(crate) connections_peak: u64,
     pub(crate) connections_max: u64,
     pub(crate) opened: u64,
+    /// Requests under way there, and since the start, where HTTP is served.
+    pub(crate) busy: u64,
+    pub(crate) requests: u64,
     /// Connections that did not come about, or were reset before a byte had come.
     pub(crate) failed: u64,
     pub(crate) received_bytes: u64,
@@ -112,6 +120,8 @@ pub(crate) struct Backend {
     pub(crate) downtime_seconds: f64,
     pub(crate) ejections: u64,
     pub(crate) ejections_spared: u64,
+    /// How often its circuit breaker has opened.
+    pub(crate) circuit_openings: u64,
 }
 
 /// The last check of a backend.

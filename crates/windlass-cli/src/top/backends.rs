@@ -12,7 +12,7 @@ use crate::quantity::{rough_bytes, thousands};
 /// Backends that get no clients, though nobody has wished that.
 pub(super) fn unwell(state: &State) -> usize {
     let backends = state.proxies.iter().flat_map(|proxy| &proxy.backends);
-    backends.filter(|backend| matches!(&*backend.state, "down" | "ejected")).count()
+    backends.filter(|backend| matches!(&*backend.state, "down" | "ejected" | "circuit_open")).count()
 }
 
 impl Page<'_> {
@@ -76,7 +76,7 @@ fn row(backend: &Backend) -> Vec<Cell> {
     let star = if backend.changed { "*" } else { "" };
     let ink = match &*backend.state {
         "up" => Ink::Plain,
-        "down" | "ejected" => Ink::Warn,
+        "down" | "ejected" | "circuit_open" => Ink::Warn,
         _ => Ink::Dim,
     };
     let check = backend.last_check.map_or_else(String::new, |check| {

@@ -513,8 +513,6 @@ impl HttpProxy {
         {
             let counts = &link.lease.upstream().counts;
             counts.busy.fetch_sub(1, Relaxed);
-            counts.sent.fetch_add(up, Relaxed);
-            counts.received.fetch_add(down, Relaxed);
         }
         if let Some(client) = self.clients.get(key) {
             client.phase = Phase::Over;

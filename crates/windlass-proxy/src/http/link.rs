@@ -192,10 +192,6 @@ impl HttpProxy {
         let counts = &link.lease.upstream().counts;
         counts.busy.fetch_sub(1, Relaxed);
         counts.served();
-        if let Some(exchange) = self.clients.look(client).and_then(|client| client.exchange.as_ref()) {
-            counts.sent.fetch_add(exchange.body_bytes, Relaxed);
-            counts.received.fetch_add(exchange.response_bytes, Relaxed);
-        }
         let unsent = link.http.is_sending();
         let kept = nothing_left && self.keep(conn, key);
         self.completed(conn, client, Ending::Complete);

@@ -35,6 +35,29 @@ pub struct HttpStats {
     pub received_bytes: u64,
 }
 
+impl HttpStats {
+    /// All of them but the classes of responses, by name, fit for a metric's.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("requests", self.requests),
+            ("answered", self.answered),
+            ("reused", self.reused),
+            ("opened", self.opened),
+            ("retries", self.retries),
+            ("upgrades", self.upgrades),
+            ("clients_gone", self.clients_gone),
+            ("cut_short", self.cut_short),
+            ("bad_responses", self.bad_responses),
+        ]
+        .into_iter()
+    }
+
+    /// Final responses by their class.
+    pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(self.responses)
+    }
+}
+
 /// The cells of all workers.
 #[derive(Debug, Default)]
 pub(crate) struct HttpTotals([HttpCells; CELLS]);

@@ -4,7 +4,8 @@ use super::Page;
 use crate::admin::shape::{Backend, Proxy, Source};
 
 /// The states of a backend, each a series: one is 1, the others 0.
-const STATES: [&str; 6] = ["up", "down", "ejected", "draining", "disabled", "leaving"];
+const STATES: [&str; 8] =
+    ["up", "down", "ejected", "draining", "circuit_open", "half_open", "disabled", "leaving"];
 
 /// One family with a value for each proxy.
 type OfProxy = (&'static str, &'static str, &'static str, fn(&Proxy) -> f64);
@@ -24,7 +25,7 @@ const OF_PROXIES: [OfProxy; 8] = [
     ("windlass_proxy_sent_bytes", "counter", "Bytes to the backends of a proxy.", |p| p.sent_bytes as f64),
 ];
 
-const OF_BACKENDS: [OfBackend; 15] = [
+const OF_BACKENDS: [OfBackend; 18] = [
     ("windlass_proxy_backend_up", "gauge", "1 where a backend gets new connections, else 0.", |b| {
         Some(f64::from(u8::from(b.state == "up")))
     }),
@@ -40,6 +41,15 @@ const OF_BACKENDS: [OfBackend; 15] = [
     }),
     ("windlass_proxy_backend_connections_opened", "counter", "Connections to it that came about.", |b| {
         Some(b.opened as f64)
+    }),
+    ("windlass_proxy_backend_busy", "gauge", "Requests of HTTP under way at a backend.", |b| {
+        Some(b.busy as f64)
+    }),
+    ("windlass_proxy_backend_requests", "counter", "Requests of HTTP that it was sent.", |b| {
+        Some(b.requests as f64)
+    }),
+    ("windlass_proxy_backend_circuit_openings", "counter", "Times its circuit breaker has opened.", |b| {
+        Some(b.circuit_openings as f64)
     }),
     (
         "windlass_proxy_backend_connections_failed",
@@ -108,6 +118,28 @@ fn total(name: &str, kind: &str) -> String {
 }
 
 impl Page {
+    /// What became of requests: each count by the name it has in `windlass_proxy::HttpStats`.
+    fn http(&mut self, proxies: &[Proxy]) {
+        let Some(first) = proxies.iter().find(|proxy| !proxy.http.is_empty()) else { return };
+        for what in first.http.keys() {
+            let name = format!("windlass_proxy_http_{what}");
+            let words = what.replace('_', " ");
+            self.family(&name, "counter", &format!("Requests of HTTP: {words}."));
+            for proxy in proxies {
+                if let Some(count) = proxy.http.get(what) {
+                    self.sample(&format!("{name}_total"), &[("proxy", &proxy.name)], *count as f64);
+                }
+            }
+        }
+        self.family("windlass_proxy_http_responses", "counter", "Final responses to clients, by class.");
+        for proxy in proxies {
+            for (class, count) in &proxy.responses {
+                let labels = [("proxy", &*proxy.name), ("class", class)];
+                self.sample("windlass_proxy_http_responses_total", &labels, *count as f64);
+            }
+        }
+    }
+
     /// What became of datagrams: each count by the name it has in `windlass_proxy::UdpStats`.
     fn udp(&mut self, proxies: &[Proxy]) {
         let Some(first) = proxies.iter().find(|proxy| !proxy.udp.is_empty()) else { return };
@@ -142,6 +174,7 @@ impl Page {
                 self.sample("windlass_proxy_refused_total", &labels, *count as f64);
             }
         }
+        self.http(proxies);
         self.udp(proxies);
         let backends = || proxies.iter().flat_map(|proxy| proxy.backends.iter().map(move |one| (proxy, one)));
         for (name, kind, help, value) in OF_BACKENDS {
@@ -201,6 +234,8 @@ mod tests {
             name: "web".into(),
             backends: vec![backend("10.0.0.1:80", "up"), backend("10.0.0.2:80", "draining")],
             refused: [("queue_full".to_owned(), 3)].into(),
+            http: [("requests".to_owned(), 7)].into(),
+            responses: [("2xx".to_owned(), 5)].into(),
             ..Proxy::default()
         };
         let mut page = Page::new(Format::Prometheus);
@@ -216,7 +251,9 @@ mod tests {
             let of = format!("address=\"10.0.0.2:80\",state=\"{state}\"}} 1");
             samples.iter().any(|line| line.ends_with(&of))
         };
-        assert_eq!(STATES.map(is), [false, false, false, true, false, false]);
+        assert_eq!(STATES.map(is), [false, false, false, true, false, false, false, false]);
+        assert!(samples.contains(&"windlass_proxy_http_requests_total{proxy=\"web\"} 7"));
+        assert!(samples.contains(&"windlass_proxy_http_responses_total{proxy=\"web\",class=\"2xx\"} 5"));
         assert!(samples.contains(&"windlass_proxy_refused_total{proxy=\"web\",reason=\"queue_full\"} 3"));
     }
 

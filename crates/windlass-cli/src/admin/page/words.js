@@ -49,6 +49,8 @@ export const BACKENDS = {
   down: "Its checks fail: it gets no new connections.",
   ejected: "It has failed clients in a row, and gets no new connections for some time.",
   draining: "It gets no new connections, and keeps those it has.",
+  circuit_open: "Its circuit breaker is open: it gets no new connections for some time.",
+  half_open: "Its circuit breaker tries it with a few.",
   disabled: "It was taken out of service, and is not checked.",
   leaving: "It is gone once it has no connection any more.",
 };

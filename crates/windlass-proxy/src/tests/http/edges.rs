@@ -101,3 +101,28 @@ fn a_backend_that_was_taken_out_while_it_was_called_is_not_kept() {
     assert_eq!(case.heard(client), ANSWER);
     assert_eq!(case.harness.why(backend), Some("done"));
 }
+
+/// A backend's bytes and its proxy's are the same bytes.
+#[test]
+fn what_has_passed_is_counted_however_its_request_ends() {
+    let mut case = Case::new(one());
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\npart";
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nparts";
+    let client = case.client(post);
+    let backend = case.accept();
+    case.harness.send(backend, response);
+    case.harness.reset(backend);
+    assert_eq!(case.harness.why(client), Some("aborted"));
+    let client = case.client(post);
+    let backend = case.accept();
+    case.harness.send(backend, response);
+    case.harness.reset(client);
+    let client = case.client(GET);
+    let backend = case.accept();
+    case.harness.send(backend, OK);
+    assert_eq!(case.heard(client), ANSWER);
+    let stats = case.front.stats();
+    let backend = &stats.backends[0];
+    assert_eq!((backend.sent_bytes, backend.received_bytes), (8, 12));
+    assert_eq!((stats.http.sent_bytes, stats.http.received_bytes), (8, 12));
+}
