@@ -379,7 +379,8 @@ pub struct Health {
     pub rise: u32,
     /// Checks in a row that failed, and it is down. Default 3.
     pub fall: u32,
-    /// Connections of clients in a row that could not be made, or were reset before they brought a byte, and
+    /// Connections of clients in a row that could not be made, or were reset before they brought a byte, or
+    /// requests of HTTP that were answered with nothing in their time, and
     /// the backend is ejected: it gets no new ones for some time. 0: never. Default 3.
     pub failures_max: u32,
     /// For how long: so long for the first time, twice as long if it happens again before a connection has

@@ -119,7 +119,8 @@ pub struct BackendStats {
     pub busy: usize,
     /// Requests that were sent to it.
     pub requests: u64,
-    /// Connections that did not, and those it reset before it had sent a byte.
+    /// Connections that did not, and those it reset before it had sent a byte; and requests of HTTP that it
+    /// answered with nothing in their time.
     pub failed: u64,
     /// Checks it has passed.
     pub checks_passed: u64,

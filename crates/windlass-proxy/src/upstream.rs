@@ -76,7 +76,7 @@ pub(crate) struct Counts {
 pub(crate) enum Failure {
     /// No connection came about.
     Refused,
-    /// One did, and was reset before it brought a byte.
+    /// One did, and was reset before it brought a byte, or brought none in its time.
     Broken,
 }
 

@@ -106,7 +106,8 @@ pub(crate) struct Backend {
     /// Requests under way there, and since the start, where HTTP is served.
     pub(crate) busy: u64,
     pub(crate) requests: u64,
-    /// Connections that did not come about, or were reset before a byte had come.
+    /// Connections that did not come about, or were reset before a byte had come; and requests of HTTP that it
+    /// answered with nothing in their time.
     pub(crate) failed: u64,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,

@@ -20,6 +20,7 @@ use crate::http::stats::one;
 use crate::pair::Greeting;
 use crate::refusal::Refusal;
 use crate::service::begins_with_header;
+use crate::upstream::Failure;
 
 impl HttpProxy {
     pub(super) fn open_client(&mut self, conn: &mut Conn<'_>) -> Result<u32, Close> {
@@ -398,6 +399,10 @@ impl HttpProxy {
             return Ok(());
         }
         let (begun, whole) = (exchange.status.is_some(), exchange.is_sent || client.is_paused);
+        if whole && !link.has_heard {
+            // Who takes requests and says nothing is as good as one that is not there.
+            self.fleet.failed(&mut link.lease, Failure::Broken, now);
+        }
         self.drop_link(conn, key);
         match (begun, whole) {
             (true, _) => {

@@ -54,7 +54,7 @@ const OF_BACKENDS: [OfBackend; 18] = [
     (
         "windlass_proxy_backend_connections_failed",
         "counter",
-        "Connections to it that did not come about, or were reset before a byte had come.",
+        "Connections to it that did not come about, or brought no byte of what they were to bring.",
         |b| Some(b.failed as f64),
     ),
     ("windlass_proxy_backend_received_bytes", "counter", "Bytes from a backend.", |b| {

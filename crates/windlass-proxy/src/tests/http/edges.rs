@@ -126,3 +126,38 @@ fn what_has_passed_is_counted_however_its_request_ends() {
     assert_eq!((backend.sent_bytes, backend.received_bytes), (8, 12));
     assert_eq!((stats.http.sent_bytes, stats.http.received_bytes), (8, 12));
 }
+
+#[test]
+fn a_backend_that_answers_nothing_in_time_is_to_blame_and_a_client_that_says_nothing_is_not() {
+    let mut config = backends(&["10.0.0.1:80", "10.0.0.2:80"]);
+    config.health.failures_max = 2;
+    // The client's fault.
+    config.timeouts.client = 30 * SECOND;
+    let mut case = Case::new(config);
+    for _ in 0..4 {
+        let client = case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\npart");
+        case.accept();
+        case.harness.advance(31 * SECOND);
+        assert!(case.heard(client).starts_with("HTTP/1.1 408"));
+    }
+    let failed = |case: &Case| case.front.stats().backends.iter().map(|one| one.failed).collect::<Vec<_>>();
+    assert_eq!(failed(&case), [0, 0]);
+    for _ in 0..4 {
+        let client = case.client(GET);
+        let backend = case.accept();
+        // One that is on its way, but slow, is not as good as dead.
+        case.harness.send(backend, "HTTP/1.1 103 Early Hints\r\n\r\n");
+        case.harness.advance(61 * SECOND);
+        assert!(case.heard(client).contains("HTTP/1.1 504"));
+    }
+    assert_eq!(failed(&case), [0, 0]);
+    for _ in 0..3 {
+        let client = case.client(GET);
+        case.accept();
+        case.harness.advance(61 * SECOND);
+        assert!(case.heard(client).starts_with("HTTP/1.1 504"));
+    }
+    assert_eq!(failed(&case), [2, 1]);
+    let ejections: u64 = case.front.stats().backends.iter().map(|backend| backend.ejections).sum();
+    assert_eq!((ejections, case.counts().0), (1, 0));
+}
