@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use windlass::{Close, Conn, Input};
 use windlass_proto::Decode;
-use windlass_proto::http::{HttpError, ResponseHead, ResponsePart, Status};
+use windlass_proto::http::{Framing, HttpError, ResponseHead, ResponsePart, Status};
 
 use crate::http::client::pass_trailers;
 use crate::http::log::Ending;
@@ -274,9 +274,11 @@ impl HttpProxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(exchange) = &mut client.exchange else { return };
         client.phase = Phase::Idle;
-        // A request that waits whole in the output has not left.
+        // A request that waits whole in the output has not left. Behind the head nothing may wait for that to tell:
+        // the end of an empty body, with trailers perhaps.
+        let is_alone = !exchange.is_sent || exchange.framing == Framing::Empty;
         let nothing_sent =
-            !link.has_heard && !is_encrypted(&link) && conn.output_len() >= exchange.head.len();
+            is_alone && !link.has_heard && !is_encrypted(&link) && conn.output_len() >= exchange.head.len();
         let repeats = !link.has_heard
             && link.error.is_none()
             && exchange.can_be_repeated(nothing_sent)

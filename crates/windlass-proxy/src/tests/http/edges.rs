@@ -161,3 +161,23 @@ fn a_backend_that_answers_nothing_in_time_is_to_blame_and_a_client_that_says_not
     let ejections: u64 = case.front.stats().backends.iter().map(|backend| backend.ejections).sum();
     assert_eq!((ejections, case.counts().0), (1, 0));
 }
+
+/// Its head has left, though as many bytes as that has wait still: those of trailers.
+#[test]
+fn a_request_whose_head_has_left_is_not_repeated_for_the_trailers_that_have_not() {
+    let mut case = Case::with_buffers(backends(&["10.0.0.1:80", "10.0.0.2:80"]), 1 << 10);
+    let trailers: String = (0..7).map(|n| format!("x-{n}: {}\r\n", "y".repeat(1_000))).collect();
+    let client = case.client(&format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailers}\r\n"
+    ));
+    let backend = case.accept();
+    case.harness.finish(backend);
+    assert!(case.harness.calls().is_empty(), "it may be under way there");
+    let heard = case.heard(client);
+    assert!(
+        heard.starts_with("HTTP/1.1 502"),
+        "{heard:?} {:?} {:?}",
+        case.told(),
+        case.front.stats().retries
+    );
+}
