@@ -1,5 +1,6 @@
 //! A server of HTTP that can be killed: what a proxy of requests stands before.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,7 +13,7 @@ use crate::server::LONG;
 pub(crate) struct Origin {
     pub(crate) address: String,
     is_dead: Arc<AtomicBool>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
+    streams: Arc<Mutex<HashMap<u64, TcpStream>>>,
     accepts: Option<thread::JoinHandle<()>>,
 }
 
@@ -23,16 +24,23 @@ impl Origin {
     pub(crate) fn start(address: &str) -> Origin {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (is_dead, streams) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (dead, all): (_, Arc<Mutex<Vec<TcpStream>>>) = (is_dead.clone(), streams.clone());
+        let (is_dead, streams) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(HashMap::new())));
+        let (dead, all): (_, Arc<Mutex<HashMap<u64, TcpStream>>>) = (is_dead.clone(), streams.clone());
         let accepts = thread::spawn(move || {
+            let mut number = 0;
             for stream in listener.incoming().map_while(Result::ok) {
                 if dead.load(Relaxed) {
                     return;
                 }
-                all.lock().unwrap().push(stream.try_clone().unwrap());
-                // Whoever goes, or is killed, is no loss here.
-                thread::spawn(move || serve(stream));
+                number += 1;
+                let (all, key) = (all.clone(), number);
+                all.lock().unwrap().insert(key, stream.try_clone().unwrap());
+                // Whoever goes, or is killed, is no loss here. Both descriptors have to go: the other end waits for
+                // ours.
+                thread::spawn(move || {
+                    serve(stream);
+                    all.lock().unwrap().remove(&key);
+                });
             }
         });
         Origin { address, is_dead, streams, accepts: Some(accepts) }
@@ -45,7 +53,7 @@ impl Drop for Origin {
         self.is_dead.store(true, Relaxed);
         let _ = TcpStream::connect(&self.address);
         let _ = self.accepts.take().map(thread::JoinHandle::join);
-        for stream in self.streams.lock().unwrap().drain(..) {
+        for (_, stream) in self.streams.lock().unwrap().drain() {
             let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO));
             let _ = stream.shutdown(Shutdown::Both);
         }

@@ -18,6 +18,9 @@ const GROWTH_MAX: usize = 8 * 1024;
 /// Kinds of clients, and how many of each there are at the same time.
 const KINDS: usize = 5;
 const EACH: usize = 2;
+/// What those who vanish wait before they come again. Without it they are a flood, which makes a server refuse
+/// newcomers on purpose; here everybody is to be served.
+const PAUSE: Duration = Duration::from_millis(2);
 
 fn length() -> Duration {
     let Ok(text) = std::env::var("WINDLASS_SOAK") else { return USUALLY };
@@ -153,7 +156,10 @@ fn talk(kind: usize, turn: usize, main: &str, steady: &str) {
         // Before one that stays: all of it, always.
         1 => assert!(exchange(steady, &said).expect("nobody is reset") == said, "other bytes than were sent"),
         // Gone in the middle of it. That it could not say all of it is all the same.
-        2 => drop(vanish(if turn.is_multiple_of(2) { main } else { steady }, &said)),
+        2 => {
+            drop(vanish(if turn.is_multiple_of(2) { main } else { steady }, &said));
+            thread::sleep(PAUSE);
+        }
         // Nothing said, and ended.
         3 => {
             let stream = connect(steady);
@@ -194,6 +200,7 @@ fn ask(kind: usize, turn: usize, main: &str, steady: &str) {
             let head = b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 100000\r\n\r\n and some of it";
             let most = turn % head.len();
             drop(vanish(if turn.is_multiple_of(2) { main } else { steady }, &head[..most]));
+            thread::sleep(PAUSE);
         }
         // What is no HTTP is told so, and ended.
         _ => {
