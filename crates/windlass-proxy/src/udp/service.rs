@@ -361,9 +361,12 @@ impl UdpProxy {
             false => None,
         };
         let Some(flow) = self.flows.get(at) else { return };
+        let Some(Reached { upstream, address, lease }) = reached else {
+            // There is no other: perhaps this one comes back, or with the next error one of the others has.
+            flow.failed = vec![flow.lease.upstream().id()];
+            return;
+        };
         flow.failed = failed;
-        // There is no other: perhaps it comes back.
-        let Some(Reached { upstream, address, lease }) = reached else { return };
         settle(&self.fleet.shared, flow);
         flow.owes_header = lease.upstream().config.send_proxy.is_some();
         (flow.upstream, flow.address, flow.lease) = (upstream, address, lease);

@@ -285,6 +285,27 @@ fn a_backend_where_nobody_listens_is_passed_over_and_then_ejected() {
 }
 
 #[test]
+fn a_flow_that_all_backends_have_failed_begins_with_the_first_again() {
+    let mut case = Case::new(backends(2));
+    let client = case.harness.bind_udp();
+    let (n, _) = case.served(client, b"hello");
+    // Both go away, one after the other, and the client never stops asking.
+    case.harness.close_udp(case.backends[n]);
+    case.ask_nobody(client);
+    assert_eq!(case.served(client, b"the other one").0, 1 - n);
+    case.harness.close_udp(case.backends[1 - n]);
+    for _ in 0..4 {
+        case.ask_nobody(client);
+    }
+    // One of them is back, whichever the flow was with last: a datagram may be lost until it is found.
+    case.harness.send_datagram_to(case.backends[1 - n], "192.0.2.99:9".parse().unwrap(), b"");
+    case.harness.send_datagram(client, b"anybody?");
+    case.harness.receive_datagram(case.backends[1 - n]);
+    assert_eq!(case.served(client, b"back again").0, 1 - n);
+    assert_eq!((case.flows(), case.sockets()), (1, 2));
+}
+
+#[test]
 fn session_socket_deaf_after_one_receive_error() {
     // Known of another proxy (its issue 1445): an error on a flow's socket was the end of receiving from it.
     let mut case = Case::new(backends(1));
