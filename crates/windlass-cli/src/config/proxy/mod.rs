@@ -102,7 +102,7 @@ pub(crate) struct ProxyTable {
     /// Ask backends by an HTTP request when they are checked; else it is enough that they can be connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check_http: Option<HttpCheckTable>,
-    /// Ask them by bytes instead.
+    /// Ask them by bytes instead; with `mode = "udp"` by a datagram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check_exchange: Option<ExchangeTable>,
     /// Break off with backends that fail too often.
