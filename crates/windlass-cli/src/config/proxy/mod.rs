@@ -275,6 +275,11 @@ impl ProxyTable {
         pages.chain(answers).collect()
     }
 
+    /// Whether it names files that are read when it takes effect. Lists of backends are watched.
+    pub(crate) fn names_files(&self) -> bool {
+        self.backend_tls().next().is_some() || !self.pages().is_empty()
+    }
+
     /// Every TLS that is spoken with backends.
     pub(crate) fn backend_tls(&self) -> impl Iterator<Item = &BackendTlsTable> {
         let routed = self.route.iter().flat_map(|route| &route.backend);
