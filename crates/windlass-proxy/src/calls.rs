@@ -230,10 +230,15 @@ impl Proxy {
         loop {
             let plan = &self.fleet.plan;
             may_retry = may_retry && plan.groups[group].budget.has_room(&plan.config.retry_budget);
-            let Some((number, key)) = self.queues[group].first(may_retry) else { return };
+            let Some((number, key, is_retry)) = self.queues[group].first(may_retry) else { return };
             let picked = self.pick(reach, key, group);
             if matches!(picked, Picked::Full) {
-                return;
+                if !is_retry {
+                    return;
+                }
+                // Who has failed it may have room for those whom it has not.
+                may_retry = false;
+                continue;
             }
             if !self.may_call(key) {
                 may_retry = false;

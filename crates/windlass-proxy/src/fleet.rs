@@ -10,12 +10,12 @@ use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
-use crate::checks::{CHECK, Checks, Connected, Probe};
+use crate::checks::{CHECK, CheckKind, Checks, Connected, Probe};
 use crate::front::Shared;
 use crate::guard::Held;
 use crate::names::Names;
 use crate::pick::{Chosen, Picked, Picker, Wanted};
-use crate::plan::Plan;
+use crate::plan::{Group, Plan};
 use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::target::Target;
@@ -31,6 +31,10 @@ pub(crate) struct Fleet {
     pickers: Vec<Picker>,
     names: Names,
     checks: Checks,
+    /// It has sockets for datagrams, and so have its checks.
+    pub(crate) has_datagrams: bool,
+    /// Checks by datagrams that are to be made now.
+    due_datagrams: Vec<u32>,
 }
 
 /// A change of the configuration, as whoever remembers groups by their numbers has to know it.
@@ -71,6 +75,8 @@ impl Fleet {
             pickers: Vec::new(),
             names: Names::default(),
             checks: Checks::default(),
+            has_datagrams: false,
+            due_datagrams: Vec::new(),
         };
         fleet.fit();
         fleet
@@ -176,6 +182,15 @@ impl Fleet {
         self.plan.guard.admit(&self.plan.config.guard, peer, now)
     }
 
+    /// Whether somebody else is well who would take its clients.
+    pub(crate) fn has_another(&self, upstream: &Upstream, now: Time) -> bool {
+        let of = |group: &&Group| group.upstreams.iter().any(|other| other.id() == upstream.id());
+        let group = self.plan.groups.iter().find(of);
+        let others = group.iter().flat_map(|group| &group.upstreams);
+        { others }
+            .any(|other| other.id() != upstream.id() && other.config.weight > 0 && other.counts.is_well(now))
+    }
+
     /// Where datagrams for a backend go. `None`: its address is not known, or takes none.
     pub(crate) fn address(&self, upstream: &Upstream) -> Option<SocketAddr> {
         match self.names.remote(upstream)? {
@@ -276,7 +291,7 @@ impl Fleet {
 
     // --- Checks.
 
-    /// Begins the checks that are due.
+    /// Begins the checks that are due. Those that datagrams make are left to who has sockets for them.
     fn check(&mut self, scope: &mut Scope<'_>) {
         if scope.is_draining() {
             return;
@@ -284,7 +299,12 @@ impl Fleet {
         let plan = self.plan.clone();
         let now = scope.now();
         for id in self.checks.due(&plan, now, || scope.random()) {
-            let connect = plan.upstream(id).and_then(|upstream| match upstream.config.check_port {
+            let upstream = plan.upstream(id);
+            if self.has_datagrams && upstream.is_some_and(|upstream| plan.config.asks_by_datagram(upstream)) {
+                self.due_datagrams.push(id);
+                continue;
+            }
+            let connect = upstream.and_then(|upstream| match upstream.config.check_port {
                 Some(port) => Some(Connect::to(at_port(self.names.remote(upstream)?, port)?)),
                 None => self.connect(upstream, None),
             });
@@ -295,6 +315,37 @@ impl Fleet {
             if !begun {
                 self.checks.unanswered(id);
             }
+        }
+    }
+
+    /// The next check that a datagram makes: of which backend, where that is, and what is said to it.
+    pub(crate) fn next_datagram(&mut self) -> Option<(u32, SocketAddr, Vec<u8>)> {
+        while let Some(id) = self.due_datagrams.pop() {
+            let asks = || {
+                let upstream = self.plan.upstream(id)?;
+                let (_, asked) = Probe::begin(&self.plan.config.check, "")?;
+                let header = preface(&upstream.config, Addresses::Local, &[]).unwrap_or_default();
+                Some((id, self.address(upstream)?, [header, asked].concat()))
+            };
+            match asks() {
+                Some(asked) => return Some(asked),
+                None => self.checks.unanswered(id),
+            }
+        }
+        None
+    }
+
+    /// The end of such a check: an answer, or none by the backend's fault or by ours.
+    pub(crate) fn datagram_check_ended(&mut self, id: u32, heard: Option<&[u8]>, its_fault: bool, now: Time) {
+        let CheckKind::Exchange(check) = &self.plan.config.check else {
+            // Something else is asked by now.
+            return self.checks.unanswered(id);
+        };
+        match heard {
+            // A datagram is all that it says.
+            Some(bytes) => drop(self.checked(id, bytes.starts_with(&check.expect), now)),
+            None if its_fault => drop(self.checked(id, false, now)),
+            None => self.checks.unanswered(id),
         }
     }
 

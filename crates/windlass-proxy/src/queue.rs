@@ -22,9 +22,11 @@ impl Queue {
     }
 
     /// Whose turn it is: of those who try again, if one of them may, who has waited longest; else of the others.
-    pub(crate) fn first(&self, may_retry: bool) -> Option<(u64, u32)> {
+    /// And whether it is one that tries again.
+    pub(crate) fn first(&self, may_retry: bool) -> Option<(u64, u32, bool)> {
         let retry = self.retrying.first_key_value().filter(|_| may_retry);
-        retry.or_else(|| self.waiting.first_key_value()).map(|(number, pair)| (*number, *pair))
+        let first = retry.or_else(|| self.waiting.first_key_value());
+        first.map(|(number, pair)| (*number, *pair, retry.is_some()))
     }
 
     /// Takes one out, wherever it stands. False: it is not there.

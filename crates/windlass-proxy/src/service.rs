@@ -147,7 +147,7 @@ impl Proxy {
             match moved.of(n) {
                 Some(to) => queues[to] = queue,
                 None => {
-                    while let Some((number, key)) = queue.first(true) {
+                    while let Some((number, key, _)) = queue.first(true) {
                         queue.remove(number);
                         self.fleet.shared.waiting.fetch_sub(1, Relaxed);
                         self.refuse(reach, key, Refusal::NoBackend);

@@ -216,7 +216,8 @@ pub(crate) fn prepare(before: &File, after: &File, told: &Told) -> Result<Prepar
     let mut prepared = Prepared { changes: Vec::new(), tables: Vec::new() };
     for table in &after.proxy {
         let Some(old) = before.proxy.iter().find(|old| old.name == table.name) else { continue };
-        if old == table && source_max(before) == source_max(after) {
+        // What is in the files that it names may be different all the same.
+        if old == table && source_max(before) == source_max(after) && !table.names_files() {
             continue;
         }
         let config = config_within(after, table)?;
@@ -467,13 +468,48 @@ fn connector(table: &BackendTlsTable, with: &str) -> Result<windlass::TlsConnect
 
     let path = &table.authorities.0;
     let authorities = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut client = TlsClient::new(authorities);
-    match (&table.cert, &table.key) {
-        (Some(cert), Some(key)) => client = client.identity(TlsIdentity::from_files(&cert.0, &key.0)?),
-        (None, None) => {}
+    let identity = match (&table.cert, &table.key) {
+        (Some(cert), Some(key)) => Some(TlsIdentity::from_files(&cert.0, &key.0)?),
+        (None, None) => None,
         _ => bail!("TLS with {with}: a certificate needs its key, and a key its certificate"),
+    };
+    Connectors::of_process().find_or_build(TlsClient { identity, ..TlsClient::new(authorities) })
+}
+
+/// The connectors there are, with what they were made of. Who reads the same files again gets the same one: a
+/// backend has not changed by that, and goes on with the sessions it had.
+#[cfg(feature = "tls")]
+#[derive(Default)]
+struct Connectors(std::collections::VecDeque<(windlass::TlsClient, windlass::TlsConnector)>);
+
+#[cfg(feature = "tls")]
+impl Connectors {
+    /// With one more, the oldest is made anew when it is asked for.
+    const MAX: usize = 256;
+
+    fn of_process() -> MutexGuard<'static, Connectors> {
+        static ALL: std::sync::OnceLock<Mutex<Connectors>> = std::sync::OnceLock::new();
+        ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
-    Ok(client.build()?)
+
+    fn find_or_build(&mut self, client: windlass::TlsClient) -> Result<windlass::TlsConnector> {
+        // Of a key it is enough to know its certificate: they belong together.
+        let chain = |client: &windlass::TlsClient| -> Vec<Vec<u8>> {
+            client.identity.iter().flat_map(windlass::TlsIdentity::chain).map(<[u8]>::to_vec).collect()
+        };
+        let is_same = |(other, _): &&(windlass::TlsClient, windlass::TlsConnector)| {
+            other.authorities == client.authorities && chain(other) == chain(&client)
+        };
+        if let Some((_, connector)) = self.0.iter().find(is_same) {
+            return Ok(connector.clone());
+        }
+        let connector = client.build()?;
+        if self.0.len() == Connectors::MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((client, connector.clone()));
+        Ok(connector)
+    }
 }
 
 #[cfg(feature = "tls")]

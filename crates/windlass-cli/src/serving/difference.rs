@@ -79,8 +79,8 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
     for (at, table) in file.proxy.iter().enumerate() {
         if let Some(name) = table.discovery() {
             // It goes with its proxy, and hears from that of other sources.
-            let log: &Value = &tables["proxy"][at]["access_log"];
-            let settings = serde_json::json!({ "kind": "discovery", "of": log });
+            let (log, mode) = (&tables["proxy"][at]["access_log"], &tables["proxy"][at]["mode"]);
+            let settings = serde_json::json!({ "kind": "discovery", "of": [log, mode] });
             units.push(Unit { name, settings, listeners: Vec::new() });
         }
     }

@@ -53,6 +53,21 @@ fn a_certificate_is_read_again_but_tls_is_another_listener() {
     assert_eq!(words(ONE, &tls).len(), 4, "two go, and the same two come with TLS");
 }
 
+#[cfg(feature = "proxy")]
+#[test]
+fn whoever_looks_for_backends_goes_with_the_proxy_it_tells() {
+    let proxy = "[[proxy]]\nlisten = [\":1\"]\ndiscover = [\"file:list\"]\n";
+    let both = [
+        "service proxy discovery replaced: its settings are others",
+        "service proxy replaced: its settings are others",
+    ];
+    assert_eq!(words(proxy, &format!("{proxy}mode = \"http\"\n")), both);
+    let logged = format!("{proxy}[proxy.access_log]\npath = \"-\"\n");
+    assert_eq!(words(proxy, &logged), both);
+    let more = format!("{proxy}file_every = \"5s\"\n");
+    assert!(words(proxy, &more).is_empty(), "it is told");
+}
+
 #[cfg(feature = "kv")]
 #[test]
 fn all_tables_of_the_store_are_one_service() {

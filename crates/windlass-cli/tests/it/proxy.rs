@@ -324,3 +324,33 @@ fn a_header_before_tls_that_ends_here() {
     let heard = ask(&outer.address, &[&header[..], b"hello"].concat());
     assert_eq!(heard, [&header[..], b"hello"].concat(), "{}", heard.escape_ascii());
 }
+
+/// Certificates are renewed and pages rewritten in their places, without a word in the file that names them.
+#[cfg(all(unix, feature = "tls"))]
+#[test]
+fn the_files_that_a_proxy_names_are_read_again_by_a_reload() {
+    let certs = concat!(env!("CARGO_MANIFEST_DIR"), "/../windlass/tests/certs");
+    let (cert, key) = (format!("{certs}/server.pem"), format!("{certs}/server.key"));
+    let echo = Server::start(&["-q", "--tls-cert", &cert, "--tls-key", &key]);
+    let folder = Folder::new("proxy-files-again");
+    let put = |name: &str, text: &str| drop(folder.file(name, text));
+    put("ca.pem", &std::fs::read_to_string(format!("{certs}/stranger-ca.pem")).unwrap());
+    put("503.html", "later");
+    let more = "retries_max = 0\nfailures_max = 0\n\
+                backend_tls = { authorities = \"ca.pem\", name = \"server.test\" }\n\
+                [[proxy]]\nname = \"pages\"\nlisten = \"127.0.0.1:0\"\nmode = \"http\"\nto = \"127.0.0.1:1\"\n\
+                retries_max = 0\nhttp = { error_page = [{ status = 502, file = \"503.html\" }, \
+                { status = 503, file = \"503.html\" }] }\n";
+    let mut server = from_file(&folder, &echo.address, more);
+    let line = server.line();
+    let pages = line.strip_prefix("Listening on ").unwrap_or_else(|| panic!("{line}"));
+    let page =
+        || String::from_utf8(ask(pages, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).unwrap();
+    assert_eq!(ask(&server.address, b"hello"), b"", "nobody whom it trusts");
+    assert!(page().ends_with("later"), "{}", page());
+    put("ca.pem", &std::fs::read_to_string(format!("{certs}/ca.pem")).unwrap());
+    put("503.html", "much later");
+    server.signal(rustix::process::Signal::HUP);
+    crate::served::wait_until(|| ask(&server.address, b"hello") == b"hello", || "the new authority".into());
+    crate::served::wait_until(|| page().ends_with("much later"), || page());
+}

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 /// What a backend is asked when it is [checked](crate::Health::check_every), within
-/// [`check_timeout`](crate::Health::check_timeout) from the connection on, over TLS if it speaks that.
+/// [`check_timeout`](crate::Health::check_timeout) from the connection on, over TLS if it speaks that. A check is made by a
+/// connection for backends of datagrams too, but for an [exchange](CheckKind::Exchange) with their own port.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum CheckKind {
@@ -12,7 +13,8 @@ pub enum CheckKind {
     Connect,
     /// An HTTP request.
     Http(HttpCheck),
-    /// Bytes, and what it has to say to them.
+    /// Bytes, and what it has to say to them. Where datagrams are served, a datagram to the backend's own port and
+    /// the one that answers it; to a [`check_port`](crate::Backend::check_port) these are connections too.
     Exchange(ExchangeCheck),
 }
 

@@ -12,12 +12,20 @@ use windlass::Time;
 pub use config::{CheckKind, ExchangeCheck, HttpCheck};
 pub(crate) use probe::Probe;
 
-use crate::config::Health;
+use crate::config::{Health, ProxyConfig};
 use crate::plan::Plan;
 use crate::runtime::Standing;
+use crate::upstream::Upstream;
 
 /// The tag of a check's connection: this bit, and the backend's number.
 pub(crate) const CHECK: u64 = 1 << 63;
+
+impl ProxyConfig {
+    /// Whether a check of this backend is a datagram, where it is sent any.
+    pub(crate) fn asks_by_datagram(&self, upstream: &Upstream) -> bool {
+        matches!(self.check, CheckKind::Exchange(_)) && upstream.config.check_port.is_none()
+    }
+}
 
 /// The checks of all backends, by their numbers.
 #[derive(Debug, Default)]

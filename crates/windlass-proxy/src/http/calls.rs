@@ -387,7 +387,7 @@ impl HttpProxy {
         loop {
             let plan = &self.fleet.plan;
             may_retry = may_retry && plan.groups[group].budget.has_room(&plan.config.retry_budget);
-            let Some((number, key)) = self.queues[group].first(may_retry) else { return };
+            let Some((number, key, is_retry)) = self.queues[group].first(may_retry) else { return };
             if !self.may_call(key) {
                 may_retry = false;
                 continue;
@@ -397,7 +397,12 @@ impl HttpProxy {
                 if let Some(exchange) = self.clients.get(key).and_then(|client| client.exchange.as_mut()) {
                     exchange.retry = None;
                 }
-                return;
+                if !is_retry {
+                    return;
+                }
+                // Who has failed it may have room for those whom it has not.
+                may_retry = false;
+                continue;
             }
             self.leave_queue(group, number);
             let Some(client) = self.clients.get(key) else { continue };

@@ -122,3 +122,32 @@ fn where_nobody_may_wait_a_retry_beyond_the_budget_is_refused() {
     assert_eq!(front.stats().refused("unreachable"), 1);
     assert_eq!(now(&front), (0, 0));
 }
+
+#[test]
+fn newcomers_do_not_wait_for_a_backend_that_only_those_who_try_again_need() {
+    let mut config = config(&["10.0.0.1:80", "10.0.0.2:80"]);
+    config.health.failures_max = 0;
+    config.backends.iter_mut().for_each(|backend| backend.connections_max = 1);
+    let front = Front::new(config).unwrap();
+    let mut harness = Harness::new(front.serve());
+    // The second backend is taken for long; the first one fails a client, which waits for the second.
+    let failed = harness.connect();
+    let first = harness.calls().remove(0);
+    let _stays = harness.connect();
+    let second = harness.calls().remove(1);
+    harness.accept(&second);
+    harness.refuse(&first);
+    assert_eq!((harness.calls().len(), front.stats().waiting), (0, 1));
+    // The first one is there again, is taken, and has room again: whoever waits for either gets it.
+    let short = harness.connect();
+    let call = harness.calls().remove(0);
+    let behind = harness.accept(&call);
+    let _waits = harness.connect();
+    assert_eq!(front.stats().waiting, 2);
+    harness.reset(short);
+    let _ = behind;
+    harness.advance(Duration::from_millis(100));
+    let calls: Vec<_> = harness.calls().iter().map(|call| call.remote.to_string()).collect();
+    assert_eq!(calls, ["10.0.0.1:80"]);
+    assert_eq!((front.stats().waiting, harness.why(failed)), (1, None));
+}

@@ -14,7 +14,7 @@ use windlass::{
 use super::config::{UdpConfig, WhenFlowsFull};
 use super::flows::Flows;
 use super::stats::UdpStats;
-use crate::checks::Connected;
+use crate::checks::{CHECK, Connected};
 use crate::fleet::Fleet;
 use crate::front::{Message, Shared};
 use crate::guard::Held;
@@ -30,7 +30,12 @@ pub struct UdpProxy {
     opened: u64,
     /// Where in the table counting has come to.
     settled_at: usize,
+    /// Flows whose backends are down. Kept for its memory.
+    stranded: Vec<SocketId>,
 }
+
+/// The tag of a check's socket when that is over: no backend has this number.
+const ANSWERED: u64 = CHECK;
 
 /// Flows whose bytes are counted in one tick.
 const SETTLED: usize = 1024;
@@ -91,8 +96,16 @@ struct Reached {
 
 impl UdpProxy {
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>) -> UdpProxy {
-        let fleet = Fleet::new(shared, plan);
-        UdpProxy { fleet, flows: Flows::new(), counted: UdpStats::default(), opened: 0, settled_at: 0 }
+        let mut fleet = Fleet::new(shared, plan);
+        fleet.has_datagrams = true;
+        UdpProxy {
+            fleet,
+            flows: Flows::new(),
+            counted: UdpStats::default(),
+            opened: 0,
+            settled_at: 0,
+            stranded: Vec::new(),
+        }
     }
 
     /// Flows that this worker has begun.
@@ -361,9 +374,12 @@ impl UdpProxy {
             false => None,
         };
         let Some(flow) = self.flows.get(at) else { return };
+        let Some(Reached { upstream, address, lease }) = reached else {
+            // There is no other: perhaps this one comes back, or with the next error one of the others has.
+            flow.failed = vec![flow.lease.upstream().id()];
+            return;
+        };
         flow.failed = failed;
-        // There is no other: perhaps it comes back.
-        let Some(Reached { upstream, address, lease }) = reached else { return };
         settle(&self.fleet.shared, flow);
         flow.owes_header = lease.upstream().config.send_proxy.is_some();
         (flow.upstream, flow.address, flow.lease) = (upstream, address, lease);
@@ -396,11 +412,55 @@ impl UdpProxy {
         // Flows keep their backends: there is one group, and none of them waits for anything.
         self.fleet.catch_up(scope.now());
         self.fleet.keep_house(scope);
+        self.check(scope);
         // Those of a flow that lasts are not to be missed until it ends.
         for flow in self.flows.next(&mut self.settled_at, SETTLED) {
             settle(&self.fleet.shared, flow);
+            let upstream = flow.lease.upstream();
+            if upstream.counts.is_down() && self.fleet.has_another(upstream, scope.now()) {
+                self.stranded.push(flow.upstream);
+            }
+        }
+        while let Some(upstream) = self.stranded.pop() {
+            if let Some(at) = scope.socket(upstream).map(|socket| socket.tag() as u32) {
+                self.counted.moved += 1;
+                self.end(scope, at);
+            }
         }
         self.publish();
+    }
+
+    // --- Checks by datagrams.
+
+    /// Makes those that are due, each by a socket of its own.
+    fn check(&mut self, scope: &mut Scope<'_>) {
+        let timeout = self.fleet.plan.config.health.check_timeout;
+        while let Some((id, address, asked)) = self.fleet.next_datagram() {
+            let begun = scope.connect_udp(address);
+            let its_fault = begun.as_ref().is_err_and(is_its_fault);
+            let Some(mut socket) = begun.ok().and_then(|socket| scope.socket(socket)) else {
+                self.fleet.datagram_check_ended(id, None, its_fault, scope.now());
+                continue;
+            };
+            socket.set_tag(CHECK | u64::from(id));
+            socket.wake_at(socket.now() + timeout);
+            socket.send(&asked);
+        }
+    }
+
+    /// A check is over, if this socket is that of one. Says whether it is.
+    fn check_ended(&mut self, socket: &mut Socket<'_>, heard: Option<&[u8]>, its_fault: bool) -> bool {
+        let tag = socket.tag();
+        if tag & CHECK == 0 {
+            return false;
+        }
+        if tag != ANSWERED {
+            // It closes at the end of the turn, and may hear more until then.
+            socket.set_tag(ANSWERED);
+            self.fleet.datagram_check_ended((tag & !CHECK) as u32, heard, its_fault, socket.now());
+            socket.close();
+        }
+        true
     }
 
     /// Ends the flows of a backend: the next datagram of each client goes to another one.
@@ -455,6 +515,7 @@ impl DatagramService for UdpProxy {
     fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
         match socket.peer() {
             None => self.pass_on(socket, &datagram),
+            Some(_) if self.check_ended(socket, Some(datagram.bytes), false) => {}
             Some(_) => self.pass_back(socket, &datagram),
         }
     }
@@ -464,6 +525,13 @@ impl DatagramService for UdpProxy {
             self.counted.client_errors += 1;
             return;
         }
+        // Whatever else it is, the answer may still come.
+        if socket.tag() & CHECK != 0 {
+            if is_its_fault(&error) {
+                self.check_ended(socket, None, true);
+            }
+            return;
+        }
         self.counted.backend_errors += 1;
         if is_its_fault(&error) {
             self.nobody_there(socket, socket.tag() as u32);
@@ -471,13 +539,14 @@ impl DatagramService for UdpProxy {
     }
 
     fn timeout(&mut self, socket: &mut Socket<'_>) {
-        if socket.peer().is_some() {
+        if socket.peer().is_some() && !self.check_ended(socket, None, true) {
             self.look_at(socket);
         }
     }
 
     fn draining(&mut self, socket: &mut Socket<'_>) {
         match socket.peer() {
+            Some(_) if self.check_ended(socket, None, false) => {}
             Some(_) => self.look_at(socket),
             // It stays for as long as somebody may have to be answered through it.
             None if self.flows.len() > 0 => {}
@@ -486,7 +555,7 @@ impl DatagramService for UdpProxy {
     }
 }
 
-/// Checks of its backends are connections, and it has no others.
+/// Checks of its backends may be connections, and it has no others.
 impl Service for UdpProxy {
     /// The number of the backend that this is a check of.
     type Session = u32;

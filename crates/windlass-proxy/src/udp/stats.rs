@@ -65,7 +65,7 @@ counts! {
     orphaned,
     /// Flows that an operator ended, with all others of their backend.
     severed,
-    /// Flows that went on with another backend, since nobody listened at theirs.
+    /// Flows that went on with another backend, since nobody listened at theirs or checks had found it down.
     moved,
     /// Datagrams of newcomers that were dropped: as many flows as may be.
     refused_full,

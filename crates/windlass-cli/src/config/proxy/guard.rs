@@ -192,7 +192,8 @@ impl HttpCheckTable {
     }
 }
 
-/// Ask backends by bytes when they are checked.
+/// Ask backends by bytes when they are checked. With `mode = "udp"` they are a datagram, and the answer is one, but
+/// for a backend with a `check_port`.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExchangeTable {

@@ -102,7 +102,7 @@ pub(crate) struct ProxyTable {
     /// Ask backends by an HTTP request when they are checked; else it is enough that they can be connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check_http: Option<HttpCheckTable>,
-    /// Ask them by bytes instead.
+    /// Ask them by bytes instead; with `mode = "udp"` by a datagram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check_exchange: Option<ExchangeTable>,
     /// Break off with backends that fail too often.
@@ -273,6 +273,11 @@ impl ProxyTable {
             Some((format!("route[{n}].respond.file"), route.respond.as_ref()?.file.as_ref()?))
         });
         pages.chain(answers).collect()
+    }
+
+    /// Whether it names files that are read when it takes effect. Lists of backends are watched.
+    pub(crate) fn names_files(&self) -> bool {
+        self.backend_tls().next().is_some() || !self.pages().is_empty()
     }
 
     /// Every TLS that is spoken with backends.

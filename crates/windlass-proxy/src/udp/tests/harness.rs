@@ -7,6 +7,7 @@ use windlass::testing::{Harness, TestSocket};
 
 use crate::tests::config;
 use crate::{Backend, BackendState, Balance, ConfigError, Front, ProxyConfig, Route, UdpConfig, UdpStats};
+use crate::{CheckKind, ExchangeCheck, Health};
 use crate::{GuardConfig, Order, Sources, Version, WhenFlowsFull};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -285,6 +286,27 @@ fn a_backend_where_nobody_listens_is_passed_over_and_then_ejected() {
 }
 
 #[test]
+fn a_flow_that_all_backends_have_failed_begins_with_the_first_again() {
+    let mut case = Case::new(backends(2));
+    let client = case.harness.bind_udp();
+    let (n, _) = case.served(client, b"hello");
+    // Both go away, one after the other, and the client never stops asking.
+    case.harness.close_udp(case.backends[n]);
+    case.ask_nobody(client);
+    assert_eq!(case.served(client, b"the other one").0, 1 - n);
+    case.harness.close_udp(case.backends[1 - n]);
+    for _ in 0..4 {
+        case.ask_nobody(client);
+    }
+    // One of them is back, whichever the flow was with last: a datagram may be lost until it is found.
+    case.harness.send_datagram_to(case.backends[1 - n], "192.0.2.99:9".parse().unwrap(), b"");
+    case.harness.send_datagram(client, b"anybody?");
+    case.harness.receive_datagram(case.backends[1 - n]);
+    assert_eq!(case.served(client, b"back again").0, 1 - n);
+    assert_eq!((case.flows(), case.sockets()), (1, 2));
+}
+
+#[test]
 fn session_socket_deaf_after_one_receive_error() {
     // Known of another proxy (its issue 1445): an error on a flow's socket was the end of receiving from it.
     let mut case = Case::new(backends(1));
@@ -471,4 +493,94 @@ fn what_only_connections_have_is_a_mistake() {
     assert!(front.serve_udp().is_ok());
     assert!(front.change(config(&["unix:/run/app.sock"])).is_err());
     assert_eq!(front.config(), backends(1));
+}
+
+fn checked(n: usize) -> ProxyConfig {
+    let exchange = ExchangeCheck { send: b"ping".to_vec(), expect: b"pong".to_vec() };
+    let health = Health {
+        check_every: SECOND,
+        jitter_percent: 0,
+        check_timeout: Duration::from_millis(500),
+        rise: 1,
+        fall: 1,
+        ..Health::default()
+    };
+    backends(n).health(health).check(CheckKind::Exchange(exchange))
+}
+
+fn checks(case: &Case) -> (BackendState, u64, u64) {
+    let one = &case.front.stats().backends[0];
+    (one.state, one.checks_passed, one.checks_failed)
+}
+
+#[test]
+fn a_check_by_bytes_is_a_datagram_and_so_is_its_answer() {
+    let mut case = Case::new(checked(1));
+    // The checks of the first moment found nobody there yet.
+    assert_eq!(checks(&case), (BackendState::Down, 0, 1), "nobody listens");
+    let backend = case.backends[0];
+    let asked = |case: &mut Case| {
+        case.harness.advance(SECOND);
+        let (from, bytes) = case.harness.receive_datagram(backend).expect("a check");
+        assert_eq!(bytes, b"ping");
+        assert!(case.harness.calls().is_empty(), "and no connection");
+        from
+    };
+    let from = asked(&mut case);
+    for answer in [&b"pong, and more"[..], b"pong", b"late"] {
+        case.harness.send_datagram_to(backend, from, answer);
+    }
+    assert_eq!(checks(&case), (BackendState::Up, 1, 1), "one answer is enough, and all that counts");
+    let from = asked(&mut case);
+    case.harness.send_datagram_to(backend, from, b"po");
+    assert_eq!(checks(&case), (BackendState::Down, 1, 2), "no answer is whole with the next datagram");
+    let from = asked(&mut case);
+    case.harness.send_datagram_to(backend, from, b"pong");
+    asked(&mut case);
+    case.harness.advance(Duration::from_millis(400));
+    assert_eq!(checks(&case), (BackendState::Up, 2, 2));
+    case.harness.advance(Duration::from_millis(200));
+    assert_eq!(checks(&case), (BackendState::Down, 2, 3), "silence");
+    assert_eq!((case.flows(), case.sockets()), (0, 1), "none of them is left behind");
+    let stats = case.stats();
+    assert_eq!((stats.replies, stats.backend_errors, stats.expired), (0, 0, 0), "checks are no flows");
+}
+
+#[test]
+fn a_check_under_way_does_not_keep_a_server_that_shuts_down() {
+    let mut case = Case::new(checked(1));
+    case.harness.advance(SECOND);
+    assert!(case.harness.receive_datagram(case.backends[0]).is_some());
+    case.harness.shutdown();
+    assert!(case.harness.is_stopped());
+    assert_eq!(checks(&case).2, 1, "and is nobody's fault");
+}
+
+#[test]
+fn flows_leave_a_backend_that_checks_find_down_if_there_is_another() {
+    let mut config = checked(2);
+    config.health.check_every = 10 * SECOND;
+    let mut case = Case::new(config);
+    let answer = |case: &mut Case, well: &[usize]| {
+        case.harness.advance(Duration::from_millis(9_100));
+        for n in 0..2 {
+            let (from, _) = case.harness.receive_datagram(case.backends[n]).expect("a check");
+            if well.contains(&n) {
+                case.harness.send_datagram_to(case.backends[n], from, b"pong");
+            }
+        }
+        case.harness.advance(Duration::from_millis(900));
+    };
+    case.harness.advance(SECOND);
+    answer(&mut case, &[0, 1]);
+    let client = case.harness.bind_udp();
+    let (n, _) = case.served(client, b"hello");
+    // The machine is gone without a word: nobody says that nobody listens.
+    answer(&mut case, &[1 - n]);
+    assert_eq!(case.served(client, b"anybody?").0, 1 - n);
+    assert_eq!((case.stats().moved, case.flows()), (1, 1));
+    // Now nobody is well, which is no reason to go anywhere.
+    let flow = case.served(client, b"anybody?");
+    answer(&mut case, &[]);
+    assert_eq!(case.served(client, b"anybody?"), flow);
 }
