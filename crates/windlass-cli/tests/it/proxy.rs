@@ -352,5 +352,5 @@ fn the_files_that_a_proxy_names_are_read_again_by_a_reload() {
     put("503.html", "much later");
     server.signal(rustix::process::Signal::HUP);
     crate::served::wait_until(|| ask(&server.address, b"hello") == b"hello", || "the new authority".into());
-    crate::served::wait_until(|| page().ends_with("much later"), || page());
+    crate::served::wait_until(|| page().ends_with("much later"), page);
 }
