@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use windlass::proto::Decode;
 use windlass::proto::proxy_protocol::{ProxyProtocol, Tlvs, kind};
 use windlass::{ClientCertificates, Close, Conn, Input, Service, TlsClient, TlsIdentity, TlsServer, serve};
-use windlass_proxy::{AcceptProxy, Backend, Front, GuardConfig, Others, ProxyConfig, Route, Sources, Version};
+use windlass_proxy::{
+    AcceptProxy, Backend, Front, GuardConfig, Others, ProxyConfig, Route, Sources, Version,
+};
 
 use crate::servers::*;
 
