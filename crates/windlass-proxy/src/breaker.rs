@@ -203,7 +203,8 @@ impl Circuit {
 }
 
 fn has_probe(config: &Breaker, trial: Trial) -> bool {
-    u32::from(trial.out) + u32::from(trial.passed) < config.probes()
+    // One at least: as many may have passed as are wanted now, if more were wanted then.
+    trial.out == 0 || u32::from(trial.out) + u32::from(trial.passed) < config.probes()
 }
 
 /// One use of a backend, a connection or a request, which its breaker has let through. Whoever holds it says
@@ -224,6 +225,8 @@ enum Part {
     Probe(u32),
     /// It was counted, as well, under this number.
     Counted(u64),
+    /// It was one of the probes of this opening, and went well.
+    Passed(u32),
 }
 
 impl Permit {
@@ -258,9 +261,9 @@ impl Permit {
                 if ended.is_some_and(|before| u32::from(before.passed) + 1 >= config.probes()) {
                     circuit.close();
                 }
-                Part::None
+                ended.map_or(Part::None, |_| Part::Passed(opening))
             }
-            said @ (Part::None | Part::Counted(_)) => said,
+            said @ (Part::None | Part::Counted(_) | Part::Passed(_)) => said,
         };
     }
 
@@ -280,6 +283,15 @@ impl Permit {
                 let is_current = |trial: Trial| (trial.opening == opening).then_some(trial);
                 if circuit.change(is_current).is_some() {
                     circuit.open(config, now);
+                }
+            }
+            // It passed too early: what it has helped to close is open again, or it is the first failure since.
+            Part::Passed(opening) => {
+                let is_current = |trial: Trial| (trial.opening == opening).then_some(trial);
+                match circuit.change(is_current) {
+                    Some(_) if circuit.open_until.load(Relaxed) != 0 => circuit.open(config, now),
+                    Some(_) => drop(circuit.count(config, true, now)),
+                    None => {}
                 }
             }
             Part::None => {}

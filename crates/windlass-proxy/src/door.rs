@@ -50,17 +50,33 @@ fn speaks_tls(conn: &Conn<'_>) -> bool {
 }
 
 impl Fleet {
+    /// Whether a peer says in a header whom it connects for.
+    pub(crate) fn speaks_for_others(&self, peer: Peer) -> bool {
+        self.plan.config.accept_proxy.as_ref().is_some_and(|accept| accept.from.contain(peer))
+    }
+
     /// What has to come before the handshake of a peer whose TLS ends here.
     pub(crate) fn before_tls(&self, peer: Peer) -> BeforeTls {
-        match greeting(&self.plan.config, peer, None) {
-            Ok(Some(Greeting::Header)) => BeforeTls::ProxyHeader,
+        let refused = match greeting(&self.plan.config, peer, None) {
+            Ok(Some(Greeting::Header)) => return BeforeTls::ProxyHeader,
             // A header of theirs would be no ClientHello.
-            Ok(_) => BeforeTls::Nothing,
-            Err(refusal) => {
+            Ok(_) => self.shut_out(peer),
+            Err(refusal) => Some(refusal),
+        };
+        match refused {
+            None => BeforeTls::Nothing,
+            Some(refusal) => {
                 self.shared.refusals.count(&refusal);
                 BeforeTls::Refusal
             }
         }
+    }
+
+    /// Why a client that nobody speaks for is not let in, as far as lists say: a handshake is dear, and such a client is to
+    /// have none. One that is to be kept in the tarpit has it all the same.
+    fn shut_out(&self, peer: Peer) -> Option<Refusal> {
+        let guard = &self.plan.config.guard;
+        if guard.tarpit.is_zero() { self.plan.guard.look_up(guard, peer).err() } else { None }
     }
 
     /// Somebody has connected, and its handshake, if any, is done. `local`: where it connected to is wanted.

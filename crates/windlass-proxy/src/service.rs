@@ -230,6 +230,10 @@ pub(crate) fn begins_with_header(bytes: &[u8]) -> Option<bool> {
 impl Service for Proxy {
     type Session = Session;
 
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        self.fleet.speaks_for_others(peer)
+    }
+
     fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
         self.fleet.before_tls(peer)
     }

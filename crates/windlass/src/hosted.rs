@@ -19,6 +19,8 @@ use crate::service::{Service, Tick};
 pub(crate) trait Hosted {
     fn place(&mut self, peer: Peer, listener: usize) -> Placement;
     #[cfg(feature = "tls")]
+    fn speaks_for_others(&mut self, peer: Peer) -> bool;
+    #[cfg(feature = "tls")]
     fn before_tls(&mut self, peer: Peer, listener: usize) -> BeforeTls;
     /// Whether `move_out` and `move_in` may be called.
     fn is_movable(&self) -> bool;
@@ -81,6 +83,11 @@ const NO_SESSION: &str = "a connection in service has a session";
 impl<S: Service> Hosted for Host<S> {
     fn place(&mut self, peer: Peer, listener: usize) -> Placement {
         self.service.place(peer, listener)
+    }
+
+    #[cfg(feature = "tls")]
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        self.service.speaks_for_others(peer)
     }
 
     #[cfg(feature = "tls")]

@@ -346,7 +346,8 @@ impl<S: Service> Serve<S> {
 
     /// Lets any number of connections of one address in to this service, and counts none of them, whatever
     /// [`Limits::source_connections_max`] says: for one that knows better whom they come from, behind a proxy,
-    /// and has a limit of its own.
+    /// and has a limit of its own. Until it knows, which is the end of a TLS handshake, peers are counted that do
+    /// not [speak for others](Service::speaks_for_others).
     pub fn any_source(mut self) -> Serve<S> {
         self.spec.own.any_source = true;
         self

@@ -66,6 +66,14 @@ pub trait Service: Sized + 'static {
         Placement::Balanced
     }
 
+    /// Whether this peer connects for others, as a proxy does. Asked of a service that
+    /// [has no limit of a source](crate::Serve::any_source), when a connection with TLS comes: for as long as its
+    /// handshake takes the service knows nothing of it, so a peer that answers for itself has as many
+    /// handshakes as [`Limits::source_connections_max`](crate::Limits::source_connections_max) says.
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        false
+    }
+
     /// What comes before the handshake of a connection with TLS that ends here: asked when its first bytes
     /// have come, with the number of its listener as in [`place`](Service::place). `open` is called behind
     /// both, and finds what a header said in [`Conn::proxied`]. A plain connection's first bytes are the

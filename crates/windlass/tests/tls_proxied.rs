@@ -10,8 +10,8 @@ use std::time::Duration;
 use tls_peer::{HarnessClient, VERSIONS, client_config, client_connection, identity};
 use windlass::proto::Encode;
 use windlass::proto::proxy_protocol::{Addresses, Header, ProxyProtocol, Version};
-use windlass::testing::Harness;
-use windlass::{BeforeTls, Close, Conn, Input, Peer, Service, TlsServer, serve};
+use windlass::testing::{Harness, TestPeer};
+use windlass::{BeforeTls, Close, Config, Conn, Input, Limits, Peer, Service, TlsServer, serve};
 
 const TRUSTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 9, 9, 9));
 const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 6, 6, 6));
@@ -22,6 +22,10 @@ struct Told;
 
 impl Service for Told {
     type Session = ();
+
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        matches!(peer, Peer::Tcp(address) if address.ip() == TRUSTED)
+    }
 
     fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
         match peer {
@@ -207,4 +211,42 @@ fn who_is_refused_gets_no_handshake_whatever_it_says() {
         let stats = harness.handle().stats().counters;
         assert_eq!((stats.tls_failed_by("untrusted"), stats.tls_handshakes_started), (1, 0));
     }
+}
+
+#[test]
+fn a_source_has_so_many_handshakes_although_its_service_counts_for_itself() {
+    let tls = TlsServer::new(identity("server")).build().unwrap();
+    // The simulated network itself looks after smaller ones, and knows of no such service.
+    const MOST: usize = 64;
+    let limits = Limits { source_connections_max: MOST, ..Limits::default() };
+    let config = Config::default().limits(limits);
+    let service = serve(|| Told).any_source().config(config).tls("127.0.0.1:0", &tls);
+    let mut harness = Harness::new(service);
+    let shed = |harness: &Harness| harness.handle().stats().counters.shed_source;
+    let several = |harness: &mut Harness, n: usize| -> Vec<TestPeer> {
+        (0..n).map(|_| harness.connect_from(NEIGHBOUR)).collect()
+    };
+    // Whoever stands for others has any number of them.
+    for _ in 0..2 * MOST {
+        harness.connect_from(TRUSTED);
+    }
+    assert_eq!(shed(&harness), 0);
+    let mut first = client(&mut harness, NEIGHBOUR, VERSIONS[1]);
+    let mut silent = several(&mut harness, MOST);
+    assert_eq!(shed(&harness), 1);
+    // Who is through is the service's to count, and makes room for another handshake.
+    first.shake_hands(&mut harness);
+    let mut second = client(&mut harness, NEIGHBOUR, VERSIONS[1]);
+    second.shake_hands(&mut harness);
+    assert_eq!((&first.received[..], &second.received[..]), (&b"None;"[..], &b"None;"[..]));
+    silent.extend(several(&mut harness, 2));
+    assert_eq!(shed(&harness), 2);
+    // And so does who goes in the middle of one; those who were through are not counted out twice.
+    for gone in silent.into_iter().chain([first.peer, second.peer]) {
+        harness.reset(gone);
+    }
+    several(&mut harness, MOST);
+    assert_eq!(shed(&harness), 2);
+    several(&mut harness, 1);
+    assert_eq!(shed(&harness), 3);
 }

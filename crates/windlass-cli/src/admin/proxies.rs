@@ -8,11 +8,11 @@ use std::thread;
 
 use windlass::proto::http::Status;
 use windlass_http::{Replied, Reply, Request};
-use windlass_proxy::{BackendStats, Order, OrderError, Ordered, SourceStats};
+use windlass_proxy::{BackendStats, BudgetStats, Order, OrderError, Ordered, SourceStats};
 
 use super::Admin;
 use super::ask::{What, tell};
-use super::shape::{Backend, BackendOrder, BackendOrdered, LastCheck, Proxy, Source};
+use super::shape::{Backend, BackendOrder, BackendOrdered, Guard, LastCheck, Proxy, RetryBudget, Source};
 use crate::config::proxy::{BackendTable, ModeName};
 use crate::config::value::{self, Count};
 use crate::proxy::{Fronted, Fronts, another};
@@ -73,6 +73,23 @@ fn proxy(one: &Fronted) -> Proxy {
         udp: stats.udp.iter().flat_map(|udp| udp.each()).map(|(what, n)| (what.into(), n)).collect(),
         backends: stats.backends.into_iter().map(backend).collect(),
         sources: stats.sources.into_iter().map(source).collect(),
+        guard: Guard {
+            tarpit: stats.guard.tarpit as u64,
+            tarpitted: stats.guard.tarpitted,
+            untracked: stats.guard.untracked,
+            evicted: stats.guard.evicted,
+        },
+        retry_budgets: stats.retry_budgets.into_iter().map(retry_budget).collect(),
+    }
+}
+
+fn retry_budget(stats: BudgetStats) -> RetryBudget {
+    RetryBudget {
+        route: stats.group,
+        active: stats.active as u64,
+        retrying: stats.retrying as u64,
+        spent: stats.spent,
+        denied: stats.denied,
     }
 }
 

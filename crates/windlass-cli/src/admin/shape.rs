@@ -64,6 +64,35 @@ pub(crate) struct Proxy {
     pub(crate) backends: Vec<Backend>,
     /// Where more of them come from.
     pub(crate) sources: Vec<Source>,
+    pub(crate) guard: Guard,
+    /// What is tried again, by route.
+    pub(crate) retry_budgets: Vec<RetryBudget>,
+}
+
+/// Whom a proxy's guard keeps, and what it could not keep in mind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Guard {
+    /// Clients in the tarpit now, and those that were.
+    pub(crate) tarpit: u64,
+    pub(crate) tarpitted: u64,
+    /// Connections and requests that no limit was held against: the table of sources had no place.
+    pub(crate) untracked: u64,
+    /// Sources that were forgotten for others.
+    pub(crate) evicted: u64,
+}
+
+/// Retries among the clients of one route.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RetryBudget {
+    pub(crate) route: String,
+    /// Clients on their way to a backend, or requests without an answer, and retries among them.
+    pub(crate) active: u64,
+    pub(crate) retrying: u64,
+    /// Retries that were begun, and those that had to wait or were not made.
+    pub(crate) spent: u64,
+    pub(crate) denied: u64,
 }
 
 /// A source of backends.

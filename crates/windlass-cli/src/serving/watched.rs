@@ -64,6 +64,10 @@ impl<S: Tally> Service for Watched<S> {
         self.service.place(peer, listener)
     }
 
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        self.service.speaks_for_others(peer)
+    }
+
     fn before_tls(&mut self, peer: Peer, listener: usize) -> BeforeTls {
         self.service.before_tls(peer, listener)
     }

@@ -75,7 +75,7 @@ fn who_may_be_an_echo_too_is_not_answered() {
 
 #[test]
 fn several_addresses_have_a_line_each() {
-    let path = SocketPath::new("several");
+    let path = SocketPath::new("several-addresses");
     let unix = format!("unix:{}", path.0.display());
     let server = Server::start(&["127.0.0.1:0", &unix, "-q"]);
     round_trip(&mut UnixStream::connect(&path.0).unwrap(), b"one service");

@@ -130,7 +130,7 @@ fn a_file_is_read_changed_and_printed() {
 fn answers_under_way_at_a_hand_over_come_from_the_predecessor() {
     let backend = UdpSocket::bind("127.0.0.1:0").expect("a port");
     backend.set_read_timeout(Some(LONG)).expect("a timeout");
-    let control = SocketPath::new("proxy-udp");
+    let control = SocketPath::new("proxy-udp-control");
     let folder = Folder::new("proxy-udp-hand-over");
     let start = |listen: &str| {
         let file = folder.file(

@@ -321,6 +321,10 @@ impl Service for HttpProxy {
         self.housekeeping(scope);
     }
 
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        self.fleet.speaks_for_others(peer)
+    }
+
     fn before_tls(&mut self, peer: Peer, _: usize) -> BeforeTls {
         self.fleet.before_tls(peer)
     }

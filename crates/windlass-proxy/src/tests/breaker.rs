@@ -93,6 +93,43 @@ fn a_probe_that_fails_opens_it_again_and_those_beside_it_mean_nothing() {
     assert_eq!(counts.circuit.openings.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 
+#[test]
+fn a_probe_that_breaks_after_all_has_failed() {
+    let counts = opened();
+    let now = NOW + SECOND;
+    // It was connected, and then reset before it brought a byte.
+    let mut probe = permit(&counts, now).unwrap();
+    probe.succeeded(&BREAKER, now);
+    assert_eq!(state(&counts, now), State::HalfOpen);
+    probe.failed(&BREAKER, now);
+    assert_eq!(state(&counts, now), State::Open);
+    // The same when it was the last one that was waited for: these are the first uses of a closed one.
+    let now = now + SECOND;
+    let mut probes = [permit(&counts, now).unwrap(), permit(&counts, now).unwrap()];
+    probes.iter_mut().for_each(|probe| probe.succeeded(&BREAKER, now));
+    assert_eq!(state(&counts, now), State::Closed);
+    probes.iter_mut().for_each(|probe| probe.failed(&BREAKER, now));
+    uses(&counts, now, "-");
+    assert_eq!(state(&counts, now), State::Closed);
+    uses(&counts, now, "-");
+    assert_eq!(state(&counts, now), State::Open);
+}
+
+#[test]
+fn fewer_probes_than_have_passed_already_are_enough() {
+    let counts = opened();
+    let now = NOW + SECOND;
+    let three = Breaker { probes: 3, ..BREAKER };
+    for _ in 0..2 {
+        Permit::take(&counts, &three, now).unwrap().succeeded(&three, now);
+    }
+    // Then somebody wants two, which has been so all along.
+    assert_eq!(state(&counts, now), State::HalfOpen);
+    assert!(counts.circuit.admits(&BREAKER, now));
+    permit(&counts, now).expect("somebody has to find it out").succeeded(&BREAKER, now);
+    assert_eq!(state(&counts, now), State::Closed);
+}
+
 /// Sozu #237: a breaker that had opened never closed.
 #[test]
 fn a_breaker_that_never_resets_is_not_ours() {

@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use windlass::proto::Decode;
 use windlass::proto::proxy_protocol::{ProxyProtocol, Tlvs, kind};
 use windlass::{ClientCertificates, Close, Conn, Input, Service, TlsClient, TlsIdentity, TlsServer, serve};
-use windlass_proxy::{AcceptProxy, Backend, Front, Others, ProxyConfig, Route, Sources, Version};
+use windlass_proxy::{
+    AcceptProxy, Backend, Front, GuardConfig, Others, ProxyConfig, Route, Sources, Version,
+};
 
 use crate::servers::*;
 
@@ -162,4 +164,21 @@ fn whoever_is_not_believed_gets_no_tls_or_none_with_a_header() {
     let (front, [_ends, begins], _backend) = chained("192.0.2.0/24", Others::Clients);
     assert_eq!(ask(begins.addresses[0], b"hello").unwrap_or_default(), b"", "a header is no ClientHello");
     assert_eq!(front.stats().opened, 0);
+}
+
+#[test]
+fn who_is_denied_costs_no_handshake() {
+    let backend = Listening::echo();
+    let tls = TlsServer::new(identity("server")).build().unwrap();
+    for (tarpit, handshakes) in [(std::time::Duration::ZERO, 0), (std::time::Duration::from_millis(1), 1)] {
+        let deny = Sources::parse(["127.0.0.0/8"]).unwrap();
+        let guard = GuardConfig { deny, tarpit, ..GuardConfig::default() };
+        let front = Front::new(config([&backend]).guard(guard)).unwrap();
+        let ends = Running::start(front.serve().workers(1).tls("127.0.0.1:0", &tls));
+        let (_, begins) = begins_tls(ends.addresses[0], "server.test", &TlsClient::new(authorities()));
+        assert_eq!(ask(begins.addresses[0], b"hello").unwrap_or_default(), b"");
+        expect("it is refused, by the name of the reason", || front.stats().refused("denied") >= 1);
+        let done = ends.handle.stats().counters.tls_handshakes_done;
+        assert_eq!(done.min(1), handshakes, "for the tarpit it is let in so far");
+    }
 }

@@ -51,7 +51,7 @@ impl Maker {
                 HostedService {
                     name: spec.name(),
                     tick: spec.tick(),
-                    own: OwnLimits::default(),
+                    own: OwnLimits { any_source: spec.own_limits().any_source, ..OwnLimits::default() },
                     stays: spec.stays(),
                     host: Box::new(host),
                 }

@@ -233,6 +233,11 @@ impl Hosted for Watched {
     }
 
     #[cfg(feature = "tls")]
+    fn speaks_for_others(&mut self, peer: Peer) -> bool {
+        self.inner.speaks_for_others(peer)
+    }
+
+    #[cfg(feature = "tls")]
     fn before_tls(&mut self, peer: Peer, listener: usize) -> crate::service::BeforeTls {
         self.inner.before_tls(peer, listener)
     }

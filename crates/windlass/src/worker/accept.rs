@@ -414,12 +414,26 @@ impl<Y: Sys> Worker<Y> {
         self.listeners[self.acceptors[n].id as usize].connections.fetch_sub(1, Release);
     }
 
+    /// Whether the limit of a source is held against a newcomer, be it for its handshake alone.
+    fn is_source_counted(&mut self, listener: u16, service: u16, peer: Option<SocketAddr>) -> bool {
+        let service = &mut self.services[usize::from(service)];
+        if !service.own.any_source {
+            return true;
+        }
+        #[cfg(feature = "tls")]
+        if self.listeners[usize::from(listener)].tls.is_some() {
+            return !service.host.speaks_for_others(peer_of(peer));
+        }
+        let _ = (listener, peer);
+        false
+    }
+
     /// Finds a worker for a newcomer. If it has no place yet it gets one, or is sent away.
     fn admit(&mut self, n: usize, stream: Y::Stream, peer: Option<SocketAddr>, mut has_place: bool) {
         let (listener, service) = (self.acceptors[n].id, self.acceptors[n].service);
         let mut source_counted = false;
         if self.core.limits.source_connections_max > 0
-            && !self.services[usize::from(service)].own.any_source
+            && self.is_source_counted(listener, service, peer)
             && let Some(source) = PeerAddr::new(peer).source()
         {
             if !self.shared.enter_source(source) {

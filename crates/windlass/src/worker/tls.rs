@@ -286,6 +286,7 @@ impl<Y: Sys> Worker<Y> {
             return self.core.slot(index).is(flag::READABLE);
         }
         let tag = self.core.handshake_done(index);
+        self.leave_source_to_service(index);
         self.core.count_opened(index);
         match tag {
             None => self.call("open", index, |service, conn| service.open(conn)),
@@ -310,6 +311,18 @@ impl<Y: Sys> Worker<Y> {
         self.tell_late(index);
         self.core.cork_owner = index;
         false
+    }
+
+    /// From here on a service without a limit of a source counts for itself.
+    fn leave_source_to_service(&mut self, index: u32) {
+        let slot = self.core.slot(index);
+        if !slot.is(flag::SOURCE_COUNTED) || !self.services[usize::from(slot.service)].own.any_source {
+            return;
+        }
+        slot.clear(flag::SOURCE_COUNTED);
+        if let Some(source) = slot.peer.source() {
+            self.shared.leave_source(source);
+        }
     }
 
     /// The end of what the peer says, in TLS.

@@ -1,7 +1,7 @@
 //! What Prometheus is told of proxies and their backends. Where there is no proxy, it is told nothing of them.
 
 use super::Page;
-use crate::admin::shape::{Backend, Proxy, Source};
+use crate::admin::shape::{Backend, Proxy, RetryBudget, Source};
 
 /// The states of a backend, each a series: one is 1, the others 0.
 const STATES: [&str; 8] =
@@ -12,7 +12,7 @@ type OfProxy = (&'static str, &'static str, &'static str, fn(&Proxy) -> f64);
 /// One family with a value for each backend; `None` where it says nothing of one.
 type OfBackend = (&'static str, &'static str, &'static str, fn(&Backend) -> Option<f64>);
 
-const OF_PROXIES: [OfProxy; 8] = [
+const OF_PROXIES: [OfProxy; 12] = [
     ("windlass_proxy_clients", "gauge", "Clients of a proxy now.", |p| p.clients as f64),
     ("windlass_proxy_clients_peak", "gauge", "The most clients a proxy has had.", |p| p.clients_peak as f64),
     ("windlass_proxy_clients_opened", "counter", "Clients that have come to a proxy.", |p| p.opened as f64),
@@ -23,6 +23,41 @@ const OF_PROXIES: [OfProxy; 8] = [
         p.received_bytes as f64
     }),
     ("windlass_proxy_sent_bytes", "counter", "Bytes to the backends of a proxy.", |p| p.sent_bytes as f64),
+    ("windlass_proxy_tarpit", "gauge", "Refused clients that are kept without a word now.", |p| {
+        p.guard.tarpit as f64
+    }),
+    ("windlass_proxy_tarpitted", "counter", "Refused clients that were kept like that.", |p| {
+        p.guard.tarpitted as f64
+    }),
+    (
+        "windlass_proxy_guard_untracked",
+        "counter",
+        "Connections and requests without a limit: there was no place to remember their source in.",
+        |p| p.guard.untracked as f64,
+    ),
+    ("windlass_proxy_guard_evicted", "counter", "Sources that were forgotten too early, for others.", |p| {
+        p.guard.evicted as f64
+    }),
+];
+
+/// One family with a value for each route.
+type OfRoute = (&'static str, &'static str, &'static str, fn(&RetryBudget) -> u64);
+
+const OF_ROUTES: [OfRoute; 4] = [
+    (
+        "windlass_proxy_route_underway",
+        "gauge",
+        "Clients on their way to a backend of a route, or requests without an answer.",
+        |r| r.active,
+    ),
+    ("windlass_proxy_route_retrying", "gauge", "Those of them that are tried again.", |r| r.retrying),
+    ("windlass_proxy_route_retries", "counter", "Retries that were begun.", |r| r.spent),
+    (
+        "windlass_proxy_route_retries_denied",
+        "counter",
+        "Times that a retry had to wait, or was not made: the budget was used up.",
+        |r| r.denied,
+    ),
 ];
 
 const OF_BACKENDS: [OfBackend; 18] = [
@@ -186,6 +221,16 @@ impl Page {
                 }
             }
         }
+        for (name, kind, help, value) in OF_ROUTES {
+            self.family(name, kind, help);
+            let total = total(name, kind);
+            for (proxy, route) in
+                proxies.iter().flat_map(|proxy| proxy.retry_budgets.iter().map(move |one| (proxy, one)))
+            {
+                let labels = [("proxy", &*proxy.name), ("route", &route.route)];
+                self.sample(&total, &labels, value(route) as f64);
+            }
+        }
         for (name, kind, help, value) in OF_SOURCES {
             self.family(name, kind, help);
             let total = total(name, kind);
@@ -220,6 +265,7 @@ impl Page {
 mod tests {
     use super::super::Format;
     use super::*;
+    use crate::admin::shape::Guard;
 
     #[test]
     fn a_backend_has_one_state_and_labels_that_differ() {
@@ -236,6 +282,12 @@ mod tests {
             refused: [("queue_full".to_owned(), 3)].into(),
             http: [("requests".to_owned(), 7)].into(),
             responses: [("2xx".to_owned(), 5)].into(),
+            guard: Guard { tarpit: 2, tarpitted: 9, untracked: 4, evicted: 5 },
+            retry_budgets: vec![RetryBudget {
+                route: "backends".into(),
+                denied: 6,
+                ..RetryBudget::default()
+            }],
             ..Proxy::default()
         };
         let mut page = Page::new(Format::Prometheus);
@@ -255,6 +307,10 @@ mod tests {
         assert!(samples.contains(&"windlass_proxy_http_requests_total{proxy=\"web\"} 7"));
         assert!(samples.contains(&"windlass_proxy_http_responses_total{proxy=\"web\",class=\"2xx\"} 5"));
         assert!(samples.contains(&"windlass_proxy_refused_total{proxy=\"web\",reason=\"queue_full\"} 3"));
+        assert!(samples.contains(&"windlass_proxy_tarpit{proxy=\"web\"} 2"));
+        assert!(samples.contains(&"windlass_proxy_guard_untracked_total{proxy=\"web\"} 4"));
+        let denied = "windlass_proxy_route_retries_denied_total{proxy=\"web\",route=\"backends\"} 6";
+        assert!(samples.contains(&denied));
     }
 
     #[cfg(feature = "proxy")]
