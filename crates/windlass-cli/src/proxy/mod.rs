@@ -24,7 +24,7 @@ use crate::serving::{
 };
 
 pub(crate) use http::page;
-pub(crate) use udp::of_datagrams;
+pub(crate) use udp::{of_datagrams, too_many_flows};
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> Result<()> {

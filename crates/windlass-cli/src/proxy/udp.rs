@@ -45,11 +45,24 @@ pub(super) fn config(table: &UdpTable) -> UdpConfig {
     }
 }
 
-/// A socket for each flow, where nothing else is set.
-pub(super) fn limits(file: &File, limits: Limits) -> Limits {
+/// Flows that one worker may have, of all tables.
+fn flows_max(file: &File) -> usize {
     let tables = file.proxy.iter().filter(|table| table.mode == ModeName::Udp);
     let flows = tables.map(|table| table.udp.clone().unwrap_or_default().flows_max.0);
-    match flows.fold(0, usize::saturating_add) {
+    flows.fold(0, usize::saturating_add)
+}
+
+/// Flows that all workers may have, if those could leave nothing of so many descriptors for anybody else: whoever
+/// sends from enough addresses, his or not, would keep all clients of other services out.
+pub(crate) fn too_many_flows(file: &File, workers: usize, descriptors: u64) -> Option<usize> {
+    let flows = flows_max(file).saturating_mul(workers);
+    let is_known = flows > 0 && descriptors > 0;
+    (is_known && flows.saturating_add(MORE_SOCKETS) as u64 > descriptors).then_some(flows)
+}
+
+/// A socket for each flow, where nothing else is set.
+pub(super) fn limits(file: &File, limits: Limits) -> Limits {
+    match flows_max(file) {
         0 => limits,
         flows => Limits { sockets_max: limits.sockets_max.max(flows.saturating_add(MORE_SOCKETS)), ..limits },
     }

@@ -218,6 +218,14 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
             );
         }
     }
+    #[cfg(feature = "proxy")]
+    if let Some(flows) = crate::proxy::too_many_flows(file, workers, descriptors) {
+        tracing::warn!(
+            flows,
+            descriptors,
+            "flows of datagrams could take every descriptor: lower `udp.flows_max`, or raise the limit of descriptors"
+        );
+    }
     if let Some(user) = &settled.user {
         tracing::info!(user, "privileges are given up");
     }

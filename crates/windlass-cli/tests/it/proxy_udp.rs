@@ -165,3 +165,17 @@ fn answers_under_way_at_a_hand_over_come_from_the_predecessor() {
     assert!(status.success(), "{stderr}");
     new.stop();
 }
+
+#[test]
+fn flows_that_could_take_every_descriptor_are_told_at_the_start() {
+    let folder = Folder::new("proxy-udp-descriptors");
+    let told = |flows: usize| {
+        let text = format!(
+            "[server]\nworkers = 1\ndescriptors = 4000\n[[proxy]]\nmode = 'udp'\nlisten = '127.0.0.1:0'\n\
+             to = '127.0.0.1:1'\nudp = {{ flows_max = {flows} }}\n"
+        );
+        let server = Server::command(&["run", "-c", &folder.file("windlass.toml", &text)]);
+        server.stop().2.contains("could take every descriptor")
+    };
+    assert!(told(3000) && !told(2900));
+}
