@@ -82,6 +82,7 @@ impl HttpProxy {
         key: u32,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        self.catch_up(conn);
         let Some(client) = self.clients.get(key) else { return Ok(()) };
         (client.has_more, client.is_paused) = (false, false);
         if let Phase::Greeting(greeting) = client.phase {

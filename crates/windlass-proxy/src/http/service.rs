@@ -25,6 +25,7 @@ use crate::http::table::Table;
 use crate::pair::Greeting;
 use crate::plan::Plan;
 use crate::queue::Queue;
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -206,8 +207,9 @@ impl HttpProxy {
         self.fleet.shared.http.of(self.fleet.worker)
     }
 
-    /// Takes note of a configuration that is newer than ours.
-    fn catch_up(&mut self, scope: &mut Scope<'_>) {
+    /// Takes note of a configuration that is newer than ours. Asked for with every request too: what comes after
+    /// an operator was told that a backend drains does not go there, though the message about it is not heard yet.
+    pub(super) fn catch_up(&mut self, scope: &mut impl Reach) {
         let Some(moved) = self.fleet.catch_up(scope.now()) else { return };
         let mut queues: Vec<Queue> = self.fleet.plan.groups.iter().map(|_| Queue::default()).collect();
         let mut homeless = Vec::new();
@@ -245,7 +247,7 @@ impl HttpProxy {
     }
 
     /// Closes idle connections that were taken out of the pool.
-    pub(super) fn close_links(&mut self, scope: &mut Scope<'_>, links: &[u32]) {
+    pub(super) fn close_links(&mut self, scope: &mut impl Reach, links: &[u32]) {
         for link in links {
             if let Some(link) = self.links.get(*link)
                 && let Some(mut conn) = scope.conn(link.conn)
