@@ -63,5 +63,5 @@ pub use service::Proxy;
 pub use sources::{SourceError, Sources};
 pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
-pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
+pub use udp::{FlowEnded, FlowEnding, UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

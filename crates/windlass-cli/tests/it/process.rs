@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use crate::server::*;
 
-fn status(pid: u32, key: &str) -> String {
+pub(crate) fn status(pid: u32, key: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("{key} in {status}")).trim().into()

@@ -129,9 +129,11 @@ pub(crate) struct ProxyTable {
     /// Speak TLS on every address of it; what comes out of it goes to the backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
-    /// A line for each connection when it has ended, or for each request with `mode = "http"`. Without a format
-    /// it is `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`, and
-    /// `combined` for requests.
+    /// A line for each connection when it has ended, for each request with `mode = "http"`, or for each flow with
+    /// `mode = "udp"`. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`, `combined`
+    /// for requests, and for flows
+    /// `{time} {peer} {service} {listener} {backend} {duration_ms} {received} {sent} {requests} {replies} {ending}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
     /// Backends with settings of their own, besides those in `to`.
