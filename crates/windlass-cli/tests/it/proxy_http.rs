@@ -137,7 +137,7 @@ fn answers_of_its_own_need_no_backend() {
     let folder = Folder::new("http-answers");
     folder.file("503.html", "<h1>later</h1>");
     // Nobody listens there.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = crate::served::free();
     let (server, _) = serving(
         &folder,
         &format!(
