@@ -315,10 +315,16 @@ impl HttpProxy {
         if matches!(client.phase, Phase::Greeting(_)) {
             return Err(if input.is_empty() { Close::Eof } else { Close::Truncated });
         }
-        match client.http.end(input) {
-            Ok(_) if client.exchange.is_some() => Ok(()),
-            Ok(_) => Err(if input.is_empty() { Close::Eof } else { Close::Truncated }),
-            Err(_) => Err(Close::Truncated),
+        let aborts = self.fleet.plan.config.http.abort_on_close;
+        match (client.http.end(input), &mut client.exchange) {
+            // Its request is whole, or this was no good end: nobody waits for a response that has not begun.
+            (Ok(_), Some(exchange)) if aborts && exchange.status.is_none() => {
+                exchange.why = Some("half_closed");
+                Err(Close::Eof)
+            }
+            (Ok(_), Some(_)) => Ok(()),
+            (Ok(_), None) => Err(if input.is_empty() { Close::Eof } else { Close::Truncated }),
+            (Err(_), _) => Err(Close::Truncated),
         }
     }
 

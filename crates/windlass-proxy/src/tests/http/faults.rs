@@ -311,7 +311,9 @@ fn a_client_that_vanishes_takes_its_request_with_it() {
 
 #[test]
 fn a_client_that_has_only_ended_its_half_gets_its_response() {
-    let mut case = Case::new(one());
+    let mut config = one();
+    config.http.abort_on_close = false;
+    let mut case = Case::new(config);
     let client = case.client(&GET.repeat(2));
     case.harness.finish(client);
     let backend = case.accept();

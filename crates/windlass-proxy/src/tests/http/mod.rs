@@ -3,6 +3,7 @@
 mod basics;
 mod edges;
 mod faults;
+mod leaving;
 mod passing;
 
 use std::sync::mpsc::{Receiver, channel};
