@@ -112,6 +112,11 @@ impl HttpProxy {
         let protocol = head.upgrade.and_then(|protocol| std::str::from_utf8(protocol).ok());
         let written = match (head.status, protocol) {
             (Status::SWITCHING_PROTOCOLS, Some(protocol)) => response.upgrade(protocol),
+            // It has to say what is to be asked for (RFC 9110 section 15.5.22).
+            (Status::UPGRADE_REQUIRED, _) => match protocols(head).as_str() {
+                "" => response.framed_like(head),
+                protocols => response.upgrade_hint(protocols).framed_like(head),
+            },
             _ => response.framed_like(head),
         };
         if written.is_err() {
@@ -316,6 +321,12 @@ impl HttpProxy {
         }
         self.answer(conn, key, Status::BAD_GATEWAY, Ending::Broken);
     }
+}
+
+/// The protocols that a response names, in one line.
+fn protocols(head: &ResponseHead<'_>) -> String {
+    let lines = head.headers.all("upgrade").filter_map(|line| std::str::from_utf8(line).ok());
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// How much of what is encrypted has been sent says nothing about what was.
