@@ -284,10 +284,11 @@ impl HttpProxy {
         let is_alone = !exchange.is_sent || exchange.framing == Framing::Empty;
         let nothing_sent =
             is_alone && !link.has_heard && !is_encrypted(&link) && conn.output_len() >= exchange.head.len();
-        let repeats = !link.has_heard
-            && link.error.is_none()
-            && exchange.can_be_repeated(nothing_sent)
-            && exchange.failures < retries_max;
+        let may_repeat =
+            !link.has_heard && link.error.is_none() && exchange.can_be_repeated(nothing_sent);
+        // It had been closed meanwhile, which tells nothing of the backend: a fresh one, once, is no retry.
+        let is_stale = may_repeat && link.reused && !exchange.wants_new;
+        let repeats = may_repeat && (is_stale || exchange.failures < retries_max);
         let (begun, has_heard, reused) = (exchange.status.is_some(), link.has_heard, link.reused);
         let is_bad = link.error.is_some();
         exchange.why = link.error.map(|error| error.label());
@@ -298,19 +299,26 @@ impl HttpProxy {
         // Its place is free before another is looked for.
         drop(link);
         if reused && !has_heard {
-            // It had been closed meanwhile: nothing to blame anybody for, and others may have been too.
+            // Nothing to blame anybody for, and others may have been closed too.
             exchange.wants_new = true;
         } else {
             exchange.tried.push(upstream.id());
         }
-        exchange.failures += u32::from(repeats);
-        self.owes_room |= exchange.retry.take().is_some();
+        exchange.failures += u32::from(repeats && !is_stale);
+        if !is_stale {
+            self.owes_room |= exchange.retry.take().is_some();
+        }
         if begun {
             return self.cut_short(conn, key);
         }
         if repeats {
-            self.fleet.shared.retries.fetch_add(1, Relaxed);
-            one(&self.cells().retries);
+            match is_stale {
+                true => one(&self.cells().stale),
+                false => {
+                    self.fleet.shared.retries.fetch_add(1, Relaxed);
+                    one(&self.cells().retries);
+                }
+            }
             if let Err(refusal) = self.place(conn, key) {
                 self.refuse(conn, key, refusal);
             }

@@ -117,7 +117,11 @@ fn an_idle_connection_that_the_backend_has_closed_is_replaced_without_the_client
     case.harness.send(backend, OK);
     assert_eq!(case.heard(client), ANSWER);
     let stats = case.front.stats();
-    assert_eq!((stats.retries, stats.backends[0].failed), (1, 0), "which is nobody's fault");
+    assert_eq!(
+        (stats.retries, stats.http.stale, stats.backends[0].failed),
+        (0, 1, 0),
+        "which is nobody's fault"
+    );
 }
 
 #[test]

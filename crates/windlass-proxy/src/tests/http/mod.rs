@@ -5,6 +5,7 @@ mod edges;
 mod faults;
 mod leaving;
 mod passing;
+mod stale;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
