@@ -284,8 +284,7 @@ impl HttpProxy {
         let is_alone = !exchange.is_sent || exchange.framing == Framing::Empty;
         let nothing_sent =
             is_alone && !link.has_heard && !is_encrypted(&link) && conn.output_len() >= exchange.head.len();
-        let may_repeat =
-            !link.has_heard && link.error.is_none() && exchange.can_be_repeated(nothing_sent);
+        let may_repeat = !link.has_heard && link.error.is_none() && exchange.can_be_repeated(nothing_sent);
         // It had been closed meanwhile, which tells nothing of the backend: a fresh one, once, is no retry.
         let is_stale = may_repeat && link.reused && !exchange.wants_new;
         let repeats = may_repeat && (is_stale || exchange.failures < retries_max);

@@ -241,6 +241,7 @@ impl HttpProxy {
         let (plan, links) = (self.fleet.plan.clone(), &self.links);
         let stays = |_, link| links.look(link).is_some_and(|link| is_current(&plan, link));
         self.pool.keep_only(stays, |link| over.push(link));
+        self.pool.forget(|backend| plan.upstreams().any(|(_, upstream)| upstream.id() == backend));
         self.close_links(scope, &over);
     }
 
