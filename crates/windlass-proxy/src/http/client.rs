@@ -241,9 +241,11 @@ impl HttpProxy {
         if link.http.begin_piece(&mut self.out, piece.len()) == Ok(true) {
             backend.write(&self.out);
             backend.write(piece);
+            let framing = self.out.len();
             self.out.clear();
             link.http.end_piece(&mut self.out);
             backend.write(&self.out);
+            link.passed.0 += (framing + piece.len() + self.out.len()) as u64;
         }
     }
 
@@ -269,6 +271,7 @@ impl HttpProxy {
         };
         debug_assert!(finished.is_ok(), "as long as it was said to be: {finished:?}");
         conn.write_to(link.conn, &self.out);
+        link.passed.0 += self.out.len() as u64;
         // From now on the backend has its time.
         set_deadline(conn, self.watch());
     }
@@ -522,8 +525,9 @@ impl HttpProxy {
         if let Some(link) = self.links.get(link)
             && link.client.take().is_some()
         {
-            let counts = &link.lease.upstream().counts;
-            counts.busy.fetch_sub(1, Relaxed);
+            link.lease.upstream().counts.busy.fetch_sub(1, Relaxed);
+            link.note_tunnel(up, down);
+            link.count(self.fleet.shared.http.of(self.fleet.worker));
         }
         if let Some(client) = self.clients.get(key) {
             client.phase = Phase::Over;

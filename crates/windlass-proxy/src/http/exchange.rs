@@ -63,8 +63,6 @@ pub(super) struct Exchange {
     /// Of its response, if that has begun.
     pub(super) status: Option<Status>,
     pub(super) response_bytes: u64,
-    /// It is a backend's.
-    pub(super) from_backend: bool,
     /// When its head was there; when it left the queue, or was never in it; when it was given to a backend; when
     /// the head of the response came.
     pub(super) begun: Time,
@@ -106,7 +104,6 @@ impl Default for Exchange {
             reused: false,
             status: None,
             response_bytes: 0,
-            from_backend: false,
             begun: Time::ZERO,
             placed: Time::ZERO,
             linked: Time::ZERO,

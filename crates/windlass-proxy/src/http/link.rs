@@ -22,7 +22,16 @@ impl HttpProxy {
         if let Some(link) = self.links.get(key) {
             link.is_paused = false;
             link.has_heard |= !input.is_empty();
+            link.passed.1 += input.len().saturating_sub(link.untaken) as u64;
         }
+        let heard = self.hear_link(conn, key, input);
+        if let Some(link) = self.links.get(key) {
+            link.untaken = input.len();
+        }
+        heard
+    }
+
+    fn hear_link(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Close> {
         loop {
             let Some(link) = self.links.get(key) else { return Ok(()) };
             let Some(client) = link.client else {
@@ -42,7 +51,10 @@ impl HttpProxy {
                 ResponsePart::Head(head) => {
                     self.answered(conn, key, client, &head)?;
                     if head.status == Status::SWITCHING_PROTOCOLS {
-                        // What is left in the input is the first of what passes.
+                        // What is left in the input is the first of what passes, and counted as that.
+                        if let Some(link) = self.links.get(key) {
+                            link.passed.1 = link.passed.1.saturating_sub(input.len() as u64);
+                        }
                         return Ok(());
                     }
                 }
@@ -128,7 +140,6 @@ impl HttpProxy {
         }
         if let Some(exchange) = &mut client.exchange {
             (exchange.status, exchange.answered) = (Some(head.status), now);
-            exchange.from_backend = true;
         }
         conn.write_to(client.conn, &self.out);
         self.fleet.shared.http.of(self.fleet.worker).responded(head.status.code());
@@ -193,6 +204,7 @@ impl HttpProxy {
     ) -> Result<(), Close> {
         let Some(link) = self.links.get(key) else { return Ok(()) };
         link.client = None;
+        link.count(self.fleet.shared.http.of(self.fleet.worker));
         self.fleet.praise(&mut link.lease.permit, conn.now());
         let counts = &link.lease.upstream().counts;
         counts.busy.fetch_sub(1, Relaxed);
@@ -258,7 +270,12 @@ impl HttpProxy {
         {
             self.tunnel_ended(conn, client, key, Side::Link(key));
         }
-        let Some(link) = self.links.remove(key) else { return };
+        let Some(mut link) = self.links.remove(key) else { return };
+        if !is_encrypted(&link) {
+            // What has not left never will.
+            link.passed.0 = link.passed.0.saturating_sub(conn.output_len() as u64);
+        }
+        link.count(self.fleet.shared.http.of(self.fleet.worker));
         let upstream = link.lease.upstream().clone();
         self.pool.remove(upstream.id(), key);
         match link.client {

@@ -32,9 +32,11 @@ pub struct HttpStats {
     pub cut_short: u64,
     /// Messages of backends that were none.
     pub bad_responses: u64,
-    /// Bytes of bodies, and of tunnels, for backends; those of requests that are over.
+    /// Bytes to backends, as they go over the wire: heads as we write them, bodies with the framing of their chunks,
+    /// requests that are sent once more, tunnels. Without what TLS adds, PROXY headers, and checks. Those of a
+    /// request that lasts are counted every now and then. HAProxy's `bin` of a backend.
     pub sent_bytes: u64,
-    /// The same from backends.
+    /// The same from backends, whatever it was: HAProxy's `bout`. What we answer ourselves is in neither.
     pub received_bytes: u64,
 }
 

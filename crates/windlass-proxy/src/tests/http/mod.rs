@@ -1,6 +1,7 @@
 //! HTTP, driven by hand, on a network without faults.
 
 mod basics;
+mod bytes;
 mod edges;
 mod faults;
 mod leaving;
