@@ -399,7 +399,8 @@ impl HttpProxy {
             // The body is slow, and whose fault is that?
             None if client.is_paused => (config.timeouts.server, server_idle),
             None => {
-                (config.timeouts.client, client_idle.max(exchange.body_idle(now, config.timeouts.client)))
+                let (limit, least) = (config.timeouts.client, config.http.body_progress_min);
+                (limit, client_idle.max(exchange.body_idle(now, limit, least)))
             }
         };
         if limit.is_zero() || silent < limit {

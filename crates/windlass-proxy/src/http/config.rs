@@ -20,6 +20,10 @@ pub struct HttpConfig {
     pub keep_alive_timeout: Duration,
     /// For a backend to begin its response once it has the request. Zero: any time. Default 60 s.
     pub response_timeout: Duration,
+    /// Bytes of a request's body that have to come within [`Timeouts::client`](crate::Timeouts), or all that there are
+    /// left, or the request ends with 408: whoever sends a byte now and then would hold a backend as surely as who
+    /// sends nothing. 0: a byte is enough, and silence alone counts. Default 1,024.
+    pub body_progress_min: u64,
     /// A client that ends its stream (FIN) has left, although it could still hear: its request is dropped, if all
     /// of it is here and its response has not begun, and the connection to its backend is reset. HAProxy's
     /// `abortonclose`, and what nginx does unless `proxy_ignore_client_abort` is on. Most clients that end their
@@ -67,6 +71,7 @@ impl Default for HttpConfig {
             request_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
             response_timeout: Duration::from_secs(60),
+            body_progress_min: 1024,
             abort_on_close: true,
             requests_max: 0,
             pool_max: 64,

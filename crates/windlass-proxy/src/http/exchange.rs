@@ -71,9 +71,6 @@ pub(super) struct Exchange {
     pub(super) answered: Time,
 }
 
-/// Bytes of a body that a client must send within its timeout, or all there are: less is as good as nothing.
-const BODY_PROGRESS_MIN: u64 = 1024;
-
 impl Default for Exchange {
     fn default() -> Exchange {
         Exchange {
@@ -212,11 +209,12 @@ impl Exchange {
         [method, target, host, user_agent, &self.said[referer..]]
     }
 
-    /// How long its body has made no progress worth the name. Asked for now and then, at `limit` at the latest.
-    pub(super) fn body_idle(&mut self, now: Time, limit: Duration) -> Duration {
+    /// How long its body has made no progress worth the name, which is `least` bytes. Asked for now and then, at
+    /// `limit` at the latest.
+    pub(super) fn body_idle(&mut self, now: Time, limit: Duration, least: u64) -> Duration {
         let (since, bytes) = self.body_seen;
         let since = since.max(self.linked);
-        if self.body_bytes - bytes >= BODY_PROGRESS_MIN {
+        if self.body_bytes - bytes >= least {
             self.body_seen = (now, self.body_bytes);
             return Duration::ZERO;
         }
