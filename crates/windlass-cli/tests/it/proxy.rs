@@ -361,7 +361,7 @@ fn the_files_that_a_proxy_names_are_read_again_by_a_reload() {
     let more = "retries_max = 0\nfailures_max = 0\n\
                 backend_tls = { authorities = \"ca.pem\", name = \"server.test\" }\n\
                 [[proxy]]\nname = \"pages\"\nlisten = \"127.0.0.1:0\"\nmode = \"http\"\nto = \"127.0.0.1:1\"\n\
-                retries_max = 0\nhttp = { error_page = [{ status = 502, file = \"503.html\" }, \
+                retries_max = 0\nhttp = { abort_on_close = false, error_page = [{ status = 502, file = \"503.html\" }, \
                 { status = 503, file = \"503.html\" }] }\n";
     let mut server = from_file(&folder, &echo.address, more);
     let line = server.line();
