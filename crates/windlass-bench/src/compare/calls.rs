@@ -34,16 +34,8 @@ type Calls = BTreeMap<String, (u64, u64)>;
 pub(crate) struct Counted {
     pub(crate) workload: &'static str,
     pub(crate) peer: String,
-    calls: Calls,
-    messages: u64,
-}
-
-impl Counted {
     /// Calls for each message that take bytes from a socket or give it some, those that fail included.
-    pub(crate) fn of_bytes(&self) -> f64 {
-        let each = OF_BYTES.iter().filter_map(|name| self.calls.get(*name));
-        each.map(|(count, _)| *count as f64).sum::<f64>() / self.messages as f64
-    }
+    pub(crate) of_bytes: f64,
 }
 
 /// Counts the calls of each peer; `None`, said loudly, if there is no `strace`.
@@ -69,10 +61,10 @@ pub(crate) fn section_of(
         for workload in workloads {
             eprintln!("counting {} {}", workload.id, peer.name);
             row.push(match count(workload, peer, place) {
-                Ok(counted) => {
-                    let told = tell(&counted.calls, counted.messages);
-                    all.push(counted);
-                    told
+                Ok((calls, messages)) => {
+                    let of_bytes = of_bytes(&calls, messages);
+                    all.push(Counted { workload: workload.id, peer: peer.name.clone(), of_bytes });
+                    tell(&calls, messages)
                 }
                 Err(error) => format!("{error:#}"),
             });
@@ -85,7 +77,7 @@ pub(crate) fn section_of(
     Ok(Some((format!("\n## System calls per message (`strace -c -f`)\n\n{table}"), all)))
 }
 
-fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<Counted> {
+fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<(Calls, u64)> {
     let summary = std::env::temp_dir().join(format!("windlass-bench-{}.strace", std::process::id()));
     let outcome = trace(workload, peer, place, &summary);
     let text = std::fs::read_to_string(&summary);
@@ -93,8 +85,7 @@ fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<Counted> {
     let _ = std::fs::remove_file(&summary);
     let messages = outcome?;
     ensure!(messages > 0, "no message came back");
-    let calls = parse(&text.context("strace wrote no summary")?);
-    Ok(Counted { workload: workload.id, peer: peer.name.clone(), calls, messages })
+    Ok((parse(&text.context("strace wrote no summary")?), messages))
 }
 
 /// Runs the workload against a traced server; returns how many messages it echoed.
@@ -124,6 +115,11 @@ fn parse(summary: &str) -> Calls {
         }
     }
     calls
+}
+
+fn of_bytes(calls: &Calls, messages: u64) -> f64 {
+    let each = OF_BYTES.iter().filter_map(|name| calls.get(*name));
+    each.map(|(count, _)| *count as f64).sum::<f64>() / messages as f64
 }
 
 /// The frequent calls, the most frequent first.
@@ -166,11 +162,7 @@ mod tests {
         let calls = parse(SUMMARY);
         assert_eq!(calls["recvfrom"], (110_000, 10_000));
         assert_eq!(tell(&calls, 100_000), "recvfrom 1.10 (0.10 failed), sendto 1.00, epoll_wait 0.02");
-        let counted = Counted { workload: "W1", peer: "epoll".into(), calls, messages: 100_000 };
-        assert!(
-            (counted.of_bytes() - 2.1).abs() < 1e-9,
-            "neither waiting nor accepting: {}",
-            counted.of_bytes()
-        );
+        let of_bytes = of_bytes(&calls, 100_000);
+        assert!((of_bytes - 2.1).abs() < 1e-9, "neither waiting nor accepting: {of_bytes}");
     }
 }

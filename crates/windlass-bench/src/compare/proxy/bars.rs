@@ -66,7 +66,7 @@ impl Measured<'_> {
             Figure::OfRuns(figure) => median(&Figures::of(self.runs, bar.workload, peer, peer).each(figure)),
             Figure::Calls => {
                 let mut all = self.calls.iter();
-                all.find(|one| (one.workload, &*one.peer) == (bar.workload, peer)).map(Counted::of_bytes)
+                all.find(|one| (one.workload, &*one.peer) == (bar.workload, peer)).map(|one| one.of_bytes)
             }
             Figure::Slower => {
                 let all = self.slowed.iter();
@@ -195,6 +195,25 @@ mod tests {
                 .map(|(peer, nanos)| run(peer, "H1", nanos));
             assert_eq!(reached(&runs), [verdict], "{ours}");
         }
+    }
+
+    #[test]
+    fn calls_and_slow_clients_have_bars_of_their_own() {
+        let rows = |calls: f64, beside: f64| -> Vec<Vec<String>> {
+            let counted = |peer: &str, of_bytes| Counted { workload: "T1", peer: peer.into(), of_bytes };
+            let (p99, rates) = ((100.0, beside), (1.0, 1.0));
+            let slowed = Slowed { workload: "S1", peer: OURS.into(), p99, rates, bytes: 0.0, served: 0 };
+            // That HAProxy does with fewer is shown, and no more.
+            let calls = [counted(OURS, calls), counted("haproxy-16K", 1.0)];
+            let measured = Measured { runs: &[], calls: &calls, slowed: &[slowed] };
+            BARS.iter().filter_map(|bar| row(bar, &measured)).collect()
+        };
+        let good = rows(4.0, 200.0);
+        assert_eq!(good.len(), 2);
+        assert_eq!(good[0][4..], ["1.00 (haproxy-16K)", "4.00", "4.00", "yes"]);
+        assert_eq!(good[1][3..], ["2.00", "-", "-", "2.00", "yes"]);
+        let bad = rows(4.1, 201.0);
+        assert!(bad.iter().all(|row| row.last().is_some_and(|last| last == "NO")), "{bad:?}");
     }
 
     #[test]

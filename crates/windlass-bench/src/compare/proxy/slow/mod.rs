@@ -38,12 +38,12 @@ pub(super) struct Slowed {
     pub(super) workload: &'static str,
     pub(super) peer: String,
     /// The honest ones' 99th percentile in microseconds, and exchanges a second: alone, beside the slow ones.
-    p99: (f64, f64),
-    rates: (f64, f64),
+    pub(super) p99: (f64, f64),
+    pub(super) rates: (f64, f64),
     /// Bytes of user memory that a slow client takes.
-    bytes: f64,
+    pub(super) bytes: f64,
     /// Slow clients that were served in the end.
-    served: usize,
+    pub(super) served: usize,
 }
 
 impl Slowed {
