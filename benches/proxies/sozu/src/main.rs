@@ -20,6 +20,8 @@ const BUFFERS_MAX: usize = 14_000;
 /// What its manual says, and what others here have by themselves.
 const BUFFER_SIZE: usize = 16_393;
 const CLUSTER: &str = "all";
+/// What requests are for: it has to be told.
+const HOST: &str = "localhost";
 
 /// What gives orders, and what takes them.
 type Orders = Channel<WorkerRequest, WorkerResponse>;
@@ -44,7 +46,7 @@ fn main() -> Result<()> {
         "http" => RequestType::AddHttpFrontend(RequestHttpFrontend {
             cluster_id: Some(CLUSTER.into()),
             address: listen.into(),
-            hostname: listen.ip().to_string(),
+            hostname: HOST.into(),
             path: PathRule::prefix("/"),
             position: RulePosition::Pre.into(),
             ..RequestHttpFrontend::default()

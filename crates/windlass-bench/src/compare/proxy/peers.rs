@@ -29,8 +29,10 @@ impl Upstream {
             program: program.into(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         };
-        let echo = ["echo", "127.0.0.1:0", "-q", "--workers", "1"];
-        let datagrams = ["echo", "udp:127.0.0.1:0", "-q", "--workers", "1"];
+        // Never so late that it refuses anybody: whoever did would be taken for the proxy.
+        let more = ["-q", "--workers", "1", "--limit", "overload_lag_max=0"];
+        let echo = [&["echo", "127.0.0.1:0"], &more[..]].concat();
+        let datagrams = [&["echo", "udp:127.0.0.1:0"], &more[..]].concat();
         let bench = std::env::current_exe()?;
         Ok(Upstream {
             tcp: Server::start(&peer("echo server", &ours, &echo), core, false, &[])?,

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// After so many that were not served the others are not asked any more.
 const UNSERVED_MAX: usize = 20;
 /// What a client of HTTP says byte for byte, and then its end.
-const HEAD: &[u8] = b"GET /128 HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ";
+const HEAD: &[u8] = b"GET /128 HTTP/1.1\r\nhost: localhost\r\nx-slow: ";
 const ANSWER: &[u8] = b"HTTP/1.1 200";
 
 /// Options of the hidden command.
