@@ -43,7 +43,7 @@ mod upstream;
 pub use balance::Balance;
 pub use breaker::Breaker;
 pub use budget::RetryBudget;
-pub use checks::{CheckKind, ExchangeCheck, HttpCheck};
+pub use checks::{CheckAddress, CheckKind, ExchangeCheck, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use discovery::{
     Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Inquiry, Source, SourceStats,

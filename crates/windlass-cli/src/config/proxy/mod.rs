@@ -11,7 +11,9 @@ use windlass::Address;
 use windlass_proxy::{Balance, DiscoveryConfig, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
-use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time};
+use crate::config::value::{
+    Backend, CheckAddress, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time,
+};
 pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
 use udp::UdpTable;
@@ -307,6 +309,9 @@ pub(crate) struct BackendTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [9000]))]
     pub(crate) check_port: Option<u16>,
+    /// Checks go to this address instead, in the same way: to an agent that knows how the backend is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) check_address: Option<CheckAddress>,
     /// The PROXY header it is told in. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) send_proxy: Option<ProxyVersion>,
