@@ -44,9 +44,9 @@ fn a_million_spoofed_sources_of_datagrams_stay_within_the_cap() {
         &format!(
             "{LOG}[server]\nworkers = 1\n[admin]\nlisten = \"{admin}\"\n\
              [[proxy]]\nname = \"flooded\"\nmode = \"udp\"\nlisten = \"{flooded}\"\nto = \"{to}\"\n\
-             udp = {{ flows_max = {FLOWS_MAX}, idle_timeout = \"10s\" }}\n\
+             udp = {{ flows_max = {FLOWS_MAX}, idle_timeout = \"5s\" }}\n\
              [[proxy]]\nname = \"beside\"\nmode = \"udp\"\nlisten = \"{beside}\"\nto = \"{to}\"\n\
-             udp = {{ idle_timeout = \"10s\" }}\n\
+             udp = {{ idle_timeout = \"5s\" }}\n\
              [[proxy]]\nname = \"tcp\"\nlisten = \"{tcp}\"\nto = \"{}\"\n",
             bytes.address,
             to = datagrams.address,

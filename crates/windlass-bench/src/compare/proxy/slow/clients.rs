@@ -15,6 +15,8 @@ use crate::net::allow_descriptors;
 const EVERY: Duration = Duration::from_secs(5);
 /// All say theirs in bursts of this length, so that what is measured is not who wakes up how often.
 const BURST: Duration = Duration::from_millis(4);
+/// They come so many at once, with a pause of `BURST`: slow ones, and no rush that a server may well refuse.
+const AT_ONCE: usize = 16;
 /// How long an answer may take in the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After so many that were not served the others are not asked any more.
@@ -50,6 +52,9 @@ pub fn main(args: SlowArgs) -> Result<()> {
         let mut client = Client { stream, said: 0, is_http: args.http };
         client.say();
         clients.push(client);
+        if n % AT_ONCE == 0 {
+            std::thread::sleep(BURST);
+        }
     }
     println!("slow");
     let over = std::thread::spawn(|| std::io::stdin().read_to_end(&mut Vec::new()));

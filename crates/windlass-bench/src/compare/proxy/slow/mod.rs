@@ -6,7 +6,7 @@
 
 mod clients;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
@@ -23,7 +23,7 @@ use super::super::{Place, starts};
 use super::peers::{self, Upstream, beside_slow_ones};
 use super::{Passes, is_wanted};
 use crate::net::allow_descriptors;
-use crate::proc::resident_kib;
+use crate::proc::{Cpu, resident_kib};
 use crate::text;
 
 /// Of each proxy so many at once...
@@ -122,9 +122,11 @@ fn once(workload: &Workload, peers: &[&Peer], place: &Place, seconds: Duration) 
     let (alone, before) = (honest()?, resident_kib(first.pid())?);
     let mut slow = Vec::new();
     for server in &servers {
-        slow.push(Slow::start(&server.target.to_string(), workload.says, SLOW)?);
+        let mut some = Slow::start(&server.target.to_string(), workload.says, SLOW)?;
+        some.wait()?;
+        settle(server)?;
+        slow.push(some);
     }
-    slow.iter_mut().try_for_each(Slow::wait)?;
     let after = resident_kib(first.pid())?;
     let beside = honest()?;
     let served = slow.into_iter().map(Slow::end).sum::<Result<usize>>()?;
@@ -137,6 +139,23 @@ fn once(workload: &Workload, peers: &[&Peer], place: &Place, seconds: Duration) 
         served,
     })
 }
+
+/// Waits until a proxy has done what the arrival of its slow clients makes it do.
+fn settle(server: &Server) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let before = Cpu::of(server.pid())?;
+        std::thread::sleep(SETTLES);
+        let share = Cpu::of(server.pid())?.since(before).total as f64 / SETTLES.as_nanos() as f64;
+        // What they say then takes less than that.
+        if share < 0.1 || began.elapsed() > SETTLES * 25 {
+            return Ok(());
+        }
+    }
+}
+
+/// How long a proxy is looked at for that.
+const SETTLES: Duration = Duration::from_millis(200);
 
 fn table<'a>(workload: &Workload, peers: impl Iterator<Item = &'a str>, all: &[Slowed]) -> String {
     let rows: Vec<Vec<String>> = peers
