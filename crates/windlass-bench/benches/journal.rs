@@ -63,7 +63,7 @@ fn commits(records: u64) -> (f64, f64, Duration) {
             journal.record(&Record::Dropped { session, message });
         }
         for _ in 0..records {
-            let message = journal.message(&mut Mark::default(), &body);
+            let message = journal.message(&Mark::default(), &body);
             journal.record(&Record::Queued { session, message, how: How::new(QoS::AtLeastOnce) });
             waiting.push(message);
         }

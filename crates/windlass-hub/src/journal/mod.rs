@@ -41,6 +41,7 @@ mod frame;
 pub mod fuzzing;
 mod latency;
 mod log;
+mod mark;
 mod record;
 mod recover;
 mod recovered;
@@ -54,10 +55,11 @@ mod worker;
 pub use disk::{Disk, DiskFile, DiskLock, Folder, SimDisk, SimPlan};
 pub use latency::Latency;
 pub use log::{Durability, Log, LogConfig, LogError, LogStatus};
+pub use mark::Mark;
 pub use record::{Body, How, Ids, MessageNumber, Record, RecordError, SessionNumber};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained, RecoveredSession,
     RecoveredSubscription, RecoveredWill, Report,
 };
 pub use windlass_proto::mqtt::QoS;
-pub use worker::{Committed, Journal, JournalStats, Mark, Refusal};
+pub use worker::{Committed, Journal, JournalStats, Refusal};

@@ -4,6 +4,8 @@
 //! that nobody continues were given up by who wrote them. Each is read once, from the oldest on; what is behind the last
 //! whole frame of the last one was never acknowledged, and is passed over. A frame that is not whole with whole ones
 //! behind it was not left by any crash: what is whole in that file is written anew, and the file is set aside.
+//!
+//! What was read of the last segment is settled on the disk before anything is built on it (`settle`).
 
 use std::collections::BTreeMap;
 
@@ -44,6 +46,7 @@ pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recove
         place.good = (*number, len);
         place.sizes.push((*number, len));
     }
+    settle(disk, &mut place, &chain.heads, &mut bytes)?;
     if replay.wants_texts() {
         for (number, _) in &place.sizes {
             read(disk, *number, &mut bytes)?;
@@ -55,6 +58,41 @@ pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recove
         let _ = disk.remove(&name(*number));
     }
     Ok((place, replay.finish(now_ms)))
+}
+
+/// Makes sure that what was read at the end of the log is on the disk, before anything is built on it. A process that
+/// was killed leaves bytes that only the system has, and after a failed sync even the next one would not save them: so
+/// they are written anew. Where there is no room for that, they are synced.
+fn settle(
+    disk: &mut dyn Disk,
+    place: &mut Place,
+    heads: &BTreeMap<u64, Option<Head>>,
+    bytes: &mut Vec<u8>,
+) -> Result<(), LogError> {
+    let (number, len) = place.good;
+    if number == 0 {
+        return Ok(());
+    }
+    read(disk, number, bytes)?;
+    bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+    let (log, new) = (name(number), new_name(number));
+    if heads.get(&number).is_some_and(Option::is_some)
+        && write_synced(disk, &new, bytes).and_then(|()| disk.rename(&new, &log)).is_err()
+    {
+        let _ = disk.remove(&new);
+        disk.sync(&log).map_err(disk_error(&format!("sync `{log}`")))?;
+    }
+    disk.sync_names().map_err(disk_error("sync its folder"))
+}
+
+fn new_name(number: u64) -> String {
+    format!("{number:016}.new")
+}
+
+fn write_synced(disk: &mut dyn Disk, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = disk.create(name)?;
+    file.append(bytes)?;
+    file.sync()
 }
 
 /// The number of a segment, or of what is left of one.
@@ -242,10 +280,8 @@ impl Segment {
             let at = salvaged.len() as u64;
             frame::put_frame(&mut salvaged, self.number, at, body);
         }
-        let (log, new) = (name(self.number), format!("{:016}.new", self.number));
-        let mut file = disk.create(&new)?;
-        file.append(&salvaged)?;
-        file.sync()?;
+        let (log, new) = (name(self.number), new_name(self.number));
+        write_synced(disk, &new, &salvaged)?;
         disk.sync_names()?;
         let names = disk.list()?;
         let aside = (1..).map(|n| format!("{:016}.corrupt-{n}", self.number));

@@ -384,10 +384,8 @@ impl Live {
                 }
             }
             Record::Done { packet, .. } => self.end(packet, waiters),
-            Record::Received { packet, .. } => {
-                if !self.received.contains(&packet) {
-                    self.received.push(packet);
-                }
+            Record::Received { packet, .. } if !self.received.contains(&packet) => {
+                self.received.push(packet);
             }
             Record::ReceivedDone { packet, .. } => self.received.retain(|id| *id != packet),
             Record::Will { delay_s, body, .. } => {

@@ -9,6 +9,7 @@ use windlass::{JobError, Offload, Scope, Time};
 use super::batch::Batch;
 use super::latency::Latency;
 use super::log::{Durability, Log};
+use super::mark::Mark;
 use super::record::{Body, MessageNumber, Record, SessionNumber};
 
 /// What one worker writes down. Owned by its service; it never blocks.
@@ -52,32 +53,6 @@ struct Sent {
     /// It is back, and was not committed: to be tried again then.
     again: Option<Time>,
     sync: bool,
-}
-
-/// Which text of a message is in the log: kept with the message, by the worker that has it. New: none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Mark {
-    number: MessageNumber,
-    /// One more than the round of checkpoints in which it was written last.
-    written: u64,
-}
-
-impl Mark {
-    /// Of a message that recovery has found.
-    pub fn recovered(number: MessageNumber) -> Mark {
-        Mark { number, written: 1 }
-    }
-
-    /// Of a message that has this number, and whose text is not in the log.
-    #[cfg(test)]
-    pub(super) fn unwritten(number: MessageNumber) -> Mark {
-        Mark { number, written: 0 }
-    }
-
-    /// Its number; 0 if it has none yet.
-    pub fn number(self) -> MessageNumber {
-        self.number
-    }
 }
 
 /// What came of a commit: made on the thread that did it, and for [`Journal::answered`].
@@ -218,15 +193,16 @@ impl Journal {
     /// The number of a message, whose text is written down first unless the log has it. Call it in the turn in which
     /// the message is queued or sent to a session that is durable, each time.
     #[inline]
-    pub fn message(&mut self, mark: &mut Mark, body: &Body<'_>) -> MessageNumber {
-        if mark.number == 0 {
-            mark.number = self.session();
+    pub fn message(&mut self, mark: &Mark, body: &Body<'_>) -> MessageNumber {
+        let mut message = mark.number();
+        if message == 0 {
+            message = mark.name(self.session());
         }
-        if mark.written <= self.round && self.is_on() {
-            mark.written = self.round + 1;
-            self.record(&Record::Message { message: mark.number, body: *body });
+        if self.is_on() && !mark.is_written(self.worker, self.round) {
+            mark.set_written(self.worker, self.round);
+            self.record(&Record::Message { message, body: *body });
         }
-        mark.number
+        message
     }
 
     /// The number of the last record, or 0.

@@ -62,6 +62,11 @@ impl Disk for Folder {
         Ok(Box::new(Open(options.open(self.path.join(name))?)))
     }
 
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        // Some systems sync only what is open for writing.
+        OpenOptions::new().write(true).open(self.path.join(name))?.sync_all()
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path.join(from), self.path.join(to))
     }

@@ -36,7 +36,14 @@ pub trait Disk: Send {
     /// As the system says.
     fn create(&mut self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a file another name, which nothing has.
+    /// Returns once all bytes of a file are there after a loss of power too, whoever has written them.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn sync(&mut self, name: &str) -> io::Result<()>;
+
+    /// Gives a file another name, in place of any file that has it: at no moment has none of the two.
     ///
     /// # Errors
     ///

@@ -261,11 +261,18 @@ impl Disk for SimDisk {
         Ok(Box::new(SimFile { disk: self.clone(), number }))
     }
 
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        let number = self.state().file(name)?;
+        SimFile { disk: self.clone(), number }.sync()
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
         let fails = state.plan.names_fail;
         state.call(fails)?;
         let file = state.file(from)?;
+        let before = state.names.get(to).map_or(0, |file| state.files[*file].bytes.len());
+        state.used -= before;
         state.change(Change::Is(to.into(), file));
         state.change(Change::Gone(from.into()));
         Ok(())

@@ -23,9 +23,9 @@ fn a_checkpoint_removes_what_is_older() {
     let disk = SimDisk::new(1, SimPlan::default());
     let (log, _) = open(&disk, config(1));
     let mut journal = log.journal(0);
-    let mut mark = Mark::default();
+    let mark = Mark::default();
     let session = opened(&mut journal, "c");
-    queue(&mut journal, session, &mut mark, &body("t", b"kept"));
+    queue(&mut journal, session, &mark, &body("t", b"kept"));
     fill(&log, &mut journal, session);
     let before = segments(&disk);
     assert!(before.len() >= 5, "{before:?}");
@@ -33,7 +33,7 @@ fn a_checkpoint_removes_what_is_older() {
     assert!(!journal.walk_is_wanted() && journal.is_walking());
     opened(&mut journal, "new");
     journal.record(&Record::Opened { session, client_id: "c", user: "", level: 5, expiry_s: u32::MAX });
-    queue(&mut journal, session, &mut mark, &body("t", b"kept"));
+    queue(&mut journal, session, &mark, &body("t", b"kept"));
     assert!(commit(&mut journal, 0));
     assert_eq!(segments(&disk).len(), before.len() + 1, "not before the end of the walk");
     journal.end_walk();

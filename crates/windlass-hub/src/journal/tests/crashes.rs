@@ -113,6 +113,7 @@ fn live(hub: &mut Hub, disk: &SimDisk, rng: &mut Rng, seen: &mut Seen) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how many seeds is said from outside")]
 fn nothing_committed_is_lost_and_nothing_invented() {
     // `WINDLASS_JOURNAL_SEEDS=20000` for a night.
     let seeds =

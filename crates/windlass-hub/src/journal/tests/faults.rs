@@ -101,7 +101,7 @@ fn a_commit_that_is_late_is_not_made_twice() {
     let (log, _) = open(&disk, LogConfig::default());
     let mut journal = log.journal(0);
     let session = opened(&mut journal, "c");
-    queue(&mut journal, session, &mut Mark::default(), &body("t", b"once"));
+    queue(&mut journal, session, &Mark::default(), &body("t", b"once"));
     let (late, timeout) = journal.job(at(0)).expect("it is due");
     assert_eq!(timeout, Duration::from_secs(30));
     assert!(journal.job(at(0)).is_none(), "one at a time");
@@ -125,7 +125,7 @@ fn a_disk_that_does_not_keep_up_refuses() {
     let session = opened(&mut journal, "c");
     let (job, _) = journal.job(at(0)).expect("it is due");
     while journal.admit().is_ok() {
-        queue(&mut journal, session, &mut Mark::default(), &body("t", &[b'x'; 100]));
+        queue(&mut journal, session, &Mark::default(), &body("t", &[b'x'; 100]));
     }
     assert_eq!(journal.admit(), Err(Refusal::Full));
     assert!((1_000..1_200).contains(&journal.batch_bytes()));
@@ -191,7 +191,7 @@ fn in_between_it_is_acknowledged_at_once_and_synced_in_time() {
 fn off_all_is_committed_and_nothing_written() {
     let mut journal = Journal::off(1, 4);
     let session = opened(&mut journal, "c");
-    queue(&mut journal, session, &mut Mark::default(), &body("t", b"x"));
+    queue(&mut journal, session, &Mark::default(), &body("t", b"x"));
     assert_eq!((journal.recorded(), journal.batch_bytes()), (0, 0));
     assert!(journal.committed() > 0 && !journal.is_due(at(9_999)) && !journal.walk_is_wanted());
     assert_eq!((journal.admit(), journal.is_on(), journal.adopted()), (Ok(()), false, false));

@@ -36,7 +36,7 @@ pub(super) fn body<'b>(topic: &'b str, payload: &'b [u8]) -> Body<'b> {
 }
 
 /// Queues one message for a session.
-pub(super) fn queue(journal: &mut Journal, session: SessionNumber, mark: &mut Mark, body: &Body<'_>) {
+pub(super) fn queue(journal: &mut Journal, session: SessionNumber, mark: &Mark, body: &Body<'_>) {
     let message = journal.message(mark, body);
     journal.record(&Record::Queued { session, message, how: How::new(QoS::AtLeastOnce) });
 }

@@ -17,7 +17,6 @@ pub(super) struct Worker {
     sessions: BTreeMap<SessionNumber, RecoveredSession>,
     /// Topics that this worker has retained, those that are deleted too.
     retained: BTreeMap<String, (u64, Option<String>)>,
-    marks: BTreeMap<MessageNumber, Mark>,
     /// What is still to be walked.
     walk: Option<(Vec<SessionNumber>, Vec<String>)>,
     /// The last record of the batch that was submitted last, committed or not.
@@ -29,7 +28,9 @@ pub(super) struct Hub {
     sessions: BTreeMap<SessionNumber, History<RecoveredSession>>,
     retained: BTreeMap<String, History<(u64, String)>>,
     /// Sessions on their way, and whereto.
-    moving: Vec<(usize, RecoveredSession, Vec<Mark>)>,
+    moving: Vec<(usize, RecoveredSession)>,
+    /// Of each message one, whichever workers have it.
+    marks: BTreeMap<MessageNumber, Mark>,
     /// All that was ever queued.
     messages: Vec<Arc<RecoveredMessage>>,
     version: u64,
@@ -45,7 +46,6 @@ impl Hub {
                     journal: log.journal(worker),
                     sessions: BTreeMap::new(),
                     retained: BTreeMap::new(),
-                    marks: BTreeMap::new(),
                     walk: None,
                     submitted: 0,
                 })
@@ -53,6 +53,7 @@ impl Hub {
             sessions: BTreeMap::new(),
             retained: BTreeMap::new(),
             moving: Vec::new(),
+            marks: BTreeMap::new(),
             messages: Vec::new(),
             version: recovered.next_version,
             walks: 0,
@@ -60,7 +61,7 @@ impl Hub {
         for session in &recovered.sessions {
             let at = session.number as usize % workers;
             for message in messages_of(session) {
-                hub.workers[at].marks.insert(message.number, Mark::recovered(message.number));
+                hub.marks.insert(message.number, Mark::recovered(message.number, at));
             }
             hub.sessions.insert(session.number, vec![(at, 0, Some(session.clone()))]);
             hub.workers[at].sessions.insert(session.number, session.clone());
@@ -156,7 +157,7 @@ impl Hub {
             let at = self.messages.len() - 1 - rng.below(self.messages.len().min(8) as u64) as usize;
             return self.messages[at].clone();
         }
-        // Its number is drawn from worker 0's, so that no two have the same; each worker marks it for itself.
+        // Its number is drawn from worker 0's, so that no two have the same.
         let number = self.workers[0].journal.session();
         let payload = format!("message {number} {}", "x".repeat(rng.below(30) as usize));
         let message = Arc::new(RecoveredMessage::new(number, &body("topic", &payload)));
@@ -170,7 +171,7 @@ impl Hub {
         let message = message.clone();
         let ids: Box<[u32]> = (0..rng.below(3)).map(|n| n as u32 * 1000).collect();
         let delivery = RecoveredDelivery { message, qos: QoS::AtLeastOnce, retain: rng.chance(1, 2), ids };
-        let number = text(&mut worker.journal, &mut worker.marks, &delivery.message);
+        let number = text(&mut worker.journal, &mut self.marks, &delivery.message);
         let how = How { qos: delivery.qos, retain: delivery.retain, ids: Ids::new(&delivery.ids) };
         let record = if rng.chance(1, 3) && state.queued.is_empty() {
             let packet = free(state);
@@ -265,9 +266,7 @@ impl Hub {
         }
         let Some(state) = worker.sessions.remove(&session) else { return };
         worker.journal.released();
-        let marks =
-            messages_of(&state).filter_map(|message| worker.marks.get(&message.number).copied()).collect();
-        self.moving.push((to, state, marks));
+        self.moving.push((to, state));
     }
 
     /// One of those on their way arrives.
@@ -275,13 +274,10 @@ impl Hub {
         if self.moving.is_empty() {
             return;
         }
-        let (at, state, marks) = self.moving.swap_remove(rng.below(self.moving.len() as u64) as usize);
+        let (at, state) = self.moving.swap_remove(rng.below(self.moving.len() as u64) as usize);
         let worker = &mut self.workers[at];
-        for mark in marks {
-            worker.marks.entry(mark.number()).or_insert(mark);
-        }
         if worker.journal.adopted() {
-            write(&mut worker.journal, &mut worker.marks, &state);
+            write(&mut worker.journal, &mut self.marks, &state);
         }
         worker.sessions.insert(state.number, state);
     }
@@ -299,7 +295,7 @@ impl Hub {
             if let Some(session) = sessions.pop() {
                 // It may be gone, or have left.
                 if let Some(state) = worker.sessions.get(&session) {
-                    write(&mut worker.journal, &mut worker.marks, state);
+                    write(&mut worker.journal, &mut self.marks, state);
                 }
             } else if let Some(topic) = topics.pop() {
                 let (version, payload) = &worker.retained[&topic];
