@@ -229,8 +229,8 @@ impl Log {
     /// is left out. This blocks, for about a second for each million of records.
     ///
     /// Whatever a crash has left opens. What is not as it was written is set aside in a file that ends in
-    /// `.corrupt-N`, is told in [`Report::problems`](super::Report::problems), and stops nothing. Nothing is written
-    /// until the first commit.
+    /// `.corrupt-N`, is told in [`Report::problems`](super::Report::problems), and stops nothing. What was found at
+    /// the end is synced before this returns.
     ///
     /// # Errors
     ///

@@ -76,9 +76,10 @@ fn settle(
     read(disk, number, bytes)?;
     bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
     let (log, new) = (name(number), new_name(number));
-    if heads.get(&number).is_some_and(Option::is_some)
-        && write_synced(disk, &new, bytes).and_then(|()| disk.rename(&new, &log)).is_err()
-    {
+    // One without a head that is whole could not be set aside before.
+    let has_head = heads.get(&number).is_some_and(Option::is_some);
+    let is_new = has_head && write_synced(disk, &new, bytes).and_then(|()| disk.rename(&new, &log)).is_ok();
+    if !is_new {
         let _ = disk.remove(&new);
         disk.sync(&log).map_err(disk_error(&format!("sync `{log}`")))?;
     }
