@@ -1,6 +1,10 @@
 //! A hub on one port: `cargo run -p windlass-hub --example hub -- 127.0.0.1:1883`. With a folder behind it, what was
 //! acknowledged outlives the process: `.. --example hub -- 127.0.0.1:1883 data`.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the whole program: it has a clock and a lock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the whole program: it has a clock and a lock"
+)]
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};

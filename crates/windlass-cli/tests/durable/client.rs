@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use windlass::Input;
 use windlass::proto::mqtt::{
     Ack, Arrival, Connect, Filter, Filters, Incoming, Kind, Limits, Mqtt, Outgoing, Packet, PacketId,
-    Properties, PropertiesBuf, Property, Publish, QoS, Resend, Subscribe, SubscribeOptions, Subscription, Topic,
-    Version,
+    Properties, PropertiesBuf, Property, Publish, QoS, Resend, Subscribe, SubscribeOptions, Subscription,
+    Topic, Version,
 };
 use windlass::proto::{Decode, Encode};
 
@@ -39,14 +39,20 @@ impl Wire {
         if version == Version::V5 {
             expiry.push(Property::SessionExpiry(u32::MAX)).expect("it has an encoding");
         }
-        let connect = Connect { clean_start: false, properties: expiry.properties(), ..Connect::new(version, client_id) };
+        let connect = Connect {
+            clean_start: false,
+            properties: expiry.properties(),
+            ..Connect::new(version, client_id)
+        };
         wire.put(&Packet::Connect(connect));
         wire.send()?;
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut present = None;
         while present.is_none() {
             wire.receive(|_, packet| {
-                let Packet::Connack(connack) = packet else { panic!("{client_id}: {packet:?} before CONNACK") };
+                let Packet::Connack(connack) = packet else {
+                    panic!("{client_id}: {packet:?} before CONNACK")
+                };
                 assert!(!connack.reason.is_error(), "{client_id}: {connack:?}");
                 present = Some(connack.session_present);
             })?;

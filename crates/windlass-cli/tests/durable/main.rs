@@ -32,7 +32,8 @@ struct Hub<'f> {
 impl Hub<'_> {
     fn start(folder: &Path, port: u16) -> Hub<'_> {
         // Another program is tried with the same arguments.
-        let program = std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into());
+        let program =
+            std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into());
         let child = Command::new(program)
             .args(["hub", &format!("127.0.0.1:{port}"), "--data"])
             .arg(folder)
@@ -45,7 +46,11 @@ impl Hub<'_> {
     fn wait_until_it_serves(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(self.child.try_wait().expect("a child").is_none(), "it ended in {}", self.folder.display());
+            assert!(
+                self.child.try_wait().expect("a child").is_none(),
+                "it ended in {}",
+                self.folder.display()
+            );
             assert!(Instant::now() < deadline, "it does not serve");
             thread::sleep(Duration::from_millis(2));
         }
@@ -95,9 +100,8 @@ fn what_was_acknowledged_survives_kills() {
         while !ready.iter().all(|ready| ready.load(Relaxed)) {
             thread::sleep(Duration::from_millis(5));
         }
-        let givers: Vec<_> = (0..PUBLISHERS)
-            .map(|n| scope.spawn(move || publisher(port, n, qos_of(n), stop, over)))
-            .collect();
+        let givers: Vec<_> =
+            (0..PUBLISHERS).map(|n| scope.spawn(move || publisher(port, n, qos_of(n), stop, over))).collect();
 
         let mut rng = Rng::new(seed);
         for _ in 0..kills {
@@ -111,16 +115,19 @@ fn what_was_acknowledged_survives_kills() {
         }
         hub.wait_until_it_serves();
         stop.store(true, Relaxed);
-        let promised: Vec<Promised> = givers.into_iter().map(|giver| giver.join().expect("it has not panicked")).collect();
+        let promised: Vec<Promised> =
+            givers.into_iter().map(|giver| giver.join().expect("it has not panicked")).collect();
         // What waits still comes.
         thread::sleep(Duration::from_secs(2));
         let kept = retained(port);
         over.store(true, Relaxed);
-        let got: Vec<Got> = takers.into_iter().map(|taker| taker.join().expect("it has not panicked")).collect();
+        let got: Vec<Got> =
+            takers.into_iter().map(|taker| taker.join().expect("it has not panicked")).collect();
         check(&promised, &got, &kept);
-        let (published, acknowledged) = promised.iter().fold((0, 0), |(published, acknowledged), promised| {
-            (published + promised.published, acknowledged + promised.acknowledged.len())
-        });
+        let (published, acknowledged) =
+            promised.iter().fold((0, 0), |(published, acknowledged), promised| {
+                (published + promised.published, acknowledged + promised.acknowledged.len())
+            });
         println!("{kills} kills: {published} messages published, {acknowledged} acknowledged, none lost");
         assert!(acknowledged as u64 >= 10 * kills, "hardly any load");
     });
@@ -134,10 +141,18 @@ fn qos_of(publisher: usize) -> QoS {
 
 fn check(promised: &[Promised], got: &[Got], kept: &HashMap<usize, u64>) {
     for (n, promised) in promised.iter().enumerate() {
-        assert_eq!(promised.acknowledged.len() as u64, promised.published, "publisher {n}: all is done at the end");
+        assert_eq!(
+            promised.acknowledged.len() as u64,
+            promised.published,
+            "publisher {n}: all is done at the end"
+        );
         for (taker, got) in got.iter().enumerate() {
-            let lost: Vec<u64> =
-                promised.acknowledged.iter().copied().filter(|number| !got.contains_key(&(n, *number))).collect();
+            let lost: Vec<u64> = promised
+                .acknowledged
+                .iter()
+                .copied()
+                .filter(|number| !got.contains_key(&(n, *number)))
+                .collect();
             assert!(lost.is_empty(), "of publisher {n}, taker {taker} never got {lost:?}");
             // Exactly once, if it was QoS 2 all the way.
             if qos_of(n) == QoS::ExactlyOnce && taker < 2 {

@@ -3,14 +3,16 @@
 //! ```text
 //! segment   = head frame*
 //! head      = "windlass" version:u32 flags:u32 number:u64 previous:u64 previous_len:u64 first:u64 crc:u32
-//! frame     = "\xabJrn" len:u32 body_crc:u32 head_crc:u32 body
+//! frame     = "\xabJrn" len:u32 body_crc:u32 unsynced:u32 head_crc:u32 body
 //! body      = record*                          as many as were committed together
 //! ```
 //!
 //! Numbers are little-endian; checksums are CRC-32C. That of a frame's head covers the number of its segment and its
 //! place there too, so that neither blocks of a removed file nor a frame that was moved are taken for one that was
 //! written. `previous` and `previous_len` say which segment came before and how much of it counts: after a failed
-//! write its end is worth nothing, whatever is found there. Segments below `first` are superseded.
+//! write its end is worth nothing, whatever is found there. Segments below `first` are superseded. `unsynced` says how
+//! many bytes before the frame were not known to be on the disk when it was written: what a loss of power has torn is
+//! told from what was garbled later by what is behind it.
 
 /// What a file begins with.
 const MAGIC: &[u8; 8] = b"windlass";
@@ -24,7 +26,7 @@ pub(super) const HEAD: usize = 52;
 pub(super) const SALVAGED: u32 = 1;
 
 const FRAME_MAGIC: &[u8; 4] = b"\xabJrn";
-pub(super) const FRAME_HEAD: usize = 16;
+pub(super) const FRAME_HEAD: usize = 20;
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,12 +83,14 @@ impl Head {
     }
 }
 
-/// Appends a frame that will stand at `at` in the segment of this number.
-pub(super) fn put_frame(out: &mut Vec<u8>, segment: u64, at: u64, body: &[u8]) {
+/// Appends a frame that will stand at `at` in the segment of this number, of which `synced` bytes are on the disk.
+pub(super) fn put_frame(out: &mut Vec<u8>, segment: u64, at: u64, synced: u64, body: &[u8]) {
     let begin = out.len();
     out.extend_from_slice(FRAME_MAGIC);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
     out.extend_from_slice(&crc32c::crc32c(body).to_le_bytes());
+    let unsynced = u32::try_from(at.saturating_sub(synced)).unwrap_or(u32::MAX);
+    out.extend_from_slice(&unsynced.to_le_bytes());
     let crc = head_crc(&out[begin..], segment, at);
     out.extend_from_slice(&crc.to_le_bytes());
     out.extend_from_slice(body);
@@ -100,8 +104,8 @@ fn head_crc(head: &[u8], segment: u64, at: u64) -> u32 {
 /// What is found at a place of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Found<'b> {
-    /// A frame that is whole.
-    Frame(&'b [u8]),
+    /// A frame that is whole, and how much before it was on the disk when it was written.
+    Frame(&'b [u8], usize),
     /// Nothing: the bytes end here.
     End,
     /// Something else.
@@ -115,12 +119,13 @@ pub(super) fn frame_at(bytes: &[u8], segment: u64, at: usize) -> (Found<'_>, usi
         return (Found::End, at);
     }
     let Some((head, body)) = rest.split_at_checked(FRAME_HEAD) else { return (Found::Broken, at) };
-    if &head[..4] != FRAME_MAGIC || u32_at(head, 12) != head_crc(&head[..12], segment, at as u64) {
+    if &head[..4] != FRAME_MAGIC || u32_at(head, 16) != head_crc(&head[..16], segment, at as u64) {
         return (Found::Broken, at);
     }
     match body.get(..u32_at(head, 4) as usize) {
         Some(body) if crc32c::crc32c(body) == u32_at(head, 8) => {
-            (Found::Frame(body), at + FRAME_HEAD + body.len())
+            let synced = at.saturating_sub(u32_at(head, 12) as usize);
+            (Found::Frame(body, synced), at + FRAME_HEAD + body.len())
         }
         _ => (Found::Broken, at),
     }
@@ -131,12 +136,26 @@ pub(super) fn next_frame(bytes: &[u8], segment: u64, at: usize) -> Option<usize>
     let mut at = at + 1;
     while at < bytes.len() {
         at += bytes[at..].windows(FRAME_MAGIC.len()).position(|four| four == FRAME_MAGIC)?;
-        if let (Found::Frame(_), _) = frame_at(bytes, segment, at) {
+        if let (Found::Frame(..), _) = frame_at(bytes, segment, at) {
             return Some(at);
         }
         at += 1;
     }
     None
+}
+
+/// Whether a frame behind `at` was written when `at` was on the disk: then what is broken there was whole once.
+pub(super) fn was_synced(bytes: &[u8], segment: u64, at: usize) -> bool {
+    let mut next = next_frame(bytes, segment, at);
+    while let Some(place) = next {
+        next = match frame_at(bytes, segment, place) {
+            (Found::Frame(_, synced), _) if synced > at => return true,
+            (Found::Frame(..), behind) => Some(behind),
+            (Found::Broken, _) => next_frame(bytes, segment, place),
+            (Found::End, _) => None,
+        };
+    }
+    false
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -29,7 +29,7 @@ pub fn fuzz(bytes: &[u8]) {
     while let Some((len, rest)) = left.split_first() {
         let (body, rest) = rest.split_at(rest.len().min(usize::from(*len)));
         let at = segment.len() as u64;
-        put_frame(&mut segment, 1, at, body);
+        put_frame(&mut segment, 1, at, at, body);
         left = rest;
     }
     open_twice(segment);

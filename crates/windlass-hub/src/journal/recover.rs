@@ -2,8 +2,9 @@
 //!
 //! The newest head that is whole says where the log begins and which segment it continues, and so on back. Segments
 //! that nobody continues were given up by who wrote them. Each is read once, from the oldest on; what is behind the last
-//! whole frame of the last one was never acknowledged, and is passed over. A frame that is not whole with whole ones
-//! behind it was not left by any crash: what is whole in that file is written anew, and the file is set aside.
+//! whole frame of the last one was never acknowledged, and is passed over. A frame that is not whole, and was on the disk
+//! when one behind it was written, was not left by any crash: what is whole in that file is written anew, and the file
+//! is set aside.
 //!
 //! What was read of the last segment is settled on the disk before anything is built on it (`settle`).
 
@@ -130,7 +131,7 @@ fn each_frame(bytes: &[u8], number: u64, mut each: impl FnMut(&[u8])) {
     let mut at = HEAD;
     loop {
         match frame::frame_at(bytes, number, at) {
-            (Found::Frame(body), next) => {
+            (Found::Frame(body, _), next) => {
                 each(body);
                 at = next;
             }
@@ -168,7 +169,7 @@ fn chain(disk: &mut dyn Disk, names: &[String], bytes: &mut Vec<u8>) -> Result<C
             // As it was being made when the power went, or given up, or garbled: what it holds tells which.
             read(disk, number, bytes)?;
             let continued = counts.is_some_and(|counts| counts > HEAD as u64);
-            if continued || frame::next_frame(bytes, number, 0).is_some() {
+            if continued || frame::was_synced(bytes, number, 0) {
                 chain.read.push((number, counts.take()));
             }
             at = below;
@@ -219,7 +220,7 @@ impl Segment {
         let mut at = HEAD.min(bytes.len());
         let len = loop {
             match frame::frame_at(bytes, self.number, at) {
-                (Found::Frame(body), next) => {
+                (Found::Frame(body, _), next) => {
                     match replay.frame(body) {
                         Ok(()) => whole.push(at..next),
                         Err(error) => problems.push(format!("at byte {at} of `{file}`: {error}")),
@@ -227,15 +228,19 @@ impl Segment {
                     at = next;
                 }
                 (Found::End, _) => break at,
+                // The end of the last one: what was being written when the power went, or the process.
+                (Found::Broken, _)
+                    if self.is_last
+                        && self.counts.is_none()
+                        && !frame::was_synced(bytes, self.number, at) =>
+                {
+                    replay.report.torn_bytes += (bytes.len() - at) as u64;
+                    break at;
+                }
                 (Found::Broken, _) => match frame::next_frame(bytes, self.number, at) {
                     Some(next) => {
                         problems.push(format!("bytes {at} to {next} of `{file}` are garbled"));
                         at = next;
-                    }
-                    // The end of the last one: what was being written when the power went, or the process.
-                    None if self.is_last && self.counts.is_none() => {
-                        replay.report.torn_bytes += (bytes.len() - at) as u64;
-                        break at;
                     }
                     None => {
                         problems.push(format!("bytes {at} to {} of `{file}` are garbled", bytes.len()));
@@ -279,7 +284,7 @@ impl Segment {
         let mut salvaged = head.encode().to_vec();
         for body in bodies {
             let at = salvaged.len() as u64;
-            frame::put_frame(&mut salvaged, self.number, at, body);
+            frame::put_frame(&mut salvaged, self.number, at, at, body);
         }
         let (log, new) = (name(self.number), new_name(self.number));
         write_synced(disk, &new, &salvaged)?;

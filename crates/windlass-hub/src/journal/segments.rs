@@ -37,8 +37,8 @@ struct Open {
     file: Box<dyn DiskFile>,
     number: u64,
     len: u64,
-    /// Its name is on the disk.
-    named: bool,
+    /// How much of it is on the disk.
+    synced: u64,
 }
 
 /// What recovery has found, for the one that goes on writing.
@@ -122,10 +122,14 @@ impl Segments {
         // A number is used once, whatever becomes of its file.
         self.next += 1;
         let file = self.disk.create(&name(number))?;
-        let open = self.open.insert(Open { file, number, len: HEAD as u64, named: false });
+        let open = self.open.insert(Open { file, number, len: HEAD as u64, synced: 0 });
         let (previous, previous_len) = self.good;
         let head = Head { flags: 0, number, previous, previous_len, first: self.first };
         open.file.append(&head.encode())?;
+        // Before anything stands behind it: a head that is garbled with something behind it was whole once.
+        open.file.sync()?;
+        self.disk.sync_names()?;
+        open.synced = open.len;
         let unsynced = std::mem::take(&mut self.unsynced);
         let appended = unsynced.iter().try_for_each(|batch| self.append(&batch.bytes));
         self.unsynced = unsynced;
@@ -136,7 +140,7 @@ impl Segments {
         let Some(open) = &mut self.open else { return Err(io::Error::other("no segment is open")) };
         self.frame.clear();
         self.frame.shrink_to(FRAME_KEPT_MAX);
-        frame::put_frame(&mut self.frame, open.number, open.len, body);
+        frame::put_frame(&mut self.frame, open.number, open.len, open.synced, body);
         open.file.append(&self.frame)?;
         open.len += self.frame.len() as u64;
         Ok(())
@@ -145,10 +149,7 @@ impl Segments {
     fn sync(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.file.sync()?;
-        if !open.named {
-            self.disk.sync_names()?;
-            open.named = true;
-        }
+        open.synced = open.len;
         self.good = (open.number, open.len);
         match self.sizes.last_mut() {
             Some((number, bytes)) if *number == open.number => *bytes = open.len,

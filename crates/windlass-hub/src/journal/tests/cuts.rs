@@ -131,7 +131,7 @@ fn another_version_is_said_to_be_one() {
 /// Several segments, one of which is missing, cut, or garbled in the middle of the log.
 #[test]
 fn a_segment_in_the_middle_is_damaged() {
-    let config = || LogConfig::default().segment_bytes(120);
+    let config = || LogConfig::default().segment_bytes(125);
     let disk = SimDisk::new(1, SimPlan::default());
     let (log, _) = open(&disk, config());
     let mut journal = log.journal(0);
