@@ -151,6 +151,8 @@ impl Service for Hub {
         self.now = scope.now();
         self.began = self.now;
         self.worker = scope.worker();
+        self.durable.begin(self.config.unix_ms, self.now);
+        self.ask_for_log(scope);
         self.restore(scope);
         self.durable.commit(scope);
     }
@@ -209,6 +211,11 @@ impl Service for Hub {
         Err(Close::Shutdown)
     }
 
+    /// The log goes to the successor, and the sessions with it: clients find them there.
+    fn superseded(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        if self.durable.is_on() { self.draining(conn, client) } else { Ok(()) }
+    }
+
     fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {
         self.now = conn.now();
         self.gone(conn, &client);
@@ -223,6 +230,7 @@ impl Service for Hub {
             }
         }
         self.kept.sweep(self.now, |_| {});
+        self.ask_for_log(scope);
         self.walk();
         self.durable.commit(scope);
         self.gauge();

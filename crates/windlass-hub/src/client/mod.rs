@@ -91,6 +91,9 @@ impl Hub {
         client: &mut Client,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        if self.waits_for_log(conn, client) {
+            return Ok(());
+        }
         if matches!(client.wire, Wire::Unknown) {
             let Some(&first) = input.peek().first() else { return Ok(()) };
             client.wire = if first == b'G' && self.config.websocket {
