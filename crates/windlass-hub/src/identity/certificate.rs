@@ -63,27 +63,34 @@ impl CertificateName {
         let certificate = Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
         let certificate = certificate.tbs_certificate();
         let name = match self {
-            CertificateName::CommonName => only(
-                certificate.subject().iter().filter(|it| it.oid == COMMON_NAME).map(|it| {
+            CertificateName::CommonName => {
+                only(certificate.subject().iter().filter(|it| it.oid == COMMON_NAME).map(|it| {
                     let value = &it.value;
                     let text = match value.tag() {
-                        Tag::Utf8String => value.decode_as::<Utf8StringRef<'_>>().map(|it| it.as_str().to_owned()),
+                        Tag::Utf8String => {
+                            value.decode_as::<Utf8StringRef<'_>>().map(|it| it.as_str().to_owned())
+                        }
                         Tag::PrintableString => {
                             value.decode_as::<PrintableStringRef<'_>>().map(|it| it.as_str().to_owned())
                         }
-                        Tag::Ia5String => value.decode_as::<Ia5StringRef<'_>>().map(|it| it.as_str().to_owned()),
+                        Tag::Ia5String => {
+                            value.decode_as::<Ia5StringRef<'_>>().map(|it| it.as_str().to_owned())
+                        }
                         _ => return Err(CertificateError::Name),
                     };
                     text.map_err(|_| CertificateError::Malformed)
-                }),
-            )?,
+                }))?
+            }
             CertificateName::Subject => certificate.subject().to_string(),
             CertificateName::Dns | CertificateName::Email | CertificateName::Uri => {
-                let names = certificate.get_extension::<SubjectAltName>().map_err(|_| CertificateError::Malformed)?;
+                let names =
+                    certificate.get_extension::<SubjectAltName>().map_err(|_| CertificateError::Malformed)?;
                 let (_, names) = names.ok_or(CertificateError::Absent)?;
                 only(names.0.iter().filter_map(|name| match (self, name) {
                     (CertificateName::Dns, GeneralName::DnsName(name)) => Some(Ok(name.as_str().to_owned())),
-                    (CertificateName::Email, GeneralName::Rfc822Name(name)) => Some(Ok(name.as_str().to_owned())),
+                    (CertificateName::Email, GeneralName::Rfc822Name(name)) => {
+                        Some(Ok(name.as_str().to_owned()))
+                    }
                     (CertificateName::Uri, GeneralName::UniformResourceIdentifier(name)) => {
                         Some(Ok(name.as_str().to_owned()))
                     }

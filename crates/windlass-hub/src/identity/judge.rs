@@ -193,7 +193,10 @@ enum Means {
     /// It said a name, and nothing here could tell whether that is true.
     Said,
     Password(Arc<Entry>),
-    Token { key: [u8; 32], grants: Option<Grants> },
+    Token {
+        key: [u8; 32],
+        grants: Option<Grants>,
+    },
     Certificate,
 }
 
@@ -354,9 +357,10 @@ impl Identity {
     /// believed as it is said.
     pub fn judge(&self, client: &Presented<'_>, recent: &Recent, now_unix_ms: u64) -> Judged {
         if let (Some(name), Some(certificate)) = (self.0.certificate, client.certificate) {
-            let verdict = name.of(certificate).map_err(Refusal::Certificate).and_then(|user| {
-                self.admit(Some(user.into()), client.client_id, None, Means::Certificate)
-            });
+            let verdict = name
+                .of(certificate)
+                .map_err(Refusal::Certificate)
+                .and_then(|user| self.admit(Some(user.into()), client.client_id, None, Means::Certificate));
             return judged(verdict);
         }
         if let (Some(jwt), Some(token)) = (&self.0.jwt, client.password)

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::tree::{Access, Tree};
 use super::Acl;
+use super::tree::{Access, Tree};
 use crate::identity::mistake::{Mistake, Part, lines};
 
 /// Rules of one file. One more is a mistake in it.
 const RULES_MAX: usize = 1_000_000;
 
 pub(super) fn parse(text: &str) -> Result<Acl, Vec<Mistake>> {
-    let mut reader = Reader { user: None, users: HashMap::new(), anonymous: Tree::new(), patterns: Tree::new() };
+    let mut reader =
+        Reader { user: None, users: HashMap::new(), anonymous: Tree::new(), patterns: Tree::new() };
     let mut mistakes = Vec::new();
     let mut rules = 0;
     for line in lines(text).map(|line| line.trim()) {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use windlass_proto::mqtt::{Filter, Topic};
 
 use super::mistake::Mistake;
-pub(crate) use tree::RuleError;
 pub(super) use tree::Access;
+pub(crate) use tree::RuleError;
 use tree::{Names, Tree};
 
 /// The rules of a file.
@@ -115,7 +115,12 @@ impl Rights {
     /// All of them: there are no rules.
     pub const EVERYTHING: Rights = Rights(None);
 
-    pub(super) fn new(acl: Option<&Arc<Acl>>, grants: Option<&Grants>, user: Option<&str>, client: &str) -> Rights {
+    pub(super) fn new(
+        acl: Option<&Arc<Acl>>,
+        grants: Option<&Grants>,
+        user: Option<&str>,
+        client: &str,
+    ) -> Rights {
         let of_file = acl.and_then(|acl| match user {
             Some(user) => acl.users.get(user).cloned(),
             None => Some(acl.anonymous.clone()).filter(|tree| !tree.is_empty()),
@@ -129,7 +134,8 @@ impl Rights {
         let (fit_user, fit_client) = (user.filter(fits), Some(client).filter(fits));
         let trees = acl.map(|acl| &acl.patterns).into_iter().chain(own.as_deref());
         let is_denied = trees.into_iter().any(|tree| {
-            tree.denies_user && user.is_some() && fit_user.is_none() || tree.denies_client && fit_client.is_none()
+            tree.denies_user && user.is_some() && fit_user.is_none()
+                || tree.denies_client && fit_client.is_none()
         });
         Rights(Some(Box::new(Ruled {
             patterns: acl.filter(|acl| !acl.patterns.is_empty()).cloned(),
@@ -195,7 +201,11 @@ impl Ruled {
             let patterns = self.patterns.as_ref().map(|acl| &acl.patterns);
             self.own.as_deref().into_iter().chain(self.denying.as_deref()).chain(patterns)
         };
-        let mut is_left = |met: &[Cow<'f, str>]| !trees().any(|tree| tree.denies(met, names));
+        let mut is_left = |met: &[Cow<'f, str>]| {
+            // One empty level is no topic ([MQTT-4.7.3-1]).
+            let is_none = matches!(met, [level] if level.is_empty());
+            !is_none && !trees().any(|tree| tree.denies(met, names))
+        };
         let patterns = self.patterns.as_ref().map(|acl| &acl.patterns).filter(|_| !self.by_token);
         self.own.as_deref().into_iter().chain(patterns).any(|tree| tree.meets(filter, names, &mut is_left))
     }

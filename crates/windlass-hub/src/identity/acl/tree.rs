@@ -102,7 +102,9 @@ impl Template {
     fn is(&self, level: &str, names: Names<'_>) -> bool {
         let mut rest = level;
         for piece in &self.0 {
-            let Some(behind) = piece.text(names).and_then(|text| rest.strip_prefix(text)) else { return false };
+            let Some(behind) = piece.text(names).and_then(|text| rest.strip_prefix(text)) else {
+                return false;
+            };
             rest = behind;
         }
         rest.is_empty()

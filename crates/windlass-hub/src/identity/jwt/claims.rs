@@ -67,7 +67,8 @@ fn issuer(config: &JwtConfig, claims: &Map<String, Value>) -> Result<(), JwtErro
 
 /// One text or a list of them (RFC 7519, section 4.1.3).
 fn audience(config: &JwtConfig, claims: &Map<String, Value>) -> Result<(), JwtError> {
-    let is_ours = |value: &Value| value.as_str().is_some_and(|name| config.audiences.iter().any(|it| it == name));
+    let is_ours =
+        |value: &Value| value.as_str().is_some_and(|name| config.audiences.iter().any(|it| it == name));
     let holds = match claims.get("aud") {
         None => config.audiences.is_empty(),
         Some(Value::Array(names)) => names.iter().any(is_ours),

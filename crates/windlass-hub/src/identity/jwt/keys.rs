@@ -4,7 +4,9 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 use ring::{digest, hmac};
 use serde::Deserialize;
 use x509_cert::der::asn1::UintRef;
@@ -170,7 +172,10 @@ pub struct JwtKey {
 enum Material {
     Hmac(hmac::Key),
     /// Without leading zeros.
-    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
     Curve(Vec<u8>),
 }
 
@@ -259,7 +264,9 @@ impl JwtKey {
         match &self.material {
             Material::Hmac(key) => hmac::verify(key, signed, signature).is_ok(),
             Material::Rsa { modulus, exponent } => self.algorithm.rsa().is_some_and(|parameters| {
-                RsaPublicKeyComponents { n: modulus, e: exponent }.verify(parameters, signed, signature).is_ok()
+                RsaPublicKeyComponents { n: modulus, e: exponent }
+                    .verify(parameters, signed, signature)
+                    .is_ok()
             }),
             Material::Curve(key) => self.algorithm.curve().is_some_and(|(algorithm, _)| {
                 UnparsedPublicKey::new(algorithm, key).verify(signed, signature).is_ok()
@@ -301,7 +308,10 @@ impl JwtKey {
 
 impl fmt::Debug for JwtKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtKey").field("id", &self.id).field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("JwtKey")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 

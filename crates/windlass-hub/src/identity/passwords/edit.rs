@@ -19,7 +19,8 @@ use crate::identity::mistake::{Part, lines};
 /// # Ok::<(), windlass_hub::identity::HashingError>(())
 /// ```
 pub fn set(text: &str, user: &str, password: &[u8], hashing: Hashing) -> Result<String, HashingError> {
-    let fits = check_user(user).is_ok() && !user.contains(':') && !user.starts_with('#') && user.trim() == user;
+    let fits =
+        check_user(user).is_ok() && !user.contains(':') && !user.starts_with('#') && user.trim() == user;
     if !fits {
         return Err(HashingError::User);
     }

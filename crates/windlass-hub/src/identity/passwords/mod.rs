@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::mistake::{Mistake, lines};
 pub use edit::{remove, set, upgrade};
-pub use stored::{Hashing, HashingError};
 use stored::Stored;
+pub use stored::{Hashing, HashingError};
 
 /// Users of one file. One more is a mistake in it.
 const USERS_MAX: usize = 1_000_000;
@@ -74,7 +74,8 @@ impl Passwords {
             }
             let Some((user, hash)) = line.split_once(':') else {
                 // It may be somebody's password: it is not repeated.
-                let mistake = Mistake::new(line.span(), "a line without a colon", "this should be `USER:HASH`");
+                let mistake =
+                    Mistake::new(line.span(), "a line without a colon", "this should be `USER:HASH`");
                 mistakes.push(mistake.help("`windlass hub passwd FILE USER` writes such lines"));
                 continue;
             };

@@ -49,7 +49,9 @@ impl Stored {
             "6" => Stored::sha512(&mut parts),
             "7" => Stored::pbkdf2(&mut parts),
             "argon2id" => Stored::argon2id(&mut parts),
-            _ => return Err(wrong("is hashed in a way that is not known here: argon2id, `$7$` and `$6$` are")),
+            _ => {
+                return Err(wrong("is hashed in a way that is not known here: argon2id, `$7$` and `$6$` are"));
+            }
         };
         match stored {
             Ok(stored) if parts.next().is_none() => Ok(stored),
@@ -137,7 +139,12 @@ fn sha512(password: &[u8], salt: &[u8]) -> digest::Digest {
     context.finish()
 }
 
-fn argon2id(password: &[u8], salt: &[u8], (memory, passes, lanes): (u32, u32, u32), out: &mut [u8]) -> Option<()> {
+fn argon2id(
+    password: &[u8],
+    salt: &[u8],
+    (memory, passes, lanes): (u32, u32, u32),
+    out: &mut [u8],
+) -> Option<()> {
     let params = Params::new(memory, passes, lanes, Some(out.len())).ok()?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password, salt, out).ok()
 }
@@ -221,7 +228,8 @@ impl Hashing {
                 Ok(format!("$argon2id$v=19$m={memory},t={passes},p=1${salt}${hash}"))
             }
             Hashing::Pbkdf2 { rounds } => {
-                let count = NonZeroU32::new(rounds).filter(|_| rounds <= ROUNDS_MAX).ok_or(HashingError::Cost)?;
+                let count =
+                    NonZeroU32::new(rounds).filter(|_| rounds <= ROUNDS_MAX).ok_or(HashingError::Cost)?;
                 let mut hash = [0; digest::SHA512_OUTPUT_LEN];
                 pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, count, salt, password, &mut hash);
                 Ok(format!("$7${rounds}${}${}", STANDARD.encode(salt), STANDARD.encode(hash)))

@@ -85,7 +85,8 @@ fn two_hashes_of_one_password_differ() {
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let text = "roger:secret\n\n# fine\nno colon here\n:$6$\nx:$5$a$b\ny:$6$AAAA$AAAA\nz:\nroger:$7$1$AAAA$AAAA\r\n";
+    let text =
+        "roger:secret\n\n# fine\nno colon here\n:$6$\nx:$5$a$b\ny:$6$AAAA$AAAA\nz:\nroger:$7$1$AAAA$AAAA\r\n";
     assert_eq!(
         wrong(text),
         [
@@ -109,7 +110,9 @@ fn all_mistakes_are_told_at_once() {
 fn hashes_have_bounds() {
     let hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let salt = "AAAAAAAAAAAAAAAAAAAAAA";
-    for costs in ["m=4000000,t=1,p=1", "m=262144,t=1000,p=1", "m=262144,t=1,p=17", "m=8,t=1,p=2", "m=64,t=0,p=1"] {
+    for costs in
+        ["m=4000000,t=1,p=1", "m=262144,t=1000,p=1", "m=262144,t=1,p=17", "m=8,t=1,p=2", "m=64,t=0,p=1"]
+    {
         assert!(Passwords::parse(&format!("a:$argon2id$v=19${costs}${salt}${hash}")).is_err(), "{costs}");
     }
     assert!(Passwords::parse(&format!("a:$argon2id$v=19$m=64,t=1,p=1${salt}${hash}")).is_ok());
