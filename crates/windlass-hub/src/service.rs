@@ -1,0 +1,240 @@
+//! The service: one value on each worker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass::{
+    Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
+};
+use windlass_proto::mqtt::Reason;
+use windlass_proto::ws::Scratch;
+
+use crate::client::{Client, Stage};
+use crate::config::HubConfig;
+use crate::exchange::Authenticator;
+use crate::post::Post;
+use crate::route::Routes;
+use crate::route::retained::Kept;
+use crate::session::message::Message;
+use crate::session::{Key, Pumped, Sessions};
+use crate::stats::{HubStats, HubWatch};
+use crate::sys_topics::SysTopics;
+use crate::timers::Timers;
+
+/// The hub: serve it with a tick of [`Hub::TICK`] and its mailbox.
+pub struct Hub {
+    pub(crate) config: HubConfig,
+    pub(crate) sessions: Sessions,
+    pub(crate) routes: Routes,
+    pub(crate) kept: Kept,
+    pub(crate) post: Post,
+    pub(crate) timers: Timers,
+    pub(crate) stats: HubStats,
+    /// Mistakes of clients, by their labels.
+    pub(crate) mistakes: Vec<(&'static str, u64)>,
+    pub(crate) watch: HubWatch,
+    pub(crate) sys: SysTopics,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+    /// Authentications that go on while their clients are served, and the methods of those that have one.
+    pub(crate) exchanges: HashMap<Key, crate::client::Exchanging>,
+    pub(crate) methods: HashMap<Key, Box<str>>,
+    /// The time of this callback.
+    pub(crate) now: Time,
+    pub(crate) began: Time,
+    pub(crate) worker: usize,
+    /// Packets for the connection whose callback this is.
+    pub(crate) out: Vec<u8>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) found: Vec<Arc<Message>>,
+    pub(crate) scratch: Scratch,
+}
+
+/// What is sent to a hub, from its other workers and from outside.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Mail {
+    /// Ends the connection of this client, with 0x98 (administrative action) in version 5.
+    Kick(Box<str>),
+}
+
+impl Hub {
+    /// The period of the tick by which wills are published and sessions end.
+    pub const TICK: Duration = Duration::from_millis(50);
+
+    /// A hub with nothing in it, whose numbers can be looked at through `watch`.
+    pub fn new(config: HubConfig, watch: &HubWatch) -> Hub {
+        let limits = config.tree_limits();
+        Hub {
+            sys: SysTopics::new(config.sys_interval),
+            config,
+            sessions: Sessions::default(),
+            routes: Routes::new(limits),
+            kept: Kept::new(limits),
+            post: Post::default(),
+            timers: Timers::default(),
+            stats: HubStats::default(),
+            mistakes: Vec::new(),
+            watch: watch.clone(),
+            authenticator: None,
+            exchanges: HashMap::new(),
+            methods: HashMap::new(),
+            now: Time::ZERO,
+            began: Time::ZERO,
+            worker: 0,
+            out: Vec::new(),
+            reasons: Vec::new(),
+            found: Vec::new(),
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// The same with methods of enhanced authentication.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Hub {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// How many packets were received.
+    pub fn packets(&self) -> u64 {
+        self.stats.packets_received
+    }
+
+    /// What this worker has counted.
+    pub fn stats(&self) -> &HubStats {
+        &self.stats
+    }
+
+    /// How often clients have broken the protocol or a limit of a packet, by the label of the mistake.
+    pub fn mistakes(&self) -> &[(&'static str, u64)] {
+        &self.mistakes
+    }
+
+    /// Sends a client on: what was put together for it, then what waits for it.
+    pub(crate) fn go_on(&mut self, conn: &mut Conn<'_>, client: &Client, key: Key) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let idle = session.queue.is_empty()
+            && session.scans.is_empty()
+            && session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
+        if idle {
+            return;
+        }
+        self.flush(conn, client);
+        if self.pump(conn, key) == Pumped::More {
+            conn.wake_at(self.now);
+        }
+    }
+
+    fn gauge(&mut self) {
+        self.stats.sessions = self.sessions.len() as u64;
+        self.stats.subscriptions = self.routes.len() as u64;
+        self.stats.retained = self.kept.len() as u64;
+        self.stats.retained_bytes = self.kept.bytes() as u64;
+    }
+}
+
+impl Service for Hub {
+    type Session = Client;
+
+    /// Sessions and topics are on worker 0, and so are all clients.
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        Placement::Worker(0)
+    }
+
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>) {
+        self.now = scope.now();
+        self.began = self.now;
+        self.worker = scope.worker();
+    }
+
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {
+        self.now = conn.now();
+        conn.wake_at(self.now + self.config.connect_timeout);
+        Ok(Client::new(self, self.now))
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, client: &mut Client, input: &mut Input<'_>) -> Result<(), Close> {
+        self.now = conn.now();
+        self.input(conn, client, input)
+    }
+
+    fn drained(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        self.now = conn.now();
+        if let Some(key) = client.key()
+            && self.is_linked(key, conn.id())
+        {
+            self.go_on(conn, client, key);
+        }
+        self.unheld(conn, client)
+    }
+
+    fn timeout(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        self.now = conn.now();
+        let Stage::Served(key) = client.stage else { return Err(Close::Timeout) };
+        if client.silence_max > Duration::ZERO && self.now >= client.heard + client.silence_max {
+            // What a client says that does not take its messages is not read: it may not be silent at all.
+            if conn.is_congested() {
+                client.heard = self.now;
+            } else {
+                self.stats.keep_alive_timeouts += 1;
+                let _ = self.goodbye(client, Reason::KeepAliveTimeout);
+                self.flush(conn, client);
+                return Err(Close::Timeout);
+            }
+        }
+        self.watch_silence(conn, client);
+        if self.is_linked(key, conn.id()) {
+            self.go_on(conn, client, key);
+        }
+        Ok(())
+    }
+
+    fn draining(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        self.now = conn.now();
+        let _ = self.goodbye(client, Reason::ServerShuttingDown);
+        self.flush(conn, client);
+        Err(Close::Shutdown)
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {
+        self.now = conn.now();
+        self.gone(conn, &client);
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, tick: Tick) {
+        self.now = scope.now();
+        while let Some((key, generation)) = self.timers.pop(self.now) {
+            if self.sessions.generation(key) == generation {
+                self.overdue(scope, key);
+            }
+        }
+        self.kept.sweep(self.now, |_| {});
+        self.gauge();
+        if tick.number.is_multiple_of(20) {
+            let queues = self.sessions.iter().map(|(_, session)| &session.queue);
+            let (queued, bytes) =
+                queues.fold((0, 0), |(len, bytes), queue| (len + queue.len(), bytes + queue.bytes()));
+            (self.stats.queued, self.stats.queued_bytes) = (queued as u64, bytes as u64);
+        }
+        self.watch.publish(self.worker, &self.stats);
+        if self.worker == 0 {
+            self.tell(scope);
+        }
+    }
+}
+
+impl Receive for Hub {
+    type Message = Mail;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, mail: Mail) {
+        self.now = scope.now();
+        match mail {
+            Mail::Kick(client_id) => {
+                if let Some(key) = self.sessions.find(&client_id) {
+                    self.disconnect(scope, key, Reason::AdministrativeAction);
+                }
+            }
+        }
+    }
+}
