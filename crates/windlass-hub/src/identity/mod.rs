@@ -5,7 +5,7 @@ mod certificate;
 mod judge;
 mod jwt;
 mod limits;
-mod mistake;
+pub(crate) mod mistake;
 pub mod passwords;
 mod recent;
 
