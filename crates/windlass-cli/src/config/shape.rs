@@ -52,6 +52,10 @@ pub(crate) struct File {
     /// The store behind them.
     #[cfg(feature = "kv")]
     pub(crate) store: StoreTable,
+    /// Hubs: MQTT 3.1.1 and 5.0. Each has topics and sessions of its own.
+    #[cfg(feature = "hub")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hub: Vec<super::hub::HubTable>,
 }
 
 /// Files that a configuration was read from. They are no difference between two.

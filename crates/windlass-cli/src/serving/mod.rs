@@ -57,6 +57,8 @@ pub(crate) struct Told {
     pub(crate) reloader: Arc<OnceLock<Reloader>>,
     #[cfg(feature = "kv")]
     pub(crate) kv: crate::kv::Link,
+    #[cfg(feature = "hub")]
+    pub(crate) hubs: crate::hub::Links,
 }
 
 impl Told {
