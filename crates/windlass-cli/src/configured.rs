@@ -234,11 +234,8 @@ fn placed(places: &Places, path: &str, what: String) -> Problem {
 
 #[cfg(feature = "tls")]
 fn certificate(table: &TlsTable) -> Option<String> {
-    let identity = windlass::TlsIdentity::from_files(&table.cert.0, &table.key.0);
-    identity
-        .and_then(|identity| windlass::TlsServer::new(identity).build())
-        .err()
-        .map(|error| error.to_string())
+    let built = crate::serving::tls_settings(table).and_then(|settings| Ok(settings.build()?));
+    built.err().map(|error| crate::failure::one_line(&error))
 }
 
 #[cfg(not(feature = "tls"))]

@@ -1,7 +1,8 @@
 //! An IoT hub on the windlass engine: MQTT 3.1.1 and 5.0, clients of both in one topic space.
 //!
 //! [`Hub`] is the service. Read `service` first, then `client` (one connection), `session` (what outlives it),
-//! `route` and `deliver` (who gets a message), `post` (how it gets there).
+//! `route` and `deliver` (who gets a message), `post` (how it gets there). [`identity`] is who a client is and what it
+//! may do; [`import`] reads what Mosquitto is configured with.
 //!
 //! ```no_run
 //! use windlass::Mailbox;
@@ -30,6 +31,8 @@ mod config;
 mod deliver;
 mod durable;
 mod exchange;
+pub mod identity;
+pub mod import;
 pub mod journal;
 mod post;
 mod reach;

@@ -58,6 +58,8 @@ pub struct Hub {
 pub enum Mail {
     /// Ends the connection of this client, with 0x98 (administrative action) in version 5.
     Kick(Box<str>),
+    /// Other settings from here on. What is there stays; clients that are connected keep what CONNACK told them.
+    Set(Box<HubConfig>),
     /// What a turn has recorded is to be committed: of the hub to itself.
     Commit,
 }
@@ -258,6 +260,10 @@ impl Receive for Hub {
                 if let Some(key) = self.sessions.find(&client_id) {
                     self.disconnect(scope, key, Reason::AdministrativeAction);
                 }
+            }
+            Mail::Set(config) => {
+                self.sys.set_interval(config.sys_interval);
+                self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
             }
         }
     }

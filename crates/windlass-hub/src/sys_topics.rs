@@ -23,6 +23,10 @@ impl SysTopics {
     pub(crate) fn new(interval: Duration) -> SysTopics {
         SysTopics { interval, next: None, said: Vec::new() }
     }
+
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
 }
 
 impl Hub {

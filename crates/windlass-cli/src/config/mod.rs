@@ -4,6 +4,8 @@
 
 mod conflicts;
 mod environment;
+#[cfg(feature = "hub")]
+pub(crate) mod hub;
 mod include;
 pub(crate) mod limits;
 pub(crate) mod print;
@@ -177,6 +179,8 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         add!(resp);
         add!(memcached);
     }
+    #[cfg(feature = "hub")]
+    add!(hub);
     services
 }
 
@@ -199,6 +203,7 @@ pub(crate) fn usual_address(kind: &str) -> &'static str {
         "proxy" => "127.0.0.1:8080",
         "resp" => "127.0.0.1:6379",
         "memcached" => "127.0.0.1:11211",
+        "hub" => "127.0.0.1:1883",
         _ => "127.0.0.1:9000",
     }
 }

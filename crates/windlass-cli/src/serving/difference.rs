@@ -71,6 +71,10 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
                 // All but its log and what it passes on is told to the one that runs.
                 table.retain(|key, _| matches!(key.as_str(), "access_log" | "mode"));
             }
+            if kind == "hub" {
+                // The same: sessions and topics stay.
+                table.retain(|key, _| key == "access_log");
+            }
             table.insert("kind".into(), kind.into());
         }
         units.push(Unit { name: service.name.into(), settings, listeners: listeners.collect() });

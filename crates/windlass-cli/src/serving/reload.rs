@@ -241,6 +241,8 @@ impl InEffect {
         let shown = told.certificates.owners();
         #[cfg(feature = "kv")]
         let linked = told.kv.now();
+        #[cfg(feature = "hub")]
+        let hubs = told.hubs.now();
         #[cfg(feature = "proxy")]
         let fronts = told.proxies.now();
         let outcome = self.make(file, report);
@@ -249,6 +251,8 @@ impl InEffect {
             told.certificates.keep(&shown);
             #[cfg(feature = "kv")]
             told.kv.restore(linked);
+            #[cfg(feature = "hub")]
+            told.hubs.restore(hubs);
             #[cfg(feature = "proxy")]
             told.proxies.restore(fronts);
         }
@@ -331,6 +335,8 @@ impl InEffect {
         }
         #[cfg(feature = "kv")]
         crate::kv::set(told, settings);
+        #[cfg(feature = "hub")]
+        report.changed.extend(told.hubs.change(file));
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {
             report.changed.push("the level of the log was set".into());
         }

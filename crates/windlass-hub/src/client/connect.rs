@@ -110,7 +110,7 @@ impl Hub {
             let data = properties.authentication_data().map_or(&[][..], |data| data.0);
             return self.exchange(conn, client, asking, data);
         }
-        self.admit(conn, client, asking)
+        self.admit(conn, client, *asking)
     }
 
     /// One step of an enhanced authentication before CONNACK.
@@ -138,7 +138,7 @@ impl Hub {
                 if user.is_some() {
                     asking.user = user;
                 }
-                self.admit(conn, client, asking)
+                self.admit(conn, client, *asking)
             }
             // [MQTT-4.12.0-4].
             Step::Refuse(reason) => Err(self.refuse(client, reason)),
@@ -213,8 +213,8 @@ impl Hub {
     }
 
     /// Whoever it is has been told: the client gets its session.
-    fn admit(&mut self, conn: &mut Conn<'_>, client: &mut Client, asking: Box<Asking>) -> Result<(), Close> {
-        self.begin(conn, client, *asking)
+    fn admit(&mut self, conn: &mut Conn<'_>, client: &mut Client, asking: Asking) -> Result<(), Close> {
+        self.begin(conn, client, asking)
     }
 
     /// The client is served from here on: the session is found, or made, and CONNACK says so.

@@ -77,6 +77,7 @@ impl Kept {
         for table in services.iter().filter_map(|service| service.tls) {
             folder_of(&table.cert.0);
             folder_of(&table.key.0);
+            table.client_ca.iter().for_each(|FilePath(path)| folder_of(path));
         }
         #[cfg(feature = "kv")]
         for FilePath(path) in file.resp.iter().filter_map(|resp| resp.password_file.as_ref()) {

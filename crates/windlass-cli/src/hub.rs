@@ -1,0 +1,113 @@
+//! The hub behind its flags and its tables.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use windlass::{Mailbox, Serve, serve};
+use windlass_hub::{Hub, HubConfig, HubWatch, Mail};
+
+use crate::args::HubArgs;
+use crate::config::File;
+use crate::config::hub::HubTable;
+use crate::config::value::{Count, Listen, Size};
+use crate::serving::{
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
+};
+
+/// Serves until told to stop.
+pub(crate) fn run(args: &HubArgs) -> Result<()> {
+    let mut file = from_flags(&args.serving);
+    // Topics are on one worker; others would have nothing to do.
+    file.server.workers = Count(1);
+    file.hub = vec![HubTable {
+        listen: args.listen.iter().cloned().map(Listen).collect(),
+        tls: tls_from_flags(&args.serving),
+        access_log: access_from_flags(&args.serving),
+        packet_max: Size(args.packet_max),
+        queue_max: Count(args.queue_max),
+        when_queue_full: args.when_queue_full,
+        ..HubTable::default()
+    }];
+    run_flags(&file, &args.serving)
+}
+
+/// The ways to the hubs that are there, by their names.
+#[derive(Clone, Default)]
+pub(crate) struct Links(Arc<Mutex<BTreeMap<String, Link>>>);
+
+/// The way to one of them.
+#[derive(Clone)]
+pub(crate) struct Link {
+    mailbox: Mailbox<Mail>,
+    config: HubConfig,
+}
+
+impl Links {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Link>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is there now.
+    pub(crate) fn now(&self) -> BTreeMap<String, Link> {
+        self.lock().clone()
+    }
+
+    /// Leads there again, since what was to come does not.
+    pub(crate) fn restore(&self, links: BTreeMap<String, Link>) {
+        *self.lock() = links;
+    }
+
+    /// Tells the hubs that stay what is said of them now, and forgets the others; which of them have changed.
+    pub(crate) fn change(&self, file: &File) -> Vec<String> {
+        let mut links = self.lock();
+        links.retain(|name, _| file.hub.iter().any(|table| table.name == *name));
+        let mut changed = Vec::new();
+        for table in &file.hub {
+            let Some(link) = links.get_mut(&table.name) else { continue };
+            let config = table.config();
+            if link.config != config {
+                link.config = config.clone();
+                // Full it is only if it was told thousands of times in one turn, and closed when the server ends.
+                for worker in 0..link.mailbox.workers() {
+                    let _ = link.mailbox.send(worker, Mail::Set(Box::new(config.clone())));
+                }
+                changed.push(format!("settings of {}; its sessions stay", table.name));
+            }
+        }
+        changed
+    }
+}
+
+/// The service of one table.
+pub(crate) fn service(table: &HubTable, workers: usize, told: &Told) -> Result<Serve<Watched<Hub>>> {
+    let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
+    let its = told.of(&table.name, "hub");
+    let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
+    let config = table.config();
+    told.hubs.lock().insert(table.name.clone(), Link { mailbox: mailbox.clone(), config: config.clone() });
+    let input_max = table.packet_max.0 + (64 << 10);
+    let service = serve(move || {
+        let hub = Hub::new(HubConfig { unix_ms: unix_ms(), ..config.clone() }, &watch);
+        Watched::new(hub, &its, ends.clone())
+    })
+    .name(&table.name)
+    .mailbox(&mailbox)
+    .tick(Hub::TICK)
+    // How long a client may be silent its keep-alive says.
+    .idle_timeout(Duration::ZERO)
+    .input_max(input_max);
+    let owner = owner("hub", &table.name);
+    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Tally for Hub {
+    fn messages(&self) -> u64 {
+        self.packets()
+    }
+}

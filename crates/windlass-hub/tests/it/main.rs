@@ -1,0 +1,13 @@
+//! The hub under the harness: what clients say, and what they hear.
+
+mod clauses;
+mod ends;
+mod kit;
+mod limits;
+mod qos;
+mod retained;
+mod sessions;
+mod subscriptions;
+mod version5;
+mod websocket;
+mod wills;
