@@ -217,10 +217,3 @@ pub(crate) fn shown(packet: &Packet<'_>) -> String {
         other => format!("{other:?}"),
     }
 }
-
-impl Desk {
-    /// Lets everything settle.
-    pub(crate) fn say_nothing(&mut self, _: &mut Device) {
-        self.harness.settle();
-    }
-}

@@ -4,6 +4,7 @@ mod clauses;
 mod ends;
 mod kit;
 mod limits;
+mod proxied;
 mod qos;
 mod retained;
 mod sessions;
