@@ -1,6 +1,7 @@
 //! The hub under the harness: what clients say, and what they hear.
 
 mod clauses;
+mod durable;
 mod ends;
 mod kit;
 mod limits;
