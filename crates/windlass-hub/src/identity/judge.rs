@@ -66,8 +66,13 @@ pub struct IdentityConfig {
     pub client_id_bound: bool,
     /// What becomes of clients that would not be let in any more.
     pub when_revoked: WhenRevoked,
+    /// Users whose passwords were right are remembered on each worker ([`Recent`]). Default 10,000; 0: none.
+    pub recent_max: usize,
     /// Bounds of each user.
     pub limits: UsersLimits,
+    /// A number that is made of all that this is made from, files included: two identities with the same one are the
+    /// same. 0, the default: each is for itself.
+    pub mark: u64,
 }
 
 impl Default for IdentityConfig {
@@ -82,7 +87,9 @@ impl Default for IdentityConfig {
             client_id_from_user: false,
             client_id_bound: true,
             when_revoked: WhenRevoked::default(),
+            recent_max: 10_000,
             limits: UsersLimits::default(),
+            mark: 0,
         }
     }
 }
@@ -327,10 +334,10 @@ impl Default for Identity {
     }
 }
 
-/// Whether both are one value.
+/// Whether both are one value, or are made from the same.
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
-        self.is(other)
+        self.is(other) || (self.0.mark != 0 && self.0.mark == other.0.mark)
     }
 }
 
