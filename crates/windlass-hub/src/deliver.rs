@@ -42,13 +42,18 @@ impl Hub {
     /// [MQTT-3.3.1-7]).
     pub(crate) fn retain(&mut self, publication: &mut Publication<'_>) -> Reason {
         if publication.payload.is_empty() {
-            self.kept.remove(publication.topic);
+            if self.kept.remove(publication.topic) {
+                self.durable.retained_gone(publication.topic);
+            }
             return Reason::Success;
         }
         let message = publication.message();
         let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
-        match self.kept.insert(message, max, bytes_max) {
-            Ok(()) => Reason::Success,
+        match self.kept.insert(message.clone(), max, bytes_max) {
+            Ok(()) => {
+                self.durable.retained(&message);
+                Reason::Success
+            }
             Err(_) => {
                 self.stats.retained_refused += 1;
                 Reason::QuotaExceeded
@@ -68,7 +73,7 @@ impl Hub {
         ids: &[u32],
     ) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let is_kept = session.is_kept();
+        let (is_kept, number) = (session.is_kept(), session.number);
         let Some(link) = session.link.as_deref_mut() else {
             if !is_kept || qos == QoS::AtMostOnce && !self.config.queue_qos_0 {
                 self.stats.dropped_offline += 1;
@@ -89,7 +94,7 @@ impl Hub {
         if passes {
             let Publication { topic, properties, payload, .. } = *publication;
             let letter = Letter { topic, properties, payload, expiry };
-            let mut form = Form { qos, id: None, dup: false, retain, ids };
+            let mut form = Form { qos, id: None, dup: false, retain, ids, hold: false };
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
@@ -100,9 +105,15 @@ impl Hub {
                 match outgoing.send(qos, Sent { message, how }) {
                     Ok(id) => {
                         form.id = Some(id);
+                        let kept = outgoing.get(id);
+                        form.hold = kept.is_some_and(|sent| self.durable.sent(number, qos, sent, id));
                         let sent = self.post.send(&letter, &form, link, usize::MAX, reach);
                         if sent == Some(Err(Unsent::TooLong)) {
                             outgoing.cancel(id);
+                            self.durable.done(number, id);
+                        }
+                        if form.hold && sent == Some(Ok(())) {
+                            self.durable.hold(key, link.conn, false, self.post.packet());
                         }
                         sent
                     }
@@ -137,12 +148,19 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let len = queued.message.len();
         if session.queue.has_room(len, max, bytes_max) {
+            self.durable.queued(session, &queued);
             return session.queue.push(queued);
         }
-        let expired = &mut self.stats.dropped_expired;
-        session.queue.drop_expired(now, |_| *expired += 1);
+        let (expired, durable, number) = (&mut self.stats.dropped_expired, &mut self.durable, session.number);
+        session.queue.drop_expired(now, |queued| {
+            *expired += 1;
+            durable.dropped(number, queued);
+        });
         while !session.queue.has_room(len, max, bytes_max) {
-            if self.config.when_queue_full == WhenQueueFull::DropOldest && session.queue.pop().is_some() {
+            if self.config.when_queue_full == WhenQueueFull::DropOldest
+                && let Some(oldest) = session.queue.pop()
+            {
+                self.durable.dropped(number, &oldest);
                 self.stats.dropped_queue_full += 1;
                 continue;
             }
@@ -153,6 +171,7 @@ impl Hub {
             }
             return;
         }
+        self.durable.queued(session, &queued);
         session.queue.push(queued);
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Form<'f> {
     pub(crate) dup: bool,
     pub(crate) retain: bool,
     pub(crate) ids: &'f [u32],
+    /// It is put together only, for whoever sends it later: [`Post::packet`].
+    pub(crate) hold: bool,
 }
 
 /// Why a message is not on its way.
@@ -75,7 +77,7 @@ impl Post {
     /// Whether the connection takes more of what is sent to it: what it has not taken is below `output_max`, or
     /// below the engine's high-water mark.
     pub(crate) fn takes(link: &Link, output_max: usize, reach: &mut dyn Reach) -> bool {
-        reach.conn(link.conn).is_some_and(|conn| takes(&conn, output_max))
+        !link.opening && reach.conn(link.conn).is_some_and(|conn| takes(&conn, output_max))
     }
 
     /// Puts the message into the output of a client. `output_max`: only if it takes more; `None` otherwise.
@@ -89,7 +91,7 @@ impl Post {
         reach: &mut dyn Reach,
     ) -> Option<Result<(), Unsent>> {
         let Some(mut conn) = reach.conn(link.conn) else { return Some(Err(Unsent::Gone)) };
-        if !takes(&conn, output_max) {
+        if link.opening || !takes(&conn, output_max) {
             return None;
         }
         Some(self.put(letter, form, link, &mut conn))
@@ -104,7 +106,7 @@ impl Post {
     ) -> Result<(), Unsent> {
         let Post { templates, packet, alike } = self;
         let Letter { topic, properties, payload, expiry } = *letter;
-        let Form { qos, id, dup, retain, ids } = *form;
+        let Form { qos, id, dup, retain, ids, hold } = *form;
         let v5 = link.version == Version::V5;
         let ids = if v5 { ids } else { &[] };
         let plain = id.is_none() && ids.is_empty() && link.aliases.is_none() && !link.is_websocket;
@@ -133,7 +135,9 @@ impl Post {
         }
         let template = template(templates, link.version, topic, properties, payload.len())?;
         // A number that is given has to arrive, so the packet must not turn out too long: it may take three bytes more.
+        // Nor may one that leaves later give a number that one before it uses.
         if let Some(aliases) = &mut link.aliases
+            && !hold
             && template.len(&delivery) + 3 <= link.send_max
         {
             delivery.topic = aliases.form(topic);
@@ -144,8 +148,15 @@ impl Post {
             packet.extend_from_slice(head.as_ref());
         }
         put(template, &delivery, payload, link.send_max, packet)?;
-        conn.write(packet);
+        if !hold {
+            conn.write(packet);
+        }
         Ok(())
+    }
+
+    /// The packet that was put together last, in its frame of a WebSocket if it has one.
+    pub(crate) fn packet(&self) -> &[u8] {
+        &self.packet
     }
 }
 

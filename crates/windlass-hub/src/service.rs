@@ -12,6 +12,7 @@ use windlass_proto::ws::Scratch;
 
 use crate::client::{Client, Stage};
 use crate::config::HubConfig;
+use crate::durable::Durable;
 use crate::exchange::Authenticator;
 use crate::post::Post;
 use crate::route::Routes;
@@ -30,6 +31,7 @@ pub struct Hub {
     pub(crate) kept: Kept,
     pub(crate) post: Post,
     pub(crate) timers: Timers,
+    pub(crate) durable: Durable,
     pub(crate) stats: HubStats,
     /// Mistakes of clients, by their labels.
     pub(crate) mistakes: Vec<(&'static str, u64)>,
@@ -58,6 +60,8 @@ pub enum Mail {
     Kick(Box<str>),
     /// Other settings from here on. What is there stays; clients that are connected keep what CONNACK told them.
     Set(Box<HubConfig>),
+    /// What a turn has recorded is to be committed: of the hub to itself.
+    Commit,
 }
 
 impl Hub {
@@ -75,6 +79,7 @@ impl Hub {
             kept: Kept::new(limits),
             post: Post::default(),
             timers: Timers::default(),
+            durable: Durable::default(),
             stats: HubStats::default(),
             mistakes: Vec::new(),
             watch: watch.clone(),
@@ -148,6 +153,8 @@ impl Service for Hub {
         self.now = scope.now();
         self.began = self.now;
         self.worker = scope.worker();
+        self.restore(scope);
+        self.durable.commit(scope);
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {
@@ -158,7 +165,9 @@ impl Service for Hub {
 
     fn data(&mut self, conn: &mut Conn<'_>, client: &mut Client, input: &mut Input<'_>) -> Result<(), Close> {
         self.now = conn.now();
-        self.input(conn, client, input)
+        let served = self.input(conn, client, input);
+        self.durable.tell(self.worker, self.now);
+        served
     }
 
     fn drained(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
@@ -168,7 +177,9 @@ impl Service for Hub {
         {
             self.go_on(conn, client, key);
         }
-        self.unheld(conn, client)
+        let served = self.unheld(conn, client);
+        self.durable.tell(self.worker, self.now);
+        served
     }
 
     fn timeout(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
@@ -189,6 +200,7 @@ impl Service for Hub {
         if self.is_linked(key, conn.id()) {
             self.go_on(conn, client, key);
         }
+        self.durable.tell(self.worker, self.now);
         Ok(())
     }
 
@@ -202,6 +214,7 @@ impl Service for Hub {
     fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {
         self.now = conn.now();
         self.gone(conn, &client);
+        self.durable.tell(self.worker, self.now);
     }
 
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, tick: Tick) {
@@ -212,6 +225,8 @@ impl Service for Hub {
             }
         }
         self.kept.sweep(self.now, |_| {});
+        self.walk();
+        self.durable.commit(scope);
         self.gauge();
         if tick.number.is_multiple_of(20) {
             let queues = self.sessions.iter().map(|(_, session)| &session.queue);
@@ -232,6 +247,7 @@ impl Receive for Hub {
     fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, mail: Mail) {
         self.now = scope.now();
         match mail {
+            Mail::Commit => self.durable.commit(scope),
             Mail::Kick(client_id) => {
                 if let Some(key) = self.sessions.find(&client_id) {
                     self.disconnect(scope, key, Reason::AdministrativeAction);

@@ -17,8 +17,9 @@ impl Hub {
         key: Key,
         ack: &Ack<'_>,
     ) -> Result<(), Close> {
-        let outgoing = self.sessions.get_mut(key).and_then(|session| session.outgoing.as_mut());
-        if outgoing.is_some_and(|outgoing| outgoing.puback(ack.id).is_ok()) {
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        if session.outgoing.as_mut().is_some_and(|outgoing| outgoing.puback(ack.id).is_ok()) {
+            self.durable.done(session.number, ack.id);
             self.go_on(conn, client, key);
         }
         Ok(())
@@ -32,8 +33,14 @@ impl Hub {
         key: Key,
         ack: &Ack<'_>,
     ) -> Result<(), Close> {
-        let outgoing = self.sessions.get_mut(key).and_then(|session| session.outgoing.as_mut());
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        let outgoing = session.outgoing.as_mut();
         let known = outgoing.is_some_and(|outgoing| outgoing.pubrec(ack.id, ack.reason).is_ok());
+        if known && ack.reason.is_error() {
+            self.durable.done(session.number, ack.id);
+        } else if known {
+            self.durable.released(session, ack.id);
+        }
         match (known, ack.reason.is_error()) {
             (true, true) => self.go_on(conn, client, key),
             (false, true) => {}
@@ -54,8 +61,9 @@ impl Hub {
         key: Key,
         ack: &Ack<'_>,
     ) -> Result<(), Close> {
-        let outgoing = self.sessions.get_mut(key).and_then(|session| session.outgoing.as_mut());
-        if outgoing.is_some_and(|outgoing| outgoing.pubcomp(ack.id).is_ok()) {
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        if session.outgoing.as_mut().is_some_and(|outgoing| outgoing.pubcomp(ack.id).is_ok()) {
+            self.durable.done(session.number, ack.id);
             self.go_on(conn, client, key);
         }
         Ok(())
@@ -63,8 +71,12 @@ impl Hub {
 
     /// PUBREL came: what its sender holds of the message is released ([MQTT-4.3.3-11]).
     pub(super) fn pubrel(&mut self, client: &mut Client, key: Key, ack: &Ack<'_>) -> Result<(), Close> {
-        let incoming = self.sessions.get_mut(key).and_then(|session| session.incoming.as_mut());
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        let incoming = session.incoming.as_mut();
         let reason = incoming.map_or(Reason::PacketIdentifierNotFound, |incoming| incoming.pubrel(ack.id));
+        if reason == Reason::Success {
+            self.durable.received_done(session, ack.id);
+        }
         self.answer(client, Kind::Pubcomp, ack.id, reason);
         Ok(())
     }
@@ -85,6 +97,8 @@ impl Hub {
     /// Puts an acknowledgement; with a reason to read if something is wrong, and the client wants to know
     /// ([MQTT-3.1.2-29]) and takes it ([MQTT-3.4.2-2] and its like).
     pub(super) fn answer(&mut self, client: &mut Client, kind: Kind, id: PacketId, reason: Reason) {
+        // What is refused is so whatever the log has.
+        self.durable.binding |= !reason.is_error();
         if reason == Reason::Success || !client.is_v5() {
             let first = (kind as u8) << 4 | if kind == Kind::Pubrel { 2 } else { 0 };
             let [high, low] = id.get().to_be_bytes();

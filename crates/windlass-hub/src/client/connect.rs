@@ -220,6 +220,10 @@ impl Hub {
     /// The client is served from here on: the session is found, or made, and CONNACK says so.
     fn begin(&mut self, conn: &mut Conn<'_>, client: &mut Client, mut asking: Asking) -> Result<(), Close> {
         let mut found = self.sessions.find(&asking.client_id);
+        let found_durable = found.and_then(|key| self.sessions.get(key)).is_some_and(|it| it.number != 0);
+        if (asking.expiry > 0 || found_durable) && self.durable.admit().is_err() {
+            return Err(self.refuse(client, Reason::ServerUnavailable));
+        }
         if let Some(key) = found {
             let session = self.sessions.get(key);
             // Whose session it is, nobody else takes over.
@@ -274,7 +278,10 @@ impl Hub {
             send_max: asking.packet_max,
             receive_max,
             aliases: (aliases > 0).then(|| Box::new(AliasesOut::new(aliases))),
+            opening: true,
+            held: 0,
         }));
+        self.durable.connected(session, if v5 { 5 } else { 4 });
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);
         }
@@ -336,6 +343,7 @@ impl Hub {
             // It takes no packet that long ([MQTT-3.1.2-24]), so it cannot be served.
             return Err(Close::Refused);
         }
+        self.durable.binding = true;
         self.stats.connected += 1;
         self.stats.resumed += u64::from(is_present);
         if let Some(exchanging) = asking.exchange {

@@ -42,6 +42,7 @@ impl Hub {
             && let Some(session) = self.sessions.get_mut(key)
         {
             session.will = None;
+            self.durable.will(session);
         }
         conn.expect_silence();
         Err(Close::Done)
@@ -49,6 +50,7 @@ impl Hub {
 
     /// The connection ends for a reason of ours: it is said in version 5 ([MQTT-4.13.2-1]).
     pub(crate) fn goodbye(&mut self, client: &mut Client, reason: Reason) -> Close {
+        self.durable.farewell(self.out.len());
         if client.is_v5() && client.codec.is_connected() {
             let mut said = PropertiesBuf::new();
             let named = said.push(Property::ReasonString(reason.name())).is_ok();
@@ -97,6 +99,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.link = None;
         session.since = now;
+        self.durable.disconnected(session);
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
         for replay in std::mem::take(&mut session.scans) {
             if let Some(scan) = replay.scan {
@@ -156,7 +159,9 @@ impl Hub {
 
     /// Publishes the will of a session, if it has one; and it has none any more ([MQTT-3.1.2-8], [MQTT-3.1.2-10]).
     pub(crate) fn publish_will(&mut self, reach: &mut dyn Reach, key: Key) {
-        let Some(will) = self.sessions.get_mut(key).and_then(|session| session.will.take()) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(will) = session.will.take() else { return };
+        self.durable.will(session);
         // It may have been allowed when it was made.
         if !self.may_write(key, &will.topic) {
             self.stats.denied_publish += 1;
@@ -175,6 +180,7 @@ impl Hub {
             self.timers.cancel(at, key);
         }
         let Some(session) = self.sessions.remove(key) else { return };
+        self.durable.closed(&session);
         for subscription in &session.subscriptions {
             if let Ok(filter) = Filter::new(&subscription.filter) {
                 self.routes.remove(filter, key);

@@ -135,8 +135,7 @@ impl Hub {
     /// Writes the packets that were put together for this connection.
     pub(crate) fn flush(&mut self, conn: &mut Conn<'_>, client: &Client) {
         if !self.out.is_empty() {
-            wire::write(conn, client.wire.is_websocket(), &self.out);
-            self.out.clear();
+            self.send_out(conn, client);
         }
     }
 
@@ -181,6 +180,7 @@ impl Hub {
         } else {
             self.mistakes.push((error.label(), 1));
         }
+        self.durable.farewell(self.out.len());
         client.codec.answer(&error, &mut self.out);
         client.stage = match client.stage {
             Stage::Served(key) => Stage::Served(key),

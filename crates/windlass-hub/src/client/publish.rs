@@ -67,6 +67,14 @@ impl Hub {
             self.stats.denied_publish += 1;
             reason = Reason::NotAuthorized;
         }
+        if reason == Reason::Success && (ticket.is_some() || publish.retain) && self.durable.admit().is_err()
+        {
+            if !v5 {
+                // No way to refuse, and nothing is acknowledged that is not kept.
+                return Err(self.goodbye(client, Reason::QuotaExceeded));
+            }
+            reason = Reason::QuotaExceeded;
+        }
         if reason == Reason::Success {
             let (payload, retain) = (publish.payload, publish.retain);
             let mut publication =
@@ -80,10 +88,13 @@ impl Hub {
         }
         client.aliases = aliases;
         if let Some(ticket) = ticket {
-            let session = self.sessions.get_mut(key);
-            if let Some(incoming) = session.and_then(|session| session.incoming.as_mut()) {
-                // 3.1.1 has no way to refuse ([MQTT-3.3.5-2] of it): acknowledged, and dropped.
-                incoming.ready(ticket, if v5 { reason } else { Reason::Success });
+            // 3.1.1 has no way to refuse ([MQTT-3.3.5-2] of it): acknowledged, and dropped.
+            let reason = if v5 { reason } else { Reason::Success };
+            if let Some(session) = self.sessions.get_mut(key) {
+                self.durable.received(session, publish.qos, ticket.id(), reason);
+                if let Some(incoming) = &mut session.incoming {
+                    incoming.ready(ticket, reason);
+                }
             }
             self.acknowledge(client, key);
         }

@@ -44,6 +44,7 @@ impl Hub {
         reasons: &[Reason],
         packet: impl for<'a> Fn(Reasons<'a>, Properties<'a>) -> Packet<'a>,
     ) {
+        self.durable.binding = true;
         let wants = self.sessions.get(key).and_then(|session| session.link.as_ref());
         let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5();
         let wrong = reasons.iter().find(|reason| reason.is_error());
@@ -77,6 +78,9 @@ impl Hub {
         options.qos = options.qos.min(self.config.qos_max);
         let subscriptions_max = self.config.subscriptions_max;
         let Some(session) = self.sessions.get_mut(key) else { return Reason::UnspecifiedError };
+        if session.number != 0 && self.durable.admit().is_err() {
+            return Reason::QuotaExceeded;
+        }
         let is_new = !self.routes.contains(filter, key);
         if is_new && session.subscriptions.len() >= subscriptions_max {
             self.stats.denied_subscribe += 1;
@@ -91,6 +95,7 @@ impl Hub {
             Some(before) => (before.options, before.id) = (options, id),
             None => session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id }),
         }
+        self.durable.subscribed(session, filter, options, id);
         let replays = match options.retain_handling {
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => is_new,
@@ -134,6 +139,7 @@ impl Hub {
             return Reason::NoSubscriptionExisted;
         };
         session.subscriptions.swap_remove(at);
+        self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         Reason::Success
     }

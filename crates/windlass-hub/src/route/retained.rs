@@ -71,6 +71,10 @@ impl Kept {
         self.tree.scan(filter)
     }
 
+    pub(crate) fn scan_all(&mut self) -> Scan {
+        self.tree.scan_all()
+    }
+
     /// See [`Retained::proceed`].
     pub(crate) fn proceed(&self, scan: &mut Scan, nodes: usize, found: impl FnMut(&Arc<Message>)) -> bool {
         self.tree.proceed(scan, nodes, found)
@@ -86,8 +90,7 @@ impl Kept {
             if self.expiring == 0 {
                 return;
             }
-            let Ok(all) = Filter::new("#") else { return };
-            self.sweep = Some(self.tree.scan(all));
+            self.sweep = Some(self.tree.scan_all());
         }
         let Some(mut scan) = self.sweep.take() else { return };
         let mut expired = Vec::new();

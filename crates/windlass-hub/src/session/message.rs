@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::journal::Mark;
 use windlass::{Bytes, Time};
 use windlass_proto::EncodeError;
 use windlass_proto::mqtt::{
@@ -21,6 +22,8 @@ pub(crate) struct Message {
     pub(crate) expires: Option<Time>,
     /// Of retained messages, which of two is the later one; 0 otherwise.
     pub(crate) version: u64,
+    /// Its text in the journal.
+    pub(crate) mark: Mark,
 }
 
 impl Message {
@@ -41,7 +44,35 @@ impl Message {
             });
         }
         let expires = expires(properties, now);
-        Message { topic: topic.as_str().into(), properties: kept, payload, qos, expires, version: 0 }
+        Message {
+            topic: topic.as_str().into(),
+            properties: kept,
+            payload,
+            qos,
+            expires,
+            version: 0,
+            mark: Mark::default(),
+        }
+    }
+
+    /// One that was kept in a journal.
+    pub(crate) fn restored(
+        topic: &str,
+        properties: PropertiesBuf,
+        payload: Bytes,
+        qos: QoS,
+        expires: Option<Time>,
+        mark: Mark,
+    ) -> Result<Message, TopicError> {
+        Ok(Message {
+            topic: Topic::new(topic)?.as_str().into(),
+            properties,
+            payload,
+            qos,
+            expires,
+            version: 0,
+            mark,
+        })
     }
 
     pub(crate) fn topic(&self) -> Result<Topic<'_>, TopicError> {

@@ -27,6 +27,10 @@ use will::Will;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client_id: Arc<str>,
+    /// Its number in the journal; 0: nothing of it is written down.
+    pub(crate) number: u64,
+    /// The level of the protocol of its last connection.
+    pub(crate) level: u8,
     /// Who the client is: a session is taken over by nobody else.
     pub(crate) user: Option<Arc<str>>,
     /// Its connection, while it has one.
@@ -71,6 +75,10 @@ pub(crate) struct Link {
     /// Messages of QoS 1 and 2 that it takes at once.
     pub(crate) receive_max: u16,
     pub(crate) aliases: Option<Box<AliasesOut>>,
+    /// CONNACK has not been sent, and nothing is before it.
+    pub(crate) opening: bool,
+    /// What is told it waits until this record is committed.
+    pub(crate) held: u64,
 }
 
 /// One subscription.
@@ -95,6 +103,8 @@ impl Session {
     pub(crate) fn new(client_id: Arc<str>, now: Time) -> Session {
         Session {
             client_id,
+            number: 0,
+            level: 5,
             user: None,
             link: None,
             expiry: 0,

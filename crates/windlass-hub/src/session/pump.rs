@@ -55,7 +55,7 @@ impl Hub {
                     let letter =
                         Letter { topic, properties, payload, expiry: message.seconds_left(self.now) };
                     let ids = how.ids.as_slice();
-                    let form = Form { qos, id: Some(id), dup: true, retain: how.retain, ids };
+                    let form = Form { qos, id: Some(id), dup: true, retain: how.retain, ids, hold: false };
                     self.post.begin();
                     match self.post.send(&letter, &form, link, usize::MAX, reach) {
                         Some(Ok(())) => {
@@ -64,6 +64,7 @@ impl Hub {
                         }
                         Some(Err(Unsent::TooLong)) => {
                             outgoing.cancel(id);
+                            self.durable.done(session.number, id);
                             self.stats.dropped_too_long += 1;
                         }
                         _ => return false,
@@ -92,6 +93,7 @@ impl Hub {
             let Some(queued) = queued else { return false };
             if queued.message.is_expired(self.now) {
                 self.stats.dropped_expired += 1;
+                self.durable.dropped(session.number, &queued);
                 continue;
             }
             self.send_queued(reach, key, queued);
@@ -101,7 +103,7 @@ impl Hub {
     /// Sends one message for which there is room.
     fn send_queued(&mut self, reach: &mut dyn Reach, key: Key, queued: Queued) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let is_kept = session.is_kept();
+        let (is_kept, number) = (session.is_kept(), session.number);
         let Some(link) = session.link.as_deref_mut() else { return };
         let receive_max = link.receive_max;
         let Queued { message, how } = queued;
@@ -109,7 +111,7 @@ impl Hub {
         let (properties, payload) = (message.properties(), &*message.payload);
         let letter = Letter { topic, properties, payload, expiry: message.seconds_left(self.now) };
         let ids = how.ids.as_slice();
-        let mut form = Form { qos: how.qos, id: None, dup: false, retain: how.retain, ids };
+        let mut form = Form { qos: how.qos, id: None, dup: false, retain: how.retain, ids, hold: false };
         if how.qos != QoS::AtMostOnce {
             let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(receive_max)));
             let sent = match is_kept {
@@ -117,14 +119,25 @@ impl Hub {
                 false => Sent { message: None, how: How::default() },
             };
             form.id = outgoing.send(how.qos, sent).ok();
+            if let Some(id) = form.id
+                && let Some(sent) = outgoing.get(id)
+            {
+                form.hold = self.durable.sent(number, how.qos, sent, id);
+            }
         }
         self.post.begin();
         match self.post.send(&letter, &form, link, usize::MAX, reach) {
-            Some(Ok(())) => self.stats.sent(how.qos, payload.len()),
+            Some(Ok(())) => {
+                self.stats.sent(how.qos, payload.len());
+                if form.hold {
+                    self.durable.hold(key, link.conn, false, self.post.packet());
+                }
+            }
             Some(Err(Unsent::TooLong)) => {
                 self.stats.dropped_too_long += 1;
                 if let (Some(outgoing), Some(id)) = (&mut session.outgoing, form.id) {
                     outgoing.cancel(id);
+                    self.durable.done(number, id);
                 }
             }
             _ => {}
@@ -175,6 +188,7 @@ impl Hub {
         if session.queue.is_empty() && (quota || queued.how.qos == QoS::AtMostOnce) {
             self.send_queued(reach, key, queued);
         } else {
+            self.durable.queued(session, &queued);
             session.queue.push(queued);
         }
     }

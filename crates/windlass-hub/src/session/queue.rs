@@ -102,6 +102,10 @@ impl Queue {
         self.qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
+        self.messages.iter()
+    }
+
     pub(crate) fn front(&self) -> Option<&Queued> {
         self.messages.front()
     }

@@ -72,6 +72,11 @@ impl Sessions {
         Some(session)
     }
 
+    /// All places are below this one.
+    pub(crate) fn end(&self) -> Key {
+        self.slots.len() as Key
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
