@@ -101,6 +101,8 @@ counts! {
     denied_read,
     /// Subscriptions refused.
     denied_subscribe,
+    /// Clients disconnected: their token has ended, or they would not be let in any more.
+    revoked,
     /// Messages not retained: the limits of retained messages were reached.
     retained_refused,
     /// Messages received over the receive maximum, from clients that are only counted.

@@ -23,6 +23,8 @@ use crate::session::{Key, Link, Pumped};
 pub enum Done {
     /// A commit of the journal.
     Committed(Committed),
+    /// Who a client is.
+    Checked(Box<crate::identity::Checked>),
 }
 
 /// How a hub keeps what has to outlive the process.
@@ -221,11 +223,18 @@ impl Hub {
 impl Work for Hub {
     type Answer = Done;
 
-    fn answer(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, answer: Answer<Done>) {
+    fn answer(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>, answer: Answer<Done>) {
         self.now = scope.now();
-        let committed = answer.result.map(|done| match done {
-            Done::Committed(committed) => committed,
-        });
+        // Only who a client is is asked for a connection.
+        if let Some(id) = answer.conn {
+            self.answered_about(scope, clients, id, answer);
+            return;
+        }
+        let committed = match answer.result {
+            Ok(Done::Committed(committed)) => Ok(committed),
+            Ok(Done::Checked(_)) => return,
+            Err(error) => Err(error),
+        };
         self.durable.journal.answered(committed, self.now);
         self.release(scope);
         self.durable.commit(scope);

@@ -205,6 +205,8 @@ enum Means {
         grants: Option<Grants>,
     },
     Certificate,
+    /// An enhanced authentication has told.
+    Vouched,
 }
 
 /// Without hashes and keys.
@@ -216,6 +218,7 @@ impl fmt::Debug for Means {
             Means::Password(_) => "Password",
             Means::Token { .. } => "Token",
             Means::Certificate => "Certificate",
+            Means::Vouched => "Vouched",
         })
     }
 }
@@ -451,6 +454,20 @@ impl Identity {
         }
     }
 
+    /// Somebody whose name was found out otherwise, as by an enhanced authentication.
+    ///
+    /// # Errors
+    ///
+    /// If its client's id is not for it.
+    pub fn vouched(&self, user: Option<&str>, client_id: Option<&str>) -> Result<Who, Refusal> {
+        self.admit(user.map(Into::into), client_id, None, Means::Vouched)
+    }
+
+    /// What a user may do as this client, where no more is known of it.
+    pub fn rights_of_user(&self, user: Option<&str>, client_id: &str) -> Rights {
+        Rights::new(self.0.acl.as_ref(), None, user, client_id)
+    }
+
     /// What somebody may do as this client.
     pub fn rights(&self, who: &Who, client_id: &str) -> Rights {
         let grants = match &who.means {
@@ -480,6 +497,7 @@ impl Identity {
             }
             Means::Token { key, .. } => config.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key)),
             Means::Certificate => config.certificate.is_some(),
+            Means::Vouched => true,
         };
         // Prefixes are for who comes: the ids of those that are here were good, or assigned.
         let id_fits = !config.client_id_from_user || who.user.as_deref() == Some(client_id);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use windlass::{ConnId, Time};
 use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
+use crate::access::Belonging;
 use message::Message;
 pub(crate) use pump::Pumped;
 use queue::{How, Queue};
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) level: u8,
     /// Who the client is: a session is taken over by nobody else.
     pub(crate) user: Option<Arc<str>>,
+    /// What is known of it, and what it may do.
+    pub(crate) belonging: Belonging,
     /// Its connection, while it has one.
     pub(crate) link: Option<Box<Link>>,
     /// Seconds it is kept without a connection: 0 is not at all, `u32::MAX` for ever.
@@ -106,6 +109,7 @@ impl Session {
             number: 0,
             level: 5,
             user: None,
+            belonging: Belonging::default(),
             link: None,
             expiry: 0,
             subscriptions: Vec::new(),

@@ -50,7 +50,9 @@ impl Stored {
             "7" => Stored::pbkdf2(&mut parts),
             "argon2id" => Stored::argon2id(&mut parts),
             _ => {
-                return Err(wrong("is hashed in a way that is not known here: argon2id, `$7$` and `$6$` are"));
+                return Err(wrong(
+                    "is hashed in a way that is not known here: argon2id, `$7$` and `$6$` are",
+                ));
             }
         };
         match stored {
