@@ -1,14 +1,20 @@
-//! The hub behind its flags and its tables.
+//! The hub behind its flags and its tables. `identity` reads who may come, `passwd` and `import` are commands of their
+//! own.
+
+pub(crate) mod identity;
+mod import;
+mod passwd;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use windlass::{Mailbox, Serve, serve};
-use windlass_hub::{Hub, HubConfig, HubWatch, Mail};
+use windlass::{Mailbox, Offload, OffloadConfig, Serve, serve};
+use windlass_hub::identity::Identity;
+use windlass_hub::{Done, Hub, HubConfig, HubWatch, Mail};
 
-use crate::args::HubArgs;
+use crate::args::{HubArgs, HubCommand};
 use crate::config::File;
 use crate::config::hub::HubTable;
 use crate::config::value::{Count, Listen, Size};
@@ -16,8 +22,13 @@ use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
 
-/// Serves until told to stop.
+/// Serves until told to stop, or does what else was asked for.
 pub(crate) fn run(args: &HubArgs) -> Result<()> {
+    match &args.command {
+        None => {}
+        Some(HubCommand::Passwd(args)) => return passwd::run(args),
+        Some(HubCommand::Import(args)) => return import::run(args),
+    }
     let mut file = from_flags(&args.serving);
     // Topics are on one worker; others would have nothing to do.
     file.server.workers = Count(1);
@@ -60,13 +71,14 @@ impl Links {
     }
 
     /// Tells the hubs that stay what is said of them now, and forgets the others; which of them have changed.
-    pub(crate) fn change(&self, file: &File) -> Vec<String> {
+    pub(crate) fn change(&self, file: &File, mut identities: BTreeMap<String, Identity>) -> Vec<String> {
         let mut links = self.lock();
         links.retain(|name, _| file.hub.iter().any(|table| table.name == *name));
         let mut changed = Vec::new();
         for table in &file.hub {
             let Some(link) = links.get_mut(&table.name) else { continue };
-            let config = table.config();
+            let identity = identities.remove(&table.name).unwrap_or_else(|| link.config.identity.clone());
+            let config = table.config().identity(identity);
             if link.config != config {
                 link.config = config.clone();
                 // Full it is only if it was told thousands of times in one turn, and closed when the server ends.
@@ -85,21 +97,41 @@ pub(crate) fn service(table: &HubTable, workers: usize, told: &Told) -> Result<S
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "hub");
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
-    let config = table.config();
+    let config = table.config().identity(identity_of(table)?);
     told.hubs.lock().insert(table.name.clone(), Link { mailbox: mailbox.clone(), config: config.clone() });
+    // Hashes take all of a core while they last: half of them stay for the workers.
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8);
+    let checks: Offload<Done> =
+        Offload::new(OffloadConfig { threads, name: "checks".into(), ..OffloadConfig::default() });
+    let its_checks = checks.clone();
     let input_max = table.packet_max.0 + (64 << 10);
     let service = serve(move || {
-        let hub = Hub::new(HubConfig { unix_ms: unix_ms(), ..config.clone() }, &watch);
+        let hub = Hub::new(HubConfig { unix_ms: unix_ms(), ..config.clone() }, &watch).checks(&its_checks);
         Watched::new(hub, &its, ends.clone())
     })
     .name(&table.name)
     .mailbox(&mailbox)
+    .offload(&checks)
     .tick(Hub::TICK)
     // How long a client may be silent its keep-alive says.
     .idle_timeout(Duration::ZERO)
     .input_max(input_max);
     let owner = owner("hub", &table.name);
-    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+    let service = listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))?;
+    listening(service, told, &owner, (&table.listen_plain, None, 0))
+}
+
+/// Who may come, by hub; read before anything is changed.
+pub(crate) fn identities(file: &File) -> Result<BTreeMap<String, Identity>> {
+    file.hub.iter().map(|table| Ok((table.name.clone(), identity_of(table)?))).collect()
+}
+
+fn identity_of(table: &HubTable) -> Result<Identity> {
+    identity::load(table).map_err(|wrong| {
+        // `windlass check` shows all of it, with the lines.
+        let first = wrong.first().map(identity::Wrong::in_words).unwrap_or_default();
+        anyhow::anyhow!("the identity of {}: {first}", table.name)
+    })
 }
 
 fn unix_ms() -> u64 {

@@ -149,6 +149,7 @@ impl Hub {
             Ok(()) => conn.resume(),
             Err(_) => conn.close(),
         }
+        self.durable.tell(self.worker, self.now);
     }
 
     fn checked(

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_hub::{HubConfig, QoS, WhenExceeded, WhenQueueFull};
 
+use super::identity::IdentityTable;
 use super::shape::{AccessTable, TlsTable};
 use super::value::{Count, Listen, Size, Time};
 
@@ -17,7 +18,10 @@ pub(crate) struct HubTable {
     /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`. A connection that begins with a request of HTTP
     /// becomes a WebSocket.
     pub(crate) listen: Vec<Listen>,
-    /// Speak TLS on every address of it.
+    /// Where it listens without TLS, beside the addresses that speak it: the same topics and sessions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) listen_plain: Vec<Listen>,
+    /// Speak TLS on every address of `listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
@@ -76,6 +80,9 @@ pub(crate) struct HubTable {
     pub(crate) websocket: bool,
     /// How often topics below `$SYS` are published; 0 is never.
     pub(crate) sys_interval: Time,
+    /// Who clients are, and what they may do.
+    #[serde(skip_serializing_if = "IdentityTable::is_default")]
+    pub(crate) identity: IdentityTable,
 }
 
 /// What becomes of a client that has more messages under way than it may.
@@ -108,6 +115,7 @@ impl Default for HubTable {
         HubTable {
             name: "hub".into(),
             listen: Vec::new(),
+            listen_plain: Vec::new(),
             tls: None,
             access_log: None,
             packet_max: Size(config.packet_max),
@@ -135,6 +143,7 @@ impl Default for HubTable {
             qos_max: Count(config.qos_max as usize),
             websocket: config.websocket,
             sys_interval: Time(config.sys_interval),
+            identity: IdentityTable::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod clauses;
 mod ends;
+mod identity;
 mod kit;
 mod limits;
 mod qos;
