@@ -10,6 +10,7 @@ use windlass::{
 use windlass_proto::mqtt::Reason;
 use windlass_proto::ws::Scratch;
 
+use crate::access::Access;
 use crate::client::{Client, Stage};
 use crate::config::HubConfig;
 use crate::durable::Durable;
@@ -26,6 +27,7 @@ use crate::timers::Timers;
 /// The hub: serve it with a tick of [`Hub::TICK`] and its mailbox.
 pub struct Hub {
     pub(crate) config: HubConfig,
+    pub(crate) access: Access,
     pub(crate) sessions: Sessions,
     pub(crate) routes: Routes,
     pub(crate) kept: Kept,
@@ -73,6 +75,7 @@ impl Hub {
         let limits = config.tree_limits();
         Hub {
             sys: SysTopics::new(config.sys_interval),
+            access: Access::new(&config.identity),
             config,
             sessions: Sessions::default(),
             routes: Routes::new(limits),
@@ -224,6 +227,7 @@ impl Service for Hub {
                 self.overdue(scope, key);
             }
         }
+        self.hold_to_account(scope);
         self.kept.sweep(self.now, |_| {});
         self.walk();
         self.durable.commit(scope);
@@ -255,7 +259,11 @@ impl Receive for Hub {
             }
             Mail::Set(config) => {
                 self.sys.set_interval(config.sys_interval);
+                let is_same = self.config.identity == config.identity;
                 self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
+                if !is_same {
+                    self.identity_changed();
+                }
             }
         }
     }
