@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use windlass::{Mailbox, Offload, OffloadConfig, Serve, serve};
 use windlass_hub::identity::Identity;
-use windlass_hub::{Done, Hub, HubConfig, HubWatch, Mail};
+use windlass_hub::journal::{Folder, Log, LogError, Recovered};
+use windlass_hub::{Done, Hub, HubConfig, HubWatch, Mail, OpenLog};
 
 use crate::args::{HubArgs, HubCommand};
 use crate::config::File;
 use crate::config::hub::HubTable;
-use crate::config::value::{Count, Listen, Size};
+use crate::config::value::{Count, FilePath, Listen, Size};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
@@ -36,6 +37,8 @@ pub(crate) fn run(args: &HubArgs) -> Result<()> {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
+        data: args.data.clone().map(FilePath),
+        durability: args.durability,
         packet_max: Size(args.packet_max),
         queue_max: Count(args.queue_max),
         when_queue_full: args.when_queue_full,
@@ -92,12 +95,18 @@ impl Links {
     }
 }
 
-/// The service of one table.
-pub(crate) fn service(table: &HubTable, workers: usize, told: &Told) -> Result<Serve<Watched<Hub>>> {
+/// The service of one table. `hands_over`: there may be a server before this one, with the same folder.
+pub(crate) fn service(
+    table: &HubTable,
+    workers: usize,
+    hands_over: bool,
+    told: &Told,
+) -> Result<Serve<Watched<Hub>>> {
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "hub");
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
     let config = table.config().identity(identity_of(table)?);
+    let is_there = told.hubs.lock().contains_key(&table.name);
     told.hubs.lock().insert(table.name.clone(), Link { mailbox: mailbox.clone(), config: config.clone() });
     // Hashes take all of a core while they last: half of them stay for the workers.
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8);
@@ -105,13 +114,27 @@ pub(crate) fn service(table: &HubTable, workers: usize, told: &Told) -> Result<S
         Offload::new(OffloadConfig { threads, name: "checks".into(), ..OffloadConfig::default() });
     let its_checks = checks.clone();
     let input_max = table.packet_max.0 + (64 << 10);
+    let kept = Mutex::new(Kept::of(table, is_there || hands_over)?);
+    let pool = Offload::new(OffloadConfig { threads: 1, name: "journal".into(), ..OffloadConfig::default() });
+    let (to_itself, commits) = (mailbox.clone(), pool.clone());
     let service = serve(move || {
         let hub = Hub::new(HubConfig { unix_ms: unix_ms(), ..config.clone() }, &watch).checks(&its_checks);
+        // All is on the first worker.
+        let kept = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let hub = match kept {
+            Kept::Nothing => hub,
+            Kept::Here(opened) => {
+                let (log, recovered) = *opened;
+                hub.journal(log.journal(0), Some(recovered), &to_itself, &commits)
+            }
+            Kept::Elsewhere(open) => hub.journal_later(open, &to_itself, &commits),
+        };
         Watched::new(hub, &its, ends.clone())
     })
     .name(&table.name)
     .mailbox(&mailbox)
     .offload(&checks)
+    .offload(&pool)
     .tick(Hub::TICK)
     // How long a client may be silent its keep-alive says.
     .idle_timeout(Duration::ZERO)
@@ -132,6 +155,62 @@ fn identity_of(table: &HubTable) -> Result<Identity> {
         let first = wrong.first().map(identity::Wrong::in_words).unwrap_or_default();
         anyhow::anyhow!("the identity of {}: {first}", table.name)
     })
+}
+
+/// What a hub begins with.
+#[derive(Default)]
+enum Kept {
+    /// It keeps nothing, or another worker does.
+    #[default]
+    Nothing,
+    Here(Box<(Log, Recovered)>),
+    /// Another hub has the log still: the one before this, which lets go of it.
+    Elsewhere(OpenLog),
+}
+
+impl Kept {
+    /// Opens the log of a table, if it has one. `follows`: another hub may have it, and will let go of it.
+    fn of(table: &HubTable, follows: bool) -> Result<Kept> {
+        let Some(FilePath(path)) = table.data.clone() else { return Ok(Kept::Nothing) };
+        let (config, name) = (table.log_config(), table.name.clone());
+        let open = move || {
+            let folder = Folder::open(&path)
+                .map_err(|error| LogError::Disk { what: "make it, or enter it".into(), error })?;
+            let opened = Log::open(folder, config.clone(), unix_ms())?;
+            tell(&name, &opened.1);
+            Ok(opened)
+        };
+        match open() {
+            Ok(opened) => Ok(Kept::Here(Box::new(opened))),
+            Err(LogError::Locked) if follows => {
+                tracing::info!(
+                    hub = table.name,
+                    "clients wait until the hub before this one lets go of `data`"
+                );
+                Ok(Kept::Elsewhere(Arc::new(open)))
+            }
+            Err(error) => {
+                let path = table.data.as_ref().map(|FilePath(path)| path.display().to_string());
+                Err(error).with_context(|| format!("cannot use the folder {}", path.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// What was found, for the log; what was wrong with it, for the operator.
+fn tell(name: &str, recovered: &Recovered) {
+    let report = &recovered.report;
+    for problem in &report.problems {
+        tracing::warn!(hub = name, "{problem}");
+    }
+    tracing::info!(
+        hub = name,
+        sessions = recovered.sessions.len(),
+        retained = recovered.retained.len(),
+        records = report.records,
+        torn_bytes = report.torn_bytes,
+        "the journal has been read"
+    );
 }
 
 fn unix_ms() -> u64 {

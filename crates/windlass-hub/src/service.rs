@@ -1,13 +1,13 @@
 //! The service: one value on each worker.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
+    BeforeTls, Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
 };
 use windlass_proto::mqtt::Reason;
+use windlass_proto::proxy_protocol::Addresses;
 use windlass_proto::ws::Scratch;
 
 use crate::access::Access;
@@ -40,9 +40,6 @@ pub struct Hub {
     pub(crate) watch: HubWatch,
     pub(crate) sys: SysTopics,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
-    /// Authentications that go on while their clients are served, and the methods of those that have one.
-    pub(crate) exchanges: HashMap<Key, crate::client::Exchanging>,
-    pub(crate) methods: HashMap<Key, Box<str>>,
     /// The time of this callback.
     pub(crate) now: Time,
     pub(crate) began: Time,
@@ -87,8 +84,6 @@ impl Hub {
             mistakes: Vec::new(),
             watch: watch.clone(),
             authenticator: None,
-            exchanges: HashMap::new(),
-            methods: HashMap::new(),
             now: Time::ZERO,
             began: Time::ZERO,
             worker: 0,
@@ -152,10 +147,20 @@ impl Service for Hub {
         Placement::Worker(0)
     }
 
+    fn before_tls(&mut self, _: Peer, _: usize) -> BeforeTls {
+        if self.config.proxy_header { BeforeTls::ProxyHeader } else { BeforeTls::Nothing }
+    }
+
+    fn speaks_for_others(&mut self, _: Peer) -> bool {
+        self.config.proxy_header
+    }
+
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>) {
         self.now = scope.now();
         self.began = self.now;
         self.worker = scope.worker();
+        self.durable.begin(self.config.unix_ms, self.now);
+        self.ask_for_log(scope);
         self.restore(scope);
         self.durable.commit(scope);
     }
@@ -163,7 +168,12 @@ impl Service for Hub {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {
         self.now = conn.now();
         conn.wake_at(self.now + self.config.connect_timeout);
-        Ok(Client::new(self, self.now))
+        let mut client = Client::new(self, self.now);
+        // Before a TLS handshake the engine has taken it.
+        if let Some(Addresses::Inet { source, .. }) = conn.proxied() {
+            (client.is_introduced, client.source) = (true, Some(source.ip()));
+        }
+        Ok(client)
     }
 
     fn data(&mut self, conn: &mut Conn<'_>, client: &mut Client, input: &mut Input<'_>) -> Result<(), Close> {
@@ -214,6 +224,11 @@ impl Service for Hub {
         Err(Close::Shutdown)
     }
 
+    /// The log goes to the successor, and the sessions with it: clients find them there.
+    fn superseded(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        if self.durable.is_on() { self.draining(conn, client) } else { Ok(()) }
+    }
+
     fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {
         self.now = conn.now();
         self.gone(conn, &client);
@@ -229,6 +244,7 @@ impl Service for Hub {
         }
         self.hold_to_account(scope);
         self.kept.sweep(self.now, |_| {});
+        self.ask_for_log(scope);
         self.walk();
         self.durable.commit(scope);
         self.gauge();

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use windlass::Address;
 
 use super::{SERVING, ServingArgs};
-use crate::config::hub::QueueFull;
+use crate::config::hub::{Durability, QueueFull};
 use crate::quantity;
 
 pub(super) const ABOUT: &str = "\
@@ -17,7 +17,8 @@ Clients of both versions share one space of topics. QoS 0, 1 and 2, retained mes
 outlive their connections, shared subscriptions, and all that version 5 adds. \
 A connection that begins with a request of HTTP becomes a WebSocket (subprotocol mqtt), on the same port.
 
-Everything is kept in memory: sessions and messages are gone with the process. \
+Everything is in memory, and gone with the process: unless --data names a folder. Then sessions, their messages, \
+what is retained and wills outlive it, and what was acknowledged is on the disk, through kill -9 and a loss of power. \
 One worker serves all, since there is one space of topics. \
 Who is on this machine needs no password, and nobody else is served: \
 passwords, rules, tokens and certificates are in `[hub.identity]` of a configuration file.
@@ -31,6 +32,8 @@ WINDLASS_LISTEN. Several values stand behind each other with commas.
 Examples:
   windlass hub
       On 127.0.0.1:1883. Try `mosquitto_sub -t 'a/#' -v` and `mosquitto_pub -t a/b -m hello`.
+  windlass hub --data /var/lib/windlass/hub
+      What was acknowledged is there after a restart, whatever ended the process.
   windlass hub :8883 --tls-cert chain.pem --tls-key key.pem
       Over TLS, reachable by others.
   windlass hub --queue-max 10k --when-queue-full drop-oldest
@@ -58,6 +61,16 @@ pub(crate) struct HubArgs {
     #[arg(long, value_name = "N", default_value = "1k", help_heading = SERVING)]
     #[arg(env = "WINDLASS_QUEUE_MAX", hide_env = true, value_parser = quantity::count::<usize>)]
     pub(crate) queue_max: usize,
+
+    /// The folder in which sessions, messages and what is retained outlive the process; it is made if it is not there
+    #[arg(long, value_name = "FOLDER", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_DATA", hide_env = true)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// When what is kept there is acknowledged
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Durability::Commit, help_heading = SERVING)]
+    #[arg(env = "WINDLASS_DURABILITY", hide_env = true)]
+    pub(crate) durability: Durability,
 
     /// What becomes of one more
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = QueueFull::DropNewest, help_heading = SERVING)]

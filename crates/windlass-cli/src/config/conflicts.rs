@@ -135,11 +135,10 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         });
     }
     #[cfg(feature = "hub")]
-    if file.server.control.is_some() && !file.hub.is_empty() {
-        let what =
-            "the sessions of a hub cannot be handed over: `server.control` has no place beside it".into();
-        push(problems, place("server.control"), what, |problem| {
-            problem.help("serve it from a file, and so a process, of its own")
+    if file.server.control.is_some() && file.hub.iter().any(|hub| hub.data.is_none()) {
+        let what = "the sessions of a hub without `data` cannot be handed over: `server.control` has no place beside it";
+        push(problems, place("server.control"), what.into(), |problem| {
+            problem.help("set `data` to a folder, or serve it from a file, and so a process, of its own")
         });
     }
     #[cfg(feature = "hub")]

@@ -3,11 +3,12 @@
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass_hub::journal::{self, LogConfig};
 use windlass_hub::{HubConfig, QoS, WhenExceeded, WhenQueueFull};
 
 use super::identity::IdentityTable;
 use super::shape::{AccessTable, TlsTable};
-use super::value::{Count, Listen, Size, Time};
+use super::value::{Count, FilePath, Listen, Size, Time};
 
 /// A hub: MQTT 3.1.1 and 5.0. Each has topics and sessions of its own.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
@@ -28,6 +29,15 @@ pub(crate) struct HubTable {
     /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
+    /// The folder in which sessions, their messages, what is retained and wills outlive the process; it is made if it
+    /// is not there. Without one they are gone with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/var/lib/windlass/hub"]))]
+    pub(crate) data: Option<FilePath>,
+    /// When what is kept there is acknowledged.
+    pub(crate) durability: Durability,
+    /// With `durability = "interval"`, how long it takes until all is on the disk.
+    pub(crate) sync_interval: Time,
     /// The longest packet that is taken.
     pub(crate) packet_max: Size,
     /// The longest CONNECT.
@@ -85,6 +95,17 @@ pub(crate) struct HubTable {
     pub(crate) identity: IdentityTable,
 }
 
+/// When durable work is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Durability {
+    /// Once it is on the disk: a loss of power loses nothing that was acknowledged.
+    #[default]
+    Commit,
+    /// At once: a loss of power may lose the last second, a kill the last milliseconds.
+    Interval,
+}
+
 /// What becomes of a client that has more messages under way than it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -118,6 +139,9 @@ impl Default for HubTable {
             listen_plain: Vec::new(),
             tls: None,
             access_log: None,
+            data: None,
+            durability: Durability::default(),
+            sync_interval: Time(LogConfig::default().sync_interval),
             packet_max: Size(config.packet_max),
             connect_max: Size(config.connect_max),
             connect_timeout: Time(config.connect_timeout),
@@ -149,6 +173,14 @@ impl Default for HubTable {
 }
 
 impl HubTable {
+    /// How its log is kept.
+    pub(crate) fn log_config(&self) -> LogConfig {
+        LogConfig::default().sync_interval(self.sync_interval.0).durability(match self.durability {
+            Durability::Commit => journal::Durability::Commit,
+            Durability::Interval => journal::Durability::Interval,
+        })
+    }
+
     /// What the service is made with.
     pub(crate) fn config(&self) -> HubConfig {
         let short = |count: Count| u16::try_from(count.0).unwrap_or(u16::MAX);
@@ -215,6 +247,11 @@ impl HubTable {
             ("connect_max", !(128..=1 << 20).contains(&self.connect_max.0), "from 128 bytes to 1MiB"),
             ("topic_levels_max", !(1..=1_024).contains(&self.topic_levels_max.0), "from 1 to 1,024"),
             ("qos_max", self.qos_max.0 > 2, "0, 1 or 2"),
+            (
+                "sync_interval",
+                !(10..=3_600_000).contains(&self.sync_interval.0.as_millis()),
+                "from 10ms to 1h",
+            ),
             ("connect_timeout", self.connect_timeout.0.is_zero(), "more than 0"),
         ] {
             if wrong {

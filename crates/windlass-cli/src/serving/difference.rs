@@ -73,7 +73,9 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
             }
             if kind == "hub" {
                 // The same: sessions and topics stay.
-                table.retain(|key, _| key == "access_log");
+                table.retain(|key, _| {
+                    matches!(key.as_str(), "access_log" | "data" | "durability" | "sync_interval")
+                });
             }
             table.insert("kind".into(), kind.into());
         }

@@ -105,7 +105,7 @@ pub(super) fn services<T: Takes>(
     }
     #[cfg(feature = "hub")]
     for hub in file.hub.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::hub::service(hub, workers(file), told)?);
+        to = to.take(crate::hub::service(hub, workers(file), file.server.control.is_some(), told)?);
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass::{Close, Conn};
 use windlass_proto::Encode;
 use windlass_proto::mqtt::{
-    AliasesIn, AliasesOut, Auth, Connack, Connect, Packet, PropertiesBuf, Property, QoS, Reason, Version,
+    AliasesOut, Auth, Connack, Connect, Packet, PropertiesBuf, Property, QoS, Reason, Version,
 };
 
 use super::publish::may_be_published;
@@ -39,6 +39,13 @@ pub(crate) struct Asking {
     pub(crate) waits: bool,
     /// The enhanced authentication that goes on.
     pub(crate) exchange: Option<Exchanging>,
+}
+
+/// The method of a client that is served, and its next authentication, if one goes on.
+#[derive(Debug)]
+pub(crate) struct Enhanced {
+    method: Box<str>,
+    again: Option<Exchanging>,
 }
 
 /// An enhanced authentication that goes on (section 4.12).
@@ -191,11 +198,11 @@ impl Hub {
                 let exchange = authenticator.and_then(|it| it.begin(method, &client_id));
                 exchange.map(|exchange| Exchanging { method: method.into(), exchange, last: Vec::new() })
             }
-            _ => self.exchanges.remove(&key).filter(|it| *it.method == *method),
+            _ => client.enhanced.as_mut().and_then(|it| it.again.take()),
         };
         let Some(mut exchanging) = begun else { return Err(self.goodbye(client, Reason::ProtocolError)) };
         // The method is that of CONNECT.
-        let same = self.methods.get(&key).is_some_and(|of| **of == *method);
+        let same = client.enhanced.as_ref().is_some_and(|it| *it.method == *method);
         if !same {
             return Err(self.goodbye(client, Reason::ProtocolError));
         }
@@ -210,8 +217,10 @@ impl Hub {
         if client.codec.encode(&Packet::Auth(auth), &mut self.out).is_err() {
             return Err(Close::Refused);
         }
-        if reason == Reason::ContinueAuthentication {
-            self.exchanges.insert(key, exchanging);
+        if reason == Reason::ContinueAuthentication
+            && let Some(enhanced) = &mut client.enhanced
+        {
+            enhanced.again = Some(exchanging);
         }
         Ok(())
     }
@@ -357,12 +366,10 @@ impl Hub {
         self.stats.connected += 1;
         self.stats.resumed += u64::from(is_present);
         if let Some(exchanging) = asking.exchange {
-            self.methods.insert(key, exchanging.method);
+            client.enhanced = Some(Box::new(Enhanced { method: exchanging.method, again: None }));
         }
         client.ends_with_connection = v5 && asking.expiry == 0;
-        client.aliases = (v5 && self.config.topic_alias_max > 0).then(|| {
-            Box::new(AliasesIn::new(self.config.topic_alias_max, self.config.topic_alias_bytes_max))
-        });
+        client.aliases_max = if v5 { self.config.topic_alias_max } else { 0 };
         client.heard = self.now;
         // [MQTT-3.1.2-24] of 3.1.1, [MQTT-3.1.2-22].
         client.silence_max = Duration::from_millis(u64::from(keep_alive) * 1_500);

@@ -10,13 +10,15 @@ mod subscribe;
 mod websocket;
 pub(crate) mod wire;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use windlass::{Close, Conn, Input, Time};
 use windlass_proto::Decode;
 use windlass_proto::mqtt::{AliasesIn, Mqtt, MqttError, Packet, Version};
+use windlass_proto::proxy_protocol::ProxyProtocol;
 
-pub(crate) use connect::{Asking, Exchanging};
+pub(crate) use connect::{Asking, Enhanced};
 use wire::Wire;
 
 use crate::service::Hub;
@@ -27,13 +29,20 @@ use crate::session::Key;
 pub struct Client {
     pub(crate) wire: Wire,
     pub(crate) codec: Mqtt,
+    /// The PROXY header has come, and who it says the client is.
+    pub(crate) is_introduced: bool,
+    pub(crate) source: Option<IpAddr>,
     pub(crate) stage: Stage,
-    /// Topics by the numbers that the client gave them.
+    /// Topics by the numbers that the client gave them, once it has given some.
     pub(crate) aliases: Option<Box<AliasesIn>>,
+    /// How many CONNACK said it may give.
+    pub(crate) aliases_max: u16,
     /// One and a half times what the client promised; zero: it promised nothing.
     pub(crate) silence_max: Duration,
     /// When it was heard last.
     pub(crate) heard: Time,
+    /// The enhanced authentication it was let in by, where there was one.
+    pub(crate) enhanced: Option<Box<Enhanced>>,
     /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
     /// (section 3.14.2.2.2).
     pub(crate) ends_with_connection: bool,
@@ -57,10 +66,14 @@ impl Client {
         Client {
             wire: Wire::Unknown,
             codec: Mqtt::server(hub.config.limits()),
+            is_introduced: false,
+            source: None,
             stage: Stage::New,
             aliases: None,
+            aliases_max: 0,
             silence_max: Duration::ZERO,
             heard: now,
+            enhanced: None,
             ends_with_connection: false,
         }
     }
@@ -91,6 +104,22 @@ impl Hub {
         client: &mut Client,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        if self.waits_for_log(conn, client) {
+            return Ok(());
+        }
+        if self.config.proxy_header && !client.is_introduced {
+            match ProxyProtocol::default().decode(input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(header)) => {
+                    client.source = header.source().map(|source| source.ip());
+                    client.is_introduced = true;
+                }
+                Err(error) => {
+                    client.stage = Stage::Over;
+                    return Err(Close::Protocol(Box::new(error)));
+                }
+            }
+        }
         if matches!(client.wire, Wire::Unknown) {
             let Some(&first) = input.peek().first() else { return Ok(()) };
             client.wire = if first == b'G' && self.config.websocket {

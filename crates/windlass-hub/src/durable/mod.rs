@@ -1,8 +1,9 @@
 //! The hub's side of the journal: what is recorded, what waits until it is committed, and what a start finds.
 //!
 //! This file has the waiting: what a client is told of durable work leaves when the log has it. `record.rs` is what is
-//! written down and when, `restore.rs` a start, `walk.rs` a checkpoint.
+//! written down and when, `restore.rs` a start, `walk.rs` a checkpoint, `opening.rs` a log that another process still has.
 
+mod opening;
 mod record;
 mod restore;
 mod walk;
@@ -12,8 +13,11 @@ use std::fmt;
 
 use windlass::{Answer, ConnId, Mailbox, Offload, Scope, Sessions as Clients, Time, Work};
 
+pub use opening::OpenLog;
+use opening::Opening;
+
 use crate::client::{Client, wire};
-use crate::journal::{Committed, Journal, Recovered, Refusal};
+use crate::journal::{Committed, Journal, Log, LogError, Recovered, Refusal};
 use crate::service::{Hub, Mail};
 use crate::session::{Key, Link, Pumped};
 
@@ -25,6 +29,8 @@ pub enum Done {
     Committed(Committed),
     /// Who a client is.
     Checked(Box<crate::identity::Checked>),
+    /// The log was asked for.
+    Opened(Result<(Log, Recovered), LogError>),
 }
 
 /// How a hub keeps what has to outlive the process.
@@ -43,6 +49,7 @@ pub(crate) struct Durable {
     /// Buffers of some that have left.
     spare: Vec<Vec<u8>>,
     recovered: Option<Box<Recovered>>,
+    opening: Opening,
     /// Unix milliseconds when the service began, and when that was.
     unix_ms: u64,
     began: Time,
@@ -74,6 +81,7 @@ impl Default for Durable {
             held: VecDeque::new(),
             spare: Vec::new(),
             recovered: None,
+            opening: Opening::Over,
             unix_ms: 0,
             began: Time::ZERO,
             version: 1,
@@ -92,6 +100,11 @@ impl fmt::Debug for Durable {
 }
 
 impl Durable {
+    /// The service begins.
+    pub(crate) fn begin(&mut self, unix_ms: u64, now: Time) {
+        (self.unix_ms, self.began) = (unix_ms, now);
+    }
+
     pub(crate) fn is_on(&self) -> bool {
         self.journal.is_on()
     }
@@ -231,6 +244,11 @@ impl Work for Hub {
             return;
         }
         let committed = match answer.result {
+            Ok(Done::Opened(opened)) => return self.opened(scope, clients, Some(opened)),
+            // Nothing else is asked of the pool before the log is there.
+            Err(_) if !matches!(self.durable.opening, Opening::Over) => {
+                return self.opened(scope, clients, None);
+            }
             Ok(Done::Committed(committed)) => Ok(committed),
             Ok(Done::Checked(_)) => return,
             Err(error) => Err(error),

@@ -21,8 +21,6 @@ use crate::session::{Sent, Subscription};
 impl Hub {
     /// Takes in what the log holds, before any client is there.
     pub(crate) fn restore(&mut self, scope: &mut Scope<'_>) {
-        self.durable.unix_ms = self.config.unix_ms;
-        self.durable.began = self.now;
         let Some(recovered) = self.durable.recovered.take() else { return };
         let Recovered { sessions, retained, wills_due, next_version, .. } = *recovered;
         self.durable.version = next_version;

@@ -23,8 +23,9 @@ fn who_is_silent_for_too_long_is_gone() {
         assert_eq!(last, if version == V5 { vec!["DISCONNECT KeepAliveTimeout"] } else { vec![] });
     }
     let one = desk.join(V3, "never");
-    desk.wait(100_000.0);
-    assert!(!desk.harness.is_ended(one.peer), "0 is never");
+    // As long as the simulated server lets anybody be silent.
+    desk.wait(250.0);
+    assert_eq!(desk.harness.why(one.peer), None, "0 is never");
     assert_eq!(desk.stats().keep_alive_timeouts, 2);
 }
 

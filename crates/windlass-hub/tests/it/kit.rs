@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use windlass::testing::{Harness, TestPeer};
-use windlass::{Mailbox, serve};
-use windlass_hub::{Hub, HubConfig, HubStats, HubWatch, Mail};
+use windlass::{Mailbox, Offload, serve};
+use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail};
 use windlass_proto::mqtt::{
     Ack, Connect, Filter, Filters, Limits, Mqtt, Names, Packet, PacketId, Properties, PropertiesBuf,
     Property, Publish, QoS, Subscribe, SubscribeOptions, Subscription, Topic, Unsubscribe, Version,
@@ -35,12 +35,22 @@ impl Desk {
     }
 
     pub(crate) fn with(config: HubConfig, change: impl Fn(Hub) -> Hub + Send + Sync + 'static) -> Desk {
+        Desk::keeping(config, move |hub, _, _| change(hub))
+    }
+
+    /// A hub with a journal, which `keep` gives it.
+    pub(crate) fn keeping(
+        config: HubConfig,
+        keep: impl Fn(Hub, &Mailbox<Mail>, &Offload<Done>) -> Hub + Send + Sync + 'static,
+    ) -> Desk {
         let (mailbox, watch) = (Mailbox::new(), HubWatch::new(1));
-        let its = watch.clone();
+        let (its, pool) = (watch.clone(), Offload::default());
+        let (to_itself, commits) = (mailbox.clone(), pool.clone());
         let config = config.sys_interval(Duration::ZERO);
         let input_max = config.packet_max + 1024;
-        let service = serve(move || change(Hub::new(config.clone(), &its)))
+        let service = serve(move || keep(Hub::new(config.clone(), &its), &to_itself, &commits))
             .mailbox(&mailbox)
+            .offload(&pool)
             .tick(Hub::TICK)
             .idle_timeout(Duration::ZERO)
             .input_max(input_max);
@@ -229,12 +239,5 @@ pub(crate) fn shown(packet: &Packet<'_>) -> String {
         Packet::Disconnect(it) => format!("DISCONNECT {:?}{}", it.reason, said(it.properties)),
         Packet::Auth(it) => format!("AUTH {:?}{}", it.reason, said(it.properties)),
         other => format!("{other:?}"),
-    }
-}
-
-impl Desk {
-    /// Lets everything settle.
-    pub(crate) fn say_nothing(&mut self, _: &mut Device) {
-        self.harness.settle();
     }
 }

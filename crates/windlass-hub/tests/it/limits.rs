@@ -76,7 +76,7 @@ fn one_that_stops_reading_holds_nobody_up() {
     }
     assert_eq!(heard, 3_000);
     let stats = desk.stats();
-    assert!(stats.dropped_queue_full > 1_000, "{}", stats.dropped_queue_full);
+    assert!(stats.dropped_queue_full > 300, "{}", stats.dropped_queue_full);
     assert_eq!(stats.queued, 100);
     // It reads on, and gets what waited, in order; what comes then is not held up.
     let mut got = 0;

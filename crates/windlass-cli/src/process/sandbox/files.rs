@@ -102,6 +102,9 @@ impl Kept {
         for (_, FilePath(path)) in file.proxy.iter().flat_map(|proxy| proxy.pages()) {
             folder_of(path);
         }
+        #[cfg(feature = "hub")]
+        kept.write
+            .extend(file.hub.iter().filter_map(|hub| hub.data.as_ref().map(|FilePath(path)| path.clone())));
         kept.read.extend(SYSTEM.iter().map(PathBuf::from));
         // A panic tells where it was: the program's own symbols.
         kept.read.extend(std::env::current_exe().ok());

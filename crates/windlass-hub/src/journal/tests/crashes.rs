@@ -115,9 +115,9 @@ fn live(hub: &mut Hub, disk: &SimDisk, rng: &mut Rng, seen: &mut Seen) {
 #[test]
 #[allow(clippy::disallowed_methods, reason = "how many seeds is said from outside")]
 fn nothing_committed_is_lost_and_nothing_invented() {
-    // `WINDLASS_JOURNAL_SEEDS=20000` for a night.
+    // `WINDLASS_JOURNAL_SEEDS=20000` for an hour.
     let seeds =
-        std::env::var("WINDLASS_JOURNAL_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_500);
+        std::env::var("WINDLASS_JOURNAL_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
     let mut seen = Seen::default();
     for seed in 0..seeds {
         run(seed, &mut seen);
