@@ -248,13 +248,14 @@ impl Service for Hub {
         self.walk();
         self.durable.commit(scope);
         self.gauge();
+        let commits = self.durable.count(&mut self.stats);
         if tick.number.is_multiple_of(20) {
             let queues = self.sessions.iter().map(|(_, session)| &session.queue);
             let (queued, bytes) =
                 queues.fold((0, 0), |(len, bytes), queue| (len + queue.len(), bytes + queue.bytes()));
             (self.stats.queued, self.stats.queued_bytes) = (queued as u64, bytes as u64);
         }
-        self.watch.publish(self.worker, &self.stats);
+        self.watch.publish(self.worker, &self.stats, &commits);
         if self.worker == 0 {
             self.tell(scope);
         }

@@ -299,8 +299,10 @@ impl Hub {
             aliases: (aliases > 0).then(|| Box::new(AliasesOut::new(aliases))),
             opening: true,
             held: 0,
+            held_bytes: 0,
         }));
         self.durable.connected(session, if v5 { 5 } else { 4 });
+        let is_durable = found_durable || session.number != 0;
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);
         }
@@ -362,7 +364,8 @@ impl Hub {
             // It takes no packet that long ([MQTT-3.1.2-24]), so it cannot be served.
             return Err(Close::Refused);
         }
-        self.durable.binding = true;
+        // What ends with its connection needs no disk.
+        self.durable.binding |= is_durable;
         self.stats.connected += 1;
         self.stats.resumed += u64::from(is_present);
         if let Some(exchanging) = asking.exchange {

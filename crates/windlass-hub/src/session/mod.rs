@@ -82,6 +82,8 @@ pub(crate) struct Link {
     pub(crate) opening: bool,
     /// What is told it waits until this record is committed.
     pub(crate) held: u64,
+    /// Bytes of that.
+    pub(crate) held_bytes: usize,
 }
 
 /// One subscription.
