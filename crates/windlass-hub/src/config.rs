@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::identity::Identity;
 use windlass_proto::mqtt::{Limits, QoS, TreeLimits};
 
 /// What becomes of a client that has more messages of QoS 1 and 2 under way than the receive maximum allows.
@@ -129,6 +130,8 @@ config! {
     retained_bytes_max: usize = 1 << 30,
     /// The highest QoS that is taken: clients of version 5 are told. Default 2.
     qos_max: QoS = QoS::ExactlyOnce,
+    /// Who clients are, and what they may do. By default those on this machine are served, and nobody else.
+    identity: Identity = Identity::default(),
     /// Whether messages are retained. Default true.
     retain: bool = true,
     /// Whether filters may have wildcards. Default true.

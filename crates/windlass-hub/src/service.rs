@@ -10,6 +10,7 @@ use windlass_proto::mqtt::Reason;
 use windlass_proto::proxy_protocol::Addresses;
 use windlass_proto::ws::Scratch;
 
+use crate::access::Access;
 use crate::client::{Client, Stage};
 use crate::config::HubConfig;
 use crate::durable::Durable;
@@ -26,6 +27,7 @@ use crate::timers::Timers;
 /// The hub: serve it with a tick of [`Hub::TICK`] and its mailbox.
 pub struct Hub {
     pub(crate) config: HubConfig,
+    pub(crate) access: Access,
     pub(crate) sessions: Sessions,
     pub(crate) routes: Routes,
     pub(crate) kept: Kept,
@@ -70,6 +72,7 @@ impl Hub {
         let limits = config.tree_limits();
         Hub {
             sys: SysTopics::new(config.sys_interval),
+            access: Access::new(&config.identity),
             config,
             sessions: Sessions::default(),
             routes: Routes::new(limits),
@@ -239,18 +242,20 @@ impl Service for Hub {
                 self.overdue(scope, key);
             }
         }
+        self.hold_to_account(scope);
         self.kept.sweep(self.now, |_| {});
         self.ask_for_log(scope);
         self.walk();
         self.durable.commit(scope);
         self.gauge();
+        let commits = self.durable.count(&mut self.stats);
         if tick.number.is_multiple_of(20) {
             let queues = self.sessions.iter().map(|(_, session)| &session.queue);
             let (queued, bytes) =
                 queues.fold((0, 0), |(len, bytes), queue| (len + queue.len(), bytes + queue.bytes()));
             (self.stats.queued, self.stats.queued_bytes) = (queued as u64, bytes as u64);
         }
-        self.watch.publish(self.worker, &self.stats);
+        self.watch.publish(self.worker, &self.stats, &commits);
         if self.worker == 0 {
             self.tell(scope);
         }
@@ -271,7 +276,11 @@ impl Receive for Hub {
             }
             Mail::Set(config) => {
                 self.sys.set_interval(config.sys_interval);
+                let is_same = self.config.identity == config.identity;
                 self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
+                if !is_same {
+                    self.identity_changed();
+                }
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::journal::Latency;
+
 macro_rules! counts {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// What a hub has counted since its start; gauges say so.
@@ -15,6 +17,7 @@ macro_rules! counts {
         #[derive(Debug, Default)]
         struct Cell {
             $($name: AtomicU64,)*
+            commits: [AtomicU64; Latency::BUCKETS],
         }
 
         impl HubStats {
@@ -101,6 +104,8 @@ counts! {
     denied_read,
     /// Subscriptions refused.
     denied_subscribe,
+    /// Clients disconnected: their token has ended, or they would not be let in any more.
+    revoked,
     /// Messages not retained: the limits of retained messages were reached.
     retained_refused,
     /// Messages received over the receive maximum, from clients that are only counted.
@@ -109,6 +114,23 @@ counts! {
     slow_consumers,
     /// Wills published.
     wills,
+    /// Batches of records that the journal has committed.
+    journal_commits,
+    /// Records in them.
+    journal_records,
+    /// Bytes of those.
+    journal_bytes,
+    /// Microseconds that all those commits took, from the worker and back to it. [`HubWatch::commits`] has how many took
+    /// how long.
+    journal_commit_us,
+    /// Commits that failed, each of which is tried again.
+    journal_failed,
+    /// Durable work that was refused: the journal could not be written, or the disk did not keep up.
+    journal_refused,
+    /// Gauge: workers whose last commit failed, so that durable work is refused.
+    journal_failing,
+    /// Gauge: bytes of records that wait for their commit.
+    journal_waiting_bytes,
 }
 
 /// The numbers of all workers of a hub, to be looked at from anywhere.
@@ -132,9 +154,22 @@ impl HubWatch {
         stats
     }
 
-    pub(crate) fn publish(&self, worker: usize, stats: &HubStats) {
+    /// How long the commits of the journal took.
+    pub fn commits(&self) -> Latency {
+        let mut all = Latency::default();
+        for cell in &*self.0 {
+            let buckets = std::array::from_fn(|at| cell.commits[at].load(Relaxed));
+            all.merge(&Latency::of(buckets, cell.journal_commit_us.load(Relaxed)));
+        }
+        all
+    }
+
+    pub(crate) fn publish(&self, worker: usize, stats: &HubStats, commits: &Latency) {
         if let Some(cell) = self.0.get(worker) {
             stats.store(cell);
+            for (bucket, (_, count)) in cell.commits.iter().zip(commits.buckets()) {
+                bucket.store(count, Relaxed);
+            }
         }
     }
 }

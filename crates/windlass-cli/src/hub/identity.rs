@@ -22,15 +22,29 @@ pub(crate) enum Wrong {
     File { text: String, shown: String, path: std::path::PathBuf, mistakes: Vec<Mistake> },
 }
 
+impl Wrong {
+    /// In one line.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Wrong::Key(key, why) => format!("`{key}`: {why}"),
+            Wrong::File { text, path, mistakes, .. } => mistakes.first().map_or(String::new(), |mistake| {
+                let line = text[..mistake.span.start].matches('\n').count() + 1;
+                format!("{}:{line}: {}", path.display(), mistake.what)
+            }),
+        }
+    }
+}
+
 /// Reads what a hub's table names.
 pub(crate) fn load(table: &HubTable) -> Result<Identity, Vec<Wrong>> {
     let identity = &table.identity;
     let mut reader = Reader { wrong: Vec::new(), mark: DefaultHasher::new() };
     // What is said of it is part of what it is.
     format!("{identity:?}").hash(&mut reader.mark);
-    let passwords = identity.password_file.as_ref().and_then(|path| {
-        reader.parsed("password_file", path, |text| (masked(text), Passwords::parse(text)))
-    });
+    let passwords = identity
+        .password_file
+        .as_ref()
+        .and_then(|path| reader.parsed("password_file", path, |text| (masked(text), Passwords::parse(text))));
     let acl = identity
         .acl_file
         .as_ref()
@@ -64,7 +78,11 @@ pub(crate) fn problems(file: &File, sources: &mut Sources, places: &Places, prob
         for wrong in load(table).err().into_iter().flatten() {
             match wrong {
                 Wrong::Key(key, why) => {
-                    problems.push(placed(places, &format!("hub[{at}].identity.{key}"), &format!("`{key}`: {why}")));
+                    problems.push(placed(
+                        places,
+                        &format!("hub[{at}].identity.{key}"),
+                        &format!("`{key}`: {why}"),
+                    ));
                 }
                 Wrong::File { text, shown, path, mistakes } => {
                     let file = sources.add_shown(&path, text, shown);
@@ -177,7 +195,9 @@ impl Reader {
             (Some(file), None, _) => {
                 let Some(text) = self.text(&format!("{path}.file"), file) else { return Ok(None) };
                 match symmetric {
-                    Some(algorithm) => JwtKey::secret(algorithm, text.trim_end_matches(['\r', '\n']).as_bytes())?,
+                    Some(algorithm) => {
+                        JwtKey::secret(algorithm, text.trim_end_matches(['\r', '\n']).as_bytes())?
+                    }
                     None => JwtKey::pem(algorithm, &text)?,
                 }
             }

@@ -130,8 +130,8 @@ fn what_was_acknowledged_survives_kills() {
             });
         println!("{kills} kills: {published} messages published, {acknowledged} acknowledged, none lost");
         assert!(acknowledged as u64 >= 10 * kills, "hardly any load");
+        hub.kill();
     });
-    hub.kill();
     let _ = std::fs::remove_dir_all(&folder);
 }
 

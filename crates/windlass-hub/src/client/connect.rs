@@ -10,6 +10,7 @@ use windlass_proto::mqtt::{
 
 use super::publish::may_be_published;
 use super::{Client, Stage, Wire};
+use crate::access::Belonging;
 use crate::exchange::{Exchange, Step};
 use crate::service::Hub;
 use crate::session::will::Will;
@@ -25,6 +26,8 @@ pub(crate) struct Asking {
     pub(crate) clean_start: bool,
     pub(crate) keep_alive: u16,
     pub(crate) user: Option<Box<str>>,
+    /// Who it has turned out to be.
+    pub(crate) belonging: Belonging,
     pub(crate) will: Option<Box<Will>>,
     /// In seconds, as it was asked for.
     pub(crate) expiry: u32,
@@ -98,6 +101,7 @@ impl Hub {
             clean_start: connect.clean_start,
             keep_alive: connect.keep_alive,
             user: connect.user_name.map(Into::into),
+            belonging: Belonging::default(),
             will: connect.will.as_ref().map(|will| Box::new(Will::new(will))),
             expiry,
             receive_max: properties.receive_maximum().unwrap_or(u16::MAX),
@@ -117,7 +121,7 @@ impl Hub {
             let data = properties.authentication_data().map_or(&[][..], |data| data.0);
             return self.exchange(conn, client, asking, data);
         }
-        self.admit(conn, client, *asking)
+        self.identify(conn, client, asking, connect.password.map(|password| password.0))
     }
 
     /// One step of an enhanced authentication before CONNACK.
@@ -145,7 +149,7 @@ impl Hub {
                 if user.is_some() {
                     asking.user = user;
                 }
-                self.admit(conn, client, *asking)
+                self.vouched(conn, client, asking)
             }
             // [MQTT-4.12.0-4].
             Step::Refuse(reason) => Err(self.refuse(client, reason)),
@@ -222,7 +226,12 @@ impl Hub {
     }
 
     /// Whoever it is has been told: the client gets its session.
-    fn admit(&mut self, conn: &mut Conn<'_>, client: &mut Client, asking: Asking) -> Result<(), Close> {
+    pub(crate) fn admit(
+        &mut self,
+        conn: &mut Conn<'_>,
+        client: &mut Client,
+        asking: Asking,
+    ) -> Result<(), Close> {
         self.begin(conn, client, asking)
     }
 
@@ -234,11 +243,11 @@ impl Hub {
             return Err(self.refuse(client, Reason::ServerUnavailable));
         }
         if let Some(key) = found {
-            let session = self.sessions.get(key);
             // Whose session it is, nobody else takes over.
-            if session.is_some_and(|session| session.user.as_deref() != asking.user.as_deref()) {
+            if !self.may_have(key, &asking) {
                 return Err(self.refuse(client, Reason::NotAuthorized));
             }
+            let session = self.sessions.get(key);
             if session.is_some_and(|session| session.is_connected()) {
                 // [MQTT-3.1.4-2] of 3.1.1, [MQTT-3.1.4-3].
                 self.stats.taken_over += 1;
@@ -266,6 +275,7 @@ impl Hub {
             }
             None => self.sessions.add(&asking.client_id, self.now),
         };
+        self.belongs(key, std::mem::take(&mut asking.belonging));
         let config = &self.config;
         let v5 = asking.version == Version::V5;
         let keep_alive = match config.keep_alive_max {
@@ -289,8 +299,10 @@ impl Hub {
             aliases: (aliases > 0).then(|| Box::new(AliasesOut::new(aliases))),
             opening: true,
             held: 0,
+            held_bytes: 0,
         }));
         self.durable.connected(session, if v5 { 5 } else { 4 });
+        let is_durable = found_durable || session.number != 0;
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);
         }
@@ -352,7 +364,8 @@ impl Hub {
             // It takes no packet that long ([MQTT-3.1.2-24]), so it cannot be served.
             return Err(Close::Refused);
         }
-        self.durable.binding = true;
+        // What ends with its connection needs no disk.
+        self.durable.binding |= is_durable;
         self.stats.connected += 1;
         self.stats.resumed += u64::from(is_present);
         if let Some(exchanging) = asking.exchange {

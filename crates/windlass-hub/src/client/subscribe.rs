@@ -44,7 +44,7 @@ impl Hub {
         reasons: &[Reason],
         packet: impl for<'a> Fn(Reasons<'a>, Properties<'a>) -> Packet<'a>,
     ) {
-        self.durable.binding = true;
+        self.durable.binding |= self.sessions.get(key).is_some_and(|session| session.number != 0);
         let wants = self.sessions.get(key).and_then(|session| session.link.as_ref());
         let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5();
         let wrong = reasons.iter().find(|reason| reason.is_error());

@@ -17,9 +17,10 @@ pub use opening::OpenLog;
 use opening::Opening;
 
 use crate::client::{Client, wire};
-use crate::journal::{Committed, Journal, Log, LogError, Recovered, Refusal};
+use crate::journal::{Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, Refusal};
 use crate::service::{Hub, Mail};
 use crate::session::{Key, Link, Pumped};
+use crate::stats::HubStats;
 
 /// What a hub has done off the loop: the answers of its [`Offload`] pool.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ use crate::session::{Key, Link, Pumped};
 pub enum Done {
     /// A commit of the journal.
     Committed(Committed),
+    /// Who a client is.
+    Checked(Box<crate::identity::Checked>),
     /// The log was asked for.
     Opened(Result<(Log, Recovered), LogError>),
 }
@@ -61,7 +64,15 @@ struct Held {
     key: Key,
     is_websocket: bool,
     packets: Vec<u8>,
+    /// What of it counts in [`Link::held_bytes`].
+    counted: usize,
 }
+
+/// A connection for which as many bytes wait is not read until they have left: the client waits for them anyway.
+const HELD_MAX: usize = 64 << 10;
+
+/// What counts against it of each packet or more that waits, besides its bytes.
+const HELD_OVERHEAD: usize = 64;
 
 /// Buffers that are kept for others, and how long one may be.
 const SPARE_MAX: usize = 256;
@@ -107,6 +118,22 @@ impl Durable {
         self.journal.is_on()
     }
 
+    /// Puts the journal's numbers among those of the hub; how long its commits took.
+    pub(crate) fn count(&self, stats: &mut HubStats) -> Latency {
+        let JournalStats {
+            commits, records, bytes, failed, refused, failing, waiting_bytes, latency, ..
+        } = self.journal.stats();
+        stats.journal_commits = commits;
+        stats.journal_records = records;
+        stats.journal_bytes = bytes;
+        stats.journal_commit_us = latency.sum_us();
+        stats.journal_failed = failed;
+        stats.journal_refused = refused;
+        stats.journal_failing = failing.into();
+        stats.journal_waiting_bytes = waiting_bytes;
+        latency
+    }
+
     /// Whether new durable work may be taken.
     pub(crate) fn admit(&mut self) -> Result<(), Refusal> {
         self.journal.admit()
@@ -136,7 +163,7 @@ impl Durable {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(packets);
         let until = self.journal.recorded();
-        self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer });
+        self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer, counted: 0 });
     }
 
     /// Has a commit begin behind the input of this turn, so that it takes all that the turn has recorded.
@@ -192,7 +219,21 @@ impl Hub {
                 None => {
                     let mut packets = self.durable.spare.pop().unwrap_or_default();
                     std::mem::swap(&mut packets, &mut self.out);
-                    self.durable.held.push_back(Held { until, conn: id, key, is_websocket, packets });
+                    let counted = packets.len() + HELD_OVERHEAD;
+                    if let Some(link) = link {
+                        link.held_bytes += counted;
+                        if link.held_bytes > HELD_MAX {
+                            conn.pause();
+                        }
+                    }
+                    self.durable.held.push_back(Held {
+                        until,
+                        conn: id,
+                        key,
+                        is_websocket,
+                        packets,
+                        counted,
+                    });
                 }
             },
             _ => {
@@ -209,7 +250,7 @@ impl Hub {
     pub(crate) fn release(&mut self, scope: &mut Scope<'_>) {
         let committed = self.durable.journal.committed();
         while let Some(held) = self.durable.held.pop_front_if(|held| held.until <= committed) {
-            let Held { conn, key, is_websocket, mut packets, .. } = held;
+            let Held { conn, key, is_websocket, mut packets, counted, .. } = held;
             if let Some(mut conn) = scope.conn(conn) {
                 wire::write(&mut conn, is_websocket, &packets);
             }
@@ -217,9 +258,18 @@ impl Hub {
             if self.durable.spare.len() < SPARE_MAX && packets.capacity() <= SPARE_BYTES_MAX {
                 self.durable.spare.push(packets);
             }
-            // What had to come behind CONNACK.
             let link = self.sessions.get_mut(key).and_then(|session| session.link.as_deref_mut());
-            if let Some(link) = link.filter(|link| link.conn == conn && link.opening) {
+            let Some(link) = link.filter(|link| link.conn == conn) else { continue };
+            let was = link.held_bytes;
+            link.held_bytes = was.saturating_sub(counted);
+            if was > HELD_MAX
+                && link.held_bytes <= HELD_MAX
+                && let Some(mut conn) = scope.conn(conn)
+            {
+                conn.resume();
+            }
+            // What had to come behind CONNACK.
+            if link.opening {
                 link.opening = false;
                 if self.pump(scope, key) == Pumped::More
                     && let Some(mut conn) = scope.conn(conn)
@@ -236,6 +286,11 @@ impl Work for Hub {
 
     fn answer(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>, answer: Answer<Done>) {
         self.now = scope.now();
+        // Only who a client is is asked for a connection.
+        if let Some(id) = answer.conn {
+            self.answered_about(scope, clients, id, answer);
+            return;
+        }
         let committed = match answer.result {
             Ok(Done::Opened(opened)) => return self.opened(scope, clients, Some(opened)),
             // Nothing else is asked of the pool before the log is there.
@@ -243,6 +298,7 @@ impl Work for Hub {
                 return self.opened(scope, clients, None);
             }
             Ok(Done::Committed(committed)) => Ok(committed),
+            Ok(Done::Checked(_)) => return,
             Err(error) => Err(error),
         };
         self.durable.journal.answered(committed, self.now);

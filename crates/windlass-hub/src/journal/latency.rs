@@ -13,6 +13,11 @@ impl Latency {
     /// Up to 1 µs, 2, 4, .. and 33 s; the last is for all that is longer.
     pub const BUCKETS: usize = 26;
 
+    /// Of these buckets, and this sum of all.
+    pub(crate) fn of(buckets: [u64; Latency::BUCKETS], sum_us: u64) -> Latency {
+        Latency { buckets, sum_us }
+    }
+
     /// Counts one.
     pub fn add(&mut self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

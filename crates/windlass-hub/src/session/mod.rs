@@ -15,6 +15,7 @@ use std::sync::Arc;
 use windlass::{ConnId, Time};
 use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
+use crate::access::Belonging;
 use message::Message;
 pub(crate) use pump::Pumped;
 use queue::{How, Queue};
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) level: u8,
     /// Who the client is: a session is taken over by nobody else.
     pub(crate) user: Option<Arc<str>>,
+    /// What is known of it, and what it may do.
+    pub(crate) belonging: Belonging,
     /// Its connection, while it has one.
     pub(crate) link: Option<Box<Link>>,
     /// Seconds it is kept without a connection: 0 is not at all, `u32::MAX` for ever.
@@ -79,6 +82,8 @@ pub(crate) struct Link {
     pub(crate) opening: bool,
     /// What is told it waits until this record is committed.
     pub(crate) held: u64,
+    /// Bytes of that.
+    pub(crate) held_bytes: usize,
 }
 
 /// One subscription.
@@ -106,6 +111,7 @@ impl Session {
             number: 0,
             level: 5,
             user: None,
+            belonging: Belonging::default(),
             link: None,
             expiry: 0,
             subscriptions: Vec::new(),

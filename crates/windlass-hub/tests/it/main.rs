@@ -3,6 +3,7 @@
 mod clauses;
 mod durable;
 mod ends;
+mod identity;
 mod kit;
 mod limits;
 mod proxied;
