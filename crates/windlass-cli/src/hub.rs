@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use windlass::{Mailbox, Offload, OffloadConfig, Serve, serve};
 use windlass_hub::identity::Identity;
 use windlass_hub::journal::{Folder, Log, LogError, Recovered};
-use windlass_hub::{Done, Hub, HubConfig, HubWatch, Mail, OpenLog};
+use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail, OpenLog};
 
 use crate::args::{HubArgs, HubCommand};
 use crate::config::File;
@@ -56,6 +56,7 @@ pub(crate) struct Links(Arc<Mutex<BTreeMap<String, Link>>>);
 pub(crate) struct Link {
     mailbox: Mailbox<Mail>,
     config: HubConfig,
+    watch: HubWatch,
 }
 
 impl Links {
@@ -66,6 +67,11 @@ impl Links {
     /// What is there now.
     pub(crate) fn now(&self) -> BTreeMap<String, Link> {
         self.lock().clone()
+    }
+
+    /// What each has counted.
+    pub(crate) fn stats(&self) -> Vec<(String, HubStats)> {
+        self.lock().iter().map(|(name, link)| (name.clone(), link.watch.stats())).collect()
     }
 
     /// Leads there again, since what was to come does not.
@@ -107,7 +113,10 @@ pub(crate) fn service(
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
     let config = table.config().identity(identity_of(table)?);
     let is_there = told.hubs.lock().contains_key(&table.name);
-    told.hubs.lock().insert(table.name.clone(), Link { mailbox: mailbox.clone(), config: config.clone() });
+    told.hubs.lock().insert(
+        table.name.clone(),
+        Link { mailbox: mailbox.clone(), config: config.clone(), watch: watch.clone() },
+    );
     // Hashes take all of a core while they last: half of them stay for the workers.
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8);
     let checks: Offload<Done> =

@@ -4,7 +4,6 @@
 //! identity that has changed meanwhile.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use windlass::{Answer, Close, Conn, ConnId, Offload, Peer, Scope, Sessions as Clients, Time};
@@ -105,7 +104,7 @@ impl Hub {
                 password,
                 client_id: (!asking.is_assigned).then_some(&*asking.client_id),
                 certificate: tls.and_then(|tls| tls.peer_certificates().next()),
-                is_local: is_local(conn.peer()),
+                is_local: client.is_local(conn.peer()),
             };
             self.config.identity.judge(&presented, &self.access.recent, self.durable.unix_ms(self.now))
         };
@@ -263,8 +262,7 @@ impl Hub {
     fn hold_to_identity(&mut self, reach: &mut dyn Reach, key: Key) {
         let Some(session) = self.sessions.get(key) else { return };
         let (Some(who), Some(link)) = (&session.belonging.who, &session.link) else { return };
-        let Some(is_local) = reach.conn(link.conn).map(|conn| is_local(conn.peer())) else { return };
-        if self.config.identity.standing(who, &session.client_id, is_local) == Standing::Revoked {
+        if self.config.identity.standing(who, &session.client_id, link.is_local) == Standing::Revoked {
             self.stats.revoked += 1;
             self.disconnect(reach, key, Reason::NotAuthorized);
         }
@@ -345,13 +343,10 @@ fn rights_of(session: &Session, identity: &Identity) -> Rights {
     }
 }
 
-/// Whether a peer is on this machine.
-fn is_local(peer: Peer) -> bool {
-    match peer {
-        Peer::Tcp(addr) => match addr.ip() {
-            IpAddr::V4(ip) => ip.is_loopback(),
-            IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
-        },
-        _ => true,
+impl Client {
+    /// Whether it is on this machine: by what a PROXY header says, if it came with one.
+    pub(crate) fn is_local(&self, peer: Peer) -> bool {
+        let ip = self.source.as_deref().copied().or_else(|| peer.addr().map(|addr| addr.ip()));
+        ip.is_none_or(|ip| ip.to_canonical().is_loopback())
     }
 }

@@ -171,7 +171,7 @@ impl Service for Hub {
         let mut client = Client::new(self, self.now);
         // Before a TLS handshake the engine has taken it.
         if let Some(Addresses::Inet { source, .. }) = conn.proxied() {
-            (client.is_introduced, client.source) = (true, Some(source.ip()));
+            (client.is_introduced, client.source) = (true, Some(Box::new(source.ip())));
         }
         Ok(client)
     }
@@ -198,7 +198,7 @@ impl Service for Hub {
     fn timeout(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
         self.now = conn.now();
         let Stage::Served(key) = client.stage else { return Err(Close::Timeout) };
-        if client.silence_max > Duration::ZERO && self.now >= client.heard + client.silence_max {
+        if client.silent_at().is_some_and(|at| self.now >= at) {
             // What a client says that does not take its messages is not read: it may not be silent at all.
             if conn.is_congested() {
                 client.heard = self.now;

@@ -1,7 +1,5 @@
 //! CONNECT: who a client is, which session is its, and what CONNACK says.
 
-use std::time::Duration;
-
 use windlass::{Close, Conn};
 use windlass_proto::Encode;
 use windlass_proto::mqtt::{
@@ -294,6 +292,7 @@ impl Hub {
             version: asking.version,
             is_websocket: client.wire.is_websocket(),
             wants_problems: asking.wants_problems,
+            is_local: client.is_local(conn.peer()),
             send_max: asking.packet_max,
             receive_max,
             aliases: (aliases > 0).then(|| Box::new(AliasesOut::new(aliases))),
@@ -375,7 +374,7 @@ impl Hub {
         client.aliases_max = if v5 { self.config.topic_alias_max } else { 0 };
         client.heard = self.now;
         // [MQTT-3.1.2-24] of 3.1.1, [MQTT-3.1.2-22].
-        client.silence_max = Duration::from_millis(u64::from(keep_alive) * 1_500);
+        client.silence_max_ms = u32::from(keep_alive) * 1_500;
         if keep_alive == 0 {
             conn.cancel_wake();
         }

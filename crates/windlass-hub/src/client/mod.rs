@@ -31,14 +31,14 @@ pub struct Client {
     pub(crate) codec: Mqtt,
     /// The PROXY header has come, and who it says the client is.
     pub(crate) is_introduced: bool,
-    pub(crate) source: Option<IpAddr>,
+    pub(crate) source: Option<Box<IpAddr>>,
     pub(crate) stage: Stage,
     /// Topics by the numbers that the client gave them, once it has given some.
     pub(crate) aliases: Option<Box<AliasesIn>>,
     /// How many CONNACK said it may give.
     pub(crate) aliases_max: u16,
-    /// One and a half times what the client promised; zero: it promised nothing.
-    pub(crate) silence_max: Duration,
+    /// One and a half times what the client promised, in milliseconds; zero: it promised nothing.
+    pub(crate) silence_max_ms: u32,
     /// When it was heard last.
     pub(crate) heard: Time,
     /// The enhanced authentication it was let in by, where there was one.
@@ -71,7 +71,7 @@ impl Client {
             stage: Stage::New,
             aliases: None,
             aliases_max: 0,
-            silence_max: Duration::ZERO,
+            silence_max_ms: 0,
             heard: now,
             enhanced: None,
             ends_with_connection: false,
@@ -88,6 +88,12 @@ impl Client {
             Stage::Served(key) => Some(key),
             _ => None,
         }
+    }
+
+    /// When it has been silent for too long, if it ever is.
+    pub(crate) fn silent_at(&self) -> Option<Time> {
+        let max = Duration::from_millis(self.silence_max_ms.into());
+        (max > Duration::ZERO).then(|| self.heard + max)
     }
 
     /// Whether its packets wait.
@@ -111,7 +117,7 @@ impl Hub {
             match ProxyProtocol::default().decode(input) {
                 Ok(None) => return Ok(()),
                 Ok(Some(header)) => {
-                    client.source = header.source().map(|source| source.ip());
+                    client.source = header.source().map(|source| Box::new(source.ip()));
                     client.is_introduced = true;
                 }
                 Err(error) => {
@@ -220,8 +226,8 @@ impl Hub {
 
     /// Sets the next time this connection is looked at.
     pub(crate) fn watch_silence(&self, conn: &mut Conn<'_>, client: &Client) {
-        if client.silence_max > Duration::ZERO {
-            conn.wake_at(client.heard + client.silence_max);
+        if let Some(at) = client.silent_at() {
+            conn.wake_at(at);
         }
     }
 }

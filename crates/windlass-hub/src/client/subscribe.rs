@@ -93,7 +93,13 @@ impl Hub {
         // It takes the place of one with the same filter ([MQTT-3.8.4-3]).
         match session.subscription(filter) {
             Some(before) => (before.options, before.id) = (options, id),
-            None => session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id }),
+            None => {
+                // Most have one.
+                if session.subscriptions.is_empty() {
+                    session.subscriptions.reserve_exact(1);
+                }
+                session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
+            }
         }
         self.durable.subscribed(session, filter, options, id);
         let replays = match options.retain_handling {

@@ -73,6 +73,8 @@ pub(crate) struct Link {
     pub(crate) is_websocket: bool,
     /// Whether reason strings and user properties of acknowledgements are wanted ([MQTT-3.1.2-29]).
     pub(crate) wants_problems: bool,
+    /// The client is on this machine.
+    pub(crate) is_local: bool,
     /// Bytes of the longest packet the client takes.
     pub(crate) send_max: usize,
     /// Messages of QoS 1 and 2 that it takes at once.
@@ -139,3 +141,6 @@ impl Session {
         self.subscriptions.iter_mut().find(|it| *it.filter == *filter.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;
