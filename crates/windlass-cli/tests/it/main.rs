@@ -17,6 +17,8 @@ mod echo;
 mod errors;
 mod handover;
 mod help;
+#[cfg(feature = "hub")]
+mod hub_users;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
