@@ -189,6 +189,8 @@ impl Reader {
 
     fn key(&mut self, path: &str, table: &JwtKeyTable) -> Result<Option<JwtKey>, KeyError> {
         let algorithm = table.algorithm.map(|name| name.of_hub());
+        // It does not show itself, so it is no part of how the table is shown.
+        table.secret.as_ref().map(|secret| &secret.0).hash(&mut self.mark);
         let symmetric = algorithm.filter(|algorithm| algorithm.is_symmetric());
         let key = match (&table.file, &table.secret, symmetric) {
             (None, Some(secret), Some(algorithm)) => JwtKey::secret(algorithm, secret.0.as_bytes())?,
