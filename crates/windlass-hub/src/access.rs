@@ -12,6 +12,7 @@ use windlass_proto::mqtt::{Filter, Reason, Topic};
 use crate::client::{Asking, Client, Stage};
 use crate::durable::Done;
 use crate::identity::{Checked, Identity, Judged, Presented, Recent, Refusal, Rights, Standing, Who};
+use crate::quota::Quotas;
 use crate::reach::Reach;
 use crate::service::Hub;
 use crate::session::{Key, Session};
@@ -30,6 +31,8 @@ pub(crate) struct Access {
     sweep: Option<Key>,
     /// When tokens end: each with its session, and which of those that were at its place.
     ends: BTreeMap<(Time, Key), u32>,
+    /// What users with bounds do.
+    pub(crate) quotas: Quotas,
     /// How many were refused, and why.
     pub(crate) refusals: Vec<(&'static str, u64)>,
 }
@@ -42,6 +45,7 @@ impl Access {
             pool: None,
             sweep: None,
             ends: BTreeMap::new(),
+            quotas: Quotas::default(),
             refusals: Vec::new(),
         }
     }
@@ -98,12 +102,16 @@ impl Hub {
         password: Option<&[u8]>,
     ) -> Result<(), Close> {
         let judged = {
+            #[cfg(feature = "tls")]
             let tls = conn.tls();
             let presented = Presented {
                 user: asking.user.as_deref(),
                 password,
                 client_id: (!asking.is_assigned).then_some(&*asking.client_id),
+                #[cfg(feature = "tls")]
                 certificate: tls.and_then(|tls| tls.peer_certificates().next()),
+                #[cfg(not(feature = "tls"))]
+                certificate: None,
                 is_local: client.is_local(conn.peer()),
             };
             self.config.identity.judge(&presented, &self.access.recent, self.durable.unix_ms(self.now))
@@ -191,6 +199,17 @@ impl Hub {
         if will.is_some_and(|topic| Topic::new(topic).is_ok_and(|topic| !rights.may_write(topic))) {
             self.stats.denied_publish += 1;
             return Err(self.refuse(client, Reason::NotAuthorized));
+        }
+        let limits = self.config.identity.limits(who.user.as_deref());
+        // A takeover ends one of its own.
+        let found = self.sessions.find(&asking.client_id).and_then(|key| self.sessions.get(key));
+        let replaced = found.is_some_and(|it| it.is_connected() && it.user.as_deref() == who.user.as_deref());
+        match self.access.quotas.enter(who.user.as_deref(), limits, replaced.into(), self.now) {
+            Ok(counted) => client.counted = counted,
+            Err(reason) => {
+                self.stats.over_quota += 1;
+                return Err(self.refuse(client, reason));
+            }
         }
         asking.belonging = Belonging { who: Some(Box::new(who)), rights, revision: self.access.revision };
         self.admit(conn, client, *asking)

@@ -53,20 +53,20 @@ pub(crate) fn load(table: &HubTable) -> Result<Identity, Vec<Wrong>> {
     if !reader.wrong.is_empty() {
         return Err(reader.wrong);
     }
-    let mut config = IdentityConfig::default();
-    config.passwords = passwords.map(Arc::new);
-    config.acl = acl.map(Arc::new);
-    config.jwt = jwt.map(Arc::new);
-    config.certificate = identity.certificate.map(|kind| kind.of_hub());
-    config.anonymous = identity.anonymous.map(|name| name.of_hub());
-    config.client_id_prefixes = identity.client_id_prefixes.clone();
-    config.client_id_from_user = identity.client_id_from_user;
-    config.client_id_bound = identity.client_id_bound;
-    config.when_revoked = identity.when_revoked.of_hub();
-    config.recent_max = identity.recent_max.0;
-    config.limits = identity.users();
-    config.mark = reader.mark.finish();
-    Ok(Identity::new(config))
+    Ok(Identity::new(IdentityConfig {
+        passwords: passwords.map(Arc::new),
+        acl: acl.map(Arc::new),
+        jwt: jwt.map(Arc::new),
+        certificate: identity.certificate.map(|kind| kind.of_hub()),
+        anonymous: identity.anonymous.map(|name| name.of_hub()),
+        client_id_prefixes: identity.client_id_prefixes.clone(),
+        client_id_from_user: identity.client_id_from_user,
+        client_id_bound: identity.client_id_bound,
+        when_revoked: identity.when_revoked.of_hub(),
+        recent_max: identity.recent_max.0,
+        limits: identity.users(),
+        mark: reader.mark.finish(),
+    }))
 }
 
 /// The problems of all hubs of a file. Files that are wrong are added to `sources`, to be shown.
@@ -189,6 +189,8 @@ impl Reader {
 
     fn key(&mut self, path: &str, table: &JwtKeyTable) -> Result<Option<JwtKey>, KeyError> {
         let algorithm = table.algorithm.map(|name| name.of_hub());
+        // It does not show itself, so it is no part of how the table is shown.
+        table.secret.as_ref().map(|secret| &secret.0).hash(&mut self.mark);
         let symmetric = algorithm.filter(|algorithm| algorithm.is_symmetric());
         let key = match (&table.file, &table.secret, symmetric) {
             (None, Some(secret), Some(algorithm)) => JwtKey::secret(algorithm, secret.0.as_bytes())?,

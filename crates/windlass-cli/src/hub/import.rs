@@ -29,7 +29,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<()> {
     let count = |fate| imported.remarks.iter().filter(|remark| remark.fate == fate).count();
     let _ = writeln!(
         text,
-        "{} of its lines are not carried over, {} are no lines of a mosquitto.conf, {} need a look",
+        "not carried over: {}, mistakes: {}, to be looked at: {}",
         count(Fate::Dropped),
         count(Fate::Mistake),
         count(Fate::Changed),

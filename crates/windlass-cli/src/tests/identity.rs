@@ -51,4 +51,11 @@ fn the_same_files_are_the_same_identity() {
         Err(wrong) if wrong[0].in_words().ends_with("acl:1: `topik` begins no line of an ACL file")
     ));
     std::fs::remove_dir_all(&folder).unwrap();
+    // A secret is part of it too.
+    let with = |secret: char| {
+        let secret = secret.to_string().repeat(32);
+        let text = format!("[[identity.jwt.key]]\nalgorithm = \"HS256\"\nsecret = \"{secret}\"\n");
+        load(&toml::from_str(&text).unwrap()).ok().unwrap()
+    };
+    assert!(with('a') == with('a') && with('a') != with('b'));
 }

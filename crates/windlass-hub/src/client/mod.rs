@@ -11,6 +11,7 @@ mod websocket;
 pub(crate) mod wire;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{Close, Conn, Input, Time};
@@ -33,6 +34,8 @@ pub struct Client {
     pub(crate) is_introduced: bool,
     pub(crate) source: Option<Box<IpAddr>>,
     pub(crate) stage: Stage,
+    /// The user whose connections it is counted among, if that has bounds.
+    pub(crate) counted: Option<Arc<str>>,
     /// Topics by the numbers that the client gave them, once it has given some.
     pub(crate) aliases: Option<Box<AliasesIn>>,
     /// How many CONNACK said it may give.
@@ -69,6 +72,7 @@ impl Client {
             is_introduced: false,
             source: None,
             stage: Stage::New,
+            counted: None,
             aliases: None,
             aliases_max: 0,
             silence_max_ms: 0,

@@ -26,6 +26,14 @@ impl Hub {
         if publish.retain && !self.config.retain {
             return Err(self.goodbye(client, Reason::RetainNotSupported));
         }
+        if let Some(name) = &client.counted {
+            let user = Some(&**name).filter(|name| !name.is_empty());
+            let limits = self.config.identity.limits(user);
+            if self.access.quotas.published(name, limits, publish.payload.len(), self.now) {
+                self.stats.over_quota += 1;
+                return Err(self.goodbye(client, Reason::MessageRateTooHigh));
+            }
+        }
         let alias = if v5 { publish.properties.topic_alias() } else { None };
         // Taken out, so that the topic can be borrowed from it while the rest of the client is used.
         let mut aliases = client.aliases.take();

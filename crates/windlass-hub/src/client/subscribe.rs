@@ -76,7 +76,12 @@ impl Hub {
             return Reason::NotAuthorized;
         }
         options.qos = options.qos.min(self.config.qos_max);
-        let subscriptions_max = self.config.subscriptions_max;
+        let mut subscriptions_max = self.config.subscriptions_max;
+        let user = self.sessions.get(key).and_then(|session| session.user.as_deref());
+        match self.config.identity.limits(user).subscriptions_max {
+            0 => {}
+            max => subscriptions_max = subscriptions_max.min(max),
+        }
         let Some(session) = self.sessions.get_mut(key) else { return Reason::UnspecifiedError };
         if session.number != 0 && self.durable.admit().is_err() {
             return Reason::QuotaExceeded;

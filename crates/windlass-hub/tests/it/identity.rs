@@ -6,7 +6,7 @@ use std::sync::Arc;
 use windlass::{Offload, serve};
 use windlass_hub::identity::{
     Acl, Algorithm, Anonymous, Hashing, Identity, IdentityConfig, Jwt, JwtConfig, JwtKey, Passwords,
-    passwords,
+    UserLimits, UsersLimits, passwords,
 };
 use windlass_hub::{Done, Hub, HubConfig, HubWatch, Mail, QoS};
 use windlass_proto::mqtt::{Connect, Packet, Property, Secret, SubscribeOptions, Topic, Will};
@@ -313,6 +313,47 @@ fn a_token_ends_its_connection() {
     assert_eq!(desk.hear(&mut device), ["DISCONNECT NotAuthorized"]);
     assert!(desk.harness.is_ended(device.peer));
     assert_eq!(desk.connect(&of(V5, "r", "", token)).1, "CONNACK NotAuthorized");
+}
+
+#[test]
+fn a_user_has_bounds() {
+    let mut limits = UsersLimits::default();
+    let mut bounded = UserLimits::default();
+    bounded.connections_max = 2;
+    bounded.messages_per_second_max = 3;
+    bounded.subscriptions_max = 1;
+    limits.users.insert("roger".into(), bounded);
+    let mut desk = Desk::new(hub(IdentityConfig { limits, ..config(RULES) }));
+    let mut one = join(&mut desk, "one", "roger");
+    let mut two = join(&mut desk, "two", "roger");
+    assert_eq!(desk.connect(&of(V5, "three", "roger", "r")).1, "CONNACK QuotaExceeded");
+    // One that takes the place of another is none more; others are not bounded.
+    let mut one_again = join(&mut desk, "one", "roger");
+    desk.hear(&mut one);
+    (0..5).for_each(|n| drop(join(&mut desk, &format!("anna{n}"), "anna")));
+    // One that is gone makes room.
+    desk.lose(&two);
+    two = join(&mut desk, "two", "roger");
+    assert_eq!(desk.subscribe(&mut two, "open/1", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+    assert_eq!(desk.subscribe(&mut two, "open/2", QoS::AtMostOnce), ["SUBACK #9 [QuotaExceeded]"]);
+    // All clients together publish three messages in a second.
+    desk.wait(1.1);
+    for n in 1..=3 {
+        let device = if n == 2 { &mut two } else { &mut one_again };
+        assert_eq!(
+            desk.publish_at(device, "drop/x", "x", QoS::AtLeastOnce, n),
+            [format!("PUBACK #{n} NoMatchingSubscribers")]
+        );
+    }
+    desk.wait(1.1);
+    for n in 4..=6 {
+        desk.publish_at(&mut one_again, "drop/x", "x", QoS::AtLeastOnce, n);
+    }
+    assert_eq!(
+        desk.publish_at(&mut two, "drop/x", "x", QoS::AtLeastOnce, 7),
+        ["DISCONNECT MessageRateTooHigh"]
+    );
+    assert_eq!(desk.stats().over_quota, 2);
 }
 
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJyb2dlciIsImV4cCI6MTcwMDAwMDAwNSwiYWNsIjp7InJlYWQiOlsiYS8jIl19fQ.WxDeDED-BnjC_5m76F_HQZLuRSGHq8POyIFo9Cn3OM4";
