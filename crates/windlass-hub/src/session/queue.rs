@@ -56,12 +56,20 @@ impl Ids {
 #[derive(Debug, Default)]
 pub(crate) struct Queue(Option<Box<Waiting>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     messages: VecDeque<Queued>,
     bytes: usize,
     /// How many of them are of QoS 0: while there are some, others of QoS 0 do not pass them.
     qos_0: usize,
+    /// None of them expires before this time.
+    expires: Time,
+}
+
+impl Default for Waiting {
+    fn default() -> Waiting {
+        Waiting { messages: VecDeque::new(), bytes: 0, qos_0: 0, expires: Time::MAX }
+    }
 }
 
 /// What of a message, besides its bytes, counts against `queue_bytes_max`.
@@ -97,6 +105,7 @@ impl Queue {
         let waiting = self.0.get_or_insert_default();
         waiting.bytes += queued.message.len() + OVERHEAD;
         waiting.qos_0 += usize::from(queued.how.qos == QoS::AtMostOnce);
+        waiting.expires = waiting.expires.min(queued.message.expires.unwrap_or(Time::MAX));
         waiting.messages.push_back(queued);
     }
 
@@ -151,8 +160,12 @@ impl Queue {
         }
     }
 
-    /// Drops what has expired, and tells it.
+    /// Drops what has expired, and tells it. A full queue asks with every message: it is looked at only when there is
+    /// something to find.
     pub(crate) fn drop_expired(&mut self, now: Time, mut dropped: impl FnMut(&Queued)) {
+        let Some(waiting) = self.0.as_mut().filter(|waiting| waiting.expires <= now) else { return };
+        let left = waiting.messages.iter().filter_map(|queued| queued.message.expires);
+        waiting.expires = left.filter(|at| *at > now).min().unwrap_or(Time::MAX);
         self.drop_where(|queued| {
             let expired = queued.message.is_expired(now);
             if expired {
