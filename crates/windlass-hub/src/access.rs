@@ -365,7 +365,10 @@ fn rights_of(session: &Session, identity: &Identity) -> Rights {
 impl Client {
     /// Whether it is on this machine: by what a PROXY header says, if it came with one.
     pub(crate) fn is_local(&self, peer: Peer) -> bool {
-        let ip = self.source.as_deref().copied().or_else(|| peer.addr().map(|addr| addr.ip()));
-        ip.is_none_or(|ip| ip.to_canonical().is_loopback())
+        // Of whom a proxy does not say where it is, nothing is known: not that it is here.
+        if self.is_introduced {
+            return self.source.as_deref().is_some_and(|ip| ip.to_canonical().is_loopback());
+        }
+        peer.addr().is_none_or(|addr| addr.ip().to_canonical().is_loopback())
     }
 }
