@@ -33,7 +33,7 @@ pub(crate) use admin::AccessArgs;
 pub(crate) use backends::{BackendsArgs, BackendsCommand, OfBackend};
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "hub")]
-pub(crate) use hub::HubArgs;
+pub(crate) use hub::{HashName, HubArgs, HubCommand, ImportArgs, PasswdArgs};
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
 #[cfg(feature = "proxy")]

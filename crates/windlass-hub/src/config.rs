@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::identity::Identity;
 use windlass_proto::mqtt::{Limits, QoS, TreeLimits};
 
 /// What becomes of a client that has more messages of QoS 1 and 2 under way than the receive maximum allows.
@@ -93,6 +94,9 @@ config! {
     topic_alias_out_max: u16 = 10,
     /// Bytes of topics that the aliases of one client stand for. Default 64 KiB.
     topic_alias_bytes_max: usize = 64 * 1024,
+    /// Whether every connection begins with a PROXY header, of version 1 or 2, which says who the client is; without
+    /// one it ends. Whoever connects is believed, so only a proxy may be able to. Default false.
+    proxy_header: bool = false,
     /// Whether connections that begin with a request of HTTP become WebSockets (subprotocol `mqtt`). Default true.
     websocket: bool = true,
     /// The longest keep-alive, in seconds; who asks for more, or for none, is told this one in version 5, and held to
@@ -126,6 +130,8 @@ config! {
     retained_bytes_max: usize = 1 << 30,
     /// The highest QoS that is taken: clients of version 5 are told. Default 2.
     qos_max: QoS = QoS::ExactlyOnce,
+    /// Who clients are, and what they may do. By default those on this machine are served, and nobody else.
+    identity: Identity = Identity::default(),
     /// Whether messages are retained. Default true.
     retain: bool = true,
     /// Whether filters may have wildcards. Default true.

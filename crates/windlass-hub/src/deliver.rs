@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use windlass_proto::mqtt::{Outgoing, QoS, Reason, SUBSCRIPTION_ID_MAX};
 
+use crate::access::Readers;
 use crate::config::WhenQueueFull;
 use crate::post::{Form, Letter, Unsent};
 use crate::reach::Reach;
@@ -21,7 +22,12 @@ impl Hub {
         from: Option<Key>,
         publication: &mut Publication<'_>,
     ) -> usize {
-        self.routes.find(publication.topic, from, &mut self.sessions);
+        let readers = Readers {
+            identity: &self.config.identity,
+            revision: self.access.revision(),
+            topic: publication.topic,
+        };
+        self.routes.find(readers, from, &mut self.sessions);
         let targets = self.routes.targets();
         if targets == 0 {
             self.stats.unheard += 1;
@@ -72,6 +78,10 @@ impl Hub {
         retain: bool,
         ids: &[u32],
     ) {
+        if self.rights(key).is_some_and(|rights| !rights.may_read(publication.topic)) {
+            self.stats.denied_read += 1;
+            return;
+        }
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (is_kept, number) = (session.is_kept(), session.number);
         let Some(link) = session.link.as_deref_mut() else {

@@ -35,6 +35,7 @@ pub mod identity;
 pub mod import;
 pub mod journal;
 mod post;
+mod quota;
 mod reach;
 mod route;
 mod service;

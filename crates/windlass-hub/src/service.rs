@@ -1,15 +1,16 @@
 //! The service: one value on each worker.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
+    BeforeTls, Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
 };
 use windlass_proto::mqtt::Reason;
+use windlass_proto::proxy_protocol::Addresses;
 use windlass_proto::ws::Scratch;
 
+use crate::access::Access;
 use crate::client::{Client, Stage};
 use crate::config::HubConfig;
 use crate::durable::Durable;
@@ -26,6 +27,7 @@ use crate::timers::Timers;
 /// The hub: serve it with a tick of [`Hub::TICK`] and its mailbox.
 pub struct Hub {
     pub(crate) config: HubConfig,
+    pub(crate) access: Access,
     pub(crate) sessions: Sessions,
     pub(crate) routes: Routes,
     pub(crate) kept: Kept,
@@ -38,9 +40,6 @@ pub struct Hub {
     pub(crate) watch: HubWatch,
     pub(crate) sys: SysTopics,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
-    /// Authentications that go on while their clients are served, and the methods of those that have one.
-    pub(crate) exchanges: HashMap<Key, crate::client::Exchanging>,
-    pub(crate) methods: HashMap<Key, Box<str>>,
     /// The time of this callback.
     pub(crate) now: Time,
     pub(crate) began: Time,
@@ -73,6 +72,7 @@ impl Hub {
         let limits = config.tree_limits();
         Hub {
             sys: SysTopics::new(config.sys_interval),
+            access: Access::new(&config.identity),
             config,
             sessions: Sessions::default(),
             routes: Routes::new(limits),
@@ -84,8 +84,6 @@ impl Hub {
             mistakes: Vec::new(),
             watch: watch.clone(),
             authenticator: None,
-            exchanges: HashMap::new(),
-            methods: HashMap::new(),
             now: Time::ZERO,
             began: Time::ZERO,
             worker: 0,
@@ -149,6 +147,14 @@ impl Service for Hub {
         Placement::Worker(0)
     }
 
+    fn before_tls(&mut self, _: Peer, _: usize) -> BeforeTls {
+        if self.config.proxy_header { BeforeTls::ProxyHeader } else { BeforeTls::Nothing }
+    }
+
+    fn speaks_for_others(&mut self, _: Peer) -> bool {
+        self.config.proxy_header
+    }
+
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>) {
         self.now = scope.now();
         self.began = self.now;
@@ -162,7 +168,12 @@ impl Service for Hub {
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {
         self.now = conn.now();
         conn.wake_at(self.now + self.config.connect_timeout);
-        Ok(Client::new(self, self.now))
+        let mut client = Client::new(self, self.now);
+        // Before a TLS handshake the engine has taken it.
+        if let Some(Addresses::Inet { source, .. }) = conn.proxied() {
+            (client.is_introduced, client.source) = (true, Some(Box::new(source.ip())));
+        }
+        Ok(client)
     }
 
     fn data(&mut self, conn: &mut Conn<'_>, client: &mut Client, input: &mut Input<'_>) -> Result<(), Close> {
@@ -187,7 +198,7 @@ impl Service for Hub {
     fn timeout(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
         self.now = conn.now();
         let Stage::Served(key) = client.stage else { return Err(Close::Timeout) };
-        if client.silence_max > Duration::ZERO && self.now >= client.heard + client.silence_max {
+        if client.silent_at().is_some_and(|at| self.now >= at) {
             // What a client says that does not take its messages is not read: it may not be silent at all.
             if conn.is_congested() {
                 client.heard = self.now;
@@ -231,6 +242,7 @@ impl Service for Hub {
                 self.overdue(scope, key);
             }
         }
+        self.hold_to_account(scope);
         self.kept.sweep(self.now, |_| {});
         self.ask_for_log(scope);
         self.walk();
@@ -264,7 +276,11 @@ impl Receive for Hub {
             }
             Mail::Set(config) => {
                 self.sys.set_interval(config.sys_interval);
+                let is_same = self.config.identity == config.identity;
                 self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
+                if !is_same {
+                    self.identity_changed();
+                }
             }
         }
     }

@@ -104,6 +104,10 @@ counts! {
     denied_read,
     /// Subscriptions refused.
     denied_subscribe,
+    /// Clients refused or disconnected: their user has more connections, messages or bytes than it may.
+    over_quota,
+    /// Clients disconnected: their token has ended, or they would not be let in any more.
+    revoked,
     /// Messages not retained: the limits of retained messages were reached.
     retained_refused,
     /// Messages received over the receive maximum, from clients that are only counted.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use windlass_hub::journal::{self, LogConfig};
 use windlass_hub::{HubConfig, QoS, WhenExceeded, WhenQueueFull};
 
+use super::identity::IdentityTable;
 use super::shape::{AccessTable, TlsTable};
 use super::value::{Count, FilePath, Listen, Size, Time};
 
@@ -18,7 +19,10 @@ pub(crate) struct HubTable {
     /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`. A connection that begins with a request of HTTP
     /// becomes a WebSocket.
     pub(crate) listen: Vec<Listen>,
-    /// Speak TLS on every address of it.
+    /// Where it listens without TLS, beside the addresses that speak it: the same topics and sessions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) listen_plain: Vec<Listen>,
+    /// Speak TLS on every address of `listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is
@@ -84,8 +88,18 @@ pub(crate) struct HubTable {
     pub(crate) qos_max: Count,
     /// Whether connections may become WebSockets.
     pub(crate) websocket: bool,
+    /// Whether every connection begins with a PROXY header, which says who the client is. Whoever connects is
+    /// believed, so only a proxy may be able to.
+    pub(crate) proxy_header: bool,
+    /// Whether filters may have wildcards.
+    pub(crate) wildcards: bool,
+    /// Whether subscriptions may be shared.
+    pub(crate) shared: bool,
     /// How often topics below `$SYS` are published; 0 is never.
     pub(crate) sys_interval: Time,
+    /// Who clients are, and what they may do.
+    #[serde(skip_serializing_if = "IdentityTable::is_default")]
+    pub(crate) identity: IdentityTable,
 }
 
 /// When durable work is acknowledged.
@@ -129,6 +143,7 @@ impl Default for HubTable {
         HubTable {
             name: "hub".into(),
             listen: Vec::new(),
+            listen_plain: Vec::new(),
             tls: None,
             access_log: None,
             data: None,
@@ -158,7 +173,11 @@ impl Default for HubTable {
             retained_bytes_max: Size(config.retained_bytes_max),
             qos_max: Count(config.qos_max as usize),
             websocket: config.websocket,
+            proxy_header: config.proxy_header,
+            wildcards: config.wildcards,
+            shared: config.shared,
             sys_interval: Time(config.sys_interval),
+            identity: IdentityTable::default(),
         }
     }
 }
@@ -211,6 +230,9 @@ impl HubTable {
             retained_bytes_max: self.retained_bytes_max.0,
             qos_max: QoS::from_bits(self.qos_max.0 as u8).unwrap_or_default(),
             websocket: self.websocket,
+            proxy_header: self.proxy_header,
+            wildcards: self.wildcards,
+            shared: self.shared,
             sys_interval: self.sys_interval.0,
             ..HubConfig::default()
         }

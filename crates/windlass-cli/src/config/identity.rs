@@ -306,7 +306,8 @@ impl IdentityTable {
     /// The files that it names, and the key of each.
     pub(crate) fn files(&self) -> impl Iterator<Item = &FilePath> {
         let jwt = self.jwt.iter();
-        let keys = jwt.flat_map(|jwt| jwt.key_set.iter().chain(jwt.key.iter().filter_map(|key| key.file.as_ref())));
+        let keys =
+            jwt.flat_map(|jwt| jwt.key_set.iter().chain(jwt.key.iter().filter_map(|key| key.file.as_ref())));
         self.password_file.iter().chain(&self.acl_file).chain(keys)
     }
 

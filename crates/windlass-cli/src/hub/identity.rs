@@ -22,15 +22,29 @@ pub(crate) enum Wrong {
     File { text: String, shown: String, path: std::path::PathBuf, mistakes: Vec<Mistake> },
 }
 
+impl Wrong {
+    /// In one line.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Wrong::Key(key, why) => format!("`{key}`: {why}"),
+            Wrong::File { text, path, mistakes, .. } => mistakes.first().map_or(String::new(), |mistake| {
+                let line = text[..mistake.span.start].matches('\n').count() + 1;
+                format!("{}:{line}: {}", path.display(), mistake.what)
+            }),
+        }
+    }
+}
+
 /// Reads what a hub's table names.
 pub(crate) fn load(table: &HubTable) -> Result<Identity, Vec<Wrong>> {
     let identity = &table.identity;
     let mut reader = Reader { wrong: Vec::new(), mark: DefaultHasher::new() };
     // What is said of it is part of what it is.
     format!("{identity:?}").hash(&mut reader.mark);
-    let passwords = identity.password_file.as_ref().and_then(|path| {
-        reader.parsed("password_file", path, |text| (masked(text), Passwords::parse(text)))
-    });
+    let passwords = identity
+        .password_file
+        .as_ref()
+        .and_then(|path| reader.parsed("password_file", path, |text| (masked(text), Passwords::parse(text))));
     let acl = identity
         .acl_file
         .as_ref()
@@ -39,20 +53,20 @@ pub(crate) fn load(table: &HubTable) -> Result<Identity, Vec<Wrong>> {
     if !reader.wrong.is_empty() {
         return Err(reader.wrong);
     }
-    let mut config = IdentityConfig::default();
-    config.passwords = passwords.map(Arc::new);
-    config.acl = acl.map(Arc::new);
-    config.jwt = jwt.map(Arc::new);
-    config.certificate = identity.certificate.map(|kind| kind.of_hub());
-    config.anonymous = identity.anonymous.map(|name| name.of_hub());
-    config.client_id_prefixes = identity.client_id_prefixes.clone();
-    config.client_id_from_user = identity.client_id_from_user;
-    config.client_id_bound = identity.client_id_bound;
-    config.when_revoked = identity.when_revoked.of_hub();
-    config.recent_max = identity.recent_max.0;
-    config.limits = identity.users();
-    config.mark = reader.mark.finish();
-    Ok(Identity::new(config))
+    Ok(Identity::new(IdentityConfig {
+        passwords: passwords.map(Arc::new),
+        acl: acl.map(Arc::new),
+        jwt: jwt.map(Arc::new),
+        certificate: identity.certificate.map(|kind| kind.of_hub()),
+        anonymous: identity.anonymous.map(|name| name.of_hub()),
+        client_id_prefixes: identity.client_id_prefixes.clone(),
+        client_id_from_user: identity.client_id_from_user,
+        client_id_bound: identity.client_id_bound,
+        when_revoked: identity.when_revoked.of_hub(),
+        recent_max: identity.recent_max.0,
+        limits: identity.users(),
+        mark: reader.mark.finish(),
+    }))
 }
 
 /// The problems of all hubs of a file. Files that are wrong are added to `sources`, to be shown.
@@ -64,7 +78,11 @@ pub(crate) fn problems(file: &File, sources: &mut Sources, places: &Places, prob
         for wrong in load(table).err().into_iter().flatten() {
             match wrong {
                 Wrong::Key(key, why) => {
-                    problems.push(placed(places, &format!("hub[{at}].identity.{key}"), &format!("`{key}`: {why}")));
+                    problems.push(placed(
+                        places,
+                        &format!("hub[{at}].identity.{key}"),
+                        &format!("`{key}`: {why}"),
+                    ));
                 }
                 Wrong::File { text, shown, path, mistakes } => {
                     let file = sources.add_shown(&path, text, shown);
@@ -171,13 +189,17 @@ impl Reader {
 
     fn key(&mut self, path: &str, table: &JwtKeyTable) -> Result<Option<JwtKey>, KeyError> {
         let algorithm = table.algorithm.map(|name| name.of_hub());
+        // It does not show itself, so it is no part of how the table is shown.
+        table.secret.as_ref().map(|secret| &secret.0).hash(&mut self.mark);
         let symmetric = algorithm.filter(|algorithm| algorithm.is_symmetric());
         let key = match (&table.file, &table.secret, symmetric) {
             (None, Some(secret), Some(algorithm)) => JwtKey::secret(algorithm, secret.0.as_bytes())?,
             (Some(file), None, _) => {
                 let Some(text) = self.text(&format!("{path}.file"), file) else { return Ok(None) };
                 match symmetric {
-                    Some(algorithm) => JwtKey::secret(algorithm, text.trim_end_matches(['\r', '\n']).as_bytes())?,
+                    Some(algorithm) => {
+                        JwtKey::secret(algorithm, text.trim_end_matches(['\r', '\n']).as_bytes())?
+                    }
                     None => JwtKey::pem(algorithm, &text)?,
                 }
             }

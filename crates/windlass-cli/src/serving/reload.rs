@@ -311,6 +311,8 @@ impl InEffect {
         }
         #[cfg(feature = "proxy")]
         let proxies = crate::proxy::prepare(&self.file, file, told)?;
+        #[cfg(feature = "hub")]
+        let identities = crate::hub::identities(file)?;
         let applied = self.handle.apply(change)?;
         for address in applied.addresses() {
             tracing::info!(%address, "listening");
@@ -336,7 +338,7 @@ impl InEffect {
         #[cfg(feature = "kv")]
         crate::kv::set(told, settings);
         #[cfg(feature = "hub")]
-        report.changed.extend(told.hubs.change(file));
+        report.changed.extend(told.hubs.change(file, identities));
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {
             report.changed.push("the level of the log was set".into());
         }
@@ -350,7 +352,7 @@ fn placed(error: &anyhow::Error, file: &File, places: &Places) -> Problem {
     for service in config::services(file) {
         for (at, listen) in service.listen.iter().enumerate() {
             if what.starts_with(&format!("cannot listen on {listen}:"))
-                && let Some(place) = places.get(&format!("{}.listen[{at}]", service.path))
+                && let Some(place) = places.get(&service.place_of(at))
             {
                 return Problem::at(place.clone(), what, "");
             }

@@ -1,15 +1,14 @@
 //! CONNECT: who a client is, which session is its, and what CONNACK says.
 
-use std::time::Duration;
-
 use windlass::{Close, Conn};
 use windlass_proto::Encode;
 use windlass_proto::mqtt::{
-    AliasesIn, AliasesOut, Auth, Connack, Connect, Packet, PropertiesBuf, Property, QoS, Reason, Version,
+    AliasesOut, Auth, Connack, Connect, Packet, PropertiesBuf, Property, QoS, Reason, Version,
 };
 
 use super::publish::may_be_published;
 use super::{Client, Stage, Wire};
+use crate::access::Belonging;
 use crate::exchange::{Exchange, Step};
 use crate::service::Hub;
 use crate::session::will::Will;
@@ -25,6 +24,8 @@ pub(crate) struct Asking {
     pub(crate) clean_start: bool,
     pub(crate) keep_alive: u16,
     pub(crate) user: Option<Box<str>>,
+    /// Who it has turned out to be.
+    pub(crate) belonging: Belonging,
     pub(crate) will: Option<Box<Will>>,
     /// In seconds, as it was asked for.
     pub(crate) expiry: u32,
@@ -36,6 +37,13 @@ pub(crate) struct Asking {
     pub(crate) waits: bool,
     /// The enhanced authentication that goes on.
     pub(crate) exchange: Option<Exchanging>,
+}
+
+/// The method of a client that is served, and its next authentication, if one goes on.
+#[derive(Debug)]
+pub(crate) struct Enhanced {
+    method: Box<str>,
+    again: Option<Exchanging>,
 }
 
 /// An enhanced authentication that goes on (section 4.12).
@@ -91,6 +99,7 @@ impl Hub {
             clean_start: connect.clean_start,
             keep_alive: connect.keep_alive,
             user: connect.user_name.map(Into::into),
+            belonging: Belonging::default(),
             will: connect.will.as_ref().map(|will| Box::new(Will::new(will))),
             expiry,
             receive_max: properties.receive_maximum().unwrap_or(u16::MAX),
@@ -110,7 +119,7 @@ impl Hub {
             let data = properties.authentication_data().map_or(&[][..], |data| data.0);
             return self.exchange(conn, client, asking, data);
         }
-        self.admit(conn, client, *asking)
+        self.identify(conn, client, asking, connect.password.map(|password| password.0))
     }
 
     /// One step of an enhanced authentication before CONNACK.
@@ -138,7 +147,7 @@ impl Hub {
                 if user.is_some() {
                     asking.user = user;
                 }
-                self.admit(conn, client, *asking)
+                self.vouched(conn, client, asking)
             }
             // [MQTT-4.12.0-4].
             Step::Refuse(reason) => Err(self.refuse(client, reason)),
@@ -187,11 +196,11 @@ impl Hub {
                 let exchange = authenticator.and_then(|it| it.begin(method, &client_id));
                 exchange.map(|exchange| Exchanging { method: method.into(), exchange, last: Vec::new() })
             }
-            _ => self.exchanges.remove(&key).filter(|it| *it.method == *method),
+            _ => client.enhanced.as_mut().and_then(|it| it.again.take()),
         };
         let Some(mut exchanging) = begun else { return Err(self.goodbye(client, Reason::ProtocolError)) };
         // The method is that of CONNECT.
-        let same = self.methods.get(&key).is_some_and(|of| **of == *method);
+        let same = client.enhanced.as_ref().is_some_and(|it| *it.method == *method);
         if !same {
             return Err(self.goodbye(client, Reason::ProtocolError));
         }
@@ -206,14 +215,21 @@ impl Hub {
         if client.codec.encode(&Packet::Auth(auth), &mut self.out).is_err() {
             return Err(Close::Refused);
         }
-        if reason == Reason::ContinueAuthentication {
-            self.exchanges.insert(key, exchanging);
+        if reason == Reason::ContinueAuthentication
+            && let Some(enhanced) = &mut client.enhanced
+        {
+            enhanced.again = Some(exchanging);
         }
         Ok(())
     }
 
     /// Whoever it is has been told: the client gets its session.
-    fn admit(&mut self, conn: &mut Conn<'_>, client: &mut Client, asking: Asking) -> Result<(), Close> {
+    pub(crate) fn admit(
+        &mut self,
+        conn: &mut Conn<'_>,
+        client: &mut Client,
+        asking: Asking,
+    ) -> Result<(), Close> {
         self.begin(conn, client, asking)
     }
 
@@ -225,11 +241,11 @@ impl Hub {
             return Err(self.refuse(client, Reason::ServerUnavailable));
         }
         if let Some(key) = found {
-            let session = self.sessions.get(key);
             // Whose session it is, nobody else takes over.
-            if session.is_some_and(|session| session.user.as_deref() != asking.user.as_deref()) {
+            if !self.may_have(key, &asking) {
                 return Err(self.refuse(client, Reason::NotAuthorized));
             }
+            let session = self.sessions.get(key);
             if session.is_some_and(|session| session.is_connected()) {
                 // [MQTT-3.1.4-2] of 3.1.1, [MQTT-3.1.4-3].
                 self.stats.taken_over += 1;
@@ -257,6 +273,7 @@ impl Hub {
             }
             None => self.sessions.add(&asking.client_id, self.now),
         };
+        self.belongs(key, std::mem::take(&mut asking.belonging));
         let config = &self.config;
         let v5 = asking.version == Version::V5;
         let keep_alive = match config.keep_alive_max {
@@ -275,6 +292,7 @@ impl Hub {
             version: asking.version,
             is_websocket: client.wire.is_websocket(),
             wants_problems: asking.wants_problems,
+            is_local: client.is_local(conn.peer()),
             send_max: asking.packet_max,
             receive_max,
             aliases: (aliases > 0).then(|| Box::new(AliasesOut::new(aliases))),
@@ -350,15 +368,13 @@ impl Hub {
         self.stats.connected += 1;
         self.stats.resumed += u64::from(is_present);
         if let Some(exchanging) = asking.exchange {
-            self.methods.insert(key, exchanging.method);
+            client.enhanced = Some(Box::new(Enhanced { method: exchanging.method, again: None }));
         }
         client.ends_with_connection = v5 && asking.expiry == 0;
-        client.aliases = (v5 && self.config.topic_alias_max > 0).then(|| {
-            Box::new(AliasesIn::new(self.config.topic_alias_max, self.config.topic_alias_bytes_max))
-        });
+        client.aliases_max = if v5 { self.config.topic_alias_max } else { 0 };
         client.heard = self.now;
         // [MQTT-3.1.2-24] of 3.1.1, [MQTT-3.1.2-22].
-        client.silence_max = Duration::from_millis(u64::from(keep_alive) * 1_500);
+        client.silence_max_ms = u32::from(keep_alive) * 1_500;
         if keep_alive == 0 {
             conn.cancel_wake();
         }

@@ -80,6 +80,9 @@ impl Hub {
 
     /// The connection is over, for whatever reason.
     pub(crate) fn gone(&mut self, conn: &mut Conn<'_>, client: &Client) {
+        if let Some(name) = &client.counted {
+            self.access.quotas.leave(name);
+        }
         match client.stage {
             Stage::Served(key) => {
                 if self.is_linked(key, conn.id()) {

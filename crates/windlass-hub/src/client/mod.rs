@@ -10,13 +10,16 @@ mod subscribe;
 mod websocket;
 pub(crate) mod wire;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{Close, Conn, Input, Time};
 use windlass_proto::Decode;
 use windlass_proto::mqtt::{AliasesIn, Mqtt, MqttError, Packet, Version};
+use windlass_proto::proxy_protocol::ProxyProtocol;
 
-pub(crate) use connect::{Asking, Exchanging};
+pub(crate) use connect::{Asking, Enhanced};
 use wire::Wire;
 
 use crate::service::Hub;
@@ -27,13 +30,22 @@ use crate::session::Key;
 pub struct Client {
     pub(crate) wire: Wire,
     pub(crate) codec: Mqtt,
+    /// The PROXY header has come, and who it says the client is.
+    pub(crate) is_introduced: bool,
+    pub(crate) source: Option<Box<IpAddr>>,
     pub(crate) stage: Stage,
-    /// Topics by the numbers that the client gave them.
+    /// The user whose connections it is counted among, if that has bounds.
+    pub(crate) counted: Option<Arc<str>>,
+    /// Topics by the numbers that the client gave them, once it has given some.
     pub(crate) aliases: Option<Box<AliasesIn>>,
-    /// One and a half times what the client promised; zero: it promised nothing.
-    pub(crate) silence_max: Duration,
+    /// How many CONNACK said it may give.
+    pub(crate) aliases_max: u16,
+    /// One and a half times what the client promised, in milliseconds; zero: it promised nothing.
+    pub(crate) silence_max_ms: u32,
     /// When it was heard last.
     pub(crate) heard: Time,
+    /// The enhanced authentication it was let in by, where there was one.
+    pub(crate) enhanced: Option<Box<Enhanced>>,
     /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
     /// (section 3.14.2.2.2).
     pub(crate) ends_with_connection: bool,
@@ -57,10 +69,15 @@ impl Client {
         Client {
             wire: Wire::Unknown,
             codec: Mqtt::server(hub.config.limits()),
+            is_introduced: false,
+            source: None,
             stage: Stage::New,
+            counted: None,
             aliases: None,
-            silence_max: Duration::ZERO,
+            aliases_max: 0,
+            silence_max_ms: 0,
             heard: now,
+            enhanced: None,
             ends_with_connection: false,
         }
     }
@@ -75,6 +92,12 @@ impl Client {
             Stage::Served(key) => Some(key),
             _ => None,
         }
+    }
+
+    /// When it has been silent for too long, if it ever is.
+    pub(crate) fn silent_at(&self) -> Option<Time> {
+        let max = Duration::from_millis(self.silence_max_ms.into());
+        (max > Duration::ZERO).then(|| self.heard + max)
     }
 
     /// Whether its packets wait.
@@ -93,6 +116,19 @@ impl Hub {
     ) -> Result<(), Close> {
         if self.waits_for_log(conn, client) {
             return Ok(());
+        }
+        if self.config.proxy_header && !client.is_introduced {
+            match ProxyProtocol::default().decode(input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(header)) => {
+                    client.source = header.source().map(|source| Box::new(source.ip()));
+                    client.is_introduced = true;
+                }
+                Err(error) => {
+                    client.stage = Stage::Over;
+                    return Err(Close::Protocol(Box::new(error)));
+                }
+            }
         }
         if matches!(client.wire, Wire::Unknown) {
             let Some(&first) = input.peek().first() else { return Ok(()) };
@@ -194,8 +230,8 @@ impl Hub {
 
     /// Sets the next time this connection is looked at.
     pub(crate) fn watch_silence(&self, conn: &mut Conn<'_>, client: &Client) {
-        if client.silence_max > Duration::ZERO {
-            conn.wake_at(client.heard + client.silence_max);
+        if let Some(at) = client.silent_at() {
+            conn.wake_at(at);
         }
     }
 }

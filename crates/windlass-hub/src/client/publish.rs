@@ -1,7 +1,7 @@
 //! Messages that clients publish.
 
 use windlass::{Close, Conn};
-use windlass_proto::mqtt::{Arrival, Incoming, MqttError, Publish, QoS, Reason};
+use windlass_proto::mqtt::{AliasesIn, Arrival, Incoming, MqttError, Publish, QoS, Reason};
 
 use super::Client;
 use crate::config::WhenExceeded;
@@ -26,9 +26,21 @@ impl Hub {
         if publish.retain && !self.config.retain {
             return Err(self.goodbye(client, Reason::RetainNotSupported));
         }
+        if let Some(name) = &client.counted {
+            let user = Some(&**name).filter(|name| !name.is_empty());
+            let limits = self.config.identity.limits(user);
+            if self.access.quotas.published(name, limits, publish.payload.len(), self.now) {
+                self.stats.over_quota += 1;
+                return Err(self.goodbye(client, Reason::MessageRateTooHigh));
+            }
+        }
         let alias = if v5 { publish.properties.topic_alias() } else { None };
         // Taken out, so that the topic can be borrowed from it while the rest of the client is used.
         let mut aliases = client.aliases.take();
+        if alias.is_some() && aliases.is_none() && client.aliases_max > 0 {
+            let bytes_max = self.config.topic_alias_bytes_max;
+            aliases = Some(Box::new(AliasesIn::new(client.aliases_max, bytes_max)));
+        }
         let topic = match (&mut aliases, alias) {
             (Some(aliases), alias) => aliases.resolve(publish.topic, alias),
             (None, Some(_)) => Err(MqttError::TopicAlias),
@@ -62,6 +74,12 @@ impl Hub {
             }
         };
         self.stats.received(publish.qos, publish.payload.len());
+        // What it was told already goes before what it may be about to get from itself.
+        if !self.out.is_empty()
+            && self.sessions.get(key).is_some_and(|session| !session.subscriptions.is_empty())
+        {
+            self.flush(conn, client);
+        }
         let mut reason = Reason::Success;
         if !may_be_published(topic.as_str()) || !self.may_write(key, topic.as_str()) {
             self.stats.denied_publish += 1;

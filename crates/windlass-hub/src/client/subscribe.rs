@@ -76,7 +76,12 @@ impl Hub {
             return Reason::NotAuthorized;
         }
         options.qos = options.qos.min(self.config.qos_max);
-        let subscriptions_max = self.config.subscriptions_max;
+        let mut subscriptions_max = self.config.subscriptions_max;
+        let user = self.sessions.get(key).and_then(|session| session.user.as_deref());
+        match self.config.identity.limits(user).subscriptions_max {
+            0 => {}
+            max => subscriptions_max = subscriptions_max.min(max),
+        }
         let Some(session) = self.sessions.get_mut(key) else { return Reason::UnspecifiedError };
         if session.number != 0 && self.durable.admit().is_err() {
             return Reason::QuotaExceeded;
@@ -93,7 +98,13 @@ impl Hub {
         // It takes the place of one with the same filter ([MQTT-3.8.4-3]).
         match session.subscription(filter) {
             Some(before) => (before.options, before.id) = (options, id),
-            None => session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id }),
+            None => {
+                // Most have one.
+                if session.subscriptions.is_empty() {
+                    session.subscriptions.reserve_exact(1);
+                }
+                session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
+            }
         }
         self.durable.subscribed(session, filter, options, id);
         let replays = match options.retain_handling {

@@ -28,6 +28,8 @@ use crate::stats::HubStats;
 pub enum Done {
     /// A commit of the journal.
     Committed(Committed),
+    /// Who a client is.
+    Checked(Box<crate::identity::Checked>),
     /// The log was asked for.
     Opened(Result<(Log, Recovered), LogError>),
 }
@@ -284,6 +286,11 @@ impl Work for Hub {
 
     fn answer(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>, answer: Answer<Done>) {
         self.now = scope.now();
+        // Only who a client is is asked for a connection.
+        if let Some(id) = answer.conn {
+            self.answered_about(scope, clients, id, answer);
+            return;
+        }
         let committed = match answer.result {
             Ok(Done::Opened(opened)) => return self.opened(scope, clients, Some(opened)),
             // Nothing else is asked of the pool before the log is there.
@@ -291,6 +298,7 @@ impl Work for Hub {
                 return self.opened(scope, clients, None);
             }
             Ok(Done::Committed(committed)) => Ok(committed),
+            Ok(Done::Checked(_)) => return,
             Err(error) => Err(error),
         };
         self.durable.journal.answered(committed, self.now);

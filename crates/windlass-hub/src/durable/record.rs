@@ -18,7 +18,7 @@ fn is_durable(session: &Session) -> bool {
 
 impl Durable {
     /// Unix milliseconds at a time of the engine's clock.
-    pub(super) fn unix_ms(&self, at: Time) -> u64 {
+    pub(crate) fn unix_ms(&self, at: Time) -> u64 {
         self.unix_ms + at.since(self.began).as_millis() as u64
     }
 

@@ -66,8 +66,13 @@ pub struct IdentityConfig {
     pub client_id_bound: bool,
     /// What becomes of clients that would not be let in any more.
     pub when_revoked: WhenRevoked,
+    /// Users whose passwords were right are remembered on each worker ([`Recent`]). Default 10,000; 0: none.
+    pub recent_max: usize,
     /// Bounds of each user.
     pub limits: UsersLimits,
+    /// A number that is made of all that this is made from, files included: two identities with the same one are the
+    /// same. 0, the default: each is for itself.
+    pub mark: u64,
 }
 
 impl Default for IdentityConfig {
@@ -82,7 +87,9 @@ impl Default for IdentityConfig {
             client_id_from_user: false,
             client_id_bound: true,
             when_revoked: WhenRevoked::default(),
+            recent_max: 10_000,
             limits: UsersLimits::default(),
+            mark: 0,
         }
     }
 }
@@ -198,6 +205,8 @@ enum Means {
         grants: Option<Grants>,
     },
     Certificate,
+    /// An enhanced authentication has told.
+    Vouched,
 }
 
 /// Without hashes and keys.
@@ -209,6 +218,7 @@ impl fmt::Debug for Means {
             Means::Password(_) => "Password",
             Means::Token { .. } => "Token",
             Means::Certificate => "Certificate",
+            Means::Vouched => "Vouched",
         })
     }
 }
@@ -327,10 +337,10 @@ impl Default for Identity {
     }
 }
 
-/// Whether both are one value.
+/// Whether both are one value, or are made from the same.
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
-        self.is(other)
+        self.is(other) || (self.0.mark != 0 && self.0.mark == other.0.mark)
     }
 }
 
@@ -444,6 +454,20 @@ impl Identity {
         }
     }
 
+    /// Somebody whose name was found out otherwise, as by an enhanced authentication.
+    ///
+    /// # Errors
+    ///
+    /// If its client's id is not for it.
+    pub fn vouched(&self, user: Option<&str>, client_id: Option<&str>) -> Result<Who, Refusal> {
+        self.admit(user.map(Into::into), client_id, None, Means::Vouched)
+    }
+
+    /// What a user may do as this client, where no more is known of it.
+    pub fn rights_of_user(&self, user: Option<&str>, client_id: &str) -> Rights {
+        Rights::new(self.0.acl.as_ref(), None, user, client_id)
+    }
+
     /// What somebody may do as this client.
     pub fn rights(&self, who: &Who, client_id: &str) -> Rights {
         let grants = match &who.means {
@@ -473,6 +497,7 @@ impl Identity {
             }
             Means::Token { key, .. } => config.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key)),
             Means::Certificate => config.certificate.is_some(),
+            Means::Vouched => true,
         };
         // Prefixes are for who comes: the ids of those that are here were good, or assigned.
         let id_fits = !config.client_id_from_user || who.user.as_deref() == Some(client_id);

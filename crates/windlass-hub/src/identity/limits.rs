@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
-/// Bounds of one user. Plain data with `Default`; 0 is no bound, and the default of each.
+/// Bounds of one user on each worker. Plain data with `Default`; 0 is no bound, and the default of each.
+///
+/// Who would begin one connection too many is refused (0x97, 0x9F); who publishes too much is disconnected (0x96). A
+/// client is held to the bounds that were in effect when it came if there were none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct UserLimits {
-    /// Connections at once, of each worker.
+    /// Connections at once.
     pub connections_max: usize,
     /// Connections begun in a second.
     pub connects_per_second_max: u32,
-    /// Messages published in a second, by all of its clients on a worker.
+    /// Messages published in a second, by all of its clients.
     pub messages_per_second_max: u32,
-    /// Bytes of payload published in a second, by all of its clients on a worker.
+    /// Bytes of payload published in a second, by all of its clients.
     pub bytes_per_second_max: u64,
     /// Subscriptions of each of its clients.
     pub subscriptions_max: usize,

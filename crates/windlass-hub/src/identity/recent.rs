@@ -68,6 +68,14 @@ impl Recent {
         self.users.insert(entry.user.clone(), Proof { entry, tag });
     }
 
+    /// Room for another number of users.
+    pub(crate) fn set_max(&mut self, users_max: usize) {
+        if users_max == 0 || self.key.is_none() {
+            *self = Recent::new(users_max);
+        }
+        self.users_max = users_max;
+    }
+
     /// How many users are remembered.
     pub fn len(&self) -> usize {
         self.users.len()

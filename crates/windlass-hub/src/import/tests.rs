@@ -35,6 +35,8 @@ fn every_directive_is_known() {
 /// No line is forgotten: it becomes something, or it is named.
 #[test]
 fn every_directive_becomes_something_or_is_named() {
+    let persistent = import("listener 1883\npersistence true\npersistence_location /var/lib/mosquitto/\n");
+    assert!(persistent.toml.contains("data = \"/var/lib/mosquitto/windlass\"\n"), "{}", persistent.toml);
     let before = "listener 1883\ncertfile /c\ncafile /ca\nrequire_certificate true\npersistence true\n";
     let without = import(before);
     // What says what holds anyway, or is about other lines.

@@ -40,7 +40,9 @@ pub(super) fn toml(name: &str, settings: Settings, remarks: &mut Vec<Remark>) ->
     for (key, value) in writer.keys(&settings, &listeners) {
         let _ = writeln!(text, "{key} = {value}");
     }
-    writer.persistence(&settings);
+    if let Some(folder) = writer.persistence(&settings) {
+        let _ = writeln!(text, "data = {}", quoted(&folder));
+    }
     if let Some(listener) = tls {
         text += &writer.tls_table(listener);
     }
@@ -175,13 +177,15 @@ impl Writer<'_> {
         keys
     }
 
-    fn persistence(&mut self, settings: &Settings) {
-        if let Some(set) = settings.persistence.as_ref().filter(|set| set.value) {
-            self.remark(set, Fate::Dropped, "sessions and retained messages are kept in memory");
-            if let Some(set) = &settings.persistence_location {
-                self.remark(set, Fate::Dropped, "sessions and retained messages are kept in memory");
-            }
+    /// A folder of its own: what Mosquitto has stored is not read, and stays.
+    fn persistence(&mut self, settings: &Settings) -> Option<String> {
+        let set = settings.persistence.as_ref()?;
+        if !set.value {
+            return None;
         }
+        self.remark(set, Fate::Changed, "what Mosquitto has stored is not read: `data` begins empty");
+        let folder = settings.persistence_location.as_ref().map_or("", |set| set.value.trim_end_matches('/'));
+        Some(if folder.is_empty() { "windlass-data".into() } else { format!("{folder}/windlass") })
     }
 
     fn tls_table(&mut self, listener: &Listener) -> String {

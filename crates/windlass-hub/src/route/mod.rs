@@ -3,9 +3,10 @@
 pub(crate) mod retained;
 
 use windlass_proto::mqtt::{
-    Filter, Matched, QoS, SUBSCRIPTION_ID_MAX, SubscribeOptions, Subscriptions, Topic, TreeError, TreeLimits,
+    Filter, Matched, QoS, SUBSCRIPTION_ID_MAX, SubscribeOptions, Subscriptions, TreeError, TreeLimits,
 };
 
+use crate::access::Readers;
 use crate::session::{Key, Sessions};
 
 /// The subscriptions of this worker's sessions.
@@ -66,13 +67,13 @@ impl Routes {
 
     /// Looks who gets a message that `from` publishes, each session once; `targets` lends them. One member of each
     /// shared subscription is chosen: in turn, of those that are connected and have nothing waiting, else of those
-    /// that are connected, else of those that come back.
-    pub(crate) fn find(&mut self, topic: Topic<'_>, from: Option<Key>, sessions: &mut Sessions) {
+    /// that are connected, else of those that come back; and only of those who may read the topic.
+    pub(crate) fn find(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
         let Routes { tree, search, targets, ids } = self;
         *search += 1;
         targets.clear();
         ids.clear();
-        tree.matching(topic, |matched| match matched {
+        tree.matching(readers.topic, |matched| match matched {
             Matched::Own(&key, entry) => {
                 // Own messages do not come back ([MQTT-3.8.3-3]).
                 if entry.options.no_local && from == Some(key) {
@@ -82,16 +83,21 @@ impl Routes {
             }
             Matched::Group(group) => {
                 let idle = |key: &Key, _: &Entry| {
-                    sessions.get(*key).is_some_and(|it| it.is_connected() && it.queue.is_empty())
+                    sessions
+                        .get(*key)
+                        .is_some_and(|it| it.is_connected() && it.queue.is_empty() && readers.has(it))
                 };
                 let mut chosen = group.next(idle).map(|(key, entry)| (*key, *entry));
                 if chosen.is_none() {
-                    let connected =
-                        |key: &Key, _: &Entry| sessions.get(*key).is_some_and(|it| it.is_connected());
+                    let connected = |key: &Key, _: &Entry| {
+                        sessions.get(*key).is_some_and(|it| it.is_connected() && readers.has(it))
+                    };
                     chosen = group.next(connected).map(|(key, entry)| (*key, *entry));
                 }
                 if chosen.is_none() {
-                    let kept = |key: &Key, _: &Entry| sessions.get(*key).is_some_and(|it| it.is_kept());
+                    let kept = |key: &Key, _: &Entry| {
+                        sessions.get(*key).is_some_and(|it| it.is_kept() && readers.has(it))
+                    };
                     chosen = group.next(kept).map(|(key, entry)| (*key, *entry));
                 }
                 if let Some((key, entry)) = chosen {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use windlass::{ConnId, Time};
 use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
+use crate::access::Belonging;
 use message::Message;
 pub(crate) use pump::Pumped;
 use queue::{How, Queue};
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) level: u8,
     /// Who the client is: a session is taken over by nobody else.
     pub(crate) user: Option<Arc<str>>,
+    /// What is known of it, and what it may do.
+    pub(crate) belonging: Belonging,
     /// Its connection, while it has one.
     pub(crate) link: Option<Box<Link>>,
     /// Seconds it is kept without a connection: 0 is not at all, `u32::MAX` for ever.
@@ -70,6 +73,8 @@ pub(crate) struct Link {
     pub(crate) is_websocket: bool,
     /// Whether reason strings and user properties of acknowledgements are wanted ([MQTT-3.1.2-29]).
     pub(crate) wants_problems: bool,
+    /// The client is on this machine.
+    pub(crate) is_local: bool,
     /// Bytes of the longest packet the client takes.
     pub(crate) send_max: usize,
     /// Messages of QoS 1 and 2 that it takes at once.
@@ -108,6 +113,7 @@ impl Session {
             number: 0,
             level: 5,
             user: None,
+            belonging: Belonging::default(),
             link: None,
             expiry: 0,
             subscriptions: Vec::new(),
@@ -135,3 +141,6 @@ impl Session {
         self.subscriptions.iter_mut().find(|it| *it.filter == *filter.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ impl Hub {
     /// What was sent before the connection was a new one, in its order ([MQTT-4.4.0-1], [MQTT-4.6.0-1]). Whether
     /// the client takes more.
     fn send_again(&mut self, reach: &mut dyn Reach, key: Key) -> bool {
+        // As of now, for all that follows.
+        let _ = self.rights(key);
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let Some(outgoing) = &mut session.outgoing else { return session.link.is_some() };
         let Some(link) = session.link.as_deref_mut() else { return false };
@@ -51,6 +53,13 @@ impl Hub {
                     let Some(message) = sent.message.clone() else { continue };
                     let how = sent.how.clone();
                     let Ok(topic) = message.topic() else { continue };
+                    // It may have been allowed when it was sent first.
+                    if !session.belonging.may_read(topic) {
+                        outgoing.cancel(id);
+                        self.durable.done(session.number, id);
+                        self.stats.denied_read += 1;
+                        continue;
+                    }
                     let (properties, payload) = (message.properties(), &*message.payload);
                     let letter =
                         Letter { topic, properties, payload, expiry: message.seconds_left(self.now) };
@@ -93,6 +102,12 @@ impl Hub {
             let Some(queued) = queued else { return false };
             if queued.message.is_expired(self.now) {
                 self.stats.dropped_expired += 1;
+                self.durable.dropped(session.number, &queued);
+                continue;
+            }
+            // It may have been allowed when it was queued.
+            if queued.message.topic().is_ok_and(|topic| !session.belonging.may_read(topic)) {
+                self.stats.denied_read += 1;
                 self.durable.dropped(session.number, &queued);
                 continue;
             }

@@ -59,7 +59,12 @@ impl Desk {
 
     /// Someone who has said nothing yet.
     pub(crate) fn stranger(&mut self, version: Version) -> Device {
-        let peer = self.harness.connect();
+        // Who is on this machine needs no name.
+        self.stranger_from(version, std::net::Ipv4Addr::LOCALHOST.into())
+    }
+
+    pub(crate) fn stranger_from(&mut self, version: Version, ip: std::net::IpAddr) -> Device {
+        let peer = self.harness.connect_from(ip);
         Device { peer, codec: Mqtt::client(version, Limits::default()), held: Vec::new() }
     }
 
@@ -92,6 +97,15 @@ impl Desk {
     pub(crate) fn say(&mut self, device: &mut Device, packet: &Packet<'_>) {
         let mut bytes = Vec::new();
         device.codec.encode(packet, &mut bytes).expect("a packet a client may send");
+        self.harness.send(device.peer, bytes);
+    }
+
+    /// Several packets at once.
+    pub(crate) fn say_all(&mut self, device: &mut Device, packets: &[Packet<'_>]) {
+        let mut bytes = Vec::new();
+        for packet in packets {
+            device.codec.encode(packet, &mut bytes).expect("a packet a client may send");
+        }
         self.harness.send(device.peer, bytes);
     }
 
@@ -225,12 +239,5 @@ pub(crate) fn shown(packet: &Packet<'_>) -> String {
         Packet::Disconnect(it) => format!("DISCONNECT {:?}{}", it.reason, said(it.properties)),
         Packet::Auth(it) => format!("AUTH {:?}{}", it.reason, said(it.properties)),
         other => format!("{other:?}"),
-    }
-}
-
-impl Desk {
-    /// Lets everything settle.
-    pub(crate) fn say_nothing(&mut self, _: &mut Device) {
-        self.harness.settle();
     }
 }

@@ -121,3 +121,47 @@ fn what_has_expired_makes_room_first() {
     assert_eq!((stats.dropped_expired, stats.dropped_queue_full), (2, 0));
     assert_eq!(desk.join_for_good(V5, "one").1, "CONNACK Success present; PUBLISH t \"c\" q1 #1");
 }
+
+#[test]
+fn topics_have_a_depth() {
+    let mut desk = Desk::new(HubConfig::default().topic_levels_max(3));
+    let mut one = desk.join(V5, "one");
+    assert_eq!(desk.subscribe(&mut one, "a/+/c", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+    desk.publish(&mut one, "a/b/c", "x");
+    assert_eq!(desk.hear(&mut one), ["PUBLISH a/b/c \"x\" q0"]);
+    desk.publish(&mut one, "a/b/c/d", "x");
+    assert_eq!(desk.hear(&mut one), ["DISCONNECT TopicNameInvalid"]);
+    let mut two = desk.join(V5, "two");
+    assert_eq!(desk.subscribe(&mut two, "a/b/c/#", QoS::AtMostOnce), ["DISCONNECT TopicFilterInvalid"]);
+}
+
+#[test]
+fn filters_have_so_many_levels_in_all() {
+    let mut desk = Desk::new(HubConfig::default().nodes_max(5));
+    let mut one = desk.join(V5, "one");
+    assert_eq!(desk.subscribe(&mut one, "a/b/c", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+    assert_eq!(desk.subscribe(&mut one, "a/b/d", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+    assert_eq!(desk.subscribe(&mut one, "e/f", QoS::AtMostOnce), ["SUBACK #9 [QuotaExceeded]"]);
+    desk.unsubscribe(&mut one, "a/b/d");
+    assert_eq!(desk.subscribe(&mut one, "e/f", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+    assert_eq!(desk.stats().denied_subscribe, 1);
+}
+
+#[test]
+fn user_properties_and_topics_behind_aliases_have_bounds() {
+    let mut desk = Desk::new(HubConfig::default().user_properties_max(2).topic_alias_bytes_max(10));
+    let publish =
+        |topic| windlass_proto::mqtt::Publish::new(windlass_proto::mqtt::Topic::new(topic).unwrap(), b"");
+    let three = properties(&[Property::User("a", "1"); 3]);
+    let mut one = desk.join(V5, "one");
+    let many = windlass_proto::mqtt::Publish { properties: three.properties(), ..publish("t") };
+    desk.say(&mut one, &Packet::Publish(many));
+    assert_eq!(desk.hear(&mut one), ["DISCONNECT QuotaExceeded"]);
+    let mut one = desk.join(V5, "one");
+    for (alias, heard) in [(1, vec![]), (2, vec!["DISCONNECT QuotaExceeded"])] {
+        let alias = properties(&[Property::TopicAlias(alias)]);
+        let long = windlass_proto::mqtt::Publish { properties: alias.properties(), ..publish("seven77") };
+        desk.say(&mut one, &Packet::Publish(long));
+        assert_eq!(desk.hear(&mut one), heard);
+    }
+}

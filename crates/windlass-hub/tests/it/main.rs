@@ -3,11 +3,14 @@
 mod clauses;
 mod durable;
 mod ends;
+mod identity;
 mod kit;
 mod limits;
+mod proxied;
 mod qos;
 mod retained;
 mod sessions;
+mod storm;
 mod subscriptions;
 mod version5;
 mod websocket;

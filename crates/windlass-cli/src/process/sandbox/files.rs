@@ -79,6 +79,10 @@ impl Kept {
             folder_of(&table.key.0);
             table.client_ca.iter().for_each(|FilePath(path)| folder_of(path));
         }
+        #[cfg(feature = "hub")]
+        for FilePath(path) in file.hub.iter().flat_map(|hub| hub.identity.files()) {
+            folder_of(path);
+        }
         #[cfg(feature = "kv")]
         for FilePath(path) in file.resp.iter().filter_map(|resp| resp.password_file.as_ref()) {
             folder_of(path);

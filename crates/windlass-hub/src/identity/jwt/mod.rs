@@ -177,7 +177,7 @@ impl Jwt {
     /// Whether a password is meant as a token: three parts with dots between them, of which the first is a JSON
     /// object with an `alg`. What is, is never tried as a password.
     pub fn is_token(&self, password: &[u8]) -> bool {
-        self.parts(password).is_ok_and(|parts| header(&parts[0]).is_some())
+        self.parts(password).is_ok_and(|parts| header(parts[0]).is_some())
     }
 
     /// Whether a check takes long enough to be kept off a loop: signatures other than HMAC do.
