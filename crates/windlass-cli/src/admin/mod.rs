@@ -61,6 +61,8 @@ pub(crate) struct Admin {
     reloader: Arc<OnceLock<Reloader>>,
     #[cfg(feature = "proxy")]
     proxies: crate::proxy::Fronts,
+    #[cfg(feature = "hub")]
+    hubs: crate::hub::Links,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -156,6 +158,8 @@ fn serving(
         reloader: told.reloader.clone(),
         #[cfg(feature = "proxy")]
         proxies: told.proxies.clone(),
+        #[cfg(feature = "hub")]
+        hubs: told.hubs.clone(),
         token,
         logins: door::Logins::default(),
         mailbox: mailbox.clone(),
@@ -197,8 +201,10 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
         .get("/metrics", |admin, request, reply| {
             allowed(admin, request, reply, |admin, bound, reply| {
                 let format = Format::accepted(request.header("accept").unwrap_or_default());
-                let text =
-                    Page::new(format).server(bound, &admin.messages, &admin.reloads(), &admin.proxies());
+                let page = Page::new(format);
+                #[cfg(feature = "hub")]
+                let page = page.hubs(&admin.hubs.stats());
+                let text = page.server(bound, &admin.messages, &admin.reloads(), &admin.proxies());
                 reply.bytes(format.content_type(), text.as_bytes())
             })
         })

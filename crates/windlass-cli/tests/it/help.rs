@@ -30,6 +30,12 @@ fn help_is_what_it_was() {
     }
     #[cfg(feature = "kv")]
     same("memcached", &["memcached", "--help"]);
+    #[cfg(feature = "hub")]
+    {
+        same("hub", &["hub", "--help"]);
+        same("hub-passwd", &["hub", "passwd", "--help"]);
+        same("hub-import", &["hub", "import", "--help"]);
+    }
     #[cfg(feature = "proxy")]
     for command in ["proxy", "backends"] {
         same(command, &[command, "--help"]);

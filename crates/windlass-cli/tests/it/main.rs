@@ -17,6 +17,10 @@ mod echo;
 mod errors;
 mod handover;
 mod help;
+#[cfg(feature = "hub")]
+mod hub;
+#[cfg(feature = "hub")]
+mod hub_users;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;

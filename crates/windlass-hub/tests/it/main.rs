@@ -1,0 +1,17 @@
+//! The hub under the harness: what clients say, and what they hear.
+
+mod clauses;
+mod durable;
+mod ends;
+mod identity;
+mod kit;
+mod limits;
+mod proxied;
+mod qos;
+mod retained;
+mod sessions;
+mod storm;
+mod subscriptions;
+mod version5;
+mod websocket;
+mod wills;
