@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use windlass::{Mailbox, Offload, OffloadConfig, Serve, serve};
 use windlass_hub::identity::Identity;
 use windlass_hub::journal::{Folder, Log, LogError, Recovered};
-use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail, OpenLog};
+use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail, OpenLog, TakeLog};
 
 use crate::args::{HubArgs, HubCommand};
 use crate::config::File;
@@ -123,20 +123,15 @@ pub(crate) fn service(
         Offload::new(OffloadConfig { threads, name: "checks".into(), ..OffloadConfig::default() });
     let its_checks = checks.clone();
     let input_max = table.packet_max.0 + (64 << 10);
-    let kept = Mutex::new(Kept::of(table, is_there || hands_over)?);
+    let kept = Kept::of(table, is_there || hands_over)?;
     let pool = Offload::new(OffloadConfig { threads: 1, name: "journal".into(), ..OffloadConfig::default() });
     let (to_itself, commits) = (mailbox.clone(), pool.clone());
     let service = serve(move || {
         let hub = Hub::new(HubConfig { unix_ms: unix_ms(), ..config.clone() }, &watch).checks(&its_checks);
-        // All is on the first worker.
-        let kept = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
-        let hub = match kept {
+        let hub = match &kept {
             Kept::Nothing => hub,
-            Kept::Here(opened) => {
-                let (log, recovered) = *opened;
-                hub.journal(log.journal(0), Some(recovered), &to_itself, &commits)
-            }
-            Kept::Elsewhere(open) => hub.journal_later(open, &to_itself, &commits),
+            Kept::Here(take) => hub.journal(take.clone(), &to_itself, &commits),
+            Kept::Elsewhere(open) => hub.journal_later(open.clone(), &to_itself, &commits),
         };
         Watched::new(hub, &its, ends.clone())
     })
@@ -167,12 +162,10 @@ fn identity_of(table: &HubTable) -> Result<Identity> {
 }
 
 /// What a hub begins with.
-#[derive(Default)]
 enum Kept {
-    /// It keeps nothing, or another worker does.
-    #[default]
+    /// It keeps nothing.
     Nothing,
-    Here(Box<(Log, Recovered)>),
+    Here(TakeLog),
     /// Another hub has the log still: the one before this, which lets go of it.
     Elsewhere(OpenLog),
 }
@@ -190,7 +183,10 @@ impl Kept {
             Ok(opened)
         };
         match open() {
-            Ok(opened) => Ok(Kept::Here(Box::new(opened))),
+            Ok(opened) => {
+                let opened = Mutex::new(Some(opened));
+                Ok(Kept::Here(Arc::new(move || opened.lock().unwrap_or_else(PoisonError::into_inner).take())))
+            }
             Err(LogError::Locked) if follows => {
                 tracing::info!(
                     hub = table.name,

@@ -7,7 +7,7 @@
 )]
 
 use std::error::Error;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use windlass::{Mailbox, Offload, OffloadConfig};
@@ -22,18 +22,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(folder) => Some(Log::open(Folder::open(folder)?, LogConfig::default(), unix_ms)?),
         None => None,
     };
-    // One worker takes it all.
-    let log = Mutex::new(log);
+    // The worker that has the sessions takes it.
+    let log = Arc::new(Mutex::new(log));
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(1));
     let pool = Offload::new(OffloadConfig { threads: 1, name: "journal".into(), ..OffloadConfig::default() });
     let (in_hub, commits) = (mailbox.clone(), pool.clone());
     println!("Serving MQTT on {address}");
     windlass::serve(move || {
         let hub = Hub::new(HubConfig::default().unix_ms(unix_ms), &watch);
-        match log.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some((log, recovered)) => hub.journal(log.journal(0), Some(recovered), &in_hub, &commits),
-            None => hub,
-        }
+        let log = log.clone();
+        let take = move || log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        hub.journal(Arc::new(take), &in_hub, &commits)
     })
     .mailbox(&mailbox)
     .offload(&pool)

@@ -46,7 +46,7 @@ mod timers;
 
 pub use client::Client;
 pub use config::{HubConfig, WhenExceeded, WhenQueueFull};
-pub use durable::{Done, OpenLog};
+pub use durable::{Done, OpenLog, TakeLog};
 pub use exchange::{Authenticator, Exchange, Step};
 pub use service::{Hub, Mail};
 pub use stats::{HubStats, HubWatch};

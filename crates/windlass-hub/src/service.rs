@@ -178,10 +178,7 @@ impl Service for Hub {
         self.now = scope.now();
         self.began = self.now;
         self.worker = scope.worker();
-        self.durable.begin(self.config.unix_ms, self.now);
-        self.ask_for_log(scope);
-        self.restore(scope);
-        self.durable.commit(scope);
+        self.begin_log(scope);
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {

@@ -13,8 +13,8 @@ use std::fmt;
 
 use windlass::{Answer, ConnId, Mailbox, Offload, Scope, Sessions as Clients, Time, Work};
 
-pub use opening::OpenLog;
 use opening::Opening;
+pub use opening::{OpenLog, TakeLog};
 
 use crate::client::{Client, wire};
 use crate::journal::{Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, Refusal};
@@ -49,7 +49,6 @@ pub(crate) struct Durable {
     held: VecDeque<Held>,
     /// Buffers of some that have left.
     spare: Vec<Vec<u8>>,
-    recovered: Option<Box<Recovered>>,
     opening: Opening,
     /// Unix milliseconds when the service began, and when that was.
     unix_ms: u64,
@@ -89,7 +88,6 @@ impl Default for Durable {
             farewell: None,
             held: VecDeque::new(),
             spare: Vec::new(),
-            recovered: None,
             opening: Opening::Over,
             unix_ms: 0,
             began: Time::ZERO,
@@ -185,20 +183,15 @@ impl Durable {
 }
 
 impl Hub {
-    /// Keeps what has to outlive the process in this journal, and begins with what was found there. Serve it with
-    /// this mailbox and this pool, of one thread.
+    /// Keeps what has to outlive the process in the log that `log` gives, and begins with what was found there. Serve
+    /// it with this mailbox and this pool, of one thread.
+    ///
+    /// All sessions are on worker 0, so that one asks for the log, when it starts, and no other.
     #[must_use]
-    pub fn journal(
-        mut self,
-        journal: Journal,
-        recovered: Option<Recovered>,
-        mailbox: &Mailbox<Mail>,
-        pool: &Offload<Done>,
-    ) -> Hub {
-        self.durable.journal = journal;
+    pub fn journal(mut self, log: TakeLog, mailbox: &Mailbox<Mail>, pool: &Offload<Done>) -> Hub {
         self.durable.mailbox = Some(mailbox.clone());
         self.durable.pool = Some(pool.clone());
-        self.durable.recovered = recovered.map(Box::new);
+        self.durable.opening = Opening::Taken(log);
         self
     }
 

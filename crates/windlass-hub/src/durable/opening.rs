@@ -15,12 +15,17 @@ use crate::service::{Hub, Mail};
 /// Opens the log: what [`Hub::journal_later`] is given. It blocks.
 pub type OpenLog = Arc<dyn Fn() -> Result<(Log, Recovered), LogError> + Send + Sync>;
 
+/// Gives the log that was opened before: what [`Hub::journal`] is given. The first time; `None` from then on.
+pub type TakeLog = Arc<dyn Fn() -> Option<(Log, Recovered)> + Send + Sync>;
+
 /// How far it is.
 #[derive(Default)]
 pub(crate) enum Opening {
     /// There is nothing to wait for.
     #[default]
     Over,
+    /// It is there, and taken at the start.
+    Taken(TakeLog),
     /// To be asked for.
     Wanted(OpenLog),
     /// Somebody asks.
@@ -48,6 +53,28 @@ impl Hub {
         waits
     }
 
+    /// The worker starts: the log is the first one's, who has all sessions.
+    pub(crate) fn begin_log(&mut self, scope: &mut Scope<'_>) {
+        self.durable.begin(self.config.unix_ms, self.now);
+        if self.worker != 0 {
+            self.durable.opening = Opening::Over;
+        }
+        if let Opening::Taken(take) = &self.durable.opening {
+            let taken = take();
+            self.durable.opening = Opening::Over;
+            if let Some((log, recovered)) = taken {
+                self.has_log(scope, log, recovered);
+            }
+        }
+        self.ask_for_log(scope);
+    }
+
+    fn has_log(&mut self, scope: &mut Scope<'_>, log: Log, recovered: Recovered) {
+        self.durable.journal = log.journal(0);
+        self.restore(scope, recovered);
+        self.durable.commit(scope);
+    }
+
     /// Asks for the log, if it is to be asked for.
     pub(crate) fn ask_for_log(&mut self, scope: &mut Scope<'_>) {
         let Opening::Wanted(open) = &self.durable.opening else { return };
@@ -68,9 +95,7 @@ impl Hub {
         match opened {
             Some(Ok((log, recovered))) => {
                 self.durable.opening = Opening::Over;
-                self.durable.journal = log.journal(self.worker);
-                self.durable.recovered = Some(Box::new(recovered));
-                self.restore(scope);
+                self.has_log(scope, log, recovered);
                 let (now, timeout) = (self.now, self.config.connect_timeout);
                 clients.each(scope, |conn, client| {
                     if matches!(client.stage, Stage::New) {

@@ -20,14 +20,13 @@ use crate::session::{Sent, Subscription};
 
 impl Hub {
     /// Takes in what the log holds, before any client is there.
-    pub(crate) fn restore(&mut self, scope: &mut Scope<'_>) {
-        let Some(recovered) = self.durable.recovered.take() else { return };
-        let Recovered { sessions, retained, wills_due, next_version, .. } = *recovered;
+    pub(super) fn restore(&mut self, scope: &mut Scope<'_>, recovered: Recovered) {
+        let Recovered { sessions, retained, wills_due, next_version, .. } = recovered;
         self.durable.version = next_version;
         let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
         for retained in retained {
             let message = self.restored(&retained.message);
-            // Over a limit that is lower than before: the log keeps it until the topic has another one.
+            // Over a limit that is lower than before: it goes with the next checkpoint.
             if let Some(message) = message
                 && self.kept.insert(message, max, bytes_max).is_err()
             {

@@ -20,8 +20,12 @@ pub struct Mark {
 const ROUND_BITS: u32 = 48;
 
 impl Mark {
-    /// Of a message that recovery has found: its text is in the log for whoever was given it.
+    /// Of a message that recovery has found: its text is in the log for whoever was given it. One that has no number, as
+    /// what is retained has none, is not there as a message.
     pub fn recovered(number: MessageNumber, worker: usize) -> Mark {
+        if number == 0 {
+            return Mark::default();
+        }
         Mark { number: number.into(), written: written(worker, 0).into() }
     }
 

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass_hub::journal::{Log, LogConfig, LogStatus, SimDisk, SimPlan};
-use windlass_hub::{HubConfig, QoS};
+use windlass_hub::{HubConfig, QoS, TakeLog};
 use windlass_proto::mqtt::{Ack, Connect, Packet, Property, Publish, Topic, Will};
 
 use crate::kit::{Desk, V3, V5, number, properties};
@@ -20,13 +20,9 @@ fn with(disk: &SimDisk, unix_ms: u64, log: LogConfig) -> (Desk, LogStatus) {
     assert_eq!(recovered.report.problems, Vec::<String>::new());
     let status = log.status();
     let kept = Mutex::new(Some((log, recovered)));
+    let take: TakeLog = Arc::new(move || kept.lock().unwrap_or_else(PoisonError::into_inner).take());
     let config = HubConfig::default().unix_ms(unix_ms);
-    let desk = Desk::keeping(config, move |hub, mailbox, pool| {
-        match kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some((log, recovered)) => hub.journal(log.journal(0), Some(recovered), mailbox, pool),
-            None => hub,
-        }
-    });
+    let desk = Desk::keeping(config, move |hub, mailbox, pool| hub.journal(take.clone(), mailbox, pool));
     (desk, status)
 }
 
@@ -79,6 +75,28 @@ fn what_was_acknowledged_is_there_after_the_power_went() {
     let mut asks = desk.join(V5, "asks");
     let heard = desk.subscribe(&mut asks, "kept/#", QoS::AtMostOnce);
     assert_eq!(heard, ["SUBACK #9 [Success]", "PUBLISH kept \"for later\" q0 retain"]);
+}
+
+#[test]
+fn what_was_retained_before_a_start_waits_for_sessions_after_it() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let mut sender = desk.join(V5, "sender");
+    let publish = Publish::new(Topic::new("kept").unwrap(), b"once");
+    let publish = Publish { retain: true, qos: QoS::AtLeastOnce, id: Some(number(1)), ..publish };
+    desk.say(&mut sender, &Packet::Publish(publish));
+    assert_eq!(desk.hear(&mut sender).len(), 1);
+    // Found at one start, given to a session, and found in flight at the next.
+    let disk = disk.crash();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut receiver, _) = desk.join_for_good(V5, "receiver");
+    let heard = desk.subscribe(&mut receiver, "kept", QoS::AtLeastOnce);
+    assert_eq!(heard, ["SUBACK #9 [GrantedQos1]", "PUBLISH kept \"once\" q1 #1 retain"]);
+    desk.wait(1.0);
+    let (mut desk, _) = on(&disk.crash(), 0);
+    let (mut receiver, heard) = desk.join_for_good(V5, "receiver");
+    let heard = heard + "; " + &desk.hear(&mut receiver).join("; ");
+    assert!(heard.starts_with("CONNACK Success present; PUBLISH kept \"once\" q1 #1 dup retain"), "{heard}");
 }
 
 #[test]

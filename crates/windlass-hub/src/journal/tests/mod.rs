@@ -7,5 +7,6 @@ mod faults;
 mod folder;
 mod kit;
 mod model;
+mod numbers;
 mod records;
 mod replayed;

@@ -272,3 +272,20 @@ fn limits_hold_and_leave_nothing_behind() {
     assert_eq!(found, 1);
     assert_eq!(deepest.insert(filter(&["+"; 1025].join("/")), 1, ()), Err(TreeError::TooDeep));
 }
+
+#[test]
+fn a_search_for_all_finds_what_no_wildcard_is_for() {
+    let mut tree = Retained::new(TreeLimits::default());
+    let topics = ["a", "a/b", "$x/y", "$", "z/$w"];
+    for name in topics {
+        tree.insert(topic(name), name).unwrap();
+    }
+    for (all, expected) in [(false, &["a", "a/b", "z/$w"][..]), (true, &["$", "$x/y", "a", "a/b", "z/$w"])] {
+        let mut scan = if all { tree.scan_all() } else { tree.scan(filter("#")) };
+        let mut found = Vec::new();
+        while !tree.proceed(&mut scan, 2, |value| found.push(*value)) {}
+        tree.end(scan);
+        found.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}
