@@ -18,6 +18,7 @@ use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail, OpenLog, Take
 use crate::args::{HubArgs, HubCommand};
 use crate::config::File;
 use crate::config::hub::HubTable;
+use crate::config::identity::IdentityTable;
 use crate::config::value::{Count, FilePath, Listen, Size};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
@@ -42,6 +43,11 @@ pub(crate) fn run(args: &HubArgs) -> Result<()> {
         packet_max: Size(args.packet_max),
         queue_max: Count(args.queue_max),
         when_queue_full: args.when_queue_full,
+        identity: IdentityTable {
+            password_file: args.password_file.clone().map(FilePath),
+            acl_file: args.acl_file.clone().map(FilePath),
+            ..IdentityTable::default()
+        },
         ..HubTable::default()
     }];
     run_flags(&file, &args.serving)

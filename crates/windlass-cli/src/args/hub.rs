@@ -21,7 +21,8 @@ Everything is in memory, and gone with the process: unless --data names a folder
 what is retained and wills outlive it, and what was acknowledged is on the disk, through kill -9 and a loss of power. \
 One worker serves all, since there is one space of topics. \
 Who is on this machine needs no password, and nobody else is served: \
-passwords, rules, tokens and certificates are in `[hub.identity]` of a configuration file.
+--password-file and --acl-file say who may come and what they may do; \
+tokens, certificates and more are in `[hub.identity]` of a configuration file.
 
 Output, signals and systemd are as with `windlass echo`; a message is a packet that was received.";
 
@@ -34,8 +35,8 @@ Examples:
       On 127.0.0.1:1883. Try `mosquitto_sub -t 'a/#' -v` and `mosquitto_pub -t a/b -m hello`.
   windlass hub --data /var/lib/windlass/hub
       What was acknowledged is there after a restart, whatever ended the process.
-  windlass hub :8883 --tls-cert chain.pem --tls-key key.pem
-      Over TLS, reachable by others.
+  windlass hub :8883 --tls-cert chain.pem --tls-key key.pem --password-file users
+      Over TLS, for the users of this file.
   windlass hub --queue-max 10k --when-queue-full drop-oldest
       Up to 10,000 messages wait for each client that is away; then the oldest go.";
 
@@ -51,6 +52,17 @@ pub(crate) struct HubArgs {
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:1883", value_delimiter = ',')]
     #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
     pub(crate) listen: Vec<Address>,
+
+    /// Users and the hashes of their passwords: a file of `windlass hub passwd` or mosquitto_passwd. With it
+    /// clients elsewhere are served too, and all have to say who they are
+    #[arg(long, value_name = "FILE", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_PASSWORD_FILE", hide_env = true)]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// What they may read and write: a file as Mosquitto's acl_file
+    #[arg(long, value_name = "FILE", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_ACL_FILE", hide_env = true)]
+    pub(crate) acl_file: Option<PathBuf>,
 
     /// The longest packet that is taken
     #[arg(long, value_name = "SIZE", default_value = "2000000", help_heading = SERVING)]
