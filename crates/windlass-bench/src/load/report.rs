@@ -261,9 +261,12 @@ impl Report {
     /// Whether all was well, and what was not.
     pub(crate) fn write_verdict(&self, out: &mut String) -> std::fmt::Result {
         let Some(trouble) = self.trouble() else {
-            // Datagrams may overtake each other, and get lost.
-            let what =
-                if self.unit == "datagrams" { "datagram that came back" } else { "reply, in order, once" };
+            let what = match self.unit {
+                // Datagrams may overtake each other, and get lost.
+                "datagrams" => "datagram that came back",
+                "deliveries" => "delivery, in order, once",
+                _ => "reply, in order, once",
+            };
             return writeln!(out, "verified  every {what}");
         };
         if !self.errors.is_empty() {
