@@ -47,12 +47,7 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// With so many messages under way; `None`: as a schedule wants.
-    pub(super) fn new(
-        number: u32,
-        client: usize,
-        topic: Arc<str>,
-        depth: Option<u64>,
-    ) -> Publisher {
+    pub(super) fn new(number: u32, client: usize, topic: Arc<str>, depth: Option<u64>) -> Publisher {
         let slots = depth.unwrap_or(OPEN_MAX).min(IDS) as usize;
         Publisher {
             number,

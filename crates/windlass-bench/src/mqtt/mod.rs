@@ -25,10 +25,11 @@ pub use options::{Broker, Mode, MqttArgs, Spoken};
 
 pub(crate) use idle::run as hold;
 pub(crate) use options::MqttOptions;
+pub(crate) use storm::StormSpeech;
 
 use self::drive::MqttLoad;
 use self::peer::Login;
-use self::storm::StormSpeech;
+
 use crate::latency::Latency;
 use crate::load::{self, At, Bench, Meter, Options, Pace, Part, Progress, Report, ServerUse, Share, Tally};
 use crate::net::{Dialer, allow_descriptors};
@@ -195,8 +196,8 @@ impl Sliced {
     }
 
     /// Drives the load for `length` and tells what came in that time, and what the broker used for it, its last
-    /// work included; and how soon messages were acknowledged.
-    pub(crate) fn slice(&mut self, length: Duration) -> Result<(Report, Latency)> {
+    /// work included.
+    pub(crate) fn slice(&mut self, length: Duration) -> Result<Report> {
         let pid = self.options.load.pid.context("a sliced load needs the broker's process id")?;
         let load = &mut self.load;
         let before = Cpu::of(pid)?;
@@ -205,7 +206,6 @@ impl Sliced {
         let mut meter = Meter::new(open, close);
         meter.tick(open, 0);
         load.flow.tally = Tally::default();
-        load.flow.acknowledged = Latency::new();
         load.flow.window = (open, close);
         match self.started {
             true => load.restart(open),
@@ -226,11 +226,6 @@ impl Sliced {
         let (measured, shares) = (clock::nanos(length), meter.shares());
         report.add(Part { tally, stalled, unanswered: 0, measured, shares }, 1);
         report.server = Some(ServerUse { cpu, messages, resident_kib: 0 });
-        Ok((report, std::mem::take(&mut load.flow.acknowledged)))
-    }
-
-    /// Says good-bye.
-    pub(crate) fn end(mut self) {
-        self.load.leave();
+        Ok(report)
     }
 }

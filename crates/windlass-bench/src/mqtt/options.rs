@@ -174,7 +174,8 @@ pub(crate) struct MqttOptions {
 
 impl MqttOptions {
     /// So many of a mode at `load.target`, as anybody, with version 5.
-    pub(crate) fn new(load: Options, mode: Mode, count: usize, qos: QoS) -> MqttOptions {
+    pub(crate) fn new(load: Options, mode: Mode, count: usize, qos: u8) -> MqttOptions {
+        let qos = QoS::from_bits(qos).unwrap_or_default();
         let run = format!("bench-{}", std::process::id());
         let (user, password, web) = (None, None, None);
         let version = Version::V5;
@@ -230,7 +231,7 @@ impl MqttOptions {
             retain,
             durable,
             run,
-            ..MqttOptions::new(load, args.mode, count as usize, qos)
+            ..MqttOptions::new(load, args.mode, count as usize, args.qos)
         };
         Ok(options.counted())
     }
@@ -341,7 +342,7 @@ mod tests {
             (Mode::Connect, 10, 3),
         ] {
             let load = Options { threads: 3, target: Target::Unix("x".into()), ..Options::default() };
-            let options = MqttOptions::new(load, mode, 10, QoS::AtLeastOnce);
+            let options = MqttOptions::new(load, mode, 10, 1);
             assert_eq!((options.load.connections, options.load.threads), (connections, threads), "{mode:?}");
         }
     }

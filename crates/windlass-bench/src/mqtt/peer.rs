@@ -169,6 +169,8 @@ impl Peer {
             let _ = properties.push(Property::SessionExpiry(DURABLE));
         }
         let connect = Connect {
+            // Not none: there are brokers that refuse that.
+            keep_alive: u16::MAX,
             clean_start: !self.durable,
             user_name: self.login.user.as_deref(),
             password: self.login.password.as_ref().map(|password| Secret(password.as_bytes())),

@@ -9,13 +9,13 @@ use super::peer::{Login, Peer, Wish};
 use crate::load::{Fault, Speech, Talk, Talker, Wire};
 
 #[derive(Clone)]
-pub(super) struct StormSpeech {
+pub(crate) struct StormSpeech {
     login: Arc<Login>,
     options: Arc<MqttOptions>,
 }
 
 impl StormSpeech {
-    pub(super) fn new(options: &MqttOptions) -> StormSpeech {
+    pub(crate) fn new(options: &MqttOptions) -> StormSpeech {
         StormSpeech { login: Arc::new(options.login()), options: Arc::new(options.clone()) }
     }
 }
@@ -38,7 +38,7 @@ impl StormSpeech {
 }
 
 /// One connection's talk: its only request is to be let in and to subscribe.
-pub(super) struct StormTalk {
+pub(crate) struct StormTalk {
     speech: StormSpeech,
     number: usize,
     peer: Peer,

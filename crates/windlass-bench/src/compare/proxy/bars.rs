@@ -1,34 +1,12 @@
 //! The figures that were to be reached, and those of this run beside them.
 
-use std::collections::BTreeSet;
-
-use super::super::figures::{Figures, Run, median};
+use super::super::bars::{Bar, Of, cost};
 use super::peers::OURS;
 use crate::echo::EchoReport;
-use crate::text;
 
 /// Milliseconds of CPU to pass on 64 MiB, and bytes of user memory of an idle pair.
 const BULK_MS: f64 = 30.0;
 const IDLE_BYTES: f64 = 1024.0;
-
-/// One figure of ours beside those of others.
-struct Bar {
-    what: &'static str,
-    workload: &'static str,
-    /// Which of ours.
-    ours: &'static str,
-    figure: fn(&EchoReport) -> Option<f64>,
-    /// The most it may be.
-    most: Option<f64>,
-    of: Of,
-}
-
-/// The most it may be of the better of these.
-type Of = (f64, &'static [&'static str]);
-
-fn cost(report: &EchoReport) -> Option<f64> {
-    report.load.server?.per_message()
-}
 
 /// A message of 1 MiB goes through twice.
 fn bulk(report: &EchoReport) -> Option<f64> {
@@ -55,7 +33,7 @@ const REQUEST: &str = "CPU µs for a request";
 const CONNECTION: &str = "CPU µs for a connection and a request";
 const DATAGRAM: &str = "CPU µs for a datagram";
 
-const BARS: [Bar; 10] = [
+pub(super) const BARS: [Bar; 10] = [
     Bar {
         what: "CPU ms for 64 MiB",
         workload: "T2",
@@ -82,43 +60,10 @@ const BARS: [Bar; 10] = [
     costs(DATAGRAM, "U4", OURS, (1.0, NGINX)),
 ];
 
-/// The table; nothing, if nothing of ours was measured.
-pub(super) fn section(runs: &[Run]) -> String {
-    let rows: Vec<Vec<String>> = BARS.iter().filter_map(|bar| row(bar, runs)).collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    let head =
-        ["figure", "workload", "of ours", "it has", "the better of the others", "ratio", "bar", "reached"];
-    format!("\n## Against the bars\n\n{}", text::table(&head, &rows))
-}
-
-fn row(bar: &Bar, runs: &[Run]) -> Option<Vec<String>> {
-    let all: BTreeSet<&str> =
-        runs.iter().filter(|run| run.workload == bar.workload).map(|run| run.peer.as_str()).collect();
-    let of = |peer: &str| median(&Figures::of(runs, bar.workload, peer, peer).each(bar.figure));
-    let ours = of(bar.ours)?;
-    let (share, others) = bar.of;
-    let others = all.iter().filter(|peer| others.contains(*peer));
-    let best = others.filter_map(|peer| Some((of(peer)?, *peer))).min_by(|a, b| a.0.total_cmp(&b.0));
-    let within = bar.most.is_none_or(|most| ours <= most);
-    let beats = best.is_none_or(|(best, _)| ours <= best * share);
-    let mut bars: Vec<String> = bar.most.map(text::number).into_iter().collect();
-    bars.extend(best.map(|_| format!("{share:.2} of the better")));
-    Some(vec![
-        bar.what.into(),
-        bar.workload.into(),
-        bar.ours.into(),
-        text::number(ours),
-        best.map_or("-".into(), |(best, peer)| format!("{} ({peer})", text::number(best))),
-        best.map_or("-".into(), |(best, _)| format!("{:.2}", ours / best)),
-        bars.join(", "),
-        if within && beats { "yes" } else { "NO" }.into(),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::bars::row;
+    use super::super::super::figures::Run;
     use super::*;
     use crate::echo::EchoOptions;
     use crate::load::ServerUse;

@@ -132,7 +132,7 @@ pub fn main(args: ProxyArgs) -> Result<()> {
         about.push((passes, peers));
         runs.extend(some);
     }
-    let markdown = head(&args, &about) + &bars::section(&runs) + &markdown;
+    let markdown = head(&args, &about) + &super::bars::section(&bars::BARS, &runs) + &markdown;
     println!("{markdown}");
     if args.output.as_os_str() != "-" {
         let path = layout.root.join(&args.output);
