@@ -7,6 +7,7 @@ mod backends;
 mod demo;
 #[cfg(feature = "kv")]
 mod memcached;
+mod mqtt;
 #[cfg(feature = "proxy")]
 mod proxy;
 #[cfg(feature = "top")]
@@ -32,6 +33,9 @@ pub(crate) use backends::{BackendsArgs, BackendsCommand, OfBackend};
 pub(crate) use demo::DemoArgs;
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+pub(crate) use mqtt::{BrokerArgs, PubArgs, Spoken, SubArgs, WillArgs};
+#[cfg(feature = "tls")]
+pub(crate) use mqtt::{TlsArgs, TlsSpoken};
 #[cfg(feature = "proxy")]
 pub(crate) use proxy::ProxyArgs;
 #[cfg(feature = "top")]
@@ -80,6 +84,12 @@ pub(crate) enum Command {
     #[cfg(feature = "kv")]
     #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
     Memcached(Box<MemcachedArgs>),
+    /// Publish messages to an MQTT broker
+    #[command(long_about = mqtt::PUB_ABOUT, after_long_help = mqtt::PUB_EXAMPLES, disable_help_flag = true)]
+    Pub(Box<PubArgs>),
+    /// Subscribe to topics of an MQTT broker, and print what comes
+    #[command(long_about = mqtt::SUB_ABOUT, after_long_help = mqtt::SUB_EXAMPLES, disable_help_flag = true)]
+    Sub(Box<SubArgs>),
     /// Serve what a configuration file says: any number of services in one process
     #[command(long_about = RUN_ABOUT, after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
