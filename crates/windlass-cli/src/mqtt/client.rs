@@ -151,7 +151,7 @@ impl<J: Job> Client<J> {
                     format!("the broker ended the connection: {}", told(why, disconnect.properties.iter()));
                 if why == Reason::SessionTakenOver {
                     // Whoever has taken it would lose it again.
-                    self.shared.finish(End::failed(text));
+                    self.shared.finish(End::failed(&*text));
                 }
                 Err(Close::Protocol(text.into()))
             }

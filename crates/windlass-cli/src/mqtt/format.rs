@@ -271,7 +271,7 @@ impl Field {
         let (shown, len) = match std::str::from_utf8(text) {
             Ok(text) => {
                 let end = text.char_indices().nth(self.most).map_or(text.len(), |(at, _)| at);
-                (text[..end].as_bytes(), text[..end].chars().count())
+                (&text.as_bytes()[..end], text[..end].chars().count())
             }
             Err(_) => {
                 let end = text.len().min(self.most);

@@ -88,7 +88,8 @@ impl Subscriber {
         voice: &mut Voice,
         publish: &Publish<'_>,
     ) -> Result<(), Close> {
-        let topic = self.aliases.resolve(publish.topic, publish.properties.topic_alias())?.as_str().to_owned();
+        let topic =
+            self.aliases.resolve(publish.topic, publish.properties.topic_alias())?.as_str().to_owned();
         let arrival = match publish.id {
             None => Arrival::AtMostOnce,
             Some(id) => self.incoming.publish(publish.qos, id, publish.dup)?,

@@ -21,10 +21,10 @@ pub(super) fn target(args: &TlsArgs, host: &str) -> Result<TlsTarget> {
     match (&args.cafile, &args.capath) {
         (None, None) => authorities = read(system()?)?,
         (file, folder) => {
-            for path in file {
+            if let Some(path) = file {
                 authorities.extend(read(path)?);
             }
-            for folder in folder {
+            if let Some(folder) = folder {
                 for path in certificates(folder)? {
                     authorities.extend(read(&path)?);
                     authorities.push(b'\n');

@@ -20,6 +20,7 @@ mod help;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod mqtt;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;
