@@ -5,6 +5,8 @@ mod admin;
 #[cfg(feature = "proxy")]
 mod backends;
 mod demo;
+#[cfg(feature = "hub")]
+mod hub;
 #[cfg(feature = "kv")]
 mod memcached;
 mod mqtt;
@@ -31,6 +33,8 @@ pub(crate) use admin::AccessArgs;
 #[cfg(feature = "proxy")]
 pub(crate) use backends::{BackendsArgs, BackendsCommand, OfBackend};
 pub(crate) use demo::DemoArgs;
+#[cfg(feature = "hub")]
+pub(crate) use hub::{HashName, HubArgs, HubCommand, ImportArgs, PasswdArgs};
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
 pub(crate) use mqtt::{BrokerArgs, PubArgs, Spoken, SubArgs, WillArgs};
@@ -84,6 +88,10 @@ pub(crate) enum Command {
     #[cfg(feature = "kv")]
     #[command(long_about = memcached::ABOUT, after_long_help = memcached::EXAMPLES)]
     Memcached(Box<MemcachedArgs>),
+    /// Serve MQTT 3.1.1 and 5.0: an IoT hub
+    #[cfg(feature = "hub")]
+    #[command(long_about = hub::ABOUT, after_long_help = hub::EXAMPLES)]
+    Hub(Box<HubArgs>),
     /// Publish messages to an MQTT broker
     #[command(long_about = mqtt::PUB_ABOUT, after_long_help = mqtt::PUB_EXAMPLES, disable_help_flag = true)]
     Pub(Box<PubArgs>),
@@ -342,7 +350,7 @@ pub(crate) enum ReportFormat {
 /// The flags of `windlass init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// The kind of service: echo, websocket, proxy, resp, memcached; or demo, for all of them
+    /// The kind of service: echo, websocket, proxy, resp, memcached, hub; or demo, for all of them
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 

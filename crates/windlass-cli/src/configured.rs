@@ -27,17 +27,31 @@ impl std::error::Error for Misconfigured {}
 
 /// `windlass run`.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    let loaded = load(&args.config, ReportFormat::Text)?;
+    let mut loaded = load(&args.config, ReportFormat::Text)?;
+    known(&mut loaded, ReportFormat::Text)?;
     serving::run_file(&args.config, &loaded.file, args.quiet)
+}
+
+/// Whether the files that say who may come can be used; if not, it is told where they are wrong.
+fn known(loaded: &mut Loaded, format: ReportFormat) -> Result<()> {
+    let mut problems = Vec::new();
+    let Loaded { file, sources, places } = loaded;
+    #[cfg(feature = "hub")]
+    crate::hub::identity::problems(file, sources, places, &mut problems);
+    let _ = (file, places);
+    if problems.is_empty() { Ok(()) } else { Err(tell(sources, &problems, format)) }
 }
 
 /// `windlass check`.
 pub(crate) fn check(args: &CheckArgs) -> Result<()> {
-    let Loaded { file, sources, places } = load(&args.config, args.format)?;
+    let Loaded { file, mut sources, places } = load(&args.config, args.format)?;
     let mut problems = Vec::new();
     if !args.no_environment {
         environment(&file, &places, &mut problems);
+        #[cfg(feature = "hub")]
+        crate::hub::identity::problems(&file, &mut sources, &places, &mut problems);
     }
+    let _ = &mut sources;
     if !problems.is_empty() {
         return Err(tell(&sources, &problems, args.format));
     }
@@ -112,7 +126,8 @@ pub(crate) fn effective(args: &ConfigArgs) -> Result<()> {
 /// A configuration that could be served, as far as can be told while another server has its addresses.
 #[cfg(unix)]
 pub(crate) fn checked(path: &Path) -> Result<Loaded> {
-    let loaded = load(path, ReportFormat::Text)?;
+    let mut loaded = load(path, ReportFormat::Text)?;
+    known(&mut loaded, ReportFormat::Text)?;
     let mut problems = Vec::new();
     readable(&loaded.file, &loaded.places, &mut problems);
     if problems.is_empty() { Ok(loaded) } else { Err(tell(&loaded.sources, &problems, ReportFormat::Text)) }
@@ -142,7 +157,7 @@ fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     for service in config::services(file) {
         for (at, listen) in service.listen.iter().enumerate() {
             if let Err(why) = serving::try_listen(listen) {
-                wrong(&format!("{}.listen[{at}]", service.path), why);
+                wrong(&service.place_of(at), why);
             }
         }
     }
@@ -234,11 +249,8 @@ fn placed(places: &Places, path: &str, what: String) -> Problem {
 
 #[cfg(feature = "tls")]
 fn certificate(table: &TlsTable) -> Option<String> {
-    let identity = windlass::TlsIdentity::from_files(&table.cert.0, &table.key.0);
-    identity
-        .and_then(|identity| windlass::TlsServer::new(identity).build())
-        .err()
-        .map(|error| error.to_string())
+    let built = crate::serving::tls_settings(table).and_then(|settings| Ok(settings.build()?));
+    built.err().map(|error| crate::failure::one_line(&error))
 }
 
 #[cfg(not(feature = "tls"))]

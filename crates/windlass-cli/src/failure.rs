@@ -11,7 +11,8 @@ pub(crate) fn report(error: &anyhow::Error) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn one_line(error: &anyhow::Error) -> String {
+/// An error and its causes.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut parts = Vec::new();
     for cause in error.chain() {
         parts.push(cause.to_string());

@@ -15,6 +15,8 @@ mod demo;
 mod echo;
 mod failure;
 mod health;
+#[cfg(feature = "hub")]
+mod hub;
 #[cfg(feature = "kv")]
 mod kv;
 mod limits;
@@ -57,6 +59,8 @@ fn main() -> ExitCode {
         Command::Check(args) => configured::check(&args),
         Command::Init(args) => configured::init(&args),
         Command::Config(args) => configured::effective(&args),
+        #[cfg(feature = "hub")]
+        Command::Hub(args) => hub::run(&args),
         #[cfg(feature = "kv")]
         Command::Resp(args) => kv::resp(&args),
         #[cfg(feature = "kv")]

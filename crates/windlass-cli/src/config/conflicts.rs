@@ -134,6 +134,20 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             problem.help("serve it from a file, and so a process, of its own")
         });
     }
+    #[cfg(feature = "hub")]
+    if file.server.control.is_some() && file.hub.iter().any(|hub| hub.data.is_none()) {
+        let what = "the sessions of a hub without `data` cannot be handed over: `server.control` has no place beside it";
+        push(problems, place("server.control"), what.into(), |problem| {
+            problem.help("set `data` to a folder, or serve it from a file, and so a process, of its own")
+        });
+    }
+    #[cfg(feature = "hub")]
+    for (at, table) in file.hub.iter().enumerate() {
+        for (key, why) in table.problems() {
+            let path = format!("hub[{at}].{key}");
+            push(problems, place(&path), format!("`{path}` must be {why}"), |problem| problem);
+        }
+    }
     #[cfg(feature = "proxy")]
     proxies(file, places, problems);
     for (path, wrong, range) in [

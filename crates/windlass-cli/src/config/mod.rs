@@ -4,6 +4,10 @@
 
 mod conflicts;
 mod environment;
+#[cfg(feature = "hub")]
+pub(crate) mod hub;
+#[cfg(feature = "hub")]
+pub(crate) mod identity;
 mod include;
 pub(crate) mod limits;
 pub(crate) mod print;
@@ -139,10 +143,28 @@ pub(crate) struct Serving<'f> {
     pub(crate) path: String,
     pub(crate) name: &'f str,
     pub(crate) listen: Vec<&'f Address>,
+    /// How many of them, the last ones, are without TLS whatever the others have: `listen_plain`.
+    pub(crate) plain: usize,
     pub(crate) tls: Option<&'f TlsTable>,
     pub(crate) access_log: Option<&'f AccessTable>,
     /// What that has lines about.
     pub(crate) lines: Kind,
+}
+
+impl Serving<'_> {
+    /// Where an address of it stands in the file.
+    pub(crate) fn place_of(&self, at: usize) -> String {
+        match at.checked_sub(self.listen.len() - self.plain) {
+            Some(at) => format!("{}.listen_plain[{at}]", self.path),
+            None => format!("{}.listen[{at}]", self.path),
+        }
+    }
+
+    /// The certificate that is shown at an address, if one is.
+    pub(crate) fn tls_at(&self, at: usize) -> Option<&TlsTable> {
+        self.tls
+            .filter(|_| at < self.listen.len() - self.plain && !matches!(self.listen[at], Address::Udp(_)))
+    }
 }
 
 /// Every service of a configuration.
@@ -154,6 +176,7 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
                 path: format!("{}[{at}]", stringify!($kind)),
                 name: &table.name,
                 listen: table.listen.iter().map(|listen| &listen.0).collect(),
+                plain: 0,
                 tls: table.tls.as_ref(),
                 access_log: table.access_log.as_ref(),
                 lines: Kind::Connections,
@@ -177,6 +200,15 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         add!(resp);
         add!(memcached);
     }
+    #[cfg(feature = "hub")]
+    {
+        let first = services.len();
+        add!(hub);
+        for (service, table) in services[first..].iter_mut().zip(&file.hub) {
+            service.plain = table.listen_plain.len();
+            service.listen.extend(table.listen_plain.iter().map(|listen| &listen.0));
+        }
+    }
     services
 }
 
@@ -199,6 +231,7 @@ pub(crate) fn usual_address(kind: &str) -> &'static str {
         "proxy" => "127.0.0.1:8080",
         "resp" => "127.0.0.1:6379",
         "memcached" => "127.0.0.1:11211",
+        "hub" => "127.0.0.1:1883",
         _ => "127.0.0.1:9000",
     }
 }

@@ -89,6 +89,13 @@ impl Sources {
         self.files.len() - 1
     }
 
+    /// Keeps a file of another kind, and how it may be shown: place by place as long.
+    #[cfg(feature = "hub")]
+    pub(crate) fn add_shown(&mut self, path: &Path, text: String, shown: String) -> usize {
+        self.files.push(Source { path: path.into(), text, shown });
+        self.files.len() - 1
+    }
+
     pub(crate) fn path(&self, file: usize) -> &Path {
         &self.files[file].path
     }

@@ -52,6 +52,10 @@ pub(crate) struct File {
     /// The store behind them.
     #[cfg(feature = "kv")]
     pub(crate) store: StoreTable,
+    /// Hubs: MQTT 3.1.1 and 5.0. Each has topics and sessions of its own.
+    #[cfg(feature = "hub")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hub: Vec<super::hub::HubTable>,
 }
 
 /// Files that a configuration was read from. They are no difference between two.
@@ -237,6 +241,31 @@ pub(crate) struct TlsTable {
     /// The private key of that certificate, as PEM.
     #[schemars(extend("examples" = ["key.pem"]))]
     pub(crate) key: FilePath,
+    /// Authorities, as PEM, that clients' certificates are signed by. Clients have to show one then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["clients.pem"]))]
+    pub(crate) client_ca: Option<FilePath>,
+    /// Whether clients have to show a certificate, where there are authorities for them. What they show has to
+    /// be signed by one of these either way.
+    #[serde(default, skip_serializing_if = "ClientCertificate::is_default")]
+    pub(crate) client_certificate: ClientCertificate,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientCertificate {
+    /// All of them.
+    #[default]
+    Required,
+    /// Those that want to.
+    Optional,
+}
+
+impl ClientCertificate {
+    fn is_default(&self) -> bool {
+        *self == ClientCertificate::default()
+    }
 }
 
 /// A service that sends back what it gets.

@@ -114,6 +114,15 @@ pub(crate) fn own_logs(file: &File, identity: &Identity) {
             let _ = std::os::unix::fs::lchown(path, Some(uid), Some(gid));
         }
     }
+    #[cfg(feature = "hub")]
+    for FilePath(folder) in file.hub.iter().filter_map(|hub| hub.data.as_ref()) {
+        let files =
+            std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        for path in files.chain([folder.clone()]) {
+            let (uid, gid) = (identity.uid.as_raw(), identity.gid.as_raw());
+            let _ = std::os::unix::fs::lchown(path, Some(uid), Some(gid));
+        }
+    }
 }
 
 /// Sockets on paths were made by root. Now they are theirs who will have to remove them.

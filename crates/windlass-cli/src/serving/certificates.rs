@@ -6,10 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::sync::{MutexGuard, PoisonError};
 
 #[cfg(feature = "tls")]
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+#[cfg(feature = "tls")]
+use windlass::ClientCertificates;
 
 #[cfg(feature = "tls")]
-use crate::config::shape::TlsTable;
+use crate::config::shape::{ClientCertificate, TlsTable};
+#[cfg(feature = "tls")]
+use crate::config::value::FilePath;
 
 /// Those of all services of a server.
 #[derive(Clone, Default)]
@@ -77,11 +81,33 @@ impl Read {
     /// Reads what a table names.
     pub(crate) fn new(owner: &str, table: &TlsTable) -> Result<Read> {
         use std::hash::{DefaultHasher, Hash, Hasher};
-        let settings =
-            windlass::TlsServer::new(windlass::TlsIdentity::from_files(&table.cert.0, &table.key.0)?);
+        let settings = settings(table)?;
         settings.build()?;
         let mut mark = DefaultHasher::new();
         (std::fs::read(&table.cert.0)?, std::fs::read(&table.key.0)?).hash(&mut mark);
+        match &settings.clients {
+            ClientCertificates::Ignored => {}
+            ClientCertificates::Optional(authorities) => (1, authorities).hash(&mut mark),
+            ClientCertificates::Required(authorities) => (2, authorities).hash(&mut mark),
+        }
         Ok(Read { owner: owner.into(), settings, mark: mark.finish() })
     }
+}
+
+/// What the files of a table say.
+#[cfg(feature = "tls")]
+pub(crate) fn settings(table: &TlsTable) -> Result<windlass::TlsServer> {
+    let identity = windlass::TlsIdentity::from_files(&table.cert.0, &table.key.0)?;
+    let clients = match &table.client_ca {
+        None => ClientCertificates::Ignored,
+        Some(FilePath(path)) => {
+            let authorities =
+                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            match table.client_certificate {
+                ClientCertificate::Required => ClientCertificates::Required(authorities),
+                ClientCertificate::Optional => ClientCertificates::Optional(authorities),
+            }
+        }
+    };
+    Ok(windlass::TlsServer::new(identity).clients(clients))
 }

@@ -45,13 +45,13 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
         let at: usize = at.trim_end_matches(']').parse().unwrap_or_default();
         let owner = plan::owner(kind, service.name);
         let tag = tag(kind, &owner, told);
-        let listener = |address: &&Address| Listener {
+        let listener = |(at, address): (usize, &&Address)| Listener {
             address: address.to_string(),
             tag: tag.unwrap_or(0),
-            tls: service.tls.filter(|_| !matches!(address, Address::Udp(_))).cloned(),
+            tls: service.tls_at(at).cloned(),
             owner: owner.clone(),
         };
-        let listeners = service.listen.iter().map(listener);
+        let listeners = service.listen.iter().enumerate().map(listener);
         if tag.is_some() {
             // One service for all tables of the store: what is said of that is told to it.
             match units.iter_mut().find(|unit| unit.name == kv && unit.settings == *"kv") {
@@ -70,6 +70,12 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
             if kind == "proxy" {
                 // All but its log and what it passes on is told to the one that runs.
                 table.retain(|key, _| matches!(key.as_str(), "access_log" | "mode"));
+            }
+            if kind == "hub" {
+                // The same: sessions and topics stay.
+                table.retain(|key, _| {
+                    matches!(key.as_str(), "access_log" | "data" | "durability" | "sync_interval")
+                });
             }
             table.insert("kind".into(), kind.into());
         }

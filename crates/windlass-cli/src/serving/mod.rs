@@ -32,6 +32,8 @@ use crate::logs::{Style, Target};
 pub(crate) use crate::signals::Signals;
 use crate::{admin, limits, logs, notify, print, process, signals};
 use certificates::Certificates;
+#[cfg(feature = "tls")]
+pub(crate) use certificates::settings as tls_settings;
 pub(crate) use plan::{ADMIN, limits};
 pub(crate) use plan::{listening, owner};
 pub(crate) use reload::Reloader;
@@ -55,6 +57,8 @@ pub(crate) struct Told {
     pub(crate) reloader: Arc<OnceLock<Reloader>>,
     #[cfg(feature = "kv")]
     pub(crate) kv: crate::kv::Link,
+    #[cfg(feature = "hub")]
+    pub(crate) hubs: crate::hub::Links,
 }
 
 impl Told {
@@ -90,7 +94,11 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
 pub(crate) fn tls_from_flags(args: &ServingArgs) -> Option<TlsTable> {
     #[cfg(feature = "tls")]
     if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
-        return Some(TlsTable { cert: FilePath(cert.clone()), key: FilePath(key.clone()) });
+        return Some(TlsTable {
+            cert: FilePath(cert.clone()),
+            key: FilePath(key.clone()),
+            ..TlsTable::default()
+        });
     }
     let _ = args;
     None

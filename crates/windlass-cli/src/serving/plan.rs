@@ -65,6 +65,15 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     })
 }
 
+/// How many workers the engine has then.
+#[cfg(feature = "hub")]
+fn workers(file: &File) -> usize {
+    match file.server.workers.0 {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        workers => workers,
+    }
+}
+
 /// Whether the bytes of connections have to be counted from their beginning: their lines tell them.
 pub(super) fn counts_traffic(file: &File) -> bool {
     crate::config::services(file).iter().any(|service| service.access_log.is_some())
@@ -93,6 +102,10 @@ pub(super) fn services<T: Takes>(
     }
     for websocket in file.websocket.iter().filter(|it| wanted(&it.name)) {
         to = to.take(crate::websocket::service(websocket, told)?);
+    }
+    #[cfg(feature = "hub")]
+    for hub in file.hub.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::hub::service(hub, workers(file), file.server.control.is_some(), told)?);
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {

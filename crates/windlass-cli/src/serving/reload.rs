@@ -241,6 +241,8 @@ impl InEffect {
         let shown = told.certificates.owners();
         #[cfg(feature = "kv")]
         let linked = told.kv.now();
+        #[cfg(feature = "hub")]
+        let hubs = told.hubs.now();
         #[cfg(feature = "proxy")]
         let fronts = told.proxies.now();
         let outcome = self.make(file, report);
@@ -249,6 +251,8 @@ impl InEffect {
             told.certificates.keep(&shown);
             #[cfg(feature = "kv")]
             told.kv.restore(linked);
+            #[cfg(feature = "hub")]
+            told.hubs.restore(hubs);
             #[cfg(feature = "proxy")]
             told.proxies.restore(fronts);
         }
@@ -307,6 +311,8 @@ impl InEffect {
         }
         #[cfg(feature = "proxy")]
         let proxies = crate::proxy::prepare(&self.file, file, told)?;
+        #[cfg(feature = "hub")]
+        let identities = crate::hub::identities(file)?;
         let applied = self.handle.apply(change)?;
         for address in applied.addresses() {
             tracing::info!(%address, "listening");
@@ -331,6 +337,8 @@ impl InEffect {
         }
         #[cfg(feature = "kv")]
         crate::kv::set(told, settings);
+        #[cfg(feature = "hub")]
+        report.changed.extend(told.hubs.change(file, identities));
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {
             report.changed.push("the level of the log was set".into());
         }
@@ -344,7 +352,7 @@ fn placed(error: &anyhow::Error, file: &File, places: &Places) -> Problem {
     for service in config::services(file) {
         for (at, listen) in service.listen.iter().enumerate() {
             if what.starts_with(&format!("cannot listen on {listen}:"))
-                && let Some(place) = places.get(&format!("{}.listen[{at}]", service.path))
+                && let Some(place) = places.get(&service.place_of(at))
             {
                 return Problem::at(place.clone(), what, "");
             }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer, Placement,
-    Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick,
+    Answer, BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer,
+    Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Work,
 };
 
 use super::Told;
@@ -178,6 +178,23 @@ impl<S: Tally + Receive> Receive for Watched<S> {
     fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
         self.service.receive(scope, sessions, message);
         self.publish();
+    }
+}
+
+impl<S: Tally + Work> Work for Watched<S> {
+    type Answer = S::Answer;
+
+    fn answer(
+        &mut self,
+        scope: &mut Scope<'_>,
+        sessions: &mut Sessions<S::Session>,
+        answer: Answer<S::Answer>,
+    ) {
+        self.service.answer(scope, sessions, answer);
+    }
+
+    fn room(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {
+        self.service.room(scope, sessions);
     }
 }
 

@@ -32,6 +32,8 @@ fn help_is_what_it_was() {
     }
     #[cfg(feature = "kv")]
     same("memcached", &["memcached", "--help"]);
+    #[cfg(feature = "hub")]
+    same("hub", &["hub", "--help"]);
     #[cfg(feature = "proxy")]
     for command in ["proxy", "backends"] {
         same(command, &[command, "--help"]);

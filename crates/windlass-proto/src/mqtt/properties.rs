@@ -226,6 +226,18 @@ impl PropertiesBuf {
         PropertiesBuf { bytes: bytes.to_vec() }
     }
 
+    /// Those of a message that was kept: bytes as [`Properties::as_bytes`] gave them, from wherever they were.
+    ///
+    /// # Errors
+    ///
+    /// If they are not what a server may send in a PUBLISH.
+    pub fn kept(bytes: &[u8]) -> Result<PropertiesBuf, MqttError> {
+        let limits = Limits { user_properties_max: usize::MAX, ..Limits::default() };
+        let rules = Rules { version: Version::V5, from: Side::Server, limits: &limits };
+        check(bytes, Kind::Publish, Place::Packet(Kind::Publish), &rules)?;
+        Ok(PropertiesBuf { bytes: bytes.to_vec() })
+    }
+
     /// Adds one behind those that are there.
     ///
     /// # Errors

@@ -77,6 +77,11 @@ impl Kept {
         for table in services.iter().filter_map(|service| service.tls) {
             folder_of(&table.cert.0);
             folder_of(&table.key.0);
+            table.client_ca.iter().for_each(|FilePath(path)| folder_of(path));
+        }
+        #[cfg(feature = "hub")]
+        for FilePath(path) in file.hub.iter().flat_map(|hub| hub.identity.files()) {
+            folder_of(path);
         }
         #[cfg(feature = "kv")]
         for FilePath(path) in file.resp.iter().filter_map(|resp| resp.password_file.as_ref()) {
@@ -97,6 +102,9 @@ impl Kept {
         for (_, FilePath(path)) in file.proxy.iter().flat_map(|proxy| proxy.pages()) {
             folder_of(path);
         }
+        #[cfg(feature = "hub")]
+        kept.write
+            .extend(file.hub.iter().filter_map(|hub| hub.data.as_ref().map(|FilePath(path)| path.clone())));
         kept.read.extend(SYSTEM.iter().map(PathBuf::from));
         // A panic tells where it was: the program's own symbols.
         kept.read.extend(std::env::current_exe().ok());

@@ -3,6 +3,7 @@
 //! Read `levels` first, the tree itself, then [`Subscriptions`], then [`Retained`].
 
 mod levels;
+mod own;
 mod retained;
 mod scan;
 mod subscriptions;

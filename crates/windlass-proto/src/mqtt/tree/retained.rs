@@ -168,6 +168,15 @@ impl<V> Retained<V> {
         self.passing(self.levels.next_sibling(at))
     }
 
+    /// The first child, whatever it is.
+    pub(super) fn any_first_child(&self, at: At) -> At {
+        self.levels.first_child(at)
+    }
+
+    pub(super) fn any_next_child(&self, at: At) -> At {
+        self.levels.next_sibling(at)
+    }
+
     /// Passes over those that begin with `$`, if they are first levels.
     fn passing(&self, mut at: At) -> At {
         while at != NONE && self.levels.parent(at) == ROOT && self.levels.name(at).starts_with('$') {

@@ -18,6 +18,8 @@ pub struct Scan {
     /// pattern (`None` behind its end). As many as a topic has levels at most.
     frames: Vec<(At, Option<usize>)>,
     begun: bool,
+    /// A wildcard at the first level is for topics that begin with `$` too.
+    dollar: bool,
 }
 
 impl Scan {
@@ -34,12 +36,19 @@ impl<V> Retained<V> {
     /// Until it is handed back to [`end`](Retained::end), levels that nothing is kept for any more stay.
     pub fn scan(&mut self, filter: Filter<'_>) -> Scan {
         self.hold();
-        Scan { pattern: filter.pattern().into(), frames: Vec::new(), begun: false }
+        Scan { pattern: filter.pattern().into(), frames: Vec::new(), begun: false, dollar: false }
+    }
+
+    /// The same for all messages: also those whose topics begin with `$`, which no wildcard is for.
+    pub fn scan_all(&mut self) -> Scan {
+        self.hold();
+        Scan { pattern: "#".into(), frames: Vec::new(), begun: false, dollar: true }
     }
 
     /// Looks at `nodes` levels at most, and calls `found` for each message. Whether that was the last of them.
     pub fn proceed(&self, scan: &mut Scan, nodes: usize, mut found: impl FnMut(&V)) -> bool {
-        let Scan { pattern, frames, begun } = scan;
+        let Scan { pattern, frames, begun, dollar } = scan;
+        let dollar = *dollar;
         for _ in 0..nodes {
             let (at, rest) = match frames.last_mut() {
                 None if *begun => return true,
@@ -53,33 +62,34 @@ impl<V> Retained<V> {
                 }
                 Some((child, rest)) => {
                     let at = *child;
-                    *child = self.next_child(at);
+                    *child = if dollar { self.any_next_child(at) } else { self.next_child(at) };
                     (at, *rest)
                 }
             };
-            self.visit(pattern, frames, at, rest, &mut found);
+            self.visit((pattern, dollar), frames, at, rest, &mut found);
         }
         frames.is_empty() && *begun
     }
 
     fn visit(
         &self,
-        pattern: &str,
+        (pattern, dollar): (&str, bool),
         frames: &mut Vec<(At, Option<usize>)>,
         mut at: At,
         mut rest: Option<usize>,
         found: &mut impl FnMut(&V),
     ) {
+        let first_child = |at| if dollar { self.any_first_child(at) } else { self.first_child(at) };
         while let Some(from) = rest {
             let level = &pattern[from..];
             let end = level.find('/');
             let level = &level[..end.unwrap_or(level.len())];
             let behind = end.map(|end| from + end + 1);
             match level {
-                "+" => return frames.push((self.first_child(at), behind)),
+                "+" => return frames.push((first_child(at), behind)),
                 // Each of them is held against `#` again, and so is everything below it.
                 "#" => {
-                    frames.push((self.first_child(at), rest));
+                    frames.push((first_child(at), rest));
                     break;
                 }
                 name => match self.child(at, name) {

@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::Bound::{Excluded, Unbounded};
 
 use super::levels::{At, Levels, NONE, ROOT, Value};
+use super::own::Own;
 use super::{TreeError, TreeLimits};
 use crate::mqtt::{Filter, Topic};
 
@@ -42,7 +43,7 @@ pub struct Subscriptions<K, V> {
 
 #[derive(Clone)]
 struct Node<K, V> {
-    own: BTreeMap<K, V>,
+    own: Own<K, V>,
     /// Few filters are shared.
     groups: Option<Box<Groups<K, V>>>,
 }
@@ -52,7 +53,7 @@ type Groups<K, V> = BTreeMap<Box<str>, Group<K, V>>;
 
 impl<K, V> Default for Node<K, V> {
     fn default() -> Node<K, V> {
-        Node { own: BTreeMap::new(), groups: None }
+        Node { own: Own::None, groups: None }
     }
 }
 
@@ -196,9 +197,7 @@ impl<K: Ord + Clone, V> Subscriptions<K, V> {
 
     fn report(&mut self, at: At, found: &mut impl FnMut(Matched<'_, K, V>)) {
         let node = self.levels.value_mut(at);
-        for (key, value) in &node.own {
-            found(Matched::Own(key, value));
-        }
+        node.own.each(|key, value| found(Matched::Own(key, value)));
         for group in node.groups.iter_mut().flat_map(|groups| groups.values_mut()) {
             found(Matched::Group(group));
         }

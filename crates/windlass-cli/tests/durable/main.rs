@@ -1,0 +1,165 @@
+//! The real hub, killed again and again under load: nothing it has acknowledged is lost, and no message of QoS 2 comes
+//! twice.
+//!
+//! 20 kills in the suite; `WINDLASS_KILLS=1000 cargo test -p windlass-cli --test durable` for as many.
+#![cfg(all(unix, feature = "hub"))]
+
+mod client;
+
+use std::collections::HashMap;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use windlass::proto::mqtt::{QoS, Version};
+use windlass::proto::testing::Rng;
+
+use client::{Got, Promised, publisher, retained, subscriber};
+
+const PUBLISHERS: usize = 8;
+
+/// A hub in a folder of its own.
+struct Hub<'f> {
+    child: Child,
+    folder: &'f Path,
+    port: u16,
+}
+
+impl Hub<'_> {
+    fn start(folder: &Path, port: u16) -> Hub<'_> {
+        // Another program is tried with the same arguments.
+        let program =
+            std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into());
+        let child = Command::new(program)
+            .args(["hub", &format!("127.0.0.1:{port}"), "--data"])
+            .arg(folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        Hub { child, folder, port }
+    }
+
+    fn wait_until_it_serves(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(
+                self.child.try_wait().expect("a child").is_none(),
+                "it ended in {}",
+                self.folder.display()
+            );
+            assert!(Instant::now() < deadline, "it does not serve");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn kill(mut self) {
+        // SIGKILL.
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// A port that no connection is given for its own end: clients that try while nobody listens would meet themselves.
+fn free_port() -> u16 {
+    let begin = 20_000 + (std::process::id() % 8_000) as u16;
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (begin..32_000).find(is_free).expect("a port is free")
+}
+
+#[test]
+fn what_was_acknowledged_survives_kills() {
+    let kills = std::env::var("WINDLASS_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20);
+    let seed = std::env::var("WINDLASS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let folder = std::env::temp_dir().join(format!("windlass-durable-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let port = free_port();
+    let (stop, over) = (&AtomicBool::new(false), &AtomicBool::new(false));
+    let ready = &[AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)];
+
+    let mut hub = Hub::start(&folder, port);
+    hub.wait_until_it_serves();
+    thread::scope(|scope| {
+        // One takes QoS 2 in version 5, one in 3.1.1, one QoS 1: and each is killed under as the others are.
+        let filters = &["load/#", "retained/+"][..];
+        let takes = [
+            ("takes-2", QoS::ExactlyOnce, Version::V5),
+            ("takes-2-old", QoS::ExactlyOnce, Version::V311),
+            ("takes-1", QoS::AtLeastOnce, Version::V5),
+        ];
+        let takers: Vec<_> = takes
+            .iter()
+            .zip(ready)
+            .map(|(&(id, qos, version), ready)| {
+                scope.spawn(move || subscriber(port, (id, filters), (qos, version), ready, over))
+            })
+            .collect();
+        while !ready.iter().all(|ready| ready.load(Relaxed)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let givers: Vec<_> =
+            (0..PUBLISHERS).map(|n| scope.spawn(move || publisher(port, n, qos_of(n), stop, over))).collect();
+
+        let mut rng = Rng::new(seed);
+        for _ in 0..kills {
+            thread::sleep(Duration::from_millis(5 + rng.below(120)));
+            hub.kill();
+            hub = Hub::start(&folder, port);
+            // Now and then before it serves.
+            if rng.chance(9, 10) {
+                hub.wait_until_it_serves();
+            }
+        }
+        hub.wait_until_it_serves();
+        stop.store(true, Relaxed);
+        let promised: Vec<Promised> =
+            givers.into_iter().map(|giver| giver.join().expect("it has not panicked")).collect();
+        // What waits still comes.
+        thread::sleep(Duration::from_secs(2));
+        let kept = retained(port);
+        over.store(true, Relaxed);
+        let got: Vec<Got> =
+            takers.into_iter().map(|taker| taker.join().expect("it has not panicked")).collect();
+        check(&promised, &got, &kept);
+        let (published, acknowledged) =
+            promised.iter().fold((0, 0), |(published, acknowledged), promised| {
+                (published + promised.published, acknowledged + promised.acknowledged.len())
+            });
+        println!("{kills} kills: {published} messages published, {acknowledged} acknowledged, none lost");
+        assert!(acknowledged as u64 >= 10 * kills, "hardly any load");
+        hub.kill();
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+fn qos_of(publisher: usize) -> QoS {
+    if publisher < PUBLISHERS / 2 { QoS::ExactlyOnce } else { QoS::AtLeastOnce }
+}
+
+fn check(promised: &[Promised], got: &[Got], kept: &HashMap<usize, u64>) {
+    for (n, promised) in promised.iter().enumerate() {
+        assert_eq!(
+            promised.acknowledged.len() as u64,
+            promised.published,
+            "publisher {n}: all is done at the end"
+        );
+        for (taker, got) in got.iter().enumerate() {
+            let lost: Vec<u64> = promised
+                .acknowledged
+                .iter()
+                .copied()
+                .filter(|number| !got.contains_key(&(n, *number)))
+                .collect();
+            assert!(lost.is_empty(), "of publisher {n}, taker {taker} never got {lost:?}");
+            // Exactly once, if it was QoS 2 all the way.
+            if qos_of(n) == QoS::ExactlyOnce && taker < 2 {
+                let twice: Vec<_> = got.iter().filter(|((of, _), times)| *of == n && **times > 1).collect();
+                assert!(twice.is_empty(), "of publisher {n}, taker {taker} got {twice:?}");
+            }
+        }
+        assert_eq!(kept.get(&n), promised.retained.as_ref(), "what is retained of publisher {n}");
+    }
+}

@@ -1,0 +1,227 @@
+//! One connection: from its first byte to its last.
+//!
+//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `publish` and `subscribe`; `wire` is what packets travel in.
+
+mod acks;
+mod connect;
+mod end;
+mod publish;
+mod subscribe;
+mod websocket;
+pub(crate) mod wire;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use windlass::{Close, Conn, Input, Time};
+use windlass_proto::Decode;
+use windlass_proto::mqtt::{AliasesIn, Mqtt, MqttError, Packet, Version};
+use windlass_proto::proxy_protocol::ProxyProtocol;
+
+pub(crate) use connect::{Asking, Enhanced};
+use wire::Wire;
+
+use crate::service::Hub;
+use crate::session::Key;
+
+/// The state of one connection. What of it outlives that is in the session of its client.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) wire: Wire,
+    pub(crate) codec: Mqtt,
+    /// The PROXY header has come, and who it says the client is.
+    pub(crate) is_introduced: bool,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) stage: Stage,
+    /// Topics by the numbers that the client gave them, once it has given some.
+    pub(crate) aliases: Option<Box<AliasesIn>>,
+    /// How many CONNACK said it may give.
+    pub(crate) aliases_max: u16,
+    /// One and a half times what the client promised; zero: it promised nothing.
+    pub(crate) silence_max: Duration,
+    /// When it was heard last.
+    pub(crate) heard: Time,
+    /// The enhanced authentication it was let in by, where there was one.
+    pub(crate) enhanced: Option<Box<Enhanced>>,
+    /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
+    /// (section 3.14.2.2.2).
+    pub(crate) ends_with_connection: bool,
+}
+
+/// How far a connection is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Before its CONNECT, which has to come by this time.
+    New,
+    /// Between CONNECT and CONNACK: it waits for others to say who it is, or where its session is.
+    Asking(Box<Asking>),
+    /// Served, with the session of this place.
+    Served(Key),
+    /// Nothing it says counts any more.
+    Over,
+}
+
+impl Client {
+    pub(crate) fn new(hub: &Hub, now: Time) -> Client {
+        Client {
+            wire: Wire::Unknown,
+            codec: Mqtt::server(hub.config.limits()),
+            is_introduced: false,
+            source: None,
+            stage: Stage::New,
+            aliases: None,
+            aliases_max: 0,
+            silence_max: Duration::ZERO,
+            heard: now,
+            enhanced: None,
+            ends_with_connection: false,
+        }
+    }
+
+    pub(crate) fn is_v5(&self) -> bool {
+        self.codec.version() == Some(Version::V5)
+    }
+
+    /// The session, of one that is served.
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self.stage {
+            Stage::Served(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whether its packets wait.
+    fn waits(&self) -> bool {
+        matches!(self.stage, Stage::Asking(ref asking) if asking.waits)
+    }
+}
+
+impl Hub {
+    /// Input of a connection.
+    pub(crate) fn input(
+        &mut self,
+        conn: &mut Conn<'_>,
+        client: &mut Client,
+        input: &mut Input<'_>,
+    ) -> Result<(), Close> {
+        if self.waits_for_log(conn, client) {
+            return Ok(());
+        }
+        if self.config.proxy_header && !client.is_introduced {
+            match ProxyProtocol::default().decode(input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(header)) => {
+                    client.source = header.source().map(|source| source.ip());
+                    client.is_introduced = true;
+                }
+                Err(error) => {
+                    client.stage = Stage::Over;
+                    return Err(Close::Protocol(Box::new(error)));
+                }
+            }
+        }
+        if matches!(client.wire, Wire::Unknown) {
+            let Some(&first) = input.peek().first() else { return Ok(()) };
+            client.wire = if first == b'G' && self.config.websocket {
+                Wire::Request(Box::default())
+            } else {
+                Wire::Stream
+            };
+        }
+        match client.wire {
+            Wire::Stream => self.serve(conn, client, input),
+            _ => self.frames(conn, client, input),
+        }
+    }
+
+    /// Serves the packets in the input, until the client has to wait or does not take its answers.
+    pub(crate) fn serve(
+        &mut self,
+        conn: &mut Conn<'_>,
+        client: &mut Client,
+        input: &mut Input<'_>,
+    ) -> Result<(), Close> {
+        let outcome = loop {
+            if client.waits() || conn.is_congested() {
+                break Ok(());
+            }
+            match client.codec.decode(input) {
+                Ok(Some(packet)) => {
+                    client.heard = self.now;
+                    self.stats.packets_received += 1;
+                    if let Err(close) = self.packet(conn, client, packet) {
+                        break Err(close);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(self.mistake(client, error)),
+            }
+        };
+        self.flush(conn, client);
+        outcome
+    }
+
+    /// Writes the packets that were put together for this connection.
+    pub(crate) fn flush(&mut self, conn: &mut Conn<'_>, client: &Client) {
+        if !self.out.is_empty() {
+            self.send_out(conn, client);
+        }
+    }
+
+    fn packet(&mut self, conn: &mut Conn<'_>, client: &mut Client, packet: Packet<'_>) -> Result<(), Close> {
+        let key = match (client.key(), &packet) {
+            (_, Packet::Connect(connect)) => return self.connect(conn, client, connect),
+            (None, Packet::Auth(auth)) => return self.authenticate(conn, client, auth),
+            (None, Packet::Disconnect(_)) => return Err(Close::Done),
+            (Some(key), _) => key,
+            // Its packets wait until it has one.
+            (None, _) => return Ok(()),
+        };
+        // Its session may be another connection's meanwhile, and this one is ending.
+        if !self.is_linked(key, conn.id()) {
+            return Err(Close::Done);
+        }
+        match packet {
+            Packet::Publish(publish) => self.received(conn, client, key, &publish),
+            Packet::Puback(ack) => self.puback(conn, client, key, &ack),
+            Packet::Pubrec(ack) => self.pubrec(conn, client, key, &ack),
+            Packet::Pubrel(ack) => self.pubrel(client, key, &ack),
+            Packet::Pubcomp(ack) => self.pubcomp(conn, client, key, &ack),
+            Packet::Subscribe(subscribe) => self.subscribe(conn, client, key, &subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(conn, client, key, &unsubscribe),
+            // [MQTT-3.12.4-1].
+            Packet::Pingreq => {
+                self.out.extend_from_slice(&[0xd0, 0]);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => self.disconnected(conn, client, key, &disconnect),
+            Packet::Auth(auth) => self.authenticate(conn, client, &auth),
+            // The codec of a server takes no other.
+            _ => Err(self.mistake(client, MqttError::PacketType)),
+        }
+    }
+
+    /// The client made a mistake: it is told, where it can be, and its connection ends.
+    pub(crate) fn mistake(&mut self, client: &mut Client, error: MqttError) -> Close {
+        self.stats.violations += 1;
+        if let Some(count) = self.mistakes.iter_mut().find(|(label, _)| *label == error.label()) {
+            count.1 += 1;
+        } else {
+            self.mistakes.push((error.label(), 1));
+        }
+        self.durable.farewell(self.out.len());
+        client.codec.answer(&error, &mut self.out);
+        client.stage = match client.stage {
+            Stage::Served(key) => Stage::Served(key),
+            _ => Stage::Over,
+        };
+        Close::Protocol(Box::new(error))
+    }
+
+    /// Sets the next time this connection is looked at.
+    pub(crate) fn watch_silence(&self, conn: &mut Conn<'_>, client: &Client) {
+        if client.silence_max > Duration::ZERO {
+            conn.wake_at(client.heard + client.silence_max);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One message to one client: bytes in its output.
+//!
+//! The head is laid out once for each version. What all receivers of a version get alike, most often everything, is
+//! one packet that is put together once and copied to each, or shared if it is long.
+
+use windlass::{Bytes, Conn};
+use windlass_proto::EncodeError;
+use windlass_proto::mqtt::{Delivery, PacketId, Properties, QoS, Topic, TopicForm, Version};
+use windlass_proto::ws::{FrameHead, Opcode};
+
+use crate::reach::Reach;
+use crate::session::Link;
+use crate::session::message::Templates;
+
+/// Packets of at least this many bytes are shared among their receivers instead of copied.
+const SHARE_MIN: usize = 2048;
+
+/// What is sent of a message, whoever gets it.
+#[derive(Clone, Copy)]
+pub(crate) struct Letter<'l> {
+    pub(crate) topic: Topic<'l>,
+    pub(crate) properties: Properties<'l>,
+    pub(crate) payload: &'l [u8],
+    /// Seconds until it expires.
+    pub(crate) expiry: Option<u32>,
+}
+
+/// How it is sent to one of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Form<'f> {
+    pub(crate) qos: QoS,
+    pub(crate) id: Option<PacketId>,
+    pub(crate) dup: bool,
+    pub(crate) retain: bool,
+    pub(crate) ids: &'f [u32],
+    /// It is put together only, for whoever sends it later: [`Post::packet`].
+    pub(crate) hold: bool,
+}
+
+/// Why a message is not on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unsent {
+    /// It is longer than the client takes: it counts as sent ([MQTT-3.1.2-25]).
+    TooLong,
+    /// The connection is gone, or going.
+    Gone,
+}
+
+/// The memory in which packets are put together.
+#[derive(Debug, Default)]
+pub(crate) struct Post {
+    templates: Templates,
+    /// The packet that is put together now.
+    packet: Vec<u8>,
+    /// Packets of QoS 0 that many get alike, by version and RETAIN flag.
+    alike: [Alike; 4],
+}
+
+#[derive(Debug, Default)]
+struct Alike {
+    ready: bool,
+    packet: Vec<u8>,
+    shared: Option<Bytes>,
+}
+
+impl Post {
+    /// Another message from here on: call it before the first [`send`](Post::send) of each.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.templates.clear();
+        for alike in &mut self.alike {
+            alike.ready = false;
+            alike.shared = None;
+        }
+    }
+
+    /// Whether the connection takes more of what is sent to it: what it has not taken is below `output_max`, or
+    /// below the engine's high-water mark.
+    pub(crate) fn takes(link: &Link, output_max: usize, reach: &mut dyn Reach) -> bool {
+        !link.opening && reach.conn(link.conn).is_some_and(|conn| takes(&conn, output_max))
+    }
+
+    /// Puts the message into the output of a client. `output_max`: only if it takes more; `None` otherwise.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        letter: &Letter<'_>,
+        form: &Form<'_>,
+        link: &mut Link,
+        output_max: usize,
+        reach: &mut dyn Reach,
+    ) -> Option<Result<(), Unsent>> {
+        let Some(mut conn) = reach.conn(link.conn) else { return Some(Err(Unsent::Gone)) };
+        if link.opening || !takes(&conn, output_max) {
+            return None;
+        }
+        Some(self.put(letter, form, link, &mut conn))
+    }
+
+    fn put(
+        &mut self,
+        letter: &Letter<'_>,
+        form: &Form<'_>,
+        link: &mut Link,
+        conn: &mut Conn<'_>,
+    ) -> Result<(), Unsent> {
+        let Post { templates, packet, alike } = self;
+        let Letter { topic, properties, payload, expiry } = *letter;
+        let Form { qos, id, dup, retain, ids, hold } = *form;
+        let v5 = link.version == Version::V5;
+        let ids = if v5 { ids } else { &[] };
+        let plain = id.is_none() && ids.is_empty() && link.aliases.is_none() && !link.is_websocket;
+        let alike = &mut alike[usize::from(v5) * 2 + usize::from(retain)];
+        let mut delivery =
+            Delivery { qos, id, dup, retain, subscription_ids: ids, topic: TopicForm::Name, expiry };
+        if plain {
+            if !alike.ready {
+                let template = template(templates, link.version, topic, properties, payload.len())?;
+                alike.packet.clear();
+                put(template, &delivery, payload, usize::MAX, &mut alike.packet)?;
+                if alike.packet.len() >= SHARE_MIN {
+                    alike.shared = Some(std::mem::take(&mut alike.packet).into());
+                }
+                alike.ready = true;
+            }
+            let len = alike.shared.as_ref().map_or(alike.packet.len(), |shared| shared.len());
+            if len > link.send_max {
+                return Err(Unsent::TooLong);
+            }
+            match &alike.shared {
+                Some(shared) => conn.write_shared(shared.clone()),
+                None => conn.write(&alike.packet),
+            }
+            return Ok(());
+        }
+        let template = template(templates, link.version, topic, properties, payload.len())?;
+        // A number that is given has to arrive, so the packet must not turn out too long: it may take three bytes more.
+        // Nor may one that leaves later give a number that one before it uses.
+        if let Some(aliases) = &mut link.aliases
+            && !hold
+            && template.len(&delivery) + 3 <= link.send_max
+        {
+            delivery.topic = aliases.form(topic);
+        }
+        packet.clear();
+        if link.is_websocket {
+            let head = FrameHead::whole(Opcode::Binary, template.len(&delivery) as u64).encode();
+            packet.extend_from_slice(head.as_ref());
+        }
+        put(template, &delivery, payload, link.send_max, packet)?;
+        if !hold {
+            conn.write(packet);
+        }
+        Ok(())
+    }
+
+    /// The packet that was put together last, in its frame of a WebSocket if it has one.
+    pub(crate) fn packet(&self) -> &[u8] {
+        &self.packet
+    }
+}
+
+#[inline]
+fn takes(conn: &Conn<'_>, output_max: usize) -> bool {
+    !conn.is_congested() || conn.output_len() < output_max
+}
+
+fn template<'t>(
+    templates: &'t mut Templates,
+    version: Version,
+    topic: Topic<'_>,
+    properties: Properties<'_>,
+    payload: usize,
+) -> Result<&'t windlass_proto::mqtt::PublishTemplate, Unsent> {
+    templates.get(version, topic, properties, payload).map_err(|_| Unsent::TooLong)
+}
+
+fn put(
+    template: &windlass_proto::mqtt::PublishTemplate,
+    delivery: &Delivery<'_>,
+    payload: &[u8],
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Unsent> {
+    template.put(delivery, payload, max, out).map_err(|error| match error {
+        EncodeError::TooLong { .. } => Unsent::TooLong,
+        // None of ours can be: they were checked when they came.
+        _ => Unsent::TooLong,
+    })
+}

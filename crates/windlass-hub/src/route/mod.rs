@@ -1,0 +1,168 @@
+//! Who gets a message: subscriptions by topic, merged by session.
+
+pub(crate) mod retained;
+
+use windlass_proto::mqtt::{
+    Filter, Matched, QoS, SUBSCRIPTION_ID_MAX, SubscribeOptions, Subscriptions, TreeError, TreeLimits,
+};
+
+use crate::access::Readers;
+use crate::session::{Key, Sessions};
+
+/// The subscriptions of this worker's sessions.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    tree: Subscriptions<Key, Entry>,
+    /// Counts searches: the mark of a session that is among the receivers already.
+    search: u64,
+    targets: Vec<Target>,
+    /// Further subscription identifiers of targets: each with the place of the next.
+    ids: Vec<(u32, u32)>,
+}
+
+/// How somebody subscribes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) options: SubscribeOptions,
+    /// 0: none.
+    pub(crate) id: u32,
+}
+
+/// A session that gets a message, whatever the number of its subscriptions that match.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) key: Key,
+    /// The highest of its subscriptions.
+    pub(crate) qos: QoS,
+    /// Whether any of them keeps the RETAIN flag.
+    pub(crate) retain_as_published: bool,
+    /// The first identifier, and the place of the next in the list.
+    id: u32,
+    next: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Routes {
+    pub(crate) fn new(limits: TreeLimits) -> Routes {
+        Routes { tree: Subscriptions::new(limits), search: 0, targets: Vec::new(), ids: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// Adds a subscription, or replaces it; whether it was there.
+    pub(crate) fn insert(&mut self, filter: Filter<'_>, key: Key, entry: Entry) -> Result<bool, TreeError> {
+        Ok(self.tree.insert(filter, key, entry)?.is_some())
+    }
+
+    pub(crate) fn contains(&self, filter: Filter<'_>, key: Key) -> bool {
+        self.tree.get(filter, &key).is_some()
+    }
+
+    pub(crate) fn remove(&mut self, filter: Filter<'_>, key: Key) -> bool {
+        self.tree.remove(filter, &key).is_some()
+    }
+
+    /// Looks who gets a message that `from` publishes, each session once; `targets` lends them. One member of each
+    /// shared subscription is chosen: in turn, of those that are connected and have nothing waiting, else of those
+    /// that are connected, else of those that come back; and only of those who may read the topic.
+    pub(crate) fn find(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
+        let Routes { tree, search, targets, ids } = self;
+        *search += 1;
+        targets.clear();
+        ids.clear();
+        tree.matching(readers.topic, |matched| match matched {
+            Matched::Own(&key, entry) => {
+                // Own messages do not come back ([MQTT-3.8.3-3]).
+                if entry.options.no_local && from == Some(key) {
+                    return;
+                }
+                note(targets, ids, *search, sessions, key, *entry);
+            }
+            Matched::Group(group) => {
+                let idle = |key: &Key, _: &Entry| {
+                    sessions
+                        .get(*key)
+                        .is_some_and(|it| it.is_connected() && it.queue.is_empty() && readers.has(it))
+                };
+                let mut chosen = group.next(idle).map(|(key, entry)| (*key, *entry));
+                if chosen.is_none() {
+                    let connected = |key: &Key, _: &Entry| {
+                        sessions.get(*key).is_some_and(|it| it.is_connected() && readers.has(it))
+                    };
+                    chosen = group.next(connected).map(|(key, entry)| (*key, *entry));
+                }
+                if chosen.is_none() {
+                    let kept = |key: &Key, _: &Entry| {
+                        sessions.get(*key).is_some_and(|it| it.is_kept() && readers.has(it))
+                    };
+                    chosen = group.next(kept).map(|(key, entry)| (*key, *entry));
+                }
+                if let Some((key, entry)) = chosen {
+                    note(targets, ids, *search, sessions, key, entry);
+                }
+            }
+        });
+    }
+
+    /// Those that were found last.
+    pub(crate) fn targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// One of them, and its subscription identifiers, written to `ids`.
+    pub(crate) fn target<'i>(
+        &self,
+        at: usize,
+        ids: &'i mut [u32; SUBSCRIPTION_ID_MAX],
+    ) -> Option<(Target, &'i [u32])> {
+        let target = *self.targets.get(at)?;
+        let mut len = 0;
+        if target.id != 0 {
+            ids[0] = target.id;
+            len = 1;
+            let mut next = target.next;
+            while let Some(&(id, behind)) = self.ids.get(next as usize)
+                && len < ids.len()
+            {
+                ids[len] = id;
+                len += 1;
+                next = behind;
+            }
+        }
+        Some((target, &ids[..len]))
+    }
+}
+
+/// Adds a subscription that matches to those of its session.
+#[inline]
+fn note(
+    targets: &mut Vec<Target>,
+    ids: &mut Vec<(u32, u32)>,
+    search: u64,
+    sessions: &mut Sessions,
+    key: Key,
+    entry: Entry,
+) {
+    let Some(session) = sessions.get_mut(key) else { return };
+    let Entry { options, id } = entry;
+    if session.mark.0 != search {
+        session.mark = (search, targets.len() as u32);
+        let retain_as_published = options.retain_as_published;
+        targets.push(Target { key, qos: options.qos, retain_as_published, id, next: NONE });
+        return;
+    }
+    let target = &mut targets[session.mark.1 as usize];
+    target.qos = target.qos.max(options.qos);
+    target.retain_as_published |= options.retain_as_published;
+    if id != 0 {
+        if target.id == 0 {
+            target.id = id;
+        } else {
+            ids.push((id, target.next));
+            target.next = (ids.len() - 1) as u32;
+        }
+    }
+}

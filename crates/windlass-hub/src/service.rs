@@ -1,0 +1,287 @@
+//! The service: one value on each worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass::{
+    BeforeTls, Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
+};
+use windlass_proto::mqtt::Reason;
+use windlass_proto::proxy_protocol::Addresses;
+use windlass_proto::ws::Scratch;
+
+use crate::access::Access;
+use crate::client::{Client, Stage};
+use crate::config::HubConfig;
+use crate::durable::Durable;
+use crate::exchange::Authenticator;
+use crate::post::Post;
+use crate::route::Routes;
+use crate::route::retained::Kept;
+use crate::session::message::Message;
+use crate::session::{Key, Pumped, Sessions};
+use crate::stats::{HubStats, HubWatch};
+use crate::sys_topics::SysTopics;
+use crate::timers::Timers;
+
+/// The hub: serve it with a tick of [`Hub::TICK`] and its mailbox.
+pub struct Hub {
+    pub(crate) config: HubConfig,
+    pub(crate) access: Access,
+    pub(crate) sessions: Sessions,
+    pub(crate) routes: Routes,
+    pub(crate) kept: Kept,
+    pub(crate) post: Post,
+    pub(crate) timers: Timers,
+    pub(crate) durable: Durable,
+    pub(crate) stats: HubStats,
+    /// Mistakes of clients, by their labels.
+    pub(crate) mistakes: Vec<(&'static str, u64)>,
+    pub(crate) watch: HubWatch,
+    pub(crate) sys: SysTopics,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+    /// The time of this callback.
+    pub(crate) now: Time,
+    pub(crate) began: Time,
+    pub(crate) worker: usize,
+    /// Packets for the connection whose callback this is.
+    pub(crate) out: Vec<u8>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) found: Vec<Arc<Message>>,
+    pub(crate) scratch: Scratch,
+}
+
+/// What is sent to a hub, from its other workers and from outside.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Mail {
+    /// Ends the connection of this client, with 0x98 (administrative action) in version 5.
+    Kick(Box<str>),
+    /// Other settings from here on. What is there stays; clients that are connected keep what CONNACK told them.
+    Set(Box<HubConfig>),
+    /// What a turn has recorded is to be committed: of the hub to itself.
+    Commit,
+}
+
+impl Hub {
+    /// The period of the tick by which wills are published and sessions end.
+    pub const TICK: Duration = Duration::from_millis(50);
+
+    /// A hub with nothing in it, whose numbers can be looked at through `watch`.
+    pub fn new(config: HubConfig, watch: &HubWatch) -> Hub {
+        let limits = config.tree_limits();
+        Hub {
+            sys: SysTopics::new(config.sys_interval),
+            access: Access::new(&config.identity),
+            config,
+            sessions: Sessions::default(),
+            routes: Routes::new(limits),
+            kept: Kept::new(limits),
+            post: Post::default(),
+            timers: Timers::default(),
+            durable: Durable::default(),
+            stats: HubStats::default(),
+            mistakes: Vec::new(),
+            watch: watch.clone(),
+            authenticator: None,
+            now: Time::ZERO,
+            began: Time::ZERO,
+            worker: 0,
+            out: Vec::new(),
+            reasons: Vec::new(),
+            found: Vec::new(),
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// The same with methods of enhanced authentication.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Hub {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// How many packets were received.
+    pub fn packets(&self) -> u64 {
+        self.stats.packets_received
+    }
+
+    /// What this worker has counted.
+    pub fn stats(&self) -> &HubStats {
+        &self.stats
+    }
+
+    /// How often clients have broken the protocol or a limit of a packet, by the label of the mistake.
+    pub fn mistakes(&self) -> &[(&'static str, u64)] {
+        &self.mistakes
+    }
+
+    /// Sends a client on: what was put together for it, then what waits for it.
+    pub(crate) fn go_on(&mut self, conn: &mut Conn<'_>, client: &Client, key: Key) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let idle = session.queue.is_empty()
+            && session.scans.is_empty()
+            && session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
+        if idle {
+            return;
+        }
+        self.flush(conn, client);
+        if self.pump(conn, key) == Pumped::More {
+            conn.wake_at(self.now);
+        }
+    }
+
+    fn gauge(&mut self) {
+        self.stats.sessions = self.sessions.len() as u64;
+        self.stats.subscriptions = self.routes.len() as u64;
+        self.stats.retained = self.kept.len() as u64;
+        self.stats.retained_bytes = self.kept.bytes() as u64;
+    }
+}
+
+impl Service for Hub {
+    type Session = Client;
+
+    /// Sessions and topics are on worker 0, and so are all clients.
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        Placement::Worker(0)
+    }
+
+    fn before_tls(&mut self, _: Peer, _: usize) -> BeforeTls {
+        if self.config.proxy_header { BeforeTls::ProxyHeader } else { BeforeTls::Nothing }
+    }
+
+    fn speaks_for_others(&mut self, _: Peer) -> bool {
+        self.config.proxy_header
+    }
+
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>) {
+        self.now = scope.now();
+        self.began = self.now;
+        self.worker = scope.worker();
+        self.durable.begin(self.config.unix_ms, self.now);
+        self.ask_for_log(scope);
+        self.restore(scope);
+        self.durable.commit(scope);
+    }
+
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {
+        self.now = conn.now();
+        conn.wake_at(self.now + self.config.connect_timeout);
+        let mut client = Client::new(self, self.now);
+        // Before a TLS handshake the engine has taken it.
+        if let Some(Addresses::Inet { source, .. }) = conn.proxied() {
+            (client.is_introduced, client.source) = (true, Some(source.ip()));
+        }
+        Ok(client)
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, client: &mut Client, input: &mut Input<'_>) -> Result<(), Close> {
+        self.now = conn.now();
+        let served = self.input(conn, client, input);
+        self.durable.tell(self.worker, self.now);
+        served
+    }
+
+    fn drained(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        self.now = conn.now();
+        if let Some(key) = client.key()
+            && self.is_linked(key, conn.id())
+        {
+            self.go_on(conn, client, key);
+        }
+        let served = self.unheld(conn, client);
+        self.durable.tell(self.worker, self.now);
+        served
+    }
+
+    fn timeout(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        self.now = conn.now();
+        let Stage::Served(key) = client.stage else { return Err(Close::Timeout) };
+        if client.silence_max > Duration::ZERO && self.now >= client.heard + client.silence_max {
+            // What a client says that does not take its messages is not read: it may not be silent at all.
+            if conn.is_congested() {
+                client.heard = self.now;
+            } else {
+                self.stats.keep_alive_timeouts += 1;
+                let _ = self.goodbye(client, Reason::KeepAliveTimeout);
+                self.flush(conn, client);
+                return Err(Close::Timeout);
+            }
+        }
+        self.watch_silence(conn, client);
+        if self.is_linked(key, conn.id()) {
+            self.go_on(conn, client, key);
+        }
+        self.durable.tell(self.worker, self.now);
+        Ok(())
+    }
+
+    fn draining(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        self.now = conn.now();
+        let _ = self.goodbye(client, Reason::ServerShuttingDown);
+        self.flush(conn, client);
+        Err(Close::Shutdown)
+    }
+
+    /// The log goes to the successor, and the sessions with it: clients find them there.
+    fn superseded(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        if self.durable.is_on() { self.draining(conn, client) } else { Ok(()) }
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {
+        self.now = conn.now();
+        self.gone(conn, &client);
+        self.durable.tell(self.worker, self.now);
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, tick: Tick) {
+        self.now = scope.now();
+        while let Some((key, generation)) = self.timers.pop(self.now) {
+            if self.sessions.generation(key) == generation {
+                self.overdue(scope, key);
+            }
+        }
+        self.hold_to_account(scope);
+        self.kept.sweep(self.now, |_| {});
+        self.ask_for_log(scope);
+        self.walk();
+        self.durable.commit(scope);
+        self.gauge();
+        let commits = self.durable.count(&mut self.stats);
+        if tick.number.is_multiple_of(20) {
+            let queues = self.sessions.iter().map(|(_, session)| &session.queue);
+            let (queued, bytes) =
+                queues.fold((0, 0), |(len, bytes), queue| (len + queue.len(), bytes + queue.bytes()));
+            (self.stats.queued, self.stats.queued_bytes) = (queued as u64, bytes as u64);
+        }
+        self.watch.publish(self.worker, &self.stats, &commits);
+        if self.worker == 0 {
+            self.tell(scope);
+        }
+    }
+}
+
+impl Receive for Hub {
+    type Message = Mail;
+
+    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, mail: Mail) {
+        self.now = scope.now();
+        match mail {
+            Mail::Commit => self.durable.commit(scope),
+            Mail::Kick(client_id) => {
+                if let Some(key) = self.sessions.find(&client_id) {
+                    self.disconnect(scope, key, Reason::AdministrativeAction);
+                }
+            }
+            Mail::Set(config) => {
+                self.sys.set_interval(config.sys_interval);
+                let is_same = self.config.identity == config.identity;
+                self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
+                if !is_same {
+                    self.identity_changed();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A message that is kept: in a queue, in flight, or retained.
+
+use std::sync::Arc;
+
+use crate::journal::Mark;
+use windlass::{Bytes, Time};
+use windlass_proto::EncodeError;
+use windlass_proto::mqtt::{
+    Properties, PropertiesBuf, Property, PublishTemplate, QoS, Topic, TopicError, Version,
+};
+
+/// One message, shared by all who have it to send: topic, properties and payload are there once.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Message {
+    topic: Box<str>,
+    /// Without topic alias and subscription identifiers.
+    properties: PropertiesBuf,
+    pub(crate) payload: Bytes,
+    /// That of its publisher.
+    pub(crate) qos: QoS,
+    /// When it expires, if it does.
+    pub(crate) expires: Option<Time>,
+    /// Of retained messages, which of two is the later one; 0 otherwise.
+    pub(crate) version: u64,
+    /// Its text in the journal.
+    pub(crate) mark: Mark,
+}
+
+impl Message {
+    pub(crate) fn new(
+        topic: Topic<'_>,
+        properties: Properties<'_>,
+        payload: Bytes,
+        qos: QoS,
+        now: Time,
+    ) -> Message {
+        let mut kept = PropertiesBuf::new();
+        if !properties.is_empty() {
+            kept.extend(properties, |property| {
+                !matches!(
+                    property,
+                    Property::TopicAlias(_) | Property::SubscriptionId(_) | Property::WillDelay(_)
+                )
+            });
+        }
+        let expires = expires(properties, now);
+        Message {
+            topic: topic.as_str().into(),
+            properties: kept,
+            payload,
+            qos,
+            expires,
+            version: 0,
+            mark: Mark::default(),
+        }
+    }
+
+    /// One that was kept in a journal.
+    pub(crate) fn restored(
+        topic: &str,
+        properties: PropertiesBuf,
+        payload: Bytes,
+        qos: QoS,
+        expires: Option<Time>,
+        mark: Mark,
+    ) -> Result<Message, TopicError> {
+        Ok(Message {
+            topic: Topic::new(topic)?.as_str().into(),
+            properties,
+            payload,
+            qos,
+            expires,
+            version: 0,
+            mark,
+        })
+    }
+
+    pub(crate) fn topic(&self) -> Result<Topic<'_>, TopicError> {
+        Topic::new(&self.topic)
+    }
+
+    pub(crate) fn topic_str(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn properties(&self) -> Properties<'_> {
+        self.properties.properties()
+    }
+
+    /// Bytes it takes, by which queues are bounded.
+    pub(crate) fn len(&self) -> usize {
+        self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
+    pub(crate) fn is_expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Whole seconds until it expires: what is left of its interval ([MQTT-3.3.2-6]).
+    pub(crate) fn seconds_left(&self, now: Time) -> Option<u32> {
+        self.expires.map(|at| seconds_left(at, now))
+    }
+}
+
+/// When a message with these properties expires.
+pub(crate) fn expires(properties: Properties<'_>, now: Time) -> Option<Time> {
+    let seconds = properties.message_expiry()?;
+    Some(now + std::time::Duration::from_secs(seconds.into()))
+}
+
+/// The interval that came less the whole seconds a message has waited: so rounded up.
+pub(crate) fn seconds_left(at: Time, now: Time) -> u32 {
+    u32::try_from(at.since(now).as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
+}
+
+/// The templates of one message, each made when the first receiver of its version comes.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    of: [Option<PublishTemplate>; 2],
+    ready: [bool; 2],
+}
+
+impl Templates {
+    /// Another message from here on.
+    pub(crate) fn clear(&mut self) {
+        self.ready = [false; 2];
+    }
+
+    /// The template for receivers of a version.
+    pub(crate) fn get(
+        &mut self,
+        version: Version,
+        topic: Topic<'_>,
+        properties: Properties<'_>,
+        payload: usize,
+    ) -> Result<&PublishTemplate, EncodeError> {
+        let at = usize::from(version == Version::V5);
+        if let Some(template) = &mut self.of[at] {
+            if !self.ready[at] {
+                template.set(topic, properties, payload)?;
+            }
+        } else {
+            self.of[at] = Some(PublishTemplate::new(version, topic, properties, payload)?);
+        }
+        self.ready[at] = true;
+        self.of[at].as_ref().ok_or(EncodeError::Invalid)
+    }
+}
+
+/// What is published, as it came or as it is kept: whoever has to keep it makes a [`Message`] of it once.
+pub(crate) struct Publication<'p> {
+    pub(crate) topic: Topic<'p>,
+    pub(crate) properties: Properties<'p>,
+    pub(crate) payload: &'p [u8],
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) expires: Option<Time>,
+    pub(crate) now: Time,
+    /// Made when it is first needed.
+    kept: Option<Arc<Message>>,
+}
+
+impl<'p> Publication<'p> {
+    pub(crate) fn new(
+        topic: Topic<'p>,
+        properties: Properties<'p>,
+        payload: &'p [u8],
+        qos: QoS,
+        retain: bool,
+        now: Time,
+    ) -> Publication<'p> {
+        let expires = expires(properties, now);
+        Publication { topic, properties, payload, qos, retain, expires, now, kept: None }
+    }
+
+    /// One that is kept already.
+    pub(crate) fn of(
+        message: &'p Arc<Message>,
+        retain: bool,
+        now: Time,
+    ) -> Result<Publication<'p>, TopicError> {
+        Ok(Publication {
+            topic: message.topic()?,
+            properties: message.properties(),
+            payload: &message.payload,
+            qos: message.qos,
+            retain,
+            expires: message.expires,
+            now,
+            kept: Some(message.clone()),
+        })
+    }
+
+    /// The message to keep: one for all who keep it.
+    pub(crate) fn message(&mut self) -> Arc<Message> {
+        self.kept
+            .get_or_insert_with(|| {
+                let payload = Bytes::copy_from_slice(self.payload);
+                Arc::new(Message::new(self.topic, self.properties, payload, self.qos, self.now))
+            })
+            .clone()
+    }
+}

@@ -1,0 +1,141 @@
+//! The state of a client identifier, which may outlive its connection.
+//!
+//! Read [`Session`] first, then `queue` and `pump`: how messages wait and go out. `will` is what is published when a
+//! client is gone, `table` where sessions are found.
+
+pub(crate) mod message;
+mod pump;
+pub(crate) mod queue;
+mod table;
+pub(crate) mod will;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use windlass::{ConnId, Time};
+use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
+
+use crate::access::Belonging;
+use message::Message;
+pub(crate) use pump::Pumped;
+use queue::{How, Queue};
+pub(crate) use table::{Key, Sessions};
+use will::Will;
+
+/// The state of a client identifier (section 3.1.2.4 of 3.1.1, 4.1 of 5.0).
+///
+/// What most sessions do not need is behind a pointer: one that is idle and has one subscription takes some 400 bytes.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client_id: Arc<str>,
+    /// Its number in the journal; 0: nothing of it is written down.
+    pub(crate) number: u64,
+    /// The level of the protocol of its last connection.
+    pub(crate) level: u8,
+    /// Who the client is: a session is taken over by nobody else.
+    pub(crate) user: Option<Arc<str>>,
+    /// What is known of it, and what it may do.
+    pub(crate) belonging: Belonging,
+    /// Its connection, while it has one.
+    pub(crate) link: Option<Box<Link>>,
+    /// Seconds it is kept without a connection: 0 is not at all, `u32::MAX` for ever.
+    pub(crate) expiry: u32,
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Messages in flight to the client. Their content is kept only if the session outlives the connection.
+    pub(crate) outgoing: Option<Box<Outgoing<Sent>>>,
+    /// Messages in flight from the client.
+    pub(crate) incoming: Option<Box<Incoming>>,
+    pub(crate) queue: Queue,
+    /// Retained messages that are still to be sent.
+    pub(crate) scans: VecDeque<Replay>,
+    pub(crate) will: Option<Box<Will>>,
+    /// When the connection ended, or the session was found.
+    pub(crate) since: Time,
+    /// Its deadline among the timers, if it has one.
+    pub(crate) timer: Option<Time>,
+    /// The publication that this session is among the receivers of, and where.
+    pub(crate) mark: (u64, u32),
+}
+
+/// A message in flight. Without its content there is nothing to send again.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Sent {
+    pub(crate) message: Option<Arc<Message>>,
+    pub(crate) how: How,
+}
+
+/// What a session knows of its connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) conn: ConnId,
+    pub(crate) version: Version,
+    /// Packets go in frames of a WebSocket.
+    pub(crate) is_websocket: bool,
+    /// Whether reason strings and user properties of acknowledgements are wanted ([MQTT-3.1.2-29]).
+    pub(crate) wants_problems: bool,
+    /// Bytes of the longest packet the client takes.
+    pub(crate) send_max: usize,
+    /// Messages of QoS 1 and 2 that it takes at once.
+    pub(crate) receive_max: u16,
+    pub(crate) aliases: Option<Box<AliasesOut>>,
+    /// CONNACK has not been sent, and nothing is before it.
+    pub(crate) opening: bool,
+    /// What is told it waits until this record is committed.
+    pub(crate) held: u64,
+    /// Bytes of that.
+    pub(crate) held_bytes: usize,
+}
+
+/// One subscription.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) filter: Box<str>,
+    pub(crate) options: SubscribeOptions,
+    /// The client's number for it; 0: none.
+    pub(crate) id: u32,
+}
+
+/// Retained messages on their way to a new subscription.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    /// `None` once it has been handed back.
+    pub(crate) scan: Option<Scan>,
+    pub(crate) options: SubscribeOptions,
+    pub(crate) id: u32,
+}
+
+impl Session {
+    pub(crate) fn new(client_id: Arc<str>, now: Time) -> Session {
+        Session {
+            client_id,
+            number: 0,
+            level: 5,
+            user: None,
+            belonging: Belonging::default(),
+            link: None,
+            expiry: 0,
+            subscriptions: Vec::new(),
+            outgoing: None,
+            incoming: None,
+            queue: Queue::default(),
+            scans: VecDeque::new(),
+            will: None,
+            since: now,
+            timer: None,
+            mark: (0, 0),
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether it outlives its connection.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.expiry > 0
+    }
+
+    pub(crate) fn subscription(&mut self, filter: Filter<'_>) -> Option<&mut Subscription> {
+        self.subscriptions.iter_mut().find(|it| *it.filter == *filter.as_str())
+    }
+}

@@ -1,0 +1,42 @@
+//! What is published when a client is gone (section 3.1.2.5).
+
+use std::sync::Arc;
+
+use windlass::{Bytes, Time};
+use windlass_proto::mqtt::{self, PropertiesBuf, QoS, Topic};
+
+use super::message::Message;
+
+/// The will of a connection, and of its session until it is published or taken back.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Will {
+    pub(crate) topic: Box<str>,
+    pub(crate) properties: PropertiesBuf,
+    pub(crate) payload: Bytes,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    /// Seconds between the end of the connection and the message (section 3.1.3.2.2).
+    pub(crate) delay: u32,
+}
+
+impl Will {
+    pub(crate) fn new(will: &mqtt::Will<'_>) -> Will {
+        let mut properties = PropertiesBuf::new();
+        properties.extend(will.properties, |property| !matches!(property, mqtt::Property::WillDelay(_)));
+        Will {
+            topic: will.topic.as_str().into(),
+            properties,
+            payload: Bytes::copy_from_slice(will.payload),
+            qos: will.qos,
+            retain: will.retain,
+            delay: will.properties.will_delay().unwrap_or(0),
+        }
+    }
+
+    /// The message it is from now on: its expiry interval begins when it is published.
+    pub(crate) fn message(&self, now: Time) -> Option<Arc<Message>> {
+        let topic = Topic::new(&self.topic).ok()?;
+        let (properties, payload) = (self.properties.properties(), self.payload.clone());
+        Some(Arc::new(Message::new(topic, properties, payload, self.qos, now)))
+    }
+}

@@ -1,0 +1,324 @@
+//! A hub with a journal: what it has acknowledged is there after the power went, and what is not on the disk it does not
+//! acknowledge.
+#![allow(clippy::disallowed_types, reason = "a log is handed to the service that is made later")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use windlass_hub::journal::{Log, LogConfig, LogStatus, SimDisk, SimPlan};
+use windlass_hub::{HubConfig, QoS};
+use windlass_proto::mqtt::{Ack, Connect, Packet, Property, Publish, Topic, Will};
+
+use crate::kit::{Desk, V3, V5, number, properties};
+
+/// A hub that goes on with what a disk holds, at this time in Unix milliseconds.
+fn on(disk: &SimDisk, unix_ms: u64) -> (Desk, LogStatus) {
+    with(disk, unix_ms, LogConfig::default())
+}
+
+fn with(disk: &SimDisk, unix_ms: u64, log: LogConfig) -> (Desk, LogStatus) {
+    let (log, recovered) = Log::open(disk.clone(), log, unix_ms).expect("it opens");
+    assert_eq!(recovered.report.problems, Vec::<String>::new());
+    let status = log.status();
+    let kept = Mutex::new(Some((log, recovered)));
+    let config = HubConfig::default().unix_ms(unix_ms);
+    let desk = Desk::keeping(config, move |hub, mailbox, pool| {
+        match kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some((log, recovered)) => hub.journal(log.journal(0), Some(recovered), mailbox, pool),
+            None => hub,
+        }
+    });
+    (desk, status)
+}
+
+fn disk() -> SimDisk {
+    SimDisk::new(11, SimPlan::default())
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_the_power_went() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 1_000_000);
+    for version in [V3, V5] {
+        let id = format!("{version:?}");
+        let (mut away, heard) = desk.join_for_good(version, &id);
+        assert_eq!(heard, "CONNACK Success");
+        assert_eq!(desk.subscribe(&mut away, "t/#", QoS::ExactlyOnce), ["SUBACK #9 [GrantedQos2]"]);
+        assert_eq!(desk.subscribe(&mut away, "gone", QoS::ExactlyOnce), ["SUBACK #9 [GrantedQos2]"]);
+        assert_eq!(desk.unsubscribe(&mut away, "gone").len(), 1);
+        desk.say(
+            &mut away,
+            &Packet::Disconnect(windlass_proto::mqtt::Disconnect::new(windlass_hub::Reason::Success)),
+        );
+        desk.hear(&mut away);
+    }
+    let mut sender = desk.join(V5, "sender");
+    assert_eq!(desk.publish_at(&mut sender, "t/1", "one", QoS::AtLeastOnce, 1), ["PUBACK #1 Success"]);
+    assert_eq!(desk.publish_at(&mut sender, "t/2", "two", QoS::ExactlyOnce, 2), ["PUBREC #2 Success"]);
+    desk.publish_at(&mut sender, "gone", "nobody's", QoS::AtLeastOnce, 3);
+    let retained = Publish { retain: true, ..Publish::new(Topic::new("kept").unwrap(), b"for later") };
+    for (topic, payload, id) in [("kept", &b"for later"[..], 4), ("kept/not", b"x", 5), ("kept/not", b"", 6)]
+    {
+        let topic = Some(Topic::new(topic).unwrap());
+        let (qos, id) = (QoS::AtLeastOnce, Some(number(id)));
+        desk.say(&mut sender, &Packet::Publish(Publish { topic, payload, qos, id, ..retained }));
+        assert_eq!(desk.hear(&mut sender).len(), 1);
+    }
+
+    // Twice: what one start has found, the next one does too.
+    let disk = disk.crash();
+    drop(on(&disk, 1_000_500));
+    let disk = disk.crash();
+    let (mut desk, _) = on(&disk, 1_001_000);
+    for version in [V3, V5] {
+        let (mut back, heard) = desk.join_for_good(version, &format!("{version:?}"));
+        let mut heard: Vec<String> = heard.split("; ").map(str::to_owned).collect();
+        heard.extend(desk.hear(&mut back));
+        let expected = ["CONNACK Success present", "PUBLISH t/1 \"one\" q1 #1", "PUBLISH t/2 \"two\" q2 #2"];
+        assert_eq!(heard, expected, "{version:?}");
+    }
+    let mut asks = desk.join(V5, "asks");
+    let heard = desk.subscribe(&mut asks, "kept/#", QoS::AtMostOnce);
+    assert_eq!(heard, ["SUBACK #9 [Success]", "PUBLISH kept \"for later\" q0 retain"]);
+}
+
+#[test]
+fn exchanges_go_on_where_they_were() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut receiver, _) = desk.join_for_good(V5, "receiver");
+    desk.subscribe(&mut receiver, "t", QoS::ExactlyOnce);
+    let (mut sender, _) = desk.join_for_good(V5, "sender");
+    for id in 1..=4 {
+        let heard = desk.publish_at(&mut sender, "t", &id.to_string(), QoS::ExactlyOnce, id);
+        assert_eq!(heard, [format!("PUBREC #{id} Success")]);
+    }
+    // To the sender: 1 is over, the others wait for PUBREL.
+    desk.say(&mut sender, &Packet::Pubrel(Ack::new(number(1))));
+    assert_eq!(desk.hear(&mut sender), ["PUBCOMP #1 Success"]);
+    // To the receiver: 1 is over, 2 is released, 3 and 4 wait for PUBREC.
+    assert_eq!(desk.hear(&mut receiver).len(), 4);
+    for id in [1, 2] {
+        desk.say(&mut receiver, &Packet::Pubrec(Ack::new(number(id))));
+        assert_eq!(desk.hear(&mut receiver), [format!("PUBREL #{id} Success")]);
+    }
+    desk.say(&mut receiver, &Packet::Pubcomp(Ack::new(number(1))));
+    desk.wait(1.0);
+
+    let disk = disk.crash();
+    let (mut desk, _) = on(&disk, 1_000);
+    let (mut receiver, heard) = desk.join_for_good(V5, "receiver");
+    let mut heard: Vec<String> = heard.split("; ").map(str::to_owned).collect();
+    heard.extend(desk.hear(&mut receiver));
+    let expected = [
+        "CONNACK Success present",
+        "PUBREL #2 Success",
+        "PUBLISH t \"3\" q2 #3 dup",
+        "PUBLISH t \"4\" q2 #4 dup",
+    ];
+    assert_eq!(heard, expected);
+    let (mut sender, heard) = desk.join_for_good(V5, "sender");
+    assert_eq!(heard, "CONNACK Success present");
+    // 2 was taken over: nothing new. 1 is another message.
+    let again = |id| Publish {
+        qos: QoS::ExactlyOnce,
+        id: Some(number(id)),
+        dup: true,
+        ..Publish::new(Topic::new("t").unwrap(), b"again")
+    };
+    desk.say(&mut sender, &Packet::Publish(again(2)));
+    assert_eq!(desk.hear(&mut sender), ["PUBREC #2 Success"]);
+    assert!(desk.hear(&mut receiver).is_empty());
+    desk.say(&mut sender, &Packet::Publish(again(1)));
+    assert_eq!(desk.hear(&mut sender), ["PUBREC #1 Success"]);
+    assert_eq!(desk.hear(&mut receiver), ["PUBLISH t \"again\" q2 #5"]);
+}
+
+#[test]
+fn nothing_is_acknowledged_that_is_not_on_the_disk() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut away, _) = desk.join_for_good(V5, "away");
+    desk.subscribe(&mut away, "t", QoS::ExactlyOnce);
+    let (mut sender, _) = desk.join_for_good(V5, "sender");
+    let mut other = desk.join(V5, "other");
+    desk.hear(&mut away);
+
+    disk.set_plan(SimPlan { sync_fails: 1, ..SimPlan::default() });
+    assert!(desk.publish_at(&mut sender, "t", "x", QoS::ExactlyOnce, 1).is_empty());
+    assert!(
+        desk.hear(&mut away).is_empty(),
+        "QoS 2 is not sent under an identifier that is not written down"
+    );
+    // From here on it refuses, and says so; what needs no disk goes on.
+    let heard = desk.publish_at(&mut other, "t", "y", QoS::AtLeastOnce, 1);
+    assert_eq!(heard, ["PUBACK #1 QuotaExceeded"]);
+    desk.publish(&mut other, "t", "z");
+    assert_eq!(desk.hear(&mut away), ["PUBLISH t \"z\" q0"]);
+    assert_eq!(desk.join_for_good(V5, "late").1, "CONNACK ServerUnavailable");
+    assert_eq!(desk.connect(&Connect::new(V3, "clean")).1, "CONNACK Success");
+
+    disk.set_plan(SimPlan::default());
+    desk.wait(2.0);
+    assert_eq!(desk.hear(&mut sender), ["PUBREC #1 Success"]);
+    assert_eq!(desk.hear(&mut away), ["PUBLISH t \"x\" q2 #1"]);
+    assert_eq!(desk.publish_at(&mut other, "t", "y", QoS::AtLeastOnce, 2), ["PUBACK #2 Success"]);
+}
+
+#[test]
+fn a_full_disk_refuses_and_serves_again_when_there_is_room() {
+    let disk = SimDisk::new(5, SimPlan { capacity: 4_000, ..SimPlan::default() });
+    let (mut desk, _) = on(&disk, 0);
+    let (mut away, _) = desk.join_for_good(V5, "away");
+    desk.subscribe(&mut away, "t", QoS::AtLeastOnce);
+    desk.lose(&away);
+    let mut sender = desk.join(V5, "sender");
+    let mut acknowledged = 0;
+    let refused = loop {
+        let heard = desk.publish_at(&mut sender, "t", &"x".repeat(200), QoS::AtLeastOnce, 1 + acknowledged);
+        match heard.first() {
+            Some(heard) if heard.ends_with("Success") => acknowledged += 1,
+            other => break other.cloned(),
+        }
+        assert!(acknowledged < 100);
+    };
+    assert!(acknowledged > 5 && refused.is_none(), "{acknowledged} {refused:?}");
+    disk.set_plan(SimPlan::default());
+    desk.wait(2.0);
+    assert_eq!(desk.hear(&mut sender), [format!("PUBACK #{} Success", acknowledged + 1)]);
+    let (mut desk, _) = on(&disk.crash(), 0);
+    let (mut away, heard) = desk.join_for_good(V5, "away");
+    let heard = heard.matches("PUBLISH").count() + desk.hear(&mut away).len();
+    assert_eq!(heard, usize::from(acknowledged) + 1);
+}
+
+#[test]
+fn what_ends_with_its_connection_is_not_written_down() {
+    let disk = disk();
+    let (mut desk, status) = on(&disk, 0);
+    let mut receiver = desk.join(V5, "receiver");
+    desk.subscribe(&mut receiver, "t", QoS::AtLeastOnce);
+    let mut sender = desk.join(V3, "sender");
+    assert_eq!(desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, 1), ["PUBACK #1 Success"]);
+    desk.wait(1.0);
+    assert_eq!((status.bytes(), status.syncs()), (0, 0));
+}
+
+#[test]
+fn wills_and_expiries_outlive_the_process() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 1_000_000);
+    let will = |topic, delay| {
+        let said = properties(&[Property::WillDelay(delay)]);
+        (Topic::new(topic).unwrap(), said)
+    };
+    for (id, expiry, delay) in [("soon", 100, 0), ("later", 100, 50), ("over", 20, 90)] {
+        let (topic, said) = will("wills", delay);
+        let stay = properties(&[Property::SessionExpiry(expiry)]);
+        let will = Will {
+            topic,
+            payload: id.as_bytes(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: said.properties(),
+        };
+        let connect = Connect { will: Some(will), properties: stay.properties(), ..Connect::new(V5, id) };
+        desk.join_with(&connect);
+    }
+    let (mut hears, _) = desk.join_for_good(V5, "hears");
+    desk.subscribe(&mut hears, "wills", QoS::AtMostOnce);
+    // The power goes, and comes back ten seconds later: that of `soon` is published at the start, to nobody.
+    let (mut desk, _) = on(&disk.crash(), 1_010_000);
+    let (mut hears, heard) = desk.join_for_good(V5, "hears");
+    assert_eq!(heard, "CONNACK Success present");
+    desk.wait(19.0);
+    assert!(desk.hear(&mut hears).is_empty());
+    desk.wait(2.0);
+    assert_eq!(desk.hear(&mut hears), ["PUBLISH wills \"over\" q0"], "its session ends, and the will is due");
+    desk.wait(30.0);
+    assert_eq!(desk.hear(&mut hears), ["PUBLISH wills \"later\" q0"]);
+    assert_eq!(desk.join_for_good(V5, "over").1, "CONNACK Success");
+    assert_eq!(desk.join_for_good(V5, "later").1, "CONNACK Success present");
+}
+
+#[test]
+fn time_goes_on_while_nobody_serves() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 1_000_000);
+    for (id, expiry) in [("short", 30), ("long", 60)] {
+        let stay = properties(&[Property::SessionExpiry(expiry)]);
+        let device = desk.join_with(&Connect { properties: stay.properties(), ..Connect::new(V5, id) });
+        desk.lose(&device);
+    }
+    desk.wait(1.0);
+    let disk = disk.crash();
+    let (mut desk, _) = on(&disk, 1_041_000);
+    assert_eq!(desk.join_for_good(V5, "short").1, "CONNACK Success");
+    desk.wait(10.0);
+    let disk = disk.crash();
+    let (mut desk, _) = on(&disk, 1_056_000);
+    desk.wait(6.0);
+    assert_eq!(desk.join_for_good(V5, "long").1, "CONNACK Success", "60 seconds are over");
+}
+
+#[test]
+fn checkpoints_keep_the_log_short_and_what_is_in_it() {
+    let disk = disk();
+    let log = || LogConfig::default().segment_bytes(4_000).checkpoint_bytes(20_000);
+    let (mut desk, status) = with(&disk, 0, log());
+    let (mut away, _) = desk.join_for_good(V5, "away");
+    desk.subscribe(&mut away, "kept", QoS::AtLeastOnce);
+    desk.subscribe(&mut away, "drops", QoS::AtLeastOnce);
+    desk.lose(&away);
+    let mut sender = desk.join(V5, "sender");
+    desk.publish_at(&mut sender, "kept", "early", QoS::AtLeastOnce, 1);
+    let publish = Publish::new(Topic::new("$x/retained").unwrap(), b"at a strange topic");
+    let publish = Publish { retain: true, qos: QoS::AtLeastOnce, id: Some(number(2)), ..publish };
+    desk.say(&mut sender, &Packet::Publish(publish));
+    assert_eq!(desk.hear(&mut sender).len(), 1);
+    for n in 0..1_000 {
+        let topic = format!("changes/{}", n % 3);
+        let payload = format!("{n} {}", "x".repeat(60));
+        let publish = Publish::new(Topic::new(&topic).unwrap(), payload.as_bytes());
+        let publish = Publish { retain: true, qos: QoS::AtLeastOnce, id: Some(number(3)), ..publish };
+        desk.say(&mut sender, &Packet::Publish(publish));
+        assert_eq!(desk.hear(&mut sender).len(), 1);
+        if n % 10 == 0 {
+            desk.wait(0.2);
+        }
+    }
+    assert!(status.checkpoints() >= 3, "{}", status.checkpoints());
+    assert!(status.bytes() < 40_000, "{}", status.bytes());
+    let (mut desk, _) = with(&disk.crash(), 0, log());
+    let (mut away, heard) = desk.join_for_good(V5, "away");
+    let heard = heard + "; " + &desk.hear(&mut away).join("; ");
+    assert!(heard.starts_with("CONNACK Success present; PUBLISH kept \"early\" q1 #1"), "{heard}");
+    let mut asks = desk.join(V5, "asks");
+    let heard = desk.subscribe(&mut asks, "$x/retained", QoS::AtMostOnce).join("; ");
+    assert!(heard.contains("at a strange topic"), "{heard}");
+    let heard = desk.subscribe(&mut asks, "changes/+", QoS::AtMostOnce).join("; ");
+    assert!(["999 ", "998 ", "997 "].iter().all(|last| heard.contains(last)), "{heard}");
+}
+
+#[test]
+fn a_successor_waits_for_the_log_and_its_clients_with_it() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut away, _) = desk.join_for_good(V5, "away");
+    desk.subscribe(&mut away, "t", QoS::AtLeastOnce);
+    desk.lose(&away);
+    let mut sender = desk.join(V5, "sender");
+    desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, 1);
+
+    let its = disk.clone();
+    let open = Arc::new(move || Log::open(its.clone(), LogConfig::default(), 0));
+    let mut next = Desk::keeping(HubConfig::default(), move |hub, mailbox, pool| {
+        hub.journal_later(open.clone(), mailbox, pool)
+    });
+    let (mut back, heard) = next.join_for_good(V5, "away");
+    assert_eq!(heard, "");
+    next.wait(30.0);
+    assert!(next.hear(&mut back).is_empty(), "it waits, and longer than a client may take for its CONNECT");
+    drop(desk);
+    next.wait(1.0);
+    assert_eq!(next.hear(&mut back), ["CONNACK Success present", "PUBLISH t \"x\" q1 #1"]);
+}

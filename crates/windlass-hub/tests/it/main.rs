@@ -1,0 +1,16 @@
+//! The hub under the harness: what clients say, and what they hear.
+
+mod clauses;
+mod durable;
+mod ends;
+mod identity;
+mod kit;
+mod limits;
+mod proxied;
+mod qos;
+mod retained;
+mod sessions;
+mod subscriptions;
+mod version5;
+mod websocket;
+mod wills;

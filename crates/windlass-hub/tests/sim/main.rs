@@ -1,0 +1,78 @@
+//! The whole hub on a simulated network that does its worst, from seeds: no message of QoS 1 or 2 is lost, none is
+//! reordered within its publisher and topic, and none of QoS 2 comes twice.
+
+mod device;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use device::{Device, Ledger, Role};
+use windlass::sim::{self, Sim};
+use windlass::{Mailbox, serve};
+use windlass_hub::{Hub, HubConfig, HubWatch};
+
+/// How many seeds a build runs: debug builds only look whether everything still works.
+const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
+
+fn hub(sim: &mut Sim, config: HubConfig) -> &mut Sim {
+    let (mailbox, watch) = (Mailbox::new(), HubWatch::new(64));
+    let input_max = config.packet_max + 1024;
+    let service = serve(move || Hub::new(config.clone(), &watch)).mailbox(&mailbox).tick(Hub::TICK);
+    sim.serve(service.input_max(input_max)).room_for_all().to_the_end().limits(|limits| {
+        limits.idle_timeout = Duration::from_secs(3_600);
+        limits.input_max = limits.input_max.max(8 << 10);
+    })
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_reordered() {
+    sim::check("hub", 0..SEEDS, |sim| {
+        let publishers = 1 + sim.rng().below(4) as usize;
+        let subscribers = 1 + sim.rng().below(4) as usize;
+        let rude = sim.rng().below(4) as usize;
+        let config = HubConfig {
+            packet_max: 4 << 10,
+            queue_max: 100_000,
+            in_flight_max: 1 + sim.rng().below(20) as u16,
+            receive_max: 1 + sim.rng().below(20) as u16,
+            sys_interval: Duration::from_secs(1),
+            ..HubConfig::default()
+        };
+        let ledger = Rc::new(RefCell::new(Ledger::new(publishers, subscribers)));
+        let (of_senders, of_receivers) = (ledger.clone(), ledger);
+        let (mut sender, mut receiver) = (0, 0);
+        hub(sim, config)
+            .clients(publishers, move |_| {
+                sender += 1;
+                Device::new(Role::Sends, sender - 1, of_senders.clone())
+            })
+            .clients(subscribers, move |rng| {
+                receiver += 1;
+                let _ = rng;
+                Device::new(Role::Receives, receiver - 1, of_receivers.clone())
+            })
+            .clients(rude, sim::rude_client);
+    });
+}
+
+#[test]
+fn one_of_a_group_gets_each_message_whatever_happens() {
+    sim::check("hub shared", 0..SEEDS, |sim| {
+        let publishers = 1 + sim.rng().below(3) as usize;
+        let members = 2 + sim.rng().below(3) as usize;
+        let config = HubConfig { queue_max: 100_000, packet_max: 4 << 10, ..HubConfig::default() };
+        let ledger = Rc::new(RefCell::new(Ledger::new(publishers, members)));
+        let (of_senders, of_members) = (ledger.clone(), ledger);
+        let (mut sender, mut member) = (0, 0);
+        hub(sim, config)
+            .clients(publishers, move |_| {
+                sender += 1;
+                Device::new(Role::Sends, sender - 1, of_senders.clone())
+            })
+            .clients(members, move |_| {
+                member += 1;
+                Device::new(Role::Shares, member - 1, of_members.clone())
+            });
+    });
+}
