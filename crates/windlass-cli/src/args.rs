@@ -94,6 +94,7 @@ pub(crate) enum Command {
     Hub(Box<HubArgs>),
     /// Publish messages to an MQTT broker
     #[command(long_about = mqtt::PUB_ABOUT, after_long_help = mqtt::PUB_EXAMPLES, disable_help_flag = true)]
+    #[command(override_usage = mqtt::PUB_USAGE)]
     Pub(Box<PubArgs>),
     /// Subscribe to topics of an MQTT broker, and print what comes
     #[command(long_about = mqtt::SUB_ABOUT, after_long_help = mqtt::SUB_EXAMPLES, disable_help_flag = true)]

@@ -10,6 +10,9 @@ use crate::mqtt::format::Format;
 use crate::mqtt::place::Url;
 use crate::quantity;
 
+/// All that can be published, in one line.
+pub(super) const PUB_USAGE: &str = "windlass pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -l | -s | -n}";
+
 pub(super) const PUB_ABOUT: &str = "\
 Publish messages to an MQTT broker
 

@@ -50,17 +50,6 @@ const WIDE: &[u8] = b"ACEFIlmpRStxX";
 const WIDTH_MAX: usize = 10_000;
 
 impl Format {
-    /// The payload, with the topic in front of it or without.
-    pub(crate) fn usual(verbose: bool) -> Format {
-        let field = |what| Piece::Field(Field { what, zero: false, left: false, least: 0, most: usize::MAX });
-        let payload = field(b'p');
-        Format(if verbose {
-            [field(b't'), Piece::Text(b" ".into()), payload].into()
-        } else {
-            [payload].into()
-        })
-    }
-
     /// Understands a format.
     pub(crate) fn parse(text: &str) -> Result<Format, String> {
         let (mut pieces, mut rest) = (Vec::new(), text.as_bytes());
@@ -345,14 +334,14 @@ fn json_properties(properties: Properties<'_>) -> Vec<(&'static str, String)> {
             Property::SubscriptionId(id) => ("subscription-identifier", id.to_string()),
             Property::TopicAlias(alias) => ("topic-alias", alias.to_string()),
             Property::User(name, value) => {
-                user.push(format!("{{{}:{}}}", json_text(name), json_text(value)));
+                user.push(format!("{}:{}", json_text(name), json_text(value)));
                 continue;
             }
             _ => continue,
         });
     }
     if !user.is_empty() {
-        members.push(("user-properties", format!("[{}]", user.join(","))));
+        members.push(("user-properties", format!("{{{}}}", user.join(","))));
     }
     members
 }

@@ -31,7 +31,9 @@ pub(super) struct Subscriber {
     unsubscribe: Vec<String>,
     filter_out: Vec<String>,
     qos: QoS,
-    format: Format,
+    /// `None`: the payload, or topic and payload.
+    format: Option<Format>,
+    verbose: bool,
     pretty: bool,
     newline: bool,
     /// Messages that are still to come.
@@ -58,7 +60,8 @@ impl Subscriber {
             unsubscribe: args.unsubscribe.clone(),
             filter_out: args.filter_out.clone(),
             qos: QoS::from_bits(args.qos).unwrap_or_default(),
-            format: args.format.clone().unwrap_or_else(|| Format::usual(args.verbose)),
+            format: args.format.clone(),
+            verbose: args.verbose,
             pretty: args.pretty,
             newline: !args.no_newline,
             left: args.count,
@@ -140,15 +143,7 @@ impl Subscriber {
             properties: publish.properties,
             at: &Zoned::now(),
         };
-        let start = self.out.len();
-        match self.format.print(&printed, self.pretty, &mut self.out) {
-            Ok(()) if self.newline => self.out.push(b'\n'),
-            Ok(()) => {}
-            Err(why) => {
-                self.out.truncate(start);
-                self.complain(&why);
-            }
-        }
+        self.print_one(&printed);
         if let Some(left) = &mut self.left {
             *left -= 1;
             if *left == 0 {
@@ -156,6 +151,28 @@ impl Subscriber {
             }
         }
         Ok(())
+    }
+
+    fn print_one(&mut self, message: &Printed<'_>) {
+        let Some(format) = &self.format else {
+            // As mosquitto_sub does: of nothing there is no line, but with a topic.
+            match (self.verbose, message.payload) {
+                (false, b"") => return,
+                (true, b"") => self.out.extend([message.topic.as_bytes(), b" (null)"].concat()),
+                (false, payload) => self.out.extend_from_slice(payload),
+                (true, payload) => self.out.extend([message.topic.as_bytes(), b" ", payload].concat()),
+            }
+            self.out.extend(self.newline.then_some(b'\n'));
+            return;
+        };
+        let start = self.out.len();
+        match format.print(message, self.pretty, &mut self.out) {
+            Ok(()) => self.out.extend(self.newline.then_some(b'\n')),
+            Err(why) => {
+                self.out.truncate(start);
+                self.complain(&why);
+            }
+        }
     }
 
     /// An answer to what was asked for.

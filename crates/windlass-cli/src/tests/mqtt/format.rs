@@ -66,7 +66,7 @@ fn widths() {
 #[test]
 fn json() {
     let head = r#"{"tst":"2026-01-31T23:59:58.001002+0000","topic":"a/b","qos":1,"retain":1,"#;
-    let with = r#""properties":{"content-type":"text/plain","subscription-identifier":9,"message-expiry-interval":60,"user-properties":[{"a":"1"},{"b":"2"}]},"#;
+    let with = r#""properties":{"content-type":"text/plain","subscription-identifier":9,"message-expiry-interval":60,"user-properties":{"a":"1","b":"2"}},"#;
     let text = printed("%j", b"say \"hi\"").unwrap();
     assert_eq!(text, format!(r#"{head}"payloadlen":8,"mid":7,{with}"payload":"say \"hi\""}}"#));
     let inner = printed("%J", b" {\"t\": 1.50}\n").unwrap();

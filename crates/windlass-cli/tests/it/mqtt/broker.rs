@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ impl Broker {
     /// With these lines in its configuration.
     pub(super) fn with(lines: &str) -> Option<Broker> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        for program in ["mosquitto", "mosquitto_pub"] {
+        for program in ["mosquitto", "mosquitto_sub"] {
             match Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status() {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -199,7 +200,8 @@ impl Drop for Broker {
 pub(super) struct Running {
     pub(super) child: Child,
     stdout: Option<BufReader<std::process::ChildStdout>>,
-    stderr: Option<BufReader<std::process::ChildStderr>>,
+    /// What it tells of itself, line by line; read by a thread, so that it never waits.
+    stderr: Option<mpsc::Receiver<String>>,
 }
 
 impl Running {
@@ -213,9 +215,12 @@ impl Running {
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        until(&mut stderr, "SUBACK");
-        Running { child, stdout: Some(stdout), stderr: Some(stderr) }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, told) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut running = Running { child, stdout: Some(stdout), stderr: Some(told) };
+        running.says("SUBACK");
+        running
     }
 
     /// Theirs on stdout.
@@ -229,7 +234,14 @@ impl Running {
 
     /// Waits until it says that on stderr.
     pub(super) fn says(&mut self, word: &str) {
-        until(self.stderr.as_mut().unwrap(), word);
+        let mut all = Vec::new();
+        loop {
+            match self.stderr.as_ref().unwrap().recv_timeout(LONG) {
+                Ok(line) if line.contains(word) => return,
+                Ok(line) => all.push(line),
+                Err(_) => panic!("no {word}: {all:?}"),
+            }
+        }
     }
 
     /// Its next line, but for what it tells of itself.

@@ -34,7 +34,7 @@ fn mistakes_that_only_mqtt_knows() {
         (&["sub"], "Give a filter with -t"),
         (&["sub", "-t", "a", "-c"], "give -i"),
         (&["sub", "-t", "a", "-x", "5"], "give -V 5"),
-        (&["pub", "-t", "a", "-m", "x", "-P", "secret"], "give a user"),
+        (&["pub", "-t", "a", "-m", "x", "-P", "secret"], "needs a user"),
         (&["pub", "-t", "a", "-m", "x", "-D", "publish", "content-type", "b"], "give -V 5"),
         (&["pub", "-t", "a", "-m", "x", "-V", "5", "-D", "connect", "topic-alias", "1"], "such a CONNECT"),
         (&["pub", "-t", "a", "-f", "/no/such/file"], "/no/such/file"),

@@ -28,7 +28,7 @@ fn one_message_in_every_way() {
 #[test]
 fn a_message_for_each_line() {
     let Some(broker) = Broker::start() else { return };
-    let mut theirs = broker.they_subscribed(&["-t", "lines", "-q", "2"]);
+    let mut theirs = broker.they_subscribed(&["-t", "lines", "-q", "2", "-F", "%p"]);
     // The last one has no end, and one is empty.
     let output = broker.fed(&["pub", "-t", "lines", "-l", "-q", "1"], b"one\n\ntwo\nthree");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

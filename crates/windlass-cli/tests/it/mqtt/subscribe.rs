@@ -15,6 +15,12 @@ fn what_comes_is_printed() {
             assert_eq!((plain.line(), verbose.line()), ("hello".into(), "a/b hello".into()));
         }
     }
+    // Of nothing there is no line, but with a topic.
+    let mut nothing = broker.subscribed(&["-t", "n", "-C", "2"]);
+    let mut empty = broker.subscribed(&["-t", "n", "-v"]);
+    broker.theirs(&["mosquitto_pub", "-t", "n", "-n"]);
+    broker.theirs(&["mosquitto_pub", "-t", "n", "-m", "end"]);
+    assert_eq!((empty.line(), nothing.line()), ("n (null)".into(), "end".into()));
     let counted = broker.subscribed(&["-t", "c", "-C", "2", "-N"]);
     for message in ["1", "2"] {
         broker.theirs(&["mosquitto_pub", "-t", "c", "-m", message]);
