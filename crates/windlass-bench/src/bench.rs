@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{echo, http, kv, udp, ws};
+use crate::{echo, http, kv, mqtt, udp, ws};
 
 /// Puts load on a server and measures it.
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,9 @@ pub enum Bench {
     /// set, get and incr to a memcached-like server, as text or binary: every value is verified
     #[command(after_long_help = MEMCACHED_EXAMPLES)]
     Memcached(Box<kv::MemcachedArgs>),
+    /// Messages through an MQTT broker: every delivery is verified
+    #[command(after_long_help = MQTT_EXAMPLES)]
+    Mqtt(Box<mqtt::MqttArgs>),
 }
 
 impl Bench {
@@ -46,6 +49,7 @@ impl Bench {
             Bench::Http(args) => http::main(*args),
             Bench::Resp(args) => kv::resp(*args),
             Bench::Memcached(args) => kv::memcached(*args),
+            Bench::Mqtt(args) => mqtt::main(*args),
         }
     }
 }
@@ -146,3 +150,27 @@ Examples:
       16 commands at a time, as text.
   windlass bench memcached --binary --mix set=1,get=9
       In the binary protocol.";
+
+const MQTT_EXAMPLES: &str = "\
+A message is one delivery to one subscriber: published to a thousand, it counts a
+thousand times. Its latency is from publishing to delivery. A publisher has as
+many under way as --depth says; with QoS 1 and 2 the broker's acknowledgement is
+waited for as well, and timed by itself. A message that is missing, comes again,
+out of order or changed is a fault.
+
+Examples:
+  windlass bench mqtt --depth 16 --qos 1
+      100 publishers, each to a subscriber of its own, 16 messages at a time.
+  windlass bench mqtt mqtts://localhost --tls-ca ca.pem --mode fan-out --pid $(pidof windlass)
+      One publisher to 1,000 subscribers over TLS, with the broker's CPU time for each.
+  windlass bench mqtt ws://localhost:9001 --mode fan-in --rate 20k
+      20,000 messages a second of 1,000 publishers to one subscriber, over WebSocket.
+  windlass bench mqtt --mode publish --qos 1 --retain --depth 16
+      Acknowledgements a second, of messages that the broker has to keep.
+  windlass bench mqtt --mode connect -c 16
+      Connect, subscribe, close: 16 at a time.
+
+JSON beside that of all loads: mode, publishers, subscribers, qos, protocol, retain,
+durable, websocket; acknowledged_us, as latency_us, or null; idle: null, or
+connections, resident_kib_before_open, bytes_open, connections_per_second,
+cpu_share. errors has missing and repeated, too.";

@@ -12,6 +12,7 @@ pub mod echo;
 pub mod http;
 pub mod kv;
 pub mod load;
+pub mod mqtt;
 pub mod pattern;
 pub mod proc;
 pub mod udp;

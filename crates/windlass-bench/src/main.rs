@@ -45,6 +45,8 @@ enum Compare {
     /// Proxies of TCP, HTTP and UDP: `windlass proxy` beside HAProxy and nginx, which come from the system's packages,
     /// and beside Pingora and Sozu, if they were built.
     Proxy(compare::ProxyArgs),
+    /// MQTT brokers: `windlass hub` beside mosquitto, which comes from the system's packages, rmqtt and rumqttd.
+    Hub(compare::HubArgs),
     /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
     Resp(compare::RespArgs),
     /// Caches: `windlass memcached` beside memcached, which comes from the system's packages.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Echo(args)) => compare::main(args),
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Compare(Compare::Proxy(args)) => compare::proxy(args),
+        Command::Compare(Compare::Hub(args)) => compare::hub(args),
         Command::Compare(Compare::Resp(args)) => compare::resp(args),
         Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
         #[cfg(feature = "tls")]

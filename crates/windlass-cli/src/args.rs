@@ -9,6 +9,7 @@ mod demo;
 mod hub;
 #[cfg(feature = "kv")]
 mod memcached;
+mod mqtt;
 #[cfg(feature = "proxy")]
 mod proxy;
 #[cfg(feature = "top")]
@@ -36,6 +37,9 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use hub::{HashName, HubArgs, HubCommand, ImportArgs, PasswdArgs};
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+pub(crate) use mqtt::{BrokerArgs, PubArgs, Spoken, SubArgs, WillArgs};
+#[cfg(feature = "tls")]
+pub(crate) use mqtt::{TlsArgs, TlsSpoken};
 #[cfg(feature = "proxy")]
 pub(crate) use proxy::ProxyArgs;
 #[cfg(feature = "top")]
@@ -88,6 +92,13 @@ pub(crate) enum Command {
     #[cfg(feature = "hub")]
     #[command(long_about = hub::ABOUT, after_long_help = hub::EXAMPLES)]
     Hub(Box<HubArgs>),
+    /// Publish messages to an MQTT broker
+    #[command(long_about = mqtt::PUB_ABOUT, after_long_help = mqtt::PUB_EXAMPLES, disable_help_flag = true)]
+    #[command(override_usage = mqtt::PUB_USAGE)]
+    Pub(Box<PubArgs>),
+    /// Subscribe to topics of an MQTT broker, and print what comes
+    #[command(long_about = mqtt::SUB_ABOUT, after_long_help = mqtt::SUB_EXAMPLES, disable_help_flag = true)]
+    Sub(Box<SubArgs>),
     /// Serve what a configuration file says: any number of services in one process
     #[command(long_about = RUN_ABOUT, after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),

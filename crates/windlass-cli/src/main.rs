@@ -23,6 +23,7 @@ mod limits;
 mod logfile;
 mod logs;
 mod man;
+mod mqtt;
 mod nearest;
 mod notify;
 mod process;
@@ -64,6 +65,8 @@ fn main() -> ExitCode {
         Command::Resp(args) => kv::resp(&args),
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
+        Command::Pub(args) => mqtt::publish(&args),
+        Command::Sub(args) => mqtt::subscribe(&args),
         #[cfg(target_os = "linux")]
         Command::Bench(bench) => bench.run(),
         #[cfg(feature = "top")]
@@ -81,6 +84,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // It has been said what is wrong.
         Err(error) if error.is::<configured::Misconfigured>() => ExitCode::from(configured::EXIT_CONFIG),
+        // And this is what was asked for, or told already.
+        Err(error) if error.is::<mqtt::Ended>() => {
+            error.downcast::<mqtt::Ended>().map_or(ExitCode::FAILURE, |it| it.code())
+        }
         Err(error) => {
             failure::report(&error);
             ExitCode::FAILURE

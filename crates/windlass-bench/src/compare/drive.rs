@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use windlass_proto::mqtt::Version;
 
 use super::server::Server;
 use super::workloads::{Says, Workload};
 use crate::args::Target;
-use crate::echo::{self, EchoOptions, EchoReport};
+use crate::echo::{self, EchoOptions, EchoReport, IdleReport};
 use crate::http::HttpSpeech;
 use crate::load::{Options, Report, ServerUse, Sliced};
+use crate::mqtt::{self, MqttOptions};
 use crate::proc::Cpu;
 use crate::udp::UdpLoad;
 
@@ -46,6 +48,15 @@ impl Drive {
                 let (pid, told) = (server.pid(), options.load.clone());
                 Box::new(move |length| datagrams(&mut load, length, pid, &told))
             }
+            Says::Mqtt { mode: mqtt::Mode::Connect, .. } => {
+                let hub = hub_options(workload, &options.load);
+                let mut load = Sliced::prepare(&mqtt::StormSpeech::new(&hub), &hub.load)?;
+                Box::new(move |length| load.slice(length))
+            }
+            Says::Mqtt { .. } => {
+                let mut load = mqtt::Sliced::prepare(&hub_options(workload, &options.load))?;
+                Box::new(move |length| load.slice(length))
+            }
         };
         Ok(Drive { options, slice })
     }
@@ -55,6 +66,27 @@ impl Drive {
         let load = (self.slice)(length)?;
         Ok(EchoReport { load, ..EchoReport::new(&self.options) })
     }
+}
+
+/// What a workload asks of a broker.
+fn hub_options(workload: &Workload, load: &Options) -> MqttOptions {
+    let Says::Mqtt { mode, qos } = workload.says else {
+        return MqttOptions::new(load.clone(), mqtt::Mode::Pairs, 1, 0);
+    };
+    let options = MqttOptions::new(load.clone(), mode, load.connections, qos);
+    // What every broker speaks. What is acknowledged alone has to be kept for whoever comes.
+    MqttOptions { version: Version::V311, retain: mode == mqtt::Mode::Publish, ..options }
+}
+
+/// Holds idle connections.
+pub(super) fn hold(workload: &Workload, options: EchoOptions) -> Result<EchoReport> {
+    let (load, idle) = mqtt::hold(&hub_options(workload, &options.load), &mut |_| {})?;
+    let idle = IdleReport {
+        connections: idle.connections,
+        resident_kib: idle.resident_kib.map(|[before, open]| [before, open, open]),
+        cpu_share: idle.cpu_share,
+    };
+    Ok(EchoReport { load, idle: Some(idle), ..EchoReport::new(&options) })
 }
 
 fn datagrams(load: &mut UdpLoad, length: Duration, pid: u32, options: &Options) -> Result<Report> {

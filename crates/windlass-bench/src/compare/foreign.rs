@@ -20,7 +20,7 @@ pub(super) fn stream_module() -> String {
 /// A server that does not say when it listens: the shell in front of it does, and then becomes it.
 pub(super) fn foreign(name: &str, about: String, port: u16, command: &str) -> Peer {
     let script = format!(
-        "( (for n in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && \
+        "( (for n in $(seq 2000); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && \
          echo Listening on 127.0.0.1:{port} && break; sleep 0.05; done) & ); exec {command}"
     );
     Peer { name: name.into(), about, program: "bash".into(), args: vec!["-c".into(), script] }
@@ -55,6 +55,13 @@ impl Files {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder)?;
         Ok(Files(folder))
+    }
+
+    /// A folder in it.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -6,11 +6,13 @@
 //! workloads run one server after the other, and the next round starts with the next server. Server
 //! and generator are bound to different cores.
 
+mod bars;
 mod calls;
 mod drive;
 mod figures;
 mod foreign;
 mod http;
+mod hub;
 mod kept;
 mod machine;
 mod memcached;
@@ -36,6 +38,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 pub use http::{HttpCompareArgs, main as http};
+pub use hub::{HubArgs, main as hub};
 pub use memcached::{MemcachedArgs, main as memcached};
 pub use origin::{OriginArgs, main as origin};
 pub use overload::{OverloadArgs, main as overload};
@@ -52,9 +55,9 @@ use self::figures::{Figures, Run};
 use self::peers::{Layout, Peer};
 use self::server::Server;
 use self::tables::Section;
-use self::workloads::Workload;
+use self::workloads::{Says, Workload};
 use crate::echo::EchoReport;
-use crate::{args, echo, text};
+use crate::{args, echo, mqtt, text};
 
 /// How long a server is driven before the next one has its turn, where they take turns.
 const SLICE: Duration = Duration::from_millis(100);
@@ -302,6 +305,11 @@ fn measure_once(workload: &Workload, peer: &Peer, place: &Place, seconds: Durati
     let mut options = workload.options(seconds);
     options.load.target = server.target.clone();
     options.load.pid = Some(server.pid());
+    if let Says::Mqtt { mode, .. } = workload.says
+        && mode == mqtt::Mode::Idle
+    {
+        return drive::hold(workload, options);
+    }
     echo::run(&options, &mut |_| {})
 }
 

@@ -104,6 +104,26 @@ impl Layout {
         Some(after.split('"').next()?.to_owned())
     }
 
+    /// Builds the MQTT brokers among them, which are a package of their own. One may fail without the other.
+    pub(crate) fn build_brokers(&self) -> Result<()> {
+        let manifest = self.root.join("benches/peers/brokers/Cargo.toml");
+        self.cargo(&[
+            "build".as_ref(),
+            "--release".as_ref(),
+            "--locked".as_ref(),
+            "--keep-going".as_ref(),
+            "--manifest-path".as_ref(),
+            &manifest,
+            "--target-dir".as_ref(),
+            &self.peers_target(),
+        ])
+    }
+
+    /// An MQTT broker, built or not.
+    pub(crate) fn broker(&self, binary: &str) -> PathBuf {
+        self.peers_target().join("release").join(binary)
+    }
+
     /// Builds our own server.
     pub(crate) fn build_windlass(&self) -> Result<()> {
         self.cargo(&["build", "--release", "-p", "windlass-cli"].map(Path::new))

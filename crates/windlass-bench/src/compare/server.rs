@@ -105,6 +105,17 @@ impl Server {
     /// Starts `peer` on `core` (or anywhere), with `prefix` before its command, and waits until
     /// it listens.
     pub(crate) fn start(peer: &Peer, core: Option<usize>, cubic: bool, prefix: &[String]) -> Result<Server> {
+        Server::start_within(peer, core, cubic, prefix, STARTUP)
+    }
+
+    /// The same, of a server that takes its time.
+    pub(crate) fn start_within(
+        peer: &Peer,
+        core: Option<usize>,
+        cubic: bool,
+        prefix: &[String],
+        patience: Duration,
+    ) -> Result<Server> {
         let ourselves = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(ourselves);
         command.arg("pinned").arg(core.map_or("any".into(), |core| core.to_string()));
@@ -118,7 +129,7 @@ impl Server {
         let stdout = server.child.stdout.take().context("the server has no output")?;
         let stderr = server.child.stderr.take().context("the server has no error output")?;
         let (line, complaint) = (first_line(stdout), first_line(stderr));
-        let line = line.recv_timeout(STARTUP).context("the server did not say that it listens")?;
+        let line = line.recv_timeout(patience).context("the server did not say that it listens")?;
         let address = line.trim().strip_prefix("Listening on ").map(str::parse);
         let Some(Ok(target)) = address else {
             let _ = server.child.kill();
@@ -135,6 +146,13 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it as its operator would, and waits until it has.
+    pub(crate) fn end(mut self) -> Result<()> {
+        rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Ends a server that runs under a tracer: the server itself, so that the tracer around it

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::echo::{EchoOptions, Mode};
 use crate::load::Options;
+use crate::mqtt;
 
 /// How long a connection may owe a reply and give nothing, in a comparison. Some peers stall on
 /// purpose of being here, and waiting longer for them shows nothing new.
@@ -33,6 +34,8 @@ pub(crate) enum Says {
     Http { body: usize },
     /// Datagrams from so many addresses, which come back as they are.
     Datagrams { peers: usize },
+    /// Messages through a broker, by so many as the workload has connections.
+    Mqtt { mode: mqtt::Mode, qos: u8 },
 }
 
 /// One workload.
@@ -197,6 +200,55 @@ pub(crate) const BESIDE_SLOW: [Workload; 2] = [
         ..asks("S2", 128)
     },
 ];
+
+/// What MQTT brokers are measured on.
+pub(crate) const HUB: [Workload; 9] = [
+    Workload { title: "100 pairs, one message under way on each, QoS 0", ..mqtt("P1", mqtt::Mode::Pairs, 0) },
+    Workload {
+        title: "100 pairs, 16 messages under way, QoS 0",
+        depth: 16,
+        ..mqtt("P2", mqtt::Mode::Pairs, 0)
+    },
+    Workload { title: "100 pairs, one message under way, QoS 1", ..mqtt("P3", mqtt::Mode::Pairs, 1) },
+    Workload {
+        title: "100 pairs, 16 messages under way, QoS 1",
+        depth: 16,
+        ..mqtt("P4", mqtt::Mode::Pairs, 1)
+    },
+    Workload {
+        title: "one publisher to 1,000 subscribers, 4 messages under way, QoS 0",
+        connections: 1000,
+        depth: 4,
+        ..mqtt("F1", mqtt::Mode::FanOut, 0)
+    },
+    Workload {
+        title: "1,000 publishers to one subscriber, 16 messages under way of each, QoS 0",
+        connections: 1000,
+        depth: 16,
+        ..mqtt("F2", mqtt::Mode::FanIn, 0)
+    },
+    Workload {
+        title: "connect, subscribe, close; one after the other",
+        kind: Kind::Throughput { unit: "connections/s" },
+        connections: 1,
+        ..mqtt("C1", mqtt::Mode::Connect, 0)
+    },
+    Workload {
+        title: "9,000 idle connections with one subscription each",
+        kind: Kind::Idle,
+        connections: 9_000,
+        ..mqtt("M1", mqtt::Mode::Idle, 0)
+    },
+    Workload {
+        title: "100 publishers of retained messages, 16 under way of each, QoS 1; what is acknowledged",
+        depth: 16,
+        ..mqtt("D1", mqtt::Mode::Publish, 1)
+    },
+];
+
+const fn mqtt(id: &'static str, mode: mqtt::Mode, qos: u8) -> Workload {
+    Workload { id, says: Says::Mqtt { mode, qos }, connections: 100, ..STEADY }
+}
 
 const fn asks(id: &'static str, body: usize) -> Workload {
     let kind = Kind::Throughput { unit: "requests/s" };

@@ -173,7 +173,11 @@ impl<S: Speech> Churn<S> {
         let Slot { stream: Some(stream), began } = &mut self.slots[index] else { return Ok(false) };
         stream.flush()?;
         while stream.owed().outstanding() > 0 {
-            let Some(arrived) = stream.read(&mut self.scratch)? else { return Ok(false) };
+            let Some(arrived) = stream.read(&mut self.scratch)? else {
+                // What was heard may have to be answered.
+                stream.flush()?;
+                return Ok(false);
+            };
             let now = clock::now();
             stream.owed_mut().progress = now;
             if arrived.messages > 0 {
@@ -185,6 +189,8 @@ impl<S: Speech> Churn<S> {
                 }
             }
         }
+        // Some protocols say good-bye.
+        stream.flush()?;
         Ok(true)
     }
 

@@ -95,6 +95,8 @@ pub(crate) enum Fault {
     Wrong(String),
     /// The server says that it does not want to.
     Refused(String),
+    /// A message did not come, or came again.
+    Delivery { kind: &'static str, what: String },
     /// The server closed while replies were owed: bytes, where what comes back is known to the byte,
     /// or messages.
     Closed { owed: u64, unit: &'static str },
@@ -113,6 +115,7 @@ impl Fault {
         match self {
             Fault::Corrupt { .. } | Fault::Surplus | Fault::Wrong(_) => "wrong_reply",
             Fault::Refused(_) => "error_reply",
+            Fault::Delivery { kind, .. } => kind,
             Fault::Closed { .. } => "closed",
             Fault::Connect(_) => "connect",
             Fault::Tls(_) => "tls",
@@ -129,6 +132,7 @@ impl std::fmt::Display for Fault {
             Fault::Corrupt { offset } => write!(f, "wrong byte at offset {offset}"),
             Fault::Surplus => write!(f, "more came back than was asked for"),
             Fault::Wrong(what) => write!(f, "wrong reply: {what}"),
+            Fault::Delivery { what, .. } => f.write_str(what),
             Fault::Refused(what) => write!(f, "the server answered an error: {what}"),
             Fault::Closed { owed, unit } => write!(f, "the server closed and owes {owed} {unit}"),
             Fault::Connect(why) => f.write_str(why),

@@ -21,14 +21,14 @@ mod wire;
 
 pub use command::Progress;
 pub(crate) use command::{Bench, command};
-pub(crate) use driven::Load;
+pub(crate) use driven::{Load, Tally};
 pub(crate) use line::{Arrived, Fault, Line, Owed, Speech, excerpt};
 pub use options::{LoadArgs, Options, StreamArgs, Tls};
 pub(crate) use pace::{Cursor, Pace};
 pub use report::{Report, ServerUse};
-pub(crate) use run::run;
+pub(crate) use run::{At, Part, Share, run, run_shares};
 pub(crate) use slices::Sliced;
-pub(crate) use steady::{connect, open};
+pub(crate) use steady::{Meter, connect, open};
 pub(crate) use talker::{Talk, Talker};
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsClient;

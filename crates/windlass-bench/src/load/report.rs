@@ -261,9 +261,12 @@ impl Report {
     /// Whether all was well, and what was not.
     pub(crate) fn write_verdict(&self, out: &mut String) -> std::fmt::Result {
         let Some(trouble) = self.trouble() else {
-            // Datagrams may overtake each other, and get lost.
-            let what =
-                if self.unit == "datagrams" { "datagram that came back" } else { "reply, in order, once" };
+            let what = match self.unit {
+                // Datagrams may overtake each other, and get lost.
+                "datagrams" => "datagram that came back",
+                "deliveries" => "delivery, in order, once",
+                _ => "reply, in order, once",
+            };
             return writeln!(out, "verified  every {what}");
         };
         if !self.errors.is_empty() {
@@ -283,7 +286,8 @@ impl Report {
     /// - `server`: null, or `cpu_us_per_message`, `user_share`, `waited_us`, `resident_kib`.
     /// - `generator_idle`, `disturbed`: shares of the time from 0 to 1.
     /// - `stalled` (connections), `unanswered`, `lost` (datagrams), `reconnects`, `faults`; `errors`: how many
-    ///   of each kind (`wrong_reply`, `error_reply`, `closed`, `reset`, `connect`, `tls`, `io`, `stalled`);
+    ///   of each kind (`wrong_reply`, `error_reply`, `closed`, `reset`, `connect`, `tls`, `io`, `stalled`,
+    ///   and of messages through a broker `missing` and `repeated`);
     ///   `fault_texts`: the first few in words.
     /// - `verified`: whether all was well, which is what the exit code says.
     #[must_use]

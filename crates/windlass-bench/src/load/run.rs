@@ -79,15 +79,68 @@ pub(crate) struct Part {
     pub(crate) shares: Shares,
 }
 
-/// What a thread prepares before the common start.
+/// What every thread of a load does, over its share of the connections.
+pub(crate) trait Share: Sync {
+    /// What a thread prepares before the common start.
+    type Ready;
+
+    /// Prepares thread number `thread`.
+    fn prepare(&self, options: &Options, dialer: &Dialer, thread: usize) -> Result<Self::Ready>;
+
+    /// Works from the common start to the end.
+    fn work(&self, ready: Self::Ready, at: At<'_>) -> Result<Part>;
+}
+
+/// Where a thread of a load is.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'r> {
+    pub(crate) options: &'r Options,
+    pub(crate) dialer: &'r Dialer,
+    pub(crate) shared: &'r Shared,
+    pub(crate) thread: usize,
+}
+
+/// Connections that each speak for themselves.
+struct Speaking<'s, S>(&'s S);
+
+/// What a thread of those prepares before the common start.
 enum Ready<L> {
     Steady(Box<Load<L>>),
     Churn,
 }
 
+impl<S: Speech> Share for Speaking<'_, S> {
+    type Ready = Ready<S::Line>;
+
+    fn prepare(&self, options: &Options, dialer: &Dialer, thread: usize) -> Result<Ready<S::Line>> {
+        match options.churn {
+            true => Ok(Ready::Churn),
+            false => {
+                steady::connect(self.0, options, dialer, thread).map(|load| Ready::Steady(Box::new(load)))
+            }
+        }
+    }
+
+    fn work(&self, ready: Ready<S::Line>, at: At<'_>) -> Result<Part> {
+        match ready {
+            Ready::Steady(load) => Ok(steady::work(*load, at.options, at.shared)),
+            Ready::Churn => churn::work(self.0, at.options, at.dialer, at.shared, at.thread),
+        }
+    }
+}
+
 /// Runs a load that keeps its connections, or with [`Options::churn`] one that does not.
 pub(crate) fn run<S: Speech>(
     speech: &S,
+    options: &Options,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Report> {
+    run_shares(&Speaking(speech), options, tell)
+}
+
+/// Runs a load whose threads do what `share` says.
+pub(crate) fn run_shares<S: Share>(
+    share: &S,
     options: &Options,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
@@ -101,8 +154,8 @@ pub(crate) fn run<S: Speech>(
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads)
             .map(|thread| {
-                let (shared, dialer) = (&shared, &dialer);
-                scope.spawn(move || thread_main(speech, options, dialer, shared, thread))
+                let at = At { options, dialer: &dialer, shared: &shared, thread };
+                scope.spawn(move || thread_main(share, at))
             })
             .collect();
         shared.barrier.wait();
@@ -124,17 +177,9 @@ pub(crate) fn run<S: Speech>(
     })
 }
 
-fn thread_main<S: Speech>(
-    speech: &S,
-    options: &Options,
-    dialer: &Dialer,
-    shared: &Shared,
-    thread: usize,
-) -> Result<Part> {
-    let ready = match options.churn {
-        true => Ok(Ready::Churn),
-        false => steady::connect(speech, options, dialer, thread).map(|load| Ready::Steady(Box::new(load))),
-    };
+fn thread_main<S: Share>(share: &S, at: At<'_>) -> Result<Part> {
+    let At { options, dialer, shared, thread } = at;
+    let ready = share.prepare(options, dialer, thread);
     if ready.is_err() {
         shared.abandoned.store(true, Ordering::Release);
     }
@@ -144,10 +189,7 @@ fn thread_main<S: Speech>(
     if shared.abandoned.load(Ordering::Acquire) {
         return Err(anyhow!("another thread could not connect"));
     }
-    match ready {
-        Ready::Steady(load) => Ok(steady::work(*load, options, shared)),
-        Ready::Churn => churn::work(speech, options, dialer, shared, thread),
-    }
+    share.work(ready, at)
 }
 
 /// Tells progress until the threads are done, and takes the server's CPU time at both ends of the

@@ -1,5 +1,7 @@
 //! The generator against servers that do right and servers that do wrong, on real sockets.
 
+mod broker;
+mod mqtt;
 mod servers;
 
 use std::time::Duration;

@@ -82,6 +82,27 @@ fn echo_over_tcp_and_unix_sockets() {
     clean(&["echo", &server.address]);
 }
 
+#[cfg(feature = "hub")]
+#[test]
+fn messages_through_a_hub() {
+    let server = Server::command(&["hub", "127.0.0.1:0", "-q"]);
+    for qos in ["0", "1", "2"] {
+        for mode in ["pairs", "fan-in", "fan-out"] {
+            let report = clean(&["mqtt", &server.address, "--mode", mode, "--qos", qos, "--depth", "3"]);
+            assert_eq!((&report["kind"], &report["mode"]), (&"mqtt".into(), &mode.into()));
+        }
+    }
+    let web = format!("ws://{}", server.address);
+    for target in [server.address.as_str(), &web] {
+        clean(&["mqtt", target, "--mode", "connect"]);
+        clean(&["mqtt", target, "--protocol", "3.1.1", "--retain", "--durable"]);
+    }
+    let output = run(&["bench", "mqtt", &server.address, "-c", "1", "--warmup", "0s", "-t", "100ms"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(": 2 connections, MQTT 5.0, 1 pair, "), "{said}");
+    assert!(said.contains("verified  every delivery, in order, once\n"), "{said}");
+}
+
 /// One is one, and datagrams keep no order.
 #[test]
 fn the_text_says_what_was_done() {

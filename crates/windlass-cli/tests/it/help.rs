@@ -25,7 +25,9 @@ fn help_is_what_it_was() {
     same("echo-short", &["echo", "-h"]);
     #[cfg(feature = "kv")]
     same("resp", &["resp", "--help"]);
-    for command in ["run", "upgrade", "check", "init", "config", "demo", "websocket", "health", "man"] {
+    for command in
+        ["run", "upgrade", "check", "init", "config", "demo", "websocket", "health", "man", "pub", "sub"]
+    {
         same(command, &[command, "--help"]);
     }
     #[cfg(feature = "kv")]
@@ -41,7 +43,7 @@ fn help_is_what_it_was() {
         same(command, &[command, "--help"]);
     }
     #[cfg(all(target_os = "linux", feature = "tls"))]
-    for command in ["echo", "udp", "ws", "http", "resp", "memcached"] {
+    for command in ["echo", "udp", "ws", "http", "resp", "memcached", "mqtt"] {
         same(&format!("bench-{command}"), &["bench", command, "--help"]);
     }
     #[cfg(feature = "top")]

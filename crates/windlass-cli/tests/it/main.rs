@@ -24,6 +24,7 @@ mod hub_users;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+mod mqtt;
 mod process;
 #[cfg(feature = "proxy")]
 mod proxy;

@@ -81,7 +81,7 @@ enum Passes {
 impl Passes {
     fn of(workload: &Workload) -> Passes {
         match workload.says {
-            Says::Echo => Passes::Tcp,
+            Says::Echo | Says::Mqtt { .. } => Passes::Tcp,
             Says::Http { .. } => Passes::Http,
             Says::Datagrams { .. } => Passes::Udp,
         }

@@ -1,0 +1,207 @@
+//! MQTT brokers side by side: `windlass hub`, Debian's mosquitto, rmqtt and rumqttd.
+//!
+//! The brokers share one core and take turns there, as echo servers do in `compare echo`; the generator is on
+//! another. Each broker has one worker. mosquitto comes from the system's packages, rmqtt and rumqttd from
+//! `benches/peers/brokers`; whatever is not there is left out, loudly.
+
+mod bars;
+mod fill;
+mod peers;
+mod restart;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use self::peers::{COMMITS, KEEPS, MOSQUITTO, OURS};
+use super::drive::Drive;
+use super::foreign::Files;
+use super::namespace::in_namespace;
+use super::peers::{Layout, Peer};
+use super::server::Server;
+use super::tables::Section;
+use super::workloads::{HUB, Workload};
+use super::{Place, SLICE, calls, machine, measure, server, starts};
+use crate::args;
+
+/// Options of `compare hub`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HubArgs {
+    /// Rounds; medians are taken over them
+    #[arg(long, value_parser = args::count, default_value = "5")]
+    rounds: u64,
+    /// How long each broker is measured on each workload
+    #[arg(long, value_parser = args::duration, default_value = "3s")]
+    seconds: Duration,
+    /// Only these workloads, as in P1,F2,R1,T1
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these brokers, as in mosquitto,windlass
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    /// The windlass binary to measure instead of the workspace's
+    #[arg(long, value_name = "PATH")]
+    windlass: Option<PathBuf>,
+    /// Retained messages that R1 starts with
+    #[arg(long, value_parser = args::count, default_value = "1000k")]
+    retained: u64,
+    /// Also count system calls per message with strace
+    #[arg(long)]
+    strace: bool,
+    /// Run brokers and generator with a high priority (needs the privilege)
+    #[arg(long)]
+    urgent: bool,
+    /// Do not build anything first
+    #[arg(long)]
+    no_build: bool,
+    /// Where to write the tables; `-` for nowhere
+    #[arg(long, default_value = "benches/HUB.md")]
+    output: PathBuf,
+    /// Already in a network namespace of its own
+    #[arg(long = "in-namespace", hide = true)]
+    in_namespace: bool,
+}
+
+/// What is measured beside the workloads.
+const STARTS: &str = "R1";
+const TWO: &str = "T1";
+
+/// Builds ours, measures all of them, prints the tables and writes them to a file.
+///
+/// # Errors
+/// Our build fails, a broker fails while it is measured, or none runs.
+pub fn main(args: HubArgs) -> Result<()> {
+    if !args.in_namespace && in_namespace()? {
+        return Ok(());
+    }
+    let wanted =
+        |id: &str| args.only.is_empty() || args.only.iter().any(|only| only.eq_ignore_ascii_case(id));
+    let workloads: Vec<Workload> = HUB.into_iter().filter(|workload| wanted(workload.id)).collect();
+    let ids: Vec<&str> = HUB.iter().map(|workload| workload.id).chain([STARTS, TWO]).collect();
+    ensure!(ids.iter().any(|id| wanted(id)), "the workloads are {}", ids.join(", "));
+    let layout = Layout::find()?;
+    if !args.no_build {
+        if args.windlass.is_none() {
+            layout.build_windlass()?;
+        }
+        // They are heavy, and may not compile: that is no reason not to measure the others.
+        if let Err(error) = layout.build_brokers() {
+            eprintln!("NOT BUILT: rmqtt or rumqttd: {error:#}");
+        }
+    }
+    let _urgency = args.urgent.then(server::Urgency::claim).transpose()?;
+    let place = Place::choose()?;
+    let files = Files::new()?;
+    let mut peers = peers::all(&layout, &files, args.windlass.as_deref())?;
+    peers.retain(|peer| args.peers.is_empty() || args.peers.contains(&peer.name));
+    peers.retain(|peer| starts(peer, &place));
+    ensure!(!peers.is_empty(), "no broker runs");
+
+    let (mut markdown, mut runs) = (String::new(), Vec::new());
+    for workload in &workloads {
+        let some: Vec<Peer> = peers.iter().filter(|peer| takes_part(peer, workload)).cloned().collect();
+        let mut kept = Vec::new();
+        // A broker that fails one workload takes part in the others.
+        for peer in &some {
+            match does(peer, workload, &place) {
+                Ok(()) => kept.push(peer.clone()),
+                Err(error) => eprintln!("LEFT OUT on {}: {}: {error:#}", workload.id, peer.name),
+            }
+        }
+        if kept.is_empty() {
+            continue;
+        }
+        let found = measure((args.rounds, args.seconds), std::slice::from_ref(workload), &kept, &place)?;
+        markdown += &Section { title: None, workload, peers: &kept, runs: &found }.to_markdown();
+        runs.extend(found);
+    }
+    if args.strace {
+        let steady: Vec<Workload> = workloads.into_iter().filter(Workload::scales).collect();
+        markdown += &calls::section_of(&peers, &place, &steady)?.map(|(text, _)| text).unwrap_or_default();
+    }
+    if wanted(STARTS) {
+        markdown += &restart::section(&peers, &place, args.retained)?;
+    }
+    if wanted(TWO) {
+        markdown += &two_workers(&args, &peers, &place)?;
+    }
+    let markdown = head(&args, &peers) + &super::bars::section(&bars::BARS, &runs) + &markdown;
+    println!("{markdown}");
+    if args.output.as_os_str() != "-" {
+        let path = layout.root.join(&args.output);
+        fs::write(&path, markdown).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", args.output.display());
+    }
+    Ok(())
+}
+
+/// Tries whether a broker can do it at all.
+fn does(peer: &Peer, workload: &Workload, place: &Place) -> Result<()> {
+    if !workload.scales() {
+        return Ok(());
+    }
+    let server = Server::start(peer, place.server(), false, &[])?;
+    let report = Drive::of(workload, &server)?.slice(SLICE * 2)?.load;
+    match report.faults + report.stalled {
+        0 => Ok(()),
+        _ => bail!(report.trouble().unwrap_or_default()),
+    }
+}
+
+/// Brokers that keep what they get take part where that is what is measured, and the others in the rest.
+fn takes_part(peer: &Peer, workload: &Workload) -> bool {
+    let keeps = [KEEPS, COMMITS].contains(&peer.name.as_str());
+    if workload.id == "D1" { keeps || peer.name == OURS || peer.name == MOSQUITTO } else { !keeps }
+}
+
+/// One worker against two, of ours, with the generator beside them on the same cores.
+fn two_workers(args: &HubArgs, peers: &[Peer], place: &Place) -> Result<String> {
+    let Some(ours) = peers.iter().find(|peer| peer.name == OURS) else {
+        eprintln!("NOT MEASURED: T1 needs windlass");
+        return Ok(String::new());
+    };
+    let free = place.unbound()?;
+    let mut pair: Vec<Peer> = [1, 2].map(|workers| peers::with_workers(ours, workers)).into();
+    pair.retain(|peer| starts(peer, &free));
+    let mut markdown = String::new();
+    for workload in HUB.iter().filter(|workload| pair.len() == 2 && ["P1", "P2", "P4"].contains(&workload.id))
+    {
+        let runs = measure((args.rounds, args.seconds), std::slice::from_ref(workload), &pair, &free)?;
+        let title = format!(
+            "{TWO}: two workers on {}: not bound to cores, generator beside them on the same {} cores",
+            workload.id,
+            free.all.len()
+        );
+        markdown += &Section { title: Some(title), workload, peers: &pair, runs: &runs }.to_markdown();
+    }
+    place.rebind()?;
+    Ok(markdown)
+}
+
+fn head(args: &HubArgs, peers: &[Peer]) -> String {
+    let mut out = String::from("# MQTT brokers side by side\n\n");
+    out += "Reproduce with `cargo run -p windlass-bench --release -- compare hub --strace`; mosquitto is Debian's package, \
+            rmqtt and rumqttd come from crates.io (`benches/peers/brokers`).\n\n";
+    for (name, value) in machine::facts() {
+        out += &format!("- {name}: {value}\n");
+    }
+    out += &format!(
+        "\nEach broker has one worker. All run side by side on one core and take turns of {SLICE:?}; the generator has \
+         the other core. MQTT 3.1.1, payloads of 64 B, TCP_NODELAY on both sides. {} rounds of {:?}; figures are \
+         medians and the middle half of all turns, ratios are to the turn of the first broker next to it. A message is \
+         one delivery to one subscriber (D1: one acknowledgement); every one is verified: none lost, repeated, out of \
+         order or changed. CPU is the broker's alone, as the scheduler counts it, for each delivery.\n\n",
+        args.rounds, args.seconds
+    );
+    for peer in peers {
+        out += &format!("- `{}`: {}\n", peer.name, peer.about);
+    }
+    for name in [MOSQUITTO, "rmqtt", "rumqttd", OURS, COMMITS] {
+        if !peers.iter().any(|peer| peer.name == name) {
+            out += &format!("- {name} was NOT measured\n");
+        }
+    }
+    out
+}
