@@ -117,13 +117,13 @@ impl Hub {
             self.config.identity.judge(&presented, &self.access.recent, self.durable.unix_ms(self.now))
         };
         let check = match judged {
-            Judged::Accepted(who) => return self.recognized(conn, client, asking, who),
+            Judged::Accepted(who) => return self.recognized(conn, client, *asking, who),
             Judged::Refused(why) => return Err(self.unknown(client, why)),
             Judged::Check(check) => check,
         };
         let Some(pool) = self.access.pool.clone() else {
             let checked = check.run();
-            return self.checked(conn, client, asking, checked);
+            return self.checked(conn, client, *asking, checked);
         };
         if pool.submit(conn, move || Done::Checked(Box::new(check.run()))).is_err() {
             return Err(self.refuse(client, Reason::ServerBusy));
@@ -147,7 +147,7 @@ impl Hub {
         let Stage::Asking(mut asking) = std::mem::replace(&mut client.stage, Stage::Over) else { return };
         asking.waits = false;
         let outcome = match answer.result {
-            Ok(Done::Checked(checked)) => self.checked(&mut conn, client, asking, *checked),
+            Ok(Done::Checked(checked)) => self.checked(&mut conn, client, *asking, *checked),
             // It took too long: others wait too.
             _ => Err(self.refuse(client, Reason::ServerBusy)),
         };
@@ -163,7 +163,7 @@ impl Hub {
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        asking: Box<Asking>,
+        asking: Asking,
         mut checked: Checked,
     ) -> Result<(), Close> {
         self.access.recent.note(&mut checked);
@@ -186,7 +186,7 @@ impl Hub {
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        mut asking: Box<Asking>,
+        mut asking: Asking,
         who: Who,
     ) -> Result<(), Close> {
         asking.user = who.user.as_deref().map(Into::into);
@@ -212,7 +212,7 @@ impl Hub {
             }
         }
         asking.belonging = Belonging { who: Some(Box::new(who)), rights, revision: self.access.revision };
-        self.admit(conn, client, *asking)
+        self.admit(conn, client, asking)
     }
 
     /// Somebody of whom an authentication of the hub's owner has told the name.
@@ -220,7 +220,7 @@ impl Hub {
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        asking: Box<Asking>,
+        asking: Asking,
     ) -> Result<(), Close> {
         let id = (!asking.is_assigned).then_some(&*asking.client_id);
         match self.config.identity.vouched(asking.user.as_deref(), id) {
@@ -365,7 +365,10 @@ fn rights_of(session: &Session, identity: &Identity) -> Rights {
 impl Client {
     /// Whether it is on this machine: by what a PROXY header says, if it came with one.
     pub(crate) fn is_local(&self, peer: Peer) -> bool {
-        let ip = self.source.as_deref().copied().or_else(|| peer.addr().map(|addr| addr.ip()));
-        ip.is_none_or(|ip| ip.to_canonical().is_loopback())
+        // Of whom a proxy does not say where it is, nothing is known: not that it is here.
+        if self.is_introduced {
+            return self.source.as_deref().is_some_and(|ip| ip.to_canonical().is_loopback());
+        }
+        peer.addr().is_none_or(|addr| addr.ip().to_canonical().is_loopback())
     }
 }

@@ -104,8 +104,8 @@ const PASSWD_EXAMPLES: &str = "\
 Examples:
   windlass hub passwd users.passwd roger
       Asks for the password of roger.
-  pwgen 20 1 | tee secret | windlass hub passwd users.passwd roger
-      From a pipe.
+  windlass hub passwd users.passwd roger < secret
+      From a file.
   windlass hub passwd users.passwd roger --hash pbkdf2
       For a file that Mosquitto 2.0 reads too.
   windlass hub passwd users.passwd --upgrade

@@ -90,7 +90,10 @@ fn block(schema: &Value, path: &str, property: &Value) -> String {
     let table = described(schema, if is_list { &property["items"] } else { property });
     let name = if is_list { format!("[[{path}]]") } else { format!("[{path}]") };
     let mut text = format!("\n{}# {name}\n", comment(about_of(property)));
-    for (key, property) in properties(table) {
+    // Tables in it stand behind its own keys.
+    let (blocks, keys): (Vec<_>, Vec<_>) =
+        properties(table).partition(|(_, property)| is_block(schema, property));
+    for (key, property) in keys {
         let is_set = format!("# {key} = ");
         // With the first sign taken off each line, the key is there, and what it means is a comment still.
         for line in unset(schema, key, property, &Value::Null).lines() {
@@ -98,6 +101,9 @@ fn block(schema: &Value, path: &str, property: &Value) -> String {
             text += line;
             text.push('\n');
         }
+    }
+    for (key, property) in blocks {
+        text += &block(schema, &format!("{path}.{key}"), property);
     }
     text
 }

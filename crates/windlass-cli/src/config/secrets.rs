@@ -16,7 +16,7 @@ fn collect(schema: &Value, found: &mut Vec<String>) {
     for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
         // "This or nothing" is how a key that may be left out stands there.
         let either = inner["anyOf"].as_array().into_iter().flatten();
-        if either.chain([inner]).any(|one| one["format"] == value::SECRET) {
+        if either.chain([inner]).any(|one| one["format"] == value::SECRET) && !found.contains(key) {
             found.push(key.clone());
         }
     }

@@ -147,7 +147,7 @@ impl Hub {
                 if user.is_some() {
                     asking.user = user;
                 }
-                self.vouched(conn, client, asking)
+                self.vouched(conn, client, *asking)
             }
             // [MQTT-4.12.0-4].
             Step::Refuse(reason) => Err(self.refuse(client, reason)),

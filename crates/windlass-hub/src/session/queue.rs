@@ -144,34 +144,22 @@ impl Queue {
         Some(queued)
     }
 
-    fn drop_where(&mut self, mut drops: impl FnMut(&Queued) -> bool) {
-        let Some(waiting) = &mut self.0 else { return };
-        let Waiting { messages, bytes, qos_0 } = &mut **waiting;
-        messages.retain(|queued| {
-            let keep = !drops(queued);
-            if !keep {
-                *bytes -= queued.message.len() + OVERHEAD;
-                *qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
-            }
-            keep
-        });
-        if messages.is_empty() {
-            self.0 = None;
-        }
-    }
-
     /// Drops what has expired, and tells it. A full queue asks with every message: it is looked at only when there is
     /// something to find.
     pub(crate) fn drop_expired(&mut self, now: Time, mut dropped: impl FnMut(&Queued)) {
-        let Some(waiting) = self.0.as_mut().filter(|waiting| waiting.expires <= now) else { return };
-        let left = waiting.messages.iter().filter_map(|queued| queued.message.expires);
-        waiting.expires = left.filter(|at| *at > now).min().unwrap_or(Time::MAX);
-        self.drop_where(|queued| {
-            let expired = queued.message.is_expired(now);
-            if expired {
+        let Some(waiting) = self.0.as_deref_mut().filter(|waiting| waiting.expires <= now) else { return };
+        let Waiting { messages, bytes, qos_0, expires } = waiting;
+        *expires = Time::MAX;
+        messages.retain(|queued| {
+            let keep = !queued.message.is_expired(now);
+            if keep {
+                *expires = (*expires).min(queued.message.expires.unwrap_or(Time::MAX));
+            } else {
+                *bytes -= queued.message.len() + OVERHEAD;
+                *qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
                 dropped(queued);
             }
-            expired
+            keep
         });
     }
 }

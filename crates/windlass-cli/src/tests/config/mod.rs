@@ -25,7 +25,11 @@ fn loaded(name: &str, text: &str) -> File {
     let folder = folder(name);
     let path = folder.join("right.toml");
     fs::write(&path, text).unwrap();
-    let loaded = load(&path, &|name| (name == "PORT").then(|| "9100".into()));
+    let loaded = load(&path, &|name| match name {
+        "PORT" => Some("9100".into()),
+        "JWT_SECRET" => Some("a secret".into()),
+        _ => None,
+    });
     let file = loaded.map_err(|wrong| wrong.sources.render(&wrong.problems, false)).map(|loaded| loaded.file);
     fs::remove_dir_all(&folder).unwrap();
     file.unwrap_or_else(|text| panic!("{text}"))
