@@ -49,6 +49,8 @@ pub struct Hub {
     pub(crate) reasons: Vec<Reason>,
     pub(crate) found: Vec<Arc<Message>>,
     pub(crate) scratch: Scratch,
+    /// The next queue to be counted, and what those before it come to.
+    counting: (Key, u64, u64),
 }
 
 /// What is sent to a hub, from its other workers and from outside.
@@ -91,6 +93,7 @@ impl Hub {
             reasons: Vec::new(),
             found: Vec::new(),
             scratch: Scratch::new(),
+            counting: (0, 0, 0),
         }
     }
 
@@ -128,6 +131,22 @@ impl Hub {
         self.flush(conn, client);
         if self.pump(conn, key) == Pumped::More {
             conn.wake_at(self.now);
+        }
+    }
+
+    /// Adds up what waits in queues: some of them in each tick, and all of them some times a second unless there are
+    /// very many.
+    fn count_queues(&mut self) {
+        let (next, mut len, mut bytes) = self.counting;
+        let to = self.sessions.end().min(next.saturating_add(COUNTED_MAX));
+        for session in (next..to).filter_map(|key| self.sessions.get(key)) {
+            len += session.queue.len() as u64;
+            bytes += session.queue.bytes() as u64;
+        }
+        self.counting = (to, len, bytes);
+        if to == self.sessions.end() {
+            (self.stats.queued, self.stats.queued_bytes) = (len, bytes);
+            self.counting = (0, 0, 0);
         }
     }
 
@@ -170,8 +189,11 @@ impl Service for Hub {
         conn.wake_at(self.now + self.config.connect_timeout);
         let mut client = Client::new(self, self.now);
         // Before a TLS handshake the engine has taken it.
-        if let Some(Addresses::Inet { source, .. }) = conn.proxied() {
-            (client.is_introduced, client.source) = (true, Some(Box::new(source.ip())));
+        if let Some(addresses) = conn.proxied() {
+            client.is_introduced = true;
+            if let Addresses::Inet { source, .. } = addresses {
+                client.source = Some(Box::new(source.ip()));
+            }
         }
         Ok(client)
     }
@@ -235,7 +257,7 @@ impl Service for Hub {
         self.durable.tell(self.worker, self.now);
     }
 
-    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, tick: Tick) {
+    fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, _: Tick) {
         self.now = scope.now();
         while let Some((key, generation)) = self.timers.pop(self.now) {
             if self.sessions.generation(key) == generation {
@@ -249,12 +271,7 @@ impl Service for Hub {
         self.durable.commit(scope);
         self.gauge();
         let commits = self.durable.count(&mut self.stats);
-        if tick.number.is_multiple_of(20) {
-            let queues = self.sessions.iter().map(|(_, session)| &session.queue);
-            let (queued, bytes) =
-                queues.fold((0, 0), |(len, bytes), queue| (len + queue.len(), bytes + queue.bytes()));
-            (self.stats.queued, self.stats.queued_bytes) = (queued as u64, bytes as u64);
-        }
+        self.count_queues();
         self.watch.publish(self.worker, &self.stats, &commits);
         if self.worker == 0 {
             self.tell(scope);
@@ -285,3 +302,6 @@ impl Receive for Hub {
         }
     }
 }
+
+/// Queues counted in one tick.
+const COUNTED_MAX: Key = 4096;

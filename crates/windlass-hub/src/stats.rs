@@ -48,7 +48,7 @@ counts! {
     retained,
     /// Gauge: bytes of retained messages.
     retained_bytes,
-    /// Gauge: messages that wait in queues. Counted once a second.
+    /// Gauge: messages that wait in queues, as of a moment ago.
     queued,
     /// Gauge: bytes of them.
     queued_bytes,

@@ -88,6 +88,13 @@ pub(crate) struct HubTable {
     pub(crate) qos_max: Count,
     /// Whether connections may become WebSockets.
     pub(crate) websocket: bool,
+    /// Whether every connection begins with a PROXY header, which says who the client is. Whoever connects is
+    /// believed, so only a proxy may be able to.
+    pub(crate) proxy_header: bool,
+    /// Whether filters may have wildcards.
+    pub(crate) wildcards: bool,
+    /// Whether subscriptions may be shared.
+    pub(crate) shared: bool,
     /// How often topics below `$SYS` are published; 0 is never.
     pub(crate) sys_interval: Time,
     /// Who clients are, and what they may do.
@@ -166,6 +173,9 @@ impl Default for HubTable {
             retained_bytes_max: Size(config.retained_bytes_max),
             qos_max: Count(config.qos_max as usize),
             websocket: config.websocket,
+            proxy_header: config.proxy_header,
+            wildcards: config.wildcards,
+            shared: config.shared,
             sys_interval: Time(config.sys_interval),
             identity: IdentityTable::default(),
         }
@@ -220,6 +230,9 @@ impl HubTable {
             retained_bytes_max: self.retained_bytes_max.0,
             qos_max: QoS::from_bits(self.qos_max.0 as u8).unwrap_or_default(),
             websocket: self.websocket,
+            proxy_header: self.proxy_header,
+            wildcards: self.wildcards,
+            shared: self.shared,
             sys_interval: self.sys_interval.0,
             ..HubConfig::default()
         }

@@ -49,7 +49,8 @@ impl Wire {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut present = None;
         while present.is_none() {
-            wire.receive(|_, packet| {
+            // What is behind it waits until the session is told of it.
+            wire.receive(1, |_, packet| {
                 let Packet::Connack(connack) = packet else {
                     panic!("{client_id}: {packet:?} before CONNACK")
                 };
@@ -81,8 +82,8 @@ impl Wire {
         sent.map_err(|_| Lost)
     }
 
-    /// What has come; waits a few milliseconds for it.
-    fn receive(&mut self, mut each: impl FnMut(&mut Vec<u8>, Packet<'_>)) -> Result<(), Lost> {
+    /// What has come, so many packets at most; waits a few milliseconds for it.
+    fn receive(&mut self, most: usize, mut each: impl FnMut(&mut Vec<u8>, Packet<'_>)) -> Result<(), Lost> {
         let mut bytes = [0; 16 << 10];
         match self.stream.read(&mut bytes) {
             Ok(0) => return Err(Lost),
@@ -91,7 +92,9 @@ impl Wire {
             Err(_) => return Err(Lost),
         }
         let mut input = Input::new(&mut self.received);
-        while let Some(packet) = self.codec.decode(&mut input).expect("the server keeps to the protocol") {
+        for _ in 0..most {
+            let packet = self.codec.decode(&mut input).expect("the server keeps to the protocol");
+            let Some(packet) = packet else { break };
             each(&mut self.out, packet);
         }
         let left = input.len();
@@ -157,7 +160,7 @@ pub(crate) fn publisher(port: u16, n: usize, qos: QoS, stop: &AtomicBool, over: 
                     return Ok(());
                 }
                 let mut had = Vec::new();
-                wire.receive(|answers, packet| match packet {
+                wire.receive(usize::MAX, |answers, packet| match packet {
                     Packet::Puback(ack) => {
                         assert!(!ack.reason.is_error(), "{id}: {ack:?}");
                         had.push(out.puback(ack.id).unwrap_or_else(|e| panic!("{id}: {ack:?}: {e}")));
@@ -248,7 +251,7 @@ pub(crate) fn subscriber(
                     return Ok(());
                 }
                 let mut released = Vec::new();
-                wire.receive(|_, packet| match packet {
+                wire.receive(usize::MAX, |_, packet| match packet {
                     Packet::Suback(_) => {
                         subscribed = true;
                         ready.store(true, Relaxed);

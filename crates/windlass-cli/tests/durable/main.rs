@@ -35,7 +35,8 @@ impl Hub<'_> {
         let program =
             std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into());
         let child = Command::new(program)
-            .args(["hub", &format!("127.0.0.1:{port}"), "--data"])
+            // Takers may fall behind, and nothing is to be dropped for that.
+            .args(["hub", &format!("127.0.0.1:{port}"), "--queue-max", "1m", "--data"])
             .arg(folder)
             .stdout(Stdio::null())
             .spawn()
@@ -63,6 +64,22 @@ impl Hub<'_> {
     }
 }
 
+/// A test that fails leaves nothing behind that runs.
+impl Drop for Hub<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Ends<'f>([&'f AtomicBool; 2]);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|flag| flag.store(true, Relaxed));
+    }
+}
+
 /// A port that no connection is given for its own end: clients that try while nobody listens would meet themselves.
 fn free_port() -> u16 {
     let begin = 20_000 + (std::process::id() % 8_000) as u16;
@@ -83,6 +100,8 @@ fn what_was_acknowledged_survives_kills() {
     let mut hub = Hub::start(&folder, port);
     hub.wait_until_it_serves();
     thread::scope(|scope| {
+        // Whoever panics, the others come to an end.
+        let _ends = Ends([stop, over]);
         // One takes QoS 2 in version 5, one in 3.1.1, one QoS 1: and each is killed under as the others are.
         let filters = &["load/#", "retained/+"][..];
         let takes = [

@@ -19,6 +19,7 @@ mod handover;
 mod help;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(feature = "hub")]
 mod hub_users;
 mod logs;
 #[cfg(feature = "kv")]

@@ -56,12 +56,20 @@ impl Ids {
 #[derive(Debug, Default)]
 pub(crate) struct Queue(Option<Box<Waiting>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     messages: VecDeque<Queued>,
     bytes: usize,
     /// How many of them are of QoS 0: while there are some, others of QoS 0 do not pass them.
     qos_0: usize,
+    /// None of them expires before this time.
+    expires: Time,
+}
+
+impl Default for Waiting {
+    fn default() -> Waiting {
+        Waiting { messages: VecDeque::new(), bytes: 0, qos_0: 0, expires: Time::MAX }
+    }
 }
 
 /// What of a message, besides its bytes, counts against `queue_bytes_max`.
@@ -97,6 +105,7 @@ impl Queue {
         let waiting = self.0.get_or_insert_default();
         waiting.bytes += queued.message.len() + OVERHEAD;
         waiting.qos_0 += usize::from(queued.how.qos == QoS::AtMostOnce);
+        waiting.expires = waiting.expires.min(queued.message.expires.unwrap_or(Time::MAX));
         waiting.messages.push_back(queued);
     }
 
@@ -135,30 +144,22 @@ impl Queue {
         Some(queued)
     }
 
-    fn drop_where(&mut self, mut drops: impl FnMut(&Queued) -> bool) {
-        let Some(waiting) = &mut self.0 else { return };
-        let Waiting { messages, bytes, qos_0 } = &mut **waiting;
+    /// Drops what has expired, and tells it. A full queue asks with every message: it is looked at only when there is
+    /// something to find.
+    pub(crate) fn drop_expired(&mut self, now: Time, mut dropped: impl FnMut(&Queued)) {
+        let Some(waiting) = self.0.as_deref_mut().filter(|waiting| waiting.expires <= now) else { return };
+        let Waiting { messages, bytes, qos_0, expires } = waiting;
+        *expires = Time::MAX;
         messages.retain(|queued| {
-            let keep = !drops(queued);
-            if !keep {
+            let keep = !queued.message.is_expired(now);
+            if keep {
+                *expires = (*expires).min(queued.message.expires.unwrap_or(Time::MAX));
+            } else {
                 *bytes -= queued.message.len() + OVERHEAD;
                 *qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
-            }
-            keep
-        });
-        if messages.is_empty() {
-            self.0 = None;
-        }
-    }
-
-    /// Drops what has expired, and tells it.
-    pub(crate) fn drop_expired(&mut self, now: Time, mut dropped: impl FnMut(&Queued)) {
-        self.drop_where(|queued| {
-            let expired = queued.message.is_expired(now);
-            if expired {
                 dropped(queued);
             }
-            expired
+            keep
         });
     }
 }

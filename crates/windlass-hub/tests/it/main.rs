@@ -10,6 +10,7 @@ mod proxied;
 mod qos;
 mod retained;
 mod sessions;
+mod storm;
 mod subscriptions;
 mod version5;
 mod websocket;

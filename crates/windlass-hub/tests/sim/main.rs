@@ -10,6 +10,7 @@ use std::time::Duration;
 use device::{Device, Ledger, Role};
 use windlass::sim::{self, Sim};
 use windlass::{Mailbox, serve};
+use windlass_hub::identity::{Anonymous, Identity, IdentityConfig};
 use windlass_hub::{Hub, HubConfig, HubWatch};
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -17,6 +18,9 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
 
 fn hub(sim: &mut Sim, config: HubConfig) -> &mut Sim {
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(64));
+    let anonymous = Some(Anonymous::Everybody);
+    let identity = IdentityConfig { anonymous, ..IdentityConfig::default() };
+    let config = config.identity(Identity::new(identity));
     let input_max = config.packet_max + 1024;
     let service = serve(move || Hub::new(config.clone(), &watch)).mailbox(&mailbox).tick(Hub::TICK);
     sim.serve(service.input_max(input_max)).room_for_all().to_the_end().limits(|limits| {

@@ -121,7 +121,7 @@ impl Page {
             self.family(name, kind, help);
             let full = if kind == "counter" { format!("{name}_total") } else { name.into() };
             for (hub, stats) in hubs {
-                for (value, of) in values {
+                for &(value, of) in values {
                     let labels = [("hub", hub.as_str()), (label, value)];
                     let labels = if label.is_empty() { &labels[..1] } else { &labels[..] };
                     self.sample(&full, labels, of(stats) as f64);
