@@ -175,6 +175,8 @@ def main():
             config += (
                 f'[[proxy]]\nname = "{origin.name}"\nmode = "http"\nlisten = "unix:{bed.address}"\n'
                 f'to = "127.0.0.1:{origin.port}"\nfailures_max = 0\n'
+                # What is sent ends with the stream, and answers are wanted all the same.
+                "http = { abort_on_close = false }\n"
                 f'access_log = {{ path = "{bed.log}", format = "{FORMAT}" }}\n'
             )
         path = os.path.join(room, "windlass.toml")

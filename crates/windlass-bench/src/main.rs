@@ -29,6 +29,9 @@ enum Command {
     /// The server behind the HTTP proxies of `compare proxy`.
     #[command(hide = true)]
     Origin(compare::OriginArgs),
+    /// Slow clients of the proxies of `compare proxy`.
+    #[command(hide = true)]
+    Slow(compare::SlowArgs),
 }
 
 #[derive(Subcommand)]
@@ -39,7 +42,8 @@ enum Compare {
     Udp(compare::UdpCompareArgs),
     /// TCP relays: windlass' alone beside HAProxy and nginx, which come from the system's packages.
     Relay(compare::RelayArgs),
-    /// Proxies of TCP, HTTP and UDP: `windlass proxy` beside HAProxy and nginx, which come from the system's packages.
+    /// Proxies of TCP, HTTP and UDP: `windlass proxy` beside HAProxy and nginx, which come from the system's packages,
+    /// and beside Pingora and Sozu, if they were built.
     Proxy(compare::ProxyArgs),
     /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
     Resp(compare::RespArgs),
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Http(args)) => compare::http(args),
         Command::Pinned(args) => compare::pinned(args),
         Command::Origin(args) => compare::origin(args),
+        Command::Slow(args) => compare::slow(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use windlass_proto::proxy_protocol::Version;
 use crate::balance::Balance;
 use crate::breaker::Breaker;
 use crate::budget::RetryBudget;
-use crate::checks::CheckKind;
+use crate::checks::{CheckAddress, CheckKind};
 use crate::discovery::{Discover, DiscoveryConfig};
 use crate::guard::GuardConfig;
 use crate::http::{HttpConfig, HttpRoute};
@@ -190,8 +190,8 @@ pub struct Backend {
     /// In a header of version 2 it is told more than addresses: of TLS that ends here the protocol (ALPN), the
     /// name the client asked for, the version and the cipher suite; and a checksum. Default: is not.
     pub send_proxy_tlvs: bool,
-    /// Checks go to this port of its host instead, without TLS and PROXY header. Default: to its own.
-    pub check_port: Option<u16>,
+    /// Checks go there instead, without TLS and PROXY header. Default: to its own address.
+    pub check_address: Option<CheckAddress>,
     /// Speaks TLS with it. Default: plain.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsTarget>,
@@ -207,7 +207,7 @@ impl Backend {
             connections_max: 0,
             send_proxy: None,
             send_proxy_tlvs: false,
-            check_port: None,
+            check_address: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -237,9 +237,9 @@ impl Backend {
         self
     }
 
-    /// Sets [`Backend::check_port`].
-    pub fn check_port(mut self, port: u16) -> Backend {
-        self.check_port = Some(port);
+    /// Sets [`Backend::check_address`], to a port or to an address.
+    pub fn check_address(mut self, at: impl Into<CheckAddress>) -> Backend {
+        self.check_address = Some(at.into());
         self
     }
 

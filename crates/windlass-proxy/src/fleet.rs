@@ -10,7 +10,7 @@ use windlass_proto::proxy_protocol::Addresses;
 
 use crate::breaker::Permit;
 use crate::budget::{Retry, Underway};
-use crate::checks::{CHECK, CheckKind, Checks, Connected, Probe};
+use crate::checks::{CHECK, CheckAddress, CheckKind, Checks, Connected, Probe};
 use crate::front::Shared;
 use crate::guard::Held;
 use crate::names::Names;
@@ -304,8 +304,11 @@ impl Fleet {
                 self.due_datagrams.push(id);
                 continue;
             }
-            let connect = upstream.and_then(|upstream| match upstream.config.check_port {
-                Some(port) => Some(Connect::to(at_port(self.names.remote(upstream)?, port)?)),
+            let connect = upstream.and_then(|upstream| match upstream.config.check_address {
+                Some(CheckAddress::Address(address)) => Some(Connect::to(address)),
+                Some(CheckAddress::Port(port)) => {
+                    Some(Connect::to(at_port(self.names.remote(upstream)?, port)?))
+                }
                 None => self.connect(upstream, None),
             });
             let timeout = plan.config.health.check_timeout;

@@ -247,9 +247,21 @@ impl Front {
     ///
     /// As [`Front::udp_proxy`] says.
     pub fn serve_udp(&self) -> Result<Serve<UdpProxy>, ConfigError> {
+        self.serve_udp_with(|proxy| proxy)
+    }
+
+    /// The same, with something done to the proxy of each worker: [`UdpProxy::on_flow`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Front::udp_proxy`] says.
+    pub fn serve_udp_with(
+        &self,
+        make: impl Fn(UdpProxy) -> UdpProxy + Send + Sync + 'static,
+    ) -> Result<Serve<UdpProxy>, ConfigError> {
         self.for_datagrams()?;
         let shared = self.shared.clone();
-        Ok(serve(move || UdpProxy::new(shared.clone(), shared.plan()))
+        Ok(serve(move || make(UdpProxy::new(shared.clone(), shared.plan())))
             .mailbox(self.mailbox())
             .resolver(self.resolver())
             .tick(Proxy::TICK)

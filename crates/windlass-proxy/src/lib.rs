@@ -43,7 +43,7 @@ mod upstream;
 pub use balance::Balance;
 pub use breaker::Breaker;
 pub use budget::RetryBudget;
-pub use checks::{CheckKind, ExchangeCheck, HttpCheck};
+pub use checks::{CheckAddress, CheckKind, ExchangeCheck, HttpCheck};
 pub use config::{AcceptProxy, Backend, Health, Others, ProxyConfig, Route, Timeouts};
 pub use discovery::{
     Discover, Discovered, Discovery, DiscoveryConfig, FOUND_MAX, Family, Inquiry, Source, SourceStats,
@@ -63,5 +63,5 @@ pub use service::Proxy;
 pub use sources::{SourceError, Sources};
 pub use stats::{BackendState, BackendStats, BudgetStats, Changed, GuardStats, LastCheck, ProxyStats};
 pub use target::Target;
-pub use udp::{UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
+pub use udp::{FlowEnded, FlowEnding, UdpConfig, UdpProxy, UdpStats, WhenFlowsFull};
 pub use windlass_proto::proxy_protocol::Version;

@@ -9,12 +9,14 @@ use windlass_proto::ClientHello;
 use crate::balance::{Balance, Maglev};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
+use crate::checks::CheckAddress;
 use crate::config::{Backend, ProxyConfig, Route};
 use crate::discovery::{Discover, SOURCES_MAX};
 use crate::guard::Guard;
 use crate::http::Action;
 use crate::http::policy::{Policy, tidied_host};
 use crate::runtime::{Change, Origin, Overlay, Standing};
+use crate::target::Target;
 use crate::upstream::{Counts, Upstream};
 
 /// The heaviest a backend may be.
@@ -107,6 +109,11 @@ pub enum ConfigError {
         /// Which.
         setting: &'static str,
     },
+    /// A port to be checked at, of a backend that has none.
+    CheckPort {
+        /// Whose.
+        backend: String,
+    },
     /// A check that cannot be made.
     Check {
         /// Why not.
@@ -143,6 +150,9 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::Sources => write!(f, "more than {SOURCES_MAX} sources of backends"),
             ConfigError::Zero { setting } => write!(f, "{setting} must not be zero"),
+            ConfigError::CheckPort { backend } => {
+                write!(f, "{backend}: a Unix socket has no other port to be checked at")
+            }
             ConfigError::Check { why } => write!(f, "check: {why}"),
             ConfigError::Range { setting, min, max } => write!(f, "{setting} is from {min} to {max}"),
         }
@@ -372,6 +382,9 @@ fn group(
         }
         if backend.weight.max(change.and_then(|change| change.weight).unwrap_or(0)) > WEIGHT_MAX {
             return Err(ConfigError::Weight { backend: backend.name.clone() });
+        }
+        if matches!((&backend.to, backend.check_address), (Target::Unix(_), Some(CheckAddress::Port(_)))) {
+            return Err(ConfigError::CheckPort { backend: backend.name.clone() });
         }
         if change.is_some_and(|change| change.removed) {
             continue;

@@ -19,6 +19,7 @@ use crate::front::{Message, Shared};
 use crate::pair::{Attempt, Greeting, Pair, Pairs, Phase, Session, Side};
 use crate::plan::Plan;
 use crate::queue::Queue;
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::upstream::Failure;
 
@@ -139,8 +140,9 @@ impl Proxy {
         }
     }
 
-    /// Takes note of a configuration that is newer than ours.
-    fn catch_up(&mut self, reach: &mut Scope<'_>) {
+    /// Takes note of a configuration that is newer than ours. Asked for with every newcomer too: whoever comes after
+    /// an operator was told that a backend drains does not get it, though the message about it is not heard yet.
+    fn catch_up(&mut self, reach: &mut impl Reach) {
         let Some(moved) = self.fleet.catch_up(reach.now()) else { return };
         let mut queues: Vec<Queue> = self.fleet.plan.groups.iter().map(|_| Queue::default()).collect();
         for (n, mut queue) in std::mem::take(&mut self.queues).into_iter().enumerate() {
@@ -244,6 +246,7 @@ impl Service for Proxy {
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session, Close> {
+        self.catch_up(conn);
         self.fleet.shared.opened.fetch_add(1, Relaxed);
         let plan = &self.fleet.plan;
         let then = (!plan.config.routes.is_empty()).then_some(Greeting::Hello);
@@ -373,6 +376,7 @@ impl Service for Proxy {
             }
             return Err(Close::Done);
         }
+        self.catch_up(conn);
         let Err(refusal) = self.greet(conn, session.pair, input) else { return Ok(()) };
         self.note_refusal(session.pair, refusal);
         let stay = self.fleet.tarpit(refusal);

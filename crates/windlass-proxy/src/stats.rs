@@ -29,7 +29,8 @@ pub struct ProxyStats {
     pub queued: u64,
     /// Tries after a first one that failed.
     pub retries: u64,
-    /// Bytes from backends, those that are gone included.
+    /// Bytes from backends, those that are gone included. Of HTTP all that goes over the wire, heads and framing too:
+    /// [`HttpStats::received_bytes`].
     pub received_bytes: u64,
     /// Bytes to backends.
     pub sent_bytes: u64,

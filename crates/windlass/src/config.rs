@@ -133,11 +133,11 @@ limits! {
     accept_burst_max: u32 = 256,
     #[doc = "Connections accepted in one turn of a worker, so that a storm of new ones cannot starve the old."]
     accepts_per_turn_max: usize = 64,
-    #[doc = "Connections closed in one turn of a worker: a close is the dearest call there is."]
+    #[doc = "Connections closed in one turn of a worker, and as many of those being made that are taken back: a close is the dearest call there is."]
     closes_per_turn_max: usize = 256,
     #[doc = "Connections being made by one worker at the same time, those waiting to begin included. More are refused."]
     connecting_max: usize = 1024,
-    #[doc = "Connections begun, or found to be made or failed, in one turn of a worker. The others wait for the next."]
+    #[doc = "Connections begun, or found to be made or failed, in one turn of a worker. The others wait for the next; those taken back do not."]
     connects_per_turn_max: usize = 64,
     #[doc = "A connection being made fails after this long, unless it was given a timeout of its own."]
     connect_timeout: Duration = Duration::from_secs(10),

@@ -21,37 +21,63 @@ const SECONDS: Duration = Duration::from_secs(2);
 /// One workload of small messages and one of large ones.
 const COUNTED: [&str; 2] = ["W1", "W4"];
 
+/// Calls that take bytes from a socket, or give it some.
+const OF_BYTES: [&str; 12] = [
+    "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "sendto", "sendmsg", "sendmmsg",
+    "splice", "sendfile",
+];
+
 /// Calls and errors by name.
 type Calls = BTreeMap<String, (u64, u64)>;
 
-/// Counts the calls of each peer; `None`, said loudly, if there is no `strace`.
-pub(crate) fn section(peers: &[Peer], place: &Place) -> Result<Option<String>> {
-    section_of(peers, place, &workloads::select(&COUNTED.map(str::to_owned))?)
+/// What one peer called on one workload.
+pub(crate) struct Counted {
+    pub(crate) workload: &'static str,
+    pub(crate) peer: String,
+    /// Calls for each message that take bytes from a socket or give it some, those that fail included.
+    pub(crate) of_bytes: f64,
 }
 
-/// The same on these workloads.
-pub(crate) fn section_of(peers: &[Peer], place: &Place, workloads: &[Workload]) -> Result<Option<String>> {
+/// Counts the calls of each peer; `None`, said loudly, if there is no `strace`.
+pub(crate) fn section(peers: &[Peer], place: &Place) -> Result<Option<String>> {
+    let workloads = workloads::select(&COUNTED.map(str::to_owned))?;
+    Ok(section_of(peers, place, &workloads)?.map(|(text, _)| text))
+}
+
+/// The same on these workloads, and the counts themselves.
+pub(crate) fn section_of(
+    peers: &[Peer],
+    place: &Place,
+    workloads: &[Workload],
+) -> Result<Option<(String, Vec<Counted>)>> {
     let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
         eprintln!("NOT COUNTED: there is no strace on this machine, so --strace reports nothing");
         return Ok(None);
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut all) = (Vec::new(), Vec::new());
     for peer in peers {
         let mut row = vec![peer.name.clone()];
         for workload in workloads {
             eprintln!("counting {} {}", workload.id, peer.name);
-            row.push(count(workload, peer, place).unwrap_or_else(|error| format!("{error:#}")));
+            row.push(match count(workload, peer, place) {
+                Ok((calls, messages)) => {
+                    let of_bytes = of_bytes(&calls, messages);
+                    all.push(Counted { workload: workload.id, peer: peer.name.clone(), of_bytes });
+                    tell(&calls, messages)
+                }
+                Err(error) => format!("{error:#}"),
+            });
         }
         rows.push(row);
     }
     let head: Vec<&str> =
         ["server"].into_iter().chain(workloads.iter().map(|workload| workload.id)).collect();
     let table = text::table(&head, &rows);
-    Ok(Some(format!("\n## System calls per message (`strace -c -f`)\n\n{table}")))
+    Ok(Some((format!("\n## System calls per message (`strace -c -f`)\n\n{table}"), all)))
 }
 
-fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<String> {
+fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<(Calls, u64)> {
     let summary = std::env::temp_dir().join(format!("windlass-bench-{}.strace", std::process::id()));
     let outcome = trace(workload, peer, place, &summary);
     let text = std::fs::read_to_string(&summary);
@@ -59,7 +85,7 @@ fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<String> {
     let _ = std::fs::remove_file(&summary);
     let messages = outcome?;
     ensure!(messages > 0, "no message came back");
-    Ok(tell(&parse(&text.context("strace wrote no summary")?), messages))
+    Ok((parse(&text.context("strace wrote no summary")?), messages))
 }
 
 /// Runs the workload against a traced server; returns how many messages it echoed.
@@ -89,6 +115,11 @@ fn parse(summary: &str) -> Calls {
         }
     }
     calls
+}
+
+fn of_bytes(calls: &Calls, messages: u64) -> f64 {
+    let each = OF_BYTES.iter().filter_map(|name| calls.get(*name));
+    each.map(|(count, _)| *count as f64).sum::<f64>() / messages as f64
 }
 
 /// The frequent calls, the most frequent first.
@@ -131,5 +162,7 @@ mod tests {
         let calls = parse(SUMMARY);
         assert_eq!(calls["recvfrom"], (110_000, 10_000));
         assert_eq!(tell(&calls, 100_000), "recvfrom 1.10 (0.10 failed), sendto 1.00, epoll_wait 0.02");
+        let of_bytes = of_bytes(&calls, 100_000);
+        assert!((of_bytes - 2.1).abs() < 1e-9, "neither waiting nor accepting: {of_bytes}");
     }
 }

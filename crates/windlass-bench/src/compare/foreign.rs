@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anyhow::{Context as _, Result};
 
@@ -49,7 +50,9 @@ pub(super) struct Files(PathBuf);
 
 impl Files {
     pub(super) fn new() -> Result<Files> {
-        let folder = std::env::temp_dir().join(format!("windlass-bench-{}", std::process::id()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("windlass-bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder)?;
         Ok(Files(folder))
     }

@@ -11,6 +11,7 @@ mod drive;
 mod figures;
 mod foreign;
 mod http;
+mod kept;
 mod machine;
 mod memcached;
 mod namespace;
@@ -38,7 +39,7 @@ pub use http::{HttpCompareArgs, main as http};
 pub use memcached::{MemcachedArgs, main as memcached};
 pub use origin::{OriginArgs, main as origin};
 pub use overload::{OverloadArgs, main as overload};
-pub use proxy::{ProxyArgs, main as proxy};
+pub use proxy::{ProxyArgs, SlowArgs, main as proxy, slow};
 pub use relay::{RelayArgs, main as relay};
 pub use resp::{RespArgs, main as resp};
 pub use server::{PinnedArgs, pinned};
@@ -148,6 +149,9 @@ pub fn main(args: CompareArgs) -> Result<()> {
     }
     if args.output.as_os_str() != "-" {
         let path = layout.root.join(&args.output);
+        // There is a section in it that is not ours.
+        let markdown =
+            std::fs::read_to_string(&path).map_or(markdown.clone(), |old| kept::keep(markdown, &old));
         std::fs::write(&path, markdown).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", args.output.display());
     }

@@ -72,6 +72,38 @@ impl Layout {
         ])
     }
 
+    fn proxies_target(&self) -> PathBuf {
+        self.target.join("proxies")
+    }
+
+    /// Builds one of the packages of `benches/proxies` in release mode.
+    pub(crate) fn build_proxy(&self, package: &str) -> Result<()> {
+        let manifest = self.root.join("benches/proxies/Cargo.toml");
+        self.cargo(&[
+            "build".as_ref(),
+            "--release".as_ref(),
+            "--locked".as_ref(),
+            "--manifest-path".as_ref(),
+            &manifest,
+            "--package".as_ref(),
+            package.as_ref(),
+            "--target-dir".as_ref(),
+            &self.proxies_target(),
+        ])
+    }
+
+    /// One of `benches/proxies`, if it was built.
+    pub(crate) fn proxy(&self, package: &str) -> Option<PathBuf> {
+        Some(self.proxies_target().join("release").join(package)).filter(|program| program.is_file())
+    }
+
+    /// The version of a crate that `benches/proxies` is locked to.
+    pub(crate) fn locked(&self, name: &str) -> Option<String> {
+        let lock = std::fs::read_to_string(self.root.join("benches/proxies/Cargo.lock")).ok()?;
+        let after = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
+        Some(after.split('"').next()?.to_owned())
+    }
+
     /// Builds our own server.
     pub(crate) fn build_windlass(&self) -> Result<()> {
         self.cargo(&["build", "--release", "-p", "windlass-cli"].map(Path::new))

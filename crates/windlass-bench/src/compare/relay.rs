@@ -103,7 +103,7 @@ pub fn main(args: RelayArgs) -> Result<()> {
         text::table(&["proxy", "CPU ms per 64 MiB", "bytes of a pair after one round trip"], &rows)
     );
     if args.strace
-        && let Some(section) = calls::section_of(&peers, &place, &[RELAY[0], RELAY[1]])?
+        && let Some((section, _)) = calls::section_of(&peers, &place, &[RELAY[0], RELAY[1]])?
     {
         markdown += &section;
     }

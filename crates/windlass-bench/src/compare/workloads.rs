@@ -183,6 +183,21 @@ pub(crate) const PROXY: [Workload; 11] = [
     Workload { title: "1,200 B datagrams of 1,000 flows, 64 under way", ..datagrams("U4", 1000, 1200) },
 ];
 
+/// What honest clients say while there are slow ones, of a proxy of TCP and one of HTTP.
+pub(crate) const BESIDE_SLOW: [Workload; 2] = [
+    Workload {
+        id: "S1",
+        title: "64 B round trips, 8 connections, beside 20,000 slow clients",
+        connections: 8,
+        ..STEADY
+    },
+    Workload {
+        title: "`GET` of 128 B, 8 connections, beside 20,000 slow clients",
+        connections: 8,
+        ..asks("S2", 128)
+    },
+];
+
 const fn asks(id: &'static str, body: usize) -> Workload {
     let kind = Kind::Throughput { unit: "requests/s" };
     Workload { id, kind, says: Says::Http { body }, connections: 32, size: body, ..STEADY }

@@ -12,6 +12,9 @@ pub(crate) enum Kind {
     /// Requests that are passed on, when they are over.
     #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "nothing is passed on"))]
     Proxied,
+    /// Flows of datagrams that are passed on, when they are over.
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "nothing is passed on"))]
+    Flows,
 }
 
 macro_rules! fields {
@@ -40,17 +43,22 @@ macro_rules! fields {
 const CONNECTIONS: &[Kind] = &[Kind::Connections];
 const REQUESTS: &[Kind] = &[Kind::Requests, Kind::Proxied];
 const PROXIED: &[Kind] = &[Kind::Proxied];
-const ALL: &[Kind] = &[Kind::Connections, Kind::Requests, Kind::Proxied];
+const FLOWS: &[Kind] = &[Kind::Flows];
+/// Whatever has bytes from its client and for it.
+const COUNTED: &[Kind] = &[Kind::Connections, Kind::Flows];
+const PASSED_ON: &[Kind] = &[Kind::Proxied, Kind::Flows];
+const STREAMS: &[Kind] = &[Kind::Connections, Kind::Requests, Kind::Proxied];
+const ALL: &[Kind] = &[Kind::Connections, Kind::Requests, Kind::Proxied, Kind::Flows];
 
 fields! {
     Time "time" ALL;
     Peer "peer" ALL;
     Service "service" ALL;
     Listener "listener" ALL;
-    Conn "conn" ALL;
+    Conn "conn" STREAMS;
     DurationMs "duration_ms" ALL;
-    Received "received" CONNECTIONS;
-    Sent "sent" CONNECTIONS;
+    Received "received" COUNTED;
+    Sent "sent" COUNTED;
     Messages "messages" CONNECTIONS;
     Reason "reason" CONNECTIONS;
     Fault "fault" CONNECTIONS;
@@ -65,15 +73,17 @@ fields! {
     Referer "referer" REQUESTS;
     Client "client" PROXIED;
     Route "route" PROXIED;
-    Backend "backend" PROXIED;
+    Backend "backend" PASSED_ON;
     RequestBytes "request_bytes" PROXIED;
     QueueMs "queue_ms" PROXIED;
     ConnectMs "connect_ms" PROXIED;
     ResponseMs "response_ms" PROXIED;
     Retries "retries" PROXIED;
     Reused "reused" PROXIED;
-    Ending "ending" PROXIED;
+    Ending "ending" PASSED_ON;
     Why "why" PROXIED;
+    Requests "requests" FLOWS;
+    Replies "replies" FLOWS;
 }
 
 impl Field {

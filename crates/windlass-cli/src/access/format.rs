@@ -33,6 +33,9 @@ pub(super) enum Piece {
 const CONNECTIONS: &str =
     "{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}";
 
+/// What lines about flows are, unless something else is configured.
+const FLOWS: &str = "{time} {peer} {service} {listener} {backend} {duration_ms} {received} {sent} {requests} {replies} {ending}";
+
 impl Format {
     /// Reads `combined`, `json` or a template. `Err` says what is wrong.
     pub(crate) fn parse(text: &str) -> Result<Format, String> {
@@ -53,11 +56,13 @@ impl Format {
     pub(crate) fn usual(kind: Kind) -> Format {
         match kind {
             Kind::Requests | Kind::Proxied => Format { text: "combined".into(), form: Form::Combined },
-            Kind::Connections => {
-                let form = Form::Template(template(CONNECTIONS).unwrap_or_default());
-                Format { text: CONNECTIONS.into(), form }
-            }
+            Kind::Connections => Format::of(CONNECTIONS),
+            Kind::Flows => Format::of(FLOWS),
         }
+    }
+
+    fn of(text: &str) -> Format {
+        Format { text: text.into(), form: Form::Template(template(text).unwrap_or_default()) }
     }
 
     /// As it was written.
@@ -71,11 +76,12 @@ impl Format {
             Kind::Connections => "connections",
             Kind::Requests => "requests",
             Kind::Proxied => "requests that are passed on",
+            Kind::Flows => "flows of datagrams",
         };
         match &self.form {
             Form::Json => Ok(()),
-            Form::Combined if kind != Kind::Connections => Ok(()),
-            Form::Combined => Err("`combined` is for requests, and there are only connections here".into()),
+            Form::Combined if matches!(kind, Kind::Requests | Kind::Proxied) => Ok(()),
+            Form::Combined => Err(format!("`combined` is for requests, and there are only {what} here")),
             Form::Template(pieces) => {
                 let foreign = pieces.iter().find_map(|piece| match piece {
                     Piece::Field { field, .. } if !field.is_of(kind) => Some(field),

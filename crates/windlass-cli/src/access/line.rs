@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::AccessLog;
 use super::fields::Field;
 use super::format::{Form, Piece};
+#[cfg(feature = "proxy")]
+use super::record::Flow;
 use super::record::{About, Asked, Passed, Record};
 use super::when::{common, iso};
 
@@ -67,8 +69,8 @@ fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
         Field::Time => return Some(iso(record.at)),
         Field::Peer => return Some(record.peer.to_string()),
         Field::Service => return Some(log.service.clone()),
-        Field::Listener => return log.address(record.listener),
-        Field::Conn => return Some(record.conn.to_string()),
+        Field::Listener => return listener(log, record),
+        Field::Conn => return record.conn.map(|conn| conn.to_string()),
         Field::DurationMs => return Some(format!("{:.3}", millis(record.took))),
         _ => {}
     }
@@ -81,6 +83,8 @@ fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
             Field::Fault => Some(ended.fault.into()),
             _ => None,
         },
+        #[cfg(feature = "proxy")]
+        About::Flow(flow) => value_of_flow(field, flow),
         About::Request(asked) => match field {
             Field::Method => asked.method.clone(),
             Field::Target => asked.path.clone(),
@@ -93,6 +97,29 @@ fn value(field: Field, log: &AccessLog, record: &Record) -> Option<String> {
             Field::Referer => asked.referer.clone(),
             field => asked.passed.as_ref().and_then(|passed| value_of_passed(field, passed, record)),
         },
+    }
+}
+
+/// Where it came in.
+fn listener(log: &AccessLog, record: &Record) -> Option<String> {
+    match &record.about {
+        // In which of a socket's addresses, which may be all that there are.
+        #[cfg(feature = "proxy")]
+        About::Flow(flow) => Some(format!("udp:{}", flow.to?)),
+        _ => log.address(record.listener),
+    }
+}
+
+#[cfg(feature = "proxy")]
+fn value_of_flow(field: Field, flow: &Flow) -> Option<String> {
+    match field {
+        Field::Backend => Some(flow.backend.clone()),
+        Field::Received => Some(flow.received.to_string()),
+        Field::Sent => Some(flow.sent.to_string()),
+        Field::Requests => Some(flow.requests.to_string()),
+        Field::Replies => Some(flow.replies.to_string()),
+        Field::Ending => Some(flow.ending.into()),
+        _ => None,
     }
 }
 
@@ -139,7 +166,8 @@ struct Object<'r, T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     listener: Option<String>,
     peer: String,
-    conn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conn: Option<String>,
     duration_ms: f64,
     #[serde(flatten)]
     about: T,
@@ -154,6 +182,17 @@ struct OfConnection {
     messages: u64,
     reason: &'static str,
     fault: &'static str,
+}
+
+#[cfg(feature = "proxy")]
+#[derive(Serialize)]
+struct OfFlow<'r> {
+    backend: &'r str,
+    received: u64,
+    sent: u64,
+    requests: u64,
+    replies: u64,
+    ending: &'static str,
 }
 
 /// The query is left out: there are secrets in it.
@@ -200,9 +239,9 @@ fn json(log: &AccessLog, record: &Record) -> String {
         let object = Object {
             time: iso(record.at),
             service: &log.service,
-            listener: log.address(record.listener),
+            listener: listener(log, record),
             peer: record.peer.to_string(),
-            conn: record.conn.to_string(),
+            conn: record.conn.map(|conn| conn.to_string()),
             duration_ms: millis(record.took),
             about,
         };
@@ -219,6 +258,12 @@ fn json(log: &AccessLog, record: &Record) -> String {
                 fault: ended.fault,
             };
             object(log, record, about)
+        }
+        #[cfg(feature = "proxy")]
+        About::Flow(flow) => {
+            let Flow { backend, received, sent, requests, replies, ending, .. } = &**flow;
+            let (received, sent, requests, replies) = (*received, *sent, *requests, *replies);
+            object(log, record, OfFlow { backend, received, sent, requests, replies, ending })
         }
         About::Request(asked) => {
             let about = OfRequest {

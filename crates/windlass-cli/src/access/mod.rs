@@ -1,4 +1,5 @@
-//! Access logs: a line for each connection when it has ended, or for each request where there are requests.
+//! Access logs: a line for each connection when it has ended, or for each request where there are requests, or for
+//! each flow of datagrams.
 //!
 //! A worker makes a [`Record`] and hands it to a bounded queue; one thread for all access logs makes lines of
 //! them and writes those. What finds the queue full, or the disk, is dropped and counted. Read `format` for

@@ -13,7 +13,8 @@ const TEXT_MAX: usize = 1024;
 /// What one line is about. Small and without a copy of anything as long as it is about a connection.
 pub(crate) struct Record {
     pub(super) at: SystemTime,
-    pub(super) conn: ConnId,
+    /// None of what is no connection's.
+    pub(super) conn: Option<ConnId>,
     pub(super) peer: Peer,
     pub(super) listener: Option<usize>,
     pub(super) took: Duration,
@@ -23,6 +24,21 @@ pub(crate) struct Record {
 pub(super) enum About {
     Connection(Ended),
     Request(Box<Asked>),
+    #[cfg(feature = "proxy")]
+    Flow(Box<Flow>),
+}
+
+/// A flow of datagrams that is over.
+#[cfg(feature = "proxy")]
+pub(super) struct Flow {
+    /// The address of ours that it came to.
+    pub(super) to: Option<SocketAddr>,
+    pub(super) backend: String,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) requests: u64,
+    pub(super) replies: u64,
+    pub(super) ending: &'static str,
 }
 
 /// A connection that has ended.
@@ -90,7 +106,7 @@ impl Record {
     pub(crate) fn ended(conn: &windlass::Conn<'_>, took: Duration, ended: Ended) -> Record {
         Record {
             at: SystemTime::now(),
-            conn: conn.id(),
+            conn: Some(conn.id()),
             peer: conn.peer(),
             listener: conn.listener(),
             took,
@@ -102,7 +118,7 @@ impl Record {
     pub(crate) fn answered(answered: &Answered<'_>) -> Record {
         Record {
             at: SystemTime::now(),
-            conn: answered.conn,
+            conn: Some(answered.conn),
             peer: answered.peer,
             listener: answered.listener,
             took: answered.took,
@@ -148,7 +164,7 @@ impl Record {
         };
         Record {
             at: SystemTime::now(),
-            conn: exchanged.conn,
+            conn: Some(exchanged.conn),
             peer: exchanged.peer,
             listener: exchanged.listener,
             took: exchanged.total,
@@ -156,10 +172,34 @@ impl Record {
         }
     }
 
+    /// A flow is over.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn flow(ended: &windlass_proxy::FlowEnded<'_>) -> Record {
+        let flow = Flow {
+            to: ended.to,
+            backend: ended.backend.into(),
+            received: ended.request_bytes,
+            sent: ended.reply_bytes,
+            requests: ended.requests,
+            replies: ended.replies,
+            ending: ended.ending.label(),
+        };
+        Record {
+            at: SystemTime::now(),
+            conn: None,
+            peer: Peer::Tcp(ended.client),
+            listener: None,
+            took: ended.lasted,
+            about: About::Flow(Box::new(flow)),
+        }
+    }
+
     /// About how many bytes it holds.
     pub(super) fn weight(&self) -> usize {
         let texts = match &self.about {
             About::Connection(_) => 0,
+            #[cfg(feature = "proxy")]
+            About::Flow(flow) => flow.backend.len() + size_of::<Flow>(),
             About::Request(asked) => {
                 let texts = [&asked.method, &asked.path, &asked.query, &asked.host];
                 let more = [&asked.user_agent, &asked.referer];

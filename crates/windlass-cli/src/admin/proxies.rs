@@ -201,6 +201,7 @@ fn added(fronted: &Fronted, at: &str, order: &BackendOrder) -> Result<windlass_p
         weight: Count(order.weight.map_or(1, |weight| weight as usize)),
         connections_max: order.connections_max.map(|max| Count(usize::try_from(max).unwrap_or(usize::MAX))),
         check_port: None,
+        check_address: None,
         send_proxy: None,
         tls: None,
     };

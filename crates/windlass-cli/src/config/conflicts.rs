@@ -281,7 +281,6 @@ fn of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &
         ("tls".to_owned(), table.tls.is_some()),
         ("backend_tls".to_owned(), table.backend_tls.is_some()),
         ("accept_proxy_from".to_owned(), !table.accept_proxy_from.is_empty()),
-        ("access_log".to_owned(), table.access_log.is_some()),
         ("route[0]".to_owned(), !table.route.is_empty()),
     ];
     for (n, address) in table.listen.iter().enumerate() {

@@ -190,9 +190,11 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
         let first = services.len();
         add!(proxy);
         for (service, table) in services[first..].iter_mut().zip(&file.proxy) {
-            if table.mode == proxy::ModeName::Http {
-                service.lines = Kind::Proxied;
-            }
+            service.lines = match table.mode {
+                proxy::ModeName::Tcp => Kind::Connections,
+                proxy::ModeName::Http => Kind::Proxied,
+                proxy::ModeName::Udp => Kind::Flows,
+            };
         }
     }
     #[cfg(feature = "kv")]

@@ -36,6 +36,11 @@ pub(crate) struct Listen(pub(crate) windlass::Address);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Backend(pub(crate) windlass_proxy::Target);
 
+/// Where a backend is checked: an address, since no name is asked for.
+#[cfg(feature = "proxy")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CheckAddress(pub(crate) std::net::SocketAddr);
+
 /// Where backends come from.
 #[cfg(feature = "proxy")]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -149,6 +154,20 @@ impl Text for Backend {
     const EXAMPLE: &'static str = "10.0.0.1:80";
     fn read(text: &str) -> Result<Backend, String> {
         windlass_proxy::Target::from_str(text).map(Backend).map_err(|error| error.to_string())
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+#[cfg(feature = "proxy")]
+impl Text for CheckAddress {
+    const FORMAT: &'static str = "check-address";
+    const EXAMPLE: &'static str = "10.0.0.9:9000";
+    fn read(text: &str) -> Result<CheckAddress, String> {
+        let why = || format!("`{text}` is no address with a port, like 10.0.0.9:9000 or [2001:db8::9]:9000");
+        let at: std::net::SocketAddr = text.parse().map_err(|_| why())?;
+        if at.port() == 0 { Err(why()) } else { Ok(CheckAddress(at)) }
     }
     fn show(&self) -> String {
         self.0.to_string()
@@ -275,6 +294,8 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), String> {
         #[cfg(feature = "proxy")]
         Backend::FORMAT => reads::<Backend>(text),
         #[cfg(feature = "proxy")]
+        CheckAddress::FORMAT => reads::<CheckAddress>(text),
+        #[cfg(feature = "proxy")]
         Network::FORMAT => reads::<Network>(text),
         #[cfg(feature = "proxy")]
         Source::FORMAT => reads::<Source>(text),
@@ -342,7 +363,7 @@ macro_rules! as_text {
 
 as_text!(Size Time Count Listen FilePath OutputPath AccessFormat Secret);
 #[cfg(feature = "proxy")]
-as_text!(Backend Network Source NameServer HeaderRule);
+as_text!(Backend CheckAddress Network Source NameServer HeaderRule);
 
 /// The schema of a text in a format of ours.
 pub(crate) fn schema(format: &str, numbers: bool, example: &str) -> Schema {

@@ -40,6 +40,8 @@ pub(super) fn config(table: &HttpTable, files: Files) -> Result<HttpConfig> {
         request_timeout: table.request_timeout.0,
         keep_alive_timeout: table.keep_alive_timeout.0,
         response_timeout: table.response_timeout.0,
+        body_progress_min: table.body_progress_min.0 as u64,
+        abort_on_close: table.abort_on_close,
         requests_max: count(table.requests_max),
         pool_max: table.pool_max.0,
         pool_timeout: table.pool_timeout.0,

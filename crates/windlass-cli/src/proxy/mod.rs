@@ -435,6 +435,7 @@ fn backends(table: &ProxyTable, to: &[value::Backend], more: &[BackendTable]) ->
         weight: Count(1),
         connections_max: None,
         check_port: None,
+        check_address: None,
         send_proxy: None,
         tls: None,
     });
@@ -449,8 +450,11 @@ fn backend(table: &ProxyTable, one: BackendTable) -> Result<Backend> {
     if let Some(name) = one.name {
         backend = backend.name(name);
     }
-    if let Some(port) = one.check_port {
-        backend = backend.check_port(port);
+    match (one.check_port, one.check_address) {
+        (Some(_), Some(_)) => bail!("{}: check_port and check_address: one of them", backend.to),
+        (Some(port), None) => backend = backend.check_address(port),
+        (None, Some(value::CheckAddress(address))) => backend = backend.check_address(address),
+        (None, None) => {}
     }
     if let Some(of) = one.send_proxy.or(table.send_proxy) {
         backend = backend.send_proxy(version(of));

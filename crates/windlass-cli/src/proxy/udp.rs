@@ -5,6 +5,7 @@ use windlass::{Limits, Serve, serve};
 use windlass_proxy::{Proxy, UdpConfig, UdpProxy};
 
 use super::{count, front};
+use crate::access::{Kind, Record};
 use crate::config::File;
 use crate::config::proxy::udp::UdpTable;
 use crate::config::proxy::{ModeName, ProxyTable};
@@ -18,12 +19,18 @@ pub(crate) fn of_datagrams(table: &ProxyTable, file: &File, told: &Told) -> Resu
     let front = front(table, file, told)?;
     let named = || format!("proxy `{}`", table.name);
     front.udp_proxy().map(drop).with_context(named)?;
+    let log = table.access_log.as_ref();
+    let log = log.map(|log| told.access.open(log, &table.name, Kind::Flows)).transpose()?;
     let ends = Ends::of(None, &table.name, told)?;
     let its = told.of(&table.name, "proxy");
     let (mailbox, resolver) = (front.mailbox().clone(), front.resolver().clone());
     let make = move || {
         // It was asked for once, and is looked at with every change.
         let proxy = front.udp_proxy().expect("a configuration for datagrams");
+        let proxy = match log.clone() {
+            Some(log) => proxy.on_flow(move |ended| log.add(Record::flow(ended))),
+            None => proxy,
+        };
         Watched::new(proxy, &its, ends.clone())
     };
     let service =

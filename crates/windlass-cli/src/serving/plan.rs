@@ -4,6 +4,7 @@ use anyhow::Result;
 use windlass::{Change, Config, Limits, Serve, Server, Service, serve};
 
 use super::{Ends, Told, Watched};
+use crate::access::Kind;
 use crate::config::File;
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
@@ -76,7 +77,9 @@ fn workers(file: &File) -> usize {
 
 /// Whether the bytes of connections have to be counted from their beginning: their lines tell them.
 pub(super) fn counts_traffic(file: &File) -> bool {
-    crate::config::services(file).iter().any(|service| service.access_log.is_some())
+    // Those of flows are counted by their proxy.
+    let mut services = crate::config::services(file).into_iter();
+    services.any(|service| service.access_log.is_some() && service.lines != Kind::Flows)
 }
 
 /// Those services that are wanted, by their names.

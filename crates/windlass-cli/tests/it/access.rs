@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::config::{Folder, ask, order};
 use crate::server::*;
+use crate::terminal::Terminal;
 
 /// Waits until the file has so many lines, and returns them.
 fn lines(path: &str, n: usize) -> Vec<String> {
@@ -306,32 +306,14 @@ fn a_full_disk_costs_lines_and_no_connection() {
 /// On a terminal, lines on stdout are not mixed with a status line.
 #[test]
 fn lines_on_a_terminal_have_it_to_themselves() {
-    if Command::new("script").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!("skipped: there is no `script`");
-        return;
-    }
-    let line = format!("{} echo 127.0.0.1:0 --workers 1 --access-log -", env!("CARGO_BIN_EXE_windlass"));
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .env("TERM", "xterm")
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut screen = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut shown = String::new();
-    use std::io::BufRead;
-    while !shown.contains("started") {
-        assert!(screen.read_line(&mut shown).unwrap() > 0, "{shown}");
-    }
-    let address = shown.lines().find_map(|line| line.trim_end().strip_prefix("Listening on ")).unwrap();
+    let words = ["echo", "127.0.0.1:0", "--workers", "1", "--access-log", "-"];
+    let Some(mut terminal) = Terminal::start(&words) else { return };
+    let address = terminal.line("Listening on ");
     drop(std::net::TcpStream::connect(address).unwrap());
-    while !shown.contains(" eof nobody") {
-        assert!(screen.read_line(&mut shown).unwrap() > 0, "{shown}");
-    }
-    child.stdin.take().unwrap().write_all(b"\x03").unwrap();
-    screen.read_to_string(&mut shown).unwrap();
-    assert!(child.wait().unwrap().success(), "{shown}");
+    terminal.until(" eof nobody");
+    terminal.press(b"\x03");
+    let status = terminal.ended();
+    let shown = &terminal.shown;
+    assert!(status.success(), "{status:?}: {shown}");
     assert!(!shown.contains("messages/s"), "{shown}");
 }

@@ -347,7 +347,7 @@ fn datagrams_that_were_changed() {
 
 /// Where nobody listens.
 fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    crate::served::free().parse().unwrap()
 }
 
 #[test]

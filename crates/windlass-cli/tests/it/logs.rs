@@ -3,12 +3,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 
 use crate::config::{Folder, ask, order};
 use crate::server::*;
+use crate::terminal::Terminal;
 
 fn events(stderr: &str) -> Vec<Value> {
     stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
@@ -158,38 +157,14 @@ fn they_go_to_a_file_that_is_rotated() {
     assert!(String::from_utf8(both.stderr).unwrap().contains("the journal is in no file of ours"));
 }
 
-/// `script` of util-linux gives it a terminal.
 #[test]
 fn on_a_terminal_they_are_text() {
-    if Command::new("script").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!("skipped: there is no `script`");
-        return;
-    }
-    let line = format!("{} echo 127.0.0.1:0 --workers 1", env!("CARGO_BIN_EXE_windlass"));
-    let mut command = windlass(&[]);
-    let mut terminal = Command::new("script");
-    for (name, value) in command.env("TERM", "xterm").env("NO_COLOR", "1").get_envs() {
-        match value {
-            Some(value) => terminal.env(name, value),
-            None => terminal.env_remove(name),
-        };
-    }
-    // What was written to the script's input was typed.
-    let mut child = terminal
-        .args(["-qec", &line, "/dev/null"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut keyboard = child.stdin.take().unwrap();
-    let mut screen = BufReader::new(child.stdout.take().unwrap());
-    let mut shown = String::new();
-    while !shown.contains("started") {
-        assert!(screen.read_line(&mut shown).unwrap() > 0, "{shown}");
-    }
-    keyboard.write_all(b"\x03").unwrap();
-    screen.read_to_string(&mut shown).unwrap();
-    assert!(child.wait().unwrap().success(), "{shown}");
+    let Some(mut terminal) = Terminal::start(&["echo", "127.0.0.1:0", "--workers", "1"]) else { return };
+    terminal.until("started");
+    terminal.press(b"\x03");
+    let status = terminal.ended();
+    let shown = &terminal.shown;
+    assert!(status.success(), "{status:?}: {shown}");
     assert!(shown.contains("Z  INFO started workers=1") && !shown.contains('{'), "{shown}");
     assert!(shown.contains("0 connections | 0 messages/s"), "the status line: {shown}");
     assert!(shown.contains("Served 0 connections in "), "the summary: {shown}");

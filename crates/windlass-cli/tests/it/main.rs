@@ -38,6 +38,7 @@ mod resp;
 mod served;
 mod server;
 mod stop;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(all(target_os = "linux", feature = "top"))]

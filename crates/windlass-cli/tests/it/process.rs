@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use crate::server::*;
 
-fn status(pid: u32, key: &str) -> String {
+pub(crate) fn status(pid: u32, key: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("{key} in {status}")).trim().into()
@@ -209,7 +209,7 @@ fn the_supervisor_hears_from_every_loop_and_of_the_end() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reload_works_within_a_sandbox() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = crate::served::free();
     let first = "[server]\nsandbox = 'on'\n[[echo]]\nlisten = '127.0.0.1:0'\n";
     let file = ConfigFile::new("sandbox-reload", first);
     let server = Server::command(&["run", "-c", file.0.to_str().unwrap()]);
@@ -218,7 +218,7 @@ fn a_reload_works_within_a_sandbox() {
     server.signal(rustix::process::Signal::HUP);
     let deadline = std::time::Instant::now() + LONG;
     let mut another = loop {
-        match std::net::TcpStream::connect(free) {
+        match std::net::TcpStream::connect(&free) {
             Ok(stream) => break stream,
             Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
         }

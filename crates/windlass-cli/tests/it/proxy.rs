@@ -258,14 +258,13 @@ fn web(name: &'static str, ready: &'static str) -> String {
     address
 }
 
-#[test]
-fn a_backend_that_says_it_is_not_ready_gets_no_clients() {
-    let folder = Folder::new("proxy-check");
-    let (ready, other) =
-        (web("the ready one", "204 No Content"), web("the other", "503 Service Unavailable"));
+/// Of two backends the other gets no clients, for what is said of it in its table.
+fn the_other_is_left_out(name: &str, other: &str, more: &str) {
+    let folder = Folder::new(name);
+    let ready = web("the ready one", "204 No Content");
     let more = format!(
         "check_every = \"50ms\"\ncheck_rise = 1\ncheck_fall = 1\ncheck_http = {{ path = \"/ready\" }}\n\
-         [[proxy.backend]]\nto = \"{other}\"\n"
+         [[proxy.backend]]\nto = \"{other}\"\n{more}"
     );
     let server = from_file(&folder, &ready, &more);
     let answer = || String::from_utf8_lossy(&ask(&server.address, b"GET / HTTP/1.1\r\n\r\n")).into_owned();
@@ -279,6 +278,17 @@ fn a_backend_that_says_it_is_not_ready_gets_no_clients() {
 }
 
 #[test]
+fn a_backend_that_says_it_is_not_ready_gets_no_clients() {
+    the_other_is_left_out("proxy-check", &web("the other", "503 Service Unavailable"), "");
+}
+
+#[test]
+fn a_backend_is_as_ready_as_the_agent_at_another_address_says() {
+    let (other, agent) = (web("the other", "204 No Content"), web("its agent", "503 Service Unavailable"));
+    the_other_is_left_out("proxy-agent", &other, &format!("check_address = \"{agent}\"\n"));
+}
+
+#[test]
 fn checks_that_make_no_sense_are_told() {
     let folder = Folder::new("proxy-wrong-check");
     for (wrong, wanted) in [
@@ -289,6 +299,18 @@ fn checks_that_make_no_sense_are_told() {
         ("check_exchange = { send = \"x\", expect = \"\" }", "an expected answer has at least one byte"),
         ("check_http = { status = [\"2xx\"] }", "`2xx` is no status"),
         ("check_http = { path = \"up\" }", "a path begins with /"),
+        (
+            "[[proxy.backend]]\nto = \"10.0.0.2:80\"\ncheck_address = \"agent.test:9000\"",
+            "`agent.test:9000` is no address with a port, like 10.0.0.9:9000",
+        ),
+        (
+            "[[proxy.backend]]\nto = \"10.0.0.2:80\"\ncheck_address = \"10.0.0.9:9000\"\ncheck_port = 9000",
+            "10.0.0.2:80: check_port and check_address: one of them",
+        ),
+        (
+            "[[proxy.backend]]\nto = \"unix:app.sock\"\ncheck_port = 9000",
+            "a Unix socket has no other port to be checked at",
+        ),
     ] {
         let text = format!("[[proxy]]\nlisten = \":8080\"\nto = \"10.0.0.1:80\"\n{wrong}\n");
         let out = run(&["check", "--no-environment", "-c", &folder.file("windlass.toml", &text)]);
@@ -339,7 +361,7 @@ fn the_files_that_a_proxy_names_are_read_again_by_a_reload() {
     let more = "retries_max = 0\nfailures_max = 0\n\
                 backend_tls = { authorities = \"ca.pem\", name = \"server.test\" }\n\
                 [[proxy]]\nname = \"pages\"\nlisten = \"127.0.0.1:0\"\nmode = \"http\"\nto = \"127.0.0.1:1\"\n\
-                retries_max = 0\nhttp = { error_page = [{ status = 502, file = \"503.html\" }, \
+                retries_max = 0\nhttp = { abort_on_close = false, error_page = [{ status = 502, file = \"503.html\" }, \
                 { status = 503, file = \"503.html\" }] }\n";
     let mut server = from_file(&folder, &echo.address, more);
     let line = server.line();

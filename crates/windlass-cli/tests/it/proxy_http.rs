@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use rustix::process::Signal;
@@ -137,7 +139,7 @@ fn answers_of_its_own_need_no_backend() {
     let folder = Folder::new("http-answers");
     folder.file("503.html", "<h1>later</h1>");
     // Nobody listens there.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = crate::served::free();
     let (server, _) = serving(
         &folder,
         &format!(
@@ -264,6 +266,114 @@ fn a_line_for_each_request() {
     assert_eq!(columns[3][17], "length_and_chunked", "{lines:?}");
     assert_eq!((columns[4][3], columns[4][5]), ("/e/../f", "400"), "{lines:?}");
     assert_eq!(columns[4][16..18], ["refused", "path"], "{lines:?}");
+}
+
+/// An origin that keeps count of the bytes it reads and writes: `/missing` is not there, and `/never` is answered
+/// by nobody.
+fn counting(read: &Arc<AtomicU64>, written: &Arc<AtomicU64>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (read, written) = (read.clone(), written.clone());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, read, written) = (stream.unwrap(), read.clone(), written.clone());
+            thread::spawn(move || {
+                let (mut reader, mut writer) = (BufReader::new(&stream), &stream);
+                loop {
+                    let (mut head, mut length) = (String::new(), 0);
+                    while !head.ends_with("\r\n\r\n") {
+                        let from = head.len();
+                        if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                            return;
+                        }
+                        if let Some(value) = head[from..].to_ascii_lowercase().strip_prefix("content-length:")
+                        {
+                            length = value.trim().parse().unwrap();
+                        }
+                    }
+                    reader.read_exact(&mut vec![0; length]).unwrap();
+                    read.fetch_add((head.len() + length) as u64, SeqCst);
+                    let answer = match head.split(' ').nth(1).unwrap() {
+                        "/never" => continue,
+                        "/missing" => "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone",
+                        _ => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+                    };
+                    written.fetch_add(answer.len() as u64, SeqCst);
+                    writer.write_all(answer.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_metrics_say_of_requests_is_what_was_sent() {
+    let folder = Folder::new("http-metrics");
+    let (read, written) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let origin = counting(&read, &written);
+    let text = format!(
+        "[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{BEGIN}name = \"web\"\nto = \"{origin}\"\n\
+         [proxy.http]\npool_timeout = \"1h\"\n\
+         [[proxy.route]]\npaths = \"=/health\"\nrespond = {{ status = 200, body = \"well\" }}\n"
+    );
+    let (mut server, _) = serving(&folder, &text);
+    let admin = server.line();
+    let admin = admin.strip_prefix("Admin on ").unwrap();
+    let samples = || crate::config::ask(admin, "GET /metrics").1;
+    let sample = |text: &str, name: &str| -> u64 {
+        let wanted = format!("{name}{{proxy=\"web\"");
+        let of = |line: &&str| line.starts_with(&wanted);
+        let line = text.lines().find(of).unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() as u64
+    };
+    for (lines, wanted) in [
+        ("GET /a HTTP/1.1\nHost: a", "200"),
+        ("GET /b HTTP/1.1\nHost: a", "200"),
+        ("GET /c HTTP/1.1\nHost: a", "200"),
+        ("POST /d HTTP/1.1\nHost: a\nContent-Length: 0", "200"),
+        ("GET /missing HTTP/1.1\nHost: a", "404"),
+        ("GET /x/../y HTTP/1.1\nHost: a", "400"),
+        ("GET /health HTTP/1.1\nHost: a", "200"),
+    ] {
+        assert_eq!(status(&ask(&server.address, lines)), wanted, "{lines}");
+    }
+    // A body, and a client that leaves before it is answered.
+    let before = read.load(SeqCst);
+    let mut leaves = server.connect();
+    leaves.write_all(b"PUT /never HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+    until(|| (read.load(SeqCst) > before).then_some(()));
+    leaves.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(leaves.read(&mut [0; 1]).unwrap(), 0, "it is not kept until the backend has answered");
+    let text = until(|| {
+        let text = samples();
+        (sample(&text, "windlass_proxy_http_clients_gone_total") == 1).then_some(text)
+    });
+    for (what, wanted) in [
+        ("requests", 8),
+        ("answered", 2),
+        ("opened", 1),
+        ("reused", 5),
+        ("retries", 0),
+        ("stale", 0),
+        ("upgrades", 0),
+        ("cut_short", 0),
+        ("bad_responses", 0),
+    ] {
+        assert_eq!(sample(&text, &format!("windlass_proxy_http_{what}_total")), wanted, "{what}: {text}");
+    }
+    for (class, wanted) in [("1xx", 0), ("2xx", 5), ("3xx", 0), ("4xx", 2), ("5xx", 0)] {
+        let line =
+            format!("windlass_proxy_http_responses_total{{proxy=\"web\",class=\"{class}\"}} {wanted}\n");
+        assert!(text.contains(&line), "{line} {text}");
+    }
+    // To the byte, by proxy and by backend.
+    for (name, wanted) in [("sent", read.load(SeqCst)), ("received", written.load(SeqCst))] {
+        assert_eq!(sample(&text, &format!("windlass_proxy_{name}_bytes_total")), wanted, "{name}: {text}");
+        assert_eq!(sample(&text, &format!("windlass_proxy_backend_{name}_bytes_total")), wanted, "{name}");
+    }
+    assert_eq!(sample(&text, "windlass_proxy_backend_requests_total"), 6);
+    assert_eq!(sample(&text, "windlass_proxy_backend_busy"), 0);
 }
 
 #[test]

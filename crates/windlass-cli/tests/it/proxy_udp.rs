@@ -179,3 +179,105 @@ fn flows_that_could_take_every_descriptor_are_told_at_the_start() {
     };
     assert!(told(3000) && !told(2900));
 }
+
+/// A line of the access log, once it is written.
+fn logged(path: &str, lines: usize) -> Vec<String> {
+    let deadline = Instant::now() + LONG;
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.lines().count() >= lines {
+            return text.lines().map(str::to_owned).collect();
+        }
+        assert!(Instant::now() < deadline, "{lines} lines in vain: {text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_line_for_each_flow_when_it_is_over() {
+    let folder = Folder::new("proxy-udp-access");
+    let path = folder.path("flows.log");
+    let echo = Server::on("udp:127.0.0.1:0", &["-q"]);
+    let to = port(&echo.address);
+    let text = |more: &str| {
+        format!(
+            "[server]\nworkers = 1\n[[proxy]]\nname = 'games'\nmode = 'udp'\nlisten = '127.0.0.1:0'\n\
+             udp = {{ idle_timeout = '300ms' }}\naccess_log = {{ path = '{path}'{more} }}\n\
+             [[proxy.backend]]\nto = '{to}'\nname = 'first'\n"
+        )
+    };
+    let server = Server::command(&["run", "-q", "-c", &folder.file("windlass.toml", &text(""))]);
+    let asks = client(&server.address);
+    assert_eq!(ask(&asks, b"hello"), b"hello");
+    let line = logged(&path, 1).remove(0);
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(
+        words[1..5],
+        [&asks.local_addr().unwrap().to_string(), "games", &server.address, "first"],
+        "{line}"
+    );
+    // Whoever has to ask twice on a busy machine has said more.
+    let (received, sent): (u64, u64) = (words[6].parse().unwrap(), words[7].parse().unwrap());
+    let (requests, replies): (u64, u64) = (words[8].parse().unwrap(), words[9].parse().unwrap());
+    assert!(requests >= 1 && replies >= 1, "{line}");
+    assert_eq!((received, sent, words[10]), (5 * requests, 5 * replies, "expired"), "{line}");
+    assert!(words[5].parse::<f64>().unwrap() < 300.0 * requests as f64, "the silence is not in it: {line}");
+    // The next one is still there when the server ends.
+    ask(&asks, b"again");
+    assert!(server.stop().0.success());
+    let lines = logged(&path, 2);
+    assert!(lines.len() == 2 && lines[1].contains(" games "), "{lines:?}");
+
+    let said = |more: &str| {
+        let output = run(&["check", "--no-environment", "-c", &folder.file("wrong.toml", &text(more))]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said(", format = '{messages}'").contains("{messages} is nothing that flows of datagrams have"));
+    let json = folder.file("json.toml", &text(", format = 'json'"));
+    assert!(run(&["check", "--no-environment", "-c", &json]).status.success());
+}
+
+/// What a process gave up does not keep it from opening a socket for each flow, from hearing that nobody listens at a
+/// backend, from checking those there are, and from writing its lines down.
+#[cfg(target_os = "linux")]
+#[test]
+fn flows_in_a_strict_sandbox() {
+    let folder = Folder::new("proxy-udp-sandbox");
+    let path = folder.path("flows.log");
+    let echo = Server::on("udp:127.0.0.1:0", &["-q"]);
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let user = match is_root() {
+        true => "user = '61184'\ngroup = '61184'\n",
+        false => "",
+    };
+    if is_root() {
+        std::os::unix::fs::chown(folder.path(""), Some(61_184), Some(61_184)).unwrap();
+    }
+    let text = |to: &str| {
+        format!(
+            "[server]\nworkers = 2\nsandbox = 'strict'\n{user}[log]\nformat = 'json'\n[[proxy]]\nmode = 'udp'\n\
+             listen = '127.0.0.1:0'\nto = [{to}]\nsend_proxy = 'v2'\ncheck_every = '100ms'\n\
+             check_exchange = {{ send = 'x', expect = 'x' }}\n\
+             udp = {{ idle_timeout = '500ms' }}\naccess_log = {{ path = '{path}', format = '{{requests}} {{ending}}' }}\n"
+        )
+    };
+    let both = format!("'{}', '{nobody}'", port(&echo.address));
+    let file = folder.file("windlass.toml", &text(&both));
+    let server = Server::command(&["run", "-c", &file]);
+    assert_eq!(crate::process::status(server.pid(), "Seccomp"), "2");
+    let clients: Vec<UdpSocket> = (0..8).map(|_| client(&server.address)).collect();
+    for client in &clients {
+        let told = ask(client, b"hello");
+        assert!(told.ends_with(b"hello"), "{told:?}");
+        assert_eq!(ask(client, b"more"), b"more");
+    }
+    let lines = logged(&path, clients.len());
+    assert!(lines.iter().any(|line| line.ends_with(" expired")), "{lines:?}");
+    // Read again, within.
+    folder.file("windlass.toml", &text(&format!("'{}'", port(&echo.address))));
+    server.signal(Signal::HUP);
+    assert!(ask(&client(&server.address), b"later").ends_with(b"later"));
+    let (status, _, stderr) = server.stop();
+    assert!(status.success(), "{stderr}");
+    assert!(stderr.contains("in a sandbox") && !stderr.contains("not whole"), "{stderr}");
+}

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::server::*;
+
+/// Those that [`free_port`] draws from.
+const PORTS: u32 = 12_000;
 
 /// Logs as tests read them.
 pub(crate) const LOG: &str = "[log]\nformat = \"json\"\n";
@@ -54,7 +60,23 @@ pub(crate) struct Served {
 
 /// Address that nobody has at the moment.
 pub(crate) fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
+}
+
+/// A port that nobody has at the moment, and that nobody gets who does not ask for it: those that the system gives to
+/// connections are above. One of those could be another test's before it is listened on, or while a server that had it
+/// is started again.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    static FIRST: OnceLock<u32> = OnceLock::new();
+    // Every process begins somewhere else, and gives none twice.
+    let first = *FIRST.get_or_init(|| RandomState::new().hash_one(0) as u32 % PORTS);
+    loop {
+        let port = 20_000 + ((first + NEXT.fetch_add(1, Relaxed)) % PORTS) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Served {

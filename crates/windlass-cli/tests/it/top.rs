@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Folder;
+use crate::served::free;
 use crate::server::*;
 
 /// A server with an admin listener, and where both are.
@@ -18,8 +19,10 @@ struct Watched {
 
 fn watched(name: &str, admin: &str) -> Watched {
     let folder = Folder::new(name);
+    // The same for another server after it.
+    let listen = free();
     let text = format!(
-        "[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[[echo]]\nlisten = \"127.0.0.1:0\"\n"
+        "[server]\nworkers = 1\n[admin]\nlisten = \"{listen}\"\n{admin}\n[[echo]]\nlisten = \"127.0.0.1:0\"\n"
     );
     let file = folder.file("windlass.toml", &text);
     let mut server = Server::command(&["run", "-q", "-c", &file]);
@@ -97,7 +100,7 @@ fn the_configuration_says_where_and_the_token() {
 
 #[test]
 fn nobody_answers() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let gone = free();
     let output = run(&["top", &gone]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1));

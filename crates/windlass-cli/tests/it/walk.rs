@@ -2,12 +2,12 @@
 //! the end. The README's own two commands, in a clone, are what `.ci/run` does.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
 use crate::dashboard::browser::Browser;
+use crate::served::free_port;
 use crate::server::*;
 
 /// What a shell command prints; `None` where its program is not there.
@@ -23,11 +23,6 @@ fn shell(program: &str, command: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// A port that nobody has now.
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn a_newcomer_gets_from_the_first_command_to_the_last() {
     let folder = std::env::temp_dir().join(format!("windlass-walk-{}", std::process::id()));
@@ -36,9 +31,9 @@ fn a_newcomer_gets_from_the_first_command_to_the_last() {
     let file = path.to_str().unwrap();
     assert!(run(&["init", "demo", "-o", file]).status.success());
     // Others may have the usual ports while this runs.
-    let (echo, page, resp, admin) = (free(), free(), free(), free());
+    let (echo, page, resp, admin) = (free_port(), free_port(), free_port(), free_port());
     let mut text = fs::read_to_string(&path).unwrap();
-    for (usual, port) in [(9000, echo), (9001, page), (6379, resp), (11211, free()), (9900, admin)] {
+    for (usual, port) in [(9000, echo), (9001, page), (6379, resp), (11211, free_port()), (9900, admin)] {
         text = text.replace(&format!("127.0.0.1:{usual}"), &format!("127.0.0.1:{port}"));
     }
     fs::write(&path, &text).unwrap();
@@ -72,7 +67,7 @@ fn a_newcomer_gets_from_the_first_command_to_the_last() {
     let mut stays = std::net::TcpStream::connect(("127.0.0.1", echo)).unwrap();
     stays.set_read_timeout(Some(LONG)).unwrap();
     round_trip(&mut stays, b"before");
-    let more = free();
+    let more = free_port();
     fs::write(&path, format!("{text}\n[[echo]]\nname = \"more\"\nlisten = \"127.0.0.1:{more}\"\n")).unwrap();
     server.signal(Signal::HUP);
     let deadline = std::time::Instant::now() + LONG;

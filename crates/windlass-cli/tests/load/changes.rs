@@ -8,6 +8,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::clients::*;
+use crate::origin::{Client, Origin};
 use crate::served::*;
 use crate::server::*;
 
@@ -105,6 +106,104 @@ fn reloads_and_upgrades_under_ten_thousand_connections_reset_nobody() {
     let child = &mut served.child;
     wait_until(|| child.try_wait().unwrap().is_some(), || "the end of the first process".into());
     assert!(served.child.wait().unwrap().success());
+    expect_rest(pid, &admin, 64);
+    kill(pid, Signal::TERM);
+}
+
+/// Clients of HTTP that stay, each one connection of the proxy.
+const KEPT: usize = 10_000;
+
+/// What is asserted: every request is answered, before, during and behind an upgrade, and nobody is reset. A client that
+/// keeps its connection is served on it by the first process until its answer says that it ends; then it has come to
+/// the successor with its next request. The first process ends by itself when the last has been told so.
+#[test]
+#[ignore = "half a minute of full load: `.ci/run load`"]
+fn upgrades_under_ten_thousand_connections_of_http_lose_no_answer() {
+    allow_descriptors();
+    let control = Folder::new("load-http-control");
+    let (main, admin) = (free(), free());
+    let origins = [Origin::start("127.0.0.1:0"), Origin::start("127.0.0.1:0")];
+    let text = format!(
+        "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nhandover_drain_timeout = 0\n\
+         [admin]\nlisten = \"{admin}\"\n[[proxy]]\nmode = \"http\"\nlisten = \"{main}\"\n\
+         to = [\"{}\", \"{}\"]\nclient_timeout = \"10m\"\nhttp = {{ keep_alive_timeout = \"10m\" }}\n",
+        control.path("control"),
+        origins[0].address,
+        origins[1].address,
+    );
+    let mut served = Served::start("load-http-changes", &text);
+    let mut stay: Vec<Client> = (0..KEPT).map(|_| Client::connect(&main)).collect();
+    stay.iter_mut().for_each(Client::expect_word);
+    assert!(metric(&admin, "windlass_connections") >= KEPT as f64);
+
+    let (over, done, told) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    // A tenth of them asks all the time, others come and go.
+    let talkers: Vec<_> = (0..TALKERS)
+        .map(|_| {
+            let mut some = stay.split_off(stay.len() - KEPT / 10 / TALKERS);
+            let (main, over, done, told) = (main.clone(), over.clone(), done.clone(), told.clone());
+            thread::spawn(move || {
+                while !over.load(Relaxed) {
+                    for client in &mut some {
+                        if !client.goes_on_after_word() {
+                            told.fetch_add(1, Relaxed);
+                            *client = Client::connect(&main);
+                        }
+                        done.fetch_add(1, Relaxed);
+                    }
+                }
+                some
+            })
+        })
+        .collect();
+    let visitor = {
+        let (main, over, done) = (main.clone(), over.clone(), done.clone());
+        thread::spawn(move || {
+            while !over.load(Relaxed) {
+                Client::connect(&main).expect_word();
+                done.fetch_add(1, Relaxed);
+            }
+        })
+    };
+    let goes_on = || {
+        let before = done.load(Relaxed);
+        let failed = || visitor.is_finished() || talkers.iter().any(|talker| talker.is_finished());
+        wait_until(|| done.load(Relaxed) > before + 1_000 || failed(), || "the load".into());
+        assert!(!failed(), "somebody was reset, or has no answer");
+    };
+    goes_on();
+    let mut pid = served.pid();
+    for _ in 0..UPGRADES {
+        pid = served.upgraded();
+        goes_on();
+    }
+    over.store(true, Relaxed);
+    visitor.join().expect("no newcomer was reset");
+    stay.extend(talkers.into_iter().flat_map(|talker| talker.join().expect("nobody was reset")));
+    // Those that were silent all the while: the first process still has them, and says that it ends.
+    let mut kept = 0;
+    for client in &mut stay {
+        match client.goes_on_after_word() {
+            true => kept += 1,
+            false => {
+                told.fetch_add(1, Relaxed);
+                *client = Client::connect(&main);
+                client.expect_word();
+            }
+        }
+    }
+    println!(
+        "{} requests, {UPGRADES} upgrades; {} were told that their connection ends, {kept} of {KEPT} had come before",
+        done.load(Relaxed),
+        told.load(Relaxed)
+    );
+    assert!(told.load(Relaxed) >= KEPT as u64, "each of them was with the first process");
+    let child = &mut served.child;
+    wait_until(|| child.try_wait().unwrap().is_some(), || "the end of the first process".into());
+    assert!(served.child.wait().unwrap().success());
+    drop(stay);
+    drop(origins);
     expect_rest(pid, &admin, 64);
     kill(pid, Signal::TERM);
 }

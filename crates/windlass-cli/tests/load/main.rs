@@ -15,3 +15,4 @@ mod served;
 mod server;
 mod slow;
 mod soak;
+mod spoofed;

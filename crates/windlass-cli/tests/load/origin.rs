@@ -122,6 +122,19 @@ impl Client {
         assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", WORD));
     }
 
+    /// Asks for the word, and has it: whether the connection goes on. If not, that was said, and it ends behind the
+    /// answer as it should.
+    pub(crate) fn goes_on_after_word(&mut self) -> bool {
+        self.say(b"GET /x HTTP/1.1\r\nhost: h\r\n\r\n");
+        let (head, body) = read_message(&mut self.0).expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body == WORD, "{head}");
+        if !head.to_ascii_lowercase().contains("\r\nconnection: close\r\n") {
+            return true;
+        }
+        assert_eq!(self.0.read(&mut [0]).expect("nobody is reset"), 0, "it said that it ends");
+        false
+    }
+
     /// Says some bytes as they are.
     pub(crate) fn say(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).unwrap();

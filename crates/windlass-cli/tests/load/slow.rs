@@ -86,7 +86,7 @@ fn honest(times: usize, exchange: &mut impl FnMut()) -> Vec<Duration> {
     each.collect()
 }
 
-fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+pub(crate) fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times.sort_unstable();
     times[times.len() * percent / 100]
 }

@@ -1,5 +1,6 @@
 //! What a check asks: plain data with `Default`.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 /// What a backend is asked when it is [checked](crate::Health::check_every), within
@@ -14,8 +15,41 @@ pub enum CheckKind {
     /// An HTTP request.
     Http(HttpCheck),
     /// Bytes, and what it has to say to them. Where datagrams are served, a datagram to the backend's own port and
-    /// the one that answers it; to a [`check_port`](crate::Backend::check_port) these are connections too.
+    /// the one that answers it; to a [`check_address`](crate::Backend::check_address) these are connections too.
     Exchange(ExchangeCheck),
+}
+
+/// Where a backend is checked, if not where it is: an agent beside it, or a machine that knows how it is. HAProxy's
+/// `port` and `addr`.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use windlass_proxy::{Backend, CheckAddress};
+///
+/// let agent = SocketAddr::from(([10, 0, 0, 9], 9000));
+/// let backend = Backend::at("10.0.0.1:80".parse()?).check_address(agent);
+/// assert_eq!(backend.check_address, Some(CheckAddress::Address(agent)));
+/// # Ok::<(), windlass::AddressError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CheckAddress {
+    /// At this port of its host, which a Unix socket has not.
+    Port(u16),
+    /// At an address of its own.
+    Address(SocketAddr),
+}
+
+impl From<u16> for CheckAddress {
+    fn from(port: u16) -> CheckAddress {
+        CheckAddress::Port(port)
+    }
+}
+
+impl From<SocketAddr> for CheckAddress {
+    fn from(address: SocketAddr) -> CheckAddress {
+        CheckAddress::Address(address)
+    }
 }
 
 /// A check by an HTTP/1.1 request.

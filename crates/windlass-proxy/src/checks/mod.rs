@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use windlass::Time;
 
-pub use config::{CheckKind, ExchangeCheck, HttpCheck};
+pub use config::{CheckAddress, CheckKind, ExchangeCheck, HttpCheck};
 pub(crate) use probe::Probe;
 
 use crate::config::{Health, ProxyConfig};
@@ -23,7 +23,7 @@ pub(crate) const CHECK: u64 = 1 << 63;
 impl ProxyConfig {
     /// Whether a check of this backend is a datagram, where it is sent any.
     pub(crate) fn asks_by_datagram(&self, upstream: &Upstream) -> bool {
-        matches!(self.check, CheckKind::Exchange(_)) && upstream.config.check_port.is_none()
+        matches!(self.check, CheckKind::Exchange(_)) && upstream.config.check_address.is_none()
     }
 }
 

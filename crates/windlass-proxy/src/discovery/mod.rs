@@ -99,6 +99,16 @@ impl Front {
     /// The service that looks for backends ([`ProxyConfig::discovers`](crate::ProxyConfig::discovers) tells whether
     /// any are to be looked for). It listens nowhere; whoever serves the proxy adds it to the same server.
     pub fn discover(&self) -> Serve<Discovery> {
+        self.discover_by(None)
+    }
+
+    /// The same, with questions to name servers numbered as follows from `seed`: for a simulation, which has to go the
+    /// same way twice. Whoever knows the seed can forge answers.
+    pub fn discover_from_seed(&self, seed: u64) -> Serve<Discovery> {
+        self.discover_by(Some(seed))
+    }
+
+    fn discover_by(&self, seed: Option<u64>) -> Serve<Discovery> {
         let front = self.clone();
         let config = OffloadConfig {
             threads: 1,
@@ -115,7 +125,7 @@ impl Front {
             pool: in_service.clone(),
             jobs: HashMap::new(),
             watches: Vec::new(),
-            client: Client::default(),
+            client: seed.map_or_else(Client::default, Client::from_seed),
             servers_due: None,
             asks_servers: false,
             heard: Vec::new(),

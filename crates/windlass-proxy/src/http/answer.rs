@@ -1,7 +1,5 @@
 //! How a request ends: our own answers, what is told of it, and what its client does next.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use windlass::Conn;
 use windlass_proto::http::{HttpError, Status};
 use windlass_proto::proxy_protocol::Addresses;
@@ -127,17 +125,6 @@ impl HttpProxy {
         // Not from here: whoever is served in its place may be refused, and so on.
         self.owes_room |= exchange.retry.take().is_some();
         exchange.underway = None;
-        // However it ended: what has passed, has passed.
-        let cells = self.fleet.shared.http.of(self.fleet.worker);
-        let counts = exchange.upstream.as_ref().map(|upstream| &upstream.counts);
-        if exchange.body_bytes > 0 {
-            cells.sent.fetch_add(exchange.body_bytes, Relaxed);
-            counts.map(|counts| counts.sent.fetch_add(exchange.body_bytes, Relaxed));
-        }
-        if exchange.from_backend && exchange.response_bytes > 0 {
-            cells.received.fetch_add(exchange.response_bytes, Relaxed);
-            counts.map(|counts| counts.received.fetch_add(exchange.response_bytes, Relaxed));
-        }
         if let Some(hear) = &mut self.hear {
             let group = self.fleet.plan.groups.get(exchange.group).map_or("", |group| &*group.name);
             hear(&told(client, &exchange, group, ending, reach.now()));

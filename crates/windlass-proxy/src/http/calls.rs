@@ -220,6 +220,9 @@ impl HttpProxy {
             error: None,
             version: call.version,
             ended: [None; 2],
+            passed: (0, 0),
+            untaken: 0,
+            tunnelled: (0, 0),
         });
         match call.client {
             Some(key) => self.send(conn, key, link),
@@ -264,12 +267,14 @@ impl HttpProxy {
         }
         if let Some(mut conn) = reach.conn(link.conn) {
             conn.write(&exchange.head);
+            link.passed.0 += exchange.head.len() as u64;
             // A body that is over and was empty goes with it, if this is not the first to get it.
             if exchange.is_sent && exchange.framing == Framing::Chunked {
                 self.out.clear();
                 let finished = link.http.finish(&mut self.out);
                 debug_assert!(finished.is_ok(), "{finished:?}");
                 conn.write(&self.out);
+                link.passed.0 += self.out.len() as u64;
             }
         }
         let waits_for_body = !exchange.is_sent;

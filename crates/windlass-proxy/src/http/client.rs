@@ -82,6 +82,7 @@ impl HttpProxy {
         key: u32,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        self.catch_up(conn);
         let Some(client) = self.clients.get(key) else { return Ok(()) };
         (client.has_more, client.is_paused) = (false, false);
         if let Phase::Greeting(greeting) = client.phase {
@@ -241,9 +242,11 @@ impl HttpProxy {
         if link.http.begin_piece(&mut self.out, piece.len()) == Ok(true) {
             backend.write(&self.out);
             backend.write(piece);
+            let framing = self.out.len();
             self.out.clear();
             link.http.end_piece(&mut self.out);
             backend.write(&self.out);
+            link.passed.0 += (framing + piece.len() + self.out.len()) as u64;
         }
     }
 
@@ -269,6 +272,7 @@ impl HttpProxy {
         };
         debug_assert!(finished.is_ok(), "as long as it was said to be: {finished:?}");
         conn.write_to(link.conn, &self.out);
+        link.passed.0 += self.out.len() as u64;
         // From now on the backend has its time.
         set_deadline(conn, self.watch());
     }
@@ -315,10 +319,16 @@ impl HttpProxy {
         if matches!(client.phase, Phase::Greeting(_)) {
             return Err(if input.is_empty() { Close::Eof } else { Close::Truncated });
         }
-        match client.http.end(input) {
-            Ok(_) if client.exchange.is_some() => Ok(()),
-            Ok(_) => Err(if input.is_empty() { Close::Eof } else { Close::Truncated }),
-            Err(_) => Err(Close::Truncated),
+        let aborts = self.fleet.plan.config.http.abort_on_close;
+        match (client.http.end(input), &mut client.exchange) {
+            // Its request is whole, or this was no good end: nobody waits for a response that has not begun.
+            (Ok(_), Some(exchange)) if aborts && exchange.status.is_none() => {
+                exchange.why = Some("half_closed");
+                Err(Close::Eof)
+            }
+            (Ok(_), Some(_)) => Ok(()),
+            (Ok(_), None) => Err(if input.is_empty() { Close::Eof } else { Close::Truncated }),
+            (Err(_), _) => Err(Close::Truncated),
         }
     }
 
@@ -390,7 +400,8 @@ impl HttpProxy {
             // The body is slow, and whose fault is that?
             None if client.is_paused => (config.timeouts.server, server_idle),
             None => {
-                (config.timeouts.client, client_idle.max(exchange.body_idle(now, config.timeouts.client)))
+                let (limit, least) = (config.timeouts.client, config.http.body_progress_min);
+                (limit, client_idle.max(exchange.body_idle(now, limit, least)))
             }
         };
         if limit.is_zero() || silent < limit {
@@ -516,8 +527,9 @@ impl HttpProxy {
         if let Some(link) = self.links.get(link)
             && link.client.take().is_some()
         {
-            let counts = &link.lease.upstream().counts;
-            counts.busy.fetch_sub(1, Relaxed);
+            link.lease.upstream().counts.busy.fetch_sub(1, Relaxed);
+            link.note_tunnel(up, down);
+            link.count(self.fleet.shared.http.of(self.fleet.worker));
         }
         if let Some(client) = self.clients.get(key) {
             client.phase = Phase::Over;

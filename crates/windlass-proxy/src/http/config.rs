@@ -20,6 +20,18 @@ pub struct HttpConfig {
     pub keep_alive_timeout: Duration,
     /// For a backend to begin its response once it has the request. Zero: any time. Default 60 s.
     pub response_timeout: Duration,
+    /// Bytes of a request's body that have to come within [`Timeouts::client`](crate::Timeouts), or all that there are
+    /// left, or the request ends with 408: whoever sends a byte now and then would hold a backend as surely as who
+    /// sends nothing. 0: a byte is enough, and silence alone counts. Default 1,024.
+    pub body_progress_min: u64,
+    /// A client that ends its stream (FIN) has left, although it could still hear: its request is dropped, if all
+    /// of it is here and its response has not begun, and the connection to its backend is reset. HAProxy's
+    /// `abortonclose`, and what nginx does unless `proxy_ignore_client_abort` is on. Most clients that end their
+    /// stream have been closed by somebody who waits no more, and a backend that hangs would be kept by them until
+    /// `response_timeout`. False: they get their response. An end behind a request that waits for the one under
+    /// way is seen when its turn comes. TCP looks at none of it: there the end of a stream is passed on, and
+    /// [`Timeouts::server_fin`](crate::Timeouts) bounds what comes of it. Default true.
+    pub abort_on_close: bool,
     /// Requests of one connection; the response to the last says that it is. 0: any number. Default 0.
     pub requests_max: u32,
     /// Idle connections that one worker keeps to one backend. 0: none is used twice. Default 64.
@@ -59,6 +71,8 @@ impl Default for HttpConfig {
             request_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
             response_timeout: Duration::from_secs(60),
+            body_progress_min: 1024,
+            abort_on_close: true,
             requests_max: 0,
             pool_max: 64,
             pool_timeout: Duration::from_secs(4),

@@ -63,8 +63,6 @@ pub(super) struct Exchange {
     /// Of its response, if that has begun.
     pub(super) status: Option<Status>,
     pub(super) response_bytes: u64,
-    /// It is a backend's.
-    pub(super) from_backend: bool,
     /// When its head was there; when it left the queue, or was never in it; when it was given to a backend; when
     /// the head of the response came.
     pub(super) begun: Time,
@@ -72,9 +70,6 @@ pub(super) struct Exchange {
     pub(super) linked: Time,
     pub(super) answered: Time,
 }
-
-/// Bytes of a body that a client must send within its timeout, or all there are: less is as good as nothing.
-const BODY_PROGRESS_MIN: u64 = 1024;
 
 impl Default for Exchange {
     fn default() -> Exchange {
@@ -106,7 +101,6 @@ impl Default for Exchange {
             reused: false,
             status: None,
             response_bytes: 0,
-            from_backend: false,
             begun: Time::ZERO,
             placed: Time::ZERO,
             linked: Time::ZERO,
@@ -215,11 +209,12 @@ impl Exchange {
         [method, target, host, user_agent, &self.said[referer..]]
     }
 
-    /// How long its body has made no progress worth the name. Asked for now and then, at `limit` at the latest.
-    pub(super) fn body_idle(&mut self, now: Time, limit: Duration) -> Duration {
+    /// How long its body has made no progress worth the name, which is `least` bytes. Asked for now and then, at
+    /// `limit` at the latest.
+    pub(super) fn body_idle(&mut self, now: Time, limit: Duration, least: u64) -> Duration {
         let (since, bytes) = self.body_seen;
         let since = since.max(self.linked);
-        if self.body_bytes - bytes >= BODY_PROGRESS_MIN {
+        if self.body_bytes - bytes >= least {
             self.body_seen = (now, self.body_bytes);
             return Duration::ZERO;
         }

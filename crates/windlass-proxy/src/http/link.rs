@@ -22,7 +22,16 @@ impl HttpProxy {
         if let Some(link) = self.links.get(key) {
             link.is_paused = false;
             link.has_heard |= !input.is_empty();
+            link.passed.1 += input.len().saturating_sub(link.untaken) as u64;
         }
+        let heard = self.hear_link(conn, key, input);
+        if let Some(link) = self.links.get(key) {
+            link.untaken = input.len();
+        }
+        heard
+    }
+
+    fn hear_link(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Close> {
         loop {
             let Some(link) = self.links.get(key) else { return Ok(()) };
             let Some(client) = link.client else {
@@ -42,7 +51,10 @@ impl HttpProxy {
                 ResponsePart::Head(head) => {
                     self.answered(conn, key, client, &head)?;
                     if head.status == Status::SWITCHING_PROTOCOLS {
-                        // What is left in the input is the first of what passes.
+                        // What is left in the input is the first of what passes, and counted as that.
+                        if let Some(link) = self.links.get(key) {
+                            link.passed.1 = link.passed.1.saturating_sub(input.len() as u64);
+                        }
                         return Ok(());
                     }
                 }
@@ -112,6 +124,11 @@ impl HttpProxy {
         let protocol = head.upgrade.and_then(|protocol| std::str::from_utf8(protocol).ok());
         let written = match (head.status, protocol) {
             (Status::SWITCHING_PROTOCOLS, Some(protocol)) => response.upgrade(protocol),
+            // It has to say what is to be asked for (RFC 9110 section 15.5.22).
+            (Status::UPGRADE_REQUIRED, _) => match protocols(head).as_str() {
+                "" => response.framed_like(head),
+                protocols => response.upgrade_hint(protocols).framed_like(head),
+            },
             _ => response.framed_like(head),
         };
         if written.is_err() {
@@ -123,7 +140,6 @@ impl HttpProxy {
         }
         if let Some(exchange) = &mut client.exchange {
             (exchange.status, exchange.answered) = (Some(head.status), now);
-            exchange.from_backend = true;
         }
         conn.write_to(client.conn, &self.out);
         self.fleet.shared.http.of(self.fleet.worker).responded(head.status.code());
@@ -188,6 +204,7 @@ impl HttpProxy {
     ) -> Result<(), Close> {
         let Some(link) = self.links.get(key) else { return Ok(()) };
         link.client = None;
+        link.count(self.fleet.shared.http.of(self.fleet.worker));
         self.fleet.praise(&mut link.lease.permit, conn.now());
         let counts = &link.lease.upstream().counts;
         counts.busy.fetch_sub(1, Relaxed);
@@ -253,7 +270,12 @@ impl HttpProxy {
         {
             self.tunnel_ended(conn, client, key, Side::Link(key));
         }
-        let Some(link) = self.links.remove(key) else { return };
+        let Some(mut link) = self.links.remove(key) else { return };
+        if !is_encrypted(&link) {
+            // What has not left never will.
+            link.passed.0 = link.passed.0.saturating_sub(conn.output_len() as u64);
+        }
+        link.count(self.fleet.shared.http.of(self.fleet.worker));
         let upstream = link.lease.upstream().clone();
         self.pool.remove(upstream.id(), key);
         match link.client {
@@ -279,10 +301,10 @@ impl HttpProxy {
         let is_alone = !exchange.is_sent || exchange.framing == Framing::Empty;
         let nothing_sent =
             is_alone && !link.has_heard && !is_encrypted(&link) && conn.output_len() >= exchange.head.len();
-        let repeats = !link.has_heard
-            && link.error.is_none()
-            && exchange.can_be_repeated(nothing_sent)
-            && exchange.failures < retries_max;
+        let may_repeat = !link.has_heard && link.error.is_none() && exchange.can_be_repeated(nothing_sent);
+        // It had been closed meanwhile, which tells nothing of the backend: a fresh one, once, is no retry.
+        let is_stale = may_repeat && link.reused && !exchange.wants_new;
+        let repeats = may_repeat && (is_stale || exchange.failures < retries_max);
         let (begun, has_heard, reused) = (exchange.status.is_some(), link.has_heard, link.reused);
         let is_bad = link.error.is_some();
         exchange.why = link.error.map(|error| error.label());
@@ -293,19 +315,26 @@ impl HttpProxy {
         // Its place is free before another is looked for.
         drop(link);
         if reused && !has_heard {
-            // It had been closed meanwhile: nothing to blame anybody for, and others may have been too.
+            // Nothing to blame anybody for, and others may have been closed too.
             exchange.wants_new = true;
         } else {
             exchange.tried.push(upstream.id());
         }
-        exchange.failures += u32::from(repeats);
-        self.owes_room |= exchange.retry.take().is_some();
+        exchange.failures += u32::from(repeats && !is_stale);
+        if !is_stale {
+            self.owes_room |= exchange.retry.take().is_some();
+        }
         if begun {
             return self.cut_short(conn, key);
         }
         if repeats {
-            self.fleet.shared.retries.fetch_add(1, Relaxed);
-            one(&self.cells().retries);
+            match is_stale {
+                true => one(&self.cells().stale),
+                false => {
+                    self.fleet.shared.retries.fetch_add(1, Relaxed);
+                    one(&self.cells().retries);
+                }
+            }
             if let Err(refusal) = self.place(conn, key) {
                 self.refuse(conn, key, refusal);
             }
@@ -316,6 +345,12 @@ impl HttpProxy {
         }
         self.answer(conn, key, Status::BAD_GATEWAY, Ending::Broken);
     }
+}
+
+/// The protocols that a response names, in one line.
+fn protocols(head: &ResponseHead<'_>) -> String {
+    let lines = head.headers.all("upgrade").filter_map(|line| std::str::from_utf8(line).ok());
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// How much of what is encrypted has been sent says nothing about what was.

@@ -49,7 +49,8 @@ pub struct Exchanged<'a> {
     pub ending: Ending,
     /// Why it was not served, in a word: the label of a [`Refusal`](crate::Refusal), of an
     /// [`HttpError`](windlass_proto::http::HttpError), or of the rule that was in the way (`no_route`, `method`,
-    /// `path`, `underscore`, `host`), or `overload`.
+    /// `path`, `underscore`, `host`), or `overload`; `half_closed` where the client's end of its stream was taken
+    /// for its leave ([`HttpConfig::abort_on_close`](crate::HttpConfig::abort_on_close)).
     pub why: Option<&'static str>,
     /// Who is at the other end of the client's connection.
     pub peer: Peer,

@@ -8,8 +8,16 @@ use windlass::Time;
 /// Idle connections, by the numbers of their backends.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    /// The one that has waited longest first.
-    idle: Vec<Vec<Idle>>,
+    /// Sorted by those numbers, which are never given again: there is a place for each backend that may be kept
+    /// connections to, and what was there for others goes with them ([`Pool::forget`]).
+    places: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    backend: u32,
+    /// The one that has waited longest first. Kept while it is empty, for its memory.
+    idle: Vec<Idle>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +27,22 @@ struct Idle {
 }
 
 impl Pool {
+    fn find(&self, backend: u32) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&backend, |place| place.backend)
+    }
+
+    fn idle(&mut self, backend: u32) -> Option<&mut Vec<Idle>> {
+        let at = self.find(backend).ok()?;
+        Some(&mut self.places[at].idle)
+    }
+
     /// Keeps a connection. False: there are as many as may be.
     pub(super) fn put(&mut self, backend: u32, link: u32, now: Time, most: usize) -> bool {
-        let backend = backend as usize;
-        if self.idle.len() <= backend {
-            self.idle.resize_with(backend + 1, Vec::new);
-        }
-        let idle = &mut self.idle[backend];
+        let at = self.find(backend).unwrap_or_else(|at| {
+            self.places.insert(at, Place { backend, idle: Vec::new() });
+            at
+        });
+        let idle = &mut self.places[at].idle;
         if idle.len() >= most {
             return false;
         }
@@ -35,23 +52,23 @@ impl Pool {
 
     /// Takes the one that came last.
     pub(super) fn take(&mut self, backend: u32) -> Option<u32> {
-        self.idle.get_mut(backend as usize)?.pop().map(|idle| idle.link)
+        self.idle(backend)?.pop().map(|idle| idle.link)
     }
 
     pub(super) fn has(&self, backend: u32) -> bool {
-        self.idle.get(backend as usize).is_some_and(|idle| !idle.is_empty())
+        self.find(backend).is_ok_and(|at| !self.places[at].idle.is_empty())
     }
 
     /// Takes out one that has ended.
     pub(super) fn remove(&mut self, backend: u32, link: u32) {
-        if let Some(idle) = self.idle.get_mut(backend as usize) {
+        if let Some(idle) = self.idle(backend) {
             idle.retain(|idle| idle.link != link);
         }
     }
 
     /// Takes out those that have waited for as long as they may.
     pub(super) fn expire(&mut self, now: Time, timeout: Duration, mut expired: impl FnMut(u32)) {
-        for idle in &mut self.idle {
+        for Place { idle, .. } in &mut self.places {
             let old = idle.iter().take_while(|idle| now.since(idle.since) >= timeout).count();
             idle.drain(..old).for_each(|idle| expired(idle.link));
         }
@@ -59,15 +76,20 @@ impl Pool {
 
     /// Takes out those that are not to be kept.
     pub(super) fn keep_only(&mut self, keeps: impl Fn(u32, u32) -> bool, mut taken: impl FnMut(u32)) {
-        for (backend, idle) in self.idle.iter_mut().enumerate() {
+        for Place { backend, idle } in &mut self.places {
             idle.retain(|idle| {
-                let kept = keeps(backend as u32, idle.link);
+                let kept = keeps(*backend, idle.link);
                 if !kept {
                     taken(idle.link);
                 }
                 kept
             });
         }
+    }
+
+    /// Gives up the places of backends that are known no more and have no idle connection.
+    pub(super) fn forget(&mut self, is_known: impl Fn(u32) -> bool) {
+        self.places.retain(|place| !place.idle.is_empty() || is_known(place.backend));
     }
 }
 
@@ -85,6 +107,25 @@ mod tests {
         let mut expired = Vec::new();
         pool.expire(at(5), Duration::from_secs(4), |link| expired.push(link));
         assert_eq!((expired, pool.take(3), pool.take(3)), (vec![10], Some(11), None));
+    }
+
+    /// Discovery gives every address that comes a number of its own.
+    #[test]
+    fn backends_that_come_and_go_leave_nothing() {
+        let mut pool = Pool::default();
+        for backend in 0..10_000 {
+            assert!(pool.put(backend, backend, Time::ZERO, 9));
+            let keeps = |one| one + 3 > backend;
+            pool.keep_only(|one, _| keeps(one), |_| {});
+            pool.forget(keeps);
+            assert!(pool.places.len() <= 3 && pool.places.capacity() <= 8, "{}", pool.places.len());
+            assert!((backend.saturating_sub(2)..=backend).all(|one| pool.has(one)));
+        }
+        // One that is used still has its place until it is not.
+        pool.forget(|_| false);
+        assert_eq!((pool.places.len(), pool.take(9_998)), (3, Some(9_998)));
+        pool.forget(|_| false);
+        assert_eq!((pool.places.len(), pool.take(9_999)), (2, Some(9_999)));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::http::table::Table;
 use crate::pair::Greeting;
 use crate::plan::Plan;
 use crate::queue::Queue;
+use crate::reach::Reach;
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -37,6 +38,8 @@ pub struct HttpProxy {
     pub(super) links: Table<Link>,
     pub(super) calls: Table<Call>,
     pub(super) pool: Pool,
+    /// Where counting bytes goes on.
+    counts_at: usize,
     /// A retry is over, and somebody may wait for that.
     pub(super) owes_room: bool,
     /// Exchanges that are over, for their memory.
@@ -151,6 +154,35 @@ pub(super) struct Link {
     pub(super) version: u64,
     /// When one end of a tunnel ended its stream: the client's, the backend's.
     pub(super) ended: [Option<Time>; 2],
+    /// Bytes that have passed to the backend, and from it, and are not counted yet.
+    pub(super) passed: (u64, u64),
+    /// Of those from it, what has come and waits to be understood.
+    pub(super) untaken: usize,
+    /// What of a tunnel's bytes is counted.
+    pub(super) tunnelled: (u64, u64),
+}
+
+impl Link {
+    /// Takes note of what has passed through it as a tunnel.
+    pub(super) fn note_tunnel(&mut self, sent: u64, received: u64) {
+        let before = std::mem::replace(&mut self.tunnelled, (sent, received));
+        self.passed.0 += sent.saturating_sub(before.0);
+        self.passed.1 += received.saturating_sub(before.1);
+    }
+
+    /// Counts what has passed since it was counted last, for the worker and for the backend.
+    pub(super) fn count(&mut self, cells: &HttpCells) {
+        let (sent, received) = std::mem::take(&mut self.passed);
+        let counts = &self.lease.upstream().counts;
+        if sent > 0 {
+            cells.sent.fetch_add(sent, Relaxed);
+            counts.sent.fetch_add(sent, Relaxed);
+        }
+        if received > 0 {
+            cells.received.fetch_add(received, Relaxed);
+            counts.received.fetch_add(received, Relaxed);
+        }
+    }
 }
 
 /// A connection to a backend that is being made.
@@ -163,6 +195,9 @@ pub(super) struct Call {
     /// Of the plan that it was called by.
     pub(super) version: u64,
 }
+
+/// Connections to backends whose bytes are counted at each tick.
+const COUNTS: usize = 1024;
 
 /// Exchanges kept for their memory.
 pub(super) const SPARE_MAX: usize = 256;
@@ -180,6 +215,7 @@ impl HttpProxy {
             links: Table::default(),
             calls: Table::default(),
             pool: Pool::default(),
+            counts_at: 0,
             owes_room: false,
             spare: Vec::new(),
             out: Vec::new(),
@@ -206,8 +242,9 @@ impl HttpProxy {
         self.fleet.shared.http.of(self.fleet.worker)
     }
 
-    /// Takes note of a configuration that is newer than ours.
-    fn catch_up(&mut self, scope: &mut Scope<'_>) {
+    /// Takes note of a configuration that is newer than ours. Asked for with every request too: what comes after
+    /// an operator was told that a backend drains does not go there, though the message about it is not heard yet.
+    pub(super) fn catch_up(&mut self, scope: &mut impl Reach) {
         let Some(moved) = self.fleet.catch_up(scope.now()) else { return };
         let mut queues: Vec<Queue> = self.fleet.plan.groups.iter().map(|_| Queue::default()).collect();
         let mut homeless = Vec::new();
@@ -241,11 +278,12 @@ impl HttpProxy {
         let (plan, links) = (self.fleet.plan.clone(), &self.links);
         let stays = |_, link| links.look(link).is_some_and(|link| is_current(&plan, link));
         self.pool.keep_only(stays, |link| over.push(link));
+        self.pool.forget(|backend| plan.upstreams().any(|(_, upstream)| upstream.id() == backend));
         self.close_links(scope, &over);
     }
 
     /// Closes idle connections that were taken out of the pool.
-    pub(super) fn close_links(&mut self, scope: &mut Scope<'_>, links: &[u32]) {
+    pub(super) fn close_links(&mut self, scope: &mut impl Reach, links: &[u32]) {
         for link in links {
             if let Some(link) = self.links.get(*link)
                 && let Some(mut conn) = scope.conn(link.conn)
@@ -265,6 +303,19 @@ impl HttpProxy {
         self.serve_queues(scope);
         self.settle(scope);
         self.make_room_for_others(scope);
+        self.count_traffic(scope);
+    }
+
+    /// Counts the bytes of some of the connections: those of a long response, or of a tunnel, are not to be missed
+    /// until it ends.
+    fn count_traffic(&mut self, scope: &mut Scope<'_>) {
+        let cells = self.fleet.shared.http.of(self.fleet.worker);
+        for link in self.links.next(&mut self.counts_at, COUNTS).filter(|link| link.client.is_some()) {
+            if let Some(relayed) = scope.conn(link.conn).and_then(|conn| conn.relayed()) {
+                link.note_tunnel(relayed.sent, relayed.received);
+            }
+            link.count(cells);
+        }
     }
 
     /// Others wait for backends whose connections are ours, and idle.

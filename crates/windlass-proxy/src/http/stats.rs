@@ -21,6 +21,9 @@ pub struct HttpStats {
     pub opened: u64,
     /// Requests sent once more.
     pub retries: u64,
+    /// Requests sent once more since the idle connection that they got had been closed by its backend meanwhile.
+    /// They are no retries. Many: `pool_timeout` is longer than backends keep theirs.
+    pub stale: u64,
     /// Connections that have become tunnels.
     pub upgrades: u64,
     /// Clients that left before their response was complete.
@@ -29,9 +32,11 @@ pub struct HttpStats {
     pub cut_short: u64,
     /// Messages of backends that were none.
     pub bad_responses: u64,
-    /// Bytes of bodies, and of tunnels, for backends; those of requests that are over.
+    /// Bytes to backends, as they go over the wire: heads as we write them, bodies with the framing of their chunks,
+    /// requests that are sent once more, tunnels. Without what TLS adds, PROXY headers, and checks. Those of a
+    /// request that lasts are counted every now and then. HAProxy's `bin` of a backend.
     pub sent_bytes: u64,
-    /// The same from backends.
+    /// The same from backends, whatever it was: HAProxy's `bout`. What we answer ourselves is in neither.
     pub received_bytes: u64,
 }
 
@@ -44,6 +49,7 @@ impl HttpStats {
             ("reused", self.reused),
             ("opened", self.opened),
             ("retries", self.retries),
+            ("stale", self.stale),
             ("upgrades", self.upgrades),
             ("clients_gone", self.clients_gone),
             ("cut_short", self.cut_short),
@@ -72,6 +78,7 @@ pub(crate) struct HttpCells {
     pub(super) reused: AtomicU64,
     pub(super) opened: AtomicU64,
     pub(super) retries: AtomicU64,
+    pub(super) stale: AtomicU64,
     pub(super) upgrades: AtomicU64,
     pub(super) clients_gone: AtomicU64,
     pub(super) cut_short: AtomicU64,
@@ -112,6 +119,7 @@ impl HttpTotals {
             reused: sum(|cells| &cells.reused),
             opened: sum(|cells| &cells.opened),
             retries: sum(|cells| &cells.retries),
+            stale: sum(|cells| &cells.stale),
             upgrades: sum(|cells| &cells.upgrades),
             clients_gone: sum(|cells| &cells.clients_gone),
             cut_short: sum(|cells| &cells.cut_short),

@@ -39,6 +39,14 @@ impl<T> Table<T> {
         Some(thing)
     }
 
+    /// The next `n` places of a round.
+    pub(super) fn next(&mut self, at: &mut usize, n: usize) -> impl Iterator<Item = &mut T> {
+        let from = if *at < self.places.len() { *at } else { 0 };
+        let to = (from + n).min(self.places.len());
+        *at = to;
+        self.places[from..to].iter_mut().flatten()
+    }
+
     pub(super) fn each(&mut self) -> impl Iterator<Item = &mut T> {
         self.places.iter_mut().flatten()
     }
@@ -56,5 +64,9 @@ mod tests {
         assert_eq!(table.remove(a), None, "only once");
         assert_eq!((table.add('c'), table.get(b).copied()), (a, Some('b')));
         assert_eq!(table.each().map(|c| *c).collect::<String>(), "cb");
+        let mut at = 0;
+        let round: Vec<char> =
+            (0..3).flat_map(|_| table.next(&mut at, 1).map(|c| *c).collect::<Vec<_>>()).collect();
+        assert_eq!(round, ['c', 'b', 'c']);
     }
 }

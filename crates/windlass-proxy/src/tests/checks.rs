@@ -108,7 +108,7 @@ fn who_does_not_answer_in_time_or_hangs_up_has_failed() {
 fn bytes_are_exchanged_at_another_port() {
     let exchange = ExchangeCheck { send: b"PING\r\n".to_vec(), expect: b"+PONG".to_vec() };
     let mut config = checked(CheckKind::Exchange(exchange));
-    config.backends[0] = config.backends[0].clone().check_port(9000);
+    config.backends[0] = config.backends[0].clone().check_address(9000);
     each(config, |front, mut harness| {
         let call_ = call(&mut harness);
         assert_eq!(call_.remote.to_string(), "10.0.0.1:9000");
@@ -120,6 +120,36 @@ fn bytes_are_exchanged_at_another_port() {
         harness.send(backend, b"-LOADING\r\n");
         assert_eq!(state(front), (BackendState::Down, 1, 1));
     });
+}
+
+#[test]
+fn a_check_goes_to_an_address_of_its_own() {
+    let agent = std::net::SocketAddr::from(([10, 0, 0, 9], 9000));
+    let mut config = checked(CheckKind::Http(HttpCheck::default()));
+    config.backends[0] = config.backends[0].clone().check_address(agent);
+    let checks = |host: &str, front: &Front, harness: &mut Harness| {
+        let call_ = call(harness);
+        assert_eq!(call_.remote.to_string(), "10.0.0.9:9000");
+        let backend = harness.accept(&call_);
+        let asked = String::from_utf8(harness.receive(backend)).unwrap();
+        assert!(asked.starts_with(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n")), "{asked}");
+        harness.send(backend, OK);
+        assert_eq!(state(front), (BackendState::Up, 1, 0));
+    };
+    each(config.clone(), |front, mut harness| checks("10.0.0.1:80", front, &mut harness));
+    // A Unix socket has an agent as well as others.
+    config.backends[0] = crate::Backend::at("unix:/run/app.sock".parse().unwrap()).check_address(agent);
+    let front = Front::new(config).unwrap();
+    checks("localhost", &front, &mut Harness::new(front.serve()));
+}
+
+/// Its checks would never begin, and so never fail.
+#[test]
+fn a_unix_socket_has_no_port_to_be_checked_at() {
+    let mut config = checked(CheckKind::Connect);
+    config.backends[0] = crate::Backend::at("unix:/run/app.sock".parse().unwrap()).check_address(9000);
+    let wrong = Front::new(config).err().expect("it is a mistake").to_string();
+    assert!(wrong.contains("unix:/run/app.sock") && wrong.contains("port"), "{wrong}");
 }
 
 #[test]

@@ -88,6 +88,22 @@ fn a_backend_that_drains_keeps_what_it_has_and_gets_nothing_new() {
     assert_eq!(case.takers(4), [ONE, TWO]);
 }
 
+/// An order is answered before the workers have heard of it; nobody is to notice.
+#[test]
+fn whoever_comes_after_an_order_finds_what_it_says() {
+    let mut case = Case::new(config(&[ONE, TWO]));
+    case.couple();
+    case.couple();
+    case.front.order(None, ONE, &Order::Drain).unwrap();
+    assert_eq!(case.couple().2, TWO, "in the very turn in which the message is heard");
+    case.front.order(None, TWO, &Order::Remove { force: false }).unwrap();
+    case.front.order(None, ONE, &Order::Enable).unwrap();
+    assert_eq!(case.couple().2, ONE);
+    case.front.add(None, backend(THREE)).unwrap();
+    case.front.order(None, ONE, &Order::Disable).unwrap();
+    assert_eq!(case.couple().2, THREE);
+}
+
 #[test]
 fn a_backend_is_added_and_gets_its_share() {
     let mut case = Case::new(config(&[ONE]));

@@ -248,8 +248,8 @@ impl<K: Copy + Eq + Hash, F> Flows<K, F> {
     }
 
     /// All there are, in no order that means anything.
-    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut F> {
-        self.slots.iter_mut().filter_map(|slot| slot.flow.as_mut())
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = (K, &mut F)> {
+        self.slots.iter_mut().filter_map(|slot| Some((slot.key, slot.flow.as_mut()?)))
     }
 }
 

@@ -13,6 +13,7 @@ use windlass::{
 
 use super::config::{UdpConfig, WhenFlowsFull};
 use super::flows::Flows;
+use super::log::{FlowEnded, FlowEnding};
 use super::stats::UdpStats;
 use crate::checks::{CHECK, Connected};
 use crate::fleet::Fleet;
@@ -32,7 +33,11 @@ pub struct UdpProxy {
     settled_at: usize,
     /// Flows whose backends are down. Kept for its memory.
     stranded: Vec<SocketId>,
+    hear: Option<Hear>,
 }
+
+/// Who hears of flows that are over.
+type Hear = Box<dyn FnMut(&FlowEnded<'_>)>;
 
 /// The tag of a check's socket when that is over: no backend has this number.
 const ANSWERED: u64 = CHECK;
@@ -57,6 +62,8 @@ struct Flow {
     /// Where that leads.
     address: SocketAddr,
     lease: Lease,
+    /// When its first datagram came, since it has this backend.
+    since: Time,
     /// When the last datagram passed, in either direction.
     heard: Time,
     /// Datagrams, and their bytes.
@@ -72,6 +79,23 @@ struct Flow {
     _held: Option<Held>,
     /// Backends that nobody listened at, the present one perhaps among them.
     failed: Vec<u32>,
+}
+
+impl Flow {
+    /// What there is to tell of it, now that it is over.
+    fn ended(&self, client: SocketAddr, to: Option<SocketAddr>, ending: FlowEnding) -> FlowEnded<'_> {
+        FlowEnded {
+            client,
+            to,
+            backend: &self.lease.upstream().config.name,
+            requests: self.requests,
+            request_bytes: self.sent,
+            replies: self.replies,
+            reply_bytes: self.received,
+            lasted: self.heard.since(self.since),
+            ending,
+        }
+    }
 }
 
 /// Why there is no flow for a newcomer.
@@ -105,7 +129,15 @@ impl UdpProxy {
             opened: 0,
             settled_at: 0,
             stranded: Vec::new(),
+            hear: None,
         }
+    }
+
+    /// Has `hear` called for each flow that is over, on this worker: for an access log. It runs on the data path, and
+    /// must not block.
+    pub fn on_flow(mut self, hear: impl FnMut(&FlowEnded<'_>) + 'static) -> UdpProxy {
+        self.hear = Some(Box::new(hear));
+        self
     }
 
     /// Flows that this worker has begun.
@@ -144,7 +176,7 @@ impl UdpProxy {
         let is_last = requests_max > 0 && flow.requests >= u64::from(requests_max);
         let local = if flow.owes_header { Some(destination(socket, datagram)) } else { None };
         let Some(mut upstream) = socket.other(flow.upstream) else {
-            return self.end(&mut socket.scope(), at);
+            return self.end(&mut socket.scope(), at, FlowEnding::Closed);
         };
         let queued = match local {
             Some(local) => {
@@ -183,6 +215,9 @@ impl UdpProxy {
         if socket.is_draining() {
             return Err(Refused::Draining);
         }
+        // Whoever comes after an operator was told that a backend drains does not get it, though the message about
+        // it is not heard yet.
+        self.fleet.catch_up(socket.now());
         let UdpConfig { flows_max, source_flows_max, when_full, .. } = *self.config();
         let ip = key.client.ip();
         let held = self.fleet.admit(Peer::Tcp(key.client), socket.now()).map_err(|refusal| {
@@ -191,8 +226,7 @@ impl UdpProxy {
         })?;
         if source_flows_max > 0 && self.flows.len_of(ip) >= source_flows_max {
             let first = self.flows.first_to_go_of(ip).filter(|_| when_full == WhenFlowsFull::Evict);
-            self.end(&mut socket.scope(), first.ok_or(Refused::Source)?);
-            self.counted.source_evicted += 1;
+            self.end(&mut socket.scope(), first.ok_or(Refused::Source)?, FlowEnding::SourceEvicted);
         }
         // More than one, if the cap was lowered.
         while self.flows.len() >= flows_max {
@@ -217,6 +251,7 @@ impl UdpProxy {
                 upstream,
                 address,
                 lease,
+                since: now,
                 heard: now,
                 requests: 0,
                 sent: 0,
@@ -294,16 +329,21 @@ impl UdpProxy {
             return None;
         }
         let first = self.flows.first_to_go()?;
-        self.end(&mut socket.scope(), first);
-        self.counted.evicted += 1;
+        self.end(&mut socket.scope(), first, FlowEnding::Evicted);
         Some(())
     }
 
     /// Ends a flow: its socket closes at the end of the turn, and what was queued on it still goes.
-    fn end(&mut self, scope: &mut Scope<'_>, at: u32) {
+    fn end(&mut self, scope: &mut Scope<'_>, at: u32, ending: FlowEnding) {
+        let Some(key) = self.flows.key(at) else { return };
         let Some(mut flow) = self.flows.remove(at) else { return };
+        ending.count(&mut self.counted);
         self.fleet.shared.clients.fetch_sub(1, Relaxed);
         settle(&self.fleet.shared, &mut flow);
+        if let Some(hear) = &mut self.hear {
+            let to = scope.socket(key.to).map(|socket| address_of(&socket, key.asked));
+            hear(&flow.ended(key.client, to, ending));
+        }
         if let Some(mut upstream) = scope.socket(flow.upstream) {
             upstream.close();
         }
@@ -339,8 +379,7 @@ impl UdpProxy {
         } else {
             flow.received += bytes;
             let Some(mut to) = socket.other(key.to) else {
-                self.counted.orphaned += 1;
-                return self.end(&mut socket.scope(), at);
+                return self.end(&mut socket.scope(), at, FlowEnding::Orphaned);
             };
             let mut out = Outgoing::new(key.client, datagram.bytes).from_asked(key.asked);
             if let Some(mark) = datagram.ecn {
@@ -356,8 +395,7 @@ impl UdpProxy {
         }
         self.flows.touch(at);
         if is_last {
-            self.counted.answered += 1;
-            self.end(&mut socket.scope(), at);
+            self.end(&mut socket.scope(), at, FlowEnding::Answered);
         }
     }
 
@@ -381,11 +419,15 @@ impl UdpProxy {
         };
         flow.failed = failed;
         settle(&self.fleet.shared, flow);
+        FlowEnding::Moved.count(&mut self.counted);
+        if let Some(hear) = &mut self.hear {
+            let to = socket.other(key.to).map(|socket| address_of(&socket, key.asked));
+            hear(&flow.ended(key.client, to, FlowEnding::Moved));
+        }
         flow.owes_header = lease.upstream().config.send_proxy.is_some();
         (flow.upstream, flow.address, flow.lease) = (upstream, address, lease);
         (flow.requests, flow.replies, flow.sent, flow.received) = (0, 0, 0, 0);
-        flow.settled = (0, 0);
-        self.counted.moved += 1;
+        (flow.settled, flow.since) = ((0, 0), flow.heard);
         self.adopt(socket, upstream, at);
         socket.close();
     }
@@ -400,8 +442,7 @@ impl UdpProxy {
         if socket.now() < ends {
             return socket.wake_at(ends);
         }
-        self.counted.expired += 1;
-        self.end(&mut socket.scope(), at);
+        self.end(&mut socket.scope(), at, FlowEnding::Expired);
     }
 
     fn publish(&mut self) {
@@ -423,8 +464,7 @@ impl UdpProxy {
         }
         while let Some(upstream) = self.stranded.pop() {
             if let Some(at) = scope.socket(upstream).map(|socket| socket.tag() as u32) {
-                self.counted.moved += 1;
-                self.end(scope, at);
+                self.end(scope, at, FlowEnding::Moved);
             }
         }
         self.publish();
@@ -467,8 +507,7 @@ impl UdpProxy {
     fn sever(&mut self, scope: &mut Scope<'_>, id: u32) {
         for at in 0..self.flows.places() {
             if self.flows.get(at).is_some_and(|flow| flow.lease.upstream().id() == id) {
-                self.counted.severed += 1;
-                self.end(scope, at);
+                self.end(scope, at, FlowEnding::Severed);
             }
         }
     }
@@ -500,8 +539,13 @@ fn settle(shared: &Shared, flow: &mut Flow) {
 
 /// Where a client's datagram was sent to.
 fn destination(socket: &Socket<'_>, datagram: &Datagram<'_>) -> SocketAddr {
+    address_of(socket, datagram.to)
+}
+
+/// Which of its addresses was asked, if it is bound to all.
+fn address_of(socket: &Socket<'_>, asked: Option<IpAddr>) -> SocketAddr {
     let local = socket.local_addr();
-    SocketAddr::new(datagram.to.unwrap_or(local.ip()).to_canonical(), local.port())
+    SocketAddr::new(asked.unwrap_or(local.ip()).to_canonical(), local.port())
 }
 
 /// Whether an error says something about the backend, and nothing about us.
@@ -630,8 +674,11 @@ impl Resolve for UdpProxy {
 impl Drop for UdpProxy {
     fn drop(&mut self) {
         let flows = self.flows.len();
-        for flow in self.flows.each() {
+        for (key, flow) in self.flows.each() {
             settle(&self.fleet.shared, flow);
+            if let Some(hear) = &mut self.hear {
+                hear(&flow.ended(key.client, None, FlowEnding::Closed));
+            }
         }
         self.fleet.shared.clients.fetch_sub(flows, Relaxed);
         self.publish();

@@ -48,6 +48,9 @@ pub(crate) struct Connecting {
     free: Vec<u32>,
     /// Slots to be looked at. One may be named twice, or be another's by now: a look does no harm.
     pub(crate) due: VecDeque<u32>,
+    /// Slots whose attempts have a verdict, in a line of their own: what holds a descriptor for nothing does not
+    /// wait behind what is to begin. As above, one may be another's by now.
+    pub(crate) decided: VecDeque<u32>,
     shared: Arc<Shared>,
     /// Everything is being aborted.
     stopping: bool,
@@ -61,6 +64,7 @@ impl Connecting {
             attempts: Vec::new(),
             free: Vec::new(),
             due: VecDeque::new(),
+            decided: VecDeque::new(),
             shared,
             stopping: false,
             log: None,
@@ -159,9 +163,18 @@ impl Core {
         if !same {
             return false;
         }
-        self.attempt(id.index).verdict.get_or_insert(ConnectError::Cancelled);
-        self.look(id.index);
+        self.decide(id.index, ConnectError::Cancelled);
         true
+    }
+
+    /// Decides about a connection being made, unless that was done: the worker ends it in this turn, or in the
+    /// next.
+    fn decide(&mut self, index: u32, why: ConnectError) {
+        let attempt = self.attempt(index);
+        if attempt.verdict.is_none() {
+            attempt.verdict = Some(why);
+            self.connecting.decided.push_back(index);
+        }
     }
 
     /// Ends what is being made: everything, or what is not to go on during a drain.
@@ -192,8 +205,7 @@ impl Core {
                 && self.is_meant(service, all, only)
                 && (all || !self.attempt(index).connect.while_draining)
             {
-                self.attempt(index).verdict.get_or_insert(ConnectError::Shutdown);
-                self.look(index);
+                self.decide(index, ConnectError::Shutdown);
             }
         }
     }

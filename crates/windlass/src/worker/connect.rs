@@ -41,16 +41,32 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    /// Takes every connection being made one step on, within budget. What callbacks ask for meanwhile
-    /// waits for the next turn.
+    /// Ends those that were decided about, and takes every other connection being made one step on, each within
+    /// its budget. What callbacks ask for meanwhile waits for the next turn.
     pub(super) fn connect(&mut self) {
-        let budget = self.core.limits.connects_per_turn_max.min(self.core.connecting.due.len());
-        for _ in 0..budget {
-            if let Some(index) = self.core.connecting.due.pop_front()
-                && self.core.slot(index).is(flag::CONNECTING)
+        let closes = self.core.limits.closes_per_turn_max.min(self.core.connecting.decided.len());
+        for _ in 0..closes {
+            let Some(index) = self.core.connecting.decided.pop_front() else { break };
+            if self.core.slot(index).is(flag::CONNECTING)
+                && let Some(why) = self.core.attempt(index).verdict.take()
             {
-                self.core.slot(index).clear(flag::QUEUED);
-                self.step_connecting(index);
+                self.connect_failed(index, why);
+            }
+        }
+        let mut budget = self.core.limits.connects_per_turn_max;
+        for _ in 0..self.core.connecting.due.len() {
+            if budget == 0 {
+                return;
+            }
+            let Some(index) = self.core.connecting.due.pop_front() else { return };
+            let slot = self.core.slot(index);
+            // Named twice, or ended since: that costs others nothing.
+            if slot.is(flag::CONNECTING) && slot.is(flag::QUEUED) {
+                slot.clear(flag::QUEUED);
+                if self.core.attempt(index).verdict.is_none() {
+                    budget -= 1;
+                    self.step_connecting(index);
+                }
             }
         }
     }
@@ -58,9 +74,6 @@ impl<Y: Sys> Worker<Y> {
     fn step_connecting(&mut self, index: u32) {
         let (tick, wake) = (self.core.tick, self.core.slot(index).wake);
         let attempt = self.core.attempt(index);
-        if let Some(why) = attempt.verdict.take() {
-            return self.connect_failed(index, why);
-        }
         let late = reached(attempt.deadline, tick) && !planted(Fault::ConnectWithoutDeadline);
         match attempt.begun {
             // Whoever is late may still have made it.

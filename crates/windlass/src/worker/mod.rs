@@ -248,6 +248,7 @@ impl<Y: Sys> Worker<Y> {
             || core.udp.has_work()
             || !core.relays.ready.is_empty()
             || !core.connecting.due.is_empty()
+            || !core.connecting.decided.is_empty()
             || self.mail_left
             || core.overload.walk.is_on();
         if work_left {

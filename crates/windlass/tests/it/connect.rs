@@ -21,6 +21,8 @@ use crate::harness::*;
 enum Ask {
     Connect(Connect),
     Cancel(u64),
+    /// Begins some, and then takes others back.
+    Replace(Vec<Connect>, Vec<u64>),
     Write(u64, Vec<u8>),
     Close(u64),
 }
@@ -132,6 +134,14 @@ impl Receive for Caller {
             Ask::Cancel(tag) => {
                 let cancelled = scope.cancel_connect(self.ids[&tag]);
                 self.tell(Told::Cancelled(cancelled));
+            }
+            Ask::Replace(begun, taken_back) => {
+                for connect in begun {
+                    self.connect(scope, connect);
+                }
+                for tag in taken_back {
+                    assert!(scope.cancel_connect(self.ids[&tag]));
+                }
             }
             Ask::Write(tag, bytes) => scope.write_to(self.ids[&tag], &bytes),
             Ask::Close(tag) => {
@@ -295,6 +305,29 @@ fn a_connection_being_made_can_be_taken_back() {
     assert_eq!(calling.told(), Told::Cancelled(true));
     assert_eq!(calling.told(), Told::Failed(2, "cancelled"));
     assert_eq!(calling.server.stop().stats.counters.connects_cancelled, 2);
+}
+
+/// Clients of a proxy that vanish by the thousands take as many calls back, and others come meanwhile.
+#[test]
+fn calls_that_are_taken_back_do_not_wait_behind_those_that_begin() {
+    let (listener, _first) = full_listener();
+    let calling = Calling::start(Limits { connects_per_turn_max: 1, ..limits() });
+    const CALLS: u64 = 200;
+    for tag in 0..CALLS {
+        calling.connect(Connect::to(listener.local_addr().unwrap()).tag(tag));
+    }
+    calling.server.wait_for("the calls", |c| c.registers == CALLS);
+    // Which fail as they begin.
+    let nowhere = SocketPath::new();
+    let begun = (CALLS..2 * CALLS).map(|tag| Connect::to(&*nowhere.0).tag(tag)).collect();
+    calling.ask(Ask::Replace(begun, (0..CALLS).collect()));
+    let order: Vec<Told> = (0..2 * CALLS).map(|_| calling.told()).collect();
+    let cancelled: Vec<Told> = (0..CALLS).map(|tag| Told::Failed(tag, "cancelled")).collect();
+    assert_eq!(&order[..CALLS as usize], cancelled);
+    assert!(
+        order[CALLS as usize..].iter().all(|told| matches!(told, Told::Failed(tag, _) if *tag >= CALLS)),
+        "{order:?}"
+    );
 }
 
 #[test]

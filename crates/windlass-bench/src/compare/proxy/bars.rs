@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use super::super::calls::Counted;
 use super::super::figures::{Figures, Run, median};
-use super::peers::OURS;
+use super::peers::{OURS, OURS_PLAIN};
+use super::slow::Slowed;
 use crate::echo::EchoReport;
 use crate::text;
 
 /// Milliseconds of CPU to pass on 64 MiB, and bytes of user memory of an idle pair.
 const BULK_MS: f64 = 30.0;
 const IDLE_BYTES: f64 = 1024.0;
+/// Calls that take or give bytes, for a round trip; and how many times as long honest clients may wait beside slow
+/// ones.
+const CALLS: f64 = 4.0;
+const SLOWER: f64 = 2.0;
 
 /// One figure of ours beside those of others.
 struct Bar {
@@ -17,7 +23,7 @@ struct Bar {
     workload: &'static str,
     /// Which of ours.
     ours: &'static str,
-    figure: fn(&EchoReport) -> Option<f64>,
+    figure: Figure,
     /// The most it may be.
     most: Option<f64>,
     of: Of,
@@ -25,6 +31,51 @@ struct Bar {
 
 /// The most it may be of the better of these.
 type Of = (f64, &'static [&'static str]);
+/// They are only shown.
+const SHOWN: f64 = f64::INFINITY;
+
+/// Where a figure comes from.
+#[derive(Clone, Copy)]
+enum Figure {
+    OfRuns(fn(&EchoReport) -> Option<f64>),
+    /// System calls that take or give bytes.
+    Calls,
+    /// The 99th percentile beside slow clients, to that without them.
+    Slower,
+}
+
+/// All that was measured.
+pub(super) struct Measured<'a> {
+    pub(super) runs: &'a [Run],
+    pub(super) calls: &'a [Counted],
+    pub(super) slowed: &'a [Slowed],
+}
+
+impl Measured<'_> {
+    /// Who was measured on a workload.
+    fn peers(&self, workload: &str) -> BTreeSet<&str> {
+        let runs = self.runs.iter().map(|run| (run.workload, &*run.peer));
+        let calls = self.calls.iter().map(|counted| (counted.workload, &*counted.peer));
+        let slowed = self.slowed.iter().map(|slowed| (slowed.workload, &*slowed.peer));
+        let all = runs.chain(calls).chain(slowed);
+        all.filter(|(its, _)| *its == workload).map(|(_, peer)| peer).collect()
+    }
+
+    fn figure(&self, bar: &Bar, peer: &str) -> Option<f64> {
+        match bar.figure {
+            Figure::OfRuns(figure) => median(&Figures::of(self.runs, bar.workload, peer, peer).each(figure)),
+            Figure::Calls => {
+                let mut all = self.calls.iter();
+                all.find(|one| (one.workload, &*one.peer) == (bar.workload, peer)).map(|one| one.of_bytes)
+            }
+            Figure::Slower => {
+                let all = self.slowed.iter();
+                let its = all.filter(|one| (one.workload, &*one.peer) == (bar.workload, peer));
+                median(&its.map(Slowed::ratio).collect::<Vec<_>>())
+            }
+        }
+    }
+}
 
 fn cost(report: &EchoReport) -> Option<f64> {
     report.load.server?.per_message()
@@ -44,34 +95,39 @@ const HAPROXY: &[&str] = &["haproxy-256K", "haproxy-16K", "haproxy-splice"];
 const TOLD: &[&str] = &["haproxy-told", "nginx-told"];
 const PLAIN: &[&str] = &["haproxy", "nginx"];
 const NGINX: &[&str] = &["nginx"];
-const OURS_PLAIN: &str = "windlass-plain";
+const ALL_OF_TCP: &[&str] = &["haproxy-256K", "haproxy-16K", "haproxy-splice", "nginx"];
 
 /// What has to cost at most so much of what it costs the better of others.
 const fn costs(what: &'static str, workload: &'static str, ours: &'static str, of: Of) -> Bar {
-    Bar { what, workload, ours, figure: cost, most: None, of }
+    Bar { what, workload, ours, figure: Figure::OfRuns(cost), most: None, of }
 }
+
+/// What may be so much at most, and the better of others beside it.
+const fn at_most(
+    most: f64,
+    what: &'static str,
+    workload: &'static str,
+    ours: &'static str,
+    figure: Figure,
+) -> Bar {
+    let others = if matches!(figure, Figure::Slower) { BESIDE_SLOW_ONES } else { ALL_OF_TCP };
+    Bar { what, workload, ours, figure, most: Some(most), of: (SHOWN, others) }
+}
+
+const BESIDE_SLOW_ONES: &[&str] = &["haproxy-16K", "haproxy", "nginx"];
 
 const REQUEST: &str = "CPU µs for a request";
 const CONNECTION: &str = "CPU µs for a connection and a request";
 const DATAGRAM: &str = "CPU µs for a datagram";
 
-const BARS: [Bar; 10] = [
-    Bar {
-        what: "CPU ms for 64 MiB",
-        workload: "T2",
-        ours: OURS,
-        figure: bulk,
-        most: Some(BULK_MS),
-        of: (1.0, HAPROXY),
-    },
-    Bar {
-        what: "bytes of an idle pair",
-        workload: "T4",
-        ours: OURS,
-        figure: idle,
-        most: Some(IDLE_BYTES),
-        of: (1.0, &[]),
-    },
+const SLOWED: &str = "p99 beside 20,000 slow clients / without";
+
+const BARS: [Bar; 13] = [
+    Bar { of: (1.0, HAPROXY), ..at_most(BULK_MS, "CPU ms for 64 MiB", "T2", OURS, Figure::OfRuns(bulk)) },
+    at_most(CALLS, "system calls for the bytes of a round trip", "T1", OURS, Figure::Calls),
+    at_most(IDLE_BYTES, "bytes of an idle pair", "T4", OURS, Figure::OfRuns(idle)),
+    at_most(SLOWER, SLOWED, "S1", OURS, Figure::Slower),
+    at_most(SLOWER, SLOWED, "S2", OURS_PLAIN, Figure::Slower),
     costs(REQUEST, "H1", OURS, (0.95, TOLD)),
     costs(REQUEST, "H1", OURS_PLAIN, (0.95, PLAIN)),
     costs(CONNECTION, "H2", OURS, (1.0, TOLD)),
@@ -83,28 +139,24 @@ const BARS: [Bar; 10] = [
 ];
 
 /// The table; nothing, if nothing of ours was measured.
-pub(super) fn section(runs: &[Run]) -> String {
-    let rows: Vec<Vec<String>> = BARS.iter().filter_map(|bar| row(bar, runs)).collect();
-    if rows.is_empty() {
-        return String::new();
-    }
+pub(super) fn table(measured: &Measured<'_>) -> Option<String> {
+    let rows: Vec<Vec<String>> = BARS.iter().filter_map(|bar| row(bar, measured)).collect();
     let head =
         ["figure", "workload", "of ours", "it has", "the better of the others", "ratio", "bar", "reached"];
-    format!("\n## Against the bars\n\n{}", text::table(&head, &rows))
+    (!rows.is_empty()).then(|| text::table(&head, &rows))
 }
 
-fn row(bar: &Bar, runs: &[Run]) -> Option<Vec<String>> {
-    let all: BTreeSet<&str> =
-        runs.iter().filter(|run| run.workload == bar.workload).map(|run| run.peer.as_str()).collect();
-    let of = |peer: &str| median(&Figures::of(runs, bar.workload, peer, peer).each(bar.figure));
+fn row(bar: &Bar, measured: &Measured<'_>) -> Option<Vec<String>> {
+    let all = measured.peers(bar.workload);
+    let of = |peer: &str| measured.figure(bar, peer);
     let ours = of(bar.ours)?;
     let (share, others) = bar.of;
     let others = all.iter().filter(|peer| others.contains(*peer));
     let best = others.filter_map(|peer| Some((of(peer)?, *peer))).min_by(|a, b| a.0.total_cmp(&b.0));
     let within = bar.most.is_none_or(|most| ours <= most);
-    let beats = best.is_none_or(|(best, _)| ours <= best * share);
+    let beats = best.is_none_or(|(best, _)| share == SHOWN || ours <= best * share);
     let mut bars: Vec<String> = bar.most.map(text::number).into_iter().collect();
-    bars.extend(best.map(|_| format!("{share:.2} of the better")));
+    bars.extend(best.filter(|_| share != SHOWN).map(|_| format!("{share:.2} of the better")));
     Some(vec![
         bar.what.into(),
         bar.workload.into(),
@@ -132,7 +184,8 @@ mod tests {
     }
 
     fn reached(runs: &[Run]) -> Vec<String> {
-        BARS.iter().filter_map(|bar| row(bar, runs)).filter_map(|row| row.last().cloned()).collect()
+        let measured = Measured { runs, calls: &[], slowed: &[] };
+        BARS.iter().filter_map(|bar| row(bar, &measured)).filter_map(|row| row.last().cloned()).collect()
     }
 
     #[test]
@@ -142,6 +195,25 @@ mod tests {
                 .map(|(peer, nanos)| run(peer, "H1", nanos));
             assert_eq!(reached(&runs), [verdict], "{ours}");
         }
+    }
+
+    #[test]
+    fn calls_and_slow_clients_have_bars_of_their_own() {
+        let rows = |calls: f64, beside: f64| -> Vec<Vec<String>> {
+            let counted = |peer: &str, of_bytes| Counted { workload: "T1", peer: peer.into(), of_bytes };
+            let (p99, rates) = ((100.0, beside), (1.0, 1.0));
+            let slowed = Slowed { workload: "S1", peer: OURS.into(), p99, rates, bytes: 0.0, served: 0 };
+            // That HAProxy does with fewer is shown, and no more.
+            let calls = [counted(OURS, calls), counted("haproxy-16K", 1.0)];
+            let measured = Measured { runs: &[], calls: &calls, slowed: &[slowed] };
+            BARS.iter().filter_map(|bar| row(bar, &measured)).collect()
+        };
+        let good = rows(4.0, 200.0);
+        assert_eq!(good.len(), 2);
+        assert_eq!(good[0][4..], ["1.00 (haproxy-16K)", "4.00", "4.00", "yes"]);
+        assert_eq!(good[1][3..], ["2.00", "-", "-", "2.00", "yes"]);
+        let bad = rows(4.1, 201.0);
+        assert!(bad.iter().all(|row| row.last().is_some_and(|last| last == "NO")), "{bad:?}");
     }
 
     #[test]

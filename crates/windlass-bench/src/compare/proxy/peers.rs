@@ -10,6 +10,8 @@ use crate::args::Target;
 
 /// The name of our proxy.
 pub(super) const OURS: &str = "windlass";
+/// Of ours for HTTP, if backends are not told who asks.
+pub(super) const OURS_PLAIN: &str = "windlass-plain";
 
 /// The servers behind the proxies.
 pub(super) struct Upstream {
@@ -27,8 +29,10 @@ impl Upstream {
             program: program.into(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         };
-        let echo = ["echo", "127.0.0.1:0", "-q", "--workers", "1"];
-        let datagrams = ["echo", "udp:127.0.0.1:0", "-q", "--workers", "1"];
+        // Never so late that it refuses anybody: whoever did would be taken for the proxy.
+        let more = ["-q", "--workers", "1", "--limit", "overload_lag_max=0"];
+        let echo = [&["echo", "127.0.0.1:0"], &more[..]].concat();
+        let datagrams = [&["echo", "udp:127.0.0.1:0"], &more[..]].concat();
         let bench = std::env::current_exe()?;
         Ok(Upstream {
             tcp: Server::start(&peer("echo server", &ours, &echo), core, false, &[])?,
@@ -71,6 +75,9 @@ pub(super) fn all(
     } else {
         eprintln!("LEFT OUT: there is no nginx on PATH (Debian: apt-get install nginx libnginx-mod-stream)");
     }
+    if passes != Passes::Udp {
+        peers.extend(built(passes, layout, &to)?);
+    }
     let own = [layout.windlass().program.display().to_string()];
     for given in if windlass.is_empty() { &own } else { windlass } {
         let (name, program) = given.split_once('=').unwrap_or((OURS, given));
@@ -100,7 +107,7 @@ pub(super) fn all(
 fn untold(name: &str, program: &str, files: &Files, to: &str) -> Result<Peer> {
     let text = format!(
         "[server]\nworkers = 1\n[[proxy]]\nmode = \"http\"\nlisten = \"127.0.0.1:0\"\nto = \"{to}\"\n\
-         [proxy.http]\nforwarded = \"off\"\n"
+         [proxy.http]\nforwarded = \"off\"\nrequest_timeout = \"2m\"\n"
     );
     let file = files.write(&format!("{name}-plain.toml"), &text)?;
     Ok(Peer {
@@ -109,6 +116,52 @@ fn untold(name: &str, program: &str, files: &Files, to: &str) -> Result<Peer> {
         program: program.into(),
         args: ["run", "-q", "-c", &file.display().to_string()].map(str::to_owned).into(),
     })
+}
+
+/// Those of `benches/proxies` that were built: Pingora and Sozu, which are libraries.
+fn built(passes: Passes, layout: &Layout, to: &str) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    for (name, package, version_of, about) in [
+        ("pingora", PINGORA, "pingora-core", "Pingora, one thread"),
+        ("sozu", SOZU, "sozu-lib", "Sozu, one worker"),
+    ] {
+        let Some(program) = layout.proxy(package) else {
+            eprintln!("LEFT OUT: {name} was not built: --build-proxies builds it, which takes some minutes");
+            continue;
+        };
+        let version = layout.locked(version_of).unwrap_or_default();
+        let more = match (passes, name) {
+            (Passes::Http, _) => "",
+            (_, "pingora") => ", tokio's `copy_bidirectional` between its streams, 64 KiB each way",
+            _ => ", buffers of 16 KiB, with its feature `splice`",
+        };
+        let mode = if passes == Passes::Http { "http" } else { "tcp" };
+        let mut add = |name: String, about: String, told: &[&str]| -> Result<()> {
+            let listen = format!("127.0.0.1:{}", free_port()?);
+            let args = [&[mode, &listen, to], told].concat();
+            let args = args.into_iter().map(str::to_owned).collect();
+            peers.push(Peer { name, about, program: program.clone(), args });
+            Ok(())
+        };
+        add(name.into(), format!("{about}, {version}{more}"), &[])?;
+        if passes == Passes::Http {
+            add(format!("{name}-told"), "the same, which tells `X-Forwarded-*`".into(), &["--told"])?;
+        }
+    }
+    Ok(peers)
+}
+
+/// The packages of `benches/proxies`.
+const PINGORA: &str = "proxy-pingora";
+const SOZU: &str = "proxy-sozu";
+pub(super) const BUILT: [&str; 2] = [PINGORA, SOZU];
+
+/// Who is tried beside slow clients: each in one way, and such that it waits for a head for two minutes.
+pub(super) fn beside_slow_ones(passes: Passes) -> [&'static str; 5] {
+    match passes {
+        Passes::Http => ["haproxy", "nginx", "pingora", "sozu", OURS_PLAIN],
+        _ => ["haproxy-16K", "nginx", "pingora", "sozu", OURS],
+    }
 }
 
 /// For TCP with buffers of 256 KiB, with those it has by itself, and with splice. For HTTP without and with telling
@@ -183,7 +236,7 @@ fn one_nginx(name: &str, passes: Passes, files: &Files, to: &str, more: &str) ->
         Passes::Http => (
             String::new(),
             format!(
-                "http {{ access_log off; upstream all {{ server {to}; keepalive 64; keepalive_requests 100000000; }} \
+                "http {{ access_log off; client_header_timeout 120s; upstream all {{ server {to}; keepalive 64; keepalive_requests 100000000; }} \
                  server {{ listen 127.0.0.1:{port} backlog=4096; keepalive_requests 100000000; \
                  proxy_max_temp_file_size 0; \
                  location / {{ proxy_pass http://all; proxy_http_version 1.1; proxy_set_header Connection \"\"; {more} }} }} }}"

@@ -193,7 +193,7 @@ impl HttpCheckTable {
 }
 
 /// Ask backends by bytes when they are checked. With `mode = "udp"` they are a datagram, and the answer is one, but
-/// for a backend with a `check_port`.
+/// for a backend with a `check_port` or a `check_address`.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExchangeTable {

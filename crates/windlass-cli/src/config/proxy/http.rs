@@ -28,6 +28,12 @@ pub(crate) struct HttpTable {
     pub(crate) keep_alive_timeout: Time,
     /// For a backend to begin its response. 0: any time.
     pub(crate) response_timeout: Time,
+    /// What has to come of a request's body within `client_timeout`, if it is not all: less is answered with 408.
+    /// 0: a byte is enough.
+    pub(crate) body_progress_min: Size,
+    /// A client that ends its stream has left, although it could still hear: its request is dropped if its response
+    /// has not begun, and the connection to the backend is reset.
+    pub(crate) abort_on_close: bool,
     /// Requests of one connection. 0: any number.
     pub(crate) requests_max: Count,
     /// Idle connections that each worker keeps to each backend. 0: none is used twice.
@@ -74,6 +80,8 @@ impl Default for HttpTable {
             request_timeout: Time(config.request_timeout),
             keep_alive_timeout: Time(config.keep_alive_timeout),
             response_timeout: Time(config.response_timeout),
+            body_progress_min: Size(config.body_progress_min as usize),
+            abort_on_close: config.abort_on_close,
             requests_max: Count(config.requests_max as usize),
             pool_max: Count(config.pool_max),
             pool_timeout: Time(config.pool_timeout),

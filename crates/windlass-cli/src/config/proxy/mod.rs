@@ -11,7 +11,9 @@ use windlass::Address;
 use windlass_proxy::{Balance, DiscoveryConfig, Health, ProxyConfig};
 
 use crate::config::shape::{AccessTable, TlsTable};
-use crate::config::value::{Backend, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time};
+use crate::config::value::{
+    Backend, CheckAddress, Count, FilePath, HeaderRule, Listen, NameServer, Network, Source, Time,
+};
 pub(crate) use guard::{BreakerTable, ExchangeTable, GuardTable, HttpCheckTable};
 use http::{HttpTable, RespondTable};
 use udp::UdpTable;
@@ -129,9 +131,11 @@ pub(crate) struct ProxyTable {
     /// Speak TLS on every address of it; what comes out of it goes to the backends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
-    /// A line for each connection when it has ended, or for each request with `mode = "http"`. Without a format
-    /// it is `{time} {peer} {service} {listener} {duration_ms} {received} {messages} {reason} {fault}`, and
-    /// `combined` for requests.
+    /// A line for each connection when it has ended, for each request with `mode = "http"`, or for each flow with
+    /// `mode = "udp"`. Without a format it is
+    /// `{time} {peer} {service} {listener} {duration_ms} {received} {sent} {messages} {reason} {fault}`, `combined`
+    /// for requests, and for flows
+    /// `{time} {peer} {service} {listener} {backend} {duration_ms} {received} {sent} {requests} {replies} {ending}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) access_log: Option<AccessTable>,
     /// Backends with settings of their own, besides those in `to`.
@@ -307,6 +311,9 @@ pub(crate) struct BackendTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [9000]))]
     pub(crate) check_port: Option<u16>,
+    /// Checks go to this address instead, in the same way: to an agent that knows how the backend is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) check_address: Option<CheckAddress>,
     /// The PROXY header it is told in. As for all, if nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) send_proxy: Option<ProxyVersion>,

@@ -41,7 +41,7 @@ fn record(about: About) -> Record {
     Record {
         // 2024-02-29 12:34:56.789
         at: UNIX_EPOCH + Duration::from_millis(1_709_210_096_789),
-        conn: id(),
+        conn: Some(id()),
         peer: windlass::Peer::Tcp("192.0.2.7:4711".parse().unwrap()),
         listener: Some(0),
         took: Duration::from_micros(1_234_567),
@@ -91,6 +91,41 @@ fn lines_about_connections() {
         "reason": "slow_consumer", "fault": "peer",
     });
     assert_eq!(json, wanted);
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn lines_about_flows() {
+    let flow = Flow {
+        to: Some("192.0.2.1:53".parse().unwrap()),
+        backend: "a b".into(),
+        received: 17,
+        sent: 19,
+        requests: 2,
+        replies: 3,
+        ending: "expired",
+    };
+    let flow = Record { conn: None, listener: None, ..record(About::Flow(Box::new(flow))) };
+    assert_eq!(
+        line(Format::usual(Kind::Flows).text(), &flow),
+        "2024-02-29T12:34:56.789Z 192.0.2.7:4711 echo udp:192.0.2.1:53 a\\x20b 1234.567 17 19 2 3 expired"
+    );
+    let json: serde_json::Value = serde_json::from_str(&line("json", &flow)).unwrap();
+    let wanted = serde_json::json!({
+        "time": "2024-02-29T12:34:56.789Z", "service": "echo", "listener": "udp:192.0.2.1:53",
+        "peer": "192.0.2.7:4711", "duration_ms": 1234.567, "backend": "a b", "received": 17, "sent": 19,
+        "requests": 2, "replies": 3, "ending": "expired",
+    });
+    assert_eq!(json, wanted);
+    for (format, wrong) in [
+        ("combined", "`combined` is for requests, and there are only flows of datagrams here"),
+        ("{conn}", "{conn} is nothing that flows of datagrams have; those have time, peer, service, "),
+        ("{messages}", "{messages} is nothing that flows of datagrams have"),
+    ] {
+        let said = Format::parse(format).unwrap().check(Kind::Flows).unwrap_err();
+        assert!(said.starts_with(wrong), "{said}");
+    }
+    assert!(Format::parse("{replies}").unwrap().check(Kind::Connections).is_err());
 }
 
 #[test]

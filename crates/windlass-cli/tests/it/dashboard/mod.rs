@@ -10,13 +10,14 @@ mod turn;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::served::free_port;
 use crate::server::*;
 use browser::Browser;
 
@@ -38,8 +39,8 @@ impl Observed {
     fn start(name: &str, more: &str) -> Observed {
         let folder = std::env::temp_dir().join(format!("windlass-observed-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        // A port that stays the same over a restart: nobody else gets it while this was the last to have it.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // A port that stays the same over a restart.
+        let port = free_port();
         let text = format!(
             "[server]\nworkers = 2\ncontrol = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{port}\"\n{more}\n\
              [[echo]]\nname = \"greeter\"\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n",

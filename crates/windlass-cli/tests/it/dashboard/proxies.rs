@@ -19,7 +19,7 @@ fn proxied(name: &str) -> Option<Proxied> {
     let echoes: Vec<Server> = (0..3).map(|_| Server::start(&["-q"])).collect();
     let folder = crate::config::Folder::new(name);
     // A port that nobody has: one that was given back a moment ago.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = crate::served::free();
     let text = format!(
         "[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [[proxy]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\ncheck_every = \"200ms\"\ncheck_fall = 1\n\

@@ -3,7 +3,7 @@
 //! socket; with the number of a question nobody can guess an answer to it (RFC 5452).
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,8 +35,22 @@ pub(crate) struct Client {
     waiting: VecDeque<Question>,
     open: Vec<Open>,
     numbers: u64,
-    /// Its key comes from the system, and what it makes of a number tells nobody the next.
-    draw: RandomState,
+    draw: Draw,
+}
+
+/// Where numbers come from that nobody else is to guess.
+#[derive(Debug)]
+enum Draw {
+    /// The key comes from the system, and what it makes of a number tells nobody the next.
+    System(RandomState),
+    /// Whoever knows this knows them all.
+    Seed(u64),
+}
+
+impl Default for Draw {
+    fn default() -> Draw {
+        Draw::System(RandomState::new())
+    }
 }
 
 /// A question under way.
@@ -74,6 +88,11 @@ impl Open {
 }
 
 impl Client {
+    /// Numbers its questions as follows from `seed`, in a simulation.
+    pub(crate) fn from_seed(seed: u64) -> Client {
+        Client { draw: Draw::Seed(seed), ..Client::default() }
+    }
+
     /// Asks, if it is not asked already. What comes of it is returned by one of the other calls.
     pub(crate) fn ask(&mut self, question: Question) {
         let known = self.open.iter().map(|open| &open.question).chain(&self.waiting);
@@ -124,7 +143,14 @@ impl Client {
     /// A number that nobody can guess.
     fn number(&mut self) -> u64 {
         self.numbers += 1;
-        self.draw.hash_one(self.numbers)
+        match &self.draw {
+            Draw::System(key) => key.hash_one(self.numbers),
+            Draw::Seed(seed) => {
+                let mut hasher = DefaultHasher::new();
+                (seed, self.numbers).hash(&mut hasher);
+                hasher.finish()
+            }
+        }
     }
 
     /// One try more.

@@ -112,7 +112,7 @@ impl Answer<'_> {
     /// The number of the group whose route it is about, if there is one.
     pub(crate) fn group(&self) -> Option<usize> {
         match self.of {
-            AnswerOf::Route(number) => Some(number),
+            AnswerOf::Route(number) | AnswerOf::Options(number) => Some(number),
             AnswerOf::Redirect(_, number) | AnswerOf::Denied(number) => number,
         }
     }
@@ -122,6 +122,8 @@ impl Answer<'_> {
 #[derive(Clone, Copy, Debug)]
 enum AnswerOf<'p> {
     Route(usize),
+    /// Asked what it can do, and no backend is to be.
+    Options(usize),
     Redirect(&'p Redirect, Option<usize>),
     Denied(Option<usize>),
 }
@@ -237,6 +239,14 @@ impl Policy {
             return self.deny(status, Denied::Method, Some(number));
         }
         match &route.act {
+            Act::Forward if is_hop_counted(head) && hops_left(head) == Some(0) => {
+                // It asks about whoever it has come to, and must go no further.
+                if head.method == "TRACE" {
+                    return self.deny(Status::NOT_IMPLEMENTED, Denied::Method, Some(number));
+                }
+                let of = AnswerOf::Options(number);
+                Decision::Answer(Answer { status: Status::NO_CONTENT, denied: None, body: b"", of })
+            }
             Act::Forward => {
                 let cookies = head.headers.all("cookie");
                 let sticky = self.sticky.as_ref().and_then(|sticky| sticky.wanted(number, cookies));
@@ -318,6 +328,8 @@ impl Policy {
         // Theirs stays, if there is one and they are believed; else ours takes its place.
         let gives_id =
             self.request_id && !(believed && head.headers.contains(REQUEST_ID)) && !rules.touch(REQUEST_ID);
+        let is_counted = is_hop_counted(head) && !rules.touch(MAX_FORWARDS);
+        let left = if is_counted { hops_left(head) } else { None };
         for header in head.headers.end_to_end() {
             let name = header.name;
             // Nobody shall wait for a body that does not come (RFC 9110 section 10.1.1), or say so to HTTP/1.0.
@@ -325,6 +337,7 @@ impl Policy {
                 head.expects_continue && !matches!(head.framing, Framing::Empty | Framing::Length(0));
             let is_dropped = name.eq_ignore_ascii_case("host")
                 || (!expects && name.eq_ignore_ascii_case("expect"))
+                || (left.is_some() && name.eq_ignore_ascii_case(MAX_FORWARDS))
                 || (name.contains('_') && !self.passes_underscore(name, &rules))
                 || (forwarded::is_protected(name)
                     && (!believed || forwarded::is_written(self.forwarded.headers, name)))
@@ -336,6 +349,9 @@ impl Policy {
             if !is_done {
                 rules.pass(header, lines);
             }
+        }
+        if let Some(left) = left {
+            let _ = lines.push(MAX_FORWARDS, left.saturating_sub(1).to_string());
         }
         forwarded::write(&self.forwarded, head, client, &rules, lines);
         if gives_id {
@@ -401,6 +417,13 @@ impl Policy {
                 let secure = forwarded::is_secure(&self.forwarded, &head.headers, client);
                 redirect.write(&Facts { head, client, secure }, lines);
             }
+            AnswerOf::Options(_) => {
+                let methods = route.map(|route| &route.methods).filter(|methods| !methods.is_empty());
+                let methods = methods.unwrap_or(&self.methods);
+                if !methods.is_empty() {
+                    let _ = lines.push("allow", methods.list());
+                }
+            }
             AnswerOf::Denied(_) => {
                 for header in self.pages.page(answer.status).lines.headers().iter() {
                     let _ = lines.pass(header);
@@ -440,3 +463,18 @@ pub(crate) fn host_of(upstream: &Upstream) -> &str {
 }
 
 const REQUEST_ID: &str = "x-request-id";
+const MAX_FORWARDS: &str = "max-forwards";
+
+/// Whether intermediaries count down how far a request may go (RFC 9110 section 7.6.2).
+fn is_hop_counted(head: &RequestHead<'_>) -> bool {
+    matches!(head.method, "OPTIONS" | "TRACE")
+}
+
+/// How many may still pass it on; the least, where it says so twice. None: any number, or nothing that is a number.
+fn hops_left(head: &RequestHead<'_>) -> Option<u64> {
+    let numbers = head.headers.all(MAX_FORWARDS).filter(|value| value.iter().all(u8::is_ascii_digit));
+    // More than fits is not counted down to nothing in anybody's life.
+    let read =
+        |value: &[u8]| std::str::from_utf8(value).ok().map(|text| text.parse::<u64>().unwrap_or(u64::MAX));
+    numbers.filter(|value| !value.is_empty()).filter_map(read).min()
+}

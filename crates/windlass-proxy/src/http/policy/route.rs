@@ -61,6 +61,10 @@ impl Route {
                 if !(200..600).contains(&status.code()) || (status.has_no_body() && !body.is_empty()) {
                     return Err(format!("a response with status {} cannot be given", status.code()));
                 }
+                if *status == Status::UPGRADE_REQUIRED {
+                    // RFC 9110 section 15.5.22.
+                    return Err("a response with status 426 would have to name a protocol".into());
+                }
                 if body.len() > BODY_MAX {
                     return Err(format!("its response is longer than {} KiB", BODY_MAX / 1024));
                 }

@@ -121,10 +121,12 @@ fn what_has_passed_is_counted_however_its_request_ends() {
     let backend = case.accept();
     case.harness.send(backend, OK);
     assert_eq!(case.heard(client), ANSWER);
+    let posted = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\npart".len();
+    let bytes = ((2 * posted + GOT.len()) as u64, (2 * response.len() + OK.len()) as u64);
     let stats = case.front.stats();
     let backend = &stats.backends[0];
-    assert_eq!((backend.sent_bytes, backend.received_bytes), (8, 12));
-    assert_eq!((stats.http.sent_bytes, stats.http.received_bytes), (8, 12));
+    assert_eq!((backend.sent_bytes, backend.received_bytes), bytes);
+    assert_eq!((stats.http.sent_bytes, stats.http.received_bytes), bytes);
 }
 
 #[test]
@@ -180,4 +182,41 @@ fn a_request_whose_head_has_left_is_not_repeated_for_the_trailers_that_have_not(
         case.told(),
         case.front.stats().retries
     );
+}
+
+/// RFC 9110 section 15.5.22: a 426 has to name what is to be asked for.
+#[test]
+fn a_response_that_requires_another_protocol_names_it() {
+    let mut case = Case::new(one());
+    let client = case.client(GET);
+    let backend = case.accept();
+    let rest = "X-A: b\r\nContent-Length: 2\r\n\r\nhi";
+    case.harness.send(
+        backend,
+        format!("HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2, HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x/2\r\n{rest}"),
+    );
+    let expected = "HTTP/1.1 426 Upgrade Required\r\nX-A: b\r\nconnection: Upgrade\r\n\
+                    upgrade: TLS/1.2, HTTP/1.1, x/2\r\ncontent-length: 2\r\n\r\nhi";
+    assert_eq!(
+        (case.heard(client).as_str(), case.counts()),
+        (expected, (1, 0, 1)),
+        "and nothing is switched"
+    );
+    // One that is the last says both.
+    case.harness.send(client, GET.replace("Accept: x", "Connection: close"));
+    case.harness.send(
+        backend,
+        format!("HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: upgrade\r\n{rest}"),
+    );
+    let heard = case.heard(client);
+    let options: Vec<_> = heard.lines().filter(|line| line.starts_with("connection: ")).collect();
+    assert_eq!(options, ["connection: Upgrade", "connection: close"], "{heard}");
+    assert!(heard.contains("\r\nupgrade: websocket\r\n"), "{heard}");
+    // Elsewhere it is between the backend and us.
+    let client = case.client(GET);
+    case.harness.send(
+        backend,
+        "HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nX-A: b\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    assert_eq!(case.heard(client), ANSWER);
 }

@@ -117,7 +117,11 @@ fn an_idle_connection_that_the_backend_has_closed_is_replaced_without_the_client
     case.harness.send(backend, OK);
     assert_eq!(case.heard(client), ANSWER);
     let stats = case.front.stats();
-    assert_eq!((stats.retries, stats.backends[0].failed), (1, 0), "which is nobody's fault");
+    assert_eq!(
+        (stats.retries, stats.http.stale, stats.backends[0].failed),
+        (0, 1, 0),
+        "which is nobody's fault"
+    );
 }
 
 #[test]
@@ -279,6 +283,31 @@ fn a_body_that_comes_byte_by_byte_is_408_too() {
     assert_eq!((case.harness.why(backend), case.counts()), (Some("aborted"), (0, 0, 0)));
 }
 
+/// What has to come within the client's timeout: so much and not a byte less.
+#[test]
+fn a_body_makes_the_progress_that_is_asked_for_or_is_408() {
+    for (least, bytes, goes_on) in
+        [(1024, 1024, true), (1024, 1023, false), (10, 10, true), (10, 9, false), (0, 2, true)]
+    {
+        let mut config = one();
+        config.timeouts.client = 100 * SECOND;
+        assert_eq!(config.http.body_progress_min, 1024, "unless something else is said");
+        config.http.body_progress_min = least;
+        let mut case = Case::new(config);
+        let client = case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9000\r\n\r\n");
+        let backend = case.accept();
+        case.harness.send(client, vec![b'x'; bytes - 1]);
+        // It is not silent.
+        case.harness.advance(55 * SECOND);
+        case.harness.send(client, b"x");
+        case.harness.advance(46 * SECOND);
+        assert_eq!(case.harness.why(client), (!goes_on).then_some("timeout"), "{bytes} of {least}");
+        assert_eq!(case.harness.is_ended(backend), !goes_on);
+        let heard = case.heard(client);
+        assert_eq!(status(&heard), if goes_on { "" } else { "HTTP/1.1 408 Request Timeout" });
+    }
+}
+
 #[test]
 fn an_overloaded_worker_refuses_requests_before_any_work() {
     let mut case = Case::new(one());
@@ -311,7 +340,9 @@ fn a_client_that_vanishes_takes_its_request_with_it() {
 
 #[test]
 fn a_client_that_has_only_ended_its_half_gets_its_response() {
-    let mut case = Case::new(one());
+    let mut config = one();
+    config.http.abort_on_close = false;
+    let mut case = Case::new(config);
     let client = case.client(&GET.repeat(2));
     case.harness.finish(client);
     let backend = case.accept();

@@ -1,9 +1,12 @@
 //! HTTP, driven by hand, on a network without faults.
 
 mod basics;
+mod bytes;
 mod edges;
 mod faults;
+mod leaving;
 mod passing;
+mod stale;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;

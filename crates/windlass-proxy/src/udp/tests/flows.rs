@@ -75,7 +75,7 @@ fn it_agrees_with_a_plain_list_whatever_is_done() {
                     assert_eq!(flows.first_to_go_of(ip(n)), first_to_go(&own), "seed {seed}: {plain:?}");
                 }
             }
-            let mut all: Vec<u64> = flows.each().map(|flow| *flow).collect();
+            let mut all: Vec<u64> = flows.each().map(|(_, flow)| *flow).collect();
             let mut expected: Vec<u64> = plain.iter().map(|flow| flow.key * 10).collect();
             all.sort_unstable();
             expected.sort_unstable();

@@ -8,6 +8,7 @@ use windlass::testing::{Harness, TestSocket};
 use crate::tests::config;
 use crate::{Backend, BackendState, Balance, ConfigError, Front, ProxyConfig, Route, UdpConfig, UdpStats};
 use crate::{CheckKind, ExchangeCheck, Health};
+use crate::{FlowEnded, FlowEnding, UdpProxy};
 use crate::{GuardConfig, Order, Sources, Version, WhenFlowsFull};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,8 +31,12 @@ fn backends(n: usize) -> ProxyConfig {
 
 impl Case {
     fn new(config: ProxyConfig) -> Case {
+        Case::with(config, |proxy| proxy)
+    }
+
+    fn with(config: ProxyConfig, make: impl Fn(UdpProxy) -> UdpProxy + Send + Sync + 'static) -> Case {
         let front = Front::new(config).expect("a configuration");
-        let service = front.serve_udp().expect("one for datagrams");
+        let service = front.serve_udp_with(make).expect("one for datagrams");
         let mut harness = Harness::new(service);
         let at = |n: usize| address(n).parse().expect("an address");
         let backends = (0..front.config().backends.len()).map(|n| harness.bind_udp_at(at(n))).collect();
@@ -104,6 +109,82 @@ fn a_flow_keeps_its_backend_and_its_socket_and_clients_are_told_apart() {
     assert!(stats.backends.iter().all(|backend| backend.connections == 0 && backend.opened == 1));
     let bytes = stats.backends.iter().map(|backend| (backend.sent_bytes, backend.received_bytes));
     assert_eq!(bytes.collect::<Vec<_>>(), [(1410, 1426), (1410, 1426)]);
+}
+
+/// What was told of a flow that is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Told {
+    client: SocketAddr,
+    to: Option<SocketAddr>,
+    backend: String,
+    requests: (u64, u64),
+    replies: (u64, u64),
+    lasted: Duration,
+    ending: FlowEnding,
+}
+
+#[test]
+fn each_flow_is_told_once_when_it_is_over() {
+    let (sender, told) = std::sync::mpsc::channel();
+    let hear = move |ended: &FlowEnded<'_>| {
+        let told = Told {
+            client: ended.client,
+            to: ended.to,
+            backend: ended.backend.into(),
+            requests: (ended.requests, ended.request_bytes),
+            replies: (ended.replies, ended.reply_bytes),
+            lasted: ended.lasted,
+            ending: ended.ending,
+        };
+        sender.send(told).unwrap();
+    };
+    let careful = UdpConfig { flows_max: 2, reply_factor_max: 3, ..UdpConfig::default() };
+    let mut case = Case::with(backends(2).udp(careful), move |proxy| proxy.on_flow(hear.clone()));
+    let (one, two, three) = (case.harness.bind_udp(), case.harness.bind_udp(), case.harness.bind_udp());
+    let us = case.harness.udp_server();
+    let (n, flow) = case.served(one, b"hello");
+    case.harness.advance(2 * SECOND);
+    case.served(one, b"again");
+    // Withheld: counted, and none of its bytes.
+    case.ask(two, b"a");
+    assert!(told.try_recv().is_err(), "both go on");
+    case.ask(three, b"b");
+    let evicted = told.try_recv().unwrap();
+    assert_eq!((evicted.client, evicted.ending), (case.harness.udp_addr(two), FlowEnding::Evicted));
+    assert_eq!((evicted.requests, evicted.replies, evicted.lasted), ((1, 1), (0, 0), Duration::ZERO));
+    // Nobody listens at its backend any more: it is over there, and goes on at the other.
+    case.harness.close_udp(case.backends[n]);
+    case.harness.send_datagram(one, b"gone?");
+    let moved = told.try_recv().unwrap();
+    let wanted = Told {
+        client: case.harness.udp_addr(one),
+        to: Some(us),
+        backend: address(n),
+        requests: (3, 15),
+        replies: (2, 18),
+        lasted: 2 * SECOND,
+        ending: FlowEnding::Moved,
+    };
+    assert_eq!(moved, wanted);
+    let (other, another) = case.served(one, b"there?");
+    assert!(other != n && another != flow);
+    case.harness.advance(61 * SECOND);
+    let mut expired: Vec<Told> = told.try_iter().collect();
+    expired.sort_by_key(|told| told.requests.1);
+    let of = |told: &Told| (told.client, told.requests, told.replies, told.ending);
+    let (one, three) = (case.harness.udp_addr(one), case.harness.udp_addr(three));
+    assert_eq!(
+        expired.iter().map(of).collect::<Vec<_>>(),
+        [(three, (1, 1), (0, 0), FlowEnding::Expired), (one, (1, 6), (1, 10), FlowEnding::Expired),]
+    );
+    assert_eq!(expired[1].lasted, Duration::ZERO, "without the silence that ended it");
+    // The server ends before the flow.
+    let last = case.harness.bind_udp();
+    case.served(last, b"hello");
+    let last = case.harness.udp_addr(last);
+    drop(case);
+    let closed: Vec<Told> = told.try_iter().collect();
+    assert_eq!(closed.iter().map(of).collect::<Vec<_>>(), [(last, (1, 5), (1, 9), FlowEnding::Closed)]);
 }
 
 #[test]

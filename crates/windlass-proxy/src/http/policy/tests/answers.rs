@@ -23,6 +23,37 @@ fn location(policy: &Policy, lines: &str) -> (u16, String) {
     (status, values(&lines, "location").pop().unwrap_or_default())
 }
 
+/// RFC 9110 section 15.5.22: it has to name a protocol, and there is none to be asked for here.
+#[test]
+fn a_426_of_our_own_is_refused() {
+    let action = Action::Respond { status: status(426), content_type: String::new(), body: Vec::new() };
+    let http = HttpRoute { action, ..HttpRoute::default() };
+    let why = why_not(ProxyConfig::default().route(Route { name: "r".into(), http, ..Route::default() }));
+    assert!(why.contains("426"), "{why}");
+}
+
+/// RFC 9110 section 7.6.2.
+#[test]
+fn a_request_that_may_go_no_further_is_answered_here() {
+    let policy = plan(config(HttpConfig::default())).policy;
+    let ask = |more: &str| format!("OPTIONS * HTTP/1.1\nHost: a.test{more}");
+    assert_eq!(decided(&policy, &ask("\nMax-Forwards: 0")), Err(204));
+    assert_eq!(decided(&policy, &ask("\nMax-Forwards: 3\nMax-Forwards: 00")), Err(204));
+    let (_, lines, body) = answered(&policy, &stranger(), &ask("\nMax-Forwards: 0"));
+    assert_eq!((values(&lines, "allow").len(), body.len()), (0, 0), "all but two are");
+    for further in ["", "\nMax-Forwards: 1", "\nMax-Forwards: -0", "\nMax-Forwards: 0x", "\nMax-Forwards:"] {
+        assert_eq!(decided(&policy, &ask(further)), Ok(0), "{further}");
+    }
+    // Of other methods it means nothing.
+    assert_eq!(decided(&policy, "GET / HTTP/1.1\nHost: a.test\nMax-Forwards: 0"), Ok(0));
+    let named =
+        HttpConfig { methods: vec!["GET".into(), "OPTIONS".into(), "TRACE".into()], ..HttpConfig::default() };
+    let policy = plan(config(named)).policy;
+    let (status, lines, _) = answered(&policy, &stranger(), &ask("\nMax-Forwards: 0"));
+    assert_eq!((status, values(&lines, "allow")), (204, vec!["GET, OPTIONS, TRACE".to_owned()]));
+    assert_eq!(decided(&policy, "TRACE / HTTP/1.1\nHost: a.test\nMax-Forwards: 0"), Err(501));
+}
+
 #[test]
 fn a_redirect_keeps_the_path_and_the_query() {
     for code in [301, 302, 303, 307, 308] {

@@ -30,6 +30,23 @@ fn own(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().filter(|line| !line.starts_with("x-forwarded-")).collect()
 }
 
+/// RFC 9110 section 7.6.2.
+#[test]
+fn how_far_a_request_may_go_is_counted_down() {
+    let of = |policy: &Policy, method: &str, lines: &str| {
+        let lines = sent(policy, &stranger(), &format!("{method} / HTTP/1.1\nHost: a.test\n{lines}"));
+        values(&lines, "max-forwards")
+    };
+    let policy = requests(Vec::new());
+    assert_eq!(of(&policy, "OPTIONS", "Max-Forwards: 7"), ["6"]);
+    assert_eq!(of(&policy, "OPTIONS", "Max-Forwards: 9\nMax-Forwards: 1"), ["0"], "one line, of the least");
+    assert_eq!(of(&policy, "OPTIONS", "Max-Forwards: 99999999999999999999"), ["18446744073709551614"]);
+    assert_eq!(of(&policy, "OPTIONS", "Max-Forwards: many"), ["many"]);
+    assert_eq!(of(&policy, "GET", "Max-Forwards: 7"), ["7"]);
+    let own = requests(vec![set("Max-Forwards", "2")]);
+    assert_eq!(of(&own, "OPTIONS", "Max-Forwards: 7"), ["2"]);
+}
+
 #[test]
 fn what_is_meant_for_the_other_end_passes_and_nothing_else() {
     let policy = requests(Vec::new());

@@ -1,6 +1,5 @@
 //! Nothing is allocated in steady state: a counting allocator over real connections. It counts for the whole
 //! process, so the client here allocates nothing either while it counts.
-#![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::alloc::System;
@@ -24,9 +23,7 @@ fn rounds(stream: &mut TcpStream, request: &[u8], reply: usize, rounds: usize, i
     }
 }
 
-/// One test, so that nothing else in the process allocates meanwhile.
-#[test]
-fn commands_allocate_nothing_in_steady_state() {
+pub(crate) fn commands_allocate_nothing_in_steady_state() {
     let limits = Limits { stall_timeout: Duration::ZERO, ..Limits::default() };
     let config = KvConfig { protocols: vec![Protocol::Memcached], ..KvConfig::default() };
     let service = serve(move || Kv::new(config.clone())).limits(limits).workers(1).tick(Kv::TICK);

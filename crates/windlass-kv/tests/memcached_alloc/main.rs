@@ -1,0 +1,10 @@
+//! What memcached allocates in steady state: nothing. In a process of its own and without a test harness, whose thread would allocate
+//! meanwhile, whenever it gets to run: all that is allocated is counted.
+
+#[cfg(unix)]
+mod counted;
+
+fn main() {
+    #[cfg(unix)]
+    counted::commands_allocate_nothing_in_steady_state();
+}
