@@ -301,6 +301,11 @@ impl<J: Job> Service for Client<J> {
 
     fn timeout(&mut self, conn: &mut Conn<'_>, talk: &mut Talk) -> Result<(), Close> {
         let voice = &mut talk.voice;
+        if voice.over && conn.output_len() > 0 {
+            // Of a broker that takes nothing at all the engine has had enough by itself.
+            conn.wake_at(conn.now() + super::LEAVING);
+            return Ok(());
+        }
         if !voice.open || voice.over {
             return Err(Close::Timeout);
         }
