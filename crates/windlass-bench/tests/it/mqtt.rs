@@ -6,11 +6,15 @@ use crate::broker::{Wrong, start};
 
 /// Runs the load for a moment.
 fn bench(target: &str, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_windlass-bench"))
-        .args(["mqtt", target, "-t", "200ms", "--warmup", "20ms", "--stall", "300ms", "--json"])
-        .args(words)
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-bench"));
+    command.args(["mqtt", target, "--json"]).args(words);
+    // Unless it is said otherwise.
+    for (name, short) in [("-t", "200ms"), ("--warmup", "20ms"), ("--stall", "300ms")] {
+        if !words.contains(&name) {
+            command.args([name, short]);
+        }
+    }
+    command.output().unwrap()
 }
 
 fn report(output: &Output) -> serde_json::Value {

@@ -195,18 +195,20 @@ impl<J: Job> Client<J> {
             self.job.go_on(conn, voice)?;
         }
         if let Some(end) = self.job.end() {
-            if voice.open && !voice.over {
-                self.login.debug("sending", "DISCONNECT");
-                let properties = self.login.given.disconnect().properties();
-                voice.say(
-                    conn,
-                    &Packet::Disconnect(Disconnect { properties, ..Disconnect::new(Reason::Success) }),
-                )?;
-            }
             if !voice.open {
                 self.shared.finish(end);
+                return Err(Close::Done);
             }
-            return Err(Close::Done);
+            if !voice.over {
+                self.login.debug("sending", "DISCONNECT");
+                let properties = self.login.given.disconnect().properties();
+                let reason = Reason::Success;
+                voice.say(conn, &Packet::Disconnect(Disconnect { properties, ..Disconnect::new(reason) }))?;
+                // The broker ends its side when it has read all of ours: then nothing was lost on the way.
+                conn.half_close();
+                conn.wake_at(conn.now() + super::LEAVING);
+            }
+            return Ok(());
         }
         let mut at = match voice.open {
             false => Some(voice.said + CONNACK),
@@ -299,7 +301,12 @@ impl<J: Job> Service for Client<J> {
 
     fn timeout(&mut self, conn: &mut Conn<'_>, talk: &mut Talk) -> Result<(), Close> {
         let voice = &mut talk.voice;
-        if !voice.open {
+        if voice.over && conn.output_len() > 0 {
+            // Of a broker that takes nothing at all the engine has had enough by itself.
+            conn.wake_at(conn.now() + super::LEAVING);
+            return Ok(());
+        }
+        if !voice.open || voice.over {
             return Err(Close::Timeout);
         }
         if !self.keep_alive.is_zero() && conn.now() >= voice.said + self.keep_alive {

@@ -55,7 +55,8 @@ fn formats_are_those_of_mosquitto_sub() {
         let mut value: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
         let time = value.as_object_mut().unwrap().remove("tst").unwrap();
         // Of the same form, at about the same time.
-        (value, time.as_str().unwrap().len())
+        // mosquitto_sub 2.0.11 puts a Z in front of the offset, which its manual has not.
+        (value, time.as_str().unwrap().replace('Z', "").len())
     };
     let (mine, it) = (without_time(ours[1].line()), without_time(theirs[1].line()));
     assert_eq!(mine, it);
