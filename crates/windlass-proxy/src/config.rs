@@ -40,7 +40,7 @@ pub struct ProxyConfig {
     /// How a backend is chosen, of a route or of the others. Default [`Balance::RoundRobin`].
     pub balance: Balance,
     /// Where a client's address decides: the connections one backend may have, in percent of its share of
-    /// them all. The next one takes what is more. 0: no bound. Default 125.
+    /// them all. The next one takes what is more. 0: no bound; else at least 100. Default 125.
     pub load_factor_percent: u32,
     /// Further tries of one client to be connected, each to a backend it has not tried, where there is one.
     /// Default 3.

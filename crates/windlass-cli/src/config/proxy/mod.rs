@@ -37,7 +37,8 @@ pub(crate) struct ProxyTable {
     pub(crate) discover: Vec<Source>,
     /// How a backend is chosen. The last two go by the client's address.
     pub(crate) balance: BalanceName,
-    /// By the client's address: the connections that a backend may have, in percent of its share. 0: any number.
+    /// By the client's address: the connections that a backend may have, in percent of its share, from 100 on. 0: any
+    /// number.
     pub(crate) load_factor_percent: Count,
     /// Connections to each backend, of all workers together. 0: any number.
     pub(crate) connections_max: Count,
