@@ -310,9 +310,10 @@ pub struct Timeouts {
     pub server: Duration,
     /// If set, takes the place of those two once both are connected. Default 0.
     pub tunnel: Duration,
-    /// Silence on the client's connection after the backend has ended its stream. Default 30 s.
+    /// Silence on the client's connection after the backend has ended its stream. 0: those above go on, as without
+    /// HAProxy's `timeout client-fin`. Default 30 s.
     pub client_fin: Duration,
-    /// Silence on the backend's connection after the client has ended its stream. Default 30 s.
+    /// Silence on the backend's connection after the client has ended its stream. 0: the same. Default 30 s.
     pub server_fin: Duration,
 }
 

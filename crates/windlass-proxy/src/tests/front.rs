@@ -204,6 +204,30 @@ fn silence_has_a_deadline_of_its_own_in_every_state() {
     assert_eq!((case.front.stats().clients, case.connections()), (0, vec![0]));
 }
 
+#[test]
+fn half_closed_without_a_deadline_of_its_own_it_keeps_those_it_had() {
+    let none = Duration::ZERO;
+    let timeouts = Timeouts {
+        client: 20 * SECOND,
+        server: 30 * SECOND,
+        client_fin: none,
+        server_fin: none,
+        ..Timeouts::default()
+    };
+    for (tunnel, limit) in [(none, 20 * SECOND), (60 * SECOND, 60 * SECOND)] {
+        let mut case = Case::new(config(&["10.0.0.1:80"]).timeouts(Timeouts { tunnel, ..timeouts }));
+        for client_ends in [true, false] {
+            let (client, backend) = case.couple();
+            case.harness.finish(if client_ends { client } else { backend });
+            case.harness.advance(limit - Duration::from_millis(10));
+            assert_eq!(case.harness.why(client), None, "{limit:?}: too early");
+            case.harness.advance(Duration::from_millis(20));
+            assert_eq!(case.harness.why(client), Some("timeout"), "{limit:?}, client ends: {client_ends}");
+        }
+        assert_eq!((case.front.stats().clients, case.connections()), (0, vec![0]));
+    }
+}
+
 fn trusting(networks: &[&str]) -> ProxyConfig {
     config(&["10.9.9.9:80"]).accept_proxy(AcceptProxy::from(Sources::parse(networks).unwrap()))
 }

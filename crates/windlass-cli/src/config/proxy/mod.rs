@@ -76,9 +76,9 @@ pub(crate) struct ProxyTable {
     pub(crate) server_timeout: Time,
     /// If it is not 0, it takes the place of these two once both are connected.
     pub(crate) tunnel_timeout: Time,
-    /// Silence of a client after the backend has ended its stream. 0: for ever.
+    /// Silence of a client after the backend has ended its stream. 0: the timeouts above go on.
     pub(crate) client_fin_timeout: Time,
-    /// Silence of a backend after the client has ended its stream. 0: for ever.
+    /// Silence of a backend after the client has ended its stream. 0: the same.
     pub(crate) server_fin_timeout: Time,
     /// How often backends are checked, by connecting to them. 0: never.
     pub(crate) check_every: Time,
