@@ -380,9 +380,10 @@ pub struct Health {
     pub rise: u32,
     /// Checks in a row that failed, and it is down. Default 3.
     pub fall: u32,
-    /// Connections of clients in a row that could not be made, or were reset before they brought a byte, or
-    /// requests of HTTP that were answered with nothing in their time, and
-    /// the backend is ejected: it gets no new ones for some time. 0: never. Default 3.
+    /// Connections of clients in a row that could not be made, or were reset before a byte had passed in either
+    /// direction, or requests of HTTP that were reset or left without anything of an answer in their time, and the
+    /// backend is ejected: it gets no new ones for some time. What a client has said on a connection may be why
+    /// that was reset, so such a one says nothing about the backend. 0: never. Default 3.
     pub failures_max: u32,
     /// For how long: so long for the first time, twice as long if it happens again before a connection has
     /// come about, and so on. Default 10 s.

@@ -482,7 +482,8 @@ impl Service for Proxy {
                     let upstream = lease.upstream().clone();
                     if relayed.received > 0 {
                         upstream.counts.served();
-                    } else if matches!(why, Close::Reset) {
+                    } else if relayed.sent == 0 && matches!(why, Close::Reset) {
+                        // What a client has said may be why: it must not take backends from others.
                         self.fleet.failed(lease, Failure::Broken, conn.now());
                     }
                 }

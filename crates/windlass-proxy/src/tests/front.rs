@@ -7,7 +7,7 @@ use windlass::testing::{Harness, TestCall, TestPeer};
 
 use super::config;
 use crate::{
-    AcceptProxy, Backend, BackendState, Balance, Front, Health, Others, ProxyConfig, Route, Sources,
+    AcceptProxy, Backend, BackendState, Balance, Breaker, Front, Health, Others, ProxyConfig, Route, Sources,
     Timeouts, Version,
 };
 
@@ -457,6 +457,25 @@ fn a_backend_that_breaks_connections_before_it_says_anything_is_ejected() {
     case.harness.advance(Duration::from_millis(101));
     assert_eq!(case.front.stats().backends[0].state, BackendState::Ejected);
     assert_eq!(case.front.stats().backends[0].failed, 3);
+}
+
+#[test]
+fn a_client_whose_bytes_make_backends_reset_takes_none_from_others() {
+    let health = Health {
+        breaker: Breaker { errors_percent: 1, volume_min: 1, ..Breaker::default() },
+        ..Health::default()
+    };
+    let mut case = Case::new(config(&["10.0.0.1:80", "10.0.0.2:80"]).health(health));
+    for _ in 0..8 {
+        let (client, backend) = case.couple();
+        case.harness.send(client, b"what it chokes on");
+        assert_eq!(case.harness.receive(backend), b"what it chokes on");
+        case.harness.reset(backend);
+        assert_eq!(case.harness.why(client), Some("aborted"));
+    }
+    case.harness.advance(Duration::from_millis(101));
+    let states: Vec<_> = case.front.stats().backends.iter().map(|one| (one.state, one.failed)).collect();
+    assert_eq!(states, [(BackendState::Up, 0); 2]);
 }
 
 #[test]

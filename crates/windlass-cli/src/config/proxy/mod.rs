@@ -88,7 +88,8 @@ pub(crate) struct ProxyTable {
     pub(crate) check_rise: Count,
     /// Checks in a row that have to fail, and it is down.
     pub(crate) check_fall: Count,
-    /// Connections in a row that a backend fails, and it gets no new ones for some time. 0: any number.
+    /// Connections in a row that cannot be made or are reset before a byte has passed, and a backend gets no new ones
+    /// for some time. 0: any number.
     pub(crate) failures_max: Count,
     /// For how long: twice as long each time it happens again.
     pub(crate) eject: Time,
