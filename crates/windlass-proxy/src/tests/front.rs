@@ -387,6 +387,22 @@ fn a_change_moves_new_clients_and_leaves_the_old_where_they_are() {
 }
 
 #[test]
+fn turns_go_on_however_often_the_configuration_changes() {
+    for balance in [Balance::RoundRobin, Balance::LeastConnections] {
+        let addresses = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
+        let mut case = Case::new(config(&addresses).balance(balance));
+        for n in 0..9 {
+            case.front.change(config(&addresses).balance(balance).queue_max(n)).unwrap();
+            case.harness.settle();
+            let (client, backend) = case.couple();
+            [client, backend].into_iter().for_each(|end| case.harness.finish(end));
+        }
+        let opened: Vec<u64> = case.front.stats().backends.iter().map(|one| one.opened).collect();
+        assert_eq!(opened, [3, 3, 3], "{balance:?}");
+    }
+}
+
+#[test]
 fn who_waits_is_served_when_a_change_brings_a_backend_with_room() {
     let mut one = config(&["10.0.0.1:80"]);
     one.backends[0].connections_max = 1;
