@@ -20,9 +20,9 @@ use crate::upstream::Counts;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Breaker {
     /// Of the uses in the window so many percent have failed, and it opens. A use is a connection, which fails
-    /// when it does not come about or is reset before it has brought a byte; of HTTP it is a request, which
-    /// fails too when nothing of a response comes in its time. 0: it
-    /// never opens. At most 100. Default 0.
+    /// when it does not come about or is reset before a byte has passed in either direction; of HTTP it is a
+    /// request, which fails too when nothing of a response comes, or none in its time. 0: it never opens. At most
+    /// 100. Default 0.
     pub errors_percent: u32,
     /// The last so many uses are looked at. From 1 to [`Breaker::WINDOW_MAX`]. Default 100.
     pub window: u32,

@@ -40,7 +40,7 @@ pub struct ProxyConfig {
     /// How a backend is chosen, of a route or of the others. Default [`Balance::RoundRobin`].
     pub balance: Balance,
     /// Where a client's address decides: the connections one backend may have, in percent of its share of
-    /// them all. The next one takes what is more. 0: no bound. Default 125.
+    /// them all. The next one takes what is more. 0: no bound; else at least 100. Default 125.
     pub load_factor_percent: u32,
     /// Further tries of one client to be connected, each to a backend it has not tried, where there is one.
     /// Default 3.
@@ -310,9 +310,10 @@ pub struct Timeouts {
     pub server: Duration,
     /// If set, takes the place of those two once both are connected. Default 0.
     pub tunnel: Duration,
-    /// Silence on the client's connection after the backend has ended its stream. Default 30 s.
+    /// Silence on the client's connection after the backend has ended its stream. 0: those above go on, as without
+    /// HAProxy's `timeout client-fin`. Default 30 s.
     pub client_fin: Duration,
-    /// Silence on the backend's connection after the client has ended its stream. Default 30 s.
+    /// Silence on the backend's connection after the client has ended its stream. 0: the same. Default 30 s.
     pub server_fin: Duration,
 }
 
@@ -379,9 +380,10 @@ pub struct Health {
     pub rise: u32,
     /// Checks in a row that failed, and it is down. Default 3.
     pub fall: u32,
-    /// Connections of clients in a row that could not be made, or were reset before they brought a byte, or
-    /// requests of HTTP that were answered with nothing in their time, and
-    /// the backend is ejected: it gets no new ones for some time. 0: never. Default 3.
+    /// Connections of clients in a row that could not be made, or were reset before a byte had passed in either
+    /// direction, or requests of HTTP that were reset or left without anything of an answer in their time, and the
+    /// backend is ejected: it gets no new ones for some time. What a client has said on a connection may be why
+    /// that was reset, so such a one says nothing about the backend. 0: never. Default 3.
     pub failures_max: u32,
     /// For how long: so long for the first time, twice as long if it happens again before a connection has
     /// come about, and so on. Default 10 s.

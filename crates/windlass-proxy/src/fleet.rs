@@ -78,22 +78,22 @@ impl Fleet {
             has_datagrams: false,
             due_datagrams: Vec::new(),
         };
-        fleet.fit();
+        fleet.fit(|_| 0);
         fleet
     }
 
     /// It is this worker's.
     pub(crate) fn belongs_to(&mut self, worker: usize) {
         self.worker = worker;
-        self.fit();
+        self.fit(|_| worker);
     }
 
-    /// Makes what belongs to groups anew.
-    fn fit(&mut self) {
+    /// Makes what belongs to groups anew; `turn` is where each begins.
+    fn fit(&mut self, turn: impl Fn(&Group) -> usize) {
         self.pickers.clear();
         for group in &self.plan.groups {
             let mut picker = Picker::default();
-            picker.begin_anew(group, self.worker);
+            picker.begin_anew(group, turn(group));
             self.pickers.push(picker);
         }
     }
@@ -268,7 +268,14 @@ impl Fleet {
                 upstream.counts.set_down(false, now);
             }
         }
-        self.fit();
+        // Turns go on: with a change a second, whoever stands first in the configuration would get everybody else.
+        let known = before.groups.iter().zip(std::mem::take(&mut self.pickers));
+        let turns: Vec<(&str, usize)> =
+            known.map(|(group, picker)| (&*group.name, picker.choices())).collect();
+        let worker = self.worker;
+        self.fit(|group| {
+            turns.iter().find(|(name, _)| *name == group.name).map_or(worker, |(_, turn)| *turn)
+        });
         Some(Moved { groups })
     }
 

@@ -103,8 +103,13 @@ impl Picker {
         }
     }
 
-    /// The backends are others now.
-    pub(crate) fn begin_anew(&mut self, group: &Group, worker: usize) {
+    /// How often it has chosen, and where it began.
+    pub(crate) fn choices(&self) -> usize {
+        self.choices
+    }
+
+    /// The backends are others now. Begins with the one whose turn this is.
+    pub(crate) fn begin_anew(&mut self, group: &Group, turn: usize) {
         let fresh = group.upstreams.iter().map(|upstream| Candidate {
             open: upstream.config.weight > 0,
             weight: upstream.config.weight,
@@ -113,8 +118,8 @@ impl Picker {
         });
         self.candidates.clear();
         self.candidates.extend(fresh);
-        self.turns.begin_anew(&self.candidates, worker);
-        self.choices = worker;
+        self.turns.begin_anew(&self.candidates, turn);
+        self.choices = turn;
     }
 
     /// Lists the candidates. False: nobody is open to this client, and nobody will be by waiting.

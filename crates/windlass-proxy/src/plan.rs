@@ -267,8 +267,13 @@ impl Plan {
 }
 
 fn within_range(config: &ProxyConfig) -> Result<(), ConfigError> {
-    let (breaker, budget) = (&config.health.breaker, &config.retry_budget);
+    let (breaker, budget, health) = (&config.health.breaker, &config.retry_budget, &config.health);
+    // 0 is no bound. Below 100 some client finds all backends full, however idle they are.
+    let load_factor_min = if config.load_factor_percent == 0 { 0 } else { 100 };
     let numbers = [
+        ("load_factor_percent", config.load_factor_percent, load_factor_min, u32::MAX),
+        ("fail_open_percent", health.fail_open_percent, 0, 100),
+        ("ejected_max_percent", health.ejected_max_percent, 0, 100),
         ("breaker.errors_percent", breaker.errors_percent, 0, 100),
         ("breaker.window", breaker.window, 1, Breaker::WINDOW_MAX),
         ("breaker.volume_min", breaker.volume_min, 1, breaker.window),

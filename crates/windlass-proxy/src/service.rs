@@ -121,8 +121,12 @@ impl Proxy {
         // Silence before the end of the other half does not count against this one.
         let since = now.since(pair.ended_at);
         let limits = match (pair.client_ended, pair.server_ended) {
-            (true, _) => [(timeouts.server_fin, server_idle.min(since)), (Duration::ZERO, client_idle)],
-            (_, true) => [(timeouts.client_fin, client_idle.min(since)), (Duration::ZERO, server_idle)],
+            (true, _) if !timeouts.server_fin.is_zero() => {
+                [(timeouts.server_fin, server_idle.min(since)), (Duration::ZERO, client_idle)]
+            }
+            (_, true) if !timeouts.client_fin.is_zero() => {
+                [(timeouts.client_fin, client_idle.min(since)), (Duration::ZERO, server_idle)]
+            }
             _ if !timeouts.tunnel.is_zero() => {
                 [(timeouts.tunnel, client_idle.min(server_idle)), (Duration::ZERO, server_idle)]
             }
@@ -478,7 +482,8 @@ impl Service for Proxy {
                     let upstream = lease.upstream().clone();
                     if relayed.received > 0 {
                         upstream.counts.served();
-                    } else if matches!(why, Close::Reset) {
+                    } else if relayed.sent == 0 && matches!(why, Close::Reset) {
+                        // What a client has said may be why: it must not take backends from others.
                         self.fleet.failed(lease, Failure::Broken, conn.now());
                     }
                 }

@@ -120,8 +120,8 @@ pub struct BackendStats {
     pub busy: usize,
     /// Requests that were sent to it.
     pub requests: u64,
-    /// Connections that did not, and those it reset before it had sent a byte; and requests of HTTP that it
-    /// answered with nothing in their time.
+    /// Connections that did not, and those it reset before a byte had passed; and requests of HTTP that it reset or
+    /// left without anything of an answer in their time.
     pub failed: u64,
     /// Checks it has passed.
     pub checks_passed: u64,

@@ -76,7 +76,7 @@ pub(crate) struct Counts {
 pub(crate) enum Failure {
     /// No connection came about.
     Refused,
-    /// One did, and was reset before it brought a byte, or brought none in its time.
+    /// One did, and was reset before a byte had passed; of HTTP, it brought none of an answer, or none in its time.
     Broken,
 }
 

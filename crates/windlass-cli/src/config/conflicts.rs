@@ -234,10 +234,29 @@ fn proxies(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 ConfigError::Check { .. } if table.check_exchange.is_some() => "check_exchange".into(),
                 ConfigError::Check { .. } => "check_http".into(),
                 ConfigError::Range { setting, .. } => setting.replace("retry_budget.", "retry_budget_"),
+                ConfigError::Zero { setting } => of_time(setting).into(),
+                ConfigError::Life => "dns_ttl_max".into(),
                 _ => String::new(),
             };
-            push(problems, place(&key), format!("`{path}`: {error}"), |problem| problem);
+            let what = match &error {
+                ConfigError::Zero { .. } => format!("`{path}`: `{key}` must not be 0"),
+                _ => format!("`{path}`: {error}"),
+            };
+            push(problems, place(&key), what, |problem| problem);
         }
+    }
+}
+
+/// The key of a time in the file, by what the library calls it.
+#[cfg(feature = "proxy")]
+fn of_time(setting: &str) -> &str {
+    match setting {
+        "timeouts.connect" => "connect_timeout",
+        "health.check_timeout" => "check_timeout",
+        "discovery.file_every" => "file_every",
+        "discovery.dns_timeout" => "dns_timeout",
+        "discovery.ttl_min" => "dns_ttl_min",
+        same => same,
     }
 }
 

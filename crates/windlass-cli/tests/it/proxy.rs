@@ -103,6 +103,21 @@ fn mistakes_are_told_where_they_stand() {
          [[proxy.route]]\nserver_names = [\"a.test\"]\nto = \"10.0.0.2:443\"\n"
     ));
     assert!(both.contains("no ClientHello left to route by"), "{both}");
+    for (key, value, why) in [
+        ("connect_timeout", "\"0s\"", "must not be 0"),
+        ("check_timeout", "\"0s\"", "must not be 0"),
+        ("resolve_every", "\"0s\"", "must not be 0"),
+        ("file_every", "\"0s\"", "must not be 0"),
+        ("dns_timeout", "\"0s\"", "must not be 0"),
+        ("dns_ttl_min", "\"0s\"", "must not be 0"),
+        ("dns_ttl_max", "\"1ms\"", "at most less than at least"),
+        ("load_factor_percent", "99", "from 100"),
+        ("fail_open_percent", "101", "from 0 to 100"),
+        ("ejected_max_percent", "101", "from 0 to 100"),
+    ] {
+        let wrong = said(&format!("{begin}to = \"10.0.0.1:80\"\n\n{key} = {value}\n"));
+        assert!(wrong.contains("wrong.toml:5") && wrong.contains(key) && wrong.contains(why), "{wrong}");
+    }
 }
 
 #[test]

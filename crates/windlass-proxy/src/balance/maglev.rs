@@ -5,7 +5,7 @@
 //! nodes with the same backends send a client to the same one.
 
 use super::hash::{hash, mix};
-use super::{Bound, Candidate};
+use super::{Bound, Candidate, source};
 
 /// Places in the table: a prime, so that every backend's steps come by all of them. At 100 backends of one
 /// weight their shares differ by less than two percent.
@@ -65,7 +65,11 @@ impl Maglev {
         }
         let start = (mix(key) % PLACES as u64) as usize;
         let mut walk = (start..PLACES).chain(0..start).map(|place| self.places[place] as usize);
-        walk.find(|n| candidates.get(*n).is_some_and(|candidate| candidate.open && bound.has_room(candidate)))
+        let found = walk.find(|n| {
+            candidates.get(*n).is_some_and(|candidate| candidate.open && bound.has_room(candidate))
+        });
+        // Beside much heavier ones a backend may have no place at all.
+        found.or_else(|| source(candidates, key, bound))
     }
 
     /// Who has each place.

@@ -234,6 +234,18 @@ fn maglev_moves_little_when_a_backend_is_taken_out_or_fails() {
 }
 
 #[test]
+fn whoever_is_too_light_for_a_place_still_stands_in_when_nobody_else_is_open() {
+    let (keys, weights) = (keys(3), [65_535, 65_535, 1]);
+    let backends: Vec<(&str, u32)> = keys.iter().map(String::as_str).zip(weights).collect();
+    let table = Maglev::new(&backends);
+    assert!(!table.places().contains(&2), "or it is no such backend");
+    let mut candidates = candidates(&weights);
+    candidates[..2].iter_mut().for_each(|candidate| candidate.open = false);
+    let bound = Bound::new(&candidates, 125);
+    assert_eq!(table.find(&candidates, 7, &bound), Some(2));
+}
+
+#[test]
 fn bounded_load_holds_however_lopsided_the_clients_are() {
     let keys = keys(10);
     let weights: Vec<u32> = (0..10).map(|n| 1 + n % 3).collect();

@@ -178,9 +178,16 @@ impl Shared {
             let before = current.plan.clone();
             match self.install(current, before.config.clone(), overlay) {
                 Ok(()) => news.changed = Some(Changed::between(&before, &current.plan)),
-                Err(error) => news.error = Some(error.to_string()),
+                // It is as bad as a source that could not be read, and what it named before stays as well.
+                Err(error) => {
+                    let error = error.to_string();
+                    let set = current.overlay.found.of(group, source);
+                    news.error = (set.error.as_ref() != Some(&error)).then(|| error.clone());
+                    set.failures += 1;
+                    set.error = Some(error);
+                }
             }
-            Some(news)
+            (news.changed.is_some() || news.error.is_some()).then_some(news)
         });
         if let (Some(news), Some(hear)) = (news, self.hear.get()) {
             hear(&news);

@@ -115,6 +115,28 @@ fn a_file_is_followed_and_its_mistakes_change_nothing() {
 }
 
 #[test]
+fn what_a_proxy_cannot_use_is_told_counted_and_shown() {
+    let folder = Folder::new("unusable");
+    folder.replace("10.0.0.1:53\n");
+    let mut case = Case::new(ProxyConfig::default().discover(folder.source()));
+    drop(case.front.serve_udp().unwrap());
+    case.wait(Duration::from_secs(1));
+    assert!(case.news.try_recv().unwrap().changed.is_some());
+    folder.replace("10.0.0.2:53\nunix:/run/x.sock\n");
+    case.wait(Duration::from_secs(2));
+    let told = case.news.try_recv().unwrap();
+    assert!(told.error.unwrap().contains("cannot be used with datagrams") && told.changed.is_none());
+    assert_eq!(case.backends(), ["10.0.0.1:53"], "the last good ones stay");
+    let source = &case.front.stats().sources[0];
+    assert_eq!((source.failures, source.backends), (1, 1));
+    assert!(source.error.as_ref().is_some_and(|error| error.contains("datagrams")), "{source:?}");
+    folder.replace("10.0.0.3:53\n");
+    case.wait(Duration::from_secs(2));
+    assert_eq!(case.backends(), ["10.0.0.3:53"]);
+    assert_eq!(case.front.stats().sources[0].error, None);
+}
+
+#[test]
 fn what_is_found_stands_beside_what_is_configured_and_ordered() {
     let folder = Folder::new("beside");
     folder.replace("10.0.0.1:80\n10.0.0.2:80\n");

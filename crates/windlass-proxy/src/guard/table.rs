@@ -20,6 +20,9 @@ const WAYS: usize = 8;
 const COUNT_BITS: u32 = 20;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
+/// In nanoseconds, more than the clocks of two workers ever are apart.
+const APART: u64 = 1_000_000_000;
+
 #[derive(Debug)]
 pub(super) struct Table {
     places: Box<[Place]>,
@@ -155,11 +158,18 @@ fn spend(whole_at: &AtomicU64, allowance: Allowance, now: Time) -> bool {
     let now = now.as_nanos();
     let each = Duration::from_secs(1).as_nanos() as u64 / u64::from(allowance.rate.max(1));
     let most = each.saturating_mul(u64::from(allowance.burst.max(1)));
-    let spent = whole_at.fetch_update(Relaxed, Relaxed, |at| {
-        let next = at.max(now).saturating_add(each);
-        (next - now <= most).then_some(next)
+    let full = now.saturating_add(most);
+    let mut fits = false;
+    let _ = whole_at.fetch_update(Relaxed, Relaxed, |at| {
+        // No burst of this allowance lasts so long: another one has left it behind, which is over. The clocks of two
+        // workers are never that far apart.
+        let is_anothers = at > full.saturating_add(APART);
+        let known = if is_anothers { full } else { at };
+        let next = known.max(now).saturating_add(each);
+        fits = next - now <= most;
+        if fits { Some(next) } else { is_anothers.then_some(known) }
     });
-    spent.is_ok()
+    fits
 }
 
 /// A connection of a source, counted for as long as this lives.

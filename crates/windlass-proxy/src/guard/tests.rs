@@ -222,6 +222,22 @@ fn a_change_keeps_what_is_counted() {
 }
 
 #[test]
+fn a_rate_that_was_raised_holds_for_those_who_had_used_up_the_one_before() {
+    let slow = GuardConfig { connection_rate: 1, connection_burst: 600, ..GuardConfig::default() };
+    let fast = GuardConfig { connection_rate: 100, connection_burst: 200, ..slow.clone() };
+    let before = guard(&slow);
+    let admit = |guard: &Guard, config: &GuardConfig, now: Time| {
+        guard.admit(config, peer("192.0.2.1"), now).map(drop)
+    };
+    assert!((0..600).all(|_| admit(&before, &slow, NOW).is_ok()));
+    assert_eq!(admit(&before, &slow, NOW), Err(Refusal::Rate));
+    let after = Guard::new(&fast, Some(&before));
+    assert_eq!(admit(&after, &fast, NOW), Err(Refusal::Rate), "its burst is used up");
+    assert!((0..100).all(|_| admit(&after, &fast, NOW + SECOND).is_ok()));
+    assert_eq!(admit(&after, &fast, NOW + SECOND), Err(Refusal::Rate));
+}
+
+#[test]
 fn the_tarpit_has_so_many_places() {
     let config = GuardConfig { tarpit: SECOND, tarpit_max: 2, ..GuardConfig::default() };
     let guard = guard(&config);

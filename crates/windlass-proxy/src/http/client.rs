@@ -472,8 +472,12 @@ impl HttpProxy {
         let server_idle = client.other(link.conn)?.idle();
         let since = |at: Option<Time>| at.map(|at| now.since(at));
         let limits = match link.ended.map(since) {
-            [Some(since), _] => [(timeouts.server_fin, server_idle.min(since)), (Duration::ZERO, since)],
-            [_, Some(since)] => [(timeouts.client_fin, client_idle.min(since)), (Duration::ZERO, since)],
+            [Some(since), _] if !timeouts.server_fin.is_zero() => {
+                [(timeouts.server_fin, server_idle.min(since)), (Duration::ZERO, since)]
+            }
+            [_, Some(since)] if !timeouts.client_fin.is_zero() => {
+                [(timeouts.client_fin, client_idle.min(since)), (Duration::ZERO, since)]
+            }
             _ if !timeouts.tunnel.is_zero() => {
                 [(timeouts.tunnel, client_idle.min(server_idle)), (Duration::ZERO, server_idle)]
             }

@@ -7,7 +7,7 @@ use windlass::testing::{Harness, TestCall, TestPeer};
 
 use super::config;
 use crate::{
-    AcceptProxy, Backend, BackendState, Balance, Front, Health, Others, ProxyConfig, Route, Sources,
+    AcceptProxy, Backend, BackendState, Balance, Breaker, Front, Health, Others, ProxyConfig, Route, Sources,
     Timeouts, Version,
 };
 
@@ -204,6 +204,30 @@ fn silence_has_a_deadline_of_its_own_in_every_state() {
     assert_eq!((case.front.stats().clients, case.connections()), (0, vec![0]));
 }
 
+#[test]
+fn half_closed_without_a_deadline_of_its_own_it_keeps_those_it_had() {
+    let none = Duration::ZERO;
+    let timeouts = Timeouts {
+        client: 20 * SECOND,
+        server: 30 * SECOND,
+        client_fin: none,
+        server_fin: none,
+        ..Timeouts::default()
+    };
+    for (tunnel, limit) in [(none, 20 * SECOND), (60 * SECOND, 60 * SECOND)] {
+        let mut case = Case::new(config(&["10.0.0.1:80"]).timeouts(Timeouts { tunnel, ..timeouts }));
+        for client_ends in [true, false] {
+            let (client, backend) = case.couple();
+            case.harness.finish(if client_ends { client } else { backend });
+            case.harness.advance(limit - Duration::from_millis(10));
+            assert_eq!(case.harness.why(client), None, "{limit:?}: too early");
+            case.harness.advance(Duration::from_millis(20));
+            assert_eq!(case.harness.why(client), Some("timeout"), "{limit:?}, client ends: {client_ends}");
+        }
+        assert_eq!((case.front.stats().clients, case.connections()), (0, vec![0]));
+    }
+}
+
 fn trusting(networks: &[&str]) -> ProxyConfig {
     config(&["10.9.9.9:80"]).accept_proxy(AcceptProxy::from(Sources::parse(networks).unwrap()))
 }
@@ -363,6 +387,22 @@ fn a_change_moves_new_clients_and_leaves_the_old_where_they_are() {
 }
 
 #[test]
+fn turns_go_on_however_often_the_configuration_changes() {
+    for balance in [Balance::RoundRobin, Balance::LeastConnections] {
+        let addresses = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
+        let mut case = Case::new(config(&addresses).balance(balance));
+        for n in 0..9 {
+            case.front.change(config(&addresses).balance(balance).queue_max(n)).unwrap();
+            case.harness.settle();
+            let (client, backend) = case.couple();
+            [client, backend].into_iter().for_each(|end| case.harness.finish(end));
+        }
+        let opened: Vec<u64> = case.front.stats().backends.iter().map(|one| one.opened).collect();
+        assert_eq!(opened, [3, 3, 3], "{balance:?}");
+    }
+}
+
+#[test]
 fn who_waits_is_served_when_a_change_brings_a_backend_with_room() {
     let mut one = config(&["10.0.0.1:80"]);
     one.backends[0].connections_max = 1;
@@ -433,6 +473,25 @@ fn a_backend_that_breaks_connections_before_it_says_anything_is_ejected() {
     case.harness.advance(Duration::from_millis(101));
     assert_eq!(case.front.stats().backends[0].state, BackendState::Ejected);
     assert_eq!(case.front.stats().backends[0].failed, 3);
+}
+
+#[test]
+fn a_client_whose_bytes_make_backends_reset_takes_none_from_others() {
+    let health = Health {
+        breaker: Breaker { errors_percent: 1, volume_min: 1, ..Breaker::default() },
+        ..Health::default()
+    };
+    let mut case = Case::new(config(&["10.0.0.1:80", "10.0.0.2:80"]).health(health));
+    for _ in 0..8 {
+        let (client, backend) = case.couple();
+        case.harness.send(client, b"what it chokes on");
+        assert_eq!(case.harness.receive(backend), b"what it chokes on");
+        case.harness.reset(backend);
+        assert_eq!(case.harness.why(client), Some("aborted"));
+    }
+    case.harness.advance(Duration::from_millis(101));
+    let states: Vec<_> = case.front.stats().backends.iter().map(|one| (one.state, one.failed)).collect();
+    assert_eq!(states, [(BackendState::Up, 0); 2]);
 }
 
 #[test]

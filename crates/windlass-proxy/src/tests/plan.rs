@@ -37,6 +37,29 @@ fn what_cannot_work_is_refused() {
     assert_eq!(refused.unwrap_err(), ConfigError::Route { name: "a.test".into() });
 }
 
+#[test]
+fn percents_that_cannot_be_meant_are_refused() {
+    let refused = |set: fn(&mut ProxyConfig)| {
+        let mut config = config(&["10.0.0.1:80", "10.0.0.2:80"]);
+        set(&mut config);
+        match plan(config) {
+            Err(ConfigError::Range { setting, .. }) => setting,
+            other => panic!("{other:?}"),
+        }
+    };
+    // Below its share nobody has room once each has a connection: clients would wait beside idle backends.
+    assert_eq!(refused(|config| config.load_factor_percent = 1), "load_factor_percent");
+    assert_eq!(refused(|config| config.load_factor_percent = 99), "load_factor_percent");
+    // More than all can never be well: the checks would go on and count for nothing.
+    assert_eq!(refused(|config| config.health.fail_open_percent = 101), "fail_open_percent");
+    assert_eq!(refused(|config| config.health.ejected_max_percent = 101), "ejected_max_percent");
+    for within in [0, 100, 125] {
+        let mut config = config(&["10.0.0.1:80"]);
+        config.load_factor_percent = within;
+        assert!(plan(config).is_ok(), "{within}");
+    }
+}
+
 /// A ClientHello as its look sees it: made of bytes, since nobody else can make one.
 fn hello(name: Option<&str>, alpn: &[&str]) -> ClientHello {
     let with_len = |width: usize, body: &[u8]| {

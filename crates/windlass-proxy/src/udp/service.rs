@@ -180,13 +180,13 @@ impl UdpProxy {
         };
         let queued = match local {
             Some(local) => {
-                // Never before each: a backend would take the others for what the client has said.
-                flow.owes_header = false;
                 let header = flow.lease.upstream().config.send_proxy;
                 let header =
                     header.map(|version| crate::tell::datagram_preface(version, datagram.from, local));
                 let bytes = [&header.unwrap_or_default(), datagram.bytes].concat();
-                upstream.send(&bytes)
+                // Never before each: a backend would take the others for what the client has said.
+                flow.owes_header = !upstream.send(&bytes);
+                !flow.owes_header
             }
             None => match datagram.ecn {
                 None => upstream.send(datagram.bytes),

@@ -37,7 +37,8 @@ pub(crate) struct ProxyTable {
     pub(crate) discover: Vec<Source>,
     /// How a backend is chosen. The last two go by the client's address.
     pub(crate) balance: BalanceName,
-    /// By the client's address: the connections that a backend may have, in percent of its share. 0: any number.
+    /// By the client's address: the connections that a backend may have, in percent of its share, from 100 on. 0: any
+    /// number.
     pub(crate) load_factor_percent: Count,
     /// Connections to each backend, of all workers together. 0: any number.
     pub(crate) connections_max: Count,
@@ -75,9 +76,9 @@ pub(crate) struct ProxyTable {
     pub(crate) server_timeout: Time,
     /// If it is not 0, it takes the place of these two once both are connected.
     pub(crate) tunnel_timeout: Time,
-    /// Silence of a client after the backend has ended its stream. 0: for ever.
+    /// Silence of a client after the backend has ended its stream. 0: the timeouts above go on.
     pub(crate) client_fin_timeout: Time,
-    /// Silence of a backend after the client has ended its stream. 0: for ever.
+    /// Silence of a backend after the client has ended its stream. 0: the same.
     pub(crate) server_fin_timeout: Time,
     /// How often backends are checked, by connecting to them. 0: never.
     pub(crate) check_every: Time,
@@ -87,7 +88,8 @@ pub(crate) struct ProxyTable {
     pub(crate) check_rise: Count,
     /// Checks in a row that have to fail, and it is down.
     pub(crate) check_fall: Count,
-    /// Connections in a row that a backend fails, and it gets no new ones for some time. 0: any number.
+    /// Connections in a row that cannot be made or are reset before a byte has passed, and a backend gets no new ones
+    /// for some time. 0: any number.
     pub(crate) failures_max: Count,
     /// For how long: twice as long each time it happens again.
     pub(crate) eject: Time,

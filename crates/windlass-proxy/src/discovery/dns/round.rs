@@ -108,7 +108,12 @@ impl Names {
             .collect();
         let Some(best) = all.iter().map(|(priority, ..)| *priority).min() else { return Vec::new() };
         let best = all.into_iter().filter(|(priority, ..)| *priority == best);
-        best.map(|(_, weight, port, target)| (weight, target.clone(), port)).take(TARGETS_MAX).collect()
+        let mut targets: Vec<_> =
+            best.map(|(_, weight, port, target)| (weight, target.clone(), port)).collect();
+        // Servers turn their answers: of too many the same are to be taken each time.
+        targets.sort_by(|a, b| (&a.1, a.2).cmp(&(&b.1, b.2)));
+        targets.truncate(TARGETS_MAX);
+        targets
     }
 
     fn outcome(&mut self, source: &Source) -> Outcome {
@@ -174,9 +179,7 @@ impl Names {
             _ => {}
         }
         let mut found = Vec::new();
-        let mut targets = self.targets(name);
-        targets.sort_by(|a, b| (&a.1, a.2).cmp(&(&b.1, b.2)));
-        for (weight, target, port) in targets {
+        for (weight, target, port) in self.targets(name) {
             for ip in self.addresses(&target, Family::Any, errors) {
                 // 0 asks for hardly anything (RFC 2782), and would be to drain here.
                 let weight = Some(u32::from(weight.max(1)));

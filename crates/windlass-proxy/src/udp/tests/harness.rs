@@ -231,6 +231,21 @@ fn proxy_header_on_every_datagram() {
 }
 
 #[test]
+fn a_header_that_could_not_go_with_the_first_datagram_goes_with_the_next() {
+    let mut config = backends(1);
+    config.backends[0].send_proxy = Some(Version::V2);
+    let mut case = Case::new(config);
+    let client = case.harness.bind_udp();
+    // As long as a datagram can be: with a header in front it is too long.
+    case.harness.send_datagram(client, [7; 65_507]);
+    assert_eq!(case.harness.receive_datagram(case.backends[0]), None);
+    let (_, _, told) = case.ask(client, b"hello");
+    assert!(told.starts_with(b"\r\n\r\n\0\r\nQUIT\n"), "{}", told.escape_ascii());
+    assert!(told.ends_with(b"hello"));
+    case.served(client, b"more");
+}
+
+#[test]
 fn only_the_backend_answers() {
     let mut case = Case::new(backends(2));
     let client = case.harness.bind_udp();

@@ -117,6 +117,26 @@ fn a_service_is_its_targets_of_the_best_priority() {
 }
 
 #[test]
+fn of_too_many_targets_the_same_are_taken_however_a_server_turns_them() {
+    let (mut names, source) = (Names::default(), addresses("srv:_http._tcp.test"));
+    let targets = 0..TARGETS_MAX as u8 + 20;
+    let record = |n| Record::Service { priority: 1, weight: 1, port: 80, target: format!("host{n}.test") };
+    let mut records: Vec<Record> = targets.map(record).collect();
+    let mut ask = |records: &[Record]| {
+        let outcome = round(&mut names, &source, |question| match question.kind {
+            Kind::Srv => Reply::Records { records: records.to_vec(), ttl: Duration::from_secs(1) },
+            Kind::A => v4(&[question.name["host".len()..].split('.').next().unwrap().parse().unwrap()]),
+            Kind::Aaaa => Reply::Nothing,
+        });
+        found(&outcome)
+    };
+    let first = ask(&records);
+    assert_eq!(first.len(), TARGETS_MAX);
+    records.rotate_left(30);
+    assert_eq!(ask(&records), first);
+}
+
+#[test]
 fn what_is_known_stays_as_large_as_its_answers() {
     let (mut names, source) = (Names::default(), addresses("srv:_http._tcp.test"));
     for n in 0..50 {
