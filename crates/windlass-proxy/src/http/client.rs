@@ -418,7 +418,7 @@ impl HttpProxy {
         match (begun, whole) {
             (true, _) => {
                 self.cut_short(conn, key);
-                Err(Close::Aborted)
+                Ok(())
             }
             (false, true) => {
                 self.answer(conn, key, Status::GATEWAY_TIMEOUT, Ending::Timeout);

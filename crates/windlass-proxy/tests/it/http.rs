@@ -114,6 +114,25 @@ fn killing_one_of_three_under_load_fails_no_request_that_can_be_repeated() {
 }
 
 #[test]
+fn what_a_backend_has_said_before_it_dies_is_passed_on() {
+    let origin = Listening::start(|mut stream| {
+        if head(&mut stream).is_some() {
+            // In one segment with its end, as near as can be.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+        }
+    });
+    let (front, running) = http_proxy(config([&origin]), 1);
+    for n in 1..=50 {
+        let mut client = connect(running.addresses[0]);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).expect("an end, and no reset");
+        assert_eq!(heard, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart");
+        expect("it is counted", || front.stats().http.cut_short == n);
+    }
+}
+
+#[test]
 fn pool_is_shared_by_the_worker_on_real_sockets_too() {
     let origin = Mortal::start("a");
     let (front, running) = http_proxy(config([&origin.listening]), 1);

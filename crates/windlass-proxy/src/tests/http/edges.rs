@@ -70,7 +70,7 @@ fn silence_has_its_limits_where_a_response_may_take_any_time() {
     case.harness.advance(59 * SECOND);
     assert_eq!(case.harness.why(client), None);
     case.harness.advance(61 * SECOND);
-    assert_eq!((case.harness.why(client), case.counts()), (Some("aborted"), (0, 0, 0)));
+    assert_eq!((case.harness.why(client), case.counts()), (Some("done"), (0, 0, 0)));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_limit_that_is_off_leaves_the_next_one_in_force() {
     assert_eq!(case.heard(client), "", "a body may take any time");
     case.harness.send(backend, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
     case.harness.advance(51 * SECOND);
-    assert_eq!((case.harness.why(client), case.counts()), (Some("aborted"), (0, 0, 0)));
+    assert_eq!((case.harness.why(client), case.counts()), (Some("done"), (0, 0, 0)));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn what_has_passed_is_counted_however_its_request_ends() {
     let backend = case.accept();
     case.harness.send(backend, response);
     case.harness.reset(backend);
-    assert_eq!(case.harness.why(client), Some("aborted"));
+    assert_eq!(case.harness.why(client), Some("done"));
     let client = case.client(post);
     let backend = case.accept();
     case.harness.send(backend, response);
