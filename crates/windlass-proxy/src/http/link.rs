@@ -245,12 +245,15 @@ impl HttpProxy {
     ) -> Result<(), Close> {
         let Some(link) = self.links.get(key) else { return Ok(()) };
         let Some(client) = link.client else { return Err(Close::Eof) };
+        link.ended[1] = Some(conn.now());
         match link.http.end(input) {
             // Where the end of the stream is the end of the message, somebody in between could have made it.
             Ok(Some(_)) if !conn.is_truncated() => {
                 self.end_response(conn, client, &[]);
                 self.link_is_done(conn, key, client, false)
             }
+            // What has not left must not: it may go to another one.
+            _ if conn.output_len() > 0 => Err(Close::Aborted),
             _ => Err(Close::Truncated),
         }
     }
@@ -309,7 +312,12 @@ impl HttpProxy {
         let is_bad = link.error.is_some();
         exchange.why = link.error.map(|error| error.label());
         let upstream = link.lease.upstream().clone();
-        if !has_heard && !reused && !matches!(why, Close::Shutdown | Close::Requested | Close::Aborted) {
+        let by_us = match why {
+            Close::Shutdown | Close::Requested => true,
+            Close::Aborted => link.ended[1].is_none(),
+            _ => false,
+        };
+        if !has_heard && !reused && !by_us {
             self.fleet.failed(&mut link.lease, Failure::Broken, conn.now());
         }
         // Its place is free before another is looked for.
