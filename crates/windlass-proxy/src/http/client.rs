@@ -22,6 +22,9 @@ use crate::refusal::Refusal;
 use crate::service::begins_with_header;
 use crate::upstream::Failure;
 
+/// Queued by one callback, this is enough: what else the client has asked for waits until it is sent.
+const OUTPUT_ENOUGH: usize = 64 * 1024;
+
 impl HttpProxy {
     pub(super) fn open_client(&mut self, conn: &mut Conn<'_>) -> Result<u32, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
@@ -100,9 +103,24 @@ impl HttpProxy {
             let limit = self.fleet.plan.config.http.request_timeout;
             set_deadline(conn, limit);
         }
+        // What waited before this callback does not count, or the resume below would come back at once.
+        let enough = conn.output_len().saturating_add(OUTPUT_ENOUGH);
         loop {
             let Some(client) = self.clients.get(key) else { return Ok(()) };
             match client.phase {
+                Phase::Idle
+                    if client.http.is_idle()
+                        && !input.is_empty()
+                        && (conn.is_congested() || conn.output_len() >= enough) =>
+                {
+                    // What we answer ourselves waits too, until what went before is sent. So long the engine
+                    // counts, and not the time for a head.
+                    (client.has_more, client.is_paused) = (true, true);
+                    conn.cancel_wake();
+                    conn.pause();
+                    conn.resume();
+                    return Ok(());
+                }
                 Phase::Idle => {}
                 // One that is ending is told so in this turn. What is not taken can be sent elsewhere.
                 Phase::Linked(link)
@@ -318,6 +336,10 @@ impl HttpProxy {
         client.has_ended = true;
         if matches!(client.phase, Phase::Greeting(_)) {
             return Err(if input.is_empty() { Close::Eof } else { Close::Truncated });
+        }
+        if client.is_paused && client.exchange.is_none() {
+            // Requests are left, which wait for their answers to be sent: they are offered again.
+            return Ok(());
         }
         let aborts = self.fleet.plan.config.http.abort_on_close;
         match (client.http.end(input), &mut client.exchange) {

@@ -1,6 +1,8 @@
 //! What is allowed and yet rare.
 
 use super::*;
+use crate::ErrorPage;
+use windlass_proto::http::Status;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -219,4 +221,33 @@ fn a_response_that_requires_another_protocol_names_it() {
         "HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nX-A: b\r\nContent-Length: 2\r\n\r\nhi",
     );
     assert_eq!(case.heard(client), ANSWER);
+}
+
+/// Requests that are answered here, behind one another, from a client that takes its time.
+#[test]
+fn pipelined_requests_that_we_answer_wait_for_their_client() {
+    for ends in [false, true] {
+        let mut config = one();
+        let body = vec![b'x'; 32 << 10];
+        let page = ErrorPage { status: Status::NOT_IMPLEMENTED, content_type: "text/plain".into(), body };
+        config.http.pages = vec![page];
+        let mut case = Case::with_buffers(config, 64 << 10);
+        let client = case.client(&"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2_000));
+        if ends {
+            case.harness.finish(client);
+        }
+        let (mut bytes, mut most) = (0, 0);
+        loop {
+            let heard = case.harness.receive_some(client, 100_000);
+            if heard.is_empty() {
+                break;
+            }
+            bytes += heard.len();
+            most = most.max(case.harness.handle().stats().counters.buffered_bytes);
+        }
+        assert_eq!(case.told().len(), 2_000);
+        assert!(bytes > 2_000 * (32 << 10), "{bytes} bytes came");
+        assert!(most < 400 << 10, "{most} bytes were held at once");
+        assert_eq!(case.harness.why(client), ends.then_some("eof"));
+    }
 }
