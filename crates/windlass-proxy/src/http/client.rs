@@ -419,6 +419,10 @@ impl HttpProxy {
             None if exchange.is_sent => {
                 (config.http.response_timeout, now.since(exchange.sent_at).min(server_idle))
             }
+            // It holds its body back until the backend says that it may come.
+            None if client.http.is_continue_awaited() => {
+                (config.http.response_timeout, now.since(exchange.linked).min(server_idle))
+            }
             // The body is slow, and whose fault is that?
             None if client.is_paused => (config.timeouts.server, server_idle),
             None => {
@@ -431,7 +435,8 @@ impl HttpProxy {
             set_deadline(conn, left.max(Duration::from_millis(u64::from(!watch.is_zero()))));
             return Ok(());
         }
-        let (begun, whole) = (exchange.status.is_some(), exchange.is_sent || client.is_paused);
+        let begun = exchange.status.is_some();
+        let whole = exchange.is_sent || client.is_paused || client.http.is_continue_awaited();
         if whole && !link.has_heard {
             // Who takes requests and says nothing is as good as one that is not there.
             self.fleet.failed(&mut link.lease, Failure::Broken, now);

@@ -251,3 +251,28 @@ fn pipelined_requests_that_we_answer_wait_for_their_client() {
         assert_eq!(case.harness.why(client), ends.then_some("eof"));
     }
 }
+
+/// Whose turn it is: the backend's until it has said that the body may come, then the client's.
+#[test]
+fn a_client_that_waits_to_be_told_to_go_on_is_not_to_blame_for_a_backend_that_hangs() {
+    for told in [false, true] {
+        let mut config = one();
+        config.http.response_timeout = 10 * SECOND;
+        config.timeouts.client = 20 * SECOND;
+        let mut case = Case::new(config);
+        let client =
+            case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+        let backend = case.accept();
+        if told {
+            case.harness.send(backend, "HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(case.heard(client), "HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        case.harness.advance(11 * SECOND);
+        assert_eq!(case.harness.is_ended(backend), !told);
+        case.harness.advance(10 * SECOND);
+        let (status, failed) = if told { ("408", 0) } else { ("504", 1) };
+        let heard = case.heard(client);
+        assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{heard}");
+        assert_eq!((case.front.stats().backends[0].failed, case.counts()), (failed, (0, 0, 0)));
+    }
+}
