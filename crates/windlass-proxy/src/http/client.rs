@@ -284,6 +284,7 @@ impl HttpProxy {
                 let passes = |name| forward.is_none_or(|forward| policy.passes_trailer(&forward, name));
                 let mut lines = pass_trailers(&trailers);
                 lines.retain(|(name, _)| passes(name));
+                exchange.has_trailers = !lines.is_empty();
                 link.http.finish_with_trailers(&mut self.out, &lines)
             }
             None => link.http.finish(&mut self.out),

@@ -276,3 +276,16 @@ fn a_client_that_waits_to_be_told_to_go_on_is_not_to_blame_for_a_backend_that_ha
         assert_eq!((case.front.stats().backends[0].failed, case.counts()), (failed, (0, 0, 0)));
     }
 }
+
+/// They are not kept, and it would not be the same request without them.
+#[test]
+fn a_request_whose_trailers_were_passed_on_is_not_repeated() {
+    let mut case = Case::new(backends(&["10.0.0.1:80", "10.0.0.2:80"]));
+    let put = "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    let client = case.client(&format!("{put}X-Sum: 9\r\n\r\n"));
+    let backend = case.accept();
+    assert!(case.heard(backend).ends_with("0\r\nX-Sum: 9\r\n\r\n"));
+    case.harness.reset(backend);
+    assert!(case.harness.calls().is_empty());
+    assert!(case.heard(client).starts_with("HTTP/1.1 502 "));
+}
