@@ -77,7 +77,12 @@ impl HttpProxy {
                 }
                 ResponsePart::Body(piece) => self.pass_response(conn, client, piece),
                 ResponsePart::Trailers(trailers) => {
-                    let lines = pass_trailers(&trailers);
+                    let (policy, asker) = (&self.fleet.plan.policy, self.clients.look(client));
+                    let forward = asker.and_then(|client| client.exchange.as_ref()?.forward);
+                    let mut lines = pass_trailers(&trailers);
+                    lines.retain(|(name, _)| {
+                        forward.is_none_or(|forward| policy.passes_response_trailer(&forward, name))
+                    });
                     self.end_response(conn, client, &lines);
                 }
                 ResponsePart::End => {

@@ -289,3 +289,18 @@ fn a_request_whose_trailers_were_passed_on_is_not_repeated() {
     assert!(case.harness.calls().is_empty());
     assert!(case.heard(client).starts_with("HTTP/1.1 502 "));
 }
+
+#[test]
+fn what_rules_take_out_of_a_response_does_not_come_as_its_trailer() {
+    let mut config = one();
+    config.http.response = vec!["remove X-Sum".parse().unwrap()];
+    let mut case = Case::new(config);
+    let client = case.client(GET);
+    let backend = case.accept();
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n";
+    case.harness.send(backend, format!("{chunked}X-Sum: 9\r\nx_sum: 8\r\nX-Else: 7\r\n\r\n"));
+    assert_eq!(
+        case.heard(client),
+        format!("{}X-Else: 7\r\n\r\n", chunked.replace("Transfer-E", "transfer-e"))
+    );
+}
