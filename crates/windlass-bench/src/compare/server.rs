@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
@@ -15,6 +15,8 @@ use crate::args::Target;
 
 /// How long a server may take until it listens.
 const STARTUP: Duration = Duration::from_secs(10);
+/// And until it has ended: Pingora waits five minutes for connections that nobody has.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Options of the hidden command that starts a program on one core.
 #[derive(Debug, Clone, clap::Args)]
@@ -136,10 +138,17 @@ impl Server {
     }
 
     /// Ends a server that runs under a tracer: the server itself, so that the tracer around it
-    /// sees it go and writes its summary.
+    /// sees it go and writes its summary. One that takes minutes over it is killed.
     pub(crate) fn end_traced(mut self) -> Result<()> {
         let traced = self.traced.context("the server is not traced")?;
         rustix::process::kill_process(traced, Signal::TERM)?;
+        let deadline = Instant::now() + END_TIMEOUT;
+        while self.child.try_wait()?.is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if self.child.try_wait()?.is_none() {
+            rustix::process::kill_process(traced, Signal::KILL)?;
+        }
         self.child.wait()?;
         self.traced = None;
         Ok(())
