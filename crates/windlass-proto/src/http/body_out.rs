@@ -25,6 +25,11 @@ impl BodyOut {
         BodyOut { end, silent }
     }
 
+    /// Whether its end is the end of the connection.
+    pub(crate) fn is_until_close(&self) -> bool {
+        self.end == End::UntilClose && !self.silent
+    }
+
     /// Before a piece of `len` bytes; whether the piece is to be sent.
     pub(crate) fn begin(&mut self, out: &mut Vec<u8>, len: usize) -> Result<bool, EncodeError> {
         if let End::Length(left) = &mut self.end {

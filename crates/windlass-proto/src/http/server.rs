@@ -129,6 +129,12 @@ impl ServerConn {
         self.response == Writing::Due
     }
 
+    /// Whether the body under way is over when the connection is: to a client of HTTP/1.0, where nobody knows how long
+    /// it will be. Should it break off, only a reset tells that client so.
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(&self.response, Writing::Body(body) if body.is_until_close())
+    }
+
     /// Whether the connection is to be closed, once what was written is sent. Nothing is read any more.
     pub fn is_over(&self) -> bool {
         self.over

@@ -107,14 +107,18 @@ impl HttpProxy {
         self.wake_client(reach, key);
     }
 
-    /// A response broke off: the client must not take it for a whole one.
+    /// A response broke off: the client gets what has come of it, and must not take it for a whole one. It does not
+    /// where the framing tells; where the end of the connection is the end of the response, a reset does.
     pub(super) fn cut_short(&mut self, reach: &mut impl Reach, key: u32) {
         one(&self.cells().cut_short);
         self.over(reach, key, Ending::CutShort);
         let Some(client) = self.clients.get(key) else { return };
         client.phase = Phase::Over;
         if let Some(mut conn) = reach.conn(client.conn) {
-            conn.abort();
+            match client.http.ends_with_connection() {
+                true => conn.abort(),
+                false => conn.close(),
+            }
         }
     }
 

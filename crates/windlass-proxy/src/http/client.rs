@@ -22,6 +22,9 @@ use crate::refusal::Refusal;
 use crate::service::begins_with_header;
 use crate::upstream::Failure;
 
+/// Queued by one callback, this is enough: what else the client has asked for waits until it is sent.
+const OUTPUT_ENOUGH: usize = 64 * 1024;
+
 impl HttpProxy {
     pub(super) fn open_client(&mut self, conn: &mut Conn<'_>) -> Result<u32, Close> {
         self.fleet.shared.opened.fetch_add(1, Relaxed);
@@ -100,9 +103,24 @@ impl HttpProxy {
             let limit = self.fleet.plan.config.http.request_timeout;
             set_deadline(conn, limit);
         }
+        // What waited before this callback does not count, or the resume below would come back at once.
+        let enough = conn.output_len().saturating_add(OUTPUT_ENOUGH);
         loop {
             let Some(client) = self.clients.get(key) else { return Ok(()) };
             match client.phase {
+                Phase::Idle
+                    if client.http.is_idle()
+                        && !input.is_empty()
+                        && (conn.is_congested() || conn.output_len() >= enough) =>
+                {
+                    // What we answer ourselves waits too, until what went before is sent. So long the engine
+                    // counts, and not the time for a head.
+                    (client.has_more, client.is_paused) = (true, true);
+                    conn.cancel_wake();
+                    conn.pause();
+                    conn.resume();
+                    return Ok(());
+                }
                 Phase::Idle => {}
                 // One that is ending is told so in this turn. What is not taken can be sent elsewhere.
                 Phase::Linked(link)
@@ -266,6 +284,7 @@ impl HttpProxy {
                 let passes = |name| forward.is_none_or(|forward| policy.passes_trailer(&forward, name));
                 let mut lines = pass_trailers(&trailers);
                 lines.retain(|(name, _)| passes(name));
+                exchange.has_trailers = !lines.is_empty();
                 link.http.finish_with_trailers(&mut self.out, &lines)
             }
             None => link.http.finish(&mut self.out),
@@ -318,6 +337,10 @@ impl HttpProxy {
         client.has_ended = true;
         if matches!(client.phase, Phase::Greeting(_)) {
             return Err(if input.is_empty() { Close::Eof } else { Close::Truncated });
+        }
+        if client.is_paused && client.exchange.is_none() {
+            // Requests are left, which wait for their answers to be sent: they are offered again.
+            return Ok(());
         }
         let aborts = self.fleet.plan.config.http.abort_on_close;
         match (client.http.end(input), &mut client.exchange) {
@@ -397,6 +420,10 @@ impl HttpProxy {
             None if exchange.is_sent => {
                 (config.http.response_timeout, now.since(exchange.sent_at).min(server_idle))
             }
+            // It holds its body back until the backend says that it may come.
+            None if client.http.is_continue_awaited() => {
+                (config.http.response_timeout, now.since(exchange.linked).min(server_idle))
+            }
             // The body is slow, and whose fault is that?
             None if client.is_paused => (config.timeouts.server, server_idle),
             None => {
@@ -409,7 +436,8 @@ impl HttpProxy {
             set_deadline(conn, left.max(Duration::from_millis(u64::from(!watch.is_zero()))));
             return Ok(());
         }
-        let (begun, whole) = (exchange.status.is_some(), exchange.is_sent || client.is_paused);
+        let begun = exchange.status.is_some();
+        let whole = exchange.is_sent || client.is_paused || client.http.is_continue_awaited();
         if whole && !link.has_heard {
             // Who takes requests and says nothing is as good as one that is not there.
             self.fleet.failed(&mut link.lease, Failure::Broken, now);
@@ -418,7 +446,7 @@ impl HttpProxy {
         match (begun, whole) {
             (true, _) => {
                 self.cut_short(conn, key);
-                Err(Close::Aborted)
+                Ok(())
             }
             (false, true) => {
                 self.answer(conn, key, Status::GATEWAY_TIMEOUT, Ending::Timeout);

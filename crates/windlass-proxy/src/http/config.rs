@@ -58,7 +58,8 @@ pub struct HttpConfig {
     pub sticky: Option<Sticky>,
     /// Changes to the headers of all requests, before those of their route.
     pub request: Vec<HeaderRule>,
-    /// Changes to the headers of all responses, before those of their route.
+    /// Changes to the headers of all responses, before those of their route. What has one of their names does not
+    /// pass as a trailer.
     pub response: Vec<HeaderRule>,
     /// What clients see in place of our own words, where we answer ourselves.
     pub pages: Vec<ErrorPage>,

@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) waits_until: Option<Time>,
     /// Bytes of its body that were passed on. What is gone cannot be sent again.
     pub(super) body_bytes: u64,
+    /// Trailers of its were passed on, which are not kept.
+    pub(super) has_trailers: bool,
     /// When its progress was looked at last, and how much there was.
     body_seen: (Time, u64),
     /// All of it was passed on.
@@ -93,6 +95,7 @@ impl Default for Exchange {
             wants_new: false,
             waits_until: None,
             body_bytes: 0,
+            has_trailers: false,
             body_seen: (Time::ZERO, 0),
             is_sent: false,
             sent_at: Time::ZERO,
@@ -225,7 +228,8 @@ impl Exchange {
     /// Whether it can be sent once more, after a connection that has brought nothing of a response ended; the
     /// request may have reached the backend, unless it is known that nothing was sent.
     pub(super) fn can_be_repeated(&self, nothing_sent: bool) -> bool {
-        self.status.is_none() && self.body_bytes == 0 && (self.idempotent || nothing_sent)
+        let is_kept = self.body_bytes == 0 && !self.has_trailers;
+        self.status.is_none() && is_kept && (self.idempotent || nothing_sent)
     }
 
     /// How long it has waited in a queue, for a connection, and for the head of the response.

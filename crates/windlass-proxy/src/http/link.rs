@@ -7,6 +7,7 @@ use windlass_proto::Decode;
 use windlass_proto::http::{Framing, HttpError, ResponseHead, ResponsePart, Status};
 
 use crate::http::client::pass_trailers;
+use crate::http::exchange::Exchange;
 use crate::http::log::Ending;
 use crate::http::service::{HttpProxy, Link, Phase, Side, is_current};
 use crate::http::stats::one;
@@ -19,16 +20,32 @@ impl HttpProxy {
         key: u32,
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
+        let is_unasked = self.is_unasked(conn, key);
         if let Some(link) = self.links.get(key) {
             link.is_paused = false;
-            link.has_heard |= !input.is_empty();
             link.passed.1 += input.len().saturating_sub(link.untaken) as u64;
+            if is_unasked && !input.is_empty() {
+                // The request goes elsewhere, and must not be sent here too.
+                return Err(Close::Aborted);
+            }
+            link.has_heard |= !input.is_empty();
         }
         let heard = self.hear_link(conn, key, input);
         if let Some(link) = self.links.get(key) {
             link.untaken = input.len();
         }
         heard
+    }
+
+    /// Whether what it says now can be no answer to the request that it was given, since nothing of that has left:
+    /// it was idle, and said it then.
+    fn is_unasked(&self, conn: &Conn<'_>, key: u32) -> bool {
+        let Some(link) = self.links.look(key).filter(|link| link.reused && !link.has_heard) else {
+            return false;
+        };
+        let client = link.client.and_then(|client| self.clients.look(client));
+        let exchange = client.and_then(|client| client.exchange.as_ref());
+        exchange.is_some_and(|exchange| is_unsent(conn, link, exchange))
     }
 
     fn hear_link(&mut self, conn: &mut Conn<'_>, key: u32, input: &mut Input<'_>) -> Result<(), Close> {
@@ -60,7 +77,12 @@ impl HttpProxy {
                 }
                 ResponsePart::Body(piece) => self.pass_response(conn, client, piece),
                 ResponsePart::Trailers(trailers) => {
-                    let lines = pass_trailers(&trailers);
+                    let (policy, asker) = (&self.fleet.plan.policy, self.clients.look(client));
+                    let forward = asker.and_then(|client| client.exchange.as_ref()?.forward);
+                    let mut lines = pass_trailers(&trailers);
+                    lines.retain(|(name, _)| {
+                        forward.is_none_or(|forward| policy.passes_response_trailer(&forward, name))
+                    });
                     self.end_response(conn, client, &lines);
                 }
                 ResponsePart::End => {
@@ -245,12 +267,15 @@ impl HttpProxy {
     ) -> Result<(), Close> {
         let Some(link) = self.links.get(key) else { return Ok(()) };
         let Some(client) = link.client else { return Err(Close::Eof) };
+        link.ended[1] = Some(conn.now());
         match link.http.end(input) {
             // Where the end of the stream is the end of the message, somebody in between could have made it.
             Ok(Some(_)) if !conn.is_truncated() => {
                 self.end_response(conn, client, &[]);
                 self.link_is_done(conn, key, client, false)
             }
+            // What has not left must not: it may go to another one.
+            _ if conn.output_len() > 0 => Err(Close::Aborted),
             _ => Err(Close::Truncated),
         }
     }
@@ -296,11 +321,7 @@ impl HttpProxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(exchange) = &mut client.exchange else { return };
         client.phase = Phase::Idle;
-        // A request that waits whole in the output has not left. Behind the head nothing may wait for that to tell:
-        // the end of an empty body, with trailers perhaps.
-        let is_alone = !exchange.is_sent || exchange.framing == Framing::Empty;
-        let nothing_sent =
-            is_alone && !link.has_heard && !is_encrypted(&link) && conn.output_len() >= exchange.head.len();
+        let nothing_sent = !link.has_heard && is_unsent(conn, &link, exchange);
         let may_repeat = !link.has_heard && link.error.is_none() && exchange.can_be_repeated(nothing_sent);
         // It had been closed meanwhile, which tells nothing of the backend: a fresh one, once, is no retry.
         let is_stale = may_repeat && link.reused && !exchange.wants_new;
@@ -309,7 +330,12 @@ impl HttpProxy {
         let is_bad = link.error.is_some();
         exchange.why = link.error.map(|error| error.label());
         let upstream = link.lease.upstream().clone();
-        if !has_heard && !reused && !matches!(why, Close::Shutdown | Close::Requested | Close::Aborted) {
+        let by_us = match why {
+            Close::Shutdown | Close::Requested => true,
+            Close::Aborted => link.ended[1].is_none(),
+            _ => false,
+        };
+        if !has_heard && !reused && !by_us {
             self.fleet.failed(&mut link.lease, Failure::Broken, conn.now());
         }
         // Its place is free before another is looked for.
@@ -351,6 +377,13 @@ impl HttpProxy {
 fn protocols(head: &ResponseHead<'_>) -> String {
     let lines = head.headers.all("upgrade").filter_map(|line| std::str::from_utf8(line).ok());
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether nothing of a request has left, as far as that is known: it waits whole in the output. Behind the head
+/// nothing may wait for that to tell: a body, or the end of an empty one, with trailers perhaps.
+fn is_unsent(conn: &Conn<'_>, link: &Link, exchange: &Exchange) -> bool {
+    let is_alone = exchange.body_bytes == 0 && (!exchange.is_sent || exchange.framing == Framing::Empty);
+    is_alone && !is_encrypted(link) && conn.output_len() >= exchange.head.len()
 }
 
 /// How much of what is encrypted has been sent says nothing about what was.

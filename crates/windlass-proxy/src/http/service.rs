@@ -152,7 +152,7 @@ pub(super) struct Link {
     pub(super) is_private: bool,
     /// Of the plan that it is known to be in.
     pub(super) version: u64,
-    /// When one end of a tunnel ended its stream: the client's, the backend's.
+    /// When the two ends ended their streams: the client's, of a tunnel; the backend's, while it serves somebody.
     pub(super) ended: [Option<Time>; 2],
     /// Bytes that have passed to the backend, and from it, and are not counted yet.
     pub(super) passed: (u64, u64),

@@ -28,7 +28,7 @@ pub struct HttpStats {
     pub upgrades: u64,
     /// Clients that left before their response was complete.
     pub clients_gone: u64,
-    /// Responses that broke off: their clients were reset.
+    /// Responses that broke off. Their clients got what had come of them, and the end of the connection behind it.
     pub cut_short: u64,
     /// Messages of backends that were none.
     pub bad_responses: u64,

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -114,6 +115,25 @@ fn killing_one_of_three_under_load_fails_no_request_that_can_be_repeated() {
 }
 
 #[test]
+fn what_a_backend_has_said_before_it_dies_is_passed_on() {
+    let origin = Listening::start(|mut stream| {
+        if head(&mut stream).is_some() {
+            // In one segment with its end, as near as can be.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
+        }
+    });
+    let (front, running) = http_proxy(config([&origin]), 1);
+    for n in 1..=50 {
+        let mut client = connect(running.addresses[0]);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).expect("an end, and no reset");
+        assert_eq!(heard, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart");
+        expect("it is counted", || front.stats().http.cut_short == n);
+    }
+}
+
+#[test]
 fn pool_is_shared_by_the_worker_on_real_sockets_too() {
     let origin = Mortal::start("a");
     let (front, running) = http_proxy(config([&origin.listening]), 1);
@@ -122,6 +142,42 @@ fn pool_is_shared_by_the_worker_on_real_sockets_too() {
     }
     let (opened, now) = (front.stats().backends[0].opened, origin.listening.most.load(SeqCst));
     assert!(opened <= 4 && now <= 4, "{opened} connections for 200 clients, {now} at once");
+}
+
+/// The request and what a backend says of itself, to nobody, are there in the same turn.
+#[test]
+fn what_an_idle_connection_has_said_is_no_answer_to_the_next_request() {
+    let origin = Mortal::start("a");
+    let front = Front::new(config([&origin.listening])).unwrap();
+    let ((entered, is_entered), (go, may_go)) = (channel(), channel::<()>());
+    let once = Mutex::new(Some((entered, may_go)));
+    let serve = front.serve_http_with(move |proxy| {
+        let mut once = once.lock().unwrap().take();
+        // Holds the worker when the first request is over.
+        proxy.on_exchange(move |_| {
+            if let Some((entered, may_go)) = once.take() {
+                entered.send(()).unwrap();
+                may_go.recv().unwrap();
+            }
+        })
+    });
+    let running = Running::start(serve.workers(1).tcp("127.0.0.1:0"));
+    let mut client = connect(running.addresses[0]);
+    client.write_all(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    is_entered.recv_timeout(LONG).expect("it is over");
+    client.write_all(b"POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 1\r\n\r\nb";
+    origin.open.lock().unwrap()[0].write_all(late).unwrap();
+    go.send(()).unwrap();
+    for n in 1..=2 {
+        let head = head(&mut client).expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{n}: {head}");
+        let mut body = [0];
+        client.read_exact(&mut body).unwrap();
+        assert_eq!(&body, b"a");
+    }
+    // Once, and not by both.
+    assert_eq!((origin.served.load(SeqCst), front.stats().http.stale), (2, 1));
 }
 
 #[test]

@@ -389,7 +389,12 @@ impl Policy {
         }
     }
 
-    /// Whether a trailer of a request may pass; those of responses may.
+    /// Whether a trailer of a response may pass: one of a name that a rule changes must not come this way.
+    pub(crate) fn passes_response_trailer(&self, forward: &Forward, name: &str) -> bool {
+        !Both(&self.response, &self.route(forward.group).response).touch(name)
+    }
+
+    /// Whether a trailer of a request may pass.
     pub(crate) fn passes_trailer(&self, forward: &Forward, name: &str) -> bool {
         let rules = Both(&self.request, &self.route(forward.group).request);
         let is_ours = forwarded::is_protected(name) || rules.touch(name) || rules::is_same(name, REQUEST_ID);

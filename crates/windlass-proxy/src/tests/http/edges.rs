@@ -1,6 +1,8 @@
 //! What is allowed and yet rare.
 
 use super::*;
+use crate::ErrorPage;
+use windlass_proto::http::Status;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,7 +72,7 @@ fn silence_has_its_limits_where_a_response_may_take_any_time() {
     case.harness.advance(59 * SECOND);
     assert_eq!(case.harness.why(client), None);
     case.harness.advance(61 * SECOND);
-    assert_eq!((case.harness.why(client), case.counts()), (Some("aborted"), (0, 0, 0)));
+    assert_eq!((case.harness.why(client), case.counts()), (Some("done"), (0, 0, 0)));
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn a_limit_that_is_off_leaves_the_next_one_in_force() {
     assert_eq!(case.heard(client), "", "a body may take any time");
     case.harness.send(backend, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart");
     case.harness.advance(51 * SECOND);
-    assert_eq!((case.harness.why(client), case.counts()), (Some("aborted"), (0, 0, 0)));
+    assert_eq!((case.harness.why(client), case.counts()), (Some("done"), (0, 0, 0)));
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn what_has_passed_is_counted_however_its_request_ends() {
     let backend = case.accept();
     case.harness.send(backend, response);
     case.harness.reset(backend);
-    assert_eq!(case.harness.why(client), Some("aborted"));
+    assert_eq!(case.harness.why(client), Some("done"));
     let client = case.client(post);
     let backend = case.accept();
     case.harness.send(backend, response);
@@ -219,4 +221,86 @@ fn a_response_that_requires_another_protocol_names_it() {
         "HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nX-A: b\r\nContent-Length: 2\r\n\r\nhi",
     );
     assert_eq!(case.heard(client), ANSWER);
+}
+
+/// Requests that are answered here, behind one another, from a client that takes its time.
+#[test]
+fn pipelined_requests_that_we_answer_wait_for_their_client() {
+    for ends in [false, true] {
+        let mut config = one();
+        let body = vec![b'x'; 32 << 10];
+        let page = ErrorPage { status: Status::NOT_IMPLEMENTED, content_type: "text/plain".into(), body };
+        config.http.pages = vec![page];
+        let mut case = Case::with_buffers(config, 64 << 10);
+        let client = case.client(&"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2_000));
+        if ends {
+            case.harness.finish(client);
+        }
+        let (mut bytes, mut most) = (0, 0);
+        loop {
+            let heard = case.harness.receive_some(client, 100_000);
+            if heard.is_empty() {
+                break;
+            }
+            bytes += heard.len();
+            most = most.max(case.harness.handle().stats().counters.buffered_bytes);
+        }
+        assert_eq!(case.told().len(), 2_000);
+        assert!(bytes > 2_000 * (32 << 10), "{bytes} bytes came");
+        assert!(most < 400 << 10, "{most} bytes were held at once");
+        assert_eq!(case.harness.why(client), ends.then_some("eof"));
+    }
+}
+
+/// Whose turn it is: the backend's until it has said that the body may come, then the client's.
+#[test]
+fn a_client_that_waits_to_be_told_to_go_on_is_not_to_blame_for_a_backend_that_hangs() {
+    for told in [false, true] {
+        let mut config = one();
+        config.http.response_timeout = 10 * SECOND;
+        config.timeouts.client = 20 * SECOND;
+        let mut case = Case::new(config);
+        let client =
+            case.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+        let backend = case.accept();
+        if told {
+            case.harness.send(backend, "HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(case.heard(client), "HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        case.harness.advance(11 * SECOND);
+        assert_eq!(case.harness.is_ended(backend), !told);
+        case.harness.advance(10 * SECOND);
+        let (status, failed) = if told { ("408", 0) } else { ("504", 1) };
+        let heard = case.heard(client);
+        assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{heard}");
+        assert_eq!((case.front.stats().backends[0].failed, case.counts()), (failed, (0, 0, 0)));
+    }
+}
+
+/// They are not kept, and it would not be the same request without them.
+#[test]
+fn a_request_whose_trailers_were_passed_on_is_not_repeated() {
+    let mut case = Case::new(backends(&["10.0.0.1:80", "10.0.0.2:80"]));
+    let put = "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    let client = case.client(&format!("{put}X-Sum: 9\r\n\r\n"));
+    let backend = case.accept();
+    assert!(case.heard(backend).ends_with("0\r\nX-Sum: 9\r\n\r\n"));
+    case.harness.reset(backend);
+    assert!(case.harness.calls().is_empty());
+    assert!(case.heard(client).starts_with("HTTP/1.1 502 "));
+}
+
+#[test]
+fn what_rules_take_out_of_a_response_does_not_come_as_its_trailer() {
+    let mut config = one();
+    config.http.response = vec!["remove X-Sum".parse().unwrap()];
+    let mut case = Case::new(config);
+    let client = case.client(GET);
+    let backend = case.accept();
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n";
+    case.harness.send(backend, format!("{chunked}X-Sum: 9\r\nx_sum: 8\r\nX-Else: 7\r\n\r\n"));
+    assert_eq!(
+        case.heard(client),
+        format!("{}X-Else: 7\r\n\r\n", chunked.replace("Transfer-E", "transfer-e"))
+    );
 }

@@ -175,25 +175,50 @@ fn retries_stay_within_their_budget_and_wait_for_it() {
 }
 
 #[test]
-fn a_response_that_breaks_off_resets_the_client() {
-    type End = fn(&mut Harness, TestPeer);
-    let broken: [(&str, End); 4] = [
+fn a_response_that_breaks_off_does_not_look_whole() {
+    let broken: [(&str, fn(&mut Harness, TestPeer)); 4] = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", Harness::finish),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", Harness::reset),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n", Harness::finish),
         ("HTTP/1.1 200 OK\r\n\r\npart", Harness::reset),
     ];
     for (response, end) in broken {
-        let mut case = Case::new(one());
-        let client = case.client(GET);
-        let backend = case.accept();
-        case.harness.send(backend, response);
-        end(&mut case.harness, backend);
-        assert_eq!(case.harness.why(client), Some("aborted"), "{response:?}");
-        let told = case.told();
-        assert_eq!((told[0].ending, told[0].bytes), (Ending::CutShort, (0, 4)));
-        assert_eq!((case.http().cut_short, case.counts()), (1, (0, 0, 0)));
+        for http10 in [false, true] {
+            let mut case = Case::new(one());
+            let client = case.client(if http10 { "GET / HTTP/1.0\r\n\r\n" } else { GET });
+            let backend = case.accept();
+            case.harness.send(backend, response);
+            end(&mut case.harness, backend);
+            // Where the end of the connection would be that of the response, it is a reset.
+            let by_reset = http10 && !response.contains("Length");
+            assert_eq!(
+                case.harness.why(client),
+                Some(if by_reset { "aborted" } else { "done" }),
+                "{response:?}"
+            );
+            let heard = case.heard(client);
+            assert!(heard.contains("part") && !heard.contains("\r\n0\r\n"), "{heard:?}");
+            let told = case.told();
+            assert_eq!((told[0].ending, told[0].bytes), (Ending::CutShort, (0, 4)));
+            assert_eq!((case.http().cut_short, case.counts()), (1, (0, 0, 0)));
+        }
     }
+}
+
+/// The client is slow, and so the end of the stream comes with the last that there is.
+#[test]
+fn what_has_come_of_a_response_that_breaks_off_is_passed_on() {
+    let mut case = Case::with_buffers(one(), 64 << 10);
+    let client = case.client(GET);
+    let backend = case.accept();
+    let body = "x".repeat(400_000);
+    case.harness.send(backend, format!("HTTP/1.1 200 OK\r\nContent-Length: 400001\r\n\r\n{body}"));
+    case.harness.finish(backend);
+    assert_eq!(case.harness.why(client), None, "most of it waits");
+    let heard = case.heard(client);
+    assert!(heard.ends_with(&format!("\r\n\r\n{body}")), "{} bytes of {}", heard.len(), body.len());
+    assert_eq!((case.harness.why(client), case.told()[0].ending), (Some("done"), Ending::CutShort));
+    assert_eq!(case.counts(), (0, 0, 0));
 }
 
 #[test]

@@ -96,3 +96,26 @@ fn a_retry_that_meets_a_stale_connection_keeps_its_place_in_the_budget() {
     assert_eq!((told[2].retries, case.http().stale, case.front.stats().retries), (1, 1, 1));
     assert_eq!(case.front.stats().waiting, 0);
 }
+
+/// It reads on, though it has ended its stream: what waited for room must not get there any more.
+#[test]
+fn what_is_sent_again_is_not_sent_to_the_first_as_well() {
+    const ROOM: usize = 2 << 10;
+    let mut case = Case::with_buffers(no_retries(), ROOM / 2);
+    let first = "POST /1 HTTP/1.1\r\nhost: h\r\ncontent-length: 1900\r\n\r\n";
+    let length = ROOM - first.len();
+    let first = first.replace("1900", &length.to_string()) + &"x".repeat(length);
+    let client = case.client(&first);
+    let backend = case.accept();
+    // Answered and not read: there is no room for anything.
+    case.harness.send(backend, OK);
+    assert_eq!((case.heard(client).as_str(), case.counts()), (ANSWER, (1, 0, 1)));
+    case.harness.send(client, "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+    case.harness.finish(backend);
+    let another = case.accept();
+    assert!(case.heard(another).starts_with("POST /2"), "nothing of it had left");
+    let heard = case.heard(backend);
+    assert!(!heard.contains("/2"), "{}", &heard[heard.len() - 80..]);
+    case.harness.send(another, OK);
+    assert_eq!((case.heard(client).as_str(), case.http().stale), (ANSWER, 1));
+}
