@@ -31,7 +31,7 @@ fn it_serves_over_tcp_and_unix_sockets() {
     converse(&mut server.connect());
     converse(&mut std::os::unix::net::UnixStream::connect(&path.0).unwrap());
     let (status, summary, _) = server.stop();
-    assert!(status.success() && summary.contains("messages"), "{summary}");
+    assert!(status.success(), "{summary}");
 }
 
 #[test]
