@@ -24,14 +24,14 @@ fn converse(stream: &mut (impl Read + Write)) {
 
 #[test]
 fn it_serves_over_tcp_and_unix_sockets() {
-    let path = SocketPath::new("hub");
+    let path = SocketPath::new("hub-socket");
     let unix = format!("unix:{}", path.0.display());
     let mut server = Server::command(&["hub", "127.0.0.1:0", &unix, "--log-level", "error"]);
     assert_eq!(server.line(), format!("Listening on {unix}"));
     converse(&mut server.connect());
     converse(&mut std::os::unix::net::UnixStream::connect(&path.0).unwrap());
     let (status, summary, _) = server.stop();
-    assert!(status.success() && summary.contains("messages"), "{summary}");
+    assert!(status.success(), "{summary}");
 }
 
 #[test]
