@@ -24,7 +24,7 @@ fn converse(stream: &mut (impl Read + Write)) {
 
 #[test]
 fn it_serves_over_tcp_and_unix_sockets() {
-    let path = SocketPath::new("hub");
+    let path = SocketPath::new("hub-socket");
     let unix = format!("unix:{}", path.0.display());
     let mut server = Server::command(&["hub", "127.0.0.1:0", &unix, "--log-level", "error"]);
     assert_eq!(server.line(), format!("Listening on {unix}"));
