@@ -91,7 +91,7 @@ fn what_was_retained_before_a_start_waits_for_sessions_after_it() {
     let (mut desk, _) = on(&disk, 0);
     let (mut receiver, _) = desk.join_for_good(V5, "receiver");
     let mut heard = desk.subscribe(&mut receiver, "kept", QoS::AtLeastOnce);
-    // What is retained need not wait until the subscription is on the disk (section 3.8.4).
+    // SUBACK waits for the disk, and messages need not wait for it (section 3.8.4).
     heard.sort();
     assert_eq!(heard, ["PUBLISH kept \"once\" q1 #1 retain", "SUBACK #9 [GrantedQos1]"]);
     desk.wait(1.0);
