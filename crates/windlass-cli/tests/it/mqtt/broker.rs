@@ -57,6 +57,16 @@ impl Broker {
         let name = format!("windlass-cli-mqtt-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
+        // Whoever takes a port in between has it end at once: then others are tried.
+        for _ in 0..10 {
+            if let Some(broker) = Broker::try_in(&folder, lines) {
+                return Some(broker);
+            }
+        }
+        panic!("mosquitto does not listen: {}", std::fs::read_to_string(folder.join("log")).unwrap());
+    }
+
+    fn try_in(folder: &std::path::Path, lines: &str) -> Option<Broker> {
         let [port, web, tls, mutual] = [(); 4].map(|()| free_port());
         let user = if is_root() { "user root\n" } else { "" };
         let [cert, key, ca] = ["server.pem", "server.key", "ca.pem"].map(certificate);
@@ -69,10 +79,14 @@ impl Broker {
             folder.join("socket").display()
         );
         std::fs::write(folder.join("mosquitto.conf"), text).unwrap();
-        let child = Broker::spawn(&folder);
-        let broker = Broker { child, folder, port, web, tls, mutual };
-        broker.wait();
-        Some(broker)
+        let child = Broker::spawn(folder);
+        let mut broker = Broker { child, folder: folder.into(), port, web, tls, mutual };
+        if broker.listens() {
+            return Some(broker);
+        }
+        // Its folder is for the next.
+        broker.folder = std::path::PathBuf::new();
+        None
     }
 
     fn spawn(folder: &std::path::Path) -> Child {
@@ -87,23 +101,32 @@ impl Broker {
             .unwrap()
     }
 
-    fn wait(&self) {
+    /// Whether it listens, once it does; or has ended.
+    fn listens(&mut self) -> bool {
         let deadline = Instant::now() + LONG;
         while TcpStream::connect(format!("127.0.0.1:{}", self.port)).is_err()
             || UnixStream::connect(self.socket()).is_err()
         {
-            let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "mosquitto does not listen: {}", log());
+            if self.child.try_wait().unwrap().is_some() || Instant::now() > deadline {
+                return false;
+            }
             thread::sleep(Duration::from_millis(10));
         }
+        // Somebody else may have the port.
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Ends, and begins anew, without what it had.
     pub(super) fn restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = Broker::spawn(&self.folder);
-        self.wait();
+        for _ in 0..10 {
+            self.child = Broker::spawn(&self.folder);
+            if self.listens() {
+                return;
+            }
+        }
+        panic!("mosquitto does not come back");
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -192,7 +215,9 @@ impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
+        if !self.folder.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 }
 
