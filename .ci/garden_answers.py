@@ -2,7 +2,7 @@
 
 The other direction of `garden.py`: an origin that answers with everything that is odd about an answer, most of it with
 a whole second answer in it or behind it. Whatever it says, a client behind the proxy is to see one well-formed answer,
-or 502, or one that was plainly cut short (or a reset instead of it); the next request on the same connection its own answer; and the origin no
+or 502, or one that was plainly cut short, with what had come of it; the next request on the same connection its own answer; and the origin no
 further request on a connection on which it was odd. Clients are a strict one of ours, curl, Python's and node's."""
 
 import http.client
@@ -333,9 +333,8 @@ def ask_strictly(address, payloads):
         try:
             answer = client.ask(payload.method, f"/{number}")
             if answer is None:
-                # It broke off in the turn in which it began: the connection is reset before a byte of it has gone.
-                broke = payload.may in (CUT, ANY)
-                yield payload, CUT, None if broke else "no answer at all"
+                # Also of one that broke off as soon as it began, its head has come.
+                yield payload, None, "no answer at all"
                 continue
             status, whole, body, goes_on = answer
             outcome, allowed = judge(payload, status, whole, body)

@@ -176,7 +176,8 @@ fn retries_stay_within_their_budget_and_wait_for_it() {
 
 #[test]
 fn a_response_that_breaks_off_does_not_look_whole() {
-    let broken: [(&str, fn(&mut Harness, TestPeer)); 4] = [
+    type End = fn(&mut Harness, TestPeer);
+    let broken: [(&str, End); 4] = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", Harness::finish),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", Harness::reset),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n", Harness::finish),
