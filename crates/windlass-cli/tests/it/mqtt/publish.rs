@@ -98,7 +98,9 @@ fn a_broker_that_comes_back() {
     broker.restart();
     let mut second = broker.they_subscribed(&["-t", "back"]);
     std::io::Write::write_all(&mut stdin, b"after\n").unwrap();
-    assert_eq!(second.line(), "after");
+    // The broker may have died between its delivery and its acknowledgement: QoS 1 is at least once.
+    let line = second.line();
+    assert_eq!(if line == "before" { second.line() } else { line }, "after");
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
