@@ -1,3 +1,5 @@
+//! Formats of `sub`: what is written, and how mistakes in them are told.
+
 use jiff::civil::date;
 use windlass::proto::mqtt::PropertiesBuf;
 

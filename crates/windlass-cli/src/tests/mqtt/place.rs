@@ -1,3 +1,5 @@
+//! Addresses of brokers, as people write them.
+
 use super::*;
 
 fn url(text: &str) -> Url {

@@ -1,3 +1,5 @@
+//! Properties of MQTT 5 on the command line.
+
 use super::*;
 
 fn parse(words: &[&str]) -> Result<Given, String> {
