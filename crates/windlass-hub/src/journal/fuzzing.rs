@@ -43,7 +43,10 @@ fn open_twice(segment: Vec<u8>) {
     // Only another version is an error, which stays one.
     let Ok(first) = open() else { return assert!(open().is_err()) };
     let second = open().expect("it has opened before");
-    assert_eq!(second.report.problems, Vec::<String>::new(), "what is wrong is set aside at once");
+    // Bytes that are wrong are set aside at once. Whole records that name a message nobody wrote stay until a checkpoint
+    // leaves them out, and are told until then.
+    let told = second.report.problems.iter().filter(|problem| !problem.ends_with("in none of the segments"));
+    assert_eq!(told.collect::<Vec<_>>(), Vec::<&String>::new(), "what is wrong is set aside at once");
     assert_eq!(second.sessions, first.sessions);
     assert_eq!((second.next_number, second.next_version), (first.next_number, first.next_version));
     assert_eq!(second.retained.len(), first.retained.len());
