@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::bars::{self, Of, SHOWN, cost};
 use super::super::calls::Counted;
 use super::super::figures::{Figures, Run, median};
 use super::peers::{OURS, OURS_PLAIN};
 use super::slow::Slowed;
 use crate::echo::EchoReport;
-use crate::text;
 
 /// Milliseconds of CPU to pass on 64 MiB, and bytes of user memory of an idle pair.
 const BULK_MS: f64 = 30.0;
@@ -28,11 +28,6 @@ struct Bar {
     most: Option<f64>,
     of: Of,
 }
-
-/// The most it may be of the better of these.
-type Of = (f64, &'static [&'static str]);
-/// They are only shown.
-const SHOWN: f64 = f64::INFINITY;
 
 /// Where a figure comes from.
 #[derive(Clone, Copy)]
@@ -75,10 +70,6 @@ impl Measured<'_> {
             }
         }
     }
-}
-
-fn cost(report: &EchoReport) -> Option<f64> {
-    report.load.server?.per_message()
 }
 
 /// A message of 1 MiB goes through twice.
@@ -140,33 +131,13 @@ const BARS: [Bar; 13] = [
 
 /// The table; nothing, if nothing of ours was measured.
 pub(super) fn table(measured: &Measured<'_>) -> Option<String> {
-    let rows: Vec<Vec<String>> = BARS.iter().filter_map(|bar| row(bar, measured)).collect();
-    let head =
-        ["figure", "workload", "of ours", "it has", "the better of the others", "ratio", "bar", "reached"];
-    (!rows.is_empty()).then(|| text::table(&head, &rows))
+    bars::table(BARS.iter().filter_map(|bar| row(bar, measured)).collect())
 }
 
 fn row(bar: &Bar, measured: &Measured<'_>) -> Option<Vec<String>> {
     let all = measured.peers(bar.workload);
     let of = |peer: &str| measured.figure(bar, peer);
-    let ours = of(bar.ours)?;
-    let (share, others) = bar.of;
-    let others = all.iter().filter(|peer| others.contains(*peer));
-    let best = others.filter_map(|peer| Some((of(peer)?, *peer))).min_by(|a, b| a.0.total_cmp(&b.0));
-    let within = bar.most.is_none_or(|most| ours <= most);
-    let beats = best.is_none_or(|(best, _)| share == SHOWN || ours <= best * share);
-    let mut bars: Vec<String> = bar.most.map(text::number).into_iter().collect();
-    bars.extend(best.filter(|_| share != SHOWN).map(|_| format!("{share:.2} of the better")));
-    Some(vec![
-        bar.what.into(),
-        bar.workload.into(),
-        bar.ours.into(),
-        text::number(ours),
-        best.map_or("-".into(), |(best, peer)| format!("{} ({peer})", text::number(best))),
-        best.map_or("-".into(), |(best, _)| format!("{:.2}", ours / best)),
-        bars.join(", "),
-        if within && beats { "yes" } else { "NO" }.into(),
-    ])
+    bars::verdict([bar.what, bar.workload, bar.ours], (bar.most, bar.of), &all, of)
 }
 
 #[cfg(test)]
