@@ -17,7 +17,9 @@ use crate::text;
 /// Calls rarer than this are not worth a mention: they belong to start-up and accept.
 const RARE: f64 = 0.01;
 /// Long enough for tens of thousands of messages even under `strace`.
-const SECONDS: Duration = Duration::from_secs(2);
+const SECONDS: Duration = Duration::from_secs(3);
+/// What the same takes in a shorter time tells what of it belongs to messages, and what to the beginning and the end.
+const SHORTER: Duration = Duration::from_secs(1);
 /// One workload of small messages and one of large ones.
 const COUNTED: [&str; 2] = ["W1", "W4"];
 
@@ -34,7 +36,8 @@ type Calls = BTreeMap<String, (u64, u64)>;
 pub(crate) struct Counted {
     pub(crate) workload: &'static str,
     pub(crate) peer: String,
-    /// Calls for each message that take bytes from a socket or give it some, those that fail included.
+    /// Calls for each message more that take bytes from a socket or give it some, those that fail included. What the
+    /// ends of connections take, whatever the number of messages between them, is not in it.
     pub(crate) of_bytes: f64,
 }
 
@@ -60,11 +63,13 @@ pub(crate) fn section_of(
         let mut row = vec![peer.name.clone()];
         for workload in workloads {
             eprintln!("counting {} {}", workload.id, peer.name);
-            row.push(match count(workload, peer, place) {
-                Ok((calls, messages)) => {
-                    let of_bytes = of_bytes(&calls, messages);
+            let counted = count(workload, peer, place, SHORTER)
+                .and_then(|shorter| Ok((shorter, count(workload, peer, place, SECONDS)?)));
+            row.push(match counted {
+                Ok((shorter, longer)) => {
+                    let of_bytes = of_bytes_more(&shorter, &longer);
                     all.push(Counted { workload: workload.id, peer: peer.name.clone(), of_bytes });
-                    tell(&calls, messages)
+                    tell(&longer.0, longer.1)
                 }
                 Err(error) => format!("{error:#}"),
             });
@@ -77,9 +82,9 @@ pub(crate) fn section_of(
     Ok(Some((format!("\n## System calls per message (`strace -c -f`)\n\n{table}"), all)))
 }
 
-fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<(Calls, u64)> {
+fn count(workload: &Workload, peer: &Peer, place: &Place, time: Duration) -> Result<(Calls, u64)> {
     let summary = std::env::temp_dir().join(format!("windlass-bench-{}.strace", std::process::id()));
-    let outcome = trace(workload, peer, place, &summary);
+    let outcome = trace(workload, peer, place, time, &summary);
     let text = std::fs::read_to_string(&summary);
     // Removed whatever happened; if it was never written there is nothing to remove.
     let _ = std::fs::remove_file(&summary);
@@ -89,11 +94,11 @@ fn count(workload: &Workload, peer: &Peer, place: &Place) -> Result<(Calls, u64)
 }
 
 /// Runs the workload against a traced server; returns how many messages it echoed.
-fn trace(workload: &Workload, peer: &Peer, place: &Place, summary: &Path) -> Result<u64> {
+fn trace(workload: &Workload, peer: &Peer, place: &Place, time: Duration, summary: &Path) -> Result<u64> {
     let prefix = ["strace", "-c", "-f", "-o"].map(str::to_owned);
     let prefix = [&prefix[..], &[summary.display().to_string()]].concat();
     let server = Server::start(peer, place.server(), workload.cubic, &prefix)?;
-    let report = Drive::of(workload, &server)?.slice(SECONDS)?;
+    let report = Drive::of(workload, &server)?.slice(time)?;
     server.end_traced()?;
     Ok(report.load.total_messages)
 }
@@ -117,9 +122,14 @@ fn parse(summary: &str) -> Calls {
     calls
 }
 
-fn of_bytes(calls: &Calls, messages: u64) -> f64 {
-    let each = OF_BYTES.iter().filter_map(|name| calls.get(*name));
-    each.map(|(count, _)| *count as f64).sum::<f64>() / messages as f64
+/// What each message costs that the longer of two times had and the shorter had not.
+fn of_bytes_more(shorter: &(Calls, u64), longer: &(Calls, u64)) -> f64 {
+    let more = longer.1 as f64 - shorter.1 as f64;
+    (of_bytes(&longer.0) as f64 - of_bytes(&shorter.0) as f64) / more.max(1.0)
+}
+
+fn of_bytes(calls: &Calls) -> u64 {
+    OF_BYTES.iter().filter_map(|name| calls.get(*name)).map(|(count, _)| *count).sum()
 }
 
 /// The frequent calls, the most frequent first.
@@ -162,7 +172,13 @@ mod tests {
         let calls = parse(SUMMARY);
         assert_eq!(calls["recvfrom"], (110_000, 10_000));
         assert_eq!(tell(&calls, 100_000), "recvfrom 1.10 (0.10 failed), sendto 1.00, epoll_wait 0.02");
-        let of_bytes = of_bytes(&calls, 100_000);
-        assert!((of_bytes - 2.1).abs() < 1e-9, "neither waiting nor accepting: {of_bytes}");
+        assert_eq!(of_bytes(&calls), 210_000, "neither waiting nor accepting");
+    }
+
+    #[test]
+    fn what_ends_of_connections_take_is_no_message_s() {
+        let taken = |count| Calls::from([("recvfrom".to_owned(), (count, 0))]);
+        let of_bytes = of_bytes_more(&(taken(1_064), 1_000), &(taken(3_064), 3_000));
+        assert!((of_bytes - 1.0).abs() < 1e-9, "{of_bytes}");
     }
 }

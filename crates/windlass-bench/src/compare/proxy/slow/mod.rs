@@ -78,15 +78,20 @@ pub(super) fn section(
             copies.push(some);
         }
         let numbers = (0..copies[0].len()).filter(|&n| starts(&copies[0][n], place)).collect::<Vec<_>>();
+        let mut unable = Vec::new();
         let mut some = Vec::new();
         for round in 0..rounds {
             for &n in &numbers {
+                if unable.contains(&n) {
+                    continue;
+                }
                 let peers: Vec<&Peer> = copies.iter().map(|some| &some[n]).collect();
-                // Whoever cannot do it is told so, and is no reason to lose what was measured of all others.
+                // Whoever cannot do it is told so, once, and is no reason to lose what was measured of all others.
                 let slowed = match once(workload, &peers, place, seconds) {
                     Ok(slowed) => slowed,
                     Err(error) => {
                         eprintln!("NOT MEASURED: {} on {}: {error:#}", peers[0].name, workload.id);
+                        unable.push(n);
                         continue;
                     }
                 };
