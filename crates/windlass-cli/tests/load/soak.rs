@@ -22,6 +22,9 @@ const EACH: usize = 2;
 /// newcomers on purpose; here everybody is to be served.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// Nobody is refused for a machine that has no time for the server: who is reset here was lost.
+const NEVER_SHED: &str = "[limits]\noverload_lag_max = \"0s\"\n";
+
 fn length() -> Duration {
     let Ok(text) = std::env::var("WINDLASS_SOAK") else { return USUALLY };
     let (number, unit) = match text.strip_suffix('m') {
@@ -62,7 +65,7 @@ fn soak<B>(
     let (dies, nobody) = (free(), free());
     let text = |n: usize| {
         format!(
-            "{LOG}[server]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n\
+            "{LOG}[server]\nworkers = 2\n{NEVER_SHED}[admin]\nlisten = \"{admin}\"\n\
              [[proxy]]\nname = \"main\"\nmode = \"{mode}\"\nlisten = \"{main}\"\n\
              to = [\"{at}\", \"{dies}\", \"{nobody}\"]\ncheck_every = \"200ms\"\nconnect_timeout = \"{}s\"\n\
              [[proxy]]\nname = \"steady\"\nmode = \"{mode}\"\nlisten = \"{steady}\"\nto = \"{at}\"\n",
