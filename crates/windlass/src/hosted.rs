@@ -1,7 +1,7 @@
 //! A service with its sessions behind one erased interface, so that different services share a
 //! worker. One virtual call per event, none per message.
 
-use windlass_proto::Input;
+use windlass_proto::{Input, Time};
 
 use crate::close::Close;
 use crate::conn::{Conn, Peer};
@@ -39,6 +39,8 @@ pub(crate) trait Hosted {
     fn superseded(&mut self, conn: &mut Conn<'_>) -> Result<(), Close>;
     fn closed(&mut self, conn: &mut Conn<'_>, why: Close);
     fn tick(&mut self, scope: &mut Scope<'_>, tick: Tick);
+    fn deadline(&mut self) -> Option<Time>;
+    fn due(&mut self, scope: &mut Scope<'_>);
     fn shutdown(&mut self, scope: &mut Scope<'_>);
     /// Delivers one message; false when there is none.
     fn receive(&mut self, scope: &mut Scope<'_>) -> bool;
@@ -179,6 +181,15 @@ impl<S: Service> Hosted for Host<S> {
 
     fn tick(&mut self, scope: &mut Scope<'_>, tick: Tick) {
         self.service.tick(scope, &mut self.sessions, tick);
+    }
+
+    #[inline]
+    fn deadline(&mut self) -> Option<Time> {
+        self.service.deadline()
+    }
+
+    fn due(&mut self, scope: &mut Scope<'_>) {
+        self.service.due(scope, &mut self.sessions);
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>) {

@@ -79,6 +79,8 @@ faults! {
     InterruptedIsWouldBlock,
     /// The tick loses the time its callbacks were late.
     TickDrifts,
+    /// A service's deadline earlier than the one already armed does not move the timer forward.
+    EarlierTickNotArmed,
     /// Input over its limit is kept growing.
     NoInputCap,
     /// A place taken for a newcomer is kept when nobody came.

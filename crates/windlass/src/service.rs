@@ -175,6 +175,23 @@ pub trait Service: Sized + 'static {
     /// A tick of the period given with [`Serve::tick`](crate::Serve::tick).
     fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>, tick: Tick) {}
 
+    /// When [`due`](Service::due) is to be called on this worker; `None`, the default: not at all. One for the
+    /// whole service: one with many rooms, each with a rate of its own, answers with the earliest of theirs.
+    ///
+    /// Nothing is armed and nothing taken back: the engine asks when callbacks have run, before it sleeps and
+    /// before it calls `due`, so twice in a turn. The answer should be at hand, such as the top of a heap.
+    fn deadline(&mut self) -> Option<Time> {
+        None
+    }
+
+    /// The [`deadline`](Service::deadline) has come: `scope.now()` is not before it. As precise as
+    /// [`Serve::tick`](crate::Serve::tick), and called once in a turn, behind what was received in it. Where the
+    /// deadline has passed all the same when it is over, it is called in the next turn again, which does not
+    /// wait: what has to be caught up with can be spread over turns, and everybody else is served in between.
+    ///
+    /// It goes on in a graceful shutdown, until the worker stops.
+    fn due(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>) {}
+
     /// The server has begun a graceful shutdown, before `draining` is called for each connection.
     fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Self::Session>) {}
 }

@@ -145,7 +145,7 @@ counters! {
     congestions,
     /// Deadlines that came due.
     deadlines,
-    /// Ticks delivered.
+    /// Ticks delivered, and deadlines of whole services that came due.
     ticks,
     /// Ticks skipped because their time had passed before the worker came to them.
     ticks_missed,

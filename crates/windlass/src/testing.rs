@@ -397,6 +397,48 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_of_the_service_is_set_once_for_each_time() {
+        /// Due every 10 ms until it is told to stop.
+        struct Rooms(Option<Time>);
+        impl Service for Rooms {
+            type Session = ();
+            fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+                self.0 = Some(conn.now() + Duration::from_millis(10));
+                Ok(())
+            }
+            fn data(&mut self, _: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+                if input.take_all() == b"stop" {
+                    self.0 = None;
+                }
+                Ok(())
+            }
+            fn deadline(&mut self) -> Option<Time> {
+                self.0
+            }
+            fn due(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+                assert_eq!(Some(scope.now()), self.0, "to the nanosecond");
+                self.0 = Some(scope.now() + Duration::from_millis(10));
+            }
+        }
+        let mut harness = Harness::new(serve(|| Rooms(None)));
+        let arms = |harness: &Harness| harness.run.world.borrow().pollers[0].arms;
+        let ticks = |harness: &Harness| harness.handle().stats().counters.ticks;
+        harness.advance(Duration::from_secs(1));
+        assert_eq!((arms(&harness), ticks(&harness)), (0, 0), "nothing to be set");
+        let peer = harness.connect();
+        assert_eq!(arms(&harness), 1);
+        for _ in 0..20 {
+            harness.send(peer, b"nothing new");
+        }
+        assert_eq!((arms(&harness), ticks(&harness)), (1, 0), "it has not changed");
+        harness.advance(Duration::from_millis(105));
+        assert_eq!((arms(&harness), ticks(&harness)), (11, 10));
+        harness.send(peer, b"stop");
+        harness.advance(Duration::from_secs(1));
+        assert_eq!((arms(&harness), ticks(&harness)), (12, 10), "taken back, once");
+    }
+
+    #[test]
     fn a_peer_that_does_not_read_is_pushed_back_and_then_drained() {
         let limits = Limits { output_high: 2000, output_low: 500, ..Limits::default() };
         let mut harness = Harness::with_buffers(serve(|| Echo).limits(limits), 1000);

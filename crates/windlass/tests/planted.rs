@@ -13,6 +13,7 @@ use sim_services::outbound::{calls, through};
 #[cfg(feature = "tls")]
 use sim_services::pairs::tls_pairs;
 use sim_services::pairs::{broken_pairs, cut_pairs, pairs};
+use sim_services::rooms::rooms;
 #[cfg(feature = "tls")]
 use sim_services::tls::tls_echo;
 #[cfg(feature = "tls")]
@@ -35,6 +36,7 @@ const SCENARIOS: &[Scenario] = &[
     ("through", through),
     ("offload", offload),
     ("moving", moving),
+    ("rooms", rooms),
     ("echo datagrams", echo_datagrams),
     ("blast of datagrams", blast_datagrams),
     ("proxy of datagrams", proxy_datagrams),

@@ -1,10 +1,11 @@
-//! Work off the loop, names and moving connections under the simulated network.
+//! Work off the loop, names, moving connections and deadlines of services under the simulated network.
 
 mod sim_services;
 
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
 use sim_services::names::names;
+use sim_services::rooms::rooms;
 use windlass::sim;
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
@@ -23,4 +24,9 @@ fn every_lookup_gets_one_answer() {
 #[test]
 fn connections_that_move_lose_nothing() {
     sim::check("moving", 0..SEEDS, moving);
+}
+
+#[test]
+fn deadlines_of_services_are_met() {
+    sim::check("rooms", 0..SEEDS, rooms);
 }

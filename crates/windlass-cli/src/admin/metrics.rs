@@ -113,7 +113,7 @@ pub(crate) const FAMILIES: &[Family] = families! {
         "Times so many percent of buffered_max were queued.";
     "memory_ended", Counter, One("shed_memory"), "Connections ended to get memory back, by these steps.";
     "deadlines", Counter, One("deadlines"), "Deadlines that came due.";
-    "ticks", Counter, One("ticks"), "Ticks delivered to services.";
+    "ticks", Counter, One("ticks"), "Ticks and deadlines delivered to services.";
     "ticks_missed", Counter, One("ticks_missed"), "Ticks skipped because their time had passed.";
     "messages", Counter, One("messages"), "Messages delivered from mailboxes.";
     "stalls", Counter, One("stalls"), "Callbacks that held their worker longer than stall_timeout.";

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
     Answer, BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer,
-    Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Work,
+    Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Time, Work,
 };
 
 use super::Told;
@@ -160,6 +160,14 @@ impl<S: Tally> Service for Watched<S> {
 
     fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, tick: Tick) {
         self.service.tick(scope, sessions, tick);
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        self.service.deadline()
+    }
+
+    fn due(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {
+        self.service.due(scope, sessions);
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>) {

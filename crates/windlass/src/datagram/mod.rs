@@ -14,6 +14,8 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use windlass_proto::Time;
+
 use crate::scope::Scope;
 use crate::service::Tick;
 
@@ -80,6 +82,16 @@ pub trait DatagramService: Sized + 'static {
     /// A tick of the period given with [`Serve::tick`](crate::Serve::tick). Not called for a type that
     /// is a [`Service`](crate::Service) too: that trait's tick is.
     fn tick(&mut self, scope: &mut Scope<'_>, tick: Tick) {}
+
+    /// When [`due`](DatagramService::due) is to be called on this worker, as [`Service`](crate::Service)'s
+    /// `deadline` says. Not asked of a type that is one too: that trait's is.
+    fn deadline(&mut self) -> Option<Time> {
+        None
+    }
+
+    /// The [`deadline`](DatagramService::deadline) has come, as in [`Service::due`](crate::Service::due). Not
+    /// called for a type that is a [`Service`](crate::Service) too: that trait's is.
+    fn due(&mut self, scope: &mut Scope<'_>) {}
 
     /// The server has begun a graceful shutdown, before `draining` is called for each socket. Not called
     /// for a type that is a [`Service`](crate::Service) too: that trait's `shutdown` is.

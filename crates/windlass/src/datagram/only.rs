@@ -7,7 +7,7 @@ use crate::serve::{Serve, serve};
 use crate::service::{Receive, Service, Tick};
 
 use super::{Datagram, DatagramService, Socket};
-use windlass_proto::Input;
+use windlass_proto::{Input, Time};
 
 /// Starts the description of a server with one service of datagrams, as [`serve`] does
 /// for streams. `make` makes the service's value for each worker, on that worker's thread.
@@ -59,6 +59,14 @@ impl<D: DatagramService> Service for Only<D> {
 
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>, tick: Tick) {
         self.0.tick(scope, tick);
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        self.0.deadline()
+    }
+
+    fn due(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {
+        self.0.due(scope);
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<()>) {

@@ -35,6 +35,8 @@ pub(crate) struct Poller {
     /// Events for registrations that are gone: when, which token, which bits.
     stale: Vec<(u64, Token, u8)>,
     pub(crate) tick: Option<u64>,
+    /// How often it was set.
+    pub(crate) arms: u64,
     pub(crate) waker: Arc<SimWaker>,
     /// Everything registered here, for spurious events.
     registered: Vec<(Source, Token)>,

@@ -451,6 +451,7 @@ impl Sys for SimSys {
         }
         let at = at.map(Time::as_nanos);
         world.pollers[self.worker].tick = at;
+        world.pollers[self.worker].arms += 1;
         if let Some(at) = at {
             world.wake_world_at(at);
         }

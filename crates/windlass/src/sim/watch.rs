@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use windlass_proto::Input;
+use windlass_proto::{Input, Time};
 
 use super::end::{EndId, State};
 use super::remote::Attempt;
@@ -37,7 +37,16 @@ pub(crate) struct Watched {
     seen: BTreeSet<ConnId>,
     period: Option<u64>,
     last_tick: Option<Tick>,
+    deadline: Option<Promise>,
     shut_down: bool,
+}
+
+/// A deadline of the service, as it last said.
+#[derive(Clone, Copy)]
+struct Promise {
+    at: u64,
+    /// Since when the worker can have acted on it: it was told of it, or has called the service for it.
+    since: u64,
 }
 
 #[derive(Default)]
@@ -56,8 +65,19 @@ impl Watched {
         limits: Rc<Limits>,
         period: Option<u64>,
     ) -> Watched {
-        let (open, seen) = (BTreeMap::new(), BTreeSet::new());
-        Watched { inner, worker, index, world, limits, open, seen, period, last_tick: None, shut_down: false }
+        Watched {
+            inner,
+            worker,
+            index,
+            world,
+            limits,
+            open: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            period,
+            last_tick: None,
+            deadline: None,
+            shut_down: false,
+        }
     }
 
     fn fail(&self, id: Option<ConnId>, what: impl std::fmt::Display) {
@@ -194,6 +214,31 @@ impl Watched {
             self.fail(None, format_args!("tick {} is late by {} ns", tick.number, now - due));
         }
         self.last_tick = Some(tick);
+    }
+
+    /// No deadline that the service stands by may have been passed over.
+    fn check_deadline(&mut self, at: Option<u64>) {
+        let (now, slack) = (self.world.borrow().now, self.world.borrow().slack());
+        self.deadline = at.map(|at| match self.deadline {
+            Some(promise) if promise.at == at => promise,
+            _ => Promise { at, since: now },
+        });
+        if let Some(Promise { at, since }) = self.deadline
+            && now > at.max(since) + slack
+        {
+            self.fail(None, format_args!("a service's deadline is late by {} ns", now - at.max(since)));
+        }
+    }
+
+    fn check_due(&mut self, now: u64) {
+        match &mut self.deadline {
+            Some(promise) if promise.at <= now => promise.since = now,
+            Some(promise) => {
+                let early = promise.at - now;
+                self.fail(None, format_args!("a service's deadline came {early} ns early"));
+            }
+            None => self.fail(None, "a deadline of a service that has none"),
+        }
     }
 
     /// At the end of the run: nobody may be left.
@@ -467,6 +512,22 @@ impl Hosted for Watched {
         world.ticks += 1;
         drop(world);
         self.inner.tick(scope, tick);
+        self.asked(scope.core());
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        let deadline = self.inner.deadline();
+        self.check_deadline(deadline.map(Time::as_nanos));
+        deadline
+    }
+
+    fn due(&mut self, scope: &mut Scope<'_>) {
+        self.check_due(scope.now().as_nanos());
+        let mut world = self.world.borrow_mut();
+        world.callbacks += 1;
+        world.ticks += 1;
+        drop(world);
+        self.inner.due(scope);
         self.asked(scope.core());
     }
 

@@ -285,7 +285,7 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn trace_callback(&mut self, callback: &'static str, index: Option<u32>, service: usize) {
         let what = match callback {
             "timeout" => "timer",
-            "tick" => "tick",
+            "tick" | "due" => "tick",
             "receive" => "message",
             _ => "callback",
         };

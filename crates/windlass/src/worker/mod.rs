@@ -110,8 +110,11 @@ pub(crate) struct Worker<Y: Sys> {
     /// The server's listeners, by number.
     listeners: Vec<Arc<ListenerShared>>,
     tickers: Vec<Ticker>,
-    /// The deadline the driver's tick is armed for; `None` where ticks ride on the poll timeout.
+    /// When a service wants to be called next, as they last said.
+    tick_next: Option<Time>,
+    /// What the driver's timer is armed for.
     tick_armed: Option<Time>,
+    /// It is armed, so that ticks need not ride on the poll timeout.
     tick_precise: bool,
     shared: Arc<Shared>,
     handoffs: Arc<Handoffs<Y>>,
@@ -178,6 +181,7 @@ impl<Y: Sys> Worker<Y> {
             acceptors,
             listeners,
             tickers,
+            tick_next: None,
             tick_armed: None,
             tick_precise: false,
             shared,

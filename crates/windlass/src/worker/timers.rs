@@ -131,7 +131,7 @@ impl<Y: Sys> Worker<Y> {
         }
     }
 
-    /// Calls the services whose time has come.
+    /// Calls the services whose time has come: first those with a period, then those with a deadline.
     pub(super) fn ticks(&mut self) {
         for n in 0..self.tickers.len() {
             let Some(tick) = self.tickers[n].take(self.core.now) else { continue };
@@ -143,21 +143,37 @@ impl<Y: Sys> Worker<Y> {
             self.services[service as usize].host.tick(&mut scope, tick);
             self.check_stall("tick", None, service as usize);
         }
+        for n in 0..self.services.len() {
+            // Asked again, and not remembered: callbacks of this turn may have changed it.
+            let deadline = self.services[n].host.deadline();
+            if deadline.is_none_or(|at| at > self.core.now) {
+                continue;
+            }
+            self.core.counters.ticks += 1;
+            self.begin();
+            let mut scope = Scope::new(&mut self.core, &mut self.io, n as u16);
+            self.services[n].host.due(&mut scope);
+            self.check_stall("due", None, n);
+        }
     }
 
-    /// The next tick, where the driver cannot time it better than a poll timeout.
+    /// The next time a service is to be called, where the driver does not wake the worker for it: it cannot
+    /// time it better than a poll timeout, or the time has passed.
     pub(super) fn next_tick(&self) -> Option<Time> {
-        if self.tick_precise { None } else { self.first_tick() }
+        self.tick_next.filter(|at| !self.tick_precise || *at <= self.core.now)
     }
 
-    fn first_tick(&self) -> Option<Time> {
-        self.tickers.iter().map(|ticker| ticker.due(ticker.number + 1)).min()
-    }
-
-    /// Sets the driver's precise timer for the next tick, once for each.
+    /// Asks when services want to be called next, and sets the driver's precise timer for the first, once
+    /// for each time. For one that has passed there is nothing to set: the worker will not sleep.
     pub(crate) fn arm_tick(&mut self) {
-        let next = self.first_tick();
-        if next != self.tick_armed {
+        let ticks = self.tickers.iter().map(|ticker| ticker.due(ticker.number + 1)).min();
+        let deadlines = self.services.iter_mut().filter_map(|service| service.host.deadline()).min();
+        let next = ticks.into_iter().chain(deadlines).min();
+        if planted(Fault::EarlierTickNotArmed) && self.tick_armed.is_some_and(|at| at > self.core.now) {
+            return;
+        }
+        self.tick_next = next;
+        if next != self.tick_armed && next.is_none_or(|at| at > self.core.now) {
             self.tick_armed = next;
             self.tick_precise = self.io.sys.arm_tick(next);
         }

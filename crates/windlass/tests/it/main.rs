@@ -10,6 +10,7 @@ mod connect;
 mod corners;
 mod datagram_corners;
 mod datagrams;
+mod deadlines;
 mod descriptors;
 mod echo;
 mod ends;

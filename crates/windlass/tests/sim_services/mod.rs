@@ -7,6 +7,7 @@ pub(crate) mod moving;
 pub(crate) mod names;
 pub(crate) mod outbound;
 pub(crate) mod pairs;
+pub(crate) mod rooms;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 #[cfg(feature = "tls")]
