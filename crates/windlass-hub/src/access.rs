@@ -12,8 +12,8 @@ use windlass_proto::mqtt::{Filter, Reason, Topic};
 use crate::client::{Asking, Client, Stage};
 use crate::durable::Done;
 use crate::identity::{Checked, Identity, Judged, Presented, Recent, Refusal, Rights, Standing, Who};
-use crate::quota::Quotas;
 use crate::reach::Reach;
+use crate::route::elsewhere::Reader;
 use crate::service::Hub;
 use crate::session::{Key, Session};
 
@@ -31,8 +31,6 @@ pub(crate) struct Access {
     sweep: Option<Key>,
     /// When tokens end: each with its session, and which of those that were at its place.
     ends: BTreeMap<(Time, Key), u32>,
-    /// What users with bounds do.
-    pub(crate) quotas: Quotas,
     /// How many were refused, and why.
     pub(crate) refusals: Vec<(&'static str, u64)>,
 }
@@ -45,7 +43,6 @@ impl Access {
             pool: None,
             sweep: None,
             ends: BTreeMap::new(),
-            quotas: Quotas::default(),
             refusals: Vec::new(),
         }
     }
@@ -117,13 +114,13 @@ impl Hub {
             self.config.identity.judge(&presented, &self.access.recent, self.durable.unix_ms(self.now))
         };
         let check = match judged {
-            Judged::Accepted(who) => return self.recognized(conn, client, *asking, who),
+            Judged::Accepted(who) => return self.recognized(conn, client, asking, who),
             Judged::Refused(why) => return Err(self.unknown(client, why)),
             Judged::Check(check) => check,
         };
         let Some(pool) = self.access.pool.clone() else {
             let checked = check.run();
-            return self.checked(conn, client, *asking, checked);
+            return self.checked(conn, client, asking, checked);
         };
         if pool.submit(conn, move || Done::Checked(Box::new(check.run()))).is_err() {
             return Err(self.refuse(client, Reason::ServerBusy));
@@ -147,7 +144,7 @@ impl Hub {
         let Stage::Asking(mut asking) = std::mem::replace(&mut client.stage, Stage::Over) else { return };
         asking.waits = false;
         let outcome = match answer.result {
-            Ok(Done::Checked(checked)) => self.checked(&mut conn, client, *asking, *checked),
+            Ok(Done::Checked(checked)) => self.checked(&mut conn, client, asking, *checked),
             // It took too long: others wait too.
             _ => Err(self.refuse(client, Reason::ServerBusy)),
         };
@@ -156,14 +153,14 @@ impl Hub {
             Ok(()) => conn.resume(),
             Err(_) => conn.close(),
         }
-        self.durable.tell(self.worker, self.now);
+        self.see_to();
     }
 
     fn checked(
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        asking: Asking,
+        asking: Box<Asking>,
         mut checked: Checked,
     ) -> Result<(), Close> {
         self.access.recent.note(&mut checked);
@@ -186,13 +183,25 @@ impl Hub {
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        mut asking: Asking,
+        mut asking: Box<Asking>,
         who: Who,
     ) -> Result<(), Close> {
         asking.user = who.user.as_deref().map(Into::into);
         if let Some(id) = &who.client_id {
             asking.client_id = (**id).into();
         }
+        asking.belonging.who = Some(Box::new(who));
+        self.send_home(conn, client, asking)
+    }
+
+    /// It is known who a client is, and this is where its session is.
+    pub(crate) fn come_home(
+        &mut self,
+        conn: &mut Conn<'_>,
+        client: &mut Client,
+        mut asking: Asking,
+    ) -> Result<(), Close> {
+        let Some(who) = asking.belonging.who.take() else { return Err(Close::Done) };
         let rights = self.config.identity.rights(&who, &asking.client_id);
         // A will is a publish, by somebody who is here now.
         let will = asking.will.as_ref().map(|will| &*will.topic);
@@ -204,14 +213,14 @@ impl Hub {
         // A takeover ends one of its own.
         let found = self.sessions.find(&asking.client_id).and_then(|key| self.sessions.get(key));
         let replaced = found.is_some_and(|it| it.is_connected() && it.user.as_deref() == who.user.as_deref());
-        match self.access.quotas.enter(who.user.as_deref(), limits, replaced.into(), self.now) {
+        match self.watch.totals().users.enter(who.user.as_deref(), limits, replaced.into(), self.now) {
             Ok(counted) => client.counted = counted,
             Err(reason) => {
                 self.stats.over_quota += 1;
                 return Err(self.refuse(client, reason));
             }
         }
-        asking.belonging = Belonging { who: Some(Box::new(who)), rights, revision: self.access.revision };
+        asking.belonging = Belonging { who: Some(who), rights, revision: self.access.revision };
         self.admit(conn, client, asking)
     }
 
@@ -220,7 +229,7 @@ impl Hub {
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        asking: Asking,
+        asking: Box<Asking>,
     ) -> Result<(), Close> {
         let id = (!asking.is_assigned).then_some(&*asking.client_id);
         match self.config.identity.vouched(asking.user.as_deref(), id) {
@@ -338,6 +347,15 @@ pub(crate) struct Readers<'h> {
 }
 
 impl Readers<'_> {
+    /// What a session of another worker may do.
+    #[cold]
+    pub(crate) fn rights_of(self, reader: &Reader) -> Rights {
+        match &reader.who {
+            Some(who) => self.identity.rights(who, &reader.client_id),
+            None => self.identity.rights_of_user(reader.user.as_deref(), &reader.client_id),
+        }
+    }
+
     #[inline]
     pub(crate) fn has(self, session: &Session) -> bool {
         let belonging = &session.belonging;

@@ -8,14 +8,21 @@ use crate::access::Readers;
 use crate::config::WhenQueueFull;
 use crate::post::{Form, Letter, Unsent};
 use crate::reach::Reach;
+use crate::route::elsewhere::{Chosen, State};
 use crate::service::Hub;
 use crate::session::message::{Message, Publication, seconds_left};
 use crate::session::queue::{How, Ids, Queued};
 use crate::session::{Key, Sent};
+use crate::siblings::parcel::{Parcel, Passed};
+use crate::siblings::posted::Post;
+
+/// How often a message for a group is passed on for want of the member that was chosen. Each time the worker that chose
+/// it did not know yet that it was gone.
+const HOPS_MAX: u8 = 8;
 
 impl Hub {
-    /// Publishes a message: it is retained if it says so, and given to everybody who subscribes. How many sessions
-    /// that were.
+    /// Publishes a message: it is given to everybody who subscribes. How many sessions that were, those of another
+    /// worker counted as one.
     pub(crate) fn publish(
         &mut self,
         reach: &mut dyn Reach,
@@ -28,9 +35,91 @@ impl Hub {
             topic: publication.topic,
         };
         self.routes.find(readers, from, &mut self.sessions);
+        let heard = self.give_all(reach, publication) + self.pass_on(publication, 0);
+        self.stats.unheard += u64::from(heard == 0);
+        heard
+    }
+
+    /// A message that another worker passes on.
+    pub(crate) fn passed_on(&mut self, reach: &mut dyn Reach, passed: Passed) {
+        let Passed { message, retain, routed, hops, chosen, .. } = passed;
+        let Ok(mut publication) = Publication::of(&message, retain, self.now) else { return };
+        let mut here: Vec<Chosen> = chosen.map(Vec::from).unwrap_or_default();
+        let mut at = 0;
+        while let Some(chosen) = here.get(at) {
+            let is_there = self.sessions.generation(chosen.key) == chosen.generation
+                && self.sessions.get(chosen.key).is_some_and(|it| it.is_connected() || it.is_kept());
+            if is_there {
+                at += 1;
+                continue;
+            }
+            // It is gone, and the worker that chose it did not know: another one of the group.
+            let gone = here.swap_remove(at);
+            match self.choose_again(&mut publication, &gone, hops) {
+                Some(chosen) => {
+                    here.insert(at, chosen);
+                    at += 1;
+                }
+                None => continue,
+            }
+        }
+        let readers = Readers {
+            identity: &self.config.identity,
+            revision: self.access.revision(),
+            topic: publication.topic,
+        };
+        self.routes.find_passed(readers, routed, &here, &mut self.sessions);
+        self.give_all(reach, &mut publication);
+    }
+
+    /// Chooses another member of a group: one of this worker, or it is passed on.
+    fn choose_again(&mut self, publication: &mut Publication<'_>, gone: &Chosen, hops: u8) -> Option<Chosen> {
+        let readers = Readers {
+            identity: &self.config.identity,
+            revision: self.access.revision(),
+            topic: publication.topic,
+        };
+        let elsewhere = self.routes.elsewhere.as_deref_mut()?;
+        let here = elsewhere.choose_again(readers, &self.sessions, &gone.filter);
+        if let Some((key, entry)) = here {
+            let generation = self.sessions.generation(key);
+            return Some(Chosen { key, generation, entry, ..gone.clone() });
+        }
+        if hops >= HOPS_MAX || self.pass_on(publication, hops + 1) == 0 {
+            self.stats.dropped_offline += 1;
+        }
+        None
+    }
+
+    /// Passes a message on to the workers that the last search has found; how many.
+    fn pass_on(&mut self, publication: &mut Publication<'_>, hops: u8) -> usize {
+        let Some(elsewhere) = self.routes.elsewhere.as_deref_mut() else { return 0 };
+        let mut workers = 0;
+        for worker in 0..self.siblings.workers() {
+            let Some(found) = elsewhere.found(worker) else { continue };
+            let chosen = std::mem::take(&mut found.chosen);
+            let (message, retain, routed) = (publication.message(), publication.retain, found.routed);
+            let (mut number, mut until) = (0, 0);
+            if found.durable && publication.qos > QoS::AtMostOnce && self.durable.is_on() {
+                let durable = chosen.iter().filter(|chosen| chosen.is_durable);
+                let groups = durable.map(|chosen| chosen.filter.clone()).collect();
+                let mut post = Post { number: 0, message: message.clone(), retain, routed, groups };
+                let way = (self.worker, worker, self.siblings.workers());
+                (number, until) = self.durable.post(&mut post, way);
+                self.siblings.post(worker, post);
+            }
+            let chosen = (!chosen.is_empty()).then(|| chosen.into_boxed_slice());
+            let passed = Passed { message, retain, routed, hops, chosen, number };
+            self.siblings.pass(worker, passed, until, self.durable.journal.committed());
+            workers += 1;
+        }
+        workers
+    }
+
+    /// Gives a message to the sessions of this worker that the last search has found; how many.
+    fn give_all(&mut self, reach: &mut dyn Reach, publication: &mut Publication<'_>) -> usize {
         let targets = self.routes.targets();
         if targets == 0 {
-            self.stats.unheard += 1;
             return 0;
         }
         self.post.begin();
@@ -47,17 +136,25 @@ impl Hub {
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to
     /// [MQTT-3.3.1-7]).
     pub(crate) fn retain(&mut self, publication: &mut Publication<'_>) -> Reason {
+        let version = self.kept.next_version(self.durable.unix_us(self.now));
+        let totals = self.watch.totals();
         if publication.payload.is_empty() {
-            if self.kept.remove(publication.topic) {
-                self.durable.retained_gone(publication.topic);
+            let topic = publication.topic;
+            let was = self.kept.remove(topic, version, totals, self.now);
+            // What another worker has may not have come here yet.
+            if was || self.siblings.are_there() {
+                self.durable.retained_gone(topic, version);
+                let topic: Arc<str> = topic.as_str().into();
+                self.siblings.tell_all(|| Parcel::RetainedGone(topic.clone(), version));
             }
             return Reason::Success;
         }
-        let message = publication.message();
+        let message = publication.retained(version);
         let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
-        match self.kept.insert(message.clone(), max, bytes_max) {
+        match self.kept.insert(message.clone(), totals, max, bytes_max) {
             Ok(()) => {
                 self.durable.retained(&message);
+                self.siblings.tell_all(|| Parcel::Retained(message.clone()));
                 Reason::Success
             }
             Err(_) => {
@@ -159,7 +256,11 @@ impl Hub {
         let len = queued.message.len();
         if session.queue.has_room(len, max, bytes_max) {
             self.durable.queued(session, &queued);
-            return session.queue.push(queued);
+            session.queue.push(queued);
+            if session.standing == Some(State::Idle) {
+                self.tell_state(key);
+            }
+            return;
         }
         let (expired, durable, number) = (&mut self.stats.dropped_expired, &mut self.durable, session.number);
         session.queue.drop_expired(now, |queued| {

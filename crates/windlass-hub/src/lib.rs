@@ -40,14 +40,17 @@ mod reach;
 mod route;
 mod service;
 mod session;
+mod siblings;
 mod stats;
 mod sys_topics;
 mod timers;
+mod totals;
 
 pub use client::Client;
 pub use config::{HubConfig, WhenExceeded, WhenQueueFull};
 pub use durable::{Done, OpenLog, TakeLog};
 pub use exchange::{Authenticator, Exchange, Step};
 pub use service::{Hub, Mail};
+pub use siblings::{Batch, Beginning};
 pub use stats::{HubStats, HubWatch};
 pub use windlass_proto::mqtt::{QoS, Reason};

@@ -1,7 +1,11 @@
-//! What bounds a user, whatever number of clients it has on this worker.
+//! What bounds a user, whatever number of clients it has, and on whichever workers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+#[allow(clippy::disallowed_types, reason = "taken when a client comes, never for a message")]
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use windlass::Time;
@@ -15,28 +19,63 @@ const WINDOW: Duration = Duration::from_secs(1);
 const IDLE_MAX: usize = 10_000;
 
 /// What users do, by their names; clients without one are one user. Nobody is in it where nobody has bounds.
+///
+/// All workers of a hub have the same one, since a user's clients are on any of them. A client finds its user once, and
+/// counts its messages without a lock from then on.
 #[derive(Debug, Default)]
-pub(crate) struct Quotas {
-    users: HashMap<Arc<str>, Load>,
+pub(crate) struct Users {
+    #[allow(clippy::disallowed_types, reason = "taken when a client comes, never for a message")]
+    by_name: Mutex<HashMap<Arc<str>, Arc<Load>>>,
 }
 
+/// What one user does.
 #[derive(Debug)]
-struct Load {
-    connections: usize,
-    /// When the second began that the others are of.
-    since: Time,
-    connects: u32,
-    messages: u32,
-    bytes: u64,
+pub(crate) struct Load {
+    pub(crate) name: Arc<str>,
+    connections: AtomicUsize,
+    /// When the second began that the others are of, in nanoseconds.
+    since: AtomicU64,
+    connects: AtomicU32,
+    messages: AtomicU32,
+    bytes: AtomicU64,
 }
 
 impl Load {
+    fn new(name: Arc<str>, now: Time) -> Load {
+        Load {
+            name,
+            connections: AtomicUsize::new(0),
+            since: AtomicU64::new(now.as_nanos()),
+            connects: AtomicU32::new(0),
+            messages: AtomicU32::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
     /// In a new second nothing has been done.
-    fn at(&mut self, now: Time) -> &mut Load {
-        if now.since(self.since) >= WINDOW {
-            (self.since, self.connects, self.messages, self.bytes) = (now, 0, 0, 0);
+    fn at(&self, now: Time) -> &Load {
+        let since = self.since.load(Relaxed);
+        let is_new = now.since(Time::from_nanos(since)) >= WINDOW;
+        // One worker begins it.
+        if is_new && self.since.compare_exchange(since, now.as_nanos(), Relaxed, Relaxed).is_ok() {
+            self.connects.store(0, Relaxed);
+            self.messages.store(0, Relaxed);
+            self.bytes.store(0, Relaxed);
         }
         self
+    }
+
+    /// One message more; whether that is too many.
+    pub(crate) fn published(&self, limits: &UserLimits, bytes: usize, now: Time) -> bool {
+        let load = self.at(now);
+        let messages = u64::from(load.messages.fetch_add(1, Relaxed)) + 1;
+        let bytes = load.bytes.fetch_add(bytes as u64, Relaxed) + bytes as u64;
+        over(messages, limits.messages_per_second_max.into()) || over(bytes, limits.bytes_per_second_max)
+    }
+
+    /// A connection of the user is gone.
+    pub(crate) fn leave(&self) {
+        self.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -45,59 +84,43 @@ fn over(count: u64, max: u64) -> bool {
     max > 0 && count > max
 }
 
-impl Quotas {
+impl Users {
     /// One more connection of a user, unless that is one too many; `replaced` of them will end by it. What it is
-    /// counted by, to be given back by [`Quotas::leave`].
+    /// counted by, to be given back by [`Load::leave`].
     pub(crate) fn enter(
-        &mut self,
+        &self,
         user: Option<&str>,
         limits: &UserLimits,
         replaced: usize,
         now: Time,
-    ) -> Result<Option<Arc<str>>, Reason> {
+    ) -> Result<Option<Arc<Load>>, Reason> {
         if *limits == UserLimits::default() {
             return Ok(None);
         }
-        if self.users.len() >= IDLE_MAX {
-            self.users.retain(|_, load| load.connections > 0);
+        let mut users = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.len() >= IDLE_MAX {
+            users.retain(|_, load| load.connections.load(Relaxed) > 0);
         }
         let name = user.unwrap_or_default();
-        let known = self.users.get_key_value(name).map(|(name, _)| name.clone());
-        let name = known.unwrap_or_else(|| name.into());
-        let load = self.users.entry(name.clone()).or_insert_with(|| Load {
-            connections: 0,
-            since: now,
-            connects: 0,
-            messages: 0,
-            bytes: 0,
-        });
-        let load = load.at(now);
-        load.connects = load.connects.saturating_add(1);
-        if over(load.connects.into(), limits.connects_per_second_max.into()) {
+        let load = match users.get(name) {
+            Some(load) => load.clone(),
+            None => {
+                let name: Arc<str> = name.into();
+                let load = Arc::new(Load::new(name.clone(), now));
+                users.insert(name, load.clone());
+                load
+            }
+        };
+        // Others that come wait for the lock.
+        let connects = load.at(now).connects.fetch_add(1, Relaxed) + 1;
+        if over(connects.into(), limits.connects_per_second_max.into()) {
             return Err(Reason::ConnectionRateExceeded);
         }
-        let connections = load.connections.saturating_sub(replaced) + 1;
+        let connections = load.connections.load(Relaxed).saturating_sub(replaced) + 1;
         if over(connections as u64, limits.connections_max as u64) {
             return Err(Reason::QuotaExceeded);
         }
-        load.connections += 1;
-        Ok(Some(name))
-    }
-
-    /// The connection of a user is gone.
-    pub(crate) fn leave(&mut self, name: &str) {
-        if let Some(load) = self.users.get_mut(name) {
-            load.connections = load.connections.saturating_sub(1);
-        }
-    }
-
-    /// One message more; whether that is too many.
-    pub(crate) fn published(&mut self, name: &str, limits: &UserLimits, bytes: usize, now: Time) -> bool {
-        let Some(load) = self.users.get_mut(name) else { return false };
-        let load = load.at(now);
-        load.messages = load.messages.saturating_add(1);
-        load.bytes = load.bytes.saturating_add(bytes as u64);
-        over(load.messages.into(), limits.messages_per_second_max.into())
-            || over(load.bytes, limits.bytes_per_second_max)
+        load.connections.fetch_add(1, Relaxed);
+        Ok(Some(load))
     }
 }

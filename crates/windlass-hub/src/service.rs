@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{
-    BeforeTls, Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions as Clients, Tick, Time,
+    BeforeTls, Close, Conn, Input, Mailbox, Peer, Placement, Receive, Scope, Service, Sessions as Clients,
+    Tick, Time,
 };
 use windlass_proto::mqtt::Reason;
 use windlass_proto::proxy_protocol::Addresses;
@@ -20,6 +21,7 @@ use crate::route::Routes;
 use crate::route::retained::Kept;
 use crate::session::message::Message;
 use crate::session::{Key, Pumped, Sessions};
+use crate::siblings::{Asked, Batch, Beginning, Siblings};
 use crate::stats::{HubStats, HubWatch};
 use crate::sys_topics::SysTopics;
 use crate::timers::Timers;
@@ -40,6 +42,13 @@ pub struct Hub {
     pub(crate) watch: HubWatch,
     pub(crate) sys: SysTopics,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+    pub(crate) siblings: Siblings,
+    /// Answers that wait until the other workers know something.
+    pub(crate) asked: Asked,
+    /// The way to itself, if it has one.
+    pub(crate) mailbox: Option<Mailbox<Mail>>,
+    /// Whether word is on its way that there is something to do behind the input of this turn.
+    told: bool,
     /// The time of this callback.
     pub(crate) now: Time,
     pub(crate) began: Time,
@@ -61,8 +70,12 @@ pub enum Mail {
     Kick(Box<str>),
     /// Other settings from here on. What is there stays; clients that are connected keep what CONNACK told them.
     Set(Box<HubConfig>),
-    /// What a turn has recorded is to be committed: of the hub to itself.
+    /// What a turn has recorded is to be committed, and what it has for other workers to be sent: of the hub to itself.
     Commit,
+    /// What one worker of the hub tells another.
+    Batch(Box<Batch>),
+    /// What a worker begins with.
+    Begin(Box<Beginning>),
 }
 
 impl Hub {
@@ -86,6 +99,10 @@ impl Hub {
             mistakes: Vec::new(),
             watch: watch.clone(),
             authenticator: None,
+            siblings: Siblings::default(),
+            asked: Asked::default(),
+            mailbox: None,
+            told: false,
             now: Time::ZERO,
             began: Time::ZERO,
             worker: 0,
@@ -101,6 +118,20 @@ impl Hub {
     #[must_use]
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Hub {
         self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Has sessions dealt out among the first so many workers of the server, by client identifier; they reach one another
+    /// through this mailbox. Serve the hub with it, and [`movable`](windlass::Serve::movable), since connections move to
+    /// the worker that has their session; a connection that cannot move is refused (0x88). `watch` has to be for as many.
+    ///
+    /// Without it, or with one, all sessions are on worker 0. At most 1,024.
+    #[must_use]
+    pub fn spread(mut self, mailbox: &Mailbox<Mail>, workers: usize) -> Hub {
+        if workers > 1 {
+            self.mailbox = Some(mailbox.clone());
+            self.siblings.spread(mailbox, workers.min(WORKERS_MAX));
+        }
         self
     }
 
@@ -153,17 +184,35 @@ impl Hub {
     fn gauge(&mut self) {
         self.stats.sessions = self.sessions.len() as u64;
         self.stats.subscriptions = self.routes.len() as u64;
-        self.stats.retained = self.kept.len() as u64;
-        self.stats.retained_bytes = self.kept.bytes() as u64;
+        self.stats.retained = self.kept.own() as u64;
+        self.stats.retained_bytes = self.kept.own_bytes() as u64;
+    }
+
+    /// Has what is recorded committed and what others are to know sent behind the input of this turn, so that it takes
+    /// all that the turn comes to.
+    #[inline]
+    pub(crate) fn see_to(&mut self) {
+        if self.told || !self.durable.journal.is_due(self.now) && !self.siblings.are_due() {
+            return;
+        }
+        // If the queue is full, the next tick does it.
+        self.told = self.mailbox.as_ref().is_some_and(|it| it.send(self.worker, Mail::Commit).is_ok());
+    }
+
+    /// Does it.
+    fn seen_to(&mut self, scope: &mut Scope<'_>, all: bool) {
+        self.told = false;
+        self.durable.commit(scope);
+        self.siblings.send(all);
     }
 }
 
 impl Service for Hub {
     type Session = Client;
 
-    /// Sessions and topics are on worker 0, and so are all clients.
+    /// Where all sessions are, if they are on one worker.
     fn place(&mut self, _: Peer, _: usize) -> Placement {
-        Placement::Worker(0)
+        if self.siblings.workers() > 1 { Placement::Balanced } else { Placement::Worker(0) }
     }
 
     fn before_tls(&mut self, _: Peer, _: usize) -> BeforeTls {
@@ -174,11 +223,16 @@ impl Service for Hub {
         self.config.proxy_header
     }
 
-    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>) {
+    fn start(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>) {
         self.now = scope.now();
         self.began = self.now;
         self.worker = scope.worker();
-        self.begin_log(scope);
+        if self.siblings.begin(self.worker) {
+            let workers = self.siblings.workers();
+            self.routes.begin(self.worker, workers);
+            self.kept.begin(self.worker, workers);
+        }
+        self.begin_log(scope, clients);
     }
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Client, Close> {
@@ -198,7 +252,7 @@ impl Service for Hub {
     fn data(&mut self, conn: &mut Conn<'_>, client: &mut Client, input: &mut Input<'_>) -> Result<(), Close> {
         self.now = conn.now();
         let served = self.input(conn, client, input);
-        self.durable.tell(self.worker, self.now);
+        self.see_to();
         served
     }
 
@@ -210,7 +264,7 @@ impl Service for Hub {
             self.go_on(conn, client, key);
         }
         let served = self.unheld(conn, client);
-        self.durable.tell(self.worker, self.now);
+        self.see_to();
         served
     }
 
@@ -232,7 +286,7 @@ impl Service for Hub {
         if self.is_linked(key, conn.id()) {
             self.go_on(conn, client, key);
         }
-        self.durable.tell(self.worker, self.now);
+        self.see_to();
         Ok(())
     }
 
@@ -251,7 +305,7 @@ impl Service for Hub {
     fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {
         self.now = conn.now();
         self.gone(conn, &client);
-        self.durable.tell(self.worker, self.now);
+        self.see_to();
     }
 
     fn tick(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, _: Tick) {
@@ -262,10 +316,9 @@ impl Service for Hub {
             }
         }
         self.hold_to_account(scope);
-        self.kept.sweep(self.now, |_| {});
+        self.kept.sweep(self.now, self.watch.totals());
         self.ask_for_log(scope);
         self.walk();
-        self.durable.commit(scope);
         self.gauge();
         let commits = self.durable.count(&mut self.stats);
         self.count_queues();
@@ -273,21 +326,20 @@ impl Service for Hub {
         if self.worker == 0 {
             self.tell(scope);
         }
+        self.seen_to(scope, true);
     }
 }
 
 impl Receive for Hub {
     type Message = Mail;
 
-    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, mail: Mail) {
+    fn receive(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>, mail: Mail) {
         self.now = scope.now();
         match mail {
-            Mail::Commit => self.durable.commit(scope),
-            Mail::Kick(client_id) => {
-                if let Some(key) = self.sessions.find(&client_id) {
-                    self.disconnect(scope, key, Reason::AdministrativeAction);
-                }
-            }
+            Mail::Commit => return self.seen_to(scope, false),
+            Mail::Batch(batch) => self.take(scope, clients, *batch),
+            Mail::Begin(beginning) => self.begin_with(scope, clients, *beginning),
+            Mail::Kick(client_id) => self.kick(scope, &client_id),
             Mail::Set(config) => {
                 self.sys.set_interval(config.sys_interval);
                 let is_same = self.config.identity == config.identity;
@@ -297,8 +349,12 @@ impl Receive for Hub {
                 }
             }
         }
+        self.see_to();
     }
 }
+
+/// Workers that sessions are dealt out among.
+const WORKERS_MAX: usize = 1_024;
 
 /// Queues counted in one tick.
 const COUNTED_MAX: Key = 4096;

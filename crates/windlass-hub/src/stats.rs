@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::journal::Latency;
+use crate::totals::Totals;
 
 macro_rules! counts {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
@@ -138,19 +139,28 @@ counts! {
 /// The numbers of all workers of a hub, to be looked at from anywhere.
 ///
 /// They are those of some 50 ms ago: each worker passes its own on with every tick.
+///
+/// It is also where the workers of one hub find what bounds all of them together.
 #[derive(Clone, Debug)]
-pub struct HubWatch(Arc<Vec<Cell>>);
+pub struct HubWatch(Arc<Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    cells: Vec<Cell>,
+    totals: Totals,
+}
 
 impl HubWatch {
     /// For a hub of so many workers at most.
     pub fn new(workers: usize) -> HubWatch {
-        HubWatch(Arc::new((0..workers.max(1)).map(|_| Cell::default()).collect()))
+        let cells = (0..workers.max(1)).map(|_| Cell::default()).collect();
+        HubWatch(Arc::new(Watched { cells, totals: Totals::default() }))
     }
 
     /// What all workers have counted.
     pub fn stats(&self) -> HubStats {
         let mut stats = HubStats::default();
-        for cell in &*self.0 {
+        for cell in &self.0.cells {
             stats.add(cell);
         }
         stats
@@ -159,15 +169,20 @@ impl HubWatch {
     /// How long the commits of the journal took.
     pub fn commits(&self) -> Latency {
         let mut all = Latency::default();
-        for cell in &*self.0 {
+        for cell in &self.0.cells {
             let buckets = std::array::from_fn(|at| cell.commits[at].load(Relaxed));
             all.merge(&Latency::of(buckets, cell.journal_commit_us.load(Relaxed)));
         }
         all
     }
 
+    /// What is counted over all workers.
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.0.totals
+    }
+
     pub(crate) fn publish(&self, worker: usize, stats: &HubStats, commits: &Latency) {
-        if let Some(cell) = self.0.get(worker) {
+        if let Some(cell) = self.0.cells.get(worker) {
             stats.store(cell);
             for (bucket, (_, count)) in cell.commits.iter().zip(commits.buckets()) {
                 bucket.store(count, Relaxed);

@@ -147,7 +147,7 @@ impl Hub {
                 if user.is_some() {
                     asking.user = user;
                 }
-                self.vouched(conn, client, *asking)
+                self.vouched(conn, client, asking)
             }
             // [MQTT-4.12.0-4].
             Step::Refuse(reason) => Err(self.refuse(client, reason)),
@@ -268,7 +268,7 @@ impl Hub {
         let is_present = found.is_some();
         let key = match found {
             Some(key) => key,
-            None if self.sessions.len() >= self.config.sessions_max => {
+            None if !self.watch.totals().sessions.enter(1, self.config.sessions_max) => {
                 return Err(self.refuse(client, Reason::QuotaExceeded));
             }
             None => self.sessions.add(&asking.client_id, self.now),
@@ -311,6 +311,8 @@ impl Hub {
         if let Some(incoming) = &mut session.incoming {
             incoming.reconnected(config.receive_max);
         }
+        self.tell_who(key);
+        let config = &self.config;
         let mut said = PropertiesBuf::new();
         if v5 {
             let mut say = |property| {

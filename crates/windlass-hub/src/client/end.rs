@@ -80,8 +80,8 @@ impl Hub {
 
     /// The connection is over, for whatever reason.
     pub(crate) fn gone(&mut self, conn: &mut Conn<'_>, client: &Client) {
-        if let Some(name) = &client.counted {
-            self.access.quotas.leave(name);
+        if let Some(load) = &client.counted {
+            load.leave();
         }
         match client.stage {
             Stage::Served(key) => {
@@ -103,6 +103,8 @@ impl Hub {
         session.link = None;
         session.since = now;
         self.durable.disconnected(session);
+        self.tell_state(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
         for replay in std::mem::take(&mut session.scans) {
             if let Some(scan) = replay.scan {
@@ -182,13 +184,15 @@ impl Hub {
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);
         }
-        let Some(session) = self.sessions.remove(key) else { return };
-        self.durable.closed(&session);
-        for subscription in &session.subscriptions {
+        for subscription in std::mem::take(&mut session.subscriptions) {
             if let Ok(filter) = Filter::new(&subscription.filter) {
                 self.routes.remove(filter, key);
+                self.tell_removed(key, filter, subscription.options.qos);
             }
         }
+        let Some(session) = self.sessions.remove(key) else { return };
+        self.watch.totals().sessions.leave(1);
+        self.durable.closed(&session);
         for replay in session.scans {
             if let Some(scan) = replay.scan {
                 self.kept.end(scan);

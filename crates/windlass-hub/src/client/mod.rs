@@ -1,8 +1,9 @@
 //! One connection: from its first byte to its last.
 //!
-//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `publish` and `subscribe`; `wire` is what packets travel in.
+//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `arrive`, `publish` and `subscribe`; `wire` is what packets travel in.
 
 mod acks;
+mod arrive;
 mod connect;
 mod end;
 mod publish;
@@ -20,8 +21,10 @@ use windlass_proto::mqtt::{AliasesIn, Mqtt, MqttError, Packet, Version};
 use windlass_proto::proxy_protocol::ProxyProtocol;
 
 pub(crate) use connect::{Asking, Enhanced};
+pub(crate) use subscribe::Waiting;
 use wire::Wire;
 
+use crate::quota::Load;
 use crate::service::Hub;
 use crate::session::Key;
 
@@ -35,7 +38,7 @@ pub struct Client {
     pub(crate) source: Option<Box<IpAddr>>,
     pub(crate) stage: Stage,
     /// The user whose connections it is counted among, if that has bounds.
-    pub(crate) counted: Option<Arc<str>>,
+    pub(crate) counted: Option<Arc<Load>>,
     /// Topics by the numbers that the client gave them, once it has given some.
     pub(crate) aliases: Option<Box<AliasesIn>>,
     /// How many CONNACK said it may give.
@@ -49,6 +52,8 @@ pub struct Client {
     /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
     /// (section 3.14.2.2.2).
     pub(crate) ends_with_connection: bool,
+    /// Its packets wait until all workers know what it has subscribed to.
+    pub(crate) awaits_all: bool,
 }
 
 /// How far a connection is.
@@ -79,6 +84,7 @@ impl Client {
             heard: now,
             enhanced: None,
             ends_with_connection: false,
+            awaits_all: false,
         }
     }
 
@@ -102,7 +108,7 @@ impl Client {
 
     /// Whether its packets wait.
     fn waits(&self) -> bool {
-        matches!(self.stage, Stage::Asking(ref asking) if asking.waits)
+        self.awaits_all || matches!(self.stage, Stage::Asking(ref asking) if asking.waits)
     }
 }
 
@@ -152,7 +158,7 @@ impl Hub {
         input: &mut Input<'_>,
     ) -> Result<(), Close> {
         let outcome = loop {
-            if client.waits() || conn.is_congested() {
+            if client.waits() || conn.is_congested() || self.must_wait(conn) {
                 break Ok(());
             }
             match client.codec.decode(input) {
@@ -169,6 +175,15 @@ impl Hub {
         };
         self.flush(conn, client);
         outcome
+    }
+
+    /// Whether no more is taken from clients for now, since another worker has to catch up: this one is read again then.
+    pub(crate) fn must_wait(&mut self, conn: &mut Conn<'_>) -> bool {
+        let must = self.siblings.is_full(conn.id());
+        if must {
+            conn.pause();
+        }
+        must
     }
 
     /// Writes the packets that were put together for this connection.

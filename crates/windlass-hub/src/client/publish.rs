@@ -26,10 +26,10 @@ impl Hub {
         if publish.retain && !self.config.retain {
             return Err(self.goodbye(client, Reason::RetainNotSupported));
         }
-        if let Some(name) = &client.counted {
-            let user = Some(&**name).filter(|name| !name.is_empty());
+        if let Some(load) = &client.counted {
+            let user = Some(&*load.name).filter(|name| !name.is_empty());
             let limits = self.config.identity.limits(user);
-            if self.access.quotas.published(name, limits, publish.payload.len(), self.now) {
+            if load.published(limits, publish.payload.len(), self.now) {
                 self.stats.over_quota += 1;
                 return Err(self.goodbye(client, Reason::MessageRateTooHigh));
             }

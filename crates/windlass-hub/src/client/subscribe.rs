@@ -1,16 +1,38 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use windlass::{Close, Conn};
+use windlass::{Close, Conn, ConnId, Scope, Sessions as Clients};
 use windlass_proto::Encode;
 use windlass_proto::mqtt::{
-    self, Filter, Packet, Properties, PropertiesBuf, Property, Reason, Reasons, RetainHandling, Suback,
-    Subscribe, Unsubscribe,
+    self, Filter, Packet, PacketId, Properties, PropertiesBuf, Property, QoS, Reason, Reasons,
+    RetainHandling, Suback, Subscribe, SubscribeOptions, Unsubscribe,
 };
 
 use super::Client;
 use crate::route::Entry;
 use crate::service::Hub;
 use crate::session::{Key, Replay, Subscription};
+
+/// A SUBSCRIBE or UNSUBSCRIBE that is answered once all workers know of it: no message that the answer promises passes
+/// it by, and none that it denies comes behind it.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    question: u64,
+    conn: ConnId,
+    key: Key,
+    is_unsubscribe: bool,
+    id: PacketId,
+    /// Each filter with its answer.
+    answers: Vec<Answer>,
+}
+
+/// What is said of one filter.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    filter: Box<str>,
+    reason: Reason,
+    /// Retained messages come behind it: how.
+    replay: Option<(SubscribeOptions, u32)>,
+}
 
 impl Hub {
     /// SUBSCRIBE came: each filter is answered for itself ([MQTT-3.8.4-5], [MQTT-3.8.4-6]).
@@ -22,10 +44,24 @@ impl Hub {
         subscribe: &Subscribe<'_>,
     ) -> Result<(), Close> {
         let id = subscribe.properties.subscription_id().unwrap_or(0);
+        if self.siblings.are_there() {
+            let mut answers = Vec::new();
+            for subscription in subscribe.filters.iter() {
+                let (reason, replays) = self.add_subscription(key, subscription, id);
+                let replay = replays.then_some((subscription.options, id));
+                answers.push(Answer { filter: subscription.filter.as_str().into(), reason, replay });
+            }
+            self.ask_all(conn, client, key, (false, subscribe.id, answers));
+            return Ok(());
+        }
         let mut reasons = std::mem::take(&mut self.reasons);
         reasons.clear();
         for subscription in subscribe.filters.iter() {
-            reasons.push(self.add_subscription(key, subscription, id));
+            let (reason, replays) = self.add_subscription(key, subscription, id);
+            if replays {
+                self.replay_retained(key, subscription.filter, subscription.options, id);
+            }
+            reasons.push(reason);
         }
         // [MQTT-3.8.4-1], [MQTT-3.8.4-2]. Retained messages come behind it.
         self.put_reasons(client, key, &reasons, |reasons, properties| {
@@ -34,6 +70,75 @@ impl Hub {
         self.reasons = reasons;
         self.go_on(conn, client, key);
         Ok(())
+    }
+
+    /// Has the answer wait until all workers know, and its client with it.
+    fn ask_all(
+        &mut self,
+        conn: &mut Conn<'_>,
+        client: &mut Client,
+        key: Key,
+        (is_unsubscribe, id, answers): (bool, PacketId, Vec<Answer>),
+    ) {
+        let question = self.siblings.ask();
+        self.asked.push_back(Waiting { question, conn: conn.id(), key, is_unsubscribe, id, answers });
+        client.awaits_all = true;
+        conn.pause();
+    }
+
+    /// Gives the answers that all workers know enough for.
+    pub(crate) fn answer_asked(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>) {
+        let answered = self.siblings.answered();
+        while let Some(waiting) = self.asked.pop_front_if(|waiting| waiting.question <= answered) {
+            let Waiting { conn, key, is_unsubscribe, id, answers, .. } = waiting;
+            let Some((mut conn, client)) = clients.get(scope, conn) else { continue };
+            client.awaits_all = false;
+            if !self.is_linked(key, conn.id()) {
+                continue;
+            }
+            let reasons: Vec<Reason> = answers.iter().map(|answer| answer.reason).collect();
+            self.put_reasons(client, key, &reasons, |reasons, properties| {
+                let suback = Suback { id, properties, reasons };
+                if is_unsubscribe { Packet::Unsuback(suback) } else { Packet::Suback(suback) }
+            });
+            for answer in &answers {
+                if let (Some((options, id)), Ok(filter)) = (answer.replay, Filter::new(&answer.filter)) {
+                    self.replay_retained(key, filter, options, id);
+                }
+            }
+            self.flush(&mut conn, client);
+            self.go_on(&mut conn, client, key);
+            match self.unheld(&mut conn, client) {
+                Ok(()) => conn.resume(),
+                Err(_) => conn.close(),
+            }
+        }
+    }
+
+    /// Another worker has no room for a filter: whoever waits to be told of it has not got it.
+    pub(crate) fn refused_elsewhere(&mut self, filter: &str) {
+        let mut keys = Vec::new();
+        for waiting in self.asked.iter_mut().filter(|waiting| !waiting.is_unsubscribe) {
+            let same = |answer: &&mut Answer| !answer.reason.is_error() && *answer.filter == *filter;
+            for answer in waiting.answers.iter_mut().filter(same) {
+                (answer.reason, answer.replay) = (Reason::QuotaExceeded, None);
+                keys.push(waiting.key);
+            }
+        }
+        let Ok(filter) = Filter::new(filter) else { return };
+        for key in keys {
+            self.stats.denied_subscribe += 1;
+            self.remove_subscription(key, filter);
+        }
+    }
+
+    /// Retained messages go to a new subscription from here on.
+    fn replay_retained(&mut self, key: Key, filter: Filter<'_>, options: SubscribeOptions, id: u32) {
+        let options = SubscribeOptions { qos: options.qos.min(self.config.qos_max), ..options };
+        if let Some(session) = self.sessions.get_mut(key).filter(|_| !self.kept.is_empty()) {
+            let scan = Some(self.kept.scan(filter));
+            session.scans.push_back(Replay { scan, options, id });
+        }
     }
 
     /// Answers each filter; with words for the first that is refused, if the client wants some.
@@ -63,17 +168,42 @@ impl Hub {
         let _ = client.codec.encode(&packet(Reasons::new(reasons), Properties::NONE), &mut self.out);
     }
 
-    fn add_subscription(&mut self, key: Key, subscription: mqtt::Subscription<'_>, id: u32) -> Reason {
+    /// What is said of a filter, and whether retained messages come behind it.
+    fn add_subscription(
+        &mut self,
+        key: Key,
+        subscription: mqtt::Subscription<'_>,
+        id: u32,
+    ) -> (Reason, bool) {
+        match self.subscribe_to(key, subscription, id) {
+            Ok((qos, replays)) => {
+                let reason = match qos {
+                    QoS::AtMostOnce => Reason::Success,
+                    QoS::AtLeastOnce => Reason::GrantedQos1,
+                    QoS::ExactlyOnce => Reason::GrantedQos2,
+                };
+                (reason, replays)
+            }
+            Err(reason) => (reason, false),
+        }
+    }
+
+    fn subscribe_to(
+        &mut self,
+        key: Key,
+        subscription: mqtt::Subscription<'_>,
+        id: u32,
+    ) -> Result<(QoS, bool), Reason> {
         let mqtt::Subscription { filter, mut options } = subscription;
         if filter.group().is_some() && !self.config.shared {
-            return Reason::SharedSubscriptionsNotSupported;
+            return Err(Reason::SharedSubscriptionsNotSupported);
         }
         if filter.has_wildcards() && !self.config.wildcards {
-            return Reason::WildcardSubscriptionsNotSupported;
+            return Err(Reason::WildcardSubscriptionsNotSupported);
         }
         if !self.may_subscribe(key, filter) {
             self.stats.denied_subscribe += 1;
-            return Reason::NotAuthorized;
+            return Err(Reason::NotAuthorized);
         }
         options.qos = options.qos.min(self.config.qos_max);
         let mut subscriptions_max = self.config.subscriptions_max;
@@ -82,19 +212,20 @@ impl Hub {
             0 => {}
             max => subscriptions_max = subscriptions_max.min(max),
         }
-        let Some(session) = self.sessions.get_mut(key) else { return Reason::UnspecifiedError };
+        let Some(session) = self.sessions.get_mut(key) else { return Err(Reason::UnspecifiedError) };
         if session.number != 0 && self.durable.admit().is_err() {
-            return Reason::QuotaExceeded;
+            return Err(Reason::QuotaExceeded);
         }
         let is_new = !self.routes.contains(filter, key);
         if is_new && session.subscriptions.len() >= subscriptions_max {
             self.stats.denied_subscribe += 1;
-            return Reason::QuotaExceeded;
+            return Err(Reason::QuotaExceeded);
         }
         if self.routes.insert(filter, key, Entry { options, id }).is_err() {
             self.stats.denied_subscribe += 1;
-            return Reason::QuotaExceeded;
+            return Err(Reason::QuotaExceeded);
         }
+        let before = session.subscription(filter).map(|before| before.options.qos);
         // It takes the place of one with the same filter ([MQTT-3.8.4-3]).
         match session.subscription(filter) {
             Some(before) => (before.options, before.id) = (options, id),
@@ -112,26 +243,28 @@ impl Hub {
             RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
         };
+        self.tell_added(key, filter, Entry { options, id }, before);
         // A shared subscription begins with none (section 4.8.2).
-        if replays && filter.group().is_none() && self.kept.len() > 0 {
-            let scan = Some(self.kept.scan(filter));
-            session.scans.push_back(Replay { scan, options, id });
-        }
-        match options.qos {
-            mqtt::QoS::AtMostOnce => Reason::Success,
-            mqtt::QoS::AtLeastOnce => Reason::GrantedQos1,
-            mqtt::QoS::ExactlyOnce => Reason::GrantedQos2,
-        }
+        Ok((options.qos, replays && filter.group().is_none()))
     }
 
     /// UNSUBSCRIBE came ([MQTT-3.10.4-4] to [MQTT-3.10.4-6]). What waits already is still sent.
     pub(super) fn unsubscribe(
         &mut self,
-        _: &mut Conn<'_>,
+        conn: &mut Conn<'_>,
         client: &mut Client,
         key: Key,
         unsubscribe: &Unsubscribe<'_>,
     ) -> Result<(), Close> {
+        if self.siblings.are_there() {
+            let mut answers = Vec::new();
+            for filter in unsubscribe.filters.iter() {
+                let reason = self.remove_subscription(key, filter);
+                answers.push(Answer { filter: filter.as_str().into(), reason, replay: None });
+            }
+            self.ask_all(conn, client, key, (true, unsubscribe.id, answers));
+            return Ok(());
+        }
         let mut reasons = std::mem::take(&mut self.reasons);
         reasons.clear();
         for filter in unsubscribe.filters.iter() {
@@ -149,9 +282,10 @@ impl Hub {
         let Some(at) = session.subscriptions.iter().position(|it| *it.filter == *filter.as_str()) else {
             return Reason::NoSubscriptionExisted;
         };
-        session.subscriptions.swap_remove(at);
+        let removed = session.subscriptions.swap_remove(at);
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
+        self.tell_removed(key, filter, removed.options.qos);
         Reason::Success
     }
 }

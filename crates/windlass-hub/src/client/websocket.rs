@@ -21,7 +21,7 @@ impl Hub {
             return Ok(());
         }
         loop {
-            if client.waits() || conn.is_congested() {
+            if client.waits() || conn.is_congested() || self.must_wait(conn) {
                 return Ok(());
             }
             let Wire::WebSocket(websocket) = &mut client.wire else { return Ok(()) };

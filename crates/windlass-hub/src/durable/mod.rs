@@ -13,11 +13,13 @@ use std::fmt;
 
 use windlass::{Answer, ConnId, Mailbox, Offload, Scope, Sessions as Clients, Time, Work};
 
-use opening::Opening;
+pub(crate) use opening::Opening;
 pub use opening::{OpenLog, TakeLog};
 
 use crate::client::{Client, wire};
-use crate::journal::{Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, Refusal};
+use crate::journal::{
+    Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, RecoveredWill, Refusal,
+};
 use crate::service::{Hub, Mail};
 use crate::session::{Key, Link, Pumped};
 use crate::stats::HubStats;
@@ -38,9 +40,6 @@ pub enum Done {
 pub(crate) struct Durable {
     pub(crate) journal: Journal,
     pool: Option<Offload<Done>>,
-    mailbox: Option<Mailbox<Mail>>,
-    /// Whether word is on its way that a commit is due, behind the input of this turn.
-    told: bool,
     /// What was put together for this connection says that something durable is done.
     pub(crate) binding: bool,
     /// Where in that begins what ends the connection.
@@ -49,11 +48,12 @@ pub(crate) struct Durable {
     held: VecDeque<Held>,
     /// Buffers of some that have left.
     spare: Vec<Vec<u8>>,
-    opening: Opening,
+    pub(crate) opening: Opening,
+    /// Wills of sessions that are gone, until they can be published.
+    pub(crate) wills_due: Vec<RecoveredWill>,
     /// Unix milliseconds when the service began, and when that was.
     unix_ms: u64,
     began: Time,
-    version: u64,
     walk: Option<walk::Walk>,
 }
 
@@ -82,16 +82,14 @@ impl Default for Durable {
         Durable {
             journal: Journal::off(0, 1),
             pool: None,
-            mailbox: None,
-            told: false,
             binding: false,
             farewell: None,
             held: VecDeque::new(),
             spare: Vec::new(),
             opening: Opening::Over,
+            wills_due: Vec::new(),
             unix_ms: 0,
             began: Time::ZERO,
-            version: 1,
             walk: None,
         }
     }
@@ -107,9 +105,9 @@ impl fmt::Debug for Durable {
 }
 
 impl Durable {
-    /// The service begins.
-    pub(crate) fn begin(&mut self, unix_ms: u64, now: Time) {
-        (self.unix_ms, self.began) = (unix_ms, now);
+    /// The service begins: what time it was at one of the engine's.
+    pub(crate) fn begin(&mut self, (unix_ms, at): (u64, Time)) {
+        (self.unix_ms, self.began) = (unix_ms, at);
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -164,18 +162,8 @@ impl Durable {
         self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer, counted: 0 });
     }
 
-    /// Has a commit begin behind the input of this turn, so that it takes all that the turn has recorded.
-    pub(crate) fn tell(&mut self, worker: usize, now: Time) {
-        if self.told || !self.journal.is_due(now) {
-            return;
-        }
-        // If the queue is full, the next tick does it.
-        self.told = self.mailbox.as_ref().is_some_and(|it| it.send(worker, Mail::Commit).is_ok());
-    }
-
     /// What was recorded is on its way, if nothing is.
     pub(crate) fn commit(&mut self, scope: &mut Scope<'_>) {
-        self.told = false;
         if let Some(pool) = &self.pool {
             self.journal.submit(scope, pool, Done::Committed);
         }
@@ -186,10 +174,10 @@ impl Hub {
     /// Keeps what has to outlive the process in the log that `log` gives, and begins with what was found there. Serve
     /// it with this mailbox and this pool, of one thread.
     ///
-    /// All sessions are on worker 0, so that one asks for the log, when it starts, and no other.
+    /// The first worker asks for the log when it starts, and no other: it deals out what is in it.
     #[must_use]
     pub fn journal(mut self, log: TakeLog, mailbox: &Mailbox<Mail>, pool: &Offload<Done>) -> Hub {
-        self.durable.mailbox = Some(mailbox.clone());
+        self.mailbox = Some(mailbox.clone());
         self.durable.pool = Some(pool.clone());
         self.durable.opening = Opening::Taken(log);
         self
@@ -295,7 +283,9 @@ impl Work for Hub {
             Err(error) => Err(error),
         };
         self.durable.journal.answered(committed, self.now);
+        self.siblings.committed(self.durable.journal.committed());
         self.release(scope);
         self.durable.commit(scope);
+        self.see_to();
     }
 }

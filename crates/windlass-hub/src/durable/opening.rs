@@ -30,6 +30,10 @@ pub(crate) enum Opening {
     Wanted(OpenLog),
     /// Somebody asks.
     Asked(OpenLog),
+    /// Another worker deals it out.
+    Awaited,
+    /// This one has its part: until every worker knows of all sessions.
+    Dealt,
 }
 
 impl Hub {
@@ -37,15 +41,20 @@ impl Hub {
     /// with `open`, and until it is there clients wait with their CONNECT.
     #[must_use]
     pub fn journal_later(mut self, open: OpenLog, mailbox: &Mailbox<Mail>, pool: &Offload<Done>) -> Hub {
-        self.durable.mailbox = Some(mailbox.clone());
+        self.mailbox = Some(mailbox.clone());
         self.durable.pool = Some(pool.clone());
         self.durable.opening = Opening::Wanted(open);
         self
     }
 
+    /// Whether nobody is served yet, since sessions are not there.
+    pub(crate) fn has_no_log(&self) -> bool {
+        !matches!(self.durable.opening, Opening::Over)
+    }
+
     /// Whether the client waits for the log; what it says stays where it is.
     pub(crate) fn waits_for_log(&self, conn: &mut Conn<'_>, client: &Client) -> bool {
-        let waits = !matches!(self.durable.opening, Opening::Over) && matches!(client.stage, Stage::New);
+        let waits = self.has_no_log() && matches!(client.stage, Stage::New);
         if waits {
             conn.pause();
             conn.cancel_wake();
@@ -53,26 +62,33 @@ impl Hub {
         waits
     }
 
-    /// The worker starts: the log is the first one's, who has all sessions.
-    pub(crate) fn begin_log(&mut self, scope: &mut Scope<'_>) {
-        self.durable.begin(self.config.unix_ms, self.now);
+    /// The worker starts: the log is the first one's, who deals it out.
+    pub(crate) fn begin_log(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>) {
+        self.durable.begin(self.watch.totals().epoch(self.config.unix_ms, self.now));
         if self.worker != 0 {
-            self.durable.opening = Opening::Over;
+            let is_durable = self.has_no_log();
+            // One without sessions has nothing to wait for.
+            self.durable.opening =
+                if is_durable && self.siblings.are_there() { Opening::Awaited } else { Opening::Over };
         }
         if let Opening::Taken(take) = &self.durable.opening {
             let taken = take();
-            self.durable.opening = Opening::Over;
-            if let Some((log, recovered)) = taken {
-                self.has_log(scope, log, recovered);
-            }
+            let (log, recovered) = taken.map_or_else(Default::default, |(log, found)| (Some(log), found));
+            self.has_log(scope, clients, log, recovered);
         }
         self.ask_for_log(scope);
     }
 
-    fn has_log(&mut self, scope: &mut Scope<'_>, log: Log, recovered: Recovered) {
-        self.durable.journal = log.journal(0);
-        self.restore(scope, recovered);
+    fn has_log(
+        &mut self,
+        scope: &mut Scope<'_>,
+        clients: &mut Clients<Client>,
+        log: Option<Log>,
+        recovered: Recovered,
+    ) {
+        self.deal(scope, clients, log, recovered);
         self.durable.commit(scope);
+        self.see_to();
     }
 
     /// Asks for the log, if it is to be asked for.
@@ -93,17 +109,7 @@ impl Hub {
         opened: Option<Result<(Log, Recovered), LogError>>,
     ) {
         match opened {
-            Some(Ok((log, recovered))) => {
-                self.durable.opening = Opening::Over;
-                self.has_log(scope, log, recovered);
-                let (now, timeout) = (self.now, self.config.connect_timeout);
-                clients.each(scope, |conn, client| {
-                    if matches!(client.stage, Stage::New) {
-                        conn.wake_at(now + timeout);
-                        conn.resume();
-                    }
-                });
-            }
+            Some(Ok((log, recovered))) => self.has_log(scope, clients, Some(log), recovered),
             // Not yet, or not at all: a disk that cannot be read may be read later, and nobody is served without.
             Some(Err(_)) | None => {
                 if let Opening::Asked(open) = std::mem::take(&mut self.durable.opening) {

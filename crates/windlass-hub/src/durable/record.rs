@@ -4,11 +4,12 @@ use windlass::Time;
 use windlass_proto::mqtt::{Filter, PacketId, QoS, Reason, SubscribeOptions, Topic};
 
 use super::Durable;
-use crate::journal::{Body, How, Ids, MessageNumber, Record};
+use crate::journal::{Body, Groups, How, Ids, MessageNumber, Record, Way};
 use crate::session::message::Message;
 use crate::session::queue::Queued;
 use crate::session::will::Will;
 use crate::session::{Sent, Session};
+use crate::siblings::posted::Post;
 
 /// Whether what it is given is written down: a session of number 0 never was. One that was and ends with its
 /// connection from now on will not be asked for again.
@@ -20,6 +21,11 @@ impl Durable {
     /// Unix milliseconds at a time of the engine's clock.
     pub(crate) fn unix_ms(&self, at: Time) -> u64 {
         self.unix_ms + at.since(self.began).as_millis() as u64
+    }
+
+    /// The same in microseconds.
+    pub(crate) fn unix_us(&self, at: Time) -> u64 {
+        self.unix_ms * 1000 + at.since(self.began).as_micros() as u64
     }
 
     /// The number of a message whose text is in the log.
@@ -168,31 +174,51 @@ impl Durable {
         }
     }
 
+    /// A message is posted to another worker; way: from which to which, and of how many. Its number, and the record.
+    pub(crate) fn post(&mut self, post: &mut Post, way: (usize, usize, usize)) -> (u64, u64) {
+        post.number = self.journal.session();
+        (post.number, self.posted(post, way))
+    }
+
+    /// The same of one that has its number.
+    pub(super) fn posted(&mut self, post: &Post, (from, to, workers): (usize, usize, usize)) -> u64 {
+        let message = self.message(&post.message);
+        let groups: Vec<&str> = post.groups.iter().map(|filter| &**filter).collect();
+        self.journal.record(&Record::Posted {
+            number: post.number,
+            message,
+            way: Way { from: from as u16, to: to as u16 },
+            workers: workers as u16,
+            retain: post.retain,
+            routed: post.routed,
+            groups: Groups::new(&groups),
+        })
+    }
+
+    /// All that another worker has posted to this one up to this number is taken; the record.
+    pub(crate) fn taken(&mut self, from: usize, to: usize, number: u64) -> u64 {
+        self.journal.record(&Record::Taken { number, way: Way { from: from as u16, to: to as u16 } })
+    }
+
     /// It is retained. What the hub says itself below `$SYS` is not written down.
     pub(crate) fn retained(&mut self, message: &Message) {
         if !self.is_on() || is_own(message.topic_str()) {
             return;
         }
-        let version = self.next_version(message.version);
+        let version = message.version;
         let expires_at_ms = message.expires.map_or(0, |at| self.unix_ms(at).max(1));
         self.journal.record(&Record::Retained { version, body: body(message, expires_at_ms) });
     }
 
     /// Nothing is for this topic.
-    pub(crate) fn retained_gone(&mut self, topic: Topic<'_>) {
-        if self.is_on() && !is_own(topic.as_str()) {
-            let version = self.next_version(0);
-            self.journal.record(&Record::RetainedGone { version, topic: topic.as_str() });
-        }
+    pub(crate) fn retained_gone(&mut self, topic: Topic<'_>, version: u64) {
+        self.gone(topic.as_str(), version);
     }
 
-    /// A version later than all before, or the one that a message has.
-    fn next_version(&mut self, version: u64) -> u64 {
-        if version != 0 {
-            return version;
+    pub(super) fn gone(&mut self, topic: &str, version: u64) {
+        if self.is_on() && !is_own(topic) {
+            self.journal.record(&Record::RetainedGone { version, topic });
         }
-        self.version += 1;
-        self.version
     }
 }
 

@@ -8,8 +8,8 @@ use windlass_proto::mqtt::{Filter, InFlight, Incoming, Outgoing, PacketId, Prope
 
 use crate::config::WhenExceeded;
 use crate::journal::{
-    Mark, MessageNumber, Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredSession,
-    RecoveredWill,
+    Mark, MessageNumber, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
+    RecoveredSession, RecoveredWill,
 };
 use crate::route::Entry;
 use crate::service::Hub;
@@ -19,26 +19,43 @@ use crate::session::will::Will;
 use crate::session::{Sent, Subscription};
 
 impl Hub {
-    /// Takes in what the log holds, before any client is there.
-    pub(super) fn restore(&mut self, scope: &mut Scope<'_>, recovered: Recovered) {
-        let Recovered { sessions, retained, wills_due, next_version, .. } = recovered;
-        self.durable.version = next_version;
-        let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
-        for retained in retained {
-            let message = self.restored(&retained.message);
-            // Over a limit that is lower than before: it goes with the next checkpoint.
-            if let Some(message) = message
-                && self.kept.insert(message, max, bytes_max).is_err()
-            {
-                self.stats.retained_refused += 1;
-            }
+    /// Takes in what the log holds for this worker, before any client is there.
+    pub(crate) fn restore(
+        &mut self,
+        sessions: Vec<RecoveredSession>,
+        retained: &[Arc<Message>],
+        next_version: u64,
+    ) {
+        self.kept.seen(next_version);
+        for message in retained {
+            self.stats.retained_refused +=
+                u64::from(self.kept.take(message.clone(), self.watch.totals()).is_err());
         }
         // One text, one message, whoever waits for it.
         let mut texts = std::collections::HashMap::new();
         for session in sessions {
             self.restore_session(session, &mut texts);
         }
-        // Those who have no connection any more have lost it now; what was due meanwhile is done.
+    }
+
+    /// What is retained, within the limits: over one that is lower than before, it goes with the next checkpoint.
+    pub(crate) fn restored_retained(&mut self, found: &[RecoveredRetained]) -> Vec<Arc<Message>> {
+        let (mut left, mut bytes_left) = (self.config.retained_max, self.config.retained_bytes_max);
+        let mut all = Vec::new();
+        for found in found {
+            let Some(message) = self.restored(&found.message, found.version) else { continue };
+            if left == 0 || message.len() > bytes_left {
+                self.stats.retained_refused += 1;
+                continue;
+            }
+            (left, bytes_left) = (left - 1, bytes_left - message.len());
+            all.push(message);
+        }
+        all
+    }
+
+    /// Those who have no connection any more have lost it now; what was due meanwhile is done.
+    pub(crate) fn resume_sessions(&mut self, scope: &mut Scope<'_>) {
         let keys: Vec<_> = self.sessions.iter().map(|(key, session)| (key, session.expiry)).collect();
         for (key, expiry) in keys {
             if expiry == 0 {
@@ -51,7 +68,7 @@ impl Hub {
             }
             self.set_timer(key);
         }
-        for will in wills_due {
+        for will in std::mem::take(&mut self.durable.wills_due) {
             let will = restored_will(&will);
             if let Some(message) = will.message(self.now) {
                 self.stats.wills += 1;
@@ -69,7 +86,7 @@ impl Hub {
         let RecoveredSession { number, client_id, user, level, expiry_s, offline_since_ms, .. } = found;
         let mut text = |hub: &Hub, delivery: RecoveredDelivery| -> Option<Queued> {
             let RecoveredDelivery { message, qos, retain, ids, .. } = delivery;
-            let message = texts.entry(message.number).or_insert_with(|| hub.restored(&message)).clone()?;
+            let message = texts.entry(message.number).or_insert_with(|| hub.restored(&message, 0)).clone()?;
             Some(Queued { message, how: How { qos, retain, ids: Ids::of(&ids) } })
         };
         let queued: Vec<Queued> =
@@ -88,6 +105,7 @@ impl Hub {
                 Some((PacketId::new(id)?, in_flight))
             })
             .collect();
+        self.watch.totals().sessions.add(1);
         let key = self.sessions.add(&client_id, self.now);
         let enforced = level == 5 && self.config.when_receive_exceeded == WhenExceeded::Disconnect;
         let receive_max = self.config.receive_max;
@@ -126,17 +144,18 @@ impl Hub {
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
-                session.subscriptions.push(Subscription { filter, options, id });
+                session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
+                self.tell_added(key, parsed, Entry { options, id }, None);
             }
         }
     }
 
     /// A message of the log; `None` if its text is nothing that a client may be sent.
-    fn restored(&self, found: &RecoveredMessage) -> Option<Arc<Message>> {
+    fn restored(&self, found: &RecoveredMessage, version: u64) -> Option<Arc<Message>> {
         let expires = (found.expires_at_ms != 0).then(|| self.time_of(found.expires_at_ms));
         let properties = PropertiesBuf::kept(&found.properties).ok()?;
         let mark = Mark::recovered(found.number, self.worker);
-        Message::restored(&found.topic, properties, found.payload.clone(), found.qos, expires, mark)
+        Message::restored(&found.topic, properties, found.payload.clone(), found.qos, expires, version, mark)
             .ok()
             .map(Arc::new)
     }

@@ -7,10 +7,13 @@ use super::record::how;
 use crate::journal::Record;
 use crate::service::Hub;
 use crate::session::{Key, Session};
+use crate::siblings::posted::Post;
 
 /// How far a walk is.
 #[derive(Debug)]
 pub(super) struct Walk {
+    /// What was posted to other workers when it began, the last first.
+    posts: Vec<(usize, Post)>,
     next: Key,
     /// Once all sessions are written down.
     retained: Option<Scan>,
@@ -27,7 +30,15 @@ impl Hub {
             Some(walk) => walk,
             None if self.durable.journal.walk_is_wanted() => {
                 self.durable.journal.begin_walk();
-                Walk { next: 0, retained: None }
+                for (from, number) in self.siblings.all_taken() {
+                    self.durable.taken(from, self.worker, number);
+                }
+                for (topic, version) in self.kept.lately_gone() {
+                    self.durable.gone(topic, version);
+                }
+                let mut posts = self.siblings.posts();
+                posts.reverse();
+                Walk { posts, next: 0, retained: None }
             }
             None => return,
         };
@@ -39,7 +50,16 @@ impl Hub {
 
     /// One step; `None` if it was the last.
     fn step(&mut self, mut walk: Walk) -> Option<Walk> {
-        let Hub { durable, sessions, kept, .. } = self;
+        let Hub { durable, sessions, kept, worker, .. } = self;
+        let workers = self.siblings.workers();
+        // One that is taken meanwhile is passed over when it is read.
+        while let Some((to, post)) = walk.posts.pop() {
+            if durable.journal.batch_bytes() >= STEP_BYTES {
+                walk.posts.push((to, post));
+                return Some(walk);
+            }
+            durable.posted(&post, (*worker, to, workers));
+        }
         while walk.next < sessions.end() {
             if durable.journal.batch_bytes() >= STEP_BYTES {
                 return Some(walk);
@@ -51,7 +71,12 @@ impl Hub {
         }
         let mut scan = walk.retained.take().unwrap_or_else(|| kept.scan_all());
         while durable.journal.batch_bytes() < STEP_BYTES {
-            if kept.proceed(&mut scan, STEP_NODES, |message| durable.retained(message)) {
+            let over = kept.proceed(&mut scan, STEP_NODES, |message| {
+                if kept.is_own(message.version) {
+                    durable.retained(message);
+                }
+            });
+            if over {
                 kept.end(scan);
                 return None;
             }

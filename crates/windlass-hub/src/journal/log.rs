@@ -171,6 +171,8 @@ struct Shared {
     segments: AtomicU64,
     syncs: AtomicU64,
     failed: AtomicU64,
+    /// Workers whose last commit failed.
+    failing: AtomicU64,
 }
 
 impl LogStatus {
@@ -204,6 +206,19 @@ impl LogStatus {
         self.0.round.load(Acquire)
     }
 
+    /// Whether the last commit of any worker failed: there is one disk.
+    pub(super) fn is_failing(&self) -> bool {
+        self.0.failing.load(Relaxed) > 0
+    }
+
+    /// The last commit of one worker failed, or does not fail any more.
+    pub(super) fn set_failing(&self, failing: bool) {
+        match failing {
+            true => self.0.failing.fetch_add(1, Relaxed),
+            false => self.0.failing.fetch_sub(1, Relaxed),
+        };
+    }
+
     pub(super) fn released(&self) {
         self.0.in_transit.fetch_add(1, Release);
     }
@@ -211,6 +226,8 @@ impl LogStatus {
 
 struct Writing {
     segments: Segments,
+    /// What a start has settled between workers, until it is written.
+    settled: Option<Arc<Batch>>,
     /// Of each worker: the last batch that was written.
     last: Vec<u64>,
     /// Of each worker: the last round that it has walked.
@@ -242,8 +259,8 @@ impl Log {
     ) -> Result<(Log, Recovered), LogError> {
         let mut disk: Box<dyn Disk> = Box::new(disk);
         let lock = disk.lock().map_err(disk_error("lock its folder"))?.ok_or(LogError::Locked)?;
-        let (place, recovered) = recover::recover(&mut *disk, now_ms)?;
-        Ok((Log::new(disk, lock, config, place, &recovered), recovered))
+        let (place, recovered, settled) = recover::recover(&mut *disk, now_ms)?;
+        Ok((Log::new(disk, lock, config, place, &recovered, settled), recovered))
     }
 
     #[allow(clippy::disallowed_types, reason = "only threads that may block wait for it, never a worker")]
@@ -253,6 +270,7 @@ impl Log {
         mut config: LogConfig,
         place: Place,
         recovered: &Recovered,
+        settled: Batch,
     ) -> Log {
         config.workers = config.workers.max(1);
         config.batch_max = config.batch_max.min(BATCH_MAX);
@@ -260,6 +278,7 @@ impl Log {
         let log = Log {
             writing: Arc::new(Mutex::new(Writing {
                 segments,
+                settled: (!settled.is_empty()).then(|| Arc::new(settled)),
                 last: vec![0; config.workers],
                 walked: vec![0; config.workers],
                 round: 0,
@@ -278,6 +297,23 @@ impl Log {
     /// What is known of it, for metrics; it does not keep the log open.
     pub fn status(&self) -> LogStatus {
         self.status.clone()
+    }
+
+    pub(super) fn status_of(&self) -> &LogStatus {
+        &self.status
+    }
+
+    /// The same log, which so many workers write into. Call it before the first [`journal`](Log::journal) of it.
+    #[must_use]
+    pub fn for_workers(mut self, workers: usize) -> Log {
+        let workers = workers.max(1);
+        {
+            let mut writing = self.lock();
+            writing.last.resize(workers, 0);
+            writing.walked.resize(workers, 0);
+        }
+        self.config = Arc::new(LogConfig { workers, ..LogConfig::clone(&self.config) });
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Writing> {
@@ -322,7 +358,11 @@ impl Writing {
         // One that was given up for its slowness and has come to its end after all.
         let again = batch.number <= self.last[worker];
         if !again {
-            let written = self.segments.write(batch, sync);
+            let settled = self.settled.as_ref().map_or(Ok(()), |settled| self.segments.write(settled, sync));
+            let written = settled.and_then(|()| {
+                self.settled = None;
+                self.segments.write(batch, sync)
+            });
             status.0.failed.fetch_add(u64::from(written.is_err()), Relaxed);
             written?;
             status.0.syncs.fetch_add(u64::from(sync), Relaxed);

@@ -27,6 +27,15 @@
 //! walk, segments from before the round are removed. A session that moves between workers meanwhile is told with
 //! [`released`](Journal::released) and [`adopted`](Journal::adopted). No second file format, no pause.
 //!
+//! **Between workers.** What a publisher is told and what waits for sessions of other workers stand in batches of
+//! different workers, and only batches are whole or not there. So the worker that has the publisher writes down, in one
+//! batch with what it is told, that the message is *posted* to another worker ([`Record::Posted`]), and with that the
+//! hub has it: the publisher may be told. The other worker writes down, in one batch with what it queues, that it has
+//! *taken* all that was posted up to a number ([`Record::Taken`]). A start finds what was posted and not taken, gives it
+//! to the sessions that it is for, and writes that down in one batch before all others (`settle.rs`). So a message is
+//! never lost between two workers and never given twice, wherever the power goes. A message of QoS 2 is passed on only
+//! when its being posted is committed, since its publisher sends it again otherwise.
+//!
 //! **A hand-over** (`windlass upgrade`). The successor serves before the predecessor has ended, and only one of them may
 //! have the log. The predecessor, told that it is superseded, ends its clients' connections (they come back to the
 //! successor), commits, and drops its journals and its log: the lock goes with the last of them, at the latest with
@@ -47,6 +56,7 @@ mod recover;
 mod recovered;
 mod replay;
 mod segments;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -56,7 +66,7 @@ pub use disk::{Disk, DiskFile, DiskLock, Folder, SimDisk, SimPlan};
 pub use latency::Latency;
 pub use log::{Durability, Log, LogConfig, LogError, LogStatus};
 pub use mark::Mark;
-pub use record::{Body, How, Ids, MessageNumber, Record, RecordError, SessionNumber};
+pub use record::{Body, Groups, How, Ids, MessageNumber, Record, RecordError, SessionNumber, Way};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained, RecoveredSession,
     RecoveredSubscription, RecoveredWill, Report,

@@ -168,6 +168,42 @@ pub enum Record<'b> {
         /// Which session.
         session: SessionNumber,
     },
+    /// A message was taken over by one worker, and is for sessions that another one has: written down together with
+    /// what its publisher is told, before that worker hears of it. It is out when that worker has said so
+    /// ([`Record::Taken`]); a start finds out who gets it if none has.
+    Posted {
+        /// Its number among those that this worker posts to that one: later ones have higher numbers, over restarts
+        /// too. [`Journal::session`](super::Journal::session) gives it.
+        number: u64,
+        /// What.
+        message: MessageNumber,
+        /// From which worker to which.
+        way: Way,
+        /// Of how many workers that sessions are dealt out among.
+        workers: u16,
+        /// The RETAIN flag it was published with.
+        retain: bool,
+        /// It is for the sessions whose filters match.
+        routed: bool,
+        /// It is for one member of each of these groups: filters with their groups.
+        groups: Groups<'b>,
+    },
+    /// A worker has written down what has become of all that another posted to it.
+    Taken {
+        /// Up to this number.
+        number: u64,
+        /// From which worker to which.
+        way: Way,
+    },
+}
+
+/// From one worker to another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Way {
+    /// Who posts.
+    pub from: u16,
+    /// Who takes.
+    pub to: u16,
 }
 
 /// A message as it came.
@@ -294,6 +330,49 @@ impl fmt::Debug for Ids<'_> {
     }
 }
 
+/// Filters of groups, in order.
+#[derive(Clone, Copy)]
+pub struct Groups<'b>(Filters<'b>);
+
+#[derive(Clone, Copy)]
+enum Filters<'b> {
+    Slice(&'b [&'b str]),
+    /// As they are in the log: checked, so that no iteration fails.
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Groups<'b> {
+    /// None.
+    pub const NONE: Groups<'static> = Groups(Filters::Slice(&[]));
+
+    /// These.
+    pub const fn new(filters: &'b [&'b str]) -> Groups<'b> {
+        Groups(Filters::Slice(filters))
+    }
+
+    /// One after the other.
+    pub fn iter(self) -> impl Iterator<Item = &'b str> {
+        let (mut slice, bytes) = match self.0 {
+            Filters::Slice(slice) => (slice.iter(), &[][..]),
+            Filters::Bytes(bytes) => ([].iter(), bytes),
+        };
+        let mut reader = Reader::new(bytes);
+        std::iter::from_fn(move || slice.next().copied().or_else(|| reader.text().ok()))
+    }
+}
+
+impl PartialEq for Groups<'_> {
+    fn eq(&self, other: &Groups<'_>) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Groups<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// Why bytes are not a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -343,6 +422,8 @@ mod kind {
     pub(super) const RETAINED_GONE: u8 = 16;
     pub(super) const WILL: u8 = 17;
     pub(super) const WILL_GONE: u8 = 18;
+    pub(super) const POSTED: u8 = 19;
+    pub(super) const TAKEN: u8 = 20;
 }
 
 const QOS: u8 = 0b11;
@@ -351,6 +432,7 @@ const IDS: u8 = 0b1000;
 const EXPIRES: u8 = 0b1000;
 const PROPERTIES: u8 = 0b1_0000;
 const PUBLISHER: u8 = 0b10_0000;
+const ROUTED: u8 = 0b1;
 
 impl Record<'_> {
     /// Appends it. Never more than 64 bytes and what it borrows.
@@ -437,6 +519,20 @@ impl Record<'_> {
                 put_body(out, &body);
             }
             Record::WillGone { session } => begin(kind::WILL_GONE, session),
+            Record::Posted { number, message, way, workers, retain, routed, groups } => {
+                begin(kind::POSTED, number);
+                put_number(out, message);
+                put_way(out, way);
+                put_number(out, workers.into());
+                out.push(if routed { ROUTED } else { 0 } | if retain { RETAIN } else { 0 });
+                let mut filters = Vec::new();
+                groups.iter().for_each(|filter| put_bytes(&mut filters, filter.as_bytes()));
+                put_bytes(out, &filters);
+            }
+            Record::Taken { number, way } => {
+                begin(kind::TAKEN, number);
+                put_way(out, way);
+            }
         }
     }
 }
@@ -456,7 +552,7 @@ impl<'b> Record<'b> {
 
     fn read(reader: &mut Reader<'b>) -> Result<Record<'b>, RecordError> {
         let kind = reader.byte()?;
-        if !(kind::OPENED..=kind::WILL_GONE).contains(&kind) {
+        if !(kind::OPENED..=kind::TAKEN).contains(&kind) {
             return Err(RecordError::Kind(kind));
         }
         // All of them begin with a number: of a session, a message, or a version.
@@ -500,6 +596,16 @@ impl<'b> Record<'b> {
             kind::RETAINED => Record::Retained { version: number, body: read_body(reader)? },
             kind::RETAINED_GONE => Record::RetainedGone { version: number, topic: reader.text()? },
             kind::WILL => Record::Will { session, delay_s: reader.number_as()?, body: read_body(reader)? },
+            kind::POSTED => {
+                let (message, way) = (reader.number()?, read_way(reader)?);
+                let (workers, flags) = (reader.number_as()?, reader.byte()?);
+                if flags & !(ROUTED | RETAIN) != 0 {
+                    return Err(RecordError::Flags);
+                }
+                let (retain, routed) = (flags & RETAIN != 0, flags & ROUTED != 0);
+                Record::Posted { number, message, way, workers, retain, routed, groups: read_groups(reader)? }
+            }
+            kind::TAKEN => Record::Taken { number, way: read_way(reader)? },
             _ => Record::WillGone { session },
         })
     }
@@ -536,6 +642,24 @@ fn read_body<'b>(reader: &mut Reader<'b>) -> Result<Body<'b>, RecordError> {
     let properties = if flags & PROPERTIES != 0 { reader.bytes()? } else { &[] };
     let publisher = if flags & PUBLISHER != 0 { reader.number()? } else { 0 };
     Ok(Body { topic, payload, properties, qos, retain: flags & RETAIN != 0, expires_at_ms, publisher })
+}
+
+fn put_way(out: &mut Vec<u8>, way: Way) {
+    put_number(out, way.from.into());
+    put_number(out, way.to.into());
+}
+
+fn read_way(reader: &mut Reader<'_>) -> Result<Way, RecordError> {
+    Ok(Way { from: reader.number_as()?, to: reader.number_as()? })
+}
+
+fn read_groups<'b>(reader: &mut Reader<'b>) -> Result<Groups<'b>, RecordError> {
+    let filters = reader.bytes()?;
+    let mut each = Reader::new(filters);
+    while !each.rest().is_empty() {
+        each.text()?;
+    }
+    Ok(Groups(Filters::Bytes(filters)))
 }
 
 fn put_how(out: &mut Vec<u8>, how: &How<'_>) {

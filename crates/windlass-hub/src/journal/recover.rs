@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use super::batch::Batch;
 use super::disk::Disk;
 use super::frame::{self, Found, HEAD, Head, HeadError, SALVAGED};
 use super::log::{LogError, disk_error};
@@ -26,8 +27,8 @@ struct Chain {
     problems: Vec<String>,
 }
 
-/// Reads the log, and says where the next segment goes on.
-pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recovered), LogError> {
+/// Reads the log, and says where the next segment goes on, and what goes into it before all else.
+pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recovered, Batch), LogError> {
     let names = disk.list().map_err(disk_error("list its folder"))?;
     let names = finish_setting_aside(disk, names)?;
     let last = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
@@ -58,7 +59,8 @@ pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recove
     for number in chain.heads.keys().filter(|number| !place.sizes.iter().any(|(read, _)| read == *number)) {
         let _ = disk.remove(&name(*number));
     }
-    Ok((place, replay.finish(now_ms)))
+    let (recovered, settled) = replay.finish(now_ms);
+    Ok((place, recovered, settled))
 }
 
 /// Makes sure that what was read at the end of the log is on the disk, before anything is built on it. A process that

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use windlass::Bytes;
 use windlass_proto::mqtt::QoS;
 
-use super::record::{How, MessageNumber, Record, RecordError, SessionNumber};
+use super::batch::Batch;
+use super::record::{How, MessageNumber, Record, RecordError, SessionNumber, Way};
 use super::recovered::{
     Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained, RecoveredSession,
     RecoveredSubscription, RecoveredWill, Report,
@@ -25,21 +26,35 @@ pub(super) struct Replay {
     /// Messages that somebody has let go of in this frame.
     let_go: Vec<MessageNumber>,
     retained: HashMap<Box<str>, Kept>,
+    /// What was posted and not taken, by number.
+    pub(super) posted: BTreeMap<u64, Posted>,
+    /// Up to which number all was taken.
+    taken: HashMap<Way, u64>,
     last_number: u64,
     last_version: u64,
     pub(super) report: Report,
 }
 
+/// A message between two workers.
+pub(super) struct Posted {
+    pub(super) message: MessageNumber,
+    pub(super) way: Way,
+    pub(super) workers: usize,
+    pub(super) retain: bool,
+    pub(super) routed: bool,
+    pub(super) groups: Vec<Box<str>>,
+}
+
 /// A session, with messages by their numbers.
 #[derive(Default)]
-struct Live {
-    client_id: Box<str>,
+pub(super) struct Live {
+    pub(super) client_id: Box<str>,
     user: Box<str>,
     level: u8,
     expiry_s: u32,
     offline_since_ms: Option<u64>,
     will: Option<RecoveredWill>,
-    subscriptions: BTreeMap<Box<str>, RecoveredSubscription>,
+    pub(super) subscriptions: BTreeMap<Box<str>, RecoveredSubscription>,
     queued: VecDeque<Waiting>,
     in_flight: VecDeque<(u16, Option<Waiting>)>,
     received: Vec<u16>,
@@ -107,7 +122,7 @@ impl Replay {
         Ok(())
     }
 
-    fn apply(&mut self, record: &Record<'_>) {
+    pub(super) fn apply(&mut self, record: &Record<'_>) {
         match *record {
             Record::Opened { session, client_id, user, level, expiry_s } => {
                 self.last_number = self.last_number.max(session);
@@ -131,6 +146,29 @@ impl Replay {
                     // If nobody waits for it at the end of this frame, nobody does.
                     self.let_go.push(message);
                 }
+            }
+            Record::Posted { number, message, way, workers, retain, routed, groups } => {
+                self.last_number = self.last_number.max(number);
+                let is_taken = self.taken.get(&way).is_some_and(|taken| *taken >= number);
+                if !is_taken && !self.posted.contains_key(&number) {
+                    self.messages.entry(message).or_default().waiting += 1;
+                    let (workers, groups) = (workers.into(), groups.iter().map(Into::into).collect());
+                    let posted = Posted { message, way, workers, retain, routed, groups };
+                    self.posted.insert(number, posted);
+                }
+            }
+            Record::Taken { number, way } => {
+                self.last_number = self.last_number.max(number);
+                let taken = self.taken.entry(way).or_default();
+                *taken = number.max(*taken);
+                let mut waiters = Waiters { messages: &mut self.messages, let_go: &mut self.let_go };
+                self.posted.retain(|at, posted| {
+                    let is_out = posted.way == way && *at <= number;
+                    if is_out {
+                        waiters.remove(posted.message);
+                    }
+                    !is_out
+                });
             }
             Record::Retained { version, body } => {
                 let message = KeptMessage {
@@ -206,8 +244,28 @@ impl Replay {
         }
     }
 
-    /// The state at this time, in Unix milliseconds.
-    pub(super) fn finish(mut self, now_ms: u64) -> Recovered {
+    /// One less waits for a message.
+    pub(super) fn out(&mut self, message: MessageNumber) {
+        Waiters { messages: &mut self.messages, let_go: &mut self.let_go }.remove(message);
+    }
+
+    /// The text of a message, if there is one.
+    pub(super) fn text(&self, message: MessageNumber) -> Option<&Arc<RecoveredMessage>> {
+        self.messages.get(&message)?.message.as_ref()
+    }
+
+    /// Sessions that are there at this time, in the order of their numbers.
+    pub(super) fn sessions(&self, now_ms: u64) -> Vec<(SessionNumber, &Live)> {
+        let alive = self.sessions.iter().filter(|(_, live)| !live.is_expired(now_ms));
+        let mut alive: Vec<_> = alive.map(|(number, live)| (*number, live)).collect();
+        alive.sort_unstable_by_key(|(number, _)| *number);
+        alive
+    }
+
+    /// The state at this time, in Unix milliseconds, and what is to be written down before all else: what has become of
+    /// messages between two workers.
+    pub(super) fn finish(mut self, now_ms: u64) -> (Recovered, Batch) {
+        let settled = self.settle(now_ms);
         let mut recovered = Recovered {
             next_number: self.last_number + 1,
             next_version: self.last_version + 1,
@@ -250,7 +308,7 @@ impl Replay {
                 format!("{lost} messages of sessions are lost: their text is in none of the segments");
             recovered.report.problems.push(problem);
         }
-        recovered
+        (recovered, settled)
     }
 
     fn session(

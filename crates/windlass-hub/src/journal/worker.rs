@@ -44,6 +44,8 @@ pub struct Journal {
     /// The round of checkpoints that was walked last, or is.
     round: u64,
     next_number: u64,
+    /// The others were told that the last commit failed.
+    failing: bool,
     stats: JournalStats,
 }
 
@@ -157,6 +159,7 @@ impl Journal {
             unsynced_since: None,
             round: 0,
             next_number: first + worker as u64,
+            failing: false,
             stats: JournalStats::default(),
         }
     }
@@ -227,11 +230,11 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// Why not. The disk fails for all if it does for one worker.
     #[inline]
     pub fn admit(&mut self) -> Result<(), Refusal> {
         let Some(log) = &self.log else { return Ok(()) };
-        let refusal = if self.is_failing() {
+        let refusal = if self.is_failing() || log.status_of().is_failing() {
             Refusal::Failed
         } else if self.batch.bytes.len() > log.config.batch_max {
             Refusal::Full
@@ -321,6 +324,7 @@ impl Journal {
 
     fn succeeded(&mut self, now: Time) -> bool {
         let Some(sent) = self.sent.take() else { return false };
+        self.tell_failing(false);
         self.committed = self.committed.max(sent.batch.last);
         self.stats.commits += 1;
         self.stats.records += sent.batch.records;
@@ -342,7 +346,16 @@ impl Journal {
         if let (Some(sent), Some(log)) = (&mut self.sent, &self.log) {
             sent.again = Some(now + log.config.retry);
         }
+        self.tell_failing(self.sent.is_some());
         false
+    }
+
+    /// Has the other workers know whether the disk fails: they refuse durable work too.
+    fn tell_failing(&mut self, failing: bool) {
+        if let Some(log) = self.log.as_ref().filter(|_| self.failing != failing) {
+            log.status_of().set_failing(failing);
+            self.failing = failing;
+        }
     }
 
     /// Whether a checkpoint is under way for which this worker has not written down what it has. Begin with
@@ -407,6 +420,7 @@ impl Drop for Journal {
     /// The worker has ended: what it has not committed is written now, unless somebody holds the log. Nothing of it
     /// was acknowledged, but it says what has become of sessions at the end.
     fn drop(&mut self) {
+        self.tell_failing(false);
         let Some(log) = &self.log else { return };
         if let Some(sent) = self.sent.take()
             && !matches!(log.try_commit(self.worker, &sent.batch), Some(Ok(())))

@@ -1,5 +1,6 @@
-//! Who gets a message: subscriptions by topic, merged by session.
+//! Who gets a message: subscriptions by topic, merged by session. `elsewhere` is what other workers have of them.
 
+pub(crate) mod elsewhere;
 pub(crate) mod retained;
 
 use windlass_proto::mqtt::{
@@ -8,11 +9,17 @@ use windlass_proto::mqtt::{
 
 use crate::access::Readers;
 use crate::session::{Key, Sessions};
+use elsewhere::{Chosen, Elsewhere, Joined};
 
-/// The subscriptions of this worker's sessions.
+/// The subscriptions of this worker's sessions, and what it knows of those of others.
 #[derive(Debug)]
 pub(crate) struct Routes {
+    limits: TreeLimits,
+    /// Where there are other workers, without the shared ones: those are there.
     tree: Subscriptions<Key, Entry>,
+    /// `None`: there are no other workers.
+    pub(crate) elsewhere: Option<Box<Elsewhere>>,
+    worker: u16,
     /// Counts searches: the mark of a session that is among the receivers already.
     search: u64,
     targets: Vec<Target>,
@@ -45,31 +52,103 @@ const NONE: u32 = u32::MAX;
 
 impl Routes {
     pub(crate) fn new(limits: TreeLimits) -> Routes {
-        Routes { tree: Subscriptions::new(limits), search: 0, targets: Vec::new(), ids: Vec::new() }
+        Routes {
+            limits,
+            tree: Subscriptions::new(limits),
+            elsewhere: None,
+            worker: 0,
+            search: 0,
+            targets: Vec::new(),
+            ids: Vec::new(),
+        }
     }
 
+    /// The worker begins, as one of several.
+    pub(crate) fn begin(&mut self, worker: usize, workers: usize) {
+        self.worker = worker as u16;
+        self.elsewhere = Some(Box::new(Elsewhere::new(worker, workers, self.limits)));
+    }
+
+    /// Subscriptions of this worker's sessions.
     pub(crate) fn len(&self) -> usize {
-        self.tree.len()
+        self.tree.len() + self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.own())
+    }
+
+    /// Those who know of shared subscriptions, where there are several workers.
+    fn groups(&mut self, filter: Filter<'_>) -> Option<&mut Elsewhere> {
+        self.elsewhere.as_deref_mut().filter(|_| filter.group().is_some())
+    }
+
+    /// Levels of filters that are kept: of all workers, at most.
+    fn nodes(&self) -> usize {
+        self.tree.nodes() + self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.nodes())
     }
 
     /// Adds a subscription, or replaces it; whether it was there.
     pub(crate) fn insert(&mut self, filter: Filter<'_>, key: Key, entry: Entry) -> Result<bool, TreeError> {
-        Ok(self.tree.insert(filter, key, entry)?.is_some())
+        let member = (self.worker, key);
+        // Of all workers together; levels that several of them have count for each.
+        if self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max && !self.contains(filter, key) {
+            return Err(TreeError::Full);
+        }
+        match self.groups(filter) {
+            Some(groups) => groups.join(filter, member, Joined { entry, filter: filter.as_str().into() }),
+            None => Ok(self.tree.insert(filter, key, entry)?.is_some()),
+        }
     }
 
-    pub(crate) fn contains(&self, filter: Filter<'_>, key: Key) -> bool {
-        self.tree.get(filter, &key).is_some()
+    pub(crate) fn contains(&mut self, filter: Filter<'_>, key: Key) -> bool {
+        let member = (self.worker, key);
+        match self.groups(filter) {
+            Some(groups) => groups.is_in(filter, member),
+            None => self.tree.get(filter, &key).is_some(),
+        }
     }
 
     pub(crate) fn remove(&mut self, filter: Filter<'_>, key: Key) -> bool {
-        self.tree.remove(filter, &key).is_some()
+        let member = (self.worker, key);
+        match self.groups(filter) {
+            Some(groups) => groups.leave(filter, member),
+            None => self.tree.remove(filter, &key).is_some(),
+        }
     }
 
-    /// Looks who gets a message that `from` publishes, each session once; `targets` lends them. One member of each
+    /// Looks who gets a message that `from` publishes, each session once; `targets` lends those of this worker, and
+    /// `elsewhere` knows those of others. One member of each
     /// shared subscription is chosen: in turn, of those that are connected and have nothing waiting, else of those
     /// that are connected, else of those that come back; and only of those who may read the topic.
     pub(crate) fn find(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
-        let Routes { tree, search, targets, ids } = self;
+        self.find_own(readers, from, sessions);
+        if let Some(elsewhere) = &mut self.elsewhere {
+            for &(key, entry) in elsewhere.find(readers, sessions) {
+                note(&mut self.targets, &mut self.ids, self.search, sessions, key, entry);
+            }
+        }
+    }
+
+    /// The same for a message that another worker passes on: to those whose filters match, if it is `routed`, and to
+    /// those that were chosen there.
+    pub(crate) fn find_passed(
+        &mut self,
+        readers: Readers<'_>,
+        routed: bool,
+        chosen: &[Chosen],
+        sessions: &mut Sessions,
+    ) {
+        if routed {
+            self.find_own(readers, None, sessions);
+        } else {
+            self.search += 1;
+            self.targets.clear();
+            self.ids.clear();
+        }
+        for chosen in chosen {
+            note(&mut self.targets, &mut self.ids, self.search, sessions, chosen.key, chosen.entry);
+        }
+    }
+
+    fn find_own(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
+        let Routes { tree, search, targets, ids, .. } = self;
         *search += 1;
         targets.clear();
         ids.clear();

@@ -1,21 +1,49 @@
 //! The last message of each topic (section 3.3.1.3).
+//!
+//! Every worker has all of them, so that a new subscription finds them where it is. Whoever retains one tells the
+//! others. Of two for one topic the one of the later version stays, on every worker, in whatever order they come. A
+//! version is the time in microseconds, later than any that the worker has seen, and behind it the worker: so one that
+//! was acknowledged before another was published is the earlier of the two wherever they were published.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use windlass::Time;
 use windlass_proto::mqtt::{Filter, Retained, Scan, Topic, TreeLimits};
 
 use crate::session::message::Message;
+use crate::totals::Totals;
+
+/// The bits of a version that say which worker made it.
+const WORKER_BITS: u32 = 10;
+
+/// How long a worker knows that nothing is retained for a topic any more, in case it hears of what was before that. What
+/// one worker tells another arrives with the next turn.
+const GONE_FOR: Duration = Duration::from_secs(60);
+
+/// And of how many topics at most; those it knows longest are forgotten first.
+const GONE_MAX: usize = 100_000;
 
 /// Retained messages, within their limits.
 #[derive(Debug)]
 pub(crate) struct Kept {
     tree: Retained<Arc<Message>>,
-    bytes: usize,
+    /// Which worker this is, of how many.
+    worker: usize,
+    workers: usize,
+    /// Of those that count for this worker: how many, and their bytes.
+    own: usize,
+    own_bytes: usize,
     /// How many of them expire: without any, nobody looks for them.
     expiring: usize,
     /// The search for those that have expired, while one is under way.
     sweep: Option<Scan>,
+    /// The latest version that was given or seen.
+    latest: u64,
+    gone: HashMap<Arc<str>, u64>,
+    /// The same by age, with when they are forgotten.
+    gone_by_age: VecDeque<(Time, Arc<str>, u64)>,
 }
 
 /// Why a message was not retained.
@@ -27,44 +55,170 @@ const SWEEP_NODES: usize = 256;
 
 impl Kept {
     pub(crate) fn new(limits: TreeLimits) -> Kept {
-        Kept { tree: Retained::new(limits), bytes: 0, expiring: 0, sweep: None }
+        Kept {
+            tree: Retained::new(limits),
+            worker: 0,
+            workers: 1,
+            own: 0,
+            own_bytes: 0,
+            expiring: 0,
+            sweep: None,
+            latest: 0,
+            gone: HashMap::new(),
+            gone_by_age: VecDeque::new(),
+        }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.tree.len()
+    /// The worker begins.
+    pub(crate) fn begin(&mut self, worker: usize, workers: usize) {
+        (self.worker, self.workers) = (worker, workers.max(1));
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Versions are later than this one from now on.
+    pub(crate) fn seen(&mut self, version: u64) {
+        self.latest = self.latest.max(version);
     }
 
-    /// Keeps a message in place of the one before it, if the limits allow it.
-    pub(crate) fn insert(&mut self, message: Arc<Message>, max: usize, bytes_max: usize) -> Result<(), Full> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tree.is_empty()
+    }
+
+    /// How many count for this worker: over all workers, each once.
+    pub(crate) fn own(&self) -> usize {
+        self.own
+    }
+
+    /// Bytes of those.
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.own_bytes
+    }
+
+    /// A version later than all that this worker has seen, and than all that others gave before this time.
+    pub(crate) fn next_version(&mut self, unix_us: u64) -> u64 {
+        let stamp = (self.latest >> WORKER_BITS).saturating_add(1).max(unix_us);
+        self.latest = stamp << WORKER_BITS | (self.worker as u64 & ((1 << WORKER_BITS) - 1));
+        self.latest
+    }
+
+    /// Whether a message counts for this worker: it was published here, or found at the start and dealt out.
+    pub(crate) fn is_own(&self, version: u64) -> bool {
+        (version & ((1 << WORKER_BITS) - 1)) as usize % self.workers == self.worker
+    }
+
+    /// Keeps a message of this worker's in place of the one before it, if the limits allow it.
+    pub(crate) fn insert(
+        &mut self,
+        message: Arc<Message>,
+        totals: &Totals,
+        max: usize,
+        bytes_max: usize,
+    ) -> Result<(), Full> {
         let topic = message.topic().map_err(|_| Full)?;
         let before = self.tree.get(topic);
-        let (count, less) = (usize::from(before.is_none()), before.map_or(0, |before| before.len()));
-        if self.tree.len() + count > max || self.bytes - less + message.len() > bytes_max {
+        // What it takes the place of leaves the totals; if another worker counts it, when that hears of this one.
+        let (max, less) = match before {
+            Some(before) => (usize::MAX, before.len()),
+            None => (max, 0),
+        };
+        if !totals.retained.enter(1, max) {
             return Err(Full);
         }
-        let (len, expires) = (message.len(), message.expires.is_some());
-        let before = self.tree.insert(topic, message.clone()).map_err(|_| Full)?;
-        self.bytes += len;
-        self.expiring += usize::from(expires);
-        self.gone(before);
-        Ok(())
+        let bytes_max = if message.len() <= less { usize::MAX } else { bytes_max.saturating_add(less) };
+        if !totals.retained_bytes.enter(message.len(), bytes_max) {
+            totals.retained.leave(1);
+            return Err(Full);
+        }
+        self.put(message, totals)
     }
 
-    fn gone(&mut self, before: Option<Arc<Message>>) -> bool {
+    /// Keeps a message that another worker tells of, or that was found at the start, unless a later one is known.
+    pub(crate) fn take(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
+        let version = message.version;
+        self.seen(version);
+        let Ok(topic) = message.topic() else { return Err(Full) };
+        if self.tree.get(topic).is_some_and(|it| it.version >= version)
+            || self.gone.get(topic.as_str()).is_some_and(|it| *it >= version)
+        {
+            return Ok(());
+        }
+        if self.is_own(version) {
+            totals.retained.add(1);
+            totals.retained_bytes.add(message.len());
+        }
+        self.put(message, totals)
+    }
+
+    /// The totals have it already, if it counts for this worker.
+    fn put(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
+        let topic = message.topic().map_err(|_| Full)?;
+        let (len, expires, is_own) = (message.len(), message.expires.is_some(), self.is_own(message.version));
+        match self.tree.insert(topic, message.clone()) {
+            Ok(before) => {
+                self.left(before, totals);
+                self.expiring += usize::from(expires);
+                if is_own {
+                    self.own += 1;
+                    self.own_bytes += len;
+                }
+                Ok(())
+            }
+            Err(_) => {
+                if is_own {
+                    totals.retained.leave(1);
+                    totals.retained_bytes.leave(len);
+                }
+                Err(Full)
+            }
+        }
+    }
+
+    fn left(&mut self, before: Option<Arc<Message>>, totals: &Totals) -> bool {
         let Some(before) = before else { return false };
-        self.bytes -= before.len();
         self.expiring -= usize::from(before.expires.is_some());
+        if self.is_own(before.version) {
+            self.own -= 1;
+            self.own_bytes -= before.len();
+            totals.retained.leave(1);
+            totals.retained_bytes.leave(before.len());
+        }
         true
     }
 
-    /// Keeps nothing of a topic any more; whether there was something.
-    pub(crate) fn remove(&mut self, topic: Topic<'_>) -> bool {
+    /// Keeps nothing of a topic any more, as of this version; whether there was something.
+    pub(crate) fn remove(&mut self, topic: Topic<'_>, version: u64, totals: &Totals, now: Time) -> bool {
+        self.seen(version);
+        if self.tree.get(topic).is_some_and(|it| it.version > version) {
+            return false;
+        }
+        if self.workers > 1 {
+            self.note_gone(topic.as_str(), version, now);
+        }
         let before = self.tree.remove(topic);
-        self.gone(before)
+        self.left(before, totals)
+    }
+
+    fn note_gone(&mut self, topic: &str, version: u64, now: Time) {
+        while let Some((_, topic, version)) = self
+            .gone_by_age
+            .pop_front_if(|(until, ..)| *until <= now)
+            .or_else(|| if self.gone.len() >= GONE_MAX { self.gone_by_age.pop_front() } else { None })
+        {
+            if self.gone.get(&topic) == Some(&version) {
+                self.gone.remove(&topic);
+            }
+        }
+        let topic: Arc<str> = topic.into();
+        let known = self.gone.entry(topic.clone()).or_default();
+        if version > *known {
+            *known = version;
+            self.gone_by_age.push_back((now + GONE_FOR, topic, version));
+        }
+    }
+
+    /// Topics for which nothing is retained since a moment ago, as of which version: those that this worker removed.
+    pub(crate) fn lately_gone(&self) -> impl Iterator<Item = (&str, u64)> {
+        let own = self.gone.iter().filter(|(_, version)| self.is_own(**version));
+        own.map(|(topic, version)| (&**topic, *version))
     }
 
     pub(crate) fn scan(&mut self, filter: Filter<'_>) -> Scan {
@@ -84,8 +238,8 @@ impl Kept {
         self.tree.end(scan);
     }
 
-    /// Goes on with the search for expired messages, and takes those out that it finds; calls `gone` for each.
-    pub(crate) fn sweep(&mut self, now: Time, mut gone: impl FnMut(&Arc<Message>)) {
+    /// Goes on with the search for expired messages, and takes those out that it finds.
+    pub(crate) fn sweep(&mut self, now: Time, totals: &Totals) {
         if self.sweep.is_none() {
             if self.expiring == 0 {
                 return;
@@ -101,8 +255,8 @@ impl Kept {
         });
         for message in expired {
             if let Ok(topic) = message.topic() {
-                self.remove(topic);
-                gone(&message);
+                let before = self.tree.remove(topic);
+                self.left(before, totals);
             }
         }
         if over { self.tree.end(scan) } else { self.sweep = Some(scan) }

@@ -62,6 +62,7 @@ impl Message {
         payload: Bytes,
         qos: QoS,
         expires: Option<Time>,
+        version: u64,
         mark: Mark,
     ) -> Result<Message, TopicError> {
         Ok(Message {
@@ -70,7 +71,7 @@ impl Message {
             payload,
             qos,
             expires,
-            version: 0,
+            version,
             mark,
         })
     }
@@ -189,6 +190,17 @@ impl<'p> Publication<'p> {
             now,
             kept: Some(message.clone()),
         })
+    }
+
+    /// The message to retain, of this version: the same one, unless it was there before.
+    pub(crate) fn retained(&mut self, version: u64) -> Arc<Message> {
+        if let Some(kept) = &self.kept {
+            return Arc::new(Message { version, ..Message::clone(kept) });
+        }
+        let payload = Bytes::copy_from_slice(self.payload);
+        let mut message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
+        message.version = version;
+        self.kept.insert(Arc::new(message)).clone()
     }
 
     /// The message to keep: one for all who keep it.

@@ -16,6 +16,7 @@ use windlass::{ConnId, Time};
 use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
 use crate::access::Belonging;
+use crate::route::elsewhere::State;
 use message::Message;
 pub(crate) use pump::Pumped;
 use queue::{How, Queue};
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) since: Time,
     /// Its deadline among the timers, if it has one.
     pub(crate) timer: Option<Time>,
+    /// It has shared subscriptions, and there are other workers: how they know it to be.
+    pub(crate) standing: Option<State>,
     /// The publication that this session is among the receivers of, and where.
     pub(crate) mark: (u64, u32),
 }
@@ -124,12 +127,22 @@ impl Session {
             will: None,
             since: now,
             timer: None,
+            standing: None,
             mark: (0, 0),
         }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// How it is as a member of a group.
+    pub(crate) fn state(&self) -> State {
+        match (self.is_connected(), self.queue.is_empty()) {
+            (true, true) => State::Idle,
+            (true, false) => State::Busy,
+            (false, _) => State::Away,
+        }
     }
 
     /// Whether it outlives its connection.

@@ -6,6 +6,7 @@ use super::queue::{How, Ids, Queued};
 use super::{Key, Sent};
 use crate::post::{Form, Letter, Post, Unsent};
 use crate::reach::Reach;
+use crate::route::elsewhere::State;
 use crate::service::Hub;
 
 /// Levels of retained topics that are looked at for one client before others have their turn.
@@ -89,7 +90,12 @@ impl Hub {
         loop {
             let Some(session) = self.sessions.get_mut(key) else { return false };
             let Some(link) = session.link.as_deref_mut() else { return false };
-            let Some(front) = session.queue.front() else { return true };
+            let Some(front) = session.queue.front() else {
+                if session.standing == Some(State::Busy) {
+                    self.tell_state(key);
+                }
+                return true;
+            };
             if !Post::takes(link, self.config.output_max, reach) {
                 return false;
             }

@@ -107,8 +107,7 @@ fn settings_change_and_sessions_stay() {
     let mut desk = Desk::new(HubConfig::default());
     let (mut one, _) = desk.join_for_good(V5, "one");
     desk.subscribe(&mut one, "t", QoS::AtLeastOnce);
-    desk.mailbox.send(0, Mail::Set(Box::new(HubConfig::default().keep_alive_max(30)))).unwrap();
-    desk.harness.settle();
+    desk.tell(|| Mail::Set(Box::new(HubConfig::default().keep_alive_max(30))));
     desk.publish(&mut one, "t", "x");
     assert_eq!(desk.hear(&mut one), ["PUBLISH t \"x\" q0"]);
     let (_, heard) = desk.join_for_good(V5, "one");

@@ -5,6 +5,8 @@ use std::time::Duration;
 use windlass::testing::{Harness, TestPeer};
 use windlass::{Mailbox, Offload, serve};
 use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail};
+
+use crate::workers::workers;
 use windlass_proto::mqtt::{
     Ack, Connect, Filter, Filters, Limits, Mqtt, Names, Packet, PacketId, Properties, PropertiesBuf,
     Property, Publish, QoS, Subscribe, SubscribeOptions, Subscription, Topic, Unsubscribe, Version,
@@ -43,18 +45,38 @@ impl Desk {
         config: HubConfig,
         keep: impl Fn(Hub, &Mailbox<Mail>, &Offload<Done>) -> Hub + Send + Sync + 'static,
     ) -> Desk {
-        let (mailbox, watch) = (Mailbox::new(), HubWatch::new(1));
-        let (its, pool) = (watch.clone(), Offload::default());
-        let (to_itself, commits) = (mailbox.clone(), pool.clone());
+        Desk::offloading(config, &Offload::default(), keep)
+    }
+
+    /// The same with a pool of its own.
+    pub(crate) fn offloading(
+        config: HubConfig,
+        pool: &Offload<Done>,
+        keep: impl Fn(Hub, &Mailbox<Mail>, &Offload<Done>) -> Hub + Send + Sync + 'static,
+    ) -> Desk {
+        let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers()));
+        let (its, to_itself, commits) = (watch.clone(), mailbox.clone(), pool.clone());
         let config = config.sys_interval(Duration::ZERO);
         let input_max = config.packet_max + 1024;
-        let service = serve(move || keep(Hub::new(config.clone(), &its), &to_itself, &commits))
+        let made = move || Hub::new(config.clone(), &its).spread(&to_itself, workers());
+        let to_itself = mailbox.clone();
+        let service = serve(move || keep(made(), &to_itself, &commits))
             .mailbox(&mailbox)
-            .offload(&pool)
+            .offload(pool)
             .tick(Hub::TICK)
+            .movable()
+            .workers(workers())
             .idle_timeout(Duration::ZERO)
             .input_max(input_max);
         Desk { harness: Harness::new(service), watch, mailbox }
+    }
+
+    /// Tells all workers something.
+    pub(crate) fn tell(&mut self, mail: impl Fn() -> Mail) {
+        for worker in 0..workers() {
+            self.mailbox.send(worker, mail()).unwrap();
+        }
+        self.harness.settle();
     }
 
     /// Someone who has said nothing yet.

@@ -15,3 +15,4 @@ mod subscriptions;
 mod version5;
 mod websocket;
 mod wills;
+mod workers;

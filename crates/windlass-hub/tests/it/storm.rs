@@ -187,12 +187,13 @@ fn run(seed: u64) {
             }
             4 => desk.wait(rng.below(4_000) as f64 / 1_000.0),
             5 if rng.chance(1, 10) => {
-                let mail = match rng.below(2) {
-                    0 => Mail::Kick("a".into()),
-                    _ => Mail::Set(Box::new(config(&mut rng))),
-                };
-                desk.mailbox.send(0, mail).unwrap();
-                desk.harness.settle();
+                if rng.chance(1, 2) {
+                    desk.mailbox.send(0, Mail::Kick("a".into())).unwrap();
+                    desk.harness.settle();
+                } else {
+                    let config = config(&mut rng);
+                    desk.tell(|| Mail::Set(Box::new(config.clone())));
+                }
             }
             _ if !peers.is_empty() => {
                 let (peer, version) = peers[rng.below(peers.len() as u64) as usize];

@@ -5,6 +5,7 @@ use windlass_proto::mqtt::{Packet, Publish, Topic};
 use windlass_proto::ws::{FrameHead, Opcode, apply_mask};
 
 use crate::kit::{Desk, V5};
+use crate::workers::workers;
 
 fn frame(opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     let key = [1, 2, 3, 4];
@@ -38,7 +39,12 @@ fn packets_travel_in_binary_messages() {
     let rest = b"\0\0\0\x01a\x82\x06\0\x01\0\x01a\0\x30\x06\0\x01a";
     desk.harness.send_split(ws.peer, frame(Opcode::Binary, true, rest), 1);
     let got = desk.harness.receive(ws.peer);
-    assert_eq!(got, b"\x82\x09\x20\x02\0\0\x90\x03\0\x01\0");
+    // Where several workers have to know of the filter first, SUBACK leaves behind CONNACK.
+    let wanted = match workers() {
+        1 => &b"\x82\x09\x20\x02\0\0\x90\x03\0\x01\0"[..],
+        _ => b"\x82\x04\x20\x02\0\0\x82\x05\x90\x03\0\x01\0",
+    };
+    assert_eq!(got, wanted);
     desk.harness.send(ws.peer, frame(Opcode::Binary, false, b"x"));
     desk.harness.send(ws.peer, frame(Opcode::Continuation, true, b"yz"));
     assert_eq!(desk.harness.receive(ws.peer), b"\x82\x08\x30\x06\0\x01axyz");

@@ -104,6 +104,15 @@ impl Device {
         }
     }
 
+    /// The hub is another one, and goes on with what the one before had acknowledged.
+    pub(crate) fn lives_on(&mut self) {
+        self.is_served = false;
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     fn say(&mut self, packet: &Packet<'_>) {
         self.codec.encode(packet, &mut self.sends).expect("a packet a client may send");
     }

@@ -2,28 +2,45 @@
 //! reordered within its publisher and topic, and none of QoS 2 comes twice.
 
 mod device;
+mod kills;
+mod rival;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use device::{Device, Ledger, Role};
+use rival::{Contest, Rival};
 use windlass::sim::{self, Sim};
-use windlass::{Mailbox, serve};
+use windlass::{Mailbox, Serve, serve};
 use windlass_hub::identity::{Anonymous, Identity, IdentityConfig};
-use windlass_hub::{Hub, HubConfig, HubWatch};
+use windlass_hub::{Hub, HubConfig, HubWatch, Mail};
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
 const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
 
+/// A hub of one to three workers.
 fn hub(sim: &mut Sim, config: HubConfig) -> &mut Sim {
-    let (mailbox, watch) = (Mailbox::new(), HubWatch::new(64));
+    hub_of(sim, config, |hub, _| hub, |service| service)
+}
+
+/// The same, with what `change` and `serve` add to it.
+pub(crate) fn hub_of(
+    sim: &mut Sim,
+    config: HubConfig,
+    change: impl Fn(Hub, &Mailbox<Mail>) -> Hub + Send + Sync + 'static,
+    describe: impl FnOnce(Serve<Hub>) -> Serve<Hub>,
+) -> &mut Sim {
+    let workers = 1 + sim.rng().below(3) as usize;
+    let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
     let anonymous = Some(Anonymous::Everybody);
     let identity = IdentityConfig { anonymous, ..IdentityConfig::default() };
     let config = config.identity(Identity::new(identity));
     let input_max = config.packet_max + 1024;
-    let service = serve(move || Hub::new(config.clone(), &watch)).mailbox(&mailbox).tick(Hub::TICK);
-    sim.serve(service.input_max(input_max)).room_for_all().to_the_end().limits(|limits| {
+    let its = mailbox.clone();
+    let made = move || change(Hub::new(config.clone(), &watch).spread(&its, workers), &its);
+    let service = serve(made).mailbox(&mailbox).tick(Hub::TICK).movable().input_max(input_max);
+    sim.workers(workers).can_move().serve(describe(service)).room_for_all().to_the_end().limits(|limits| {
         limits.idle_timeout = Duration::from_secs(3_600);
         limits.input_max = limits.input_max.max(8 << 10);
     })
@@ -78,5 +95,16 @@ fn one_of_a_group_gets_each_message_whatever_happens() {
                 member += 1;
                 Device::new(Role::Shares, member - 1, of_members.clone())
             });
+    });
+}
+
+/// One identifier, many clients at once, on all workers and on their way between them.
+#[test]
+fn there_is_one_session_of_an_identifier() {
+    sim::check("hub takeover", 0..SEEDS, |sim| {
+        let rivals = 2 + sim.rng().below(12) as usize;
+        let contest = Rc::new(RefCell::new(Contest::default()));
+        hub(sim, HubConfig::default())
+            .clients(rivals, move |rng| Rival::new(contest.clone(), 1 + rng.below(4) as u32));
     });
 }

@@ -222,6 +222,15 @@ impl Sim {
         self
     }
 
+    /// Connections can move to other workers ([`Conn::move_to`](crate::Conn::move_to)), which some of the systems that
+    /// are drawn do not do. For services that are made for those that do.
+    pub fn can_move(&mut self) -> &mut Sim {
+        if self.plan.edges == Edges::Stingy {
+            self.plan.edges = Edges::Arrival;
+        }
+        self
+    }
+
     /// Shuts the server down only after every client has finished. Otherwise a quarter of all runs is
     /// shut down earlier, to find what breaks then.
     pub fn to_the_end(&mut self) -> &mut Sim {

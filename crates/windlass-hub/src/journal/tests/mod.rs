@@ -8,5 +8,6 @@ mod folder;
 mod kit;
 mod model;
 mod numbers;
+mod posted;
 mod records;
 mod replayed;

@@ -41,6 +41,25 @@ fn samples() -> Vec<Record<'static>> {
         Record::RetainedGone { version: 10, topic: "a/ü/c" },
         Record::Will { session, delay_s: 5, body },
         Record::WillGone { session },
+        Record::Posted {
+            number: 1 << 50,
+            message,
+            way: Way { from: 1, to: 1023 },
+            workers: 1024,
+            retain: true,
+            routed: true,
+            groups: Groups::new(&["$share/g/+/#", "$share/h/a"]),
+        },
+        Record::Posted {
+            number: 1,
+            message: 2,
+            way: Way { from: 0, to: 1 },
+            workers: 2,
+            retain: false,
+            routed: false,
+            groups: Groups::NONE,
+        },
+        Record::Taken { number: u64::MAX, way: Way { from: u16::MAX, to: 0 } },
     ]
 }
 
@@ -108,7 +127,7 @@ fn garbage_is_no_panic() {
         let mut bytes = vec![0; rng.below(60) as usize];
         rng.fill(&mut bytes);
         if let Some(first) = bytes.first_mut() {
-            *first %= 20;
+            *first %= 22;
         }
         let mut rest = &bytes[..];
         while Record::decode(&mut rest).is_ok() && !rest.is_empty() {}

@@ -1,0 +1,136 @@
+//! Messages that are posted to another worker, in the journal: until that has written down what has become of them.
+//!
+//! `journal/mod.rs` says why.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use windlass_proto::mqtt::QoS;
+
+use super::Siblings;
+use super::parcel::{Parcel, Passed};
+use crate::session::message::Message;
+
+/// What one worker has posted to another, and is not known to be taken.
+#[derive(Debug, Default)]
+pub(crate) struct Posted {
+    posts: VecDeque<Post>,
+    bytes: u64,
+    /// Messages of QoS 2 that leave when their being posted is committed, or that come behind such: the record that has
+    /// to be.
+    later: VecDeque<(u64, Passed)>,
+}
+
+/// One of them: what a checkpoint writes down anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    pub(crate) number: u64,
+    pub(crate) message: Arc<Message>,
+    pub(crate) retain: bool,
+    pub(crate) routed: bool,
+    /// Filters of groups of which a member there was chosen.
+    pub(crate) groups: Vec<Arc<str>>,
+}
+
+impl Post {
+    fn weight(&self) -> u64 {
+        self.message.len() as u64 + 64
+    }
+}
+
+impl Posted {
+    /// All up to this number is taken.
+    pub(super) fn taken(&mut self, number: u64) {
+        while let Some(post) = self.posts.pop_front_if(|post| post.number <= number) {
+            self.bytes -= post.weight();
+        }
+    }
+
+    /// Bytes of messages that wait for that.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What this worker has taken of what another one has posted.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The number up to which all was, recorded and not committed: with its record.
+    recorded: VecDeque<(u64, u64)>,
+    last: u64,
+    committed: u64,
+    told: u64,
+}
+
+impl Taken {
+    pub(super) fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// Whether the other worker does not know yet.
+    pub(super) fn is_news(&self) -> bool {
+        self.committed > self.told
+    }
+
+    pub(super) fn told(&mut self, number: u64) {
+        self.told = number;
+    }
+}
+
+impl Siblings {
+    /// A message is posted to a worker.
+    pub(crate) fn post(&mut self, worker: usize, post: Post) {
+        let Some(sibling) = self.each.get_mut(worker) else { return };
+        sibling.posted.bytes += post.weight();
+        sibling.posted.posts.push_back(post);
+        self.is_full |= sibling.is_full();
+    }
+
+    /// Tells a worker of a message: at once, unless a record has to be committed first, or another of QoS 2 waits for
+    /// one, whose order it keeps.
+    pub(crate) fn pass(&mut self, worker: usize, passed: Passed, until: u64, committed: u64) {
+        let Some(sibling) = self.each.get_mut(worker) else { return };
+        let later = &mut sibling.posted.later;
+        if passed.message.qos == QoS::ExactlyOnce && (until > committed || !later.is_empty()) {
+            later.push_back((until, passed));
+        } else {
+            self.tell(worker, Parcel::Message(passed));
+        }
+    }
+
+    /// Records up to this one are committed.
+    pub(crate) fn committed(&mut self, committed: u64) {
+        for worker in 0..self.each.len() {
+            let sibling = &mut self.each[worker];
+            while let Some((_, number)) = sibling.kept.recorded.pop_front_if(|(until, _)| *until <= committed)
+            {
+                sibling.kept.committed = number;
+            }
+            while let Some((_, passed)) =
+                self.each[worker].posted.later.pop_front_if(|(until, _)| *until <= committed)
+            {
+                self.tell(worker, Parcel::Message(passed));
+            }
+        }
+    }
+
+    /// All that another worker has posted up to this number is taken, by this record.
+    pub(crate) fn kept(&mut self, from: usize, number: u64, record: u64) {
+        if let Some(sibling) = self.each.get_mut(from) {
+            sibling.kept.last = number;
+            sibling.kept.recorded.push_back((record, number));
+        }
+    }
+
+    /// For a checkpoint: what is posted to whom and not known to be taken, in order.
+    pub(crate) fn posts(&self) -> Vec<(usize, Post)> {
+        let each = self.each.iter().enumerate();
+        each.flat_map(|(worker, it)| it.posted.posts.iter().map(move |post| (worker, post.clone()))).collect()
+    }
+
+    /// For a checkpoint: up to which number what others have posted is taken.
+    pub(crate) fn all_taken(&self) -> impl Iterator<Item = (usize, u64)> {
+        let each = self.each.iter().enumerate();
+        each.map(|(worker, it)| (worker, it.kept.last)).filter(|(_, last)| *last > 0)
+    }
+}

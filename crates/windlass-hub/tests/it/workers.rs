@@ -1,0 +1,113 @@
+//! The same tests with several workers: a hub behaves alike whatever their number. What only several can get wrong is
+//! here too.
+#![allow(clippy::disallowed_methods, reason = "the number comes from whoever runs the tests")]
+
+use std::process::Command;
+
+use windlass_hub::{HubConfig, QoS};
+use windlass_proto::mqtt::{Connect, Packet};
+
+use crate::kit::{Desk, V5};
+
+/// How many workers the hubs of these tests have.
+const VARIABLE: &str = "WINDLASS_TEST_WORKERS";
+
+pub(crate) fn workers() -> usize {
+    std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Runs all other tests of this program with so many workers.
+fn all_with(workers: usize) {
+    if std::env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let program = std::env::current_exe().expect("it runs");
+    let ran = Command::new(program).env(VARIABLE, workers.to_string()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "with {workers} workers:\n{said}");
+    assert!(said.contains(" passed"), "{said}");
+}
+
+#[test]
+fn all_with_two_workers() {
+    all_with(2);
+}
+
+#[test]
+fn all_with_three_workers() {
+    all_with(3);
+}
+
+/// One identifier, many connections on all workers: one session, and in the end one connection of it.
+#[test]
+fn many_who_call_themselves_the_same_end_up_as_one() {
+    let mut desk = Desk::new(HubConfig::default());
+    let mut all: Vec<_> = (0..30).map(|_| desk.stranger(V5)).collect();
+    for device in &mut all {
+        desk.say(device, &Packet::Connect(Connect::new(V5, "same")));
+    }
+    let mut served = 0;
+    for device in &mut all {
+        let heard = desk.hear(device);
+        assert_eq!(heard[0], "CONNACK Success");
+        match desk.harness.is_ended(device.peer) {
+            true => assert_eq!(heard[1..], ["DISCONNECT SessionTakenOver"]),
+            false => served += 1,
+        }
+    }
+    let stats = desk.stats();
+    assert_eq!((served, stats.clients, stats.sessions, stats.taken_over), (1, 1, 1, 29));
+}
+
+/// Whatever worker a publisher and a subscriber are on, messages of one topic come in their order, and each once.
+#[test]
+fn messages_of_a_publisher_keep_their_order_between_workers() {
+    let mut desk = Desk::new(HubConfig::default().queue_max(10_000).in_flight_max(7));
+    let mut receivers: Vec<_> = (0..6).map(|n| desk.join(V5, &format!("receiver{n}"))).collect();
+    for receiver in &mut receivers {
+        desk.subscribe(receiver, "t/+/#", QoS::ExactlyOnce);
+    }
+    let mut senders: Vec<_> = (0..6).map(|n| desk.join(V5, &format!("sender{n}"))).collect();
+    for number in 1..=40 {
+        for (n, sender) in senders.iter_mut().enumerate() {
+            desk.publish(sender, &format!("t/{n}"), &number.to_string());
+        }
+    }
+    for receiver in &mut receivers {
+        let heard = desk.hear(receiver);
+        assert_eq!(heard.len(), 6 * 40);
+        for n in 0..6 {
+            let wanted: Vec<_> = (1..=40).map(|number| format!("PUBLISH t/{n} \"{number}\" q0")).collect();
+            let got: Vec<_> =
+                heard.iter().filter(|text| text.contains(&format!("t/{n} "))).cloned().collect();
+            assert_eq!(got, wanted);
+        }
+    }
+}
+
+/// Limits are the hub's, not a worker's.
+#[test]
+fn limits_are_of_all_workers_together() {
+    let config = HubConfig::default().retained_max(5).sessions_max(8);
+    let mut desk = Desk::new(config);
+    let mut devices: Vec<_> = (0..8).map(|n| desk.join(V5, &format!("d{n}"))).collect();
+    let (_, heard) = desk.connect(&Connect::new(V5, "one more"));
+    assert_eq!(heard, "CONNACK QuotaExceeded");
+    for (n, device) in devices.iter_mut().enumerate() {
+        desk.retain(device, &format!("kept/{n}"), "x");
+    }
+    let stats = desk.stats();
+    assert_eq!((stats.retained, stats.retained_refused), (5, 3));
+    // One that takes the place of another is no more than before, whoever it comes from.
+    let mut last = devices.pop().unwrap();
+    desk.retain(&mut last, "kept/0", "y");
+    desk.retain(&mut last, "kept/1", "");
+    desk.retain(&mut last, "kept/7", "z");
+    let mut first = devices.remove(0);
+    let mut heard = desk.subscribe(&mut first, "kept/#", QoS::AtMostOnce);
+    heard.sort();
+    let kept: Vec<&str> = heard.iter().filter_map(|text| text.split(' ').nth(1)).collect();
+    assert_eq!(kept, ["kept/0", "kept/2", "kept/3", "kept/4", "kept/7", "#9"]);
+    let stats = desk.stats();
+    assert_eq!((stats.retained, stats.retained_refused), (5, 3));
+}
