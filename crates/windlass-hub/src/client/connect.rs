@@ -9,6 +9,7 @@ use windlass_proto::mqtt::{
 use super::publish::may_be_published;
 use super::{Client, Stage, Wire};
 use crate::access::Belonging;
+use crate::config::WhenExceeded;
 use crate::exchange::{Exchange, Step};
 use crate::service::Hub;
 use crate::session::will::Will;
@@ -309,7 +310,8 @@ impl Hub {
             outgoing.reconnected(receive_max);
         }
         if let Some(incoming) = &mut session.incoming {
-            incoming.reconnected(config.receive_max);
+            let enforced = v5 && config.when_receive_exceeded == WhenExceeded::Disconnect;
+            incoming.reconnected(config.receive_max, enforced);
         }
         let mut said = PropertiesBuf::new();
         if v5 {
