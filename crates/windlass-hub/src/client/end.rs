@@ -104,10 +104,9 @@ impl Hub {
         session.since = now;
         self.durable.disconnected(session);
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
-        for replay in std::mem::take(&mut session.scans) {
-            if let Some(scan) = replay.scan {
-                self.kept.end(scan);
-            }
+        // What was not sent yet of retained messages is looked for anew in the next connection.
+        for scan in session.scans.iter_mut().filter_map(|replay| replay.scan.take()) {
+            self.kept.end(scan);
         }
         if !is_kept {
             return self.end_session(reach, key);
@@ -190,9 +189,7 @@ impl Hub {
             }
         }
         for replay in session.scans {
-            if let Some(scan) = replay.scan {
-                self.kept.end(scan);
-            }
+            self.kept.drop_replay(replay);
         }
     }
 }

@@ -114,13 +114,26 @@ impl Hub {
         };
         // A shared subscription begins with none (section 4.8.2).
         if replays && filter.group().is_none() && self.kept.len() > 0 {
-            let scan = Some(self.kept.scan(filter));
-            session.scans.push_back(Replay { scan, options, id });
+            // One that is under way for this filter begins again, with all that it has not sent.
+            self.stop_replay(key, filter);
+            if let Some(session) = self.sessions.get_mut(key) {
+                let filter = filter.as_str().into();
+                session.scans.push_back(Replay { filter, scan: None, options, id });
+            }
         }
         match options.qos {
             mqtt::QoS::AtMostOnce => Reason::Success,
             mqtt::QoS::AtLeastOnce => Reason::GrantedQos1,
             mqtt::QoS::ExactlyOnce => Reason::GrantedQos2,
+        }
+    }
+
+    /// Retained messages are not looked for any more for the subscription of this filter.
+    fn stop_replay(&mut self, key: Key, filter: Filter<'_>) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let at = session.scans.iter().position(|replay| *replay.filter == *filter.as_str());
+        if let Some(replay) = at.and_then(|at| session.scans.remove(at)) {
+            self.kept.drop_replay(replay);
         }
     }
 
@@ -152,6 +165,7 @@ impl Hub {
         session.subscriptions.swap_remove(at);
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
+        self.stop_replay(key, filter);
         Reason::Success
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use windlass::Time;
 use windlass_proto::mqtt::{Filter, Retained, Scan, Topic, TreeLimits};
 
+use crate::session::Replay;
 use crate::session::message::Message;
 
 /// Retained messages, within their limits.
@@ -82,6 +83,13 @@ impl Kept {
 
     pub(crate) fn end(&mut self, scan: Scan) {
         self.tree.end(scan);
+    }
+
+    /// Retained messages go to a subscription no longer.
+    pub(crate) fn drop_replay(&mut self, replay: Replay) {
+        if let Some(scan) = replay.scan {
+            self.end(scan);
+        }
     }
 
     /// Goes on with the search for expired messages, and takes those out that it finds; calls `gone` for each.
