@@ -14,14 +14,13 @@ use crate::session::queue::{How, Ids, Queued};
 use crate::session::{Key, Sent};
 
 impl Hub {
-    /// Publishes a message: it is retained if it says so, and given to everybody who subscribes. How many sessions
-    /// that were.
+    /// Publishes a message to everybody who subscribes; whether anybody does.
     pub(crate) fn publish(
         &mut self,
         reach: &mut dyn Reach,
         from: Option<Key>,
         publication: &mut Publication<'_>,
-    ) -> usize {
+    ) -> bool {
         let readers = Readers {
             identity: &self.config.identity,
             revision: self.access.revision(),
@@ -29,9 +28,10 @@ impl Hub {
         };
         self.routes.find(readers, from, &mut self.sessions);
         let targets = self.routes.targets();
+        let is_heard = self.routes.is_heard();
+        self.stats.unheard += u64::from(!is_heard);
         if targets == 0 {
-            self.stats.unheard += 1;
-            return 0;
+            return is_heard;
         }
         self.post.begin();
         let mut ids = [0; SUBSCRIPTION_ID_MAX];
@@ -41,7 +41,7 @@ impl Hub {
             let retain = publication.retain && target.retain_as_published;
             self.give(reach, target.key, publication, qos, retain, ids);
         }
-        targets
+        is_heard
     }
 
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to

@@ -16,6 +16,8 @@ pub(crate) struct Routes {
     /// Counts searches: the mark of a session that is among the receivers already.
     search: u64,
     targets: Vec<Target>,
+    /// Whether somebody subscribes, be it that nobody gets the message.
+    is_heard: bool,
     /// Further subscription identifiers of targets: each with the place of the next.
     ids: Vec<(u32, u32)>,
 }
@@ -45,7 +47,13 @@ const NONE: u32 = u32::MAX;
 
 impl Routes {
     pub(crate) fn new(limits: TreeLimits) -> Routes {
-        Routes { tree: Subscriptions::new(limits), search: 0, targets: Vec::new(), ids: Vec::new() }
+        Routes {
+            tree: Subscriptions::new(limits),
+            search: 0,
+            targets: Vec::new(),
+            is_heard: false,
+            ids: Vec::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,12 +77,14 @@ impl Routes {
     /// shared subscription is chosen: in turn, of those that are connected and have nothing waiting, else of those
     /// that are connected, else of those that come back; and only of those who may read the topic.
     pub(crate) fn find(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
-        let Routes { tree, search, targets, ids } = self;
+        let Routes { tree, search, targets, is_heard, ids } = self;
         *search += 1;
         targets.clear();
         ids.clear();
+        *is_heard = false;
         tree.matching(readers.topic, |matched| match matched {
             Matched::Own(&key, entry) => {
+                *is_heard = true;
                 // Own messages do not come back ([MQTT-3.8.3-3]).
                 if entry.options.no_local && from == Some(key) {
                     return;
@@ -101,10 +111,16 @@ impl Routes {
                     chosen = group.next(kept).map(|(key, entry)| (*key, *entry));
                 }
                 if let Some((key, entry)) = chosen {
+                    *is_heard = true;
                     note(targets, ids, *search, sessions, key, entry);
                 }
             }
         });
+    }
+
+    /// Whether anybody subscribes to what was looked for last: its publisher too, who does not want it back.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard
     }
 
     /// Those that were found last.
