@@ -53,7 +53,7 @@ impl Hub {
         self.durable.farewell(self.out.len());
         if client.is_v5() && client.codec.is_connected() {
             let mut said = PropertiesBuf::new();
-            let named = said.push(Property::ReasonString(reason.name())).is_ok();
+            let named = !self.config.terse && said.push(Property::ReasonString(reason.name())).is_ok();
             let full = Disconnect { reason, properties: said.properties() };
             if !named || client.codec.encode(&Packet::Disconnect(full), &mut self.out).is_err() {
                 let _ = client.codec.encode(&Packet::Disconnect(Disconnect::new(reason)), &mut self.out);

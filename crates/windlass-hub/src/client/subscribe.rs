@@ -46,7 +46,7 @@ impl Hub {
     ) {
         self.durable.binding |= self.sessions.get(key).is_some_and(|session| session.number != 0);
         let wants = self.sessions.get(key).and_then(|session| session.link.as_ref());
-        let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5();
+        let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5() && !self.config.terse;
         let wrong = reasons.iter().find(|reason| reason.is_error());
         if let Some(wrong) = wrong.filter(|_| wants) {
             let mut said = PropertiesBuf::new();
