@@ -74,8 +74,8 @@ config! {
     /// Bytes of the longest CONNECT. Nothing else is taken before it, and what is no beginning of one ends the
     /// connection with its first byte. Default 16 KiB: room for a will and a token.
     connect_max: usize = 16 * 1024,
-    /// Levels of a topic or filter. Default 128.
-    topic_levels_max: usize = 128,
+    /// Levels of a topic or filter: one more than slashes. Default 201.
+    topic_levels_max: usize = 201,
     /// User properties of one packet. Default 256.
     user_properties_max: usize = 256,
     /// How long a client may take for its CONNECT, and for all of an enhanced authentication. Default 10 s.
@@ -138,6 +138,9 @@ config! {
     wildcards: bool = true,
     /// Whether subscriptions may be shared. Default true.
     shared: bool = true,
+    /// Whether answers are as short as Mosquitto's: refusals have their code and no words (Reason String of version 5),
+    /// and PUBREC does not say that nobody subscribes (0x10). Default false.
+    terse: bool = false,
     /// How often topics below `$SYS` are published. Default 10 s; zero: never.
     sys_interval: Duration = Duration::from_secs(10),
 }

@@ -21,23 +21,24 @@ use crate::siblings::posted::Post;
 const HOPS_MAX: u8 = 8;
 
 impl Hub {
-    /// Publishes a message: it is given to everybody who subscribes. How many sessions that were, those of another
-    /// worker counted as one.
+    /// Publishes a message to everybody who subscribes; whether anybody does.
     pub(crate) fn publish(
         &mut self,
         reach: &mut dyn Reach,
         from: Option<Key>,
         publication: &mut Publication<'_>,
-    ) -> usize {
+    ) -> bool {
         let readers = Readers {
             identity: &self.config.identity,
             revision: self.access.revision(),
             topic: publication.topic,
         };
         self.routes.find(readers, from, &mut self.sessions);
-        let heard = self.give_all(reach, publication) + self.pass_on(publication, 0);
-        self.stats.unheard += u64::from(heard == 0);
-        heard
+        self.give_all(reach, publication);
+        let passed_on = self.pass_on(publication, 0);
+        let is_heard = self.routes.is_heard() || passed_on > 0;
+        self.stats.unheard += u64::from(!is_heard);
+        is_heard
     }
 
     /// A message that another worker passes on.
@@ -116,11 +117,11 @@ impl Hub {
         workers
     }
 
-    /// Gives a message to the sessions of this worker that the last search has found; how many.
-    fn give_all(&mut self, reach: &mut dyn Reach, publication: &mut Publication<'_>) -> usize {
+    /// Gives a message to the sessions of this worker that the last search has found.
+    fn give_all(&mut self, reach: &mut dyn Reach, publication: &mut Publication<'_>) {
         let targets = self.routes.targets();
         if targets == 0 {
-            return 0;
+            return;
         }
         self.post.begin();
         let mut ids = [0; SUBSCRIPTION_ID_MAX];
@@ -130,7 +131,6 @@ impl Hub {
             let retain = publication.retain && target.retain_as_published;
             self.give(reach, target.key, publication, qos, retain, ids);
         }
-        targets
     }
 
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to

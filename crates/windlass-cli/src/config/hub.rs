@@ -95,6 +95,8 @@ pub(crate) struct HubTable {
     pub(crate) wildcards: bool,
     /// Whether subscriptions may be shared.
     pub(crate) shared: bool,
+    /// Whether answers are as short as Mosquitto's: a code and no words.
+    pub(crate) terse: bool,
     /// How often topics below `$SYS` are published; 0 is never.
     pub(crate) sys_interval: Time,
     /// Who clients are, and what they may do.
@@ -176,6 +178,7 @@ impl Default for HubTable {
             proxy_header: config.proxy_header,
             wildcards: config.wildcards,
             shared: config.shared,
+            terse: config.terse,
             sys_interval: Time(config.sys_interval),
             identity: IdentityTable::default(),
         }
@@ -233,6 +236,7 @@ impl HubTable {
             proxy_header: self.proxy_header,
             wildcards: self.wildcards,
             shared: self.shared,
+            terse: self.terse,
             sys_interval: self.sys_interval.0,
             ..HubConfig::default()
         }
@@ -252,11 +256,7 @@ impl HubTable {
                 self.keep_alive_max.0.as_secs() > u64::from(u16::MAX),
                 "at most 65,535 seconds",
             ),
-            (
-                "packet_max",
-                !(128..=268_435_460).contains(&self.packet_max.0),
-                "from 128 to 268,435,460 bytes",
-            ),
+            ("packet_max", !(20..=268_435_460).contains(&self.packet_max.0), "from 20 to 268,435,460 bytes"),
             ("connect_max", !(128..=1 << 20).contains(&self.connect_max.0), "from 128 bytes to 1MiB"),
             ("topic_levels_max", !(1..=1_024).contains(&self.topic_levels_max.0), "from 1 to 1,024"),
             ("qos_max", self.qos_max.0 > 2, "0, 1 or 2"),

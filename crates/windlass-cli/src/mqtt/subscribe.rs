@@ -206,7 +206,7 @@ impl Job for Subscriber {
         _: u16,
     ) -> Result<(), Close> {
         match session_present {
-            true => self.incoming.reconnected(u16::MAX),
+            true => self.incoming.reconnected(u16::MAX, false),
             false => self.incoming = Incoming::new(u16::MAX, false),
         }
         let aliases = self.given.connect().properties().topic_alias_maximum().unwrap_or(0);

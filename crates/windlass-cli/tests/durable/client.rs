@@ -228,7 +228,7 @@ pub(crate) fn subscriber(
     let mut subscribed = false;
     while !over.load(Relaxed) {
         let Some(mut wire) = connect(port, id, version, &mut had, over) else { break };
-        incoming.reconnected(20);
+        incoming.reconnected(20, false);
         let _ = (|| -> Result<(), Lost> {
             if !subscribed {
                 let filters: Vec<_> = filters

@@ -99,16 +99,18 @@ impl Hub {
     pub(super) fn answer(&mut self, client: &mut Client, kind: Kind, id: PacketId, reason: Reason) {
         // What is refused is so whatever the log has.
         self.durable.binding |= !reason.is_error();
-        if reason == Reason::Success || !client.is_v5() {
+        let silent = self.config.terse && kind == Kind::Pubrec && reason == Reason::NoMatchingSubscribers;
+        if reason == Reason::Success || silent || !client.is_v5() {
             let first = (kind as u8) << 4 | if kind == Kind::Pubrel { 2 } else { 0 };
             let [high, low] = id.get().to_be_bytes();
             self.out.extend_from_slice(&[first, 2, high, low]);
             return;
         }
-        let wants = client.key().is_some_and(|key| {
-            let link = self.sessions.get(key).and_then(|session| session.link.as_ref());
-            link.is_some_and(|link| link.wants_problems)
-        });
+        let wants = !self.config.terse
+            && client.key().is_some_and(|key| {
+                let link = self.sessions.get(key).and_then(|session| session.link.as_ref());
+                link.is_some_and(|link| link.wants_problems)
+            });
         let packet = |ack| match kind {
             Kind::Puback => Packet::Puback(ack),
             Kind::Pubrec => Packet::Pubrec(ack),

@@ -9,6 +9,7 @@ use windlass_proto::mqtt::{
 use super::publish::may_be_published;
 use super::{Client, Stage, Wire};
 use crate::access::Belonging;
+use crate::config::WhenExceeded;
 use crate::exchange::{Exchange, Step};
 use crate::service::Hub;
 use crate::session::will::Will;
@@ -70,7 +71,7 @@ impl Hub {
         let is_assigned = connect.client_id.is_empty();
         let client_id: Box<str> = match connect.client_id {
             // [MQTT-3.1.3-6].
-            "" => format!("auto-{:016x}{:016x}", conn.random(), conn.random()).into(),
+            "" => assigned(conn.random(), conn.random()),
             id => id.into(),
         };
         let expiry = match (v5, connect.clean_start) {
@@ -309,7 +310,8 @@ impl Hub {
             outgoing.reconnected(receive_max);
         }
         if let Some(incoming) = &mut session.incoming {
-            incoming.reconnected(config.receive_max);
+            let enforced = v5 && config.when_receive_exceeded == WhenExceeded::Disconnect;
+            incoming.reconnected(config.receive_max, enforced);
         }
         self.tell_who(key);
         let config = &self.config;
@@ -319,15 +321,22 @@ impl Hub {
                 // Ours have an encoding.
                 let _ = said.push(property);
             };
-            if expiry != asking.expiry {
-                say(Property::SessionExpiry(expiry));
+            // In the order of Mosquitto's, byte for byte: there are tests that hold a server against that.
+            if keep_alive != asking.keep_alive {
+                say(Property::ServerKeepAlive(keep_alive));
+            }
+            if config.topic_alias_max > 0 {
+                say(Property::TopicAliasMaximum(config.topic_alias_max));
             }
             if asking.is_assigned {
                 // [MQTT-3.1.3-7].
                 say(Property::AssignedClientId(&asking.client_id));
             }
-            if config.topic_alias_max > 0 {
-                say(Property::TopicAliasMaximum(config.topic_alias_max));
+            if expiry != asking.expiry {
+                say(Property::SessionExpiry(expiry));
+            }
+            if !config.retain {
+                say(Property::RetainAvailable(false));
             }
             say(Property::MaximumPacketSize(u32::try_from(config.packet_max).unwrap_or(u32::MAX)));
             if config.receive_max < u16::MAX {
@@ -338,17 +347,11 @@ impl Hub {
                 // [MQTT-3.2.2-9].
                 max => say(Property::MaximumQoS(max as u8)),
             }
-            if !config.retain {
-                say(Property::RetainAvailable(false));
-            }
             if !config.wildcards {
                 say(Property::WildcardSubscriptionAvailable(false));
             }
             if !config.shared {
                 say(Property::SharedSubscriptionAvailable(false));
-            }
-            if keep_alive != asking.keep_alive {
-                say(Property::ServerKeepAlive(keep_alive));
             }
             if let Some(exchanging) = &asking.exchange {
                 say(Property::AuthenticationMethod(&exchanging.method));
@@ -397,7 +400,9 @@ impl Hub {
         self.stats.refused += 1;
         client.stage = Stage::Over;
         let mut said = PropertiesBuf::new();
-        let _ = said.push(Property::ReasonString(reason.name()));
+        if !self.config.terse {
+            let _ = said.push(Property::ReasonString(reason.name()));
+        }
         let connack = |properties| Connack { session_present: false, reason, properties };
         // A packet that has no encoding, in this version or for its length, is left out.
         if client.codec.encode(&Packet::Connack(connack(said.properties())), &mut self.out).is_err() {
@@ -406,6 +411,13 @@ impl Hub {
         }
         Close::Refused
     }
+}
+
+/// An identifier for who has none: in the form of a random UUID (RFC 9562, version 4), as Mosquitto's.
+fn assigned(high: u64, low: u64) -> Box<str> {
+    let (first, second) = (high >> 32, high >> 16 & 0xffff);
+    let (third, fourth) = (high & 0x0fff | 0x4000, low >> 48 & 0x3fff | 0x8000);
+    format!("auto-{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{:012x}", low & 0xffff_ffff_ffff).into()
 }
 
 /// The properties of AUTH.

@@ -53,7 +53,7 @@ impl Hub {
         self.durable.farewell(self.out.len());
         if client.is_v5() && client.codec.is_connected() {
             let mut said = PropertiesBuf::new();
-            let named = said.push(Property::ReasonString(reason.name())).is_ok();
+            let named = !self.config.terse && said.push(Property::ReasonString(reason.name())).is_ok();
             let full = Disconnect { reason, properties: said.properties() };
             if !named || client.codec.encode(&Packet::Disconnect(full), &mut self.out).is_err() {
                 let _ = client.codec.encode(&Packet::Disconnect(Disconnect::new(reason)), &mut self.out);
@@ -106,10 +106,9 @@ impl Hub {
         self.tell_state(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
-        for replay in std::mem::take(&mut session.scans) {
-            if let Some(scan) = replay.scan {
-                self.kept.end(scan);
-            }
+        // What was not sent yet of retained messages is looked for anew in the next connection.
+        for scan in session.scans.iter_mut().filter_map(|replay| replay.scan.take()) {
+            self.kept.end(scan);
         }
         if !is_kept {
             return self.end_session(reach, key);
@@ -194,9 +193,7 @@ impl Hub {
         self.watch.totals().sessions.leave(1);
         self.durable.closed(&session);
         for replay in session.scans {
-            if let Some(scan) = replay.scan {
-                self.kept.end(scan);
-            }
+            self.kept.drop_replay(replay);
         }
     }
 }

@@ -216,7 +216,7 @@ impl Hub {
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(conn, client, key, &unsubscribe),
             // [MQTT-3.12.4-1].
             Packet::Pingreq => {
-                self.out.extend_from_slice(&[0xd0, 0]);
+                self.pong(conn, client, key);
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.disconnected(conn, client, key, &disconnect),

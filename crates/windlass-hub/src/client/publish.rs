@@ -100,7 +100,7 @@ impl Hub {
             if retain {
                 reason = self.retain(&mut publication);
             }
-            if !reason.is_error() && self.publish(conn, Some(key), &mut publication) == 0 {
+            if !reason.is_error() && !self.publish(conn, Some(key), &mut publication) {
                 reason = Reason::NoMatchingSubscribers;
             }
         }

@@ -135,9 +135,14 @@ impl Hub {
     /// Retained messages go to a new subscription from here on.
     fn replay_retained(&mut self, key: Key, filter: Filter<'_>, options: SubscribeOptions, id: u32) {
         let options = SubscribeOptions { qos: options.qos.min(self.config.qos_max), ..options };
-        if let Some(session) = self.sessions.get_mut(key).filter(|_| !self.kept.is_empty()) {
-            let scan = Some(self.kept.scan(filter));
-            session.scans.push_back(Replay { scan, options, id });
+        if self.kept.is_empty() {
+            return;
+        }
+        // One that is under way for this filter begins again, with all that it has not sent.
+        self.stop_replay(key, filter);
+        if let Some(session) = self.sessions.get_mut(key) {
+            let filter = filter.as_str().into();
+            session.scans.push_back(Replay { filter, scan: None, options, id });
         }
     }
 
@@ -151,7 +156,7 @@ impl Hub {
     ) {
         self.durable.binding |= self.sessions.get(key).is_some_and(|session| session.number != 0);
         let wants = self.sessions.get(key).and_then(|session| session.link.as_ref());
-        let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5();
+        let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5() && !self.config.terse;
         let wrong = reasons.iter().find(|reason| reason.is_error());
         if let Some(wrong) = wrong.filter(|_| wants) {
             let mut said = PropertiesBuf::new();
@@ -248,6 +253,15 @@ impl Hub {
         Ok((options.qos, replays && filter.group().is_none()))
     }
 
+    /// Retained messages are not looked for any more for the subscription of this filter.
+    fn stop_replay(&mut self, key: Key, filter: Filter<'_>) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let at = session.scans.iter().position(|replay| *replay.filter == *filter.as_str());
+        if let Some(replay) = at.and_then(|at| session.scans.remove(at)) {
+            self.kept.drop_replay(replay);
+        }
+    }
+
     /// UNSUBSCRIBE came ([MQTT-3.10.4-4] to [MQTT-3.10.4-6]). What waits already is still sent.
     pub(super) fn unsubscribe(
         &mut self,
@@ -286,6 +300,7 @@ impl Hub {
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         self.tell_removed(key, filter, removed.options.qos);
+        self.stop_replay(key, filter);
         Reason::Success
     }
 }

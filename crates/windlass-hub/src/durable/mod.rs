@@ -183,6 +183,20 @@ impl Hub {
         self
     }
 
+    /// PINGRESP. It says nothing that a disk has to have, so it goes before what waits for one: a client that hears
+    /// nothing gives its connection up, and would be here again at once.
+    pub(crate) fn pong(&mut self, conn: &mut windlass::Conn<'_>, client: &Client, key: Key) {
+        const PINGRESP: [u8; 2] = [0xd0, 0];
+        let waits = self.sessions.get(key).and_then(|session| session.link.as_deref()).is_some_and(|link| {
+            !link.opening && (self.durable.binding || link.held > self.durable.journal.committed())
+        });
+        if waits {
+            wire::write(conn, client.wire.is_websocket(), &PINGRESP);
+        } else {
+            self.out.extend_from_slice(&PINGRESP);
+        }
+    }
+
     /// Sends what was put together for a connection, or keeps it until what it says is so.
     pub(crate) fn send_out(&mut self, conn: &mut windlass::Conn<'_>, client: &Client) {
         let (id, is_websocket) = (conn.id(), client.wire.is_websocket());

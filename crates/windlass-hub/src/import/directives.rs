@@ -27,10 +27,10 @@ const DROPPED: &[(&str, &str)] = &[
     ("dhparamfile", "TLS has elliptic curves only"),
     ("disable_client_cert_date_checks", "an expired certificate is none"),
     ("enable_control_api", "the admin page is `[admin]`"),
-    ("enable_proxy_protocol", "the hub does not read PROXY headers from this file yet"),
     ("global_plugin", PLUGINS),
     ("http_api", "the admin page is `[admin]`"),
     ("http_dir", "the hub serves no files"),
+    ("listener_auto_id_prefix", "ids that are given begin with `auto-`"),
     ("log_facility", "logs go to stderr, a file or the journal: see `[log]`"),
     ("log_timestamp", "each line of a log has its time"),
     ("log_timestamp_format", "each line of a log has its time"),
@@ -136,6 +136,7 @@ pub(super) fn read(settings: &mut Settings, directive: &str, value: &str, at: &A
         | "max_connections" => line.listener(settings),
         "acl_file"
         | "allow_anonymous"
+        | "listener_allow_anonymous"
         | "password_file"
         | "clientid_prefixes"
         | "per_listener_settings"
@@ -303,6 +304,10 @@ impl Line<'_> {
                 settings.security().allow_anonymous = self.set(self.yes()?, "allow_anonymous");
                 Ok(())
             }
+            "listener_allow_anonymous" => {
+                settings.listener().allow_anonymous = self.set(self.yes()?, "listener_allow_anonymous");
+                Ok(())
+            }
             "password_file" => {
                 let (path, remark) = self.path()?;
                 settings.security().password_file = self.set(path, "password_file");
@@ -390,7 +395,7 @@ impl Line<'_> {
             "max_packet_size" => match self.number(0..=268_435_455)? {
                 0 => changed("a packet has a bound: the default of `packet_max`"),
                 bytes => {
-                    key("packet_max", bytes.max(128).to_string(), "max_packet_size");
+                    key("packet_max", bytes.max(20).to_string(), "max_packet_size");
                     Ok(())
                 }
             },
@@ -441,6 +446,16 @@ impl Line<'_> {
                 let set = self.set(Key { key: "topic_alias_max", value }, "max_topic_alias");
                 settings.listener().keys.extend(set);
                 Ok(())
+            }
+            "enable_proxy_protocol" => {
+                self.number(1..=2)?;
+                let set =
+                    self.set(Key { key: "proxy_header", value: "true".into() }, "enable_proxy_protocol");
+                settings.listener().keys.extend(set);
+                changed("headers of both versions are taken")
+            }
+            "proxy_protocol_v2_require_tls" => {
+                dropped("whether its client spoke TLS is for the proxy to say and to ask for")
             }
             "max_topic_alias_broker" => {
                 let value = self.number(0..=65_535)?.to_string();

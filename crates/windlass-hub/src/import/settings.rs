@@ -44,6 +44,8 @@ pub(super) struct Listener {
     pub(super) subject: Option<Set<bool>>,
     pub(super) id_from_user: Option<Set<bool>>,
     pub(super) connections_max: Option<Set<u64>>,
+    /// Of this listener alone, before what is said of all.
+    pub(super) allow_anonymous: Option<Set<bool>>,
     pub(super) keys: Vec<Set<Key>>,
     pub(super) security: Security,
 }

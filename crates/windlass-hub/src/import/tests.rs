@@ -75,7 +75,7 @@ fn a_plain_file() {
          [log]\npath = \"/var/log/mosquitto/mosquitto.log\"\n\n\
          [[hub]]\nlisten = [\"10.0.0.1:1883\", \":9001\"]\n\
          queue_max = 200\nreceive_max = 65535\nin_flight_max = 65535\nkeep_alive_max = \"120s\"\n\
-         session_expiry_max = \"1209600s\"\nretain = false\npacket_max = 128\nsys_interval = \"0s\"\n\n\
+         session_expiry_max = \"1209600s\"\nretain = false\npacket_max = 100\nsys_interval = \"0s\"\n\n\
          [hub.identity]\nanonymous = \"never\"\npassword_file = \"/etc/mosquitto/passwd\"\n"
     );
     assert_eq!(
@@ -141,6 +141,35 @@ fn settings_of_listeners() {
     assert!(toml(text).contains("\nqos_max = 1\n"));
     assert_eq!(remarks(text).len(), 3, "{:?}", remarks(text));
     assert!(toml("listener 1883\nmax_connections 9\n").starts_with("[limits]\nconnections_max = 9\n"));
+}
+
+#[test]
+fn proxies_say_who_their_clients_are() {
+    let text = "listener 1883\nenable_proxy_protocol 2\nproxy_protocol_v2_require_tls true\n";
+    assert!(toml(text).contains("listen = [\":1883\"]\nproxy_header = true\n"), "{}", toml(text));
+    assert_eq!(
+        remarks(text),
+        [
+            "2: enable_proxy_protocol: Changed: headers of both versions are taken",
+            "3: proxy_protocol_v2_require_tls: Dropped: whether its client spoke TLS is for the proxy to say and to ask for",
+        ]
+    );
+    let remarks = remarks("listener 1883\nlistener 1884\nenable_proxy_protocol 1\n");
+    assert!(remarks.iter().any(|it| it.ends_with("Changed: it is for all addresses")), "{remarks:?}");
+    assert!(remarks_are_mistakes("listener 1883\nenable_proxy_protocol 3\n"));
+}
+
+fn remarks_are_mistakes(text: &str) -> bool {
+    import(text).remarks.iter().all(|it| it.fate == Fate::Mistake)
+}
+
+#[test]
+fn who_is_anonymous_may_be_said_of_a_listener() {
+    let text = "allow_anonymous false\nlistener 1883\nlistener_allow_anonymous true\nlistener 1884\n\
+                listener_allow_anonymous false\n";
+    assert!(toml(text).ends_with("[hub.identity]\nanonymous = \"everybody\"\n"), "{}", toml(text));
+    let why = "a hub has one identity for all its addresses: that of the first listener";
+    assert_eq!(remarks(text), [format!("5: listener_allow_anonymous: Dropped: {why}")]);
 }
 
 #[test]

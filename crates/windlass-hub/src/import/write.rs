@@ -205,7 +205,8 @@ impl Writer<'_> {
     }
 
     fn identity(&mut self, settings: &Settings, listeners: &[Listener]) -> String {
-        let security = self.security(settings, listeners);
+        let mut security = self.security(settings, listeners);
+        self.anonymous(&mut security, listeners);
         let mut keys = Vec::new();
         let said = security.allow_anonymous.as_ref().map(|set| set.value);
         // Without a listener, who is on this machine needs no name.
@@ -245,6 +246,22 @@ impl Writer<'_> {
         }
         keys.iter()
             .fold("\n[hub.identity]\n".to_owned(), |text, (key, value)| format!("{text}{key} = {value}\n"))
+    }
+
+    /// What is said of a listener alone holds for the hub, if it is said of the first, or means the same.
+    fn anonymous(&mut self, security: &mut Security, listeners: &[Listener]) {
+        let said = |listener: &Listener| listener.allow_anonymous.as_ref().map(|set| set.value);
+        let all = security.allow_anonymous.as_ref().is_some_and(|set| set.value);
+        let first = listeners.first().and_then(said).unwrap_or(all);
+        for listener in listeners {
+            let Some(set) = &listener.allow_anonymous else { continue };
+            if set.value == first {
+                security.allow_anonymous = Some(set.clone());
+            } else {
+                let why = "a hub has one identity for all its addresses: that of the first listener";
+                self.remark(set, Fate::Dropped, why);
+            }
+        }
     }
 
     /// A hub has one: that of all listeners, or of the first.

@@ -23,6 +23,8 @@ pub(crate) struct Routes {
     /// Counts searches: the mark of a session that is among the receivers already.
     search: u64,
     targets: Vec<Target>,
+    /// Whether somebody subscribes, be it that nobody gets the message.
+    is_heard: bool,
     /// Further subscription identifiers of targets: each with the place of the next.
     ids: Vec<(u32, u32)>,
 }
@@ -59,6 +61,7 @@ impl Routes {
             worker: 0,
             search: 0,
             targets: Vec::new(),
+            is_heard: false,
             ids: Vec::new(),
         }
     }
@@ -121,6 +124,7 @@ impl Routes {
         self.find_own(readers, from, sessions);
         if let Some(elsewhere) = &mut self.elsewhere {
             for &(key, entry) in elsewhere.find(readers, sessions) {
+                self.is_heard = true;
                 note(&mut self.targets, &mut self.ids, self.search, sessions, key, entry);
             }
         }
@@ -148,12 +152,14 @@ impl Routes {
     }
 
     fn find_own(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
-        let Routes { tree, search, targets, ids, .. } = self;
+        let Routes { tree, search, targets, is_heard, ids, .. } = self;
         *search += 1;
         targets.clear();
         ids.clear();
+        *is_heard = false;
         tree.matching(readers.topic, |matched| match matched {
             Matched::Own(&key, entry) => {
+                *is_heard = true;
                 // Own messages do not come back ([MQTT-3.8.3-3]).
                 if entry.options.no_local && from == Some(key) {
                     return;
@@ -180,10 +186,16 @@ impl Routes {
                     chosen = group.next(kept).map(|(key, entry)| (*key, *entry));
                 }
                 if let Some((key, entry)) = chosen {
+                    *is_heard = true;
                     note(targets, ids, *search, sessions, key, entry);
                 }
             }
         });
+    }
+
+    /// Whether anybody subscribes to what was looked for last: its publisher too, who does not want it back.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard
     }
 
     /// Those that were found last.

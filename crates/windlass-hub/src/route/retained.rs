@@ -12,6 +12,7 @@ use std::time::Duration;
 use windlass::Time;
 use windlass_proto::mqtt::{Filter, Retained, Scan, Topic, TreeLimits};
 
+use crate::session::Replay;
 use crate::session::message::Message;
 use crate::totals::Totals;
 
@@ -236,6 +237,13 @@ impl Kept {
 
     pub(crate) fn end(&mut self, scan: Scan) {
         self.tree.end(scan);
+    }
+
+    /// Retained messages go to a subscription no longer.
+    pub(crate) fn drop_replay(&mut self, replay: Replay) {
+        if let Some(scan) = replay.scan {
+            self.end(scan);
+        }
     }
 
     /// Goes on with the search for expired messages, and takes those out that it finds.

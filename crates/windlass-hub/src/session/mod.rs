@@ -100,10 +100,12 @@ pub(crate) struct Subscription {
     pub(crate) id: u32,
 }
 
-/// Retained messages on their way to a new subscription.
+/// Retained messages on their way to a new subscription. Each filter has one at most.
 #[derive(Debug)]
 pub(crate) struct Replay {
-    /// `None` once it has been handed back.
+    pub(crate) filter: Box<str>,
+    /// How far the search is; `None` before it begins. It does not outlive the connection, since the tree keeps all of
+    /// its places for it: in the next one it begins again.
     pub(crate) scan: Option<Scan>,
     pub(crate) options: SubscribeOptions,
     pub(crate) id: u32,

@@ -1,6 +1,6 @@
 //! What waits for a client, on its way: what is sent again, then its queue, then retained messages.
 
-use windlass_proto::mqtt::{Outgoing, QoS, Resend};
+use windlass_proto::mqtt::{Filter, Outgoing, QoS, Resend};
 
 use super::queue::{How, Ids, Queued};
 use super::{Key, Sent};
@@ -180,12 +180,15 @@ impl Hub {
             }
             looked += STEP_NODES;
             let (options, id) = (replay.options, replay.id);
+            if replay.scan.is_none() {
+                replay.scan = Filter::new(&replay.filter).ok().map(|filter| self.kept.scan(filter));
+            }
             let over = match &mut replay.scan {
                 Some(scan) => self.kept.proceed(scan, STEP_NODES, |message| found.push(message.clone())),
                 None => true,
             };
-            if over && let Some(scan) = session.scans.pop_front().and_then(|replay| replay.scan) {
-                self.kept.end(scan);
+            if over && let Some(replay) = session.scans.pop_front() {
+                self.kept.drop_replay(replay);
             }
             for message in found.drain(..) {
                 if message.is_expired(self.now) || !self.may_read(key, message.topic_str()) {

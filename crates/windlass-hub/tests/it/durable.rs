@@ -164,7 +164,13 @@ fn nothing_is_acknowledged_that_is_not_on_the_disk() {
     desk.hear(&mut away);
 
     disk.set_plan(SimPlan { sync_fails: 1, ..SimPlan::default() });
-    assert!(desk.publish_at(&mut sender, "t", "x", QoS::ExactlyOnce, 1).is_empty());
+    let publish = Publish::new(Topic::new("t").unwrap(), b"x");
+    let publish = Publish { qos: QoS::ExactlyOnce, id: Some(number(1)), ..publish };
+    // Who waits is not left in silence, in the same breath and later.
+    desk.say_all(&mut sender, &[Packet::Publish(publish), Packet::Pingreq]);
+    assert_eq!(desk.hear(&mut sender), ["PINGRESP"]);
+    desk.say(&mut sender, &Packet::Pingreq);
+    assert_eq!(desk.hear(&mut sender), ["PINGRESP"]);
     assert!(
         desk.hear(&mut away).is_empty(),
         "QoS 2 is not sent under an identifier that is not written down"

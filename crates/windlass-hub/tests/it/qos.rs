@@ -149,6 +149,28 @@ fn the_hubs_receive_maximum_holds_if_it_shall() {
 }
 
 #[test]
+fn it_is_that_of_the_version_a_session_goes_on_in() {
+    // How many of five come through, of a session that goes on in version 5 and then in 3.1.1.
+    let mut desk = Desk::new(HubConfig::default().receive_max(2));
+    let (mut one, _) = desk.join_for_good(V3, "one");
+    desk.publish_at(&mut one, "t", "x", QoS::AtLeastOnce, 1);
+    desk.lose(&one);
+    let (mut one, heard) = desk.join_for_good(V5, "one");
+    assert_eq!(heard, "CONNACK Success present ReceiveMaximum(2)");
+    for n in 1..=2 {
+        assert_eq!(desk.publish_at(&mut one, "t", "x", QoS::ExactlyOnce, n).len(), 1);
+    }
+    let heard = desk.publish_at(&mut one, "t", "x", QoS::ExactlyOnce, 3);
+    assert_eq!(heard, ["DISCONNECT ReceiveMaximumExceeded"], "it was told");
+    let (mut one, heard) = desk.join_for_good(V3, "one");
+    assert_eq!(heard, "CONNACK Success present");
+    for n in 3..=5 {
+        let heard = desk.publish_at(&mut one, "t", "x", QoS::ExactlyOnce, n);
+        assert_eq!(heard, [format!("PUBREC #{n} Success")], "3.1.1 knows of no maximum");
+    }
+}
+
+#[test]
 fn messages_of_one_topic_come_in_order() {
     let mut desk = Desk::new(HubConfig::default().in_flight_max(3));
     let mut sender = desk.join(V5, "sender");

@@ -110,6 +110,86 @@ fn a_hundred_thousand_come_without_end_to_anybody() {
     assert_eq!(desk.stats().dropped_queue_full, 0);
 }
 
+/// Retains so many messages of QoS 1.
+fn with_retained(count: u16) -> Desk {
+    let mut desk = Desk::new(HubConfig::default());
+    let mut sender = desk.join(V5, "sender");
+    for n in 1..=count {
+        let topic = format!("a/{n}");
+        let publish = Publish::new(Topic::new(&topic).unwrap(), b"x");
+        let (qos, id) = (QoS::AtLeastOnce, Some(crate::kit::number(n)));
+        desk.say(&mut sender, &Packet::Publish(Publish { retain: true, qos, id, ..publish }));
+        desk.hear(&mut sender);
+    }
+    desk
+}
+
+/// The topics of what is heard until nothing comes any more, each message acknowledged.
+fn topics_of_all(desk: &mut Desk, device: &mut crate::kit::Device, mut heard: Vec<String>) -> Vec<String> {
+    let mut topics = Vec::new();
+    while !heard.is_empty() {
+        let mut next = Vec::new();
+        for text in heard.iter().filter(|text| text.starts_with("PUBLISH")) {
+            let words: Vec<&str> = text.split(' ').collect();
+            topics.push(words[1].to_owned());
+            let id = words.iter().find_map(|word| word.strip_prefix('#')).unwrap();
+            next.extend(desk.puback(device, id.parse().unwrap()));
+        }
+        heard = next;
+    }
+    topics
+}
+
+#[test]
+fn what_a_lost_connection_broke_off_goes_on_in_the_next() {
+    let mut desk = with_retained(200);
+    for version in [V3, V5] {
+        let (mut one, _) = desk.join_for_good(version, "one");
+        let heard = desk.subscribe(&mut one, "a/+", QoS::AtLeastOnce);
+        assert_eq!(heard.len(), 1 + 20, "as many as may be in flight");
+        desk.lose(&one);
+        desk.wait(1.0);
+        let (mut one, heard) = desk.join_for_good(version, "one");
+        let heard = heard.split("; ").map(str::to_owned).collect();
+        let mut topics = topics_of_all(&mut desk, &mut one, heard);
+        topics.sort();
+        topics.dedup();
+        assert_eq!(topics.len(), 200, "{version:?}");
+        desk.say(
+            &mut one,
+            &Packet::Disconnect(windlass_proto::mqtt::Disconnect::new(windlass_hub::Reason::Success)),
+        );
+        // It is over, and does not begin again.
+        let (mut one, heard) = desk.join_for_good(version, "one");
+        assert!(heard.starts_with("CONNACK Success present") && !heard.contains("PUBLISH"), "{heard}");
+        desk.unsubscribe(&mut one, "a/+");
+        desk.lose(&one);
+    }
+}
+
+/// However often a client asks and acknowledges nothing, what waits for it is one search for each filter.
+#[test]
+fn who_asks_again_and_again_is_answered_once_more() {
+    let mut desk = with_retained(200);
+    let mut one = desk.join(V5, "one");
+    let mut heard = desk.subscribe(&mut one, "a/+", QoS::AtLeastOnce);
+    for _ in 0..50 {
+        heard.extend(desk.subscribe(&mut one, "a/+", QoS::AtLeastOnce));
+    }
+    let topics = topics_of_all(&mut desk, &mut one, heard);
+    assert!((200..=300).contains(&topics.len()), "{}", topics.len());
+}
+
+#[test]
+fn who_does_not_want_them_any_more_gets_what_was_found() {
+    let mut desk = with_retained(200);
+    let mut one = desk.join(V5, "one");
+    let mut heard = desk.subscribe(&mut one, "a/+", QoS::AtLeastOnce);
+    heard.extend(desk.unsubscribe(&mut one, "a/+"));
+    let topics = topics_of_all(&mut desk, &mut one, heard);
+    assert!((20..=100).contains(&topics.len()), "[MQTT-3.10.4-2]: {}", topics.len());
+}
+
 #[test]
 fn limits_of_retained_messages_are_kept() {
     let mut desk = Desk::new(HubConfig::default().retained_max(2));

@@ -82,6 +82,12 @@ fn own_messages_stay_away_if_they_shall() {
     desk.publish(&mut one, "t", "own");
     desk.publish(&mut two, "t", "other");
     assert_eq!(desk.hear(&mut one), ["PUBLISH t \"other\" q0"]);
+    // Somebody subscribes all the same: nothing is said of nobody.
+    assert_eq!(desk.publish_at(&mut one, "t", "own", QoS::AtLeastOnce, 1), ["PUBACK #1 Success"]);
+    assert_eq!(
+        desk.publish_at(&mut one, "u", "own", QoS::AtLeastOnce, 1),
+        ["PUBACK #1 NoMatchingSubscribers"]
+    );
 }
 
 #[test]

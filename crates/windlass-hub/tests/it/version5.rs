@@ -22,14 +22,15 @@ fn aliases_of_clients_stand_for_topics() {
         ["PUBLISH a/long/topic \"1\" q0", "PUBLISH a/long/topic \"2\" q0"],
         "the number is not passed on"
     );
-    for wrong in [11, 4] {
+    // Over the maximum; and one that stands for nothing (section 3.3.4).
+    for (wrong, said) in [(11, "TopicAliasInvalid"), (4, "ProtocolError")] {
         let mut two = desk.join(V5, "two");
         let alias = properties(&[Property::TopicAlias(wrong)]);
         desk.say(
             &mut two,
             &Packet::Publish(Publish { topic: None, properties: alias.properties(), ..publish }),
         );
-        assert_eq!(desk.hear(&mut two), ["DISCONNECT TopicAliasInvalid"]);
+        assert_eq!(desk.hear(&mut two), [format!("DISCONNECT {said}")]);
     }
 }
 
@@ -155,6 +156,32 @@ fn reasons_in_words_are_for_those_who_want_them() {
         let bytes = desk.harness.receive(one.peer);
         let said = bytes.windows(14).filter(|window| *window == b"Not authorized").count();
         assert_eq!(said, words, "[MQTT-3.1.2-29]");
+    }
+}
+
+#[test]
+fn a_hub_may_be_of_few_words() {
+    for words in [true, false] {
+        let mut desk = Desk::new(HubConfig::default().terse(!words).retain(false).sessions_max(1));
+        let one = desk.join(V5, "a");
+        let refused = desk.stranger(V5);
+        desk.harness.send(refused.peer, b"\x10\x0e\0\x04MQTT\x05\x02\0\x3c\0\0\x01b");
+        let connack = desk.harness.receive(refused.peer);
+        desk.harness
+            .send(one.peer, b"\x32\x0b\0\x04$SYS\0\x01\0xx\x82\x07\0\x02\0\0\x01t\0\x31\x04\0\x01t\0");
+        let heard = desk.harness.receive(one.peer);
+        let said = connack.len() > 5 && heard.windows(3).any(|bytes| bytes == b"ot ");
+        assert_eq!(said, words, "{} {}", connack.escape_ascii(), heard.escape_ascii());
+        if !words {
+            assert_eq!(connack, b"\x20\x03\0\x97\0");
+            assert_eq!(heard, b"\x40\x03\0\x01\x87\x90\x04\0\x02\0\0\xe0\x01\x9a");
+        }
+        let mut desk = Desk::new(HubConfig::default().terse(!words));
+        let one = desk.join(V5, "a");
+        desk.harness.send(one.peer, b"\x34\x06\0\x01t\0\x01\0\x32\x06\0\x01t\0\x02\0");
+        let heard = desk.harness.receive(one.peer);
+        let pubrec = if words { &b"\x50\x03\0\x01\x10"[..] } else { b"\x50\x02\0\x01" };
+        assert_eq!(heard, [pubrec, b"\x40\x03\0\x02\x10"].concat());
     }
 }
 

@@ -162,7 +162,7 @@ impl Device {
                 self.send_again();
             }
             _ => {
-                self.incoming.reconnected(u16::MAX);
+                self.incoming.reconnected(u16::MAX, false);
                 if !self.is_known {
                     let filter = if self.role == Role::Shares { "$share/g/t/#" } else { "t/#" };
                     let options = SubscribeOptions::new(QoS::ExactlyOnce);

@@ -29,8 +29,9 @@ impl AliasesIn {
     ///
     /// # Errors
     ///
-    /// [`MqttError::TopicAlias`] for an alias of zero, over the maximum ([MQTT-3.3.2-9], [MQTT-3.3.2-11]), or that
-    /// stands for nothing; [`MqttError::TopicAliasBytes`]; [`MqttError::NoTopic`] with neither.
+    /// [`MqttError::TopicAlias`] for an alias of zero, or over the maximum ([MQTT-3.3.2-8], [MQTT-3.3.2-9]);
+    /// [`MqttError::TopicAliasBytes`]; [`MqttError::NoTopic`] with neither, or with an alias that stands for nothing
+    /// (section 3.3.4: a Protocol Error).
     #[inline]
     pub fn resolve<'t>(
         &'t mut self,
@@ -44,7 +45,7 @@ impl AliasesIn {
         let at = usize::from(alias - 1);
         let Some(topic) = topic else {
             let known = self.topics.get(at).and_then(Option::as_deref);
-            return known.map(Topic::kept).ok_or(MqttError::TopicAlias);
+            return known.map(Topic::kept).ok_or(MqttError::NoTopic);
         };
         if self.topics.len() <= at {
             self.topics.resize(at + 1, None);

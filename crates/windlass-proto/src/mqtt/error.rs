@@ -63,10 +63,9 @@ pub enum MqttError {
     PacketId,
     /// A topic that is none, where one must be ([MQTT-3.3.2-2], [MQTT-4.7.3-1]).
     Topic(TopicError),
-    /// No topic, and no alias of one (section 3.3.2.1 of 5.0; [MQTT-4.7.3-1] of 3.1.1).
+    /// No topic, and no alias that stands for one (section 3.3.2.1 of 5.0; [MQTT-4.7.3-1] of 3.1.1).
     NoTopic,
-    /// A topic alias of zero, over the maximum, or that stands for nothing ([MQTT-3.3.2-8], [MQTT-3.3.2-9],
-    /// section 3.3.2.3.4).
+    /// A topic alias of zero, or over the maximum ([MQTT-3.3.2-8], [MQTT-3.3.2-9], section 3.3.2.3.4).
     TopicAlias,
     /// Topics behind aliases that take more than their share of memory.
     TopicAliasBytes,

@@ -260,9 +260,11 @@ impl Incoming {
     }
 
     /// The session goes on in a new connection. Messages of QoS 1 will come again and be new; what is known of QoS 2
-    /// stays, those included that are still being taken over.
-    pub fn reconnected(&mut self, receive_max: u16) {
+    /// stays, those included that are still being taken over. `receive_max` and `enforced` are as with
+    /// [`new`](Incoming::new), and may be others: a client of 3.1.1 cannot know of the one before.
+    pub fn reconnected(&mut self, receive_max: u16, enforced: bool) {
         self.receive_max = receive_max.into();
+        self.enforced = enforced;
         self.first += self.acks.len() as u64;
         self.acks.clear();
         self.entries.retain(|_, entry| match entry {

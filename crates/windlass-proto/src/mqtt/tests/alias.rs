@@ -13,10 +13,12 @@ fn aliases_of_a_peer() {
     // Another topic takes the number over (section 3.3.2.3.4).
     assert_eq!(aliases.resolve(Some(topic("abc")), Some(2)), Ok(topic("abc")));
     assert_eq!(aliases.resolve(None, Some(2)), Ok(topic("abc")));
-    // [MQTT-3.3.2-8], [MQTT-3.3.2-9]; nothing stands for 1 yet.
-    for (name, alias) in [(Some(topic("a")), 0), (Some(topic("a")), 3), (None, 1), (None, 65_535)] {
+    // [MQTT-3.3.2-8], [MQTT-3.3.2-9].
+    for (name, alias) in [(Some(topic("a")), 0), (Some(topic("a")), 3), (None, 65_535)] {
         assert_eq!(aliases.resolve(name, Some(alias)), Err(MqttError::TopicAlias));
     }
+    // Nothing stands for 1 yet, which is no alias that may not be, but a message without a topic (section 3.3.4).
+    assert_eq!(aliases.resolve(None, Some(1)), Err(MqttError::NoTopic));
     assert_eq!(aliases.resolve(None, None), Err(MqttError::NoTopic));
     assert_eq!(aliases.resolve(Some(topic("12345678")), Some(1)), Err(MqttError::TopicAliasBytes));
     assert_eq!(aliases.resolve(Some(topic("1234567")), Some(1)), Ok(topic("1234567")));

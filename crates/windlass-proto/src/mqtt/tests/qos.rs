@@ -119,12 +119,28 @@ const ONE: QoS = QoS::AtLeastOnce;
 const TWO: QoS = QoS::ExactlyOnce;
 
 #[test]
+fn the_next_connection_may_be_held_to_another_maximum() {
+    let mut incoming = Incoming::new(2, true);
+    for n in 1..=2 {
+        new(&mut incoming, TWO, n, false);
+    }
+    assert_eq!(incoming.publish(TWO, id(3), false), Err(IncomingError::ReceiveMaximum));
+    incoming.reconnected(2, false);
+    new(&mut incoming, TWO, 3, false);
+    assert_eq!(incoming.exceeded(), 1);
+    incoming.reconnected(3, true);
+    assert_eq!(incoming.publish(TWO, id(4), false), Err(IncomingError::ReceiveMaximum));
+    incoming.reconnected(4, true);
+    new(&mut incoming, TWO, 4, false);
+}
+
+#[test]
 fn a_message_that_is_being_taken_over_comes_again() {
     let mut incoming = Incoming::new(10, true);
     let ticket = new(&mut incoming, TWO, 1, false);
     assert_eq!(incoming.publish(TWO, id(1), true), Ok(Arrival::Duplicate));
     // The connection breaks while the store is at work; it comes again, and then the store is done.
-    incoming.reconnected(10);
+    incoming.reconnected(10, true);
     assert_eq!(incoming.publish(TWO, id(1), true), Ok(Arrival::Duplicate));
     assert_eq!(incoming.next_ack(), None);
     incoming.ready(ticket, Reason::Success);
@@ -132,7 +148,7 @@ fn a_message_that_is_being_taken_over_comes_again() {
     assert_eq!(incoming.next_ack(), None);
     // The same, but the store is done before it comes again.
     let ticket = new(&mut incoming, TWO, 2, false);
-    incoming.reconnected(10);
+    incoming.reconnected(10, true);
     incoming.ready(ticket, Reason::Success);
     assert_eq!(incoming.next_ack(), None, "nothing came in this connection");
     assert_eq!(incoming.taken_over(), [id(1), id(2)]);
@@ -140,12 +156,12 @@ fn a_message_that_is_being_taken_over_comes_again() {
     assert_eq!(incoming.next_ack(), Some((Kind::Pubrec, id(2), Reason::Success)));
     // Refused meanwhile: then it is new ([MQTT-4.3.3-9]).
     let ticket = new(&mut incoming, TWO, 3, false);
-    incoming.reconnected(10);
+    incoming.reconnected(10, true);
     incoming.ready(ticket, Reason::QuotaExceeded);
     new(&mut incoming, TWO, 3, true);
     // A store that answers for a message of a connection before means no other one of that identifier.
     let before = new(&mut incoming, ONE, 4, false);
-    incoming.reconnected(10);
+    incoming.reconnected(10, true);
     incoming.ready(before, Reason::Success);
     let again = new(&mut incoming, ONE, 4, true);
     incoming.ready(before, Reason::Success);
@@ -325,7 +341,7 @@ fn exchange(seed: u64) {
                     storing.clear();
                 }
                 out.reconnected(max);
-                incoming.reconnected(max);
+                incoming.reconnected(max, true);
             }
             _ => {}
         }
