@@ -41,6 +41,8 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_client;
 #[cfg(feature = "tls")]
+mod tls_moving;
+#[cfg(feature = "tls")]
 #[path = "../tls_peer/mod.rs"]
 mod tls_peer;
 mod workers;
