@@ -85,9 +85,14 @@ impl<'a> Conn<'a> {
     }
 
     /// Our address on this connection: where the peer connected to, or where we connected from. `None` on a
-    /// Unix socket. It asks the system, each time.
+    /// Unix socket. Where the listener is bound to one address and port, everybody who comes to it connected to
+    /// that; on a connection of our own, and where the listener is bound to all addresses of the machine, it asks the
+    /// system, each time.
     pub fn local_addr(&mut self) -> Option<SocketAddr> {
-        self.io.local_addr(self.index)
+        match self.core.local_addr(self.index) {
+            Some(addr) => Some(addr),
+            None => self.io.local_addr(self.index),
+        }
     }
 
     /// How long nothing has been received or sent on this connection, in whole milliseconds. What waits in

@@ -20,6 +20,7 @@ mod handover_datagrams;
 mod harness;
 mod leftovers;
 mod limits;
+mod local_addr;
 mod mailbox;
 mod moving;
 mod observe;
