@@ -85,9 +85,14 @@ impl<'a> Conn<'a> {
     }
 
     /// Our address on this connection: where the peer connected to, or where we connected from. `None` on a
-    /// Unix socket. It asks the system, each time.
+    /// Unix socket. Where the listener is bound to one address and port, everybody who comes to it connected to
+    /// that; on a connection of our own, and where the listener is bound to all addresses of the machine, it asks the
+    /// system, each time.
     pub fn local_addr(&mut self) -> Option<SocketAddr> {
-        self.io.local_addr(self.index)
+        match self.core.local_addr(self.index) {
+            Some(addr) => Some(addr),
+            None => self.io.local_addr(self.index),
+        }
     }
 
     /// How long nothing has been received or sent on this connection, in whole milliseconds. What waits in
@@ -342,14 +347,13 @@ impl<'a> Conn<'a> {
     }
 
     /// Moves this connection to another worker, counted from 0, once this callback's output has been sent.
-    /// Untaken input goes with it; nothing is read until it is there. Its service must be a
-    /// [`Move`](crate::Move), which tells the rest.
+    /// Untaken input goes with it, and so does its session of TLS; nothing is read until it is there. Its
+    /// service must be a [`Move`](crate::Move), which tells the rest.
     ///
     /// # Errors
     ///
     /// It stays, and is served on as if nothing had been asked, when it is there already, when there is no
-    /// such worker, when the connection or the server is ending, and where connections cannot move: one
-    /// that speaks TLS does not ([`MoveError::Unsupported`]).
+    /// such worker, when the connection or the server is ending, and where connections cannot move.
     /// Should it begin to end, or the server to stop, before it has left, it stays too; its input is
     /// offered again then.
     pub fn move_to(&mut self, worker: usize) -> Result<(), MoveError> {
@@ -362,9 +366,6 @@ impl<'a> Conn<'a> {
         }
         if core.is_draining(slot.service) {
             return Err(MoveError::Stopping);
-        }
-        if slot.is(flag::TLS) {
-            return Err(MoveError::Unsupported);
         }
         if slot.is(NOT_MOVING) {
             return Err(MoveError::Ending);

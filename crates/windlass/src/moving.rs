@@ -29,7 +29,11 @@ pub enum Placement {
 /// the connection leaves: [`move_out`](Move::move_out) turns its session into a seed, the engine carries
 /// the socket, the untaken input and the seed over, and [`move_in`](Move::move_in) makes a session of the
 /// seed on the other worker. Then the input is offered there, with what came behind it, in order and
-/// complete.
+/// complete. A [`drained`](Service::drained) that is owed comes there too.
+///
+/// With TLS it is the same: keys and what was decrypted go along, `Conn::tls` and
+/// [`Conn::proxied`](crate::Conn::proxied) tell what they told. A connection in its handshake does not move,
+/// since its service does not know of it yet: the first that can ask is [`open`](Service::open).
 ///
 /// To tell the engine, describe the service with [`Serve::movable`](crate::Serve::movable). On Windows a
 /// socket belongs to its first poll for life: decide with [`Service::place`] there.

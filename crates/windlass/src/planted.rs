@@ -127,6 +127,8 @@ faults! {
     JobWithoutDeadline,
     /// A connection that moves leaves its untaken input behind.
     MoveForgetsInput,
+    /// A connection with TLS that moves leaves behind what was decrypted and found no room.
+    MoveForgetsDecrypted,
     /// An end of a relay is not read on when the other has sent what it was given.
     RelayDrainLost,
     /// The end of a stream is not passed on to the other end of a relay.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -99,6 +99,8 @@ pub(crate) struct ListenerShared {
     pub(crate) name: String,
     /// What its service knows it by.
     pub(crate) tag: u32,
+    /// Our address on every connection it takes in. `None`: each has to be asked for its own.
+    pub(crate) local: Option<SocketAddr>,
     /// Connections it may have though the server is full.
     pub(crate) reserve: usize,
     /// A successor has it. Shared by those whose sockets have gone on from one to the next: the successor

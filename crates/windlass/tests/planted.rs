@@ -9,6 +9,8 @@ mod sim_services;
 use sim_services::datagrams::{blast_datagrams, echo_datagrams, proxy_datagrams, succeeded_datagrams};
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
+#[cfg(feature = "tls")]
+use sim_services::moving::tls_moving;
 use sim_services::outbound::{calls, through};
 #[cfg(feature = "tls")]
 use sim_services::pairs::tls_pairs;
@@ -48,6 +50,8 @@ const SCENARIOS: &[Scenario] = &[
     ("succeeded datagrams", succeeded_datagrams),
     #[cfg(feature = "tls")]
     ("tls echo", tls_echo),
+    #[cfg(feature = "tls")]
+    ("tls moving", tls_moving),
     #[cfg(feature = "tls")]
     ("tls calls", tls_calls),
     #[cfg(feature = "tls")]

@@ -4,6 +4,8 @@ mod sim_services;
 
 use sim_services::jobs::offload;
 use sim_services::moving::moving;
+#[cfg(feature = "tls")]
+use sim_services::moving::tls_moving;
 use sim_services::names::names;
 use sim_services::rooms::rooms;
 use windlass::sim;
@@ -24,6 +26,12 @@ fn every_lookup_gets_one_answer() {
 #[test]
 fn connections_that_move_lose_nothing() {
     sim::check("moving", 0..SEEDS, moving);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn connections_over_tls_that_move_lose_nothing() {
+    sim::check("tls moving", 0..SEEDS / 2, tls_moving);
 }
 
 #[test]

@@ -144,6 +144,8 @@ pub(crate) struct Core {
     pub(crate) staying: usize,
     /// The tags of listeners, by their numbers.
     pub(crate) tags: Vec<u32>,
+    /// Our addresses on what they take in, where those are known.
+    pub(crate) locals: Vec<Option<SocketAddr>>,
 
     pub(crate) slots: Vec<Slot>,
     free: Vec<u32>,
@@ -212,6 +214,7 @@ impl Core {
             draining: false,
             staying: 0,
             tags: Vec::new(),
+            locals: Vec::new(),
             slots,
             free: Vec::new(),
             freed: Vec::new(),
@@ -416,6 +419,11 @@ impl Core {
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
         self.udp.recycle();
+    }
+
+    /// Our address on a connection, where its listener tells.
+    pub(crate) fn local_addr(&self, index: u32) -> Option<SocketAddr> {
+        self.locals.get(usize::from(self.slots[index as usize].listener)).copied().flatten()
     }
 
     // --- Counting.

@@ -303,6 +303,7 @@ impl Plan {
         let open = from.and_then(open);
         if let Some(from) = from {
             listener.taken = listeners[usize::from(from)].taken.clone();
+            listener.local = listeners[usize::from(from)].local;
         }
         listener.name = open.map(|open| open.bound.to_string()).unwrap_or_default();
         let sockets = open.map_or(0, |open| open.sockets.iter().sum());
@@ -327,6 +328,7 @@ impl Plan {
             if let (Some(listener), Some(at)) = (Arc::get_mut(&mut coming.shared), listening.addresses.last())
             {
                 listener.name = at.to_string();
+                listener.local = listening.locals.last().copied().flatten();
                 listener.sockets = AtomicUsize::new(sockets);
             }
         }

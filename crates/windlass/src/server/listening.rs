@@ -23,6 +23,8 @@ pub(super) struct Listening {
     pub(super) per_worker: Vec<WorkerListeners>,
     pub(super) udp: Vec<WorkerSockets>,
     pub(super) addresses: Vec<BoundAddress>,
+    /// For each of them our address on what comes to it, if that is the same for all.
+    pub(super) locals: Vec<Option<SocketAddr>>,
     pub(super) unix_paths: UnixPaths,
     pub(super) adopted_paths: Vec<AdoptedPath>,
 }
@@ -35,6 +37,7 @@ impl Listening {
             per_worker,
             udp,
             addresses: Vec::new(),
+            locals: Vec::new(),
             unix_paths: UnixPaths::default(),
             adopted_paths: Vec::new(),
         }
@@ -47,7 +50,7 @@ impl Listening {
             for (n, socket) in group.udp(udp_buffers(config))?.into_iter().enumerate() {
                 self.udp[n % workers].push((socket, addr, id, service));
             }
-            self.addresses.push(BoundAddress::Udp(addr));
+            self.note(BoundAddress::Udp(addr), false);
             return Ok(());
         }
         let (backlog, congestion) = (backlog(config), config.congestion.clone());
@@ -57,7 +60,8 @@ impl Listening {
             let listener = group.sockets[n % queues].passed.listener(options)?;
             self.per_worker[n % workers].push((listener, id, service));
         }
-        self.addresses.push(match group.local() {
+        let foreign = group.sockets.iter().any(|socket| socket.passed.is_transparent());
+        let bound = match group.local() {
             Local::Tcp(addr) => BoundAddress::Tcp(*addr),
             Local::Unix(path) => {
                 // What systemd made is for systemd to remove.
@@ -67,8 +71,16 @@ impl Listening {
                 BoundAddress::Unix(path.clone())
             }
             Local::Udp(_) | Local::Other(_) => return Err(std::io::ErrorKind::Unsupported.into()),
-        });
+        };
+        self.note(bound, foreign);
         Ok(())
+    }
+
+    /// Takes down where a listener listens; `foreign`: it may take in connections to other addresses.
+    fn note(&mut self, bound: BoundAddress, foreign: bool) {
+        let one = |addr: &SocketAddr| !foreign && !addr.ip().is_unspecified();
+        self.locals.push(bound.tcp().filter(one));
+        self.addresses.push(bound);
     }
 
     /// Sockets of a listener on each worker.
@@ -120,7 +132,7 @@ impl Listening {
                     self.per_worker[worker].push((listener, id, service));
                 }
                 self.per_worker[0].push((first, id, service));
-                self.addresses.push(BoundAddress::Tcp(bound));
+                self.note(BoundAddress::Tcp(bound), false);
             }
             Address::Udp(text) => self.open_udp(text, (id, service), config).map_err(|e| match e {
                 OpenError::Address(e) => Error::config(format!("cannot listen: {e}")),
@@ -134,7 +146,7 @@ impl Listening {
                     listeners.push((listen::share(&first).map_err(failed)?, id, service));
                 }
                 self.per_worker[0].push((first, id, service));
-                self.addresses.push(BoundAddress::Unix(path.clone()));
+                self.note(BoundAddress::Unix(path.clone()), false);
             }
             #[cfg(not(unix))]
             Address::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
@@ -168,7 +180,7 @@ impl Listening {
             self.udp[worker].push((socket, bound, id, service));
         }
         self.udp[0].push((first, bound, id, service));
-        self.addresses.push(BoundAddress::Udp(bound));
+        self.note(BoundAddress::Udp(bound), false);
         Ok(())
     }
 }

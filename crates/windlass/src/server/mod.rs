@@ -135,7 +135,8 @@ impl Server {
         }
         let sockets: Vec<_> =
             (0..listening.addresses.len()).map(|id| listening.sockets_of(id as u16)).collect();
-        let Listening { per_worker, mut udp, addresses, mut unix_paths, mut adopted_paths } = listening;
+        let Listening { per_worker, mut udp, addresses, locals, mut unix_paths, mut adopted_paths } =
+            listening;
         if per_worker.iter().any(|listeners| listeners.len() > Token::LISTENERS_MAX) {
             return Err(Error::config(format!("more than {} listeners", Token::LISTENERS_MAX)));
         }
@@ -143,11 +144,13 @@ impl Server {
         let asked =
             asked.flat_map(|(service, spec)| (0..spec.listen().len()).map(move |n| (service, spec, n)));
         let (mut listeners, mut open) = (Vec::new(), Vec::new());
-        for (((service, spec, n), bound), sockets) in asked.zip(&addresses).zip(sockets) {
+        let bound = addresses.iter().zip(locals);
+        for (((service, spec, n), (bound, local)), sockets) in asked.zip(bound).zip(sockets) {
             listeners.push(ListenerShared {
                 name: bound.to_string(),
                 service: spec.name().to_string(),
                 tag: spec.tag(n),
+                local,
                 reserve: spec.reserve(),
                 sockets: sockets.iter().sum::<usize>().into(),
                 #[cfg(feature = "tls")]

@@ -234,10 +234,11 @@ impl World {
         let (unix, turn, shaking) = (self.plan.unix, self.turn_started, self.speaks_tls);
         let end = self.end_mut(id);
         end.registered = Some((worker, token));
+        // One that moves has its handshake behind it.
+        end.shaking_since = (shaking && !end.was_registered).then_some(turn);
         end.was_registered = true;
         end.active = turn;
         end.write_interest = !unix;
-        end.shaking_since = shaking.then_some(turn);
         self.now_registered(worker, Source::End(id), token);
         if self.end(id).outbound {
             self.calls.insert(token.id(worker as u16), id);

@@ -460,6 +460,24 @@ impl Core {
         self.tls.get(index).map_or(0, |session| session.booked)
     }
 
+    /// Lets a session go with a connection that moves to another worker.
+    pub(crate) fn release_tls(&mut self, index: u32) -> Option<Box<Session>> {
+        let mut session = self.tls.take(index)?;
+        self.buffered -= std::mem::take(&mut session.booked);
+        if planted(Fault::MoveForgetsDecrypted) {
+            session.take_decrypted();
+        }
+        Some(session)
+    }
+
+    /// Takes in the session of a connection that has moved here. What waits in it is to be counted.
+    pub(crate) fn receive_tls(&mut self, index: u32, session: Box<Session>) {
+        // No event tells of what was read before.
+        let more = if session.has_more() { flag::READABLE } else { 0 };
+        self.slot(index).set(flag::TLS | more);
+        self.tls.put(index, session);
+    }
+
     /// Forgets the session and its keys.
     pub(crate) fn drop_tls(&mut self, index: u32) {
         if let Some(session) = self.tls.take(index) {

@@ -185,15 +185,17 @@ impl<Y: Sys> Worker<Y> {
     }
 
     fn put_listener(&mut self, id: u16, listener: Arc<ListenerShared>) {
-        let (n, tag) = (usize::from(id), listener.tag);
+        let (n, tag, local) = (usize::from(id), listener.tag, listener.local);
         let cells = self.shared.cells.of_listener(&listener.name, self.shared.workers.len());
         self.core.flows.put_listener(id, cells);
         if n < self.listeners.len() {
             self.listeners[n] = listener;
             self.core.tags[n] = tag;
+            self.core.locals[n] = local;
         } else {
             self.listeners.push(listener);
             self.core.tags.push(tag);
+            self.core.locals.push(local);
         }
     }
 

@@ -164,6 +164,7 @@ impl<Y: Sys> Worker<Y> {
         shared.begin(now);
         let listeners = shared.listeners();
         core.tags = listeners.iter().map(|listener| listener.tag).collect();
+        core.locals = listeners.iter().map(|listener| listener.local).collect();
         for (n, listener) in listeners.iter().enumerate() {
             core.flows.put_listener(n as u16, shared.cells.of_listener(&listener.name, shared.workers.len()));
         }

@@ -2,8 +2,8 @@
 //!
 //! `Conn::move_to` sets MOVING, which stops reading, and puts the connection on a list. Here, at the end
 //! of the turn, those whose output has all been sent leave: deregistered, their slot given back, and
-//! handed to the other worker like a newcomer, with their untaken input and their seed. Whoever cannot
-//! leave any more stays, and is read on.
+//! handed to the other worker like a newcomer, with their untaken input, their seed, and the session of
+//! TLS if they have one. Whoever cannot leave any more stays, and is read on.
 
 use std::net::SocketAddr;
 
@@ -18,6 +18,8 @@ use crate::moving::AnySeed;
 use crate::observe::Traffic;
 use crate::planted::{Fault, planted};
 use crate::sys::Sys;
+#[cfg(feature = "tls")]
+use crate::tls::session::Session;
 
 use super::Worker;
 use super::accept::Handed;
@@ -28,7 +30,15 @@ pub(super) struct Moved {
     input: Vec<u8>,
     opened: Time,
     traffic: Traffic,
+    /// What of its state is true of it wherever it lives: [`TRAVELLING`].
+    flags: u32,
+    /// Keys, ciphertext that is no whole record yet, and plaintext that nobody has taken.
+    #[cfg(feature = "tls")]
+    tls: Option<Box<Session>>,
 }
+
+/// Owed to the service, or said by it of its peer.
+const TRAVELLING: u32 = flag::OWED_DRAINED | flag::READS_ON | flag::SILENT;
 
 /// A connection that ends, or has half ended, stays where it is.
 pub(crate) const NOT_MOVING: u32 =
@@ -44,10 +54,11 @@ impl<Y: Sys> Worker<Y> {
         for (id, to) in moving {
             let Some(index) = self.core.find(id) else { continue };
             let draining = self.core.is_draining(self.core.slots[index as usize].service);
-            let slot = self.core.slot(index);
-            if slot.is(NOT_MOVING) || draining {
+            // What waits to be encrypted is output too.
+            let unsent = self.core.slot(index).output.is_some() || self.core.output_len(index) > 0;
+            if self.core.slot(index).is(NOT_MOVING) || draining {
                 self.core.stay(index);
-            } else if slot.output.is_some() {
+            } else if unsent {
                 // The flush that empties it ends a turn, and so comes by here.
                 self.core.moving.push((id, to));
             } else {
@@ -76,12 +87,22 @@ impl<Y: Sys> Worker<Y> {
         self.check_stall("move_out", Some(index), service.into());
         let slot = self.core.slot(index);
         let (peer, listener, opened) = (slot.peer.to_addr(), slot.listener, slot.opened);
-        let source_counted = slot.is(flag::SOURCE_COUNTED);
+        let (source_counted, flags) = (slot.is(flag::SOURCE_COUNTED), slot.flags & TRAVELLING);
         let traffic = self.core.traffic.get(index).unwrap_or_default();
+        #[cfg(feature = "tls")]
+        let tls = self.core.release_tls(index);
         self.core.leave_service(index);
         self.core.remove(index);
         let Some(stream) = self.io.take(index) else { return };
-        let moved = Some(Moved { seed, input, opened, traffic });
+        let moved = Some(Moved {
+            seed,
+            input,
+            opened,
+            traffic,
+            flags,
+            #[cfg(feature = "tls")]
+            tls,
+        });
         let handed = Handed { stream, peer, listener, service, source_counted, moved };
         use std::sync::atomic::Ordering::Relaxed;
         self.shared.workers[self.index].load.fetch_sub(1, Relaxed);
@@ -94,7 +115,13 @@ impl<Y: Sys> Worker<Y> {
     /// The other end: `register` has been tried already.
     pub(super) fn move_in(&mut self, index: u32, moved: Moved, registered: std::io::Result<()>) {
         self.core.counters.moved_in += 1;
-        self.core.slot(index).opened = moved.opened;
+        let slot = self.core.slot(index);
+        slot.opened = moved.opened;
+        slot.set(moved.flags);
+        #[cfg(feature = "tls")]
+        if let Some(session) = moved.tls {
+            self.core.receive_tls(index, session);
+        }
         self.core.traffic.set(index, self.core.tick, moved.traffic);
         let service = usize::from(self.core.slot(index).service);
         self.core.cork_owner = index;
@@ -105,6 +132,8 @@ impl<Y: Sys> Worker<Y> {
         if !moved.input.is_empty() {
             self.core.keep_input(index, &moved.input);
         }
+        #[cfg(feature = "tls")]
+        self.core.book_tls(index);
         match (result, registered) {
             (Err(why), _) => self.core.close(index, why),
             (Ok(()), Err(e)) => self.core.close(index, Close::Io(e)),

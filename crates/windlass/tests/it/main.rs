@@ -20,6 +20,7 @@ mod handover_datagrams;
 mod harness;
 mod leftovers;
 mod limits;
+mod local_addr;
 mod mailbox;
 mod moving;
 mod observe;
@@ -40,6 +41,8 @@ mod timers;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_client;
+#[cfg(feature = "tls")]
+mod tls_moving;
 #[cfg(feature = "tls")]
 #[path = "../tls_peer/mod.rs"]
 mod tls_peer;

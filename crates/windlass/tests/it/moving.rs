@@ -3,8 +3,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use windlass::{
     Close, Config, Conn, ConnId, Input, Limits, Mailbox, Move, MoveError, Peer, Placement, Receive, Scope,
@@ -13,18 +14,18 @@ use windlass::{
 
 use crate::harness::*;
 
-const WORKERS: usize = 3;
+pub(crate) const WORKERS: usize = 3;
 
 /// Sends everything back, but for what tells it where to live: `0` to `9` moves to that worker, `!`
-/// sends a large reply first, `?` tells the worker's number.
+/// sends a large reply first, `?` tells the worker's number, `@` the name asked for in TLS.
 #[derive(Clone)]
-struct Rooms {
+pub(crate) struct Rooms {
     told: Sender<Told>,
     place: fn(Peer, usize) -> Placement,
 }
 
 #[derive(Debug, PartialEq)]
-enum Told {
+pub(crate) enum Told {
     Open(ConnId),
     In(ConnId),
     Refused(MoveError),
@@ -32,7 +33,7 @@ enum Told {
 }
 
 /// More than sockets hold.
-static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(8 << 20));
+pub(crate) static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(8 << 20));
 
 impl Rooms {
     fn tell(&self, told: Told) {
@@ -63,6 +64,10 @@ impl Service for Rooms {
                 },
                 b'!' => conn.write(&LARGE),
                 b'?' => conn.write(&[b'0' + conn.id().worker() as u8]),
+                b'@' => {
+                    let name = name_in_tls(conn);
+                    conn.write(name.as_bytes());
+                }
                 b'#' => conn.write(taken.to_string().as_bytes()),
                 byte => conn.write(&[byte]),
             }
@@ -86,12 +91,22 @@ impl Move for Rooms {
     }
 }
 
-fn config() -> Config {
+#[cfg(feature = "tls")]
+fn name_in_tls(conn: &Conn<'_>) -> String {
+    conn.tls().and_then(|tls| tls.server_name().map(String::from)).unwrap_or_default()
+}
+
+#[cfg(not(feature = "tls"))]
+fn name_in_tls(_: &Conn<'_>) -> String {
+    String::new()
+}
+
+pub(crate) fn config() -> Config {
     // Where they come to is told by the tests alone.
     Config { rebalance_lead: 0, ..Config::default().workers(WORKERS).limits(limits()) }
 }
 
-fn rooms(place: fn(Peer, usize) -> Placement) -> (Serve<Rooms>, Receiver<Told>) {
+pub(crate) fn rooms(place: fn(Peer, usize) -> Placement) -> (Serve<Rooms>, Receiver<Told>) {
     let (told, receiver) = channel();
     let service = Rooms { told, place };
     (serve(move || service.clone()).movable().config(config()), receiver)
@@ -103,7 +118,7 @@ fn start() -> (Running, Receiver<Told>) {
     (Running::start(serve.tcp("127.0.0.1:0")), told)
 }
 
-fn ask(stream: &mut (impl Read + Write), request: &[u8], reply: &[u8]) {
+pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8], reply: &[u8]) {
     stream.write_all(request).unwrap();
     expect(stream, reply);
 }
@@ -254,6 +269,87 @@ fn who_cannot_move_is_told_so() {
     let server = Running::start(serve);
     ask(&mut server.connect(), b"1?", b"0");
     assert!(receiver.iter().any(|told| told == Told::Refused(MoveError::Unsupported)));
+    server.stop();
+}
+
+/// "!" is answered with more than the socket takes, and the connection moves to worker 1; "h" holds the worker
+/// until it may go on; "w" writes a little to the one that moves.
+struct Flood {
+    moves: Option<ConnId>,
+    held: Sender<()>,
+    go_on: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Service for Flood {
+    type Session = ();
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        Placement::Worker(0)
+    }
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        match &*input.take_all() {
+            b"!" => {
+                self.moves = Some(conn.id());
+                while !conn.is_congested() {
+                    conn.write(&[b'.'; 8 * 1024]);
+                }
+                conn.move_to(1)?;
+            }
+            b"h" => {
+                let _ = self.held.send(());
+                let _ = self.go_on.lock().unwrap().recv_timeout(LONG);
+            }
+            _ => {
+                if let Some(id) = self.moves {
+                    conn.write_to(id, b"more");
+                }
+            }
+        }
+        Ok(())
+    }
+    fn drained(&mut self, conn: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {
+        conn.write(format!("drained on {}", conn.id().worker()).as_bytes());
+        Ok(())
+    }
+}
+
+impl Move for Flood {
+    type Seed = ();
+    fn move_out(&mut self, _: &mut Conn<'_>, _: ()) {}
+    fn move_in(&mut self, _: &mut Conn<'_>, _: ()) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_call_to_drained_that_is_owed_moves_too() {
+    let ((held, is_held), (go, go_on)) = (channel(), channel());
+    let go_on = Arc::new(Mutex::new(go_on));
+    let make = move || Flood { moves: None, held: held.clone(), go_on: go_on.clone() };
+    let limits = Limits { output_high: 2_000, output_low: 500, ..limits() };
+    let server = Running::start(serve(make).movable().config(config().limits(limits)).tcp("127.0.0.1:0"));
+    let [mut moves, mut holds, mut writes] = [(); 3].map(|()| server.connect());
+    moves.write_all(b"!").unwrap();
+    server.wait_for("the flood to be stuck", |c| c.congestions == 1);
+    holds.write_all(b"h").unwrap();
+    is_held.recv_timeout(LONG).unwrap();
+    // While the worker is held, somebody writes and then there is room: its next turn finds both, in this
+    // order, so all is sent at the end of the turn, and the connection leaves in it.
+    writes.write_all(b"w").unwrap();
+    moves.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut piece = vec![0; 1 << 20];
+    while moves.read(&mut piece).is_ok_and(|n| piece[..n].iter().all(|byte| *byte == b'.')) {}
+    moves.set_read_timeout(Some(LONG)).unwrap();
+    go.send(()).unwrap();
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"drained on 1") {
+        let n = moves.read(&mut piece).expect("the call to `drained`");
+        rest.extend_from_slice(&piece[..n]);
+    }
+    let told: Vec<u8> = rest.into_iter().filter(|byte| *byte != b'.').collect();
+    assert_eq!(String::from_utf8_lossy(&told), "moredrained on 1");
     server.stop();
 }
 

@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windlass::{Close, Config, Limits, serve};
+use windlass::{Close, Config, Conn, Handle, Input, Limits, Service, serve};
 
 use crate::harness::*;
 use crate::probe::{Event, Probe, wait, wait_closed};
@@ -181,4 +182,67 @@ fn the_stop_pipe_drains_and_then_stops() {
     ours.write_all(b"T").unwrap();
     assert_eq!(wait_closed(&events), "aborted");
     server.ended_well();
+}
+
+/// Answers "!" with more than sockets hold, and ends with anything else: then it asks for the shutdown.
+struct LastOne {
+    handle: Arc<OnceLock<Handle>>,
+    /// It asks in every `closed`, those of the drain included.
+    always: bool,
+}
+
+impl Service for LastOne {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        if input.take_all() == b"!" {
+            conn.write(&pattern(8 << 20));
+            return Ok(());
+        }
+        Err(Close::Done)
+    }
+    fn closed(&mut self, conn: &mut Conn<'_>, _: (), _: Close) {
+        if self.always || !conn.is_draining() {
+            self.handle.get().unwrap().shutdown();
+        }
+    }
+}
+
+/// Whether everybody got all that was queued for them when one connection's `closed` asked for the shutdown.
+fn all_is_sent(workers: usize, always: bool) -> bool {
+    let handle = Arc::new(OnceLock::new());
+    let in_service = handle.clone();
+    let make = move || LastOne { handle: in_service.clone(), always };
+    let config = Config::default().workers(workers).limits(limits());
+    let server = Running::start(serve(make).config(config).tcp("127.0.0.1:0"));
+    assert!(handle.set(server.handle.clone()).is_ok());
+    let mut streams: Vec<_> = (0..6).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"!").unwrap();
+    }
+    server.wait_for("all to be stuck", |c| c.congestions == 6);
+    let mut last = server.connect();
+    last.write_all(b"x").unwrap();
+    expect_end(&mut last);
+    drop(last);
+    let wanted = pattern(8 << 20);
+    let whole = |stream: &mut std::net::TcpStream| {
+        let mut received = Vec::new();
+        let ended = std::io::Read::read_to_end(stream, &mut received);
+        ended.is_ok() && received == wanted
+    };
+    let sent = streams.iter_mut().map(whole).filter(|whole| *whole).count();
+    drop(streams);
+    server.ended_well();
+    sent == 6
+}
+
+#[test]
+fn a_shutdown_asked_for_in_closed_cuts_nothing_that_is_queued() {
+    assert!(all_is_sent(1, false));
+    assert!(all_is_sent(3, false));
+    // Those that end in the drain ask for it once more, and the second time is at once.
+    assert!(!all_is_sent(1, true));
 }

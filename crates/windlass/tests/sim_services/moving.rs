@@ -2,18 +2,22 @@
 
 use windlass::proto::testing::Rng;
 use windlass::sim::{self, Sim};
-use windlass::{Close, Conn, Input, Move, MoveError, Peer, Placement, Service, serve};
+use windlass::{Close, Conn, Input, Move, MoveError, Peer, Placement, Serve, Service, serve};
 
 struct Nomads {
     workers: usize,
     rng: Rng,
     places: bool,
+    /// The server that takes over may have fewer workers.
+    succeeded: bool,
 }
 
 struct Nomad {
     /// Bytes until it moves on.
     left: usize,
     moves: u32,
+    /// Its output was congested, and `drained` has not come.
+    congested: bool,
 }
 
 impl Nomads {
@@ -36,13 +40,15 @@ impl Service for Nomads {
     }
 
     fn open(&mut self, _: &mut Conn<'_>) -> Result<Nomad, Close> {
-        Ok(Nomad { left: self.next(), moves: 0 })
+        Ok(Nomad { left: self.next(), moves: 0, congested: false })
     }
 
     fn data(&mut self, conn: &mut Conn<'_>, nomad: &mut Nomad, input: &mut Input<'_>) -> Result<(), Close> {
+        assert!(!nomad.congested || conn.is_congested(), "before the call to `drained` that was owed");
         while !input.is_empty() {
             let n = nomad.left.min(input.len());
             conn.write(input.take(n).unwrap_or_default());
+            nomad.congested = conn.is_congested();
             nomad.left -= n;
             if nomad.left > 0 {
                 continue;
@@ -52,10 +58,15 @@ impl Service for Nomads {
             match conn.move_to(self.rng.below(self.workers as u64) as usize) {
                 // What is left is echoed from there.
                 Ok(()) => return Ok(()),
-                Err(MoveError::NoWorker) => panic!("counted from 0"),
+                Err(MoveError::NoWorker) => assert!(self.succeeded, "counted from 0"),
                 Err(_) => {}
             }
         }
+        Ok(())
+    }
+
+    fn drained(&mut self, _: &mut Conn<'_>, nomad: &mut Nomad) -> Result<(), Close> {
+        nomad.congested = false;
         Ok(())
     }
 
@@ -89,14 +100,31 @@ impl Move for Nomads {
 
 /// Every byte comes back, wherever its connection lives by then.
 pub(crate) fn moving(sim: &mut Sim) {
+    move_about(sim, |serve| serve);
+}
+
+/// The same over TLS.
+#[cfg(feature = "tls")]
+pub(crate) fn tls_moving(sim: &mut Sim) {
+    super::tls::tls(sim);
+    let acceptor = super::tls::acceptor();
+    move_about(sim, |serve| serve.tls("127.0.0.1:0", &acceptor));
+}
+
+fn move_about(sim: &mut Sim, listen: impl FnOnce(Serve<Nomads>) -> Serve<Nomads>) {
     let workers = 1 + sim.rng().below(4) as usize;
     let seed = sim.rng().next_u64();
     let places = sim.rng().chance(1, 2);
-    let make = move || Nomads { workers, rng: Rng::new(seed), places };
+    // While another server takes over, too.
+    let succeeded = sim.rng().chance(1, 4);
+    if succeeded {
+        sim.succession();
+    }
+    let make = move || Nomads { workers, rng: Rng::new(seed), places, succeeded };
     let good = 1 + sim.rng().below(16) as usize;
     let rude = if sim.rng().chance(1, 2) { 0 } else { sim.rng().below(6) as usize };
     sim.workers(workers)
-        .serve(serve(make).movable())
+        .serve(listen(serve(make).movable()))
         .clients(good, sim::echo_client)
         .clients(rude, sim::rude_client);
 }

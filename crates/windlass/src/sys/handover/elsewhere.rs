@@ -23,6 +23,10 @@ impl Passed {
         match self.0 {}
     }
 
+    pub(crate) fn is_transparent(&self) -> bool {
+        match self.0 {}
+    }
+
     pub(crate) fn listener(&self, _: &TcpOptions) -> io::Result<MioListener> {
         match self.0 {}
     }

@@ -1,6 +1,7 @@
 //! Sockets that another process opened: what is made sure of before one is used.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +48,17 @@ impl Passed {
 
     pub(crate) fn local(&self) -> &Local {
         &self.local
+    }
+
+    /// Whether it takes in connections to addresses that are not its own, as a transparent proxy does
+    /// (`Transparent=` of a socket unit). Where it does not say, it may.
+    pub(crate) fn is_transparent(&self) -> bool {
+        let socket = SockRef::from(&self.fd);
+        match self.local {
+            Local::Tcp(SocketAddr::V4(_)) => socket.ip_transparent_v4().unwrap_or(true),
+            Local::Tcp(SocketAddr::V6(_)) => socket.ip_transparent_v6().unwrap_or(true),
+            _ => false,
+        }
     }
 
     /// A listener on the same accept queue, with the options that ours have.

@@ -68,3 +68,21 @@ fn a_line_without_end_is_garbage() {
     incoming.push(b"\xff\n");
     assert_eq!(incoming.line(), Err(Garbage));
 }
+
+#[test]
+fn a_listener_for_foreign_addresses_says_so() {
+    let listener = |transparent: bool| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        if transparent && socket.set_ip_transparent_v4(true).is_err() {
+            return None;
+        }
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1).unwrap();
+        Some(crate::sys::handover::Passed::new(socket.into()).unwrap())
+    };
+    assert!(listener(false).is_some_and(|passed| !passed.is_transparent()));
+    match listener(true) {
+        Some(passed) => assert!(passed.is_transparent()),
+        None => eprintln!("!!! SKIPPED: this needs CAP_NET_ADMIN"),
+    }
+}
