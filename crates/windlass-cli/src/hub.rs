@@ -32,8 +32,10 @@ pub(crate) fn run(args: &HubArgs) -> Result<()> {
         Some(HubCommand::Import(args)) => return import::run(args),
     }
     let mut file = from_flags(&args.serving);
-    // Topics are on one worker; others would have nothing to do.
-    file.server.workers = Count(1);
+    file.server.workers = Count(match args.workers {
+        0 => crate::serving::cores(),
+        workers => workers,
+    });
     file.hub = vec![HubTable {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
@@ -107,7 +109,8 @@ impl Links {
     }
 }
 
-/// The service of one table. `hands_over`: there may be a server before this one, with the same folder.
+/// The service of one table, its sessions dealt out among so many workers. `hands_over`: there may be a server before
+/// this one, with the same folder.
 pub(crate) fn service(
     table: &HubTable,
     workers: usize,
@@ -116,6 +119,7 @@ pub(crate) fn service(
 ) -> Result<Serve<Watched<Hub>>> {
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "hub");
+    let workers = spread_over(table, workers);
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
     let config = table.config().identity(identity_of(table)?);
     let is_there = told.hubs.lock().contains_key(&table.name);
@@ -134,6 +138,7 @@ pub(crate) fn service(
     let (to_itself, commits) = (mailbox.clone(), pool.clone());
     let service = serve(move || {
         let hub = Hub::new(HubConfig { unix_ms: unix_ms(), ..config.clone() }, &watch).checks(&its_checks);
+        let hub = hub.spread(&to_itself, workers);
         let hub = match &kept {
             Kept::Nothing => hub,
             Kept::Here(take) => hub.journal(take.clone(), &to_itself, &commits),
@@ -146,12 +151,28 @@ pub(crate) fn service(
     .offload(&checks)
     .offload(&pool)
     .tick(Hub::TICK)
+    .movable()
     // How long a client may be silent its keep-alive says.
     .idle_timeout(Duration::ZERO)
     .input_max(input_max);
     let owner = owner("hub", &table.name);
     let service = listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))?;
     listening(service, told, &owner, (&table.listen_plain, None, 0))
+}
+
+/// How many workers the sessions of a hub are dealt out among: all, if their connections can move to where they are.
+fn spread_over(table: &HubTable, workers: usize) -> usize {
+    let why = if cfg!(windows) {
+        "connections do not move on this system"
+    } else if table.tls.is_some() {
+        "connections with TLS do not move"
+    } else {
+        return workers;
+    };
+    if workers > 1 {
+        tracing::warn!(hub = table.name, "the hub is served by one worker of {workers}: {why}");
+    }
+    1
 }
 
 /// Who may come, by hub; read before anything is changed.

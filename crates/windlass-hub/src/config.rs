@@ -123,6 +123,9 @@ config! {
     /// Bytes that are given to the connection of a client before it has taken them; behind that, messages wait in its
     /// queue. At least the engine's `output_high`. Default 512 KiB.
     output_max: usize = 512 * 1024,
+    /// Bytes of messages that are on their way from one worker to another, where there are several: over it, clients of the
+    /// first are not read until the second has caught up. Default 16 MiB.
+    between_workers_max: usize = 16 << 20,
     /// Retained messages. A message over it is not retained, and refused if its QoS allows it (0x97). Default
     /// 1,000,000.
     retained_max: usize = 1_000_000,

@@ -231,6 +231,7 @@ impl Service for Hub {
             let workers = self.siblings.workers();
             self.routes.begin(self.worker, workers);
             self.kept.begin(self.worker, workers);
+            self.siblings.set_max(self.config.between_workers_max);
         }
         self.begin_log(scope, clients);
     }
@@ -344,6 +345,7 @@ impl Receive for Hub {
                 self.sys.set_interval(config.sys_interval);
                 let is_same = self.config.identity == config.identity;
                 self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
+                self.siblings.set_max(self.config.between_workers_max);
                 if !is_same {
                     self.identity_changed();
                 }

@@ -6,7 +6,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use windlass::Address;
 
-use super::{SERVING, ServingArgs};
+use super::{SERVING, ServingArgs, workers};
 use crate::config::hub::{Durability, QueueFull};
 use crate::quantity;
 
@@ -19,7 +19,8 @@ A connection that begins with a request of HTTP becomes a WebSocket (subprotocol
 
 Everything is in memory, and gone with the process: unless --data names a folder. Then sessions, their messages, \
 what is retained and wills outlive it, and what was acknowledged is on the disk, through kill -9 and a loss of power. \
-One worker serves all, since there is one space of topics. \
+One worker serves all, unless --workers says that sessions are to be dealt out among several: there is one space of \
+topics whatever their number. \
 Who is on this machine needs no password, and nobody else is served: \
 --password-file and --acl-file say who may come and what they may do; \
 tokens, certificates and more are in `[hub.identity]` of a configuration file.
@@ -37,6 +38,8 @@ Examples:
       What was acknowledged is there after a restart, whatever ended the process.
   windlass hub :8883 --tls-cert chain.pem --tls-key key.pem --password-file users
       Over TLS, for the users of this file.
+  windlass hub --workers 4
+      Sessions are dealt out among four threads.
   windlass hub --queue-max 10k --when-queue-full drop-oldest
       Up to 10,000 messages wait for each client that is away; then the oldest go.";
 
@@ -88,6 +91,12 @@ pub(crate) struct HubArgs {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = QueueFull::DropNewest, help_heading = SERVING)]
     #[arg(env = "WINDLASS_WHEN_QUEUE_FULL", hide_env = true)]
     pub(crate) when_queue_full: QueueFull,
+
+    /// Worker threads among which sessions are dealt out; 0 is one per core. More than one pays where one core is not
+    /// enough: with TLS, or with many receivers of each message
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = SERVING)]
+    #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
+    pub(crate) workers: usize,
 
     #[command(flatten)]
     pub(crate) serving: ServingArgs,

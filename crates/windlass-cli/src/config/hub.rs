@@ -77,6 +77,9 @@ pub(crate) struct HubTable {
     /// Bytes given to the connection of a client before it has taken them; behind that messages wait in its
     /// queue.
     pub(crate) output_max: Size,
+    /// Bytes of messages on their way from one worker to another, where `workers` in [server] says several: over it,
+    /// clients of the first are not read until the second has caught up.
+    pub(crate) between_workers_max: Size,
     /// Whether messages are retained.
     pub(crate) retain: bool,
     /// Retained messages.
@@ -170,6 +173,7 @@ impl Default for HubTable {
             when_queue_full: QueueFull::default(),
             queue_qos_0: config.queue_qos_0,
             output_max: Size(config.output_max),
+            between_workers_max: Size(config.between_workers_max),
             retain: config.retain,
             retained_max: Count(config.retained_max),
             retained_bytes_max: Size(config.retained_bytes_max),
@@ -228,6 +232,7 @@ impl HubTable {
             },
             queue_qos_0: self.queue_qos_0,
             output_max: self.output_max.0,
+            between_workers_max: self.between_workers_max.0,
             retain: self.retain,
             retained_max: self.retained_max.0,
             retained_bytes_max: self.retained_bytes_max.0,

@@ -75,7 +75,8 @@ impl PartialEq for ReadFrom {
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ServerTable {
-    /// Worker threads; 0 is one per core.
+    /// Worker threads; 0 is one per core. A hub deals its sessions out among as many as are said here, and is served by
+    /// one with 0.
     pub(crate) workers: Count,
     /// Buffer that a worker reads into, shared by all its connections: how much one call can move.
     pub(crate) scratch: Size,

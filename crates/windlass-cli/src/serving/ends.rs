@@ -21,8 +21,9 @@ pub(crate) struct Ends {
     open: HashMap<ConnId, Open>,
 }
 
+/// What is known of one connection. It goes with it to another worker.
 #[derive(Clone)]
-struct Open {
+pub(crate) struct Open {
     since: Time,
     messages: u64,
 }
@@ -79,6 +80,18 @@ impl Ends {
     pub(super) fn served(&mut self, conn: ConnId, messages: u64) {
         if let Some(open) = self.open.get_mut(&conn) {
             open.messages += messages;
+        }
+    }
+
+    /// It leaves this worker: what is known of it.
+    pub(super) fn left(&mut self, conn: ConnId) -> Option<Open> {
+        self.open.remove(&conn)
+    }
+
+    /// It has come from another worker.
+    pub(super) fn came(&mut self, conn: ConnId, open: Option<Open>) {
+        if let Some(open) = open {
+            self.open.insert(conn, open);
         }
     }
 

@@ -34,6 +34,8 @@ use crate::{admin, limits, logs, notify, print, process, signals};
 use certificates::Certificates;
 #[cfg(feature = "tls")]
 pub(crate) use certificates::settings as tls_settings;
+#[cfg(feature = "hub")]
+pub(crate) use plan::cores;
 pub(crate) use plan::{ADMIN, limits};
 pub(crate) use plan::{listening, owner};
 pub(crate) use reload::Reloader;

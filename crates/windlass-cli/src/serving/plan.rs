@@ -66,13 +66,10 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
     })
 }
 
-/// How many workers the engine has then.
+/// How many cores this machine has for us.
 #[cfg(feature = "hub")]
-fn workers(file: &File) -> usize {
-    match file.server.workers.0 {
-        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-        workers => workers,
-    }
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
 /// Whether the bytes of connections have to be counted from their beginning: their lines tell them.
@@ -108,7 +105,9 @@ pub(super) fn services<T: Takes>(
     }
     #[cfg(feature = "hub")]
     for hub in file.hub.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::hub::service(hub, workers(file), file.server.control.is_some(), told)?);
+        // One, unless the file says more: its messages then pass between threads.
+        let workers = file.server.workers.0.max(1);
+        to = to.take(crate::hub::service(hub, workers, file.server.control.is_some(), told)?);
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    Answer, BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer,
-    Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Time, Work,
+    Answer, BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Move,
+    Peer, Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Time, Work,
 };
 
 use super::Told;
 pub(crate) use super::ends::Ends;
+use super::ends::Open;
 use crate::admin;
 use crate::console::Teller;
 
@@ -177,6 +178,29 @@ impl<S: Tally> Service for Watched<S> {
             teller.draining();
         }
         self.service.shutdown(scope, sessions);
+    }
+}
+
+impl<S: Tally + Move> Move for Watched<S> {
+    /// With what its line in the access log says.
+    type Seed = (S::Seed, Option<Open>);
+
+    fn move_out(&mut self, conn: &mut Conn<'_>, session: S::Session) -> Self::Seed {
+        tracing::debug!(conn = %conn.id(), "leaves for another worker");
+        (self.service.move_out(conn, session), self.ends.left(conn.id()))
+    }
+
+    fn move_in(&mut self, conn: &mut Conn<'_>, (seed, open): Self::Seed) -> Result<S::Session, Close> {
+        tracing::debug!(conn = %conn.id(), peer = %conn.peer(), "came from another worker");
+        let before = self.service.messages();
+        self.ends.came(conn.id(), open);
+        let outcome = self.service.move_in(conn, seed);
+        self.ends.served(conn.id(), self.service.messages() - before);
+        if let Err(why) = &outcome {
+            self.ends.ended(conn, why);
+        }
+        self.publish();
+        outcome
     }
 }
 

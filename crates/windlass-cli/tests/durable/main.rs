@@ -30,7 +30,7 @@ struct Hub<'f> {
 }
 
 impl Hub<'_> {
-    fn start(folder: &Path, port: u16) -> Hub<'_> {
+    fn start(folder: &Path, port: u16, workers: usize) -> Hub<'_> {
         // Another program is tried with the same arguments.
         let program =
             std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into());
@@ -38,6 +38,8 @@ impl Hub<'_> {
             // Takers may fall behind, and nothing is to be dropped for that.
             .args(["hub", &format!("127.0.0.1:{port}"), "--queue-max", "1m", "--data"])
             .arg(folder)
+            // Another program may have none.
+            .args((workers > 1).then(|| format!("--workers={workers}")))
             .stdout(Stdio::null())
             .spawn()
             .expect("it starts");
@@ -81,23 +83,35 @@ impl Drop for Ends<'_> {
 }
 
 /// A port that no connection is given for its own end: clients that try while nobody listens would meet themselves.
-fn free_port() -> u16 {
-    let begin = 20_000 + (std::process::id() % 8_000) as u16;
+fn free_port(test: u16) -> u16 {
+    let begin = 20_000 + 1_000 * test + (std::process::id() % 8_000) as u16;
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (begin..32_000).find(is_free).expect("a port is free")
 }
 
 #[test]
 fn what_was_acknowledged_survives_kills() {
+    survives_kills(0, &[1]);
+}
+
+/// Each start deals the sessions out anew.
+#[test]
+fn what_was_acknowledged_survives_kills_between_workers() {
+    survives_kills(1, &[2, 3, 2, 1]);
+}
+
+fn survives_kills(test: u16, workers: &[usize]) {
+    let mut workers = workers.iter().copied().cycle();
+    let mut next = || workers.next().unwrap_or(1);
     let kills = std::env::var("WINDLASS_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20);
     let seed = std::env::var("WINDLASS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let folder = std::env::temp_dir().join(format!("windlass-durable-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("windlass-durable-{test}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
-    let port = free_port();
+    let port = free_port(test);
     let (stop, over) = (&AtomicBool::new(false), &AtomicBool::new(false));
     let ready = &[AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)];
 
-    let mut hub = Hub::start(&folder, port);
+    let mut hub = Hub::start(&folder, port, next());
     hub.wait_until_it_serves();
     thread::scope(|scope| {
         // Whoever panics, the others come to an end.
@@ -126,7 +140,7 @@ fn what_was_acknowledged_survives_kills() {
         for _ in 0..kills {
             thread::sleep(Duration::from_millis(5 + rng.below(120)));
             hub.kill();
-            hub = Hub::start(&folder, port);
+            hub = Hub::start(&folder, port, next());
             // Now and then before it serves.
             if rng.chance(9, 10) {
                 hub.wait_until_it_serves();

@@ -24,13 +24,9 @@ use parcel::Parcel;
 use posted::{Posted, Taken};
 pub use start::Beginning;
 
-/// Bytes of messages that may be on their way to one worker, about: over it, clients of this one are not read until it
-/// has caught up.
-const ON_THE_WAY_MAX: u64 = 16 << 20;
-
-/// A worker that has dealt with so many bytes says so at once; with fewer, when it has something else to say, or with
-/// the next tick.
-const SAY_AT: u64 = ON_THE_WAY_MAX / 16;
+/// A worker that has dealt with this part of what may be on its way says so at once; with less, when it has something
+/// else to say, or with the next tick.
+const SAY_AT: u64 = 16;
 
 /// The worker that has the session of a client identifier, of so many.
 pub(crate) fn home(client_id: &str, workers: usize) -> usize {
@@ -56,6 +52,8 @@ pub(crate) struct Siblings {
     mailbox: Option<Mailbox<Mail>>,
     /// By number, this one included; nobody, if there is one worker.
     each: Vec<Sibling>,
+    /// Bytes that may be on their way to one of them.
+    max: u64,
     /// The last question that all were asked.
     asked: u64,
     /// Whether one of them has more on its way than it should.
@@ -103,6 +101,12 @@ impl Siblings {
         is_one
     }
 
+    /// Clients are not read while more bytes than this are on their way to one of them.
+    pub(crate) fn set_max(&mut self, bytes: usize) {
+        self.max = bytes as u64;
+        self.is_full = self.each.iter().any(|sibling| sibling.is_full(self.max));
+    }
+
     /// How many workers have sessions; at least 1.
     pub(crate) fn workers(&self) -> usize {
         self.workers.max(1)
@@ -123,7 +127,7 @@ impl Siblings {
     pub(crate) fn tell(&mut self, worker: usize, parcel: Parcel) {
         let Some(sibling) = self.each.get_mut(worker) else { return };
         sibling.sent += parcel.weight();
-        self.is_full |= sibling.is_full();
+        self.is_full |= sibling.is_full(self.max);
         sibling.out.push(parcel);
     }
 
@@ -160,20 +164,21 @@ impl Siblings {
 
     /// The connections that are read again, if all of them have caught up.
     fn relieved(&mut self) -> Vec<ConnId> {
-        self.is_full = self.each.iter().any(Sibling::is_full);
+        self.is_full = self.each.iter().any(|sibling| sibling.is_full(self.max));
         if self.is_full { Vec::new() } else { std::mem::take(&mut self.waiting) }
     }
 
     /// Whether something is to leave behind the input of this turn.
     #[inline]
     pub(crate) fn are_due(&self) -> bool {
-        self.each.iter().any(|sibling| !sibling.out.is_empty() || sibling.owes_word(SAY_AT))
+        let at = self.max / SAY_AT + 1;
+        self.each.iter().any(|sibling| !sibling.out.is_empty() || sibling.owes_word(at))
     }
 
     /// Sends what there is. With `all`, also word of what was dealt with that can wait.
     pub(crate) fn send(&mut self, all: bool) {
         let Some(mailbox) = &self.mailbox else { return };
-        let at = if all { 1 } else { SAY_AT };
+        let at = if all { 1 } else { self.max / SAY_AT + 1 };
         for (worker, sibling) in self.each.iter_mut().enumerate() {
             if sibling.out.is_empty() && !sibling.owes_word(at) && !(all && sibling.kept.is_news()) {
                 continue;
@@ -218,8 +223,8 @@ impl Siblings {
 }
 
 impl Sibling {
-    fn is_full(&self) -> bool {
-        self.sent.saturating_sub(self.done).max(self.posted.bytes()) > ON_THE_WAY_MAX
+    fn is_full(&self, max: u64) -> bool {
+        self.sent.saturating_sub(self.done).max(self.posted.bytes()) > max
     }
 
     /// Whether it is to be told how far its parcels are dealt with.

@@ -16,8 +16,8 @@ use crate::session::message::Message;
 pub(crate) struct Posted {
     posts: VecDeque<Post>,
     bytes: u64,
-    /// Messages of QoS 2 that leave when their being posted is committed, or that come behind such: the record that has
-    /// to be.
+    /// Messages that leave when their being posted is committed, or that come behind such: the record that has to be. So
+    /// they arrive in the order of their numbers, and one that is taken means that all before it are.
     later: VecDeque<(u64, Passed)>,
 }
 
@@ -83,15 +83,15 @@ impl Siblings {
         let Some(sibling) = self.each.get_mut(worker) else { return };
         sibling.posted.bytes += post.weight();
         sibling.posted.posts.push_back(post);
-        self.is_full |= sibling.is_full();
+        self.is_full |= sibling.is_full(self.max);
     }
 
-    /// Tells a worker of a message: at once, unless a record has to be committed first, or another of QoS 2 waits for
-    /// one, whose order it keeps.
+    /// Tells a worker of a message: at once, unless a record has to be committed first, or others wait for theirs, behind
+    /// which it stays.
     pub(crate) fn pass(&mut self, worker: usize, passed: Passed, until: u64, committed: u64) {
         let Some(sibling) = self.each.get_mut(worker) else { return };
         let later = &mut sibling.posted.later;
-        if passed.message.qos == QoS::ExactlyOnce && (until > committed || !later.is_empty()) {
+        if until > committed || passed.message.qos > QoS::AtMostOnce && !later.is_empty() {
             later.push_back((until, passed));
         } else {
             self.tell(worker, Parcel::Message(passed));

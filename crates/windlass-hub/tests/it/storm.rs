@@ -38,6 +38,7 @@ fn config(rng: &mut Rng) -> HubConfig {
         topic_alias_out_max: rng.below(3) as u16,
         session_expiry_max: 1 + rng.below(100) as u32,
         output_max: rng.below(2_000) as usize,
+        between_workers_max: rng.below(2_000) as usize,
         when_queue_full: [WhenQueueFull::DropNewest, WhenQueueFull::DropOldest, WhenQueueFull::Disconnect]
             [rng.below(3) as usize],
         when_receive_exceeded: [WhenExceeded::Disconnect, WhenExceeded::Warn][rng.below(2) as usize],

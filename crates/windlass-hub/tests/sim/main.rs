@@ -2,6 +2,7 @@
 //! reordered within its publisher and topic, and none of QoS 2 comes twice.
 
 mod device;
+mod hasty;
 mod kills;
 mod rival;
 
@@ -10,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use device::{Device, Ledger, Role};
+use hasty::{Hasty, Listener, News};
 use rival::{Contest, Rival};
 use windlass::sim::{self, Sim};
 use windlass::{Mailbox, Serve, serve};
@@ -57,6 +59,7 @@ fn nothing_is_lost_doubled_or_reordered() {
             queue_max: 100_000,
             in_flight_max: 1 + sim.rng().below(20) as u16,
             receive_max: 1 + sim.rng().below(20) as u16,
+            between_workers_max: 1 << sim.rng().below(24),
             sys_interval: Duration::from_secs(1),
             ..HubConfig::default()
         };
@@ -106,5 +109,22 @@ fn there_is_one_session_of_an_identifier() {
         let contest = Rc::new(RefCell::new(Contest::default()));
         hub(sim, HubConfig::default())
             .clients(rivals, move |rng| Rival::new(contest.clone(), 1 + rng.below(4) as u32));
+    });
+}
+
+/// Whoever sends CONNECT and all else at once and half-closes is served like others.
+#[test]
+fn what_hasty_clients_say_is_heard() {
+    sim::check("hub hasty", 0..SEEDS, |sim| {
+        let hasty = 1 + sim.rng().below(10) as usize;
+        let news = Rc::new(RefCell::new(News::of(hasty)));
+        let (of_hasty, mut number) = (news.clone(), 0);
+        hub(sim, HubConfig::default()).clients(1, move |_| Listener::new(news.clone())).clients(
+            hasty,
+            move |_| {
+                number += 1;
+                Hasty::new(number - 1, of_hasty.clone())
+            },
+        );
     });
 }

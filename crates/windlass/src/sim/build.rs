@@ -231,6 +231,12 @@ impl Sim {
         self
     }
 
+    /// Every job of a pool returns. Where all threads of one can be held for ever, whoever needs it never goes on.
+    pub fn jobs_return(&mut self) -> &mut Sim {
+        self.plan.jobs.hangs = 0;
+        self
+    }
+
     /// Shuts the server down only after every client has finished. Otherwise a quarter of all runs is
     /// shut down earlier, to find what breaks then.
     pub fn to_the_end(&mut self) -> &mut Sim {

@@ -24,7 +24,7 @@ pub(crate) struct JobPlan {
     /// How long one takes.
     run_max: u64,
     /// One job in so many never returns; 0: every one does.
-    hangs: u64,
+    pub(super) hangs: u64,
 }
 
 impl JobPlan {

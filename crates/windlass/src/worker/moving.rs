@@ -123,6 +123,10 @@ impl<Y: Sys> Worker<Y> {
             self.core.receive_tls(index, session);
         }
         self.core.traffic.set(index, self.core.tick, moved.traffic);
+        if registered.is_err() {
+            // Nobody would tell when it takes more: it takes nothing, and ends behind this.
+            self.core.slot(index).set(flag::WRITE_FAILED);
+        }
         let service = usize::from(self.core.slot(index).service);
         self.core.cork_owner = index;
         self.begin();
