@@ -127,6 +127,8 @@ pub(super) struct MqttLoad {
     scratch: Vec<u8>,
     /// `None`: the connection has failed, and was counted as a fault.
     clients: Vec<Option<Box<Client>>>,
+    /// Those that subscribe and never read.
+    stalled: Vec<Client>,
     /// Connections that have something to send.
     dirty: Vec<u32>,
     payload: Vec<u8>,
@@ -153,6 +155,7 @@ impl MqttLoad {
             tcp: dialer.is_tcp(),
             scratch: vec![0; SCRATCH],
             clients: Vec::new(),
+            stalled: Vec::new(),
             dirty: Vec::new(),
             payload: Vec::new(),
             subscribers: subscribers as u32,
@@ -185,6 +188,15 @@ impl MqttLoad {
                 let peer = Peer::new(login, id, options.durable, Some(wish));
                 let next = vec![0; publishers].into();
                 this.add(dialer.connect()?, peer, Role::Subscriber { first, next })?;
+            }
+            if group == 0 {
+                for nth in 0..options.stalled {
+                    let wish = Wish { filter: topic.clone(), qos };
+                    let peer = Peer::new(login, format!("{run}-x{nth}"), options.durable, Some(wish));
+                    let mut client = Client::new(dialer.connect()?, peer, Role::Publisher(usize::MAX));
+                    client.open(&mut this.scratch).map_err(|fault| anyhow!("{fault}"))?;
+                    this.stalled.push(client);
+                }
             }
             for nth in 0..publishers {
                 let number = (group * publishers + nth) as u32;

@@ -94,6 +94,7 @@ fn more(options: &MqttOptions, acknowledged: Option<&Latency>, idle: Option<Valu
         "protocol": if options.version == windlass_proto::mqtt::Version::V5 { "5" } else { "3.1.1" },
         "retain": options.retain,
         "durable": options.durable,
+        "stalled": options.stalled,
         "websocket": options.web.is_some(),
         "acknowledged_us": acknowledged.filter(|it| !it.is_empty()).map(Latency::to_json),
         "idle": idle,

@@ -129,6 +129,9 @@ pub struct MqttArgs {
     #[arg(long, env = "WINDLASS_DURABLE", hide_env = true)]
     #[arg(action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub durable: bool,
+    /// Subscribers beside those that are measured, that never read: do the others wait for them?
+    #[arg(long, value_name = "N", value_parser = args::count, env = "WINDLASS_STALLED", hide_env = true)]
+    pub stalled: Option<u64>,
     /// What topics and client identifiers begin with; this process's number follows
     #[arg(long, value_name = "TEXT", default_value = "bench", env = "WINDLASS_PREFIX", hide_env = true, value_parser = prefix)]
     pub prefix: String,
@@ -165,6 +168,8 @@ pub(crate) struct MqttOptions {
     pub(crate) version: Version,
     pub(crate) retain: bool,
     pub(crate) durable: bool,
+    /// Subscribers of the first topic that never read.
+    pub(crate) stalled: usize,
     /// What topics and client identifiers begin with: another in each run.
     pub(crate) run: String,
     pub(crate) user: Option<String>,
@@ -187,6 +192,7 @@ impl MqttOptions {
             version,
             retain: false,
             durable: false,
+            stalled: 0,
             run,
             user,
             password,
@@ -223,6 +229,11 @@ impl MqttOptions {
         let run = format!("{}-{}", args.prefix, std::process::id());
         let (user, version) = (args.username.clone(), args.protocol.into());
         let (retain, durable) = (args.retain, args.durable);
+        let stalled = args.stalled.unwrap_or(0) as usize;
+        ensure!(
+            stalled == 0 || !matches!(args.mode, Mode::Publish | Mode::Connect | Mode::Idle),
+            "nobody who is measured subscribes in this mode: --stalled is for the others"
+        );
         let options = MqttOptions {
             user,
             password,
@@ -230,6 +241,7 @@ impl MqttOptions {
             version,
             retain,
             durable,
+            stalled,
             run,
             ..MqttOptions::new(load, args.mode, count as usize, args.qos)
         };
@@ -240,7 +252,7 @@ impl MqttOptions {
     fn counted(mut self) -> MqttOptions {
         let (publishers, subscribers) = self.group();
         let groups = self.groups();
-        self.load.connections = groups * (publishers + subscribers);
+        self.load.connections = groups * (publishers + subscribers) + self.stalled;
         self.load.churn = self.mode == Mode::Connect;
         self.load.threads = self.load.threads.min(groups);
         self
@@ -289,9 +301,13 @@ impl MqttOptions {
         let version = if self.version == Version::V5 { "5.0" } else { "3.1.1" };
         let more =
             [(self.retain, ", retained"), (self.durable, ", durable"), (self.web.is_some(), ", WebSocket")];
+        let stalled = match self.stalled {
+            0 => String::new(),
+            n => format!(", {} that never read{}", text::thousands(n as i64), if n == 1 { "s" } else { "" }),
+        };
         let more: String = more.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
         let size = text::bytes(self.load.size as f64);
-        format!("MQTT {version}{more}, {what}, {size} with QoS {}", self.qos as u8)
+        format!("MQTT {version}{more}, {what}{stalled}, {size} with QoS {}", self.qos as u8)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The hub under the harness: what clients say, and what they hear.
 
 mod clauses;
+mod cves;
 mod durable;
 mod ends;
+mod faults;
 mod identity;
 mod kit;
 mod limits;

@@ -1,0 +1,381 @@
+//! What other brokers were reported to take and must not, storms of one client identifier, one that stops reading among a
+//! thousand, and clients that break each limit.
+
+use windlass_hub::{HubConfig, QoS, WhenQueueFull};
+use windlass_proto::mqtt::{Connect, Packet, Property, Publish, Topic, Version, Will};
+use windlass_proto::ws::{FrameHead, Opcode, apply_mask};
+
+use crate::kit::{Desk, Device, V3, V5, number, properties};
+
+/// Where it was reported and what it breaks, the version, whether it comes instead of CONNECT, the packet, and the last
+/// thing its sender hears.
+type Reported = (&'static str, Version, bool, &'static [u8], &'static [u8]);
+
+const SAID_81: &[u8] = b"\xe0\x01\x81";
+const SAID_82: &[u8] = b"\xe0\x01\x82";
+const REFUSED_81: &[u8] = b"\x20\x03\0\x81\0";
+const REFUSED_82: &[u8] = b"\x20\x03\0\x82\0";
+
+const REPORTED: &[Reported] = &[
+    // Before CONNECT, or as one.
+    ("FlashMQ#104 3.1.0-1: PINGREQ comes first", V3, true, b"\xc0\0", b""),
+    ("CVE-2021-28166: a client sends CONNACK", V3, true, b"\x20\x02\0\0", b""),
+    ("FlashMQ#170 2.1.3-1: flags of CONNECT", V3, true, b"\x1f\x0c\0\x04MQTT\x04\x02\0\x3c\0\0", b""),
+    ("CVE-2026-21888: a length of five bytes", V3, true, b"\x10\xff\xff\xff\xff\x7f", b""),
+    ("CVE-2026-21888: a length of five bytes", V5, false, b"\x30\x80\x80\x80\x80\x01", SAID_81),
+    (
+        "FlashMQ#103 3.1.2-13: retain and no will",
+        V5,
+        true,
+        b"\x10\x0d\0\x04MQTT\x05\x22\0\x3c\0\0\0",
+        REFUSED_81,
+    ),
+    ("VerneMQ#69 3.1.2-11: QoS and no will", V3, true, b"\x10\x0c\0\x04MQTT\x04\x0a\0\x3c\0\0", b""),
+    ("EMQX#13045: a user name that is not there", V3, true, b"\x10\x0c\0\x04MQTT\x04\x82\0\x3c\0\0", b""),
+    (
+        "EMQX#13045: a user name that is no text",
+        V5,
+        true,
+        b"\x10\x10\0\x04MQTT\x05\x82\0\x3c\0\0\0\0\x01\xff",
+        REFUSED_81,
+    ),
+    ("HiveMQ CE#493: a will that is not there", V3, true, b"\x10\x0c\0\x04MQTT\x04\x06\0\x3c\0\0", b""),
+    (
+        "Mosquitto#3629 3.1.2-12: a will of QoS 3",
+        V5,
+        true,
+        b"\x10\x13\0\x04MQTT\x05\x1e\0\x3c\0\0\0\0\0\x01t\0\0",
+        REFUSED_81,
+    ),
+    (
+        "EMQX#13045: request response information twice",
+        V5,
+        true,
+        b"\x10\x11\0\x04MQTT\x05\x02\0\x3c\x04\x19\x01\x19\x01\0\0",
+        REFUSED_82,
+    ),
+    (
+        "EMQX#13045: a user property that is no text",
+        V5,
+        true,
+        b"\x10\x13\0\x04MQTT\x05\x02\0\x3c\x06\x26\0\x01\xff\0\0\0\0",
+        REFUSED_81,
+    ),
+    (
+        "VerneMQ#2355: U+0000 in the client identifier",
+        V5,
+        true,
+        b"\x10\x10\0\x04MQTT\x05\x02\0\x3c\0\0\x03a\0b",
+        REFUSED_81,
+    ),
+    ("NanoMQ#2342: a password and no user", V3, true, b"\x10\x0f\0\x04MQTT\x04\x42\0\x3c\0\0\0\x01p", b""),
+    (
+        "NanoMQ#2342 3.1.3-8: no identifier, and a session",
+        V3,
+        true,
+        b"\x10\x0c\0\x04MQTT\x04\0\0\x3c\0\0",
+        b"\x20\x02\0\x02",
+    ),
+    // In the middle of a connection.
+    ("3.1.0-2: CONNECT again", V5, false, b"\x10\x0d\0\x04MQTT\x05\x02\0\x3c\0\0\0", SAID_82),
+    ("CVE-2021-28166: a client sends CONNACK", V5, false, b"\x20\x03\0\0\0", SAID_82),
+    ("CVE-2021-34432: a topic of no letters", V3, false, b"\x30\x02\0\0", b""),
+    ("EMQX#13045 3.3.1-2: QoS 0 and sent again", V5, false, b"\x38\x05\0\x01t\0x", SAID_81),
+    ("hbmqtt#45 3.3.1-4: a message of QoS 3", V5, false, b"\x36\x06\0\x01t\0\x01\0", SAID_81),
+    ("VerneMQ#2283 3.3.4-6: a subscription identifier", V5, false, b"\x30\x06\0\x01t\x02\x0b\x01", SAID_82),
+    (
+        "NanoMQ#1782 3.3.2-14: a wildcard in the response topic",
+        V5,
+        false,
+        b"\x30\x08\0\x01t\x04\x08\0\x01#",
+        SAID_81,
+    ),
+    ("VerneMQ#1883: a property of other packets", V5, false, b"\x30\x08\0\x01t\x04\x1c\0\x01a", SAID_81),
+    ("3.3.2-8: topic alias 0", V5, false, b"\x30\x07\0\x01t\x03\x23\0\0", b"\xe0\x01\x94"),
+    ("Mosquitto#3052 3.10.3-2: UNSUBSCRIBE of nothing", V3, false, b"\xa2\x02\0\x01", b""),
+    ("Mosquitto#3052 3.10.3-2: UNSUBSCRIBE of nothing", V5, false, b"\xa2\x03\0\x01\0", SAID_82),
+    ("Mosquitto#3606 3.14.1-1: flags of DISCONNECT", V5, false, b"\xe1\0", SAID_81),
+    ("Mosquitto#3589 3.8.1-1: flags of SUBSCRIBE", V5, false, b"\x80\x07\0\x01\0\0\x01t\0", SAID_81),
+    ("Mosquitto#3589 3.6.1-1: flags of PUBREL", V5, false, b"\x60\x02\0\x01", SAID_81),
+    ("nats-server#7805 2.2.1-3: SUBSCRIBE numbered 0", V5, false, b"\x82\x07\0\0\0\0\x01t\0", SAID_82),
+    ("nats-server#7805 2.3.1-1: UNSUBSCRIBE numbered 0", V3, false, b"\xa2\x05\0\0\0\x01t", b""),
+    ("rmqtt#479 4.7.3-1: a filter of no letters", V5, false, b"\x82\x06\0\x01\0\0\0\0", SAID_81),
+    ("hbmqtt#45 3.8.3-4: a subscription of QoS 3", V3, false, b"\x82\x06\0\x01\0\x01t\x03", b""),
+    ("3.8.3-5: reserved bits of a subscription", V5, false, b"\x82\x07\0\x01\0\0\x01t\x40", SAID_81),
+];
+
+fn raw_connect(version: Version, id: &str) -> Vec<u8> {
+    let mut bytes = b"\x10\0\0\x04MQTT\x04\x02\0\x3c".to_vec();
+    if version == V5 {
+        bytes[8] = 5;
+        bytes.push(0);
+    }
+    bytes.extend((id.len() as u16).to_be_bytes());
+    bytes.extend(id.as_bytes());
+    bytes[1] = bytes.len() as u8 - 2;
+    bytes
+}
+
+/// Of each: its sender is ended, and told why where it can be, in pieces as in one; and nobody else notices.
+#[test]
+fn what_was_reported_of_others_is_not_taken_here() {
+    let mut desk = Desk::new(HubConfig::default());
+    let mut good = desk.join(V5, "good");
+    desk.subscribe(&mut good, "#", QoS::ExactlyOnce);
+    for (number, (what, version, first, bytes, last)) in REPORTED.iter().enumerate() {
+        for piece in [usize::MAX, 1] {
+            let one = desk.stranger(*version);
+            if !first {
+                desk.harness.send(one.peer, raw_connect(*version, "bad"));
+                assert_eq!(
+                    desk.harness.receive(one.peer)[..2],
+                    [0x20, if *version == V5 { 14 } else { 2 }],
+                    "{what}"
+                );
+            }
+            desk.harness.send_split(one.peer, bytes, piece.min(bytes.len()));
+            let heard = desk.harness.receive(one.peer);
+            assert_eq!(heard.escape_ascii().to_string(), last.escape_ascii().to_string(), "{what}");
+            assert_eq!(desk.harness.why(one.peer), Some("protocol"), "{what}");
+        }
+        desk.say(&mut good, &Packet::Pingreq);
+        assert_eq!(desk.hear(&mut good), ["PINGRESP"], "{number} {what}");
+    }
+    let stats = desk.stats();
+    assert_eq!((stats.violations, stats.clients, stats.sessions), (REPORTED.len() as u64 * 2, 1, 1));
+}
+
+fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let key = [9, 8, 7, 6];
+    let head = FrameHead { fin: true, mask: Some(key), ..FrameHead::whole(opcode, payload.len() as u64) };
+    let mut bytes = head.encode().as_ref().to_vec();
+    let mut masked = payload.to_vec();
+    apply_mask(&mut masked, key);
+    bytes.extend(masked);
+    bytes
+}
+
+/// CVE-2026-25627 of NanoMQ: what the packet says of its length and what the frame around it says have nothing to do
+/// with each other.
+#[test]
+fn lengths_inside_a_websocket_are_those_of_packets() {
+    const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Protocol: mqtt\r\n\r\n";
+    let mut desk = Desk::new(HubConfig::default());
+    for (lie, last) in [
+        // Megabytes in a frame of a few bytes: it waits for them, and answers what comes between.
+        (&b"\x30\xff\xff\x03\0\x01t"[..], Some(&b"\x8a\x01!"[..])),
+        // More than there may be, five bytes of length, and a packet that ends inside its frame.
+        (b"\x30\xff\xff\xff\x7f\0\x01t", None),
+        (b"\x30\xff\xff\xff\xff\x7f\0\x01t", None),
+        (b"\x30\x01\0\x01t", None),
+    ] {
+        let one = desk.stranger(V5);
+        desk.harness.send(one.peer, REQUEST);
+        desk.harness.receive(one.peer);
+        desk.harness.send(one.peer, frame(Opcode::Binary, &raw_connect(V5, "web")));
+        assert!(desk.harness.receive(one.peer).starts_with(b"\x82\x10\x20\x0e\0\0"));
+        desk.harness.send(one.peer, frame(Opcode::Binary, lie));
+        desk.harness.send(one.peer, frame(Opcode::Ping, b"!"));
+        let heard = desk.harness.receive(one.peer);
+        match last {
+            Some(last) => assert_eq!(heard, last),
+            None => assert_eq!(desk.harness.why(one.peer), Some("protocol"), "{}", lie.escape_ascii()),
+        }
+        desk.lose(&one);
+    }
+}
+
+/// A hundred connections ask for one client identifier, and again, in both versions.
+#[test]
+fn a_hundred_connections_for_one_client_id() {
+    let mut desk = Desk::new(HubConfig::default());
+    let mut sender = desk.join(V5, "sender");
+    let mut watcher = desk.join(V5, "watcher");
+    desk.subscribe(&mut watcher, "gone", QoS::AtLeastOnce);
+    let (mut one, _) = desk.join_for_good(V5, "one");
+    desk.subscribe(&mut one, "t", QoS::ExactlyOnce);
+    desk.publish_at(&mut sender, "t", "kept", QoS::ExactlyOnce, 1);
+    // In flight to the first of them, and to whoever has the session last.
+    assert_eq!(desk.hear(&mut one), ["PUBLISH t \"kept\" q2 #1"]);
+    let stay = properties(&[Property::SessionExpiry(60)]);
+    let none = properties(&[]);
+    let mut ended = 0;
+    let mut held: Vec<(Device, Version)> = vec![(one, V5)];
+    for round in 0..3_u8 {
+        // All of them are there before any of them speaks.
+        let mut storm: Vec<(Device, Version)> = (0..100)
+            .map(|n| if (n + round) % 2 == 0 { V5 } else { V3 })
+            .map(|version| (desk.stranger(version), version))
+            .collect();
+        for (device, version) in &mut storm {
+            let will = Will {
+                topic: Topic::new("gone").unwrap(),
+                payload: b"x",
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                properties: none.properties(),
+            };
+            let own = if *version == V5 { stay.properties() } else { none.properties() };
+            let connect = Connect {
+                clean_start: false,
+                will: Some(will),
+                properties: own,
+                ..Connect::new(*version, "one")
+            };
+            desk.say(device, &Packet::Connect(connect));
+        }
+        held.extend(storm);
+        let mut left = Vec::new();
+        for (mut device, version) in held {
+            let heard = desk.hear(&mut device);
+            if desk.harness.is_ended(device.peer) {
+                ended += 1;
+                let last = heard.last().map(String::as_str);
+                if version == V5 {
+                    assert_eq!(last, Some("DISCONNECT SessionTakenOver"));
+                }
+            } else {
+                assert!(heard[0].starts_with("CONNACK Success present"), "{heard:?}");
+                assert_eq!(heard[1..], ["PUBLISH t \"kept\" q2 #1 dup"]);
+                left.push((device, version));
+            }
+        }
+        assert_eq!(left.len(), 1, "one of them has it");
+        held = left;
+    }
+    assert_eq!(ended, 300);
+    let stats = desk.stats();
+    assert_eq!((stats.sessions, stats.clients, stats.taken_over, stats.subscriptions), (3, 3, 300, 2));
+    // Each that had a will is gone ([MQTT-3.1.3-9] is for those with a delay).
+    assert_eq!((stats.wills, stats.queued), (299, 279));
+    let (mut one, _) = held.remove(0);
+    desk.publish_at(&mut sender, "t", "now", QoS::AtLeastOnce, 2);
+    assert_eq!(desk.hear(&mut one), ["PUBLISH t \"now\" q1 #2"], "it is subscribed, once");
+}
+
+/// Subscribers of which one stops reading: in a build without optimisation a thousand take a minute.
+const MANY: usize = if cfg!(debug_assertions) { 200 } else { 1_000 };
+
+/// One of a thousand stops reading: every message is with all others in the turn it came in.
+#[test]
+fn one_that_stops_reading_among_a_thousand() {
+    for (qos, when) in
+        [(QoS::AtMostOnce, WhenQueueFull::DropNewest), (QoS::AtLeastOnce, WhenQueueFull::DropOldest)]
+    {
+        let config = HubConfig::default().output_max(64 << 10).queue_max(20).when_queue_full(when);
+        let mut desk = Desk::new(config.in_flight_max(u16::MAX));
+        let mut sender = desk.join(V5, "sender");
+        let mut receivers: Vec<Device> = (0..MANY).map(|n| desk.join(V3, &format!("r{n}"))).collect();
+        for receiver in &mut receivers {
+            desk.subscribe(receiver, "t", qos);
+        }
+        let mut stalled = receivers.swap_remove(MANY / 2);
+        desk.subscribe(&mut stalled, "its/own", qos);
+        let publish = |desk: &mut Desk, sender: &mut Device, topic, payload: &[u8]| {
+            let publish = Publish::new(Topic::new(topic).unwrap(), payload);
+            let id = (qos != QoS::AtMostOnce).then(|| number(1));
+            desk.say(sender, &Packet::Publish(Publish { qos, id, ..publish }));
+            desk.hear(sender);
+        };
+        // More than fits between the hub and somebody who does not read.
+        for _ in 0..80 {
+            publish(&mut desk, &mut sender, "its/own", &[b'x'; 64 << 10]);
+        }
+        let before = desk.stats();
+        assert!(before.dropped_queue_full > 0, "it is full");
+        for n in 0..5 {
+            publish(&mut desk, &mut sender, "t", &[b'y'; 1_000]);
+            for receiver in &receivers {
+                let got = desk.harness.receive(receiver.peer).len();
+                assert!((1_000..1_020).contains(&got), "message {n}: {got} bytes");
+            }
+        }
+        let stats = desk.stats();
+        assert_eq!(stats.dropped_queue_full - before.dropped_queue_full, 5, "and nobody else lost any");
+        assert!(stats.queued <= 20 && stats.queued_bytes <= 20 * (65 << 10));
+        assert!(!desk.harness.is_ended(stalled.peer));
+    }
+}
+
+/// Somebody who breaks a limit is told so or ended, and what others have is as it was.
+#[test]
+fn every_limit_has_an_end_for_who_breaks_it() {
+    let publish = |topic| Publish::new(Topic::new(topic).unwrap(), b"x");
+    let long = "x".repeat(600);
+    type Breaks<'b> = (&'static str, HubConfig, &'b dyn Fn(&mut Desk) -> String);
+    let said = |desk: &mut Desk, packet: &Packet<'_>| {
+        let mut one = desk.join(V5, "bad");
+        desk.say(&mut one, packet);
+        desk.hear(&mut one).join("; ")
+    };
+    let limits: [Breaks<'_>; 11] = [
+        ("packet_max", HubConfig::default().packet_max(500), &|desk| {
+            said(desk, &Packet::Publish(Publish { payload: long.as_bytes(), ..publish("t") }))
+        }),
+        ("connect_max", HubConfig::default().connect_max(100), &|desk| {
+            let (one, heard) = desk.connect(&Connect { user_name: Some(&long), ..Connect::new(V3, "bad") });
+            format!("{heard}{:?}", desk.harness.why(one.peer))
+        }),
+        ("topic_levels_max", HubConfig::default().topic_levels_max(2), &|desk| {
+            said(desk, &Packet::Publish(publish("a/b/c")))
+        }),
+        ("user_properties_max", HubConfig::default().user_properties_max(1), &|desk| {
+            let two = properties(&[Property::User("a", "b"); 2]);
+            said(desk, &Packet::Publish(Publish { properties: two.properties(), ..publish("t") }))
+        }),
+        ("receive_max", HubConfig::default().receive_max(1), &|desk| {
+            let mut one = desk.join(V5, "bad");
+            desk.publish_at(&mut one, "t", "x", QoS::ExactlyOnce, 1);
+            desk.publish_at(&mut one, "t", "x", QoS::ExactlyOnce, 2).join("; ")
+        }),
+        ("topic_alias_max", HubConfig::default().topic_alias_max(1), &|desk| {
+            let two = properties(&[Property::TopicAlias(2)]);
+            said(desk, &Packet::Publish(Publish { properties: two.properties(), ..publish("t") }))
+        }),
+        ("sessions_max", HubConfig::default().sessions_max(2), &|desk| {
+            desk.join(V5, "second");
+            desk.connect(&Connect::new(V5, "bad")).1
+        }),
+        ("subscriptions_max", HubConfig::default().subscriptions_max(1), &|desk| {
+            let mut one = desk.join(V5, "bad");
+            desk.subscribe(&mut one, "a", QoS::AtMostOnce);
+            desk.subscribe(&mut one, "b", QoS::AtMostOnce).join("; ")
+        }),
+        ("nodes_max", HubConfig::default().nodes_max(3), &|desk| {
+            let mut one = desk.join(V5, "bad");
+            desk.subscribe(&mut one, "a/b/c/d", QoS::AtMostOnce).join("; ")
+        }),
+        ("retained_max", HubConfig::default().retained_max(0), &|desk| {
+            let (qos, id) = (QoS::AtLeastOnce, Some(number(1)));
+            said(desk, &Packet::Publish(Publish { retain: true, qos, id, ..publish("t/u") }))
+        }),
+        ("qos_max", HubConfig::default().qos_max(QoS::AtMostOnce), &|desk| {
+            let mut one = desk.join(V5, "bad");
+            desk.publish_at(&mut one, "t", "x", QoS::AtLeastOnce, 1).join("; ")
+        }),
+    ];
+    let wanted = [
+        ("packet_max", "DISCONNECT PacketTooLarge"),
+        ("connect_max", "Some(\"protocol\")"),
+        ("topic_levels_max", "DISCONNECT TopicNameInvalid"),
+        ("user_properties_max", "DISCONNECT QuotaExceeded"),
+        ("receive_max", "DISCONNECT ReceiveMaximumExceeded"),
+        ("topic_alias_max", "DISCONNECT TopicAliasInvalid"),
+        ("sessions_max", "CONNACK QuotaExceeded"),
+        ("subscriptions_max", "SUBACK #9 [QuotaExceeded]"),
+        ("nodes_max", "SUBACK #9 [QuotaExceeded]"),
+        ("retained_max", "PUBACK #1 QuotaExceeded"),
+        ("qos_max", "DISCONNECT QosNotSupported"),
+    ];
+    for ((name, config, break_it), wanted) in limits.into_iter().zip(wanted) {
+        let mut desk = Desk::new(config);
+        let (mut good, _) = desk.connect(&Connect::new(V5, "good"));
+        let heard = break_it(&mut desk);
+        assert_eq!((name, &*heard), wanted);
+        desk.subscribe(&mut good, "ok", QoS::AtMostOnce);
+        desk.publish(&mut good, "ok", "x");
+        assert_eq!(desk.hear(&mut good), ["PUBLISH ok \"x\" q0"], "{name}");
+    }
+}
