@@ -104,7 +104,7 @@ impl Hub {
         session.since = now;
         self.durable.disconnected(session);
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
-        for replay in std::mem::take(&mut session.scans) {
+        for replay in session.scans.take().into_iter().flat_map(|scans| *scans) {
             if let Some(scan) = replay.scan {
                 self.kept.end(scan);
             }
@@ -189,7 +189,7 @@ impl Hub {
                 self.routes.remove(filter, key);
             }
         }
-        for replay in session.scans {
+        for replay in session.scans.into_iter().flat_map(|scans| *scans) {
             if let Some(scan) = replay.scan {
                 self.kept.end(scan);
             }

@@ -115,7 +115,7 @@ impl Hub {
         // A shared subscription begins with none (section 4.8.2).
         if replays && filter.group().is_none() && self.kept.len() > 0 {
             let scan = Some(self.kept.scan(filter));
-            session.scans.push_back(Replay { scan, options, id });
+            session.scans.get_or_insert_default().push_back(Replay { scan, options, id });
         }
         match options.qos {
             mqtt::QoS::AtMostOnce => Reason::Success,

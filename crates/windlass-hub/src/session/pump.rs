@@ -168,7 +168,7 @@ impl Hub {
             let Some(link) = session.link.as_deref_mut() else { break Pumped::Waits };
             // Those that were found and wait for acknowledgements come first.
             let takes = session.queue.is_empty() && Post::takes(link, self.config.output_max, reach);
-            let Some(replay) = session.scans.front_mut().filter(|_| takes) else { break Pumped::Waits };
+            let Some(replay) = session.scan().filter(|_| takes) else { break Pumped::Waits };
             if looked >= SCAN_NODES {
                 break Pumped::More;
             }
@@ -178,7 +178,7 @@ impl Hub {
                 Some(scan) => self.kept.proceed(scan, STEP_NODES, |message| found.push(message.clone())),
                 None => true,
             };
-            if over && let Some(scan) = session.scans.pop_front().and_then(|replay| replay.scan) {
+            if over && let Some(scan) = session.scan_over().and_then(|replay| replay.scan) {
                 self.kept.end(scan);
             }
             for message in found.drain(..) {
