@@ -123,8 +123,8 @@ config! {
     /// Bytes that are given to the connection of a client before it has taken them; behind that, messages wait in its
     /// queue. At least the engine's `output_high`. Default 512 KiB.
     output_max: usize = 512 * 1024,
-    /// Retained messages. A message over it is not retained, and refused if its QoS allows it (0x97). Default
-    /// 1,000,000.
+    /// Retained messages, the hub's own below `$SYS` not counted. A message over it is not retained, and refused if its
+    /// QoS allows it (0x97). Default 1,000,000.
     retained_max: usize = 1_000_000,
     /// Bytes of topics, properties and payloads of retained messages. Default 1 GiB.
     retained_bytes_max: usize = 1 << 30,

@@ -11,6 +11,8 @@ use crate::session::message::Message;
 #[derive(Debug)]
 pub(crate) struct Kept {
     tree: Retained<Arc<Message>>,
+    /// How many of them are the hub's own, below `$SYS`: a fixed few, which take no place of others.
+    own: usize,
     bytes: usize,
     /// How many of them expire: without any, nobody looks for them.
     expiring: usize,
@@ -27,7 +29,7 @@ const SWEEP_NODES: usize = 256;
 
 impl Kept {
     pub(crate) fn new(limits: TreeLimits) -> Kept {
-        Kept { tree: Retained::new(limits), bytes: 0, expiring: 0, sweep: None }
+        Kept { tree: Retained::new(limits), own: 0, bytes: 0, expiring: 0, sweep: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -43,12 +45,16 @@ impl Kept {
         let topic = message.topic().map_err(|_| Full)?;
         let before = self.tree.get(topic);
         let (count, less) = (usize::from(before.is_none()), before.map_or(0, |before| before.len()));
-        if self.tree.len() + count > max || self.bytes - less + message.len() > bytes_max {
+        let is_own = is_own(&message);
+        let is_full =
+            self.tree.len() - self.own + count > max || self.bytes - less + message.len() > bytes_max;
+        if is_full && !is_own {
             return Err(Full);
         }
         let (len, expires) = (message.len(), message.expires.is_some());
         let before = self.tree.insert(topic, message.clone()).map_err(|_| Full)?;
         self.bytes += len;
+        self.own += usize::from(is_own);
         self.expiring += usize::from(expires);
         self.gone(before);
         Ok(())
@@ -57,6 +63,7 @@ impl Kept {
     fn gone(&mut self, before: Option<Arc<Message>>) -> bool {
         let Some(before) = before else { return false };
         self.bytes -= before.len();
+        self.own -= usize::from(is_own(&before));
         self.expiring -= usize::from(before.expires.is_some());
         true
     }
@@ -108,3 +115,11 @@ impl Kept {
         if over { self.tree.end(scan) } else { self.sweep = Some(scan) }
     }
 }
+
+/// No client publishes there.
+fn is_own(message: &Message) -> bool {
+    message.topic_str().starts_with("$SYS/")
+}
+
+#[cfg(test)]
+mod tests;
