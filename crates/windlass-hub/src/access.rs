@@ -4,6 +4,7 @@
 //! identity that has changed meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{Answer, Close, Conn, ConnId, Offload, Peer, Scope, Sessions as Clients, Time};
@@ -25,6 +26,8 @@ pub(crate) struct Access {
     /// Counts the identities: rights of an earlier one are found anew.
     revision: u32,
     recent: Recent,
+    /// Who all are that say no name, once one has come.
+    nobody: Option<Arc<Who>>,
     /// Where hashes are computed and signatures checked; without one it is done on the loop.
     pool: Option<Offload<Done>>,
     /// The next session to be looked at, while some were let in by an earlier identity.
@@ -40,6 +43,7 @@ impl Access {
         Access {
             revision: 0,
             recent: Recent::new(identity.config().recent_max),
+            nobody: None,
             pool: None,
             sweep: None,
             ends: BTreeMap::new(),
@@ -50,13 +54,18 @@ impl Access {
     pub(crate) fn revision(&self) -> u32 {
         self.revision
     }
+
+    /// Somebody who is there now: those who say no name share what is known of them.
+    fn shared(&mut self, who: Arc<Who>) -> Arc<Who> {
+        if who.is_nobody() { self.nobody.get_or_insert(who).clone() } else { who }
+    }
 }
 
 /// What a session knows of who it belongs to.
 #[derive(Debug)]
 pub(crate) struct Belonging {
     /// Who was let in last; nobody knows of a session that was found at the start.
-    pub(crate) who: Option<Box<Who>>,
+    pub(crate) who: Option<Arc<Who>>,
     rights: Rights,
     revision: u32,
 }
@@ -190,7 +199,7 @@ impl Hub {
         if let Some(id) = &who.client_id {
             asking.client_id = (**id).into();
         }
-        asking.belonging.who = Some(Box::new(who));
+        asking.belonging.who = Some(Arc::new(who));
         self.send_home(conn, client, asking)
     }
 
@@ -220,6 +229,7 @@ impl Hub {
                 return Err(self.refuse(client, reason));
             }
         }
+        let who = self.access.shared(who);
         asking.belonging = Belonging { who: Some(who), rights, revision: self.access.revision };
         self.admit(conn, client, asking)
     }

@@ -126,8 +126,8 @@ config! {
     /// Bytes of messages that are on their way from one worker to another, where there are several: over it, clients of the
     /// first are not read until the second has caught up. Default 16 MiB.
     between_workers_max: usize = 16 << 20,
-    /// Retained messages. A message over it is not retained, and refused if its QoS allows it (0x97). Default
-    /// 1,000,000.
+    /// Retained messages, the hub's own below `$SYS` not counted. A message over it is not retained, and refused if its
+    /// QoS allows it (0x97). Default 1,000,000.
     retained_max: usize = 1_000_000,
     /// Bytes of topics, properties and payloads of retained messages. Default 1 GiB.
     retained_bytes_max: usize = 1 << 30,

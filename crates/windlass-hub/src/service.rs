@@ -154,7 +154,7 @@ impl Hub {
     pub(crate) fn go_on(&mut self, conn: &mut Conn<'_>, client: &Client, key: Key) {
         let Some(session) = self.sessions.get(key) else { return };
         let idle = session.queue.is_empty()
-            && session.scans.is_empty()
+            && session.scans.is_none()
             && session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
         if idle {
             return;

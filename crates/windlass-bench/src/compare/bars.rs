@@ -2,21 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::figures::{Figures, Run, median};
 use crate::echo::EchoReport;
 use crate::text;
-
-/// One figure of ours beside those of others.
-pub(super) struct Bar {
-    pub(super) what: &'static str,
-    pub(super) workload: &'static str,
-    /// Which of ours.
-    pub(super) ours: &'static str,
-    pub(super) figure: fn(&EchoReport) -> Option<f64>,
-    /// The most it may be.
-    pub(super) most: Option<f64>,
-    pub(super) of: Of,
-}
 
 /// The most it may be of the better of these.
 pub(super) type Of = (f64, &'static [&'static str]);
@@ -29,23 +16,11 @@ pub(super) fn cost(report: &EchoReport) -> Option<f64> {
     report.load.server?.per_message()
 }
 
-/// The table; nothing, if nothing of ours was measured.
-pub(super) fn section(bars: &[Bar], runs: &[Run]) -> String {
-    let rows = bars.iter().filter_map(|bar| row(bar, runs)).collect();
-    table(rows).map(|table| format!("\n## Against the bars\n\n{table}")).unwrap_or_default()
-}
-
 /// These rows under their head; `None` without any.
 pub(super) fn table(rows: Vec<Vec<String>>) -> Option<String> {
     let head =
         ["figure", "workload", "of ours", "it has", "the better of the others", "ratio", "bar", "reached"];
     (!rows.is_empty()).then(|| text::table(&head, &rows))
-}
-
-fn row(bar: &Bar, runs: &[Run]) -> Option<Vec<String>> {
-    let all = runs.iter().filter(|run| run.workload == bar.workload).map(|run| run.peer.as_str()).collect();
-    let of = |peer: &str| median(&Figures::of(runs, bar.workload, peer, peer).each(bar.figure));
-    verdict([bar.what, bar.workload, bar.ours], (bar.most, bar.of), &all, of)
 }
 
 /// A row: what it is of, on which workload and of which of ours; the most it may be, and of others; who was measured,
@@ -71,7 +46,12 @@ pub(super) fn verdict(
         text::number(ours),
         best.map_or("-".into(), |(best, peer)| format!("{} ({peer})", text::number(best))),
         best.map_or("-".into(), |(best, _)| format!("{:.2}", ours / best)),
-        bars.join(", "),
-        if within && beats { "yes" } else { "NO" }.into(),
+        if bars.is_empty() { "-".into() } else { bars.join(", ") },
+        match (bars.is_empty(), within && beats) {
+            (true, _) => "-",
+            (false, true) => "yes",
+            (false, false) => "NO",
+        }
+        .into(),
     ])
 }

@@ -152,7 +152,7 @@ pub fn main(args: CompareArgs) -> Result<()> {
     }
     if args.output.as_os_str() != "-" {
         let path = layout.root.join(&args.output);
-        // There is a section in it that is not ours.
+        // There are sections in it that are not ours.
         let markdown =
             std::fs::read_to_string(&path).map_or(markdown.clone(), |old| kept::keep(markdown, &old));
         std::fs::write(&path, markdown).with_context(|| format!("cannot write {}", path.display()))?;
@@ -305,12 +305,15 @@ fn measure_once(workload: &Workload, peer: &Peer, place: &Place, seconds: Durati
     let mut options = workload.options(seconds);
     options.load.target = server.target.clone();
     options.load.pid = Some(server.pid());
-    if let Says::Mqtt { mode, .. } = workload.says
-        && mode == mqtt::Mode::Idle
-    {
-        return drive::hold(workload, options);
+    match workload.says {
+        Says::Mqtt { mode: mqtt::Mode::Idle, .. } => drive::hold(workload, options),
+        Says::Mqtt { .. } => {
+            let mut load = Drive::of(workload, &server)?;
+            load.slice(options.load.warmup)?;
+            load.slice(seconds)
+        }
+        _ => echo::run(&options, &mut |_| {}),
     }
-    echo::run(&options, &mut |_| {})
 }
 
 /// One worker against two on the same cores, with the generator beside them.

@@ -285,7 +285,10 @@ impl Hub {
         let receive_max = asking.receive_max.min(config.in_flight_max).max(1);
         let aliases = asking.topic_alias_max.min(config.topic_alias_out_max);
         let Some(session) = self.sessions.get_mut(key) else { return Err(Close::Done) };
-        session.user = asking.user.as_deref().map(Into::into);
+        // Mostly the very name that is known of it, and then it is there once.
+        let known = session.belonging.who.as_ref().and_then(|who| who.user.as_ref());
+        let same = known.filter(|known| asking.user.as_deref() == Some(&***known));
+        session.user = same.cloned().or_else(|| asking.user.as_deref().map(Into::into));
         session.expiry = expiry;
         session.will = asking.will.take();
         session.link = Some(Box::new(Link {

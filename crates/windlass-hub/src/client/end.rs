@@ -107,7 +107,9 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
         // What was not sent yet of retained messages is looked for anew in the next connection.
-        for scan in session.scans.iter_mut().filter_map(|replay| replay.scan.take()) {
+        for scan in
+            session.scans.iter_mut().flat_map(|scans| scans.iter_mut()).filter_map(|it| it.scan.take())
+        {
             self.kept.end(scan);
         }
         if !is_kept {
@@ -192,7 +194,7 @@ impl Hub {
         let Some(session) = self.sessions.remove(key) else { return };
         self.watch.totals().sessions.leave(1);
         self.durable.closed(&session);
-        for replay in session.scans {
+        for replay in session.scans.into_iter().flat_map(|scans| *scans) {
             self.kept.drop_replay(replay);
         }
     }

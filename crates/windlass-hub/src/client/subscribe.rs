@@ -142,7 +142,7 @@ impl Hub {
         self.stop_replay(key, filter);
         if let Some(session) = self.sessions.get_mut(key) {
             let filter = filter.as_str().into();
-            session.scans.push_back(Replay { filter, scan: None, options, id });
+            session.scans.get_or_insert_default().push_back(Replay { filter, scan: None, options, id });
         }
     }
 
@@ -256,8 +256,13 @@ impl Hub {
     /// Retained messages are not looked for any more for the subscription of this filter.
     fn stop_replay(&mut self, key: Key, filter: Filter<'_>) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let at = session.scans.iter().position(|replay| *replay.filter == *filter.as_str());
-        if let Some(replay) = at.and_then(|at| session.scans.remove(at)) {
+        let Some(scans) = session.scans.as_mut() else { return };
+        let at = scans.iter().position(|replay| *replay.filter == *filter.as_str());
+        let stopped = at.and_then(|at| scans.remove(at));
+        if scans.is_empty() {
+            session.scans = None;
+        }
+        if let Some(replay) = stopped {
             self.kept.drop_replay(replay);
         }
     }

@@ -200,13 +200,17 @@ enum Means {
     /// It said a name, and nothing here could tell whether that is true.
     Said,
     Password(Arc<Entry>),
-    Token {
-        key: [u8; 32],
-        grants: Option<Grants>,
-    },
+    Token(Box<Borne>),
     Certificate,
     /// An enhanced authentication has told.
     Vouched,
+}
+
+/// What a token has shown.
+#[derive(Clone)]
+struct Borne {
+    key: [u8; 32],
+    grants: Option<Grants>,
 }
 
 /// Without hashes and keys.
@@ -216,7 +220,7 @@ impl fmt::Debug for Means {
             Means::Anonymous => "Anonymous",
             Means::Said => "Said",
             Means::Password(_) => "Password",
-            Means::Token { .. } => "Token",
+            Means::Token(_) => "Token",
             Means::Certificate => "Certificate",
             Means::Vouched => "Vouched",
         })
@@ -224,6 +228,15 @@ impl fmt::Debug for Means {
 }
 
 impl Who {
+    /// Whether nothing is known of it that is not known of all who say no name: they are all the same one.
+    pub(crate) fn is_nobody(&self) -> bool {
+        let Who { user, client_id, expires_at_unix_ms, means } = self;
+        matches!(means, Means::Anonymous)
+            && user.is_none()
+            && client_id.is_none()
+            && expires_at_unix_ms.is_none()
+    }
+
     /// Whether a session that belongs to `owner` (nobody, if it is anonymous) may be taken over. What is nobody's is
     /// everybody's.
     fn owns(&self, owner: Option<&str>) -> bool {
@@ -420,7 +433,7 @@ impl Identity {
         if token.client_id.is_some() && token.client_id.as_deref() != client_id {
             return Err(Refusal::ClientId);
         }
-        let means = Means::Token { key: token.key, grants: token.grants };
+        let means = Means::Token(Box::new(Borne { key: token.key, grants: token.grants }));
         self.admit(Some(token.user), client_id, token.expires_at_unix_ms, means)
     }
 
@@ -471,7 +484,7 @@ impl Identity {
     /// What somebody may do as this client.
     pub fn rights(&self, who: &Who, client_id: &str) -> Rights {
         let grants = match &who.means {
-            Means::Token { grants, .. } => grants.as_ref(),
+            Means::Token(token) => token.grants.as_ref(),
             _ => None,
         };
         Rights::new(self.0.acl.as_ref(), grants, who.user.as_deref(), client_id)
@@ -495,7 +508,7 @@ impl Identity {
                 let now = config.passwords.as_ref().and_then(|passwords| passwords.entry(&entry.user));
                 now.is_some_and(|now| now.is(entry))
             }
-            Means::Token { key, .. } => config.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key)),
+            Means::Token(token) => config.jwt.as_ref().is_some_and(|jwt| jwt.has_key(&token.key)),
             Means::Certificate => config.certificate.is_some(),
             Means::Vouched => true,
         };

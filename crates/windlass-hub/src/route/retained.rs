@@ -106,6 +106,11 @@ impl Kept {
         (version & ((1 << WORKER_BITS) - 1)) as usize % self.workers == self.worker
     }
 
+    /// Whether it has a place in this worker's count.
+    fn counts(&self, message: &Message) -> bool {
+        self.is_own(message.version) && !is_hub_s(message)
+    }
+
     /// Keeps a message of this worker's in place of the one before it, if the limits allow it.
     pub(crate) fn insert(
         &mut self,
@@ -116,6 +121,9 @@ impl Kept {
     ) -> Result<(), Full> {
         let topic = message.topic().map_err(|_| Full)?;
         let before = self.tree.get(topic);
+        if is_hub_s(&message) {
+            return self.put(message, totals);
+        }
         // What it takes the place of leaves the totals; if another worker counts it, when that hears of this one.
         let (max, less) = match before {
             Some(before) => (usize::MAX, before.len()),
@@ -142,7 +150,7 @@ impl Kept {
         {
             return Ok(());
         }
-        if self.is_own(version) {
+        if self.counts(&message) {
             totals.retained.add(1);
             totals.retained_bytes.add(message.len());
         }
@@ -152,7 +160,7 @@ impl Kept {
     /// The totals have it already, if it counts for this worker.
     fn put(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
         let topic = message.topic().map_err(|_| Full)?;
-        let (len, expires, is_own) = (message.len(), message.expires.is_some(), self.is_own(message.version));
+        let (len, expires, is_own) = (message.len(), message.expires.is_some(), self.counts(&message));
         match self.tree.insert(topic, message.clone()) {
             Ok(before) => {
                 self.left(before, totals);
@@ -176,7 +184,7 @@ impl Kept {
     fn left(&mut self, before: Option<Arc<Message>>, totals: &Totals) -> bool {
         let Some(before) = before else { return false };
         self.expiring -= usize::from(before.expires.is_some());
-        if self.is_own(before.version) {
+        if self.counts(&before) {
             self.own -= 1;
             self.own_bytes -= before.len();
             totals.retained.leave(1);
@@ -270,3 +278,11 @@ impl Kept {
         if over { self.tree.end(scan) } else { self.sweep = Some(scan) }
     }
 }
+
+/// Whether it is the hub's own, a fixed few that take no place of others: no client publishes there.
+fn is_hub_s(message: &Message) -> bool {
+    message.topic_str().starts_with("$SYS/")
+}
+
+#[cfg(test)]
+mod tests;

@@ -174,7 +174,7 @@ impl Hub {
             let Some(link) = session.link.as_deref_mut() else { break Pumped::Waits };
             // Those that were found and wait for acknowledgements come first.
             let takes = session.queue.is_empty() && Post::takes(link, self.config.output_max, reach);
-            let Some(replay) = session.scans.front_mut().filter(|_| takes) else { break Pumped::Waits };
+            let Some(replay) = session.scan().filter(|_| takes) else { break Pumped::Waits };
             if looked >= SCAN_NODES {
                 break Pumped::More;
             }
@@ -187,7 +187,7 @@ impl Hub {
                 Some(scan) => self.kept.proceed(scan, STEP_NODES, |message| found.push(message.clone())),
                 None => true,
             };
-            if over && let Some(replay) = session.scans.pop_front() {
+            if over && let Some(replay) = session.scan_over() {
                 self.kept.drop_replay(replay);
             }
             for message in found.drain(..) {

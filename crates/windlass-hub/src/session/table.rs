@@ -1,8 +1,9 @@
 //! Where sessions are found: by place, and by client identifier.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use windlass::Time;
 
 use super::Session;
@@ -15,7 +16,17 @@ pub(crate) type Key = u32;
 pub(crate) struct Sessions {
     slots: Vec<Slot>,
     free: Vec<Key>,
-    by_id: HashMap<Arc<str>, Key>,
+    /// Places by client identifiers, which the sessions there have: a second copy of each would be a third of what
+    /// the table costs. Whoever connects chooses its identifier, so the hash is one that nobody can foresee.
+    by_id: HashTable<Named>,
+    hasher: RandomState,
+}
+
+/// The hash is kept, so that the table grows without a look at the sessions.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    hash: u32,
+    key: Key,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +48,17 @@ impl Sessions {
     }
 
     pub(crate) fn find(&self, client_id: &str) -> Option<Key> {
-        self.by_id.get(client_id).copied()
+        let hash = self.hash_of(client_id);
+        let named = self.by_id.find(wide(hash), |named| named.hash == hash && self.is(named.key, client_id));
+        named.map(|named| named.key)
+    }
+
+    fn hash_of(&self, client_id: &str) -> u32 {
+        self.hasher.hash_one(client_id) as u32
+    }
+
+    fn is(&self, key: Key, client_id: &str) -> bool {
+        self.get(key).is_some_and(|session| *session.client_id == *client_id)
     }
 
     /// Which of those that have been at this place is there now.
@@ -57,7 +78,8 @@ impl Sessions {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as Key
         });
-        self.by_id.insert(session.client_id.clone(), key);
+        let hash = self.hash_of(&session.client_id);
+        self.by_id.insert_unique(wide(hash), Named { hash, key }, |named| wide(named.hash));
         self.slots[key as usize].session = Some(session);
         key
     }
@@ -68,7 +90,10 @@ impl Sessions {
         let session = slot.session.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key);
-        self.by_id.remove(&session.client_id);
+        let hash = self.hash_of(&session.client_id);
+        if let Ok(named) = self.by_id.find_entry(wide(hash), |named| named.key == key) {
+            named.remove();
+        }
         Some(session)
     }
 
@@ -84,4 +109,9 @@ impl Sessions {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Session)> {
         self.slots.iter().enumerate().filter_map(|(at, slot)| Some((at as Key, slot.session.as_deref()?)))
     }
+}
+
+/// The table takes its place from the lower bits of a hash and its tag from the upper ones.
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }

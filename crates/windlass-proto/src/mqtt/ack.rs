@@ -33,7 +33,7 @@ impl<'b> Ack<'b> {
     /// In version 5 the reason may be left out if it is success, and then the properties' length as well
     /// (sections 3.4.2.1, 3.4.2.2.1).
     #[inline]
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Ack<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Ack<'b>, MqttError> {
         let id = reader.packet_id()?;
         let (mut reason, mut properties) = (Reason::Success, Properties::NONE);
         if rules.is_v5() && !reader.is_empty() {
@@ -56,7 +56,7 @@ impl<'b> Ack<'b> {
 
 /// A reason code that this packet may carry.
 #[inline]
-pub(super) fn reason_code(reader: &mut Reader<'_>, rules: &Rules<'_>) -> Result<Reason, MqttError> {
+pub(super) fn reason_code(reader: &mut Reader<'_>, rules: &Rules) -> Result<Reason, MqttError> {
     let (kind, code) = (reader.kind(), reader.u8()?);
     Reason::from_code(code)
         .filter(|reason| reason.is_allowed(kind, rules.from))

@@ -1,6 +1,6 @@
 //! The codec of one connection: which packet may come when, and how long it may be.
 
-use super::limits::Rules;
+use super::limits::{Kept, saturated};
 use super::read::{Reader, Varint, varint};
 use super::write::{Body, put_packet};
 use super::{
@@ -25,8 +25,8 @@ pub struct Mqtt {
     version: Option<Version>,
     /// CONNECT had an authentication method.
     method: bool,
-    limits: Limits,
-    send_max: usize,
+    limits: Kept,
+    send_max: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,8 +48,8 @@ impl Mqtt {
             phase: Phase::New,
             version: None,
             method: false,
-            limits,
-            send_max: usize::MAX,
+            limits: Kept::new(limits),
+            send_max: u32::MAX,
         }
     }
 
@@ -80,12 +80,12 @@ impl Mqtt {
     /// Bytes of the longest packet the peer takes: its Maximum Packet Size. Longer ones have no encoding
     /// ([MQTT-3.1.2-24], [MQTT-3.2.2-15]); a message among them counts as sent ([MQTT-3.1.2-25]).
     pub const fn set_send_max(&mut self, max: usize) {
-        self.send_max = max;
+        self.send_max = saturated(max);
     }
 
     /// Other limits from here on: those of somebody who has said who they are.
     pub const fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+        self.limits = Kept::new(limits);
     }
 
     /// Whether a packet with this first byte may come now.
@@ -128,7 +128,7 @@ impl Mqtt {
     #[inline]
     fn parse<'b>(&self, kind: Kind, first: u8, body: &'b [u8]) -> Result<Packet<'b>, MqttError> {
         let version = self.version.unwrap_or(Version::V5);
-        let rules = &Rules { version, from: self.side.other(), limits: &self.limits };
+        let rules = &self.limits.rules(version, self.side.other());
         let reader = &mut Reader::new(body, kind);
         Ok(match kind {
             Kind::Publish => Packet::Publish(Publish::parse(first, reader, rules)?),
@@ -234,8 +234,8 @@ impl Decode for Mqtt {
         };
         let (head, total) = (1 + length_len, 1 + length_len + len);
         let max = match self.phase {
-            Phase::New => self.limits.connect_max.min(self.limits.packet_max),
-            _ => self.limits.packet_max,
+            Phase::New => self.limits.connect_max(),
+            _ => self.limits.packet_max(),
         };
         if total > max {
             return Err(MqttError::PacketTooLarge);
@@ -270,7 +270,7 @@ impl<'b> Encode<Packet<'b>> for Mqtt {
     /// [`EncodeError::TooLong`] over [`set_send_max`](Mqtt::set_send_max); [`EncodeError::Invalid`] for what this
     /// version has not, this end may not send, or not now.
     fn encode(&mut self, packet: &Packet<'b>, out: &mut (impl Put + ?Sized)) -> Result<(), EncodeError> {
-        let (kind, from, max) = (packet.kind(), self.side, self.send_max);
+        let (kind, from, max) = (packet.kind(), self.side, self.send_max as usize);
         let Some(version) = self.version.filter(|_| self.may_send(kind)) else {
             return Err(EncodeError::Invalid);
         };

@@ -20,7 +20,7 @@ pub struct Connack<'b> {
 }
 
 impl<'b> Connack<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Connack<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Connack<'b>, MqttError> {
         let (flags, code) = (reader.u8()?, reader.u8()?);
         if flags > 1 || flags == 1 && code != 0 {
             return Err(MqttError::ConnackFlags);

@@ -93,7 +93,7 @@ impl<'b> Connect<'b> {
         }
     }
 
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Connect<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Connect<'b>, MqttError> {
         let name = reader.binary()?;
         let level = reader.u8()?;
         match name {
@@ -120,7 +120,7 @@ impl<'b> Connect<'b> {
             0 => None,
             _ => {
                 let properties = Properties::parse(reader, Place::Will, rules)?;
-                let topic = Topic::parse(reader.binary()?, rules.limits.topic_levels_max)?;
+                let topic = Topic::parse(reader.binary()?, rules.topic_levels_max)?;
                 let payload = reader.binary()?;
                 Some(Will { topic, payload, qos: will_qos, retain: flags & WILL_RETAIN != 0, properties })
             }

@@ -24,7 +24,7 @@ impl<'b> Disconnect<'b> {
         Disconnect { reason, properties: Properties::NONE }
     }
 
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Disconnect<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Disconnect<'b>, MqttError> {
         let (reason, properties) = short(reader, rules)?;
         Ok(Disconnect { reason, properties })
     }
@@ -59,7 +59,7 @@ pub struct Auth<'b> {
 }
 
 impl<'b> Auth<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Auth<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Auth<'b>, MqttError> {
         let (reason, properties) = short(reader, rules)?;
         // Success without anything may be left out (section 3.15.2.1), but that is the server's alone.
         if !reason.is_allowed(Kind::Auth, rules.from) {
@@ -90,7 +90,7 @@ impl Body for Auth<'_> {
 }
 
 /// A reason and properties, both of which may be left out (sections 3.14.2.1, 3.14.2.2.1).
-fn short<'b>(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<(Reason, Properties<'b>), MqttError> {
+fn short<'b>(reader: &mut Reader<'b>, rules: &Rules) -> Result<(Reason, Properties<'b>), MqttError> {
     let (mut reason, mut properties) = (Reason::Success, Properties::NONE);
     if rules.is_v5() && !reader.is_empty() {
         reason = reason_code(reader, rules)?;

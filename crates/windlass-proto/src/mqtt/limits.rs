@@ -31,16 +31,71 @@ impl Default for Limits {
     }
 }
 
+/// The same in half the room, as each connection keeps them: no packet has as many bytes, levels or properties as
+/// would not fit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    packet_max: u32,
+    connect_max: u32,
+    topic_levels_max: u32,
+    user_properties_max: u32,
+}
+
+impl Kept {
+    pub(super) const fn new(limits: Limits) -> Kept {
+        Kept {
+            packet_max: saturated(limits.packet_max),
+            connect_max: saturated(limits.connect_max),
+            topic_levels_max: saturated(limits.topic_levels_max),
+            user_properties_max: saturated(limits.user_properties_max),
+        }
+    }
+
+    /// Bytes of a packet of somebody who is known.
+    #[inline]
+    pub(super) const fn packet_max(self) -> usize {
+        self.packet_max as usize
+    }
+
+    /// Bytes of a CONNECT.
+    #[inline]
+    pub(super) const fn connect_max(self) -> usize {
+        if self.connect_max < self.packet_max { self.connect_max as usize } else { self.packet_max as usize }
+    }
+
+    /// What a body of this version is read by.
+    #[inline]
+    pub(super) const fn rules(self, version: Version, from: Side) -> Rules {
+        Rules {
+            version,
+            from,
+            topic_levels_max: self.topic_levels_max as usize,
+            user_properties_max: self.user_properties_max as usize,
+        }
+    }
+}
+
+/// A size in 32 bits; what is more is as good as none.
+pub(super) const fn saturated(size: usize) -> u32 {
+    if size > u32::MAX as usize { u32::MAX } else { size as u32 }
+}
+
 /// What a body is read by.
 #[derive(Clone, Copy)]
-pub(super) struct Rules<'l> {
+pub(super) struct Rules {
     pub(super) version: Version,
     /// Who sent it.
     pub(super) from: Side,
-    pub(super) limits: &'l Limits,
+    pub(super) topic_levels_max: usize,
+    pub(super) user_properties_max: usize,
 }
 
-impl Rules<'_> {
+impl Rules {
+    /// Of properties that were let in before, however many there are.
+    pub(super) const fn of_kept(version: Version, from: Side) -> Rules {
+        Rules { version, from, topic_levels_max: usize::MAX, user_properties_max: usize::MAX }
+    }
+
     #[inline]
     pub(super) fn is_v5(&self) -> bool {
         self.version == Version::V5

@@ -8,7 +8,7 @@ use super::limits::Rules;
 use super::property::{self, Place, Property};
 use super::read::{Reader, VARINT_MAX};
 use super::write::{put_varint, varint_len};
-use super::{Kind, Limits, MqttError, Side, Version};
+use super::{Kind, MqttError, Side, Version};
 use crate::{EncodeError, Put};
 
 /// The properties of a packet, in the order they came in; none in 3.1.1.
@@ -122,7 +122,7 @@ impl<'b> Properties<'b> {
     pub(super) fn parse(
         reader: &mut Reader<'b>,
         place: Place,
-        rules: &Rules<'_>,
+        rules: &Rules,
     ) -> Result<Properties<'b>, MqttError> {
         if rules.version == Version::V311 {
             return Ok(Properties::NONE);
@@ -144,8 +144,7 @@ impl<'b> Properties<'b> {
         if self.bytes.len() > VARINT_MAX as usize {
             return Err(EncodeError::TooLong { max: VARINT_MAX as usize });
         }
-        let limits = Limits { user_properties_max: usize::MAX, ..Limits::default() };
-        check(self.bytes, Kind::Publish, place, &Rules { version, from, limits: &limits })
+        check(self.bytes, Kind::Publish, place, &Rules::of_kept(version, from))
             .map_err(|_| EncodeError::Invalid)
     }
 
@@ -160,7 +159,7 @@ impl<'b> Properties<'b> {
 }
 
 /// That each property may stand there, once, with its value. One pass, whatever they are.
-fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules<'_>) -> Result<(), MqttError> {
+fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules) -> Result<(), MqttError> {
     let mut reader = Reader::new(bytes, kind);
     let (mut seen, mut user) = (0_u64, 0_usize);
     while !reader.is_empty() {
@@ -174,7 +173,7 @@ fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules<'_>) -> Result<()
         match id {
             property::USER => {
                 user += 1;
-                if user > rules.limits.user_properties_max {
+                if user > rules.user_properties_max {
                     return Err(MqttError::UserProperties);
                 }
             }
@@ -232,8 +231,7 @@ impl PropertiesBuf {
     ///
     /// If they are not what a server may send in a PUBLISH.
     pub fn kept(bytes: &[u8]) -> Result<PropertiesBuf, MqttError> {
-        let limits = Limits { user_properties_max: usize::MAX, ..Limits::default() };
-        let rules = Rules { version: Version::V5, from: Side::Server, limits: &limits };
+        let rules = Rules::of_kept(Version::V5, Side::Server);
         check(bytes, Kind::Publish, Place::Packet(Kind::Publish), &rules)?;
         Ok(PropertiesBuf { bytes: bytes.to_vec() })
     }

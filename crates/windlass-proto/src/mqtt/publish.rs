@@ -76,15 +76,11 @@ impl<'b> Publish<'b> {
     }
 
     #[inline]
-    pub(super) fn parse(
-        first: u8,
-        reader: &mut Reader<'b>,
-        rules: &Rules<'_>,
-    ) -> Result<Publish<'b>, MqttError> {
+    pub(super) fn parse(first: u8, reader: &mut Reader<'b>, rules: &Rules) -> Result<Publish<'b>, MqttError> {
         let qos = QoS::from_bits(first >> 1 & 3).ok_or(MqttError::QoS)?;
         let topic = match reader.binary()? {
             [] => None,
-            bytes => Some(Topic::parse(bytes, rules.limits.topic_levels_max)?),
+            bytes => Some(Topic::parse(bytes, rules.topic_levels_max)?),
         };
         let id = if qos == QoS::AtMostOnce { None } else { Some(reader.packet_id()?) };
         let properties = Properties::parse(reader, Place::Packet(Kind::Publish), rules)?;

@@ -164,7 +164,7 @@ impl<'b> Names<'b> {
 }
 
 impl<'b> Subscribe<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Subscribe<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Subscribe<'b>, MqttError> {
         let id = reader.packet_id()?;
         let properties = Properties::parse(reader, Place::Packet(Kind::Subscribe), rules)?;
         if reader.is_empty() {
@@ -174,7 +174,7 @@ impl<'b> Subscribe<'b> {
         let List::Bytes(bytes) = filters.0 else { return Ok(Subscribe { id, properties, filters }) };
         let mut reader = Reader::new(bytes, Kind::Subscribe);
         while !reader.is_empty() {
-            let filter = Filter::parse(reader.binary()?, rules.limits.topic_levels_max)?;
+            let filter = Filter::parse(reader.binary()?, rules.topic_levels_max)?;
             let byte = reader.u8()?;
             // [MQTT-3.8.3-4] of 3.1.1: nothing but the QoS.
             if !rules.is_v5() && byte > 2 {
@@ -215,7 +215,7 @@ impl Body for (Version, &Subscribe<'_>) {
 }
 
 impl<'b> Unsubscribe<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Unsubscribe<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Unsubscribe<'b>, MqttError> {
         let id = reader.packet_id()?;
         let properties = Properties::parse(reader, Place::Packet(Kind::Unsubscribe), rules)?;
         if reader.is_empty() {
@@ -224,7 +224,7 @@ impl<'b> Unsubscribe<'b> {
         let bytes = reader.rest();
         let mut reader = Reader::new(bytes, Kind::Unsubscribe);
         while !reader.is_empty() {
-            Filter::parse(reader.binary()?, rules.limits.topic_levels_max)?;
+            Filter::parse(reader.binary()?, rules.topic_levels_max)?;
         }
         Ok(Unsubscribe { id, properties, filters: Names(List::Bytes(bytes)) })
     }
@@ -282,7 +282,7 @@ impl<'b> Reasons<'b> {
 }
 
 impl<'b> Suback<'b> {
-    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules<'_>) -> Result<Suback<'b>, MqttError> {
+    pub(super) fn parse(reader: &mut Reader<'b>, rules: &Rules) -> Result<Suback<'b>, MqttError> {
         let (kind, id) = (reader.kind(), reader.packet_id()?);
         let properties = Properties::parse(reader, Place::Packet(kind), rules)?;
         if kind == Kind::Unsuback && !rules.is_v5() {

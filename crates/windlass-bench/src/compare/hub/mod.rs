@@ -8,22 +8,25 @@ mod bars;
 mod fill;
 mod peers;
 mod restart;
+mod stalled;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use self::bars::Measured;
 use self::peers::{COMMITS, KEEPS, MOSQUITTO, OURS};
 use super::drive::Drive;
+use super::figures::Figures;
 use super::foreign::Files;
 use super::namespace::in_namespace;
 use super::peers::{Layout, Peer};
 use super::server::Server;
 use super::tables::Section;
 use super::workloads::{HUB, Workload};
-use super::{Place, SLICE, calls, machine, measure, server, starts};
+use super::{Place, SLICE, calls, kept, machine, measure, server, starts};
 use crate::args;
 
 /// Options of `compare hub`.
@@ -35,7 +38,11 @@ pub struct HubArgs {
     /// How long each broker is measured on each workload
     #[arg(long, value_parser = args::duration, default_value = "3s")]
     seconds: Duration,
-    /// Only these workloads, as in P1,F2,R1,T1
+    /// One round of half a second with a tenth of the retained messages, and nothing is written: to see whether all
+    /// of it runs
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "retained"])]
+    quick: bool,
+    /// Only these workloads, as in P1,F2,S1,R1,T1
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these brokers, as in mosquitto,windlass
@@ -59,14 +66,39 @@ pub struct HubArgs {
     /// Where to write the tables; `-` for nowhere
     #[arg(long, default_value = "benches/HUB.md")]
     output: PathBuf,
+    /// Where to write the bars too, between marks, if all was measured; `-` for nowhere
+    #[arg(long, default_value = "benches/RESULTS.md")]
+    results: PathBuf,
     /// Already in a network namespace of its own
     #[arg(long = "in-namespace", hide = true)]
     in_namespace: bool,
 }
 
 /// What is measured beside the workloads.
+const BESIDE_STALLED: &str = "S1";
 const STARTS: &str = "R1";
 const TWO: &str = "T1";
+
+/// What one of its subscribers stalls on.
+const FAN_OUT: &str = "F1";
+/// More rounds of starts would take longer than all the rest.
+const START_ROUNDS: u64 = 3;
+
+impl HubArgs {
+    /// What `--quick` stands for.
+    fn settled(mut self) -> HubArgs {
+        if self.quick {
+            (self.rounds, self.seconds) = (1, Duration::from_millis(500));
+            self.retained = bars::RETAINED / 10;
+            (self.output, self.results) = ("-".into(), "-".into());
+        }
+        self
+    }
+
+    fn wants(&self, id: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(id))
+    }
+}
 
 /// Builds ours, measures all of them, prints the tables and writes them to a file.
 ///
@@ -76,11 +108,11 @@ pub fn main(args: HubArgs) -> Result<()> {
     if !args.in_namespace && in_namespace()? {
         return Ok(());
     }
-    let wanted =
-        |id: &str| args.only.is_empty() || args.only.iter().any(|only| only.eq_ignore_ascii_case(id));
-    let workloads: Vec<Workload> = HUB.into_iter().filter(|workload| wanted(workload.id)).collect();
-    let ids: Vec<&str> = HUB.iter().map(|workload| workload.id).chain([STARTS, TWO]).collect();
-    ensure!(ids.iter().any(|id| wanted(id)), "the workloads are {}", ids.join(", "));
+    let args = args.settled();
+    let workloads: Vec<Workload> = HUB.into_iter().filter(|workload| args.wants(workload.id)).collect();
+    let further = [BESIDE_STALLED, STARTS, TWO];
+    let ids: Vec<&str> = HUB.iter().map(|workload| workload.id).chain(further).collect();
+    ensure!(ids.iter().any(|id| args.wants(id)), "the workloads are {}", ids.join(", "));
     let layout = Layout::find()?;
     if !args.no_build {
         if args.windlass.is_none() {
@@ -121,20 +153,67 @@ pub fn main(args: HubArgs) -> Result<()> {
         let steady: Vec<Workload> = workloads.into_iter().filter(Workload::scales).collect();
         markdown += &calls::section_of(&peers, &place, &steady)?.map(|(text, _)| text).unwrap_or_default();
     }
-    if wanted(STARTS) {
-        markdown += &restart::section(&peers, &place, args.retained)?;
+    let (stalled, pairs) = beside_stalled(&args, &peers, &place);
+    markdown += &stalled;
+    let mut began = Vec::new();
+    if args.wants(STARTS) {
+        let (section, some) = restart::section(args.rounds.min(START_ROUNDS), &peers, &place, args.retained)?;
+        markdown += &section;
+        began = some;
     }
-    if wanted(TWO) {
-        markdown += &two_workers(&args, &peers, &place)?;
+    let mut two = Vec::new();
+    if args.wants(TWO) {
+        let (section, some) = two_workers(&args, &peers, &place)?;
+        markdown += &section;
+        two = some;
     }
-    let markdown = head(&args, &peers) + &super::bars::section(&bars::BARS, &runs) + &markdown;
+    let bars = bars::table(&Measured { runs: &runs, stalled: &pairs, starts: &began, two: &two });
+    let titled = bars.as_ref().map(|table| format!("\n## Against the bars\n\n{table}"));
+    let markdown = head(&args, &peers) + &titled.unwrap_or_default() + &markdown;
     println!("{markdown}");
+    if let Some(table) = bars {
+        record(&args, &layout, &table)?;
+    }
     if args.output.as_os_str() != "-" {
         let path = layout.root.join(&args.output);
         fs::write(&path, markdown).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", args.output.display());
     }
     Ok(())
+}
+
+/// Writes the bars where those of all comparisons stand; not if they are only some of them.
+fn record(args: &HubArgs, layout: &Layout, table: &str) -> Result<()> {
+    let is_whole = args.only.is_empty()
+        && args.peers.is_empty()
+        && args.windlass.is_none()
+        && args.retained == bars::RETAINED;
+    if !is_whole || [&args.results, &args.output].iter().any(|path| path.as_os_str() == "-") {
+        return Ok(());
+    }
+    let path = layout.root.join(&args.results);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tables = args.output.file_name().map(Path::new).unwrap_or(&args.output).display();
+    let section = format!(
+        "## Brokers against their bars\n\n`{COMMAND}`, {} rounds of {:?}; all of it: [{tables}]({tables}).\n\n{table}",
+        args.rounds, args.seconds
+    );
+    fs::write(&path, kept::put(&text, "hub", &section))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("wrote the bars to {}", args.results.display());
+    Ok(())
+}
+
+/// One subscriber that stalls among the others.
+fn beside_stalled(args: &HubArgs, peers: &[Peer], place: &Place) -> (String, Vec<stalled::Stalled>) {
+    let Some(workload) = HUB.iter().find(|workload| workload.id == FAN_OUT) else {
+        return Default::default();
+    };
+    let some: Vec<Peer> = peers.iter().filter(|peer| takes_part(peer, workload)).cloned().collect();
+    if !args.wants(BESIDE_STALLED) {
+        return Default::default();
+    }
+    stalled::section((args.rounds, args.seconds), workload, &some, place)
 }
 
 /// Tries whether a broker can do it at all.
@@ -156,16 +235,19 @@ fn takes_part(peer: &Peer, workload: &Workload) -> bool {
     if workload.id == "D1" { keeps || peer.name == OURS || peer.name == MOSQUITTO } else { !keeps }
 }
 
+/// Deliveries a second with two workers to those with one, of each turn or run; by workload.
+type Ratios = Vec<(&'static str, Vec<f64>)>;
+
 /// One worker against two, of ours, with the generator beside them on the same cores.
-fn two_workers(args: &HubArgs, peers: &[Peer], place: &Place) -> Result<String> {
+fn two_workers(args: &HubArgs, peers: &[Peer], place: &Place) -> Result<(String, Ratios)> {
     let Some(ours) = peers.iter().find(|peer| peer.name == OURS) else {
         eprintln!("NOT MEASURED: T1 needs windlass");
-        return Ok(String::new());
+        return Ok(Default::default());
     };
     let free = place.unbound()?;
     let mut pair: Vec<Peer> = [1, 2].map(|workers| peers::with_workers(ours, workers)).into();
     pair.retain(|peer| starts(peer, &free));
-    let mut markdown = String::new();
+    let (mut markdown, mut all) = (String::new(), Vec::new());
     for workload in HUB.iter().filter(|workload| pair.len() == 2 && ["P1", "P2", "P4"].contains(&workload.id))
     {
         let runs = measure((args.rounds, args.seconds), std::slice::from_ref(workload), &pair, &free)?;
@@ -175,15 +257,22 @@ fn two_workers(args: &HubArgs, peers: &[Peer], place: &Place) -> Result<String> 
             free.all.len()
         );
         markdown += &Section { title: Some(title), workload, peers: &pair, runs: &runs }.to_markdown();
+        let figures =
+            Figures { shared_cores: true, ..Figures::of(&runs, workload.id, &pair[1].name, &pair[0].name) };
+        all.push((workload.id, figures.ratios(|report| Some(report.load.per_second()))));
     }
     place.rebind()?;
-    Ok(markdown)
+    Ok((markdown, all))
 }
+
+const COMMAND: &str = "cargo run -p windlass-bench --release -- compare hub --strace";
 
 fn head(args: &HubArgs, peers: &[Peer]) -> String {
     let mut out = String::from("# MQTT brokers side by side\n\n");
-    out += "Reproduce with `cargo run -p windlass-bench --release -- compare hub --strace`; mosquitto is Debian's package, \
-            rmqtt and rumqttd come from crates.io (`benches/peers/brokers`).\n\n";
+    out += &format!(
+        "Reproduce with `{COMMAND}`; mosquitto is Debian's package, rmqtt and rumqttd come from crates.io \
+         (`benches/peers/brokers`).\n\n"
+    );
     for (name, value) in machine::facts() {
         out += &format!("- {name}: {value}\n");
     }
@@ -192,8 +281,13 @@ fn head(args: &HubArgs, peers: &[Peer]) -> String {
          the other core. MQTT 3.1.1, payloads of 64 B, TCP_NODELAY on both sides. {} rounds of {:?}; figures are \
          medians and the middle half of all turns, ratios are to the turn of the first broker next to it. A message is \
          one delivery to one subscriber (D1: one acknowledgement); every one is verified: none lost, repeated, out of \
-         order or changed. CPU is the broker's alone, as the scheduler counts it, for each delivery.\n\n",
-        args.rounds, args.seconds
+         order or changed. CPU is the broker's alone, as the scheduler counts it, for each delivery. On S1 there are two of each broker, \
+         in turns too, and one has a subscriber more that does not read. Starts (R1) are timed from the start of the \
+         process to the message's arrival, {} times after a stop and after a kill. M1 is resident memory with all of \
+         the connections open, less that after a few came and went.\n\n",
+        args.rounds,
+        args.seconds,
+        args.rounds.min(START_ROUNDS)
     );
     for peer in peers {
         out += &format!("- `{}`: {}\n", peer.name, peer.about);

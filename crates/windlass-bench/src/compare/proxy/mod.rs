@@ -203,7 +203,7 @@ fn record(args: &ProxyArgs, layout: &Layout, table: &str) -> Result<()> {
         "## Proxies against their bars\n\n`{COMMAND}`, {} rounds of {:?}; all of it: [{tables}]({tables}).\n\n{table}",
         args.rounds, args.seconds
     );
-    fs::write(&path, kept::put(&text, &section))
+    fs::write(&path, kept::put(&text, "proxy", &section))
         .with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("wrote the bars to {}", args.results.display());
     Ok(())

@@ -54,7 +54,7 @@ const PLACES: [(char, Place); 15] = [
 fn parse(bytes: &[u8], place: Place, from: Side) -> Result<(), MqttError> {
     let with_length = [&[bytes.len() as u8], bytes].concat();
     let mut reader = read::Reader::new(&with_length, Kind::Connect);
-    let rules = limits::Rules { version: Version::V5, from, limits: &Limits::default() };
+    let rules = limits::Kept::new(Limits::default()).rules(Version::V5, from);
     Properties::parse(&mut reader, place, &rules).map(|_| ())
 }
 

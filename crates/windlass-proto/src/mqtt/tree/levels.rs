@@ -1,11 +1,11 @@
 //! The tree: a node for each level of each name that is kept, found by its parent and its name.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::name::Name;
 use super::{TreeError, TreeLimits};
 
 /// A node, by its place.
@@ -43,7 +43,7 @@ struct Edge {
 
 #[derive(Clone)]
 struct Node<T> {
-    name: Box<str>,
+    name: Name,
     parent: At,
     child: At,
     next: At,
@@ -93,8 +93,8 @@ impl<T: Value> Levels<T> {
     }
 
     #[inline]
-    pub(super) fn name(&self, at: At) -> &str {
-        &self.nodes[at as usize].name
+    pub(super) fn name(&self, at: At) -> &[u8] {
+        self.nodes[at as usize].name.as_bytes()
     }
 
     #[inline]
@@ -132,20 +132,20 @@ impl<T: Value> Levels<T> {
         if self.nodes[parent as usize].child == NONE {
             return NONE;
         }
-        let hash = self.hash_of(parent, name);
+        let hash = self.hash_of(parent, name.as_bytes());
         let edge = self.edges.find(wide(hash), |edge| edge.hash == hash && self.is(edge.at, parent, name));
         edge.map_or(NONE, |edge| edge.at)
     }
 
     #[inline]
-    fn hash_of(&self, parent: At, name: &str) -> u32 {
+    fn hash_of(&self, parent: At, name: &[u8]) -> u32 {
         self.hasher.hash_one((parent, name)) as u32
     }
 
     #[inline]
     fn is(&self, at: At, parent: At, name: &str) -> bool {
         let node = &self.nodes[at as usize];
-        node.parent == parent && *node.name == *name
+        node.parent == parent && node.name.as_bytes() == name.as_bytes()
     }
 
     /// The node of these levels, if it is there.
@@ -209,7 +209,7 @@ impl<T: Value> Levels<T> {
             "#" => above.hash = at,
             _ => {}
         }
-        let hash = self.hash_of(parent, name);
+        let hash = self.hash_of(parent, name.as_bytes());
         self.edges.insert_unique(wide(hash), Edge { hash, at }, |edge| wide(edge.hash));
         self.len += 1;
         at
@@ -223,7 +223,7 @@ impl<T: Value> Levels<T> {
                 return;
             }
             let (parent, next, before) = (node.parent, node.next, node.before);
-            let hash = self.hash_of(parent, &node.name);
+            let hash = self.hash_of(parent, node.name.as_bytes());
             if let Ok(edge) = self.edges.find_entry(wide(hash), |edge| edge.at == at) {
                 edge.remove();
             }
@@ -261,7 +261,7 @@ impl<T: Value> Node<T> {
     fn new(name: &str, parent: At) -> Node<T> {
         let value = T::default();
         Node {
-            name: name.into(),
+            name: Name::new(name),
             parent,
             child: NONE,
             next: NONE,

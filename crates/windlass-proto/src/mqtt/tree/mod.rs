@@ -3,6 +3,7 @@
 //! Read `levels` first, the tree itself, then [`Subscriptions`], then [`Retained`].
 
 mod levels;
+mod name;
 mod own;
 mod retained;
 mod scan;

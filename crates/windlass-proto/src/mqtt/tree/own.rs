@@ -1,14 +1,16 @@
 //! The subscriptions of one filter that are nobody else's: mostly one, and then nothing is allocated for it.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-/// By whose they are.
+/// By whose they are. A map of several is behind a pointer, so that most nodes of the tree do without its place.
 #[derive(Clone, Default)]
+#[allow(clippy::box_collection, reason = "every node has one: two words, and few of them are maps")]
 pub(super) enum Own<K, V> {
     #[default]
     None,
     One(K, V),
-    Many(BTreeMap<K, V>),
+    Many(Box<BTreeMap<K, V>>),
 }
 
 impl<K: Ord + Clone, V> Own<K, V> {
@@ -23,7 +25,7 @@ impl<K: Ord + Clone, V> Own<K, V> {
                 Some(before)
             }
             Own::One(of, other) => {
-                *self = Own::Many(BTreeMap::from([(of, other), (key, value)]));
+                *self = Own::Many(Box::new(BTreeMap::from([(of, other), (key, value)])));
                 None
             }
             Own::Many(mut all) => {

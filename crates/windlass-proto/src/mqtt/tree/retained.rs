@@ -179,7 +179,7 @@ impl<V> Retained<V> {
 
     /// Passes over those that begin with `$`, if they are first levels.
     fn passing(&self, mut at: At) -> At {
-        while at != NONE && self.levels.parent(at) == ROOT && self.levels.name(at).starts_with('$') {
+        while at != NONE && self.levels.parent(at) == ROOT && self.levels.name(at).starts_with(b"$") {
             at = self.levels.next_sibling(at);
         }
         at
