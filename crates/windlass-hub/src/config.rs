@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::identity::Identity;
+use crate::rules::Rules;
 use windlass_proto::mqtt::{Limits, QoS, TreeLimits};
 
 /// What becomes of a client that has more messages of QoS 1 and 2 under way than the receive maximum allows.
@@ -99,6 +100,8 @@ config! {
     proxy_header: bool = false,
     /// Whether connections that begin with a request of HTTP become WebSockets (subprotocol `mqtt`). Default true.
     websocket: bool = true,
+    /// Whether messages may be published by requests of HTTP: `POST /publish/TOPIC`. Default true.
+    http_publish: bool = true,
     /// The longest keep-alive, in seconds; who asks for more, or for none, is told this one in version 5, and held to
     /// what it asked for in 3.1.1. 0, the default: any.
     keep_alive_max: u16 = 0,
@@ -138,6 +141,8 @@ config! {
     wildcards: bool = true,
     /// Whether subscriptions may be shared. Default true.
     shared: bool = true,
+    /// What becomes of messages besides. Default: nothing.
+    rules: Rules = Rules::default(),
     /// How often topics below `$SYS` are published. Default 10 s; zero: never.
     sys_interval: Duration = Duration::from_secs(10),
 }

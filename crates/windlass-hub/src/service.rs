@@ -15,6 +15,7 @@ use crate::client::{Client, Stage};
 use crate::config::HubConfig;
 use crate::durable::Durable;
 use crate::exchange::Authenticator;
+use crate::inspect::{Ask, lens::Lens};
 use crate::post::Post;
 use crate::route::Routes;
 use crate::route::retained::Kept;
@@ -35,6 +36,8 @@ pub struct Hub {
     pub(crate) timers: Timers,
     pub(crate) durable: Durable,
     pub(crate) stats: HubStats,
+    /// What passes, while somebody looks.
+    pub(crate) lens: Option<Box<Lens>>,
     /// Mistakes of clients, by their labels.
     pub(crate) mistakes: Vec<(&'static str, u64)>,
     pub(crate) watch: HubWatch,
@@ -61,6 +64,8 @@ pub enum Mail {
     Kick(Box<str>),
     /// Other settings from here on. What is there stays; clients that are connected keep what CONNACK told them.
     Set(Box<HubConfig>),
+    /// A question, of which the hub is told by [`Ask::send`].
+    Ask(Ask),
     /// What a turn has recorded is to be committed: of the hub to itself.
     Commit,
 }
@@ -83,6 +88,7 @@ impl Hub {
             timers: Timers::default(),
             durable: Durable::default(),
             stats: HubStats::default(),
+            lens: None,
             mistakes: Vec::new(),
             watch: watch.clone(),
             authenticator: None,
@@ -265,6 +271,9 @@ impl Service for Hub {
         self.kept.sweep(self.now, |_| {});
         self.ask_for_log(scope);
         self.walk();
+        if self.lens.as_ref().is_some_and(|lens| lens.is_over(self.now)) {
+            self.lens = None;
+        }
         self.durable.commit(scope);
         self.gauge();
         let commits = self.durable.count(&mut self.stats);
@@ -279,10 +288,11 @@ impl Service for Hub {
 impl Receive for Hub {
     type Message = Mail;
 
-    fn receive(&mut self, scope: &mut Scope<'_>, _: &mut Clients<Client>, mail: Mail) {
+    fn receive(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>, mail: Mail) {
         self.now = scope.now();
         match mail {
             Mail::Commit => self.durable.commit(scope),
+            Mail::Ask(ask) => self.asked(scope, clients, ask),
             Mail::Kick(client_id) => {
                 if let Some(key) = self.sessions.find(&client_id) {
                     self.disconnect(scope, key, Reason::AdministrativeAction);

@@ -1,10 +1,12 @@
 //! One connection: from its first byte to its last.
 //!
-//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `publish` and `subscribe`; `wire` is what packets travel in.
+//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `publish` and `subscribe`; `wire` is what packets travel in,
+//! `http` publishing without any.
 
 mod acks;
 mod connect;
 mod end;
+mod http;
 mod publish;
 mod subscribe;
 mod websocket;
@@ -44,6 +46,8 @@ pub struct Client {
     pub(crate) silence_max_ms: u32,
     /// When it was heard last.
     pub(crate) heard: Time,
+    /// Messages that came from it.
+    pub(crate) received: u64,
     /// The enhanced authentication it was let in by, where there was one.
     pub(crate) enhanced: Option<Box<Enhanced>>,
     /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
@@ -60,6 +64,8 @@ pub(crate) enum Stage {
     Asking(Box<Asking>),
     /// Served, with the session of this place.
     Served(Key),
+    /// Requests of HTTP, each for itself.
+    Http,
     /// Nothing it says counts any more.
     Over,
 }
@@ -77,6 +83,7 @@ impl Client {
             aliases_max: 0,
             silence_max_ms: 0,
             heard: now,
+            received: 0,
             enhanced: None,
             ends_with_connection: false,
         }
@@ -132,14 +139,18 @@ impl Hub {
         }
         if matches!(client.wire, Wire::Unknown) {
             let Some(&first) = input.peek().first() else { return Ok(()) };
-            client.wire = if first == b'G' && self.config.websocket {
-                Wire::Request(Box::default())
-            } else {
-                Wire::Stream
+            client.wire = match first {
+                b'G' if self.config.websocket => Wire::Request(Box::default()),
+                // No packet of MQTT begins like that, and no connection with a PUBLISH.
+                b'P' if self.config.http_publish => {
+                    Wire::Http(Box::new(http::Requests::new(self.config.packet_max)))
+                }
+                _ => Wire::Stream,
             };
         }
         match client.wire {
             Wire::Stream => self.serve(conn, client, input),
+            Wire::Http(_) => self.requests(conn, client, input),
             _ => self.frames(conn, client, input),
         }
     }

@@ -3,12 +3,15 @@
 mod clauses;
 mod durable;
 mod ends;
+mod http;
 mod identity;
+mod inspect;
 mod kit;
 mod limits;
 mod proxied;
 mod qos;
 mod retained;
+mod rules;
 mod sessions;
 mod storm;
 mod subscriptions;
