@@ -79,7 +79,8 @@ config! {
     topic_levels_max: usize = 128,
     /// User properties of one packet. Default 256.
     user_properties_max: usize = 256,
-    /// How long a client may take for its CONNECT, and for all of an enhanced authentication. Default 10 s.
+    /// How long a client may take for its CONNECT, and for all of an enhanced authentication; and for each request by
+    /// which it publishes, and between two. Default 10 s.
     connect_timeout: Duration = Duration::from_secs(10),
     /// Messages of QoS 1 and 2 that a client may have under way at once: the Receive Maximum that clients of version 5
     /// are told. Default 20.

@@ -82,7 +82,6 @@ pub struct Rule {
 /// A test of one value in a payload that is JSON. Plain data; all that is set has to hold, and if nothing is, the field
 /// has to be there.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[non_exhaustive]
 pub struct Test {
     /// Names of fields and places of lists (from 0) one behind the other, with dots between; or a JSON pointer (RFC 6901),
     /// which begins with `/`. Empty: the payload itself.

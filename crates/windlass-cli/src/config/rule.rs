@@ -135,10 +135,8 @@ impl RuleTable {
 
     /// What is asked of payloads, if anything is.
     pub(crate) fn test(&self) -> Option<Test> {
-        let mut test = Test::of(self.field.clone()?);
-        (test.above, test.below) = (self.above, self.below);
-        test.equals = self.equals.as_ref().map(|Scalar(value)| value.clone());
-        Some(test)
+        let equals = self.equals.as_ref().map(|Scalar(value)| value.clone());
+        Some(Test { field: self.field.clone()?, above: self.above, below: self.below, equals })
     }
 
     /// What is wrong with it: a key, empty for all of it, and why.

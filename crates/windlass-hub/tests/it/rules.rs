@@ -29,8 +29,7 @@ impl Heard {
 
 fn rules(sink: &Arc<Heard>, filter: &str, test: Option<Test>) -> Rules {
     let rule = Rule::new("one", filter, sink.clone()).unwrap();
-    let mut hot = Test::of("temp");
-    hot.above = Some(30.0);
+    let hot = Test { above: Some(30.0), ..Test::of("temp") };
     let other = Rule::new("hot", "plant/#", sink.clone()).unwrap().test(hot);
     Rules::new(vec![test.map_or(rule.clone(), |test| rule.test(test)), other])
 }
