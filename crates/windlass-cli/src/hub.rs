@@ -1,9 +1,10 @@
 //! The hub behind its flags and its tables. `identity` reads who may come, `passwd` and `import` are commands of their
-//! own.
+//! own, `rules` is where messages go besides.
 
 pub(crate) mod identity;
 mod import;
 mod passwd;
+pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use windlass::{Mailbox, Offload, OffloadConfig, Serve, serve};
 use windlass_hub::identity::Identity;
-use windlass_hub::journal::{Folder, Log, LogError, Recovered};
+use windlass_hub::journal::{Folder, Latency, Log, LogError, Recovered};
 use windlass_hub::{Done, Hub, HubConfig, HubStats, HubWatch, Mail, OpenLog, TakeLog};
 
 use crate::args::{HubArgs, HubCommand};
@@ -23,6 +24,9 @@ use crate::config::value::{Count, FilePath, Listen, Size};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
+
+use rules::Made;
+use rules::outlet::Counts;
 
 /// Serves until told to stop, or does what else was asked for.
 pub(crate) fn run(args: &HubArgs) -> Result<()> {
@@ -65,7 +69,24 @@ pub(crate) struct Link {
     mailbox: Mailbox<Mail>,
     config: HubConfig,
     watch: HubWatch,
+    rules: Made,
+    is_durable: bool,
 }
+
+/// What a hub has counted.
+pub(crate) struct Counted {
+    pub(crate) name: String,
+    pub(crate) stats: HubStats,
+    /// How long commits of its journal took.
+    pub(crate) commits: Latency,
+    /// It has a journal.
+    pub(crate) is_durable: bool,
+    /// By the names of its rules.
+    pub(crate) rules: Vec<(String, Counts)>,
+}
+
+/// How long the end of the program waits for those whom rules tell of messages.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Links {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Link>> {
@@ -78,8 +99,33 @@ impl Links {
     }
 
     /// What each has counted.
-    pub(crate) fn stats(&self) -> Vec<(String, HubStats)> {
-        self.lock().iter().map(|(name, link)| (name.clone(), link.watch.stats())).collect()
+    pub(crate) fn counted(&self) -> Vec<Counted> {
+        let counted = |(name, link): (&String, &Link)| Counted {
+            name: name.clone(),
+            stats: link.watch.stats(),
+            commits: link.watch.commits(),
+            is_durable: link.is_durable,
+            rules: link.rules.counts(),
+        };
+        self.lock().iter().map(counted).collect()
+    }
+
+    /// The way to the workers of a hub: of the only one, if no name is said.
+    pub(crate) fn mailbox(&self, name: Option<&str>) -> Option<Mailbox<Mail>> {
+        let links = self.lock();
+        let link = match name {
+            Some(name) => links.get(name),
+            None if links.len() == 1 => links.values().next(),
+            None => None,
+        };
+        link.map(|link| link.mailbox.clone())
+    }
+
+    /// The process ends: what rules have waiting is tried once more.
+    pub(crate) fn finish(&self) {
+        for link in self.now().into_values() {
+            link.rules.finish(FINISH_TIMEOUT);
+        }
     }
 
     /// Leads there again, since what was to come does not.
@@ -95,7 +141,8 @@ impl Links {
         for table in &file.hub {
             let Some(link) = links.get_mut(&table.name) else { continue };
             let identity = identities.remove(&table.name).unwrap_or_else(|| link.config.identity.clone());
-            let config = table.config().identity(identity);
+            link.rules = Made::of(table, &link.rules);
+            let config = table.config().identity(identity).rules(link.rules.rules.clone());
             if link.config != config {
                 link.config = config.clone();
                 // Full it is only if it was told thousands of times in one turn, and closed when the server ends.
@@ -121,11 +168,19 @@ pub(crate) fn service(
     let its = told.of(&table.name, "hub");
     let workers = spread_over(table, workers);
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
-    let config = table.config().identity(identity_of(table)?);
-    let is_there = told.hubs.lock().contains_key(&table.name);
+    let before = told.hubs.lock().get(&table.name).map(|link| link.rules.clone());
+    let is_there = before.is_some();
+    let rules = Made::of(table, &before.unwrap_or_default());
+    let config = table.config().identity(identity_of(table)?).rules(rules.rules.clone());
     told.hubs.lock().insert(
         table.name.clone(),
-        Link { mailbox: mailbox.clone(), config: config.clone(), watch: watch.clone() },
+        Link {
+            mailbox: mailbox.clone(),
+            config: config.clone(),
+            watch: watch.clone(),
+            rules,
+            is_durable: table.data.is_some(),
+        },
     );
     // Hashes take all of a core while they last: half of them stay for the workers.
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8);

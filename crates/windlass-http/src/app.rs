@@ -1,8 +1,8 @@
 //! What you write: state that the routes share, and what a connection can become.
 
-use windlass::{Close, Conn, ConnId, Input, Scope, Sessions, Tick};
+use windlass::{Bytes, Close, Conn, ConnId, Input, Scope, Sessions, Tick};
 
-use crate::event::{Event, publish};
+use crate::event::{Event, publish, send};
 use crate::reply::{Later, Replied, Reply, Shared};
 use crate::request::Request;
 use crate::session::{Kind, Session};
@@ -127,6 +127,25 @@ impl<'s, A: App> Push<'_, 's, A> {
             }
         });
         true
+    }
+
+    /// Sends an event to one subscriber of the stream at `path` on this worker; false if it is none any more.
+    pub fn event_to(&mut self, path: &str, subscriber: ConnId, event: &Event) -> bool {
+        let Shared { channels, config, stats, .. } = &mut *self.shared;
+        let channel = channels.iter().find(|channel| channel.path == path);
+        if !channel.is_some_and(|channel| channel.subscribers.contains(&subscriber)) {
+            return false;
+        }
+        let Some(mut conn) = self.scope.conn(subscriber) else { return false };
+        stats.events += 1;
+        send(config, stats, &mut conn, &Bytes::from(event.to_string()));
+        true
+    }
+
+    /// Whether this connection subscribes to the stream at `path`, on this worker.
+    pub fn is_subscriber(&self, path: &str, conn: ConnId) -> bool {
+        let channel = self.shared.channels.iter().find(|channel| channel.path == path);
+        channel.is_some_and(|channel| channel.subscribers.contains(&conn))
     }
 
     /// Answers a request that was put off with [`Reply::later`]. False, and nothing is called, if it is not

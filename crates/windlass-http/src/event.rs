@@ -95,18 +95,20 @@ pub(crate) fn publish<F>(
     }
     let bytes = Bytes::from(event.to_string());
     for &id in &channel.subscribers {
-        find(id, &mut |conn: &mut Conn<'_>| {
-            if conn.output_len() <= config.subscriber_output_max {
-                conn.write_shared(bytes.clone());
-                return;
-            }
-            match config.when_slow {
-                WhenSlow::Disconnect => {
-                    stats.slow_disconnected += 1;
-                    conn.abort();
-                }
-                WhenSlow::Skip => stats.slow_skipped += 1,
-            }
-        });
+        find(id, &mut |conn: &mut Conn<'_>| send(config, stats, conn, &bytes));
+    }
+}
+
+/// Sends an event to one subscriber, if it keeps up.
+pub(crate) fn send(config: &HttpConfig, stats: &mut HttpStats, conn: &mut Conn<'_>, bytes: &Bytes) {
+    if conn.output_len() <= config.subscriber_output_max {
+        return conn.write_shared(bytes.clone());
+    }
+    match config.when_slow {
+        WhenSlow::Disconnect => {
+            stats.slow_disconnected += 1;
+            conn.abort();
+        }
+        WhenSlow::Skip => stats.slow_skipped += 1,
     }
 }

@@ -1,7 +1,7 @@
 //! What a route is asked.
 
 use serde::de::DeserializeOwned;
-use windlass::Peer;
+use windlass::{ConnId, Peer};
 use windlass_proto::http::{RequestHead, Status};
 
 /// A request, all of it: its head, and its body as far as the route's limit allows one.
@@ -14,6 +14,8 @@ pub struct Request<'r> {
     pub body: &'r [u8],
     /// Who asks.
     pub peer: Peer,
+    /// The connection it came on: who subscribes to events is known by it ([`Push::event_to`](crate::Push::event_to)).
+    pub conn: ConnId,
     pub(crate) rest: &'r str,
 }
 

@@ -273,7 +273,8 @@ impl<A: App> Http<A> {
         };
         let route = &routes[found];
         let bodyless = matches!(head.framing, Framing::Empty | Framing::Length(0));
-        let request = Request { head, body: b"", peer: conn.peer(), rest: route.rest(&head) };
+        let request =
+            Request { head, body: b"", peer: conn.peer(), conn: conn.id(), rest: route.rest(&head) };
         match &route.to {
             To::File(file) => {
                 let _ = Reply::new(conn, http, shared, head).file(file);
@@ -343,7 +344,13 @@ impl<A: App> Http<A> {
         let Http { app, routes, shared } = self;
         let route = &routes[waiting.route];
         let (Ok(head), To::Handle(_, handle)) = (waiting.head.head(), &route.to) else { return conn.abort() };
-        let request = Request { head, body: &waiting.body, peer: conn.peer(), rest: route.rest(&head) };
+        let request = Request {
+            head,
+            body: &waiting.body,
+            peer: conn.peer(),
+            conn: conn.id(),
+            rest: route.rest(&head),
+        };
         let reply = Reply::new(conn, &mut requests.conn, shared, head).since(waiting.since);
         let _ = handle(app, &request, reply);
         requests.later = shared.later.take();

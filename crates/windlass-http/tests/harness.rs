@@ -582,3 +582,46 @@ fn bodies_half_received_have_one_limit_together() {
     h.send(three, begin(60_000));
     assert_eq!(status(&text(h.receive(three))), 200);
 }
+
+/// Each subscriber by himself: what he asked for, and nobody else gets it.
+struct Each(Vec<(windlass::ConnId, String)>);
+
+impl App for Each {
+    type Upgraded = windlass_http::Never;
+
+    fn subscribe(&mut self, request: &Request<'_>) -> Vec<Event> {
+        self.0.push((request.conn, request.param("as").unwrap_or_default()));
+        Vec::new()
+    }
+
+    fn tick(&mut self, push: &mut Push<'_, '_, Each>, _: Tick) {
+        self.0.retain(|(conn, _)| push.is_subscriber("/events", *conn));
+        for (conn, name) in &self.0 {
+            assert!(push.event_to("/events", *conn, &Event::new(name.as_str())));
+            assert!(!push.event_to("/elsewhere", *conn, &Event::new("nobody's")));
+        }
+        let here = self.0.len().to_string();
+        push.event("/count", &Event::new(here));
+    }
+}
+
+#[test]
+fn an_event_may_be_for_one_subscriber() {
+    let each = || Http::new(Each(Vec::new())).events("/events").events("/count");
+    let h = &mut Harness::new(serve(each).tick(SECOND));
+    let ask = |h: &mut Harness, target: &str| {
+        let peer = h.connect();
+        h.send(peer, format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        h.receive(peer);
+        peer
+    };
+    let (one, two) = (ask(h, "/events?as=one"), ask(h, "/events?as=two"));
+    h.advance(SECOND);
+    assert_eq!(
+        (text(h.receive(one)), text(h.receive(two))),
+        ("data: one\n\n".into(), "data: two\n\n".into())
+    );
+    h.reset(one);
+    h.advance(2 * SECOND);
+    assert_eq!(text(h.receive(two)), "data: two\n\ndata: two\n\n");
+}

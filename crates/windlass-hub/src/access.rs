@@ -25,11 +25,11 @@ const SWEEP: usize = 1_000;
 pub(crate) struct Access {
     /// Counts the identities: rights of an earlier one are found anew.
     revision: u32,
-    recent: Recent,
+    pub(crate) recent: Recent,
     /// Who all are that say no name, once one has come.
     nobody: Option<Arc<Who>>,
     /// Where hashes are computed and signatures checked; without one it is done on the loop.
-    pool: Option<Offload<Done>>,
+    pub(crate) pool: Option<Offload<Done>>,
     /// The next session to be looked at, while some were let in by an earlier identity.
     sweep: Option<Key>,
     /// When tokens end: each with its session, and which of those that were at its place.
@@ -150,6 +150,10 @@ impl Hub {
         answer: Answer<Done>,
     ) {
         let Some((mut conn, client)) = clients.get(scope, id) else { return };
+        if matches!(client.stage, Stage::Http) {
+            self.request_checked(&mut conn, client, answer.result);
+            return self.durable.tell(self.worker, self.now);
+        }
         let Stage::Asking(mut asking) = std::mem::replace(&mut client.stage, Stage::Over) else { return };
         asking.waits = false;
         let outcome = match answer.result {
@@ -180,12 +184,16 @@ impl Hub {
     }
 
     fn unknown(&mut self, client: &mut Client, why: Refusal) -> Close {
+        self.count_refusal(why);
+        self.refuse(client, why.reason())
+    }
+
+    pub(crate) fn count_refusal(&mut self, why: Refusal) {
         let label = why.label();
         match self.access.refusals.iter_mut().find(|(known, _)| *known == label) {
             Some((_, count)) => *count += 1,
             None => self.access.refusals.push((label, 1)),
         }
-        self.refuse(client, why.reason())
     }
 
     fn recognized(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::identity::Identity;
+use crate::rules::Rules;
 use windlass_proto::mqtt::{Limits, QoS, TreeLimits};
 
 /// What becomes of a client that has more messages of QoS 1 and 2 under way than the receive maximum allows.
@@ -78,7 +79,8 @@ config! {
     topic_levels_max: usize = 201,
     /// User properties of one packet. Default 256.
     user_properties_max: usize = 256,
-    /// How long a client may take for its CONNECT, and for all of an enhanced authentication. Default 10 s.
+    /// How long a client may take for its CONNECT, and for all of an enhanced authentication; and for each request by
+    /// which it publishes, and between two. Default 10 s.
     connect_timeout: Duration = Duration::from_secs(10),
     /// Messages of QoS 1 and 2 that a client may have under way at once: the Receive Maximum that clients of version 5
     /// are told. Default 20.
@@ -99,6 +101,8 @@ config! {
     proxy_header: bool = false,
     /// Whether connections that begin with a request of HTTP become WebSockets (subprotocol `mqtt`). Default true.
     websocket: bool = true,
+    /// Whether messages may be published by requests of HTTP: `POST /publish/TOPIC`. Default true.
+    http_publish: bool = true,
     /// The longest keep-alive, in seconds; who asks for more, or for none, is told this one in version 5, and held to
     /// what it asked for in 3.1.1. 0, the default: any.
     keep_alive_max: u16 = 0,
@@ -144,6 +148,8 @@ config! {
     /// Whether answers are as short as Mosquitto's: refusals have their code and no words (Reason String of version 5),
     /// and PUBREC does not say that nobody subscribes (0x10). Default false.
     terse: bool = false,
+    /// What becomes of messages besides. Default: nothing.
+    rules: Rules = Rules::default(),
     /// How often topics below `$SYS` are published. Default 10 s; zero: never.
     sys_interval: Duration = Duration::from_secs(10),
 }

@@ -28,6 +28,13 @@ impl Hub {
         from: Option<Key>,
         publication: &mut Publication<'_>,
     ) -> bool {
+        if let Some(lens) = &mut self.lens {
+            lens.saw(publication);
+        }
+        if !self.config.rules.is_empty() {
+            let unix_ms = self.durable.unix_ms(self.now);
+            self.config.rules.apply(publication, unix_ms, &mut self.stats);
+        }
         let readers = Readers {
             identity: &self.config.identity,
             revision: self.access.revision(),

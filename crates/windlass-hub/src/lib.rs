@@ -2,7 +2,8 @@
 //!
 //! [`Hub`] is the service. Read `service` first, then `client` (one connection), `session` (what outlives it),
 //! `route` and `deliver` (who gets a message), `post` (how it gets there). [`identity`] is who a client is and what it
-//! may do; [`import`] reads what Mosquitto is configured with.
+//! may do; [`import`] reads what Mosquitto is configured with; [`inspect`] is what an operator
+//! asks, [`rules`] what leaves the hub otherwise.
 //!
 //! ```no_run
 //! use windlass::Mailbox;
@@ -33,11 +34,13 @@ mod durable;
 mod exchange;
 pub mod identity;
 pub mod import;
+pub mod inspect;
 pub mod journal;
 mod post;
 mod quota;
 mod reach;
 mod route;
+pub mod rules;
 mod service;
 mod session;
 mod siblings;

@@ -94,7 +94,9 @@ impl Post {
         if link.opening || !takes(&conn, output_max) {
             return None;
         }
-        Some(self.put(letter, form, link, &mut conn))
+        let put = self.put(letter, form, link, &mut conn);
+        link.sent += u64::from(put.is_ok());
+        Some(put)
     }
 
     fn put(

@@ -16,6 +16,7 @@ use crate::client::{Client, Stage};
 use crate::config::HubConfig;
 use crate::durable::Durable;
 use crate::exchange::Authenticator;
+use crate::inspect::{Ask, lens::Lens};
 use crate::post::Post;
 use crate::route::Routes;
 use crate::route::retained::Kept;
@@ -37,6 +38,8 @@ pub struct Hub {
     pub(crate) timers: Timers,
     pub(crate) durable: Durable,
     pub(crate) stats: HubStats,
+    /// What passes, while somebody looks.
+    pub(crate) lens: Option<Box<Lens>>,
     /// Mistakes of clients, by their labels.
     pub(crate) mistakes: Vec<(&'static str, u64)>,
     pub(crate) watch: HubWatch,
@@ -72,6 +75,8 @@ pub enum Mail {
     Set(Box<HubConfig>),
     /// What a turn has recorded is to be committed, and what it has for other workers to be sent: of the hub to itself.
     Commit,
+    /// A question, of which the hub is told by [`Ask::send`].
+    Ask(Ask),
     /// What one worker of the hub tells another.
     Batch(Box<Batch>),
     /// What a worker begins with.
@@ -96,6 +101,7 @@ impl Hub {
             timers: Timers::default(),
             durable: Durable::default(),
             stats: HubStats::default(),
+            lens: None,
             mistakes: Vec::new(),
             watch: watch.clone(),
             authenticator: None,
@@ -320,6 +326,9 @@ impl Service for Hub {
         self.kept.sweep(self.now, self.watch.totals());
         self.ask_for_log(scope);
         self.walk();
+        if self.lens.as_ref().is_some_and(|lens| lens.is_over(self.now)) {
+            self.lens = None;
+        }
         self.gauge();
         let commits = self.durable.count(&mut self.stats);
         self.count_queues();
@@ -338,6 +347,7 @@ impl Receive for Hub {
         self.now = scope.now();
         match mail {
             Mail::Commit => return self.seen_to(scope, false),
+            Mail::Ask(ask) => self.asked(scope, clients, ask),
             Mail::Batch(batch) => self.take(scope, clients, *batch),
             Mail::Begin(beginning) => self.begin_with(scope, clients, *beginning),
             Mail::Kick(client_id) => self.kick(scope, &client_id),

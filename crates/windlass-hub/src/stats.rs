@@ -115,6 +115,14 @@ counts! {
     receive_exceeded,
     /// Clients disconnected since their queue was full.
     slow_consumers,
+    /// Messages published by requests of HTTP; they are among those received.
+    http_published,
+    /// Requests to do so that were refused.
+    http_refused,
+    /// Messages given to a sink, once for each rule.
+    rules_matched,
+    /// Messages that a rule was to look into and that were no JSON, or longer than [`READ_MAX`](crate::rules::READ_MAX).
+    rules_unread,
     /// Wills published.
     wills,
     /// Batches of records that the journal has committed.

@@ -19,12 +19,17 @@ const PER_PAGE: usize = 50;
 const PER_PAGE_MAX: usize = 1_000;
 
 /// What came back, and for which request.
-pub(crate) struct Told {
-    later: Later,
-    what: What,
+pub(crate) enum Told {
+    Answer {
+        later: Later,
+        what: What,
+    },
+    /// For somebody who looks at topics of a hub.
+    #[cfg(feature = "hub")]
+    Seen(super::hubs::Seen),
 }
 
-pub(super) enum What {
+pub(crate) enum What {
     Connections {
         found: Page,
         page: usize,
@@ -35,12 +40,21 @@ pub(super) enum What {
     Reloaded(Box<Result<Report, Wrong>>),
     #[cfg(feature = "proxy")]
     Ordered(Box<Result<super::shape::BackendOrdered, super::proxies::Refused>>),
+    /// Of a hub; with the page of clients that was asked for, and how many are on it.
+    #[cfg(feature = "hub")]
+    OfHub(Result<windlass_hub::inspect::Told, windlass_hub::inspect::AskError>, (usize, usize)),
     Refused(ObserveError),
 }
 
 /// The way back to the worker that was asked. What finds no room is lost, and its request answered with 504.
 pub(super) fn tell(mailbox: &Mailbox<Told>, later: Later, what: What) {
-    let _ = mailbox.send(later.worker(), Told { later, what });
+    let _ = mailbox.send(later.worker(), Told::Answer { later, what });
+}
+
+/// The same for somebody who looks.
+#[cfg(feature = "hub")]
+pub(super) fn show(mailbox: &Mailbox<Told>, seen: super::hubs::Seen) {
+    let _ = mailbox.send(seen.worker(), Told::Seen(seen));
 }
 
 /// Whose question was not taken is told so, the same way.
@@ -50,9 +64,14 @@ fn or_refuse(admin: &Admin, later: Later, asked: Result<(), ObserveError>) {
     }
 }
 
-/// Answers a request that waited.
+/// Answers a request that waited, or shows somebody what he looks at.
 pub(super) fn answer(push: &mut Push<'_, '_, Admin>, told: Told) {
-    push.answer(told.later, |reply| match told.what {
+    let (later, what) = match told {
+        Told::Answer { later, what } => (later, what),
+        #[cfg(feature = "hub")]
+        Told::Seen(seen) => return super::hubs::show(push, seen),
+    };
+    push.answer(later, |reply| match what {
         What::Connections { found, page, per_page } => reply.json(&state::connections(found, page, per_page)),
         What::Turn(Some(turn)) => reply.json(&state::turn(turn)),
         What::Turn(None) => reply.status(Status::NO_CONTENT).empty(),
@@ -68,6 +87,8 @@ pub(super) fn answer(push: &mut Push<'_, '_, Admin>, told: Told) {
         },
         #[cfg(feature = "proxy")]
         What::Ordered(outcome) => super::proxies::answer(reply, *outcome),
+        #[cfg(feature = "hub")]
+        What::OfHub(told, page) => super::hubs::answer(reply, told, page),
         What::Refused(ObserveError::Busy) => {
             reply.status(Status::SERVICE_UNAVAILABLE).header("retry-after", "1").text("busy: ask again\n")
         }

@@ -2,8 +2,8 @@
 //!
 //! One more service on the server's workers, so a worker that hangs shows here too. It is given the server's
 //! [`Handle`] once that is bound. Read `metrics` for what Prometheus scrapes, `shape` for the JSON, `state` for
-//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask, and `page` for
-//! the dashboard.
+//! where it comes from, `ask` for what only a worker can tell, `door` for who may ask, `proxies`
+//! and `hubs` for what is theirs, and `page` for the dashboard.
 //!
 //! On loopback and on Unix sockets nobody has to identify himself; a page of another site cannot get here
 //! through a browser, since requests are taken only for hosts that mean this machine, and only from pages of
@@ -11,6 +11,8 @@
 
 mod ask;
 mod door;
+#[cfg(feature = "hub")]
+mod hubs;
 mod log;
 pub(crate) mod metrics;
 mod page;
@@ -63,6 +65,9 @@ pub(crate) struct Admin {
     proxies: crate::proxy::Fronts,
     #[cfg(feature = "hub")]
     hubs: crate::hub::Links,
+    /// Who looks at topics, on this worker.
+    #[cfg(feature = "hub")]
+    viewers: Vec<hubs::Viewer>,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -71,13 +76,21 @@ pub(crate) struct Admin {
 
 impl Admin {
     fn state(&self, bound: &Bound) -> shape::State {
-        shape::State { proxies: self.proxies(), ..state::state(bound, &self.messages, self.reloads()) }
+        let state = state::state(bound, &self.messages, self.reloads());
+        shape::State { proxies: self.proxies(), hubs: self.hubs(), ..state }
     }
 
     fn proxies(&self) -> Vec<shape::Proxy> {
         #[cfg(feature = "proxy")]
         return proxies::all(&self.proxies);
         #[cfg(not(feature = "proxy"))]
+        Vec::new()
+    }
+
+    fn hubs(&self) -> Vec<shape::Hub> {
+        #[cfg(feature = "hub")]
+        return hubs::all(&self.hubs);
+        #[cfg(not(feature = "hub"))]
         Vec::new()
     }
 
@@ -94,11 +107,19 @@ impl Admin {
 impl App for Admin {
     type Upgraded = Never;
 
-    fn subscribe(&mut self, _: &Request<'_>) -> Vec<Event> {
+    fn subscribe(&mut self, request: &Request<'_>) -> Vec<Event> {
+        #[cfg(feature = "hub")]
+        if request.path() == hubs::LIVE {
+            self.begin_to_look(request);
+            return Vec::new();
+        }
+        let _ = request;
         self.event().into_iter().collect()
     }
 
     fn tick(&mut self, push: &mut Push<'_, '_, Admin>, _: Tick) {
+        #[cfg(feature = "hub")]
+        self.look_again(push);
         if push.subscribers("/api/live") > 0
             && let Some(event) = self.event()
         {
@@ -160,6 +181,8 @@ fn serving(
         proxies: told.proxies.clone(),
         #[cfg(feature = "hub")]
         hubs: told.hubs.clone(),
+        #[cfg(feature = "hub")]
+        viewers: Vec::new(),
         token,
         logins: door::Logins::default(),
         mailbox: mailbox.clone(),
@@ -191,7 +214,7 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
         subscribers_max: WATCHERS_MAX,
         ..HttpConfig::default()
     };
-    orders_to_proxies(page::routes(Http::new(admin)))
+    about_hubs(orders_to_proxies(page::routes(Http::new(admin))))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {
@@ -203,7 +226,7 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
                 let format = Format::accepted(request.header("accept").unwrap_or_default());
                 let page = Page::new(format);
                 #[cfg(feature = "hub")]
-                let page = page.hubs(&admin.hubs.stats());
+                let page = page.hubs(&admin.hubs.counted());
                 let text = page.server(bound, &admin.messages, &admin.reloads(), &admin.proxies());
                 reply.bytes(format.content_type(), text.as_bytes())
             })
@@ -257,6 +280,16 @@ fn orders_to_proxies(pages: Http<Admin>) -> Http<Admin> {
 
 #[cfg(not(feature = "proxy"))]
 fn orders_to_proxies(pages: Http<Admin>) -> Http<Admin> {
+    pages
+}
+
+#[cfg(feature = "hub")]
+fn about_hubs(pages: Http<Admin>) -> Http<Admin> {
+    hubs::routes(pages)
+}
+
+#[cfg(not(feature = "hub"))]
+fn about_hubs(pages: Http<Admin>) -> Http<Admin> {
     pages
 }
 

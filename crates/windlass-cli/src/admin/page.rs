@@ -26,6 +26,8 @@ files![
     "heat.js",
     "tables.js",
     "proxies.js",
+    "hub.js",
+    "topics.js",
     "connections.js",
     "turn.js",
     "beats.js",

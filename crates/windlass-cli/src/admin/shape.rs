@@ -32,6 +32,56 @@ pub(crate) struct State {
     /// Every proxy; none where there is none.
     #[serde(default)]
     pub(crate) proxies: Vec<Proxy>,
+    /// Every hub; none where there is none.
+    #[serde(default)]
+    pub(crate) hubs: Vec<Hub>,
+}
+
+/// One hub: `GET /api/hubs` has a list of them.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Hub {
+    pub(crate) name: String,
+    /// All that it has counted, gauges among it.
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) rules: Vec<HubRule>,
+}
+
+/// One rule of a hub.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct HubRule {
+    pub(crate) name: String,
+    /// Messages that are where they were to go.
+    pub(crate) delivered: u64,
+    /// Messages that are not, by reason; those that never came are left out.
+    pub(crate) dropped: BTreeMap<String, u64>,
+    pub(crate) retries: u64,
+    pub(crate) waiting: u64,
+}
+
+/// `GET /api/hubs/clients`
+#[cfg(feature = "hub")]
+#[derive(Serialize)]
+pub(crate) struct HubClients {
+    pub(crate) page: usize,
+    pub(crate) per_page: usize,
+    #[serde(flatten)]
+    pub(crate) found: windlass_hub::inspect::ClientsPage,
+}
+
+/// The body of `POST /api/hubs/kick`.
+#[cfg(feature = "hub")]
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KickOrder {
+    /// The only one, if it is left out.
+    #[serde(default)]
+    pub(crate) hub: Option<String>,
+    pub(crate) client: String,
+    /// Its session ends as well.
+    #[serde(default)]
+    pub(crate) end_session: bool,
 }
 
 /// One proxy: `GET /api/proxies` has a list of them.

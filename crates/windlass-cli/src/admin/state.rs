@@ -46,6 +46,7 @@ pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> Sta
             last_error: reloads.last_error,
         },
         proxies: Vec::new(),
+        hubs: Vec::new(),
     }
 }
 

@@ -148,6 +148,8 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             push(problems, place(&path), format!("`{path}` must be {why}"), |problem| problem);
         }
     }
+    #[cfg(feature = "hub")]
+    rules(file, places, problems);
     #[cfg(feature = "proxy")]
     proxies(file, places, problems);
     for (path, wrong, range) in [
@@ -375,6 +377,45 @@ fn of_http(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: 
         push(problems, place("http.https_redirect"), what, |it| {
             it.help("redirect in a proxy of its own that listens on port 80")
         });
+    }
+}
+
+/// Rules of hubs: each by itself, and that no two write to one file or have one name.
+#[cfg(feature = "hub")]
+fn rules(file: &File, places: &Places, problems: &mut Vec<Problem>) {
+    let place = |path: &str| places.get(path).cloned();
+    let mut files: BTreeMap<&std::path::Path, String> = BTreeMap::new();
+    for (at, table) in file.hub.iter().enumerate() {
+        let mut names: BTreeMap<&str, String> = BTreeMap::new();
+        if table.rule.len() > super::rule::RULES_MAX {
+            let path = format!("hub[{at}].rule[{}]", super::rule::RULES_MAX);
+            push(problems, place(&path), "a hub has 64 rules at most".into(), |problem| problem);
+        }
+        for (n, rule) in table.rule.iter().enumerate() {
+            let rule_path = format!("hub[{at}].rule[{n}]");
+            for (key, why) in rule.problems() {
+                let path = if key.is_empty() { rule_path.clone() } else { format!("{rule_path}.{key}") };
+                let here = place(&path).or_else(|| place(&rule_path));
+                push(problems, here, why, |problem| problem);
+            }
+            let mut twice = |first: Option<String>, key: &str, what: String| {
+                let Some(first) = first else { return };
+                let here = place(&format!("{rule_path}.{key}")).or_else(|| place(&rule_path));
+                let before = place(&format!("{first}.{key}")).or_else(|| place(&first));
+                push(problems, here, what, |problem| match before {
+                    Some(first) => problem.other(first, "the first"),
+                    None => problem,
+                });
+            };
+            if !rule.called().is_empty() {
+                let what = format!("two rules are called `{}`: give each a `name`", rule.called());
+                twice(names.insert(rule.called(), rule_path.clone()), "name", what);
+            }
+            if let Some(path) = &rule.file {
+                let what = format!("two rules write to {}", path.0.display());
+                twice(files.insert(&path.0, rule_path.clone()), "file", what);
+            }
+        }
     }
 }
 

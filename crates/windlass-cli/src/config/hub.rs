@@ -7,6 +7,7 @@ use windlass_hub::journal::{self, LogConfig};
 use windlass_hub::{HubConfig, QoS, WhenExceeded, WhenQueueFull};
 
 use super::identity::IdentityTable;
+use super::rule::RuleTable;
 use super::shape::{AccessTable, TlsTable};
 use super::value::{Count, FilePath, Listen, Size, Time};
 
@@ -91,6 +92,8 @@ pub(crate) struct HubTable {
     pub(crate) qos_max: Count,
     /// Whether connections may become WebSockets.
     pub(crate) websocket: bool,
+    /// Whether messages may be published by requests of HTTP: `POST /publish/TOPIC`.
+    pub(crate) http_publish: bool,
     /// Whether every connection begins with a PROXY header, which says who the client is. Whoever connects is
     /// believed, so only a proxy may be able to.
     pub(crate) proxy_header: bool,
@@ -105,6 +108,9 @@ pub(crate) struct HubTable {
     /// Who clients are, and what they may do.
     #[serde(skip_serializing_if = "IdentityTable::is_default")]
     pub(crate) identity: IdentityTable,
+    /// Messages that go to a file or to a webhook besides: 64 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rule: Vec<RuleTable>,
 }
 
 /// When durable work is acknowledged.
@@ -179,12 +185,14 @@ impl Default for HubTable {
             retained_bytes_max: Size(config.retained_bytes_max),
             qos_max: Count(config.qos_max as usize),
             websocket: config.websocket,
+            http_publish: config.http_publish,
             proxy_header: config.proxy_header,
             wildcards: config.wildcards,
             shared: config.shared,
             terse: config.terse,
             sys_interval: Time(config.sys_interval),
             identity: IdentityTable::default(),
+            rule: Vec::new(),
         }
     }
 }
@@ -238,6 +246,7 @@ impl HubTable {
             retained_bytes_max: self.retained_bytes_max.0,
             qos_max: QoS::from_bits(self.qos_max.0 as u8).unwrap_or_default(),
             websocket: self.websocket,
+            http_publish: self.http_publish,
             proxy_header: self.proxy_header,
             wildcards: self.wildcards,
             shared: self.shared,

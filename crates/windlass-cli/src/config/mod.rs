@@ -14,6 +14,8 @@ pub(crate) mod print;
 mod problem;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
+#[cfg(feature = "hub")]
+pub(crate) mod rule;
 mod secrets;
 pub(crate) mod shape;
 mod tree;

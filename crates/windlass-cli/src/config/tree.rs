@@ -155,6 +155,22 @@ impl Reader<'_> {
                     Err(_) => refused(self),
                 }
             }
+            DeValue::Integer(_) | DeValue::Float(_) if wanted.contains(&"number") => {
+                let number = match node.get_ref() {
+                    DeValue::Integer(number) => {
+                        i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+                            .ok()
+                            .map(Value::from)
+                    }
+                    DeValue::Float(number) => {
+                        // None of those that are no number is one.
+                        let number = number.as_str().replace('_', "").parse::<f64>();
+                        number.ok().filter(|number| number.is_finite()).map(Value::from)
+                    }
+                    _ => None,
+                };
+                number.or_else(|| refused(self))
+            }
             _ => refused(self),
         }
     }
@@ -240,6 +256,8 @@ fn wanted_in_words(schema: &Value, wanted: &[&str]) -> String {
         "array" => "a list".into(),
         "boolean" => "`true` or `false`".into(),
         "integer" => "a whole number".into(),
+        "number" => "a number".into(),
+        _ if wanted.contains(&"number") => "a text, a number, `true` or `false`".into(),
         _ => "a text in quotes".into(),
     }
 }

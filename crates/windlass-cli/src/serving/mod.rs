@@ -247,6 +247,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     }
     let started = Instant::now();
     let outcome = bound.run();
+    #[cfg(feature = "hub")]
+    told.hubs.finish();
     access.finish();
     let messages = messages.total();
     let figures = outcome.as_ref().ok().map(|summary| Figures {

@@ -20,6 +20,8 @@ mod help;
 #[cfg(feature = "hub")]
 mod hub;
 #[cfg(feature = "hub")]
+mod hub_operated;
+#[cfg(feature = "hub")]
 mod hub_users;
 mod logs;
 #[cfg(feature = "kv")]

@@ -41,12 +41,17 @@ fn exported() -> Exported {
     // Checked, so that there is a check to be told of; nobody is there, so it is answered at once.
     let text = "[admin]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = ['127.0.0.1:0', 'udp:127.0.0.1:0']\n\
                 [[proxy]]\nlisten = '127.0.0.1:0'\nto = '127.0.0.1:1'\ncheck_every = '1s'\ndiscover = 'file:/nowhere'\n";
-    let file = ConfigFile::new("queries", text);
+    let data = crate::served::Folder::new("queries-hub");
+    // A journal and a rule, which have metrics of their own.
+    let hub = format!(
+        "[[hub]]\nlisten = '127.0.0.1:0'\ndata = '{0}'\n[[hub.rule]]\nfilter = 'a'\nfile = '{0}/a'\n",
+        data.path("hub")
+    );
+    let file = ConfigFile::new("queries", &format!("{text}{hub}"));
     let mut server = Server::command(&["run", "-c", file.0.to_str().unwrap()]);
     round_trip(&mut server.connect(), b"hello");
-    server.line();
-    server.line();
-    let admin = server.line().strip_prefix("Admin on ").expect("its fourth line").to_owned();
+    (0..3).for_each(|_| drop(server.line()));
+    let admin = server.line().strip_prefix("Admin on ").expect("its fifth line").to_owned();
     let deadline = std::time::Instant::now() + LONG;
     let page = loop {
         let mut stream = std::net::TcpStream::connect(&admin).unwrap();

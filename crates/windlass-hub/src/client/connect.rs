@@ -303,6 +303,7 @@ impl Hub {
             opening: true,
             held: 0,
             held_bytes: 0,
+            sent: 0,
         }));
         self.durable.connected(session, if v5 { 5 } else { 4 });
         let is_durable = found_durable || session.number != 0;

@@ -91,7 +91,7 @@ impl Hub {
                 self.stats.clients = self.stats.clients.saturating_sub(1);
             }
             Stage::New => self.stats.strangers += 1,
-            Stage::Asking(_) | Stage::Over => {}
+            Stage::Asking(_) | Stage::Http | Stage::Over => {}
         }
     }
 

@@ -1,11 +1,13 @@
 //! One connection: from its first byte to its last.
 //!
-//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `arrive`, `publish` and `subscribe`; `wire` is what packets travel in.
+//! Read [`Client`] and [`Hub::serve`] first, then `connect`, `arrive`, `publish` and `subscribe`; `wire` is what packets
+//! travel in, `http` publishing without any.
 
 mod acks;
 mod arrive;
 mod connect;
 mod end;
+mod http;
 mod publish;
 mod subscribe;
 mod websocket;
@@ -47,6 +49,8 @@ pub struct Client {
     pub(crate) silence_max_ms: u32,
     /// When it was heard last.
     pub(crate) heard: Time,
+    /// Messages that came from it.
+    pub(crate) received: u64,
     /// The enhanced authentication it was let in by, where there was one.
     pub(crate) enhanced: Option<Box<Enhanced>>,
     /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
@@ -65,6 +69,8 @@ pub(crate) enum Stage {
     Asking(Box<Asking>),
     /// Served, with the session of this place.
     Served(Key),
+    /// Requests of HTTP, each for itself.
+    Http,
     /// Nothing it says counts any more.
     Over,
 }
@@ -82,6 +88,7 @@ impl Client {
             aliases_max: 0,
             silence_max_ms: 0,
             heard: now,
+            received: 0,
             enhanced: None,
             ends_with_connection: false,
             awaits_all: false,
@@ -138,14 +145,18 @@ impl Hub {
         }
         if matches!(client.wire, Wire::Unknown) {
             let Some(&first) = input.peek().first() else { return Ok(()) };
-            client.wire = if first == b'G' && self.config.websocket {
-                Wire::Request(Box::default())
-            } else {
-                Wire::Stream
+            client.wire = match first {
+                b'G' if self.config.websocket => Wire::Request(Box::default()),
+                // No packet of MQTT begins like that, and no connection with a PUBLISH.
+                b'P' if self.config.http_publish => {
+                    Wire::Http(Box::new(http::Requests::new(self.config.packet_max)))
+                }
+                _ => Wire::Stream,
             };
         }
         match client.wire {
             Wire::Stream => self.serve(conn, client, input),
+            Wire::Http(_) => self.requests(conn, client, input),
             _ => self.frames(conn, client, input),
         }
     }

@@ -74,6 +74,7 @@ impl Hub {
             }
         };
         self.stats.received(publish.qos, publish.payload.len());
+        client.received += 1;
         // What it was told already goes before what it may be about to get from itself.
         if !self.out.is_empty()
             && self.sessions.get(key).is_some_and(|session| !session.subscriptions.is_empty())

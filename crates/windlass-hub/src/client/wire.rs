@@ -6,6 +6,8 @@ use windlass::Conn;
 use windlass_proto::http::RequestHeads;
 use windlass_proto::ws::{Endpoint, FrameHead, Opcode, Role, WsConfig};
 
+use super::http::Requests;
+
 /// How the packets of a connection travel.
 #[derive(Debug, Default)]
 pub(crate) enum Wire {
@@ -18,6 +20,8 @@ pub(crate) enum Wire {
     Request(Box<RequestHeads>),
     /// In binary messages, whose borders mean nothing ([MQTT-6.0.0-2]).
     WebSocket(Box<WebSocket>),
+    /// There are none: it publishes by requests.
+    Http(Box<Requests>),
 }
 
 #[derive(Debug)]

@@ -73,6 +73,9 @@ const HELD_MAX: usize = 64 << 10;
 /// What counts against it of each packet or more that waits, besides its bytes.
 const HELD_OVERHEAD: usize = 64;
 
+/// Of an answer to a request, whose connection has no session: whether it is the last one is what is counted.
+const NOBODY: Key = Key::MAX;
+
 /// Buffers that are kept for others, and how long one may be.
 const SPARE_MAX: usize = 256;
 const SPARE_BYTES_MAX: usize = 16 << 10;
@@ -162,6 +165,27 @@ impl Durable {
         self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer, counted: 0 });
     }
 
+    /// Keeps an answer to a request of HTTP until all that is recorded now is committed, unless it is already. The
+    /// connection is to be paused; it goes on when the answer has left, or ends if it is the last.
+    pub(crate) fn hold_answer(&mut self, conn: ConnId, answer: &[u8], is_last: bool) -> bool {
+        let until = self.journal.recorded();
+        let waits = until > self.journal.committed();
+        if waits {
+            let (packets, counted) = (answer.to_vec(), usize::from(is_last));
+            self.held.push_back(Held { until, conn, key: NOBODY, is_websocket: false, packets, counted });
+        }
+        waits
+    }
+
+    /// Has a commit begin behind the input of this turn, so that it takes all that the turn has recorded.
+    pub(crate) fn tell(&mut self, worker: usize, now: Time) {
+        if self.told || !self.journal.is_due(now) {
+            return;
+        }
+        // If the queue is full, the next tick does it.
+        self.told = self.mailbox.as_ref().is_some_and(|it| it.send(worker, Mail::Commit).is_ok());
+    }
+
     /// What was recorded is on its way, if nothing is.
     pub(crate) fn commit(&mut self, scope: &mut Scope<'_>) {
         if let Some(pool) = &self.pool {
@@ -248,6 +272,11 @@ impl Hub {
             let Held { conn, key, is_websocket, mut packets, counted, .. } = held;
             if let Some(mut conn) = scope.conn(conn) {
                 wire::write(&mut conn, is_websocket, &packets);
+                match (key, counted) {
+                    (NOBODY, 0) => conn.resume(),
+                    (NOBODY, _) => conn.close(),
+                    _ => {}
+                }
             }
             packets.clear();
             if self.durable.spare.len() < SPARE_MAX && packets.capacity() <= SPARE_BYTES_MAX {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::Time;
-use windlass_proto::mqtt::{Filter, Retained, Scan, Topic, TreeLimits};
+use windlass_proto::mqtt::{Child, Filter, Retained, Scan, Topic, TreeLimits};
 
 use crate::session::Replay;
 use crate::session::message::Message;
@@ -241,6 +241,16 @@ impl Kept {
     /// See [`Retained::proceed`].
     pub(crate) fn proceed(&self, scan: &mut Scan, nodes: usize, found: impl FnMut(&Arc<Message>)) -> bool {
         self.tree.proceed(scan, nodes, found)
+    }
+
+    /// See [`Retained::children`].
+    pub(crate) fn children<'k>(
+        &'k self,
+        above: Option<&str>,
+        max: usize,
+        found: impl FnMut(Child<'k, Arc<Message>>),
+    ) -> bool {
+        self.tree.children(above, max, found)
     }
 
     pub(crate) fn end(&mut self, scan: Scan) {

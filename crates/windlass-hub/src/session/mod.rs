@@ -91,6 +91,8 @@ pub(crate) struct Link {
     pub(crate) held: u64,
     /// Bytes of that.
     pub(crate) held_bytes: usize,
+    /// Messages that were sent to it.
+    pub(crate) sent: u64,
 }
 
 /// One subscription.

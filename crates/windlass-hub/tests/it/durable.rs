@@ -11,7 +11,7 @@ use windlass_proto::mqtt::{Ack, Connect, Packet, Property, Publish, Topic, Will}
 use crate::kit::{Desk, V3, V5, number, properties};
 
 /// A hub that goes on with what a disk holds, at this time in Unix milliseconds.
-fn on(disk: &SimDisk, unix_ms: u64) -> (Desk, LogStatus) {
+pub(crate) fn on(disk: &SimDisk, unix_ms: u64) -> (Desk, LogStatus) {
     with(disk, unix_ms, LogConfig::default())
 }
 
@@ -26,7 +26,7 @@ fn with(disk: &SimDisk, unix_ms: u64, log: LogConfig) -> (Desk, LogStatus) {
     (desk, status)
 }
 
-fn disk() -> SimDisk {
+pub(crate) fn disk() -> SimDisk {
     SimDisk::new(11, SimPlan::default())
 }
 

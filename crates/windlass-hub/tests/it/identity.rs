@@ -28,12 +28,12 @@ fn users(users: &[(&str, &str)]) -> Option<Arc<Passwords>> {
     Some(Arc::new(Passwords::parse(&text).unwrap()))
 }
 
-fn config(rules: &str) -> IdentityConfig {
+pub(crate) fn config(rules: &str) -> IdentityConfig {
     let acl = Some(Arc::new(Acl::parse(rules).unwrap()));
     IdentityConfig { passwords: users(&USERS), acl, ..IdentityConfig::default() }
 }
 
-fn hub(config: IdentityConfig) -> HubConfig {
+pub(crate) fn hub(config: IdentityConfig) -> HubConfig {
     HubConfig::default().identity(Identity::new(config))
 }
 
@@ -359,11 +359,11 @@ fn a_user_has_bounds() {
     assert_eq!(desk.stats().over_quota, 2);
 }
 
-const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJyb2dlciIsImV4cCI6MTcwMDAwMDAwNSwiYWNsIjp7InJlYWQiOlsiYS8jIl19fQ.WxDeDED-BnjC_5m76F_HQZLuRSGHq8POyIFo9Cn3OM4";
+pub(crate) const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJyb2dlciIsImV4cCI6MTcwMDAwMDAwNSwiYWNsIjp7InJlYWQiOlsiYS8jIl19fQ.WxDeDED-BnjC_5m76F_HQZLuRSGHq8POyIFo9Cn3OM4";
 
 impl Desk {
     /// One whose hashes are computed by a pool.
-    fn with_pool(config: HubConfig, pool: &Offload<Done>) -> Desk {
+    pub(crate) fn with_pool(config: HubConfig, pool: &Offload<Done>) -> Desk {
         let checks = pool.clone();
         Desk::offloading(config, pool, move |hub, _, _| hub.checks(&checks))
     }

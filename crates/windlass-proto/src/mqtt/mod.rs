@@ -73,7 +73,7 @@ pub use subscribe::{
 };
 pub use template::{Delivery, PublishTemplate, SUBSCRIPTION_ID_MAX, TopicForm};
 pub use topic::{Filter, Topic, TopicError};
-pub use tree::{Group, Matched, Retained, Scan, Subscriptions, TreeError, TreeLimits};
+pub use tree::{Child, Group, Matched, Retained, Scan, Subscriptions, TreeError, TreeLimits};
 
 #[cfg(test)]
 mod tests;

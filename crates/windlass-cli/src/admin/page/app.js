@@ -4,11 +4,13 @@
 import { Connections } from "./connections.js";
 import { attribute, byId, text } from "./dom.js";
 import * as format from "./format.js";
+import { Hub } from "./hub.js";
 import { Live } from "./live.js";
 import { Orders } from "./orders.js";
 import { Overview } from "./overview.js";
 import { Proxies } from "./proxies.js";
 import { Tables } from "./tables.js";
+import { Topics } from "./topics.js";
 import { Turn } from "./turn.js";
 import { Workers } from "./workers.js";
 
@@ -19,6 +21,8 @@ const isPaused = () => paused !== null;
 const overview = new Overview();
 const workers = new Workers();
 const proxies = new Proxies();
+const hub = new Hub({ isPaused });
+const topics = new Topics({ isPaused, hub });
 const orders = new Orders();
 const turn = new Turn();
 new Connections({ isPaused });
@@ -34,6 +38,7 @@ function show() {
   workers.update(sample, live.samples);
   tables.update(sample);
   proxies.update(sample);
+  hub.update(sample);
   turn.update(sample);
   orders.update(sample);
   if (sample.restarted) {
@@ -58,6 +63,7 @@ byId("pause").addEventListener("click", () => {
   text(byId("pause"), isPaused() ? "Go on" : "Pause");
   say();
   show();
+  topics.paused();
 });
 document.addEventListener("visibilitychange", show);
 

@@ -130,10 +130,20 @@ impl Kept {
         let logs = logs.map(|table| &table.path.0).filter(|path| *path != Path::new("-"));
         kept.logs
             .extend(logs.chain(file.log.path.as_ref().map(|FilePath(path)| path)).map(|path| folder(path)));
+        // Another file of a rule is begun by renaming the one before it.
+        #[cfg(feature = "hub")]
+        for rule in file.hub.iter().flat_map(|hub| &hub.rule) {
+            kept.write.extend(rule.file.iter().map(|FilePath(path)| folder(path)));
+            kept.read.extend(rule.webhook_ca.iter().map(|FilePath(path)| folder(path)));
+        }
         // A proxy calls its backends, which may be others tomorrow.
         #[cfg(feature = "proxy")]
         {
             kept.calls = !file.proxy.is_empty();
+        }
+        #[cfg(feature = "hub")]
+        {
+            kept.calls |= file.hub.iter().any(|hub| hub.rule.iter().any(|rule| rule.webhook.is_some()));
         }
         kept.sockets.extend(file.server.control.as_ref().map(|FilePath(path)| folder(path)));
         kept

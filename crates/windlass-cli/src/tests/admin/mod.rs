@@ -40,7 +40,7 @@ fn status(head: &str) -> u16 {
 }
 
 /// Everything that tells or orders something.
-const GUARDED: [&str; 12] = [
+const GUARDED: [&str; 19] = [
     "GET /metrics",
     "GET /api/state",
     "HEAD /api/state",
@@ -53,6 +53,13 @@ const GUARDED: [&str; 12] = [
     "POST /api/drain",
     "GET /api/proxies",
     "POST /api/proxies/drain",
+    "GET /api/hubs",
+    "GET /api/hubs/clients",
+    "GET /api/hubs/client?id=a",
+    "GET /api/hubs/topics",
+    "GET /api/hubs/levels",
+    "GET /api/hubs/live",
+    "POST /api/hubs/kick",
 ];
 
 const LOCAL: &str = "host: localhost:9901\r\n";

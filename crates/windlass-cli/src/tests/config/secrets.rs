@@ -8,7 +8,7 @@ fn token(text: &str) -> String {
 
 #[test]
 fn the_schema_tells_what_is_secret() {
-    assert_eq!(keys(&crate::config::schema()), ["token", "secret"]);
+    assert_eq!(keys(&crate::config::schema()), ["token", "secret", "authorization"]);
 }
 
 #[test]

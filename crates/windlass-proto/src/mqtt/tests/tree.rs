@@ -289,3 +289,45 @@ fn a_search_for_all_finds_what_no_wildcard_is_for() {
         assert_eq!(found, expected);
     }
 }
+
+/// Level by level everything is found that a search for all finds, and nothing else.
+#[test]
+fn who_goes_down_level_by_level_finds_all() {
+    let mut rng = Rng::new(7);
+    let mut tree = Retained::new(TreeLimits::default());
+    let mut list = alloc::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let name = any_topic(&mut rng);
+        tree.insert(topic(&name), name.clone()).unwrap();
+        list.insert(name);
+    }
+    // Places that wait for the end of a search are not shown.
+    let scan = tree.scan_all();
+    let gone = list.pop_first().unwrap();
+    tree.remove(topic(&gone));
+    let mut found = alloc::collections::BTreeSet::new();
+    let mut waiting = Vec::from([None]);
+    while let Some(above) = waiting.pop() {
+        let all = tree.children(above.as_deref(), usize::MAX, |child| {
+            let full = match &above {
+                Some(above) => format!("{above}/{}", child.name),
+                None => String::from(child.name),
+            };
+            assert!(child.value.is_some() || child.has_children, "{full}");
+            if let Some(value) = child.value {
+                assert_eq!(*value, full);
+                assert!(found.insert(full.clone()));
+            }
+            if child.has_children {
+                waiting.push(Some(full));
+            }
+        });
+        assert!(all);
+    }
+    tree.end(scan);
+    assert_eq!(found, list);
+    let mut few = 0;
+    assert!(!tree.children(None, 1, |_| few += 1), "there are more");
+    assert_eq!(few, 1);
+    assert!(tree.children(Some("nowhere/at/all"), 1, |_| panic!()));
+}

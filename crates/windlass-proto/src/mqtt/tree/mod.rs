@@ -1,7 +1,8 @@
 //! Topics as a tree of their levels: who subscribes to one, and which retained messages a filter is for.
 //!
-//! Read `levels` first, the tree itself, then [`Subscriptions`], then [`Retained`].
+//! Read `levels` first, the tree itself, then [`Subscriptions`], then [`Retained`]; `children` is for people who look around.
 
+mod children;
 mod levels;
 mod name;
 mod own;
@@ -9,6 +10,7 @@ mod retained;
 mod scan;
 mod subscriptions;
 
+pub use children::Child;
 pub use retained::Retained;
 pub use scan::Scan;
 pub use subscriptions::{Group, Matched, Subscriptions};

@@ -99,6 +99,10 @@ impl<V> Retained<V> {
         self.levels.child(at, name)
     }
 
+    pub(super) fn name(&self, at: At) -> &str {
+        self.levels.name(at)
+    }
+
     pub(super) fn value(&self, at: At) -> Option<&V> {
         self.levels.value(at).as_ref()
     }
