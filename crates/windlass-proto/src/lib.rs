@@ -35,6 +35,7 @@ mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 mod encode;
+pub mod enet;
 pub mod framing;
 pub mod http;
 mod input;
