@@ -1,6 +1,6 @@
 //! What you write: state that the routes share, and what a connection can become.
 
-use windlass::{Bytes, Close, Conn, ConnId, Input, Scope, Sessions, Tick};
+use windlass::{Bytes, Close, Conn, ConnId, Input, Peer, Placement, Scope, Sessions, Tick};
 
 use crate::event::{Event, publish, send};
 use crate::reply::{Later, Replied, Reply, Shared};
@@ -32,6 +32,11 @@ pub trait App: Sized + 'static {
     /// kind it is an enum.
     type Upgraded: Upgraded<Self>;
 
+    /// Which worker a newcomer is to live on: see [`Service::place`](windlass::Service::place).
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        Placement::Balanced
+    }
+
     /// Somebody subscribes to the events at the request's path: what it is sent first, the present state
     /// say. Its `last-event-id` header is the last event it saw, if it comes back.
     fn subscribe(&mut self, request: &Request<'_>) -> Vec<Event> {
@@ -40,6 +45,10 @@ pub trait App: Sized + 'static {
 
     /// A tick of the period given with [`Serve::tick`](windlass::Serve::tick).
     fn tick(&mut self, push: &mut Push<'_, '_, Self>, tick: Tick) {}
+
+    /// The server has begun a graceful shutdown, before [`Upgraded::draining`] is called for each connection that was
+    /// upgraded.
+    fn shutdown(&mut self, push: &mut Push<'_, '_, Self>) {}
 }
 
 /// An app with a [`Mailbox`](windlass::Mailbox): messages from other threads and workers.

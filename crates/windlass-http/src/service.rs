@@ -1,6 +1,6 @@
 //! The service: requests to routes, and what connections become.
 
-use windlass::{Close, Conn, Input, Receive, Scope, Service, Sessions, Tick};
+use windlass::{Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions, Tick};
 use windlass_proto::Decode;
 use windlass_proto::http::{Framing, HttpError, RequestHead, RequestPart, Status};
 
@@ -40,9 +40,9 @@ const OUTPUT_ENOUGH: usize = 64 * 1024;
 /// assert!(harness.receive(peer).ends_with(b"\r\n\r\nyou"));
 /// ```
 pub struct Http<A: App> {
-    app: A,
+    pub(crate) app: A,
     routes: Vec<Route<A>>,
-    shared: Shared,
+    pub(crate) shared: Shared,
 }
 
 /// Routes, in the order they are given.
@@ -473,6 +473,10 @@ fn subscribe<A: App>(
 impl<A: App> Service for Http<A> {
     type Session = Session<A>;
 
+    fn place(&mut self, peer: Peer, listener: usize) -> Placement {
+        self.app.place(peer, listener)
+    }
+
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<Session<A>, Close> {
         conn.wake_at(conn.now() + self.shared.config.head_timeout);
         Ok(Session { kind: Kind::Requests(Box::new(Requests::new(self.shared.config.limits))) })
@@ -592,6 +596,10 @@ impl<A: App> Service for Http<A> {
 
     fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Session<A>>, tick: Tick) {
         self.app.tick(&mut Push { scope, sessions, shared: &mut self.shared }, tick);
+    }
+
+    fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Session<A>>) {
+        self.app.shutdown(&mut Push { scope, sessions, shared: &mut self.shared });
     }
 }
 

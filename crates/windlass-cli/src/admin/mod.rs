@@ -68,6 +68,8 @@ pub(crate) struct Admin {
     /// Who looks at topics, on this worker.
     #[cfg(feature = "hub")]
     viewers: Vec<hubs::Viewer>,
+    #[cfg(feature = "realtime")]
+    games: crate::game::Links,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -183,6 +185,8 @@ fn serving(
         hubs: told.hubs.clone(),
         #[cfg(feature = "hub")]
         viewers: Vec::new(),
+        #[cfg(feature = "realtime")]
+        games: told.games.clone(),
         token,
         logins: door::Logins::default(),
         mailbox: mailbox.clone(),
@@ -227,6 +231,8 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
                 let page = Page::new(format);
                 #[cfg(feature = "hub")]
                 let page = page.hubs(&admin.hubs.counted());
+                #[cfg(feature = "realtime")]
+                let page = page.games(&admin.games.stats());
                 let text = page.server(bound, &admin.messages, &admin.reloads(), &admin.proxies());
                 reply.bytes(format.content_type(), text.as_bytes())
             })

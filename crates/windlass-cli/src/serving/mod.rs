@@ -61,6 +61,8 @@ pub(crate) struct Told {
     pub(crate) kv: crate::kv::Link,
     #[cfg(feature = "hub")]
     pub(crate) hubs: crate::hub::Links,
+    #[cfg(feature = "realtime")]
+    pub(crate) games: crate::game::Links,
 }
 
 impl Told {
@@ -250,6 +252,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     #[cfg(feature = "hub")]
     told.hubs.finish();
     access.finish();
+    #[cfg(feature = "realtime")]
+    told.games.finish();
     let messages = messages.total();
     let figures = outcome.as_ref().ok().map(|summary| Figures {
         uptime: started.elapsed(),

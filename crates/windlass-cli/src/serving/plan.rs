@@ -67,9 +67,18 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
 }
 
 /// How many cores this machine has for us.
-#[cfg(feature = "hub")]
+#[cfg(any(feature = "hub", feature = "realtime"))]
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
+/// How many workers the engine has then.
+#[cfg(feature = "realtime")]
+fn workers(file: &File) -> usize {
+    match file.server.workers.0 {
+        0 => cores(),
+        workers => workers,
+    }
 }
 
 /// Whether the bytes of connections have to be counted from their beginning: their lines tell them.
@@ -108,6 +117,10 @@ pub(super) fn services<T: Takes>(
         // One, unless the file says more: its messages then pass between threads.
         let workers = file.server.workers.0.max(1);
         to = to.take(crate::hub::service(hub, workers, file.server.control.is_some(), told)?);
+    }
+    #[cfg(feature = "realtime")]
+    for game in file.game.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::game::service(game, workers(file), told)?);
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {

@@ -10,8 +10,7 @@ use windlass::{
 };
 
 use super::Told;
-pub(crate) use super::ends::Ends;
-use super::ends::Open;
+pub(crate) use super::ends::{Ends, Open};
 use crate::admin;
 use crate::console::Teller;
 
