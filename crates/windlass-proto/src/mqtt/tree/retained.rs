@@ -100,7 +100,8 @@ impl<V> Retained<V> {
     }
 
     pub(super) fn name(&self, at: At) -> &str {
-        self.levels.name(at)
+        // It was made of a str.
+        core::str::from_utf8(self.levels.name(at)).unwrap_or_default()
     }
 
     pub(super) fn value(&self, at: At) -> Option<&V> {
