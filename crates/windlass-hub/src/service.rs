@@ -161,7 +161,7 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else { return };
         let idle = session.queue.is_empty()
             && session.scans.is_none()
-            && session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
+            && session.outgoing.as_ref().is_none_or(|outgoing| !outgoing.resends());
         if idle {
             return;
         }

@@ -303,6 +303,12 @@ impl<M> Outgoing<M> {
         })
     }
 
+    /// Whether something is to be sent again, and has not been so far.
+    #[inline]
+    pub fn resends(&self) -> bool {
+        !self.again.is_empty()
+    }
+
     /// The message under this identifier, while it is not acknowledged.
     pub fn get(&self, id: PacketId) -> Option<&M> {
         match &self.entries.get(&id)?.state {
