@@ -152,7 +152,7 @@ impl Hub {
         let Some((mut conn, client)) = clients.get(scope, id) else { return };
         if matches!(client.stage, Stage::Http) {
             self.request_checked(&mut conn, client, answer.result);
-            return self.durable.tell(self.worker, self.now);
+            return self.see_to();
         }
         let Stage::Asking(mut asking) = std::mem::replace(&mut client.stage, Stage::Over) else { return };
         asking.waits = false;

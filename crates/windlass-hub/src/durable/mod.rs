@@ -177,15 +177,6 @@ impl Durable {
         waits
     }
 
-    /// Has a commit begin behind the input of this turn, so that it takes all that the turn has recorded.
-    pub(crate) fn tell(&mut self, worker: usize, now: Time) {
-        if self.told || !self.journal.is_due(now) {
-            return;
-        }
-        // If the queue is full, the next tick does it.
-        self.told = self.mailbox.as_ref().is_some_and(|it| it.send(worker, Mail::Commit).is_ok());
-    }
-
     /// What was recorded is on its way, if nothing is.
     pub(crate) fn commit(&mut self, scope: &mut Scope<'_>) {
         if let Some(pool) = &self.pool {

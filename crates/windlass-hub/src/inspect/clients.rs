@@ -325,7 +325,7 @@ impl Hub {
     }
 
     /// Ends the connection of a client, and its session if that is asked for.
-    pub(super) fn kick(&mut self, scope: &mut Scope<'_>, id: &str, end_session: bool) -> bool {
+    pub(super) fn kick_client(&mut self, scope: &mut Scope<'_>, id: &str, end_session: bool) -> bool {
         let Some(key) = self.sessions.find(id) else { return false };
         let is_connected = self.sessions.get(key).is_some_and(Session::is_connected);
         if is_connected {

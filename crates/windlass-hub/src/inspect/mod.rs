@@ -222,7 +222,7 @@ impl Hub {
                 Step::Over
             }
             (Question::Kick { client, end_session }, Told::Kicked(was_there)) => {
-                *was_there |= self.kick(scope, client, *end_session);
+                *was_there |= self.kick_client(scope, client, *end_session);
                 Step::Over
             }
             (Question::Topics(query), Told::Topics(page)) => {

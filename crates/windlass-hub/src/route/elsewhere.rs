@@ -66,7 +66,7 @@ pub(crate) enum State {
 pub(crate) struct Reader {
     pub(crate) client_id: Arc<str>,
     pub(crate) user: Option<Arc<str>>,
-    pub(crate) who: Option<Box<Who>>,
+    pub(crate) who: Option<Arc<Who>>,
 }
 
 /// What is known of a member on another worker.

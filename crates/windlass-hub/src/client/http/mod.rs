@@ -234,11 +234,11 @@ impl Hub {
         let limits = self.config.identity.limits(who.user.as_deref());
         // A connection is one of its user's, and of nobody else's.
         let name = who.user.as_deref().unwrap_or_default();
-        if client.counted.as_deref() != Some(name) {
+        if client.counted.as_ref().is_none_or(|load| *load.name != *name) {
             if let Some(before) = client.counted.take() {
-                self.access.quotas.leave(&before);
+                before.leave();
             }
-            match self.access.quotas.enter(who.user.as_deref(), limits, 0, self.now) {
+            match self.watch.totals().users.enter(who.user.as_deref(), limits, 0, self.now) {
                 Ok(counted) => client.counted = counted,
                 Err(_) => {
                     self.stats.over_quota += 1;
@@ -278,10 +278,10 @@ impl Hub {
         wanted: &Wanted,
         body: &[u8],
     ) -> Result<(), Refused> {
-        if let Some(name) = &client.counted {
-            let user = Some(&**name).filter(|name| !name.is_empty());
+        if let Some(load) = &client.counted {
+            let user = Some(&*load.name).filter(|name| !name.is_empty());
             let limits = self.config.identity.limits(user);
-            if self.access.quotas.published(name, limits, body.len(), self.now) {
+            if load.published(limits, body.len(), self.now) {
                 self.stats.over_quota += 1;
                 return Err((Status::TOO_MANY_REQUESTS, "the user publishes too much\n"));
             }
