@@ -189,9 +189,11 @@ impl Hub {
     }
 
     /// Whether no more is taken from clients for now, since another worker has to catch up: this one is read again then.
+    #[inline]
     pub(crate) fn must_wait(&mut self, conn: &mut Conn<'_>) -> bool {
-        let must = self.siblings.is_full(conn.id());
+        let must = self.siblings.is_full();
         if must {
+            self.siblings.wait(conn.id());
             conn.pause();
         }
         must

@@ -35,7 +35,7 @@ pub enum Durability {
 #[non_exhaustive]
 pub struct LogConfig {
     /// How many workers write into it, at least 1: old parts are removed when all of them have written down what they
-    /// have. Default 1.
+    /// have. [`Log::for_workers`] says otherwise later, as a hub does. Default 1.
     pub workers: usize,
     /// When what was done is acknowledged. Default [`Durability::Commit`].
     pub durability: Durability,

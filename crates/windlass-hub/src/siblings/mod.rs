@@ -152,14 +152,15 @@ impl Siblings {
         self.others().map(|worker| self.each[worker].answered).min().unwrap_or(u64::MAX)
     }
 
-    /// Whether clients are not to be read for now: one of the others has more on its way than it should. This one then is
-    /// to be told of by [`relieved`](Siblings::relieved).
+    /// Whether clients are not to be read for now: one of the others has more on its way than it should.
     #[inline]
-    pub(crate) fn is_full(&mut self, conn: ConnId) -> bool {
-        if self.is_full {
-            self.waiting.push(conn);
-        }
+    pub(crate) fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    /// This one is not read, and is to be told of by [`relieved`](Siblings::relieved).
+    pub(crate) fn wait(&mut self, conn: ConnId) {
+        self.waiting.push(conn);
     }
 
     /// The connections that are read again, if all of them have caught up.

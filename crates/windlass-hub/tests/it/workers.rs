@@ -111,3 +111,40 @@ fn limits_are_of_all_workers_together() {
     let stats = desk.stats();
     assert_eq!((stats.retained, stats.retained_refused), (5, 3));
 }
+
+/// The packet identifier of what was heard.
+fn id_of(text: &str) -> u16 {
+    text.rsplit('#').next().and_then(|id| id.parse().ok()).expect("an identifier")
+}
+
+/// A member of a group that does not keep up is passed over, wherever it and the others are.
+#[test]
+fn a_member_of_a_group_that_has_enough_is_passed_over() {
+    for names in [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]] {
+        let mut desk = Desk::new(HubConfig::default().in_flight_max(1));
+        let mut sender = desk.join(V5, "sender");
+        let (mut slow, mut keen) = (desk.join(V5, names[0]), desk.join(V5, names[1]));
+        for member in [&mut slow, &mut keen] {
+            desk.subscribe(member, "$share/g/t", QoS::AtLeastOnce);
+        }
+        let mut heard = 0;
+        for number in 1..=20 {
+            desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, number);
+            let got = desk.hear(&mut keen);
+            heard += got.len();
+            for text in got {
+                heard += desk.puback(&mut keen, id_of(&text)).len();
+            }
+        }
+        // One is in flight to the other, and one waits: what made it known that it has enough.
+        assert_eq!((desk.hear(&mut slow).len(), heard), (1, 18), "{names:?}");
+        // It has room again, and its turn.
+        let waited = desk.puback(&mut slow, 1);
+        assert_eq!(waited.len(), 1);
+        assert!(desk.puback(&mut slow, id_of(&waited[0])).is_empty());
+        for number in 21..=24 {
+            desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, number);
+        }
+        assert!(!desk.hear(&mut slow).is_empty(), "{names:?}");
+    }
+}

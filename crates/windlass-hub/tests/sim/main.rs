@@ -4,6 +4,7 @@
 mod device;
 mod hasty;
 mod kills;
+mod retainer;
 mod rival;
 
 use std::cell::RefCell;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use device::{Device, Ledger, Role};
 use hasty::{Hasty, Listener, News};
+use retainer::{Board, Retainer};
 use rival::{Contest, Rival};
 use windlass::sim::{self, Sim};
 use windlass::{Mailbox, Serve, serve};
@@ -126,5 +128,24 @@ fn what_hasty_clients_say_is_heard() {
                 Hasty::new(number - 1, of_hasty.clone())
             },
         );
+    });
+}
+
+/// What is retained is the same on all workers in the end, whoever was last.
+#[test]
+fn all_workers_agree_on_what_is_retained() {
+    sim::check("hub retained", 0..SEEDS, |sim| {
+        let retainers = 2 + sim.rng().below(5) as usize;
+        let board = Rc::new(RefCell::new(Board::of(retainers)));
+        let (of_looks, mut number, mut looks) = (board.clone(), 0, 0);
+        hub(sim, HubConfig::default())
+            .clients(retainers, move |_| {
+                number += 1;
+                Retainer::new(number, false, board.clone())
+            })
+            .clients(4, move |_| {
+                looks += 1;
+                Retainer::new(looks, true, of_looks.clone())
+            });
     });
 }
