@@ -179,10 +179,9 @@ fn put(admin: &Admin, hub: Option<String>, question: Question, reply: Reply<'_, 
     };
     let (replied, later) = reply.later();
     let back = admin.mailbox.clone();
-    let asked = {
-        let later = later.clone();
-        Ask::send(&mailbox, question, move |told| ask::tell(&back, later, What::OfHub(Ok(told), page)))
-    };
+    // Of its copies the first one to be answered counts.
+    let asked =
+        Ask::send(&mailbox, question, move |told| ask::tell(&back, later, What::OfHub(Ok(told), page)));
     if let Err(why) = asked {
         ask::tell(&admin.mailbox, later, What::OfHub(Err(why), page));
     }

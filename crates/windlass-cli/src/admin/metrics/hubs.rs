@@ -90,6 +90,9 @@ of_hubs! {
     };
 }
 
+/// One family of what a rule counts, with one value.
+type OfRule = (&'static str, &'static str, &'static str, fn(&Counts) -> u64);
+
 impl Page {
     /// Every hub.
     pub(crate) fn hubs(mut self, hubs: &[Counted]) -> Page {
@@ -143,7 +146,7 @@ impl Page {
         if hubs.iter().all(|hub| hub.rules.is_empty()) {
             return;
         }
-        let one: [(_, _, _, fn(&Counts) -> u64); 3] = [
+        let one: [OfRule; 3] = [
             ("windlass_hub_rule_delivered", "counter", "Messages that rules have delivered.", |it| {
                 it.delivered
             }),

@@ -7,7 +7,6 @@ use ureq::Agent;
 use super::line;
 use super::outlet::{Failure, Kept, Target};
 use crate::config::rule::{Body, RuleTable};
-use crate::config::value::FilePath;
 
 /// Bytes of an answer that are read, so that its connection can be used again.
 const ANSWER_MAX: u64 = 64 << 10;
@@ -52,10 +51,13 @@ impl Webhook {
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
         let (settings, wrong) = match &rule.webhook_ca {
             None => (settings, None),
-            Some(FilePath(path)) => match authorities(path) {
+            #[cfg(feature = "tls")]
+            Some(path) => match authorities(&path.0) {
                 Ok(tls) => (settings.tls_config(tls), None),
                 Err(why) => (settings, Some(why)),
             },
+            #[cfg(not(feature = "tls"))]
+            Some(_) => (settings, Some("this windlass was built without TLS".to_owned())),
         };
         Webhook {
             agent: settings.build().into(),
@@ -107,11 +109,6 @@ fn authorities(path: &std::path::Path) -> Result<ureq::tls::TlsConfig, String> {
         return Err(fail("there is no certificate in it".into()));
     }
     Ok(TlsConfig::builder().root_certs(RootCerts::from(certificates)).build())
-}
-
-#[cfg(not(feature = "tls"))]
-fn authorities(_: &std::path::Path) -> Result<ureq::tls::TlsConfig, String> {
-    Err("this windlass was built without TLS".into())
 }
 
 impl Target for Webhook {
