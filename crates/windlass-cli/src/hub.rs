@@ -217,15 +217,14 @@ pub(crate) fn service(
 
 /// How many workers the sessions of a hub are dealt out among: all, if their connections can move to where they are.
 fn spread_over(table: &HubTable, workers: usize) -> usize {
-    let why = if cfg!(windows) {
-        "connections do not move on this system"
-    } else if table.tls.is_some() {
-        "connections with TLS do not move"
-    } else {
+    if !cfg!(windows) {
         return workers;
-    };
+    }
     if workers > 1 {
-        tracing::warn!(hub = table.name, "the hub is served by one worker of {workers}: {why}");
+        tracing::warn!(
+            hub = table.name,
+            "the hub is served by one worker of {workers}: connections do not move on this system"
+        );
     }
     1
 }
