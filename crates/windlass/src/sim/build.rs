@@ -229,6 +229,13 @@ impl Sim {
         self
     }
 
+    /// No job of a pool is held for ever, however long one takes. For services that do nothing more without theirs: one
+    /// whose disk never answers cannot go on.
+    pub fn every_job_returns(&mut self) -> &mut Sim {
+        self.plan.jobs.every_job_returns();
+        self
+    }
+
     /// Another server takes over the listeners and bound UDP sockets, at a time that is drawn, and
     /// sometimes one is gone before it does; connections stay with the first until they end. For services without a mailbox.
     pub fn succession(&mut self) -> &mut Sim {
