@@ -150,6 +150,11 @@ impl Durable {
         }
     }
 
+    /// Nothing was put together for this connection.
+    pub(crate) fn no_farewell(&mut self) {
+        self.farewell = None;
+    }
+
     /// The record that must be committed before what was put together for this connection leaves; `None`: it may.
     /// Behind what waits, all waits.
     fn waits_for(&mut self, link: Option<&mut Link>) -> Option<u64> {
