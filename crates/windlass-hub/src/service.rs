@@ -306,7 +306,7 @@ impl Service for Hub {
 
     /// The log goes to the successor, and the sessions with it: clients find them there.
     fn superseded(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
-        if self.durable.is_on() { self.draining(conn, client) } else { Ok(()) }
+        if self.durable.is_to_be_handed_over() { self.draining(conn, client) } else { Ok(()) }
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, client: Client, _: Close) {

@@ -128,5 +128,5 @@ impl SourceFile {
 }
 
 fn is_for_tests(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "examples" | "benches" | "fuzz" | "tests.rs"))
+    path.split('/').any(|part| matches!(part, ".ci" | "tests" | "examples" | "benches" | "fuzz" | "tests.rs"))
 }

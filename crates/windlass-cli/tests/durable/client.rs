@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use windlass::Input;
 use windlass::proto::mqtt::{
     Ack, Arrival, Connect, Filter, Filters, Incoming, Kind, Limits, Mqtt, Outgoing, Packet, PacketId,
-    Properties, PropertiesBuf, Property, Publish, QoS, Resend, Subscribe, SubscribeOptions, Subscription,
-    Topic, Version,
+    Properties, PropertiesBuf, Property, Publish, QoS, Reason, Resend, Subscribe, SubscribeOptions,
+    Subscription, Topic, Version,
 };
 use windlass::proto::{Decode, Encode};
 
@@ -175,6 +175,8 @@ pub(crate) fn publisher(port: u16, n: usize, qos: QoS, stop: &AtomicBool, over: 
                     Packet::Pubcomp(ack) => {
                         out.pubcomp(ack.id).unwrap_or_else(|e| panic!("{id}: {ack:?}: {e}"));
                     }
+                    // A hub that hands over says so, and ends the connection.
+                    Packet::Disconnect(end) => assert_eq!(end.reason, Reason::ServerShuttingDown, "{id}"),
                     other => panic!("{id}: {other:?}"),
                 })?;
                 for number in had {
@@ -267,10 +269,12 @@ pub(crate) fn subscriber(
                             let number = text.and_then(|text| text.parse().ok());
                             let key = (publisher.expect("a number"), number.expect("a number"));
                             *got.entry(key).or_default() += 1;
-                            incoming.ready(ticket, windlass::proto::mqtt::Reason::Success);
+                            incoming.ready(ticket, Reason::Success);
                         }
                     }
                     Packet::Pubrel(ack) => released.push(ack.id),
+                    // A hub that hands over says so, and ends the connection.
+                    Packet::Disconnect(end) => assert_eq!(end.reason, Reason::ServerShuttingDown, "{id}"),
                     other => panic!("{id}: {other:?}"),
                 })?;
                 while let Some((kind, packet, _)) = incoming.next_ack() {

@@ -1,5 +1,5 @@
-//! The real hub, killed again and again under load: nothing it has acknowledged is lost, and no message of QoS 2 comes
-//! twice.
+//! The real hub, killed again and again under load, and handed over: nothing it has acknowledged is lost, and no message
+//! of QoS 2 comes twice.
 //!
 //! 20 kills in the suite; `WINDLASS_KILLS=1000 cargo test -p windlass-cli --test durable` for as many.
 #![cfg(all(unix, feature = "hub"))]
@@ -8,10 +8,10 @@ mod client;
 
 use std::collections::HashMap;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,18 +31,25 @@ struct Hub<'f> {
 
 impl Hub<'_> {
     fn start(folder: &Path, port: u16, workers: usize) -> Hub<'_> {
-        // Another program is tried with the same arguments.
-        let program =
-            std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into());
-        let child = Command::new(program)
-            // Takers may fall behind, and nothing is to be dropped for that.
+        let mut command = Command::new(program());
+        // Takers may fall behind, and nothing is to be dropped for that.
+        command
             .args(["hub", &format!("127.0.0.1:{port}"), "--queue-max", "1m", "--data"])
-            .arg(folder)
+            .arg(folder.join("data"))
             // Another program may have none.
-            .args((workers > 1).then(|| format!("--workers={workers}")))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("it starts");
+            .args((workers > 1).then(|| format!("--workers={workers}")));
+        Hub::of(command, folder, port)
+    }
+
+    /// One that takes over from whoever serves at the control socket of this folder.
+    fn succeed(folder: &Path, port: u16) -> Hub<'_> {
+        let mut command = Command::new(program());
+        command.args(["run", "-q", "-c"]).arg(folder.join("windlass.toml"));
+        Hub::of(command, folder, port)
+    }
+
+    fn of(mut command: Command, folder: &Path, port: u16) -> Hub<'_> {
+        let child = command.stdout(Stdio::null()).spawn().expect("it starts");
         Hub { child, folder, port }
     }
 
@@ -56,6 +63,15 @@ impl Hub<'_> {
             );
             assert!(Instant::now() < deadline, "it does not serve");
             thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until it has ended by itself.
+    fn ends(mut self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.child.try_wait().expect("a child").is_none() {
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -83,10 +99,35 @@ impl Drop for Ends<'_> {
 }
 
 /// A port that no connection is given for its own end: clients that try while nobody listens would meet themselves.
-fn free_port(test: u16) -> u16 {
-    let begin = 20_000 + 1_000 * test + (std::process::id() % 8_000) as u16;
+fn free_port() -> u16 {
+    /// Tests of this process take theirs apart from each other.
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let begin = 20_000 + (std::process::id() % 8_000) as u16 + TAKEN.fetch_add(500, Relaxed);
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (begin..32_000).find(is_free).expect("a port is free")
+}
+
+/// Another program is tried with the same arguments.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("WINDLASS_HUB").unwrap_or_else(|| env!("CARGO_BIN_EXE_windlass").into())
+}
+
+/// A folder of its own, gone in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("windlass-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 #[test]
@@ -105,13 +146,73 @@ fn survives_kills(test: u16, workers: &[usize]) {
     let mut next = || workers.next().unwrap_or(1);
     let kills = std::env::var("WINDLASS_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20);
     let seed = std::env::var("WINDLASS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let folder = std::env::temp_dir().join(format!("windlass-durable-{test}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    let port = free_port(test);
+    let folder = Folder::new(&format!("durable-{test}"));
+    let port = free_port();
+    let hub = Hub::start(&folder.0, port, next());
+    let (published, acknowledged) = under_load(hub, |mut hub| {
+        let mut rng = Rng::new(seed);
+        for _ in 0..kills {
+            thread::sleep(Duration::from_millis(5 + rng.below(120)));
+            hub.kill();
+            hub = Hub::start(&folder.0, port, next());
+            // Now and then before it serves.
+            if rng.chance(9, 10) {
+                hub.wait_until_it_serves();
+            }
+        }
+        hub
+    });
+    println!("{kills} kills: {published} messages published, {acknowledged} acknowledged, none lost");
+    assert!(acknowledged >= 10 * kills, "hardly any load");
+}
+
+/// A process hands its port, its log and its sessions over to the next one.
+#[test]
+fn what_was_acknowledged_survives_handovers() {
+    survives_handovers(1);
+}
+
+/// And one of several workers.
+#[test]
+fn what_was_acknowledged_survives_handovers_between_workers() {
+    survives_handovers(2);
+}
+
+fn survives_handovers(workers: usize) {
+    let handovers = std::env::var("WINDLASS_HANDOVERS").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
+    let folder = Folder::new(&format!("handover-{workers}"));
+    let port = free_port();
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let text = format!(
+        "[server]\nworkers = {workers}\ncontrol = '{}'\n[[hub]]\nlisten = '127.0.0.1:{port}'\ndata = '{}'\n\
+          queue_max = '1m'\n",
+        path("control"),
+        path("data")
+    );
+    std::fs::write(folder.0.join("windlass.toml"), text).expect("a file");
+    let hub = Hub::succeed(&folder.0, port);
+    let (published, acknowledged) = under_load(hub, |mut hub| {
+        let mut rng = Rng::new(7);
+        for _ in 0..handovers {
+            thread::sleep(Duration::from_millis(50 + rng.below(150)));
+            let next = Hub::succeed(&folder.0, port);
+            hub.ends();
+            hub = next;
+        }
+        hub
+    });
+    println!(
+        "{handovers} hand-overs: {published} messages published, {acknowledged} acknowledged, none lost"
+    );
+    assert!(acknowledged >= 10 * handovers, "hardly any load");
+}
+
+/// Whatever `disturb` does to the hub while messages are published and taken, at its end all that was acknowledged has
+/// come, and what is of QoS 2 once. How many were published and acknowledged.
+fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>) -> Hub<'f>) -> (u64, u64) {
+    let port = hub.port;
     let (stop, over) = (&AtomicBool::new(false), &AtomicBool::new(false));
     let ready = &[AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)];
-
-    let mut hub = Hub::start(&folder, port, next());
     hub.wait_until_it_serves();
     thread::scope(|scope| {
         // Whoever panics, the others come to an end.
@@ -136,16 +237,7 @@ fn survives_kills(test: u16, workers: &[usize]) {
         let givers: Vec<_> =
             (0..PUBLISHERS).map(|n| scope.spawn(move || publisher(port, n, qos_of(n), stop, over))).collect();
 
-        let mut rng = Rng::new(seed);
-        for _ in 0..kills {
-            thread::sleep(Duration::from_millis(5 + rng.below(120)));
-            hub.kill();
-            hub = Hub::start(&folder, port, next());
-            // Now and then before it serves.
-            if rng.chance(9, 10) {
-                hub.wait_until_it_serves();
-            }
-        }
+        let mut hub = disturb(hub);
         hub.wait_until_it_serves();
         stop.store(true, Relaxed);
         let promised: Vec<Promised> =
@@ -157,15 +249,11 @@ fn survives_kills(test: u16, workers: &[usize]) {
         let got: Vec<Got> =
             takers.into_iter().map(|taker| taker.join().expect("it has not panicked")).collect();
         check(&promised, &got, &kept);
-        let (published, acknowledged) =
-            promised.iter().fold((0, 0), |(published, acknowledged), promised| {
-                (published + promised.published, acknowledged + promised.acknowledged.len())
-            });
-        println!("{kills} kills: {published} messages published, {acknowledged} acknowledged, none lost");
-        assert!(acknowledged as u64 >= 10 * kills, "hardly any load");
         hub.kill();
-    });
-    let _ = std::fs::remove_dir_all(&folder);
+        promised.iter().fold((0, 0), |(published, acknowledged), promised| {
+            (published + promised.published, acknowledged + promised.acknowledged.len() as u64)
+        })
+    })
 }
 
 fn qos_of(publisher: usize) -> QoS {

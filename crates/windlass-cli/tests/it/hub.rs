@@ -87,6 +87,196 @@ fn a_reload_keeps_sessions_and_connections() {
     served.stop();
 }
 
+/// The next packet: its first byte and its body.
+fn packet(stream: &mut impl Read) -> (u8, Vec<u8>) {
+    let mut byte = [0];
+    stream.read_exact(&mut byte).unwrap();
+    let (first, mut len) = (byte[0], 0);
+    for shift in [0, 7, 14, 21] {
+        stream.read_exact(&mut byte).unwrap();
+        len |= usize::from(byte[0] & 0x7f) << shift;
+        if byte[0] < 0x80 {
+            break;
+        }
+    }
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).unwrap();
+    (first, body)
+}
+
+/// A client of version 5 whose session stays.
+fn stay(server: &Server, id: &str) -> std::net::TcpStream {
+    let mut stream = server.connect();
+    let mut connect = b"\x10\0\0\x04MQTT\x05\0\0\x3c\x05\x11\xff\xff\xff\xff\0".to_vec();
+    connect.push(id.len() as u8);
+    connect.extend(id.as_bytes());
+    connect[1] = connect.len() as u8 - 2;
+    stream.write_all(&connect).unwrap();
+    let (first, body) = packet(&mut stream);
+    assert_eq!((first, body[1]), (0x20, 0), "CONNACK");
+    stream
+}
+
+/// Sends a message of QoS 1 about `t`.
+fn send(stream: &mut std::net::TcpStream, id: u16, payload: &[u8]) {
+    let [high, low] = id.to_be_bytes();
+    let body = [&[0, 1, b't', high, low, 0], payload].concat();
+    let (low, high) = ((body.len() % 128) as u8, (body.len() / 128) as u8);
+    let mut bytes = if high == 0 { vec![0x32, low] } else { vec![0x32, low | 0x80, high] };
+    bytes.extend(body);
+    stream.write_all(&bytes).unwrap();
+}
+
+/// The reason it is acknowledged with.
+fn acknowledged(stream: &mut std::net::TcpStream, id: u16) -> u8 {
+    let (first, body) = packet(stream);
+    assert_eq!((first, &body[..2]), (0x40, &id.to_be_bytes()[..]));
+    body.get(2).copied().unwrap_or(0)
+}
+
+fn publish(stream: &mut std::net::TcpStream, id: u16, payload: &[u8]) -> u8 {
+    send(stream, id, payload);
+    acknowledged(stream, id)
+}
+
+/// The messages that a session gets of those that waited for it, acknowledged in the end.
+fn waited(server: &Server, id: &str, count: usize) -> Vec<Vec<u8>> {
+    let mut stream = stay(server, id);
+    (0..count)
+        .map(|_| {
+            let (first, body) = packet(&mut stream);
+            assert_eq!(first & 0xf6, 0x32, "a message of QoS 1");
+            stream.write_all(&[0x40, 2, body[3], body[4]]).unwrap();
+            body[6..].to_vec()
+        })
+        .collect()
+}
+
+fn subscribe_and_leave(server: &Server, id: &str) {
+    let mut away = stay(server, id);
+    away.write_all(b"\x82\x07\0\x01\0\0\x01t\x01").unwrap();
+    assert_eq!(packet(&mut away), (0x90, vec![0, 1, 0, 1]));
+}
+
+/// The folder is made, is the user's, and can be written to from within the sandbox: by the next process too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_is_the_users_and_within_the_sandbox() {
+    let folder = Folder::new("hub-user");
+    // A parent that a user may pass, and in which nothing of its own is yet.
+    let data = folder.path("below/data");
+    std::fs::create_dir_all(folder.path("below")).unwrap();
+    for sandbox in ["on", "strict"] {
+        let mut args = vec!["hub", "127.0.0.1:0", "--data", &data, "--sandbox", sandbox, "--log", "text"];
+        if is_root() {
+            args.extend(["--user", "61184", "--group", "61184"]);
+        } else {
+            println!("SKIPPED: not root: only the sandbox is tried");
+        }
+        for life in 0..2 {
+            let server = Server::command(&args);
+            if life == 0 {
+                subscribe_and_leave(&server, sandbox);
+                assert_eq!(publish(&mut stay(&server, "sender"), 1, sandbox.as_bytes()), 0);
+            } else {
+                assert_eq!(waited(&server, sandbox, 1), [sandbox.as_bytes()]);
+            }
+            if is_root() {
+                use std::os::unix::fs::MetadataExt;
+                assert_eq!(std::fs::metadata(&data).unwrap().uid(), 61_184);
+            }
+            let (ended, _, stderr) = server.stop();
+            assert!(ended.success(), "{stderr}");
+        }
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+}
+
+/// A real file system that is full: nothing is acknowledged that is not kept, and there is room again it is served again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_not_lied_about() {
+    if !is_root() || Command::new("nsenter").arg("-V").output().is_err() {
+        println!("SKIPPED: not root, or no nsenter: no small file system can be mounted");
+        return;
+    }
+    let folder = Folder::new("hub-full");
+    let data = folder.path("disk");
+    std::fs::create_dir_all(&data).unwrap();
+    // It has the file system as long as it lives.
+    let mount = "mount -t tmpfs -o size=512k none \"$0\" && echo mounted && read ends";
+    let mut holder = Command::new("unshare")
+        .args(["-m", "sh", "-c", mount, &data])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 8];
+    holder.stdout.as_mut().unwrap().read_exact(&mut said).expect("it is mounted");
+    let inside = |args: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &holder.id().to_string(), "-m"]).args(args);
+        command
+    };
+    let hub = [env!("CARGO_BIN_EXE_windlass"), "hub", "127.0.0.1:0", "-q", "--data", &data];
+    let server = Server::of(inside(&hub));
+    subscribe_and_leave(&server, "away");
+    let mut sender = stay(&server, "sender");
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    let message = |n: usize| format!("{n:0>8000}").into_bytes();
+    // Until one is refused, or waits for the disk.
+    sender.set_read_timeout(Some(std::time::Duration::from_secs(3))).unwrap();
+    let mut waits = false;
+    for n in 0..200 {
+        send(&mut sender, 1, &message(n));
+        // It is kept as soon as there is room, and acknowledged then.
+        waits = sender.peek(&mut [0]).is_err();
+        if !waits {
+            let reason = acknowledged(&mut sender, 1);
+            if reason != 0 {
+                assert_eq!(reason, 0x97);
+                break;
+            }
+        }
+        kept.push(message(n));
+        if waits {
+            break;
+        }
+    }
+    assert!((10..100).contains(&kept.len()), "{} of 8,000 bytes in 512 KiB", kept.len());
+    // Somebody else is told so, and what needs no disk goes on.
+    let mut other = server.connect();
+    other.write_all(b"\x10\x0f\0\x04MQTT\x05\x02\0\x3c\0\0\x02ot").unwrap();
+    assert_eq!(packet(&mut other).1[1], 0);
+    assert_eq!(publish(&mut other, 1, b"x"), 0x97);
+    other.write_all(b"\xc0\0").unwrap();
+    assert_eq!(packet(&mut other), (0xd0, vec![]));
+    // Room again.
+    let grown = inside(&["mount", "-o", "remount,size=64m", &data]).status().unwrap();
+    assert!(grown.success());
+    if waits {
+        sender.set_read_timeout(Some(LONG)).unwrap();
+        assert_eq!(acknowledged(&mut sender, 1), 0);
+    }
+    let mut id = 2;
+    wait_until(
+        || {
+            id += 1;
+            publish(&mut other, id, b"last") == 0
+        },
+        || "it does not serve again".into(),
+    );
+    kept.push(b"last".to_vec());
+    // And what was acknowledged is on the disk: the process is killed.
+    server.signal(rustix::process::Signal::KILL);
+    drop(server);
+    let server = Server::of(inside(&hub));
+    assert_eq!(waited(&server, "away", kept.len()), kept);
+    drop(server);
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+}
+
 /// Runs a client of Mosquitto's; `None`, and loudly, where it is not installed.
 fn mosquitto(program: &str, server: &Server, args: &[&str]) -> Option<std::process::Child> {
     let (host, port) = server.address.split_once(':').unwrap();

@@ -201,7 +201,10 @@ impl Hub {
 
     /// Writes the packets that were put together for this connection.
     pub(crate) fn flush(&mut self, conn: &mut Conn<'_>, client: &Client) {
-        if !self.out.is_empty() {
+        if self.out.is_empty() {
+            // Who ends without a word: what is said next is said to somebody else.
+            self.durable.no_farewell();
+        } else {
             self.send_out(conn, client);
         }
     }

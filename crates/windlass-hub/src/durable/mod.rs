@@ -117,6 +117,12 @@ impl Durable {
         self.journal.is_on()
     }
 
+    /// Whether there is a log that a successor waits for. One that is still asked for here counts: whoever got it now
+    /// would keep it.
+    pub(crate) fn is_to_be_handed_over(&self) -> bool {
+        self.is_on() || !matches!(self.opening, Opening::Over)
+    }
+
     /// Puts the journal's numbers among those of the hub; how long its commits took.
     pub(crate) fn count(&self, stats: &mut HubStats) -> Latency {
         let JournalStats {
@@ -143,6 +149,11 @@ impl Durable {
         if self.is_on() {
             self.farewell.get_or_insert(at);
         }
+    }
+
+    /// Nothing was put together for this connection.
+    pub(crate) fn no_farewell(&mut self) {
+        self.farewell = None;
     }
 
     /// The record that must be committed before what was put together for this connection leaves; `None`: it may.

@@ -348,3 +348,15 @@ fn a_successor_waits_for_the_log_and_its_clients_with_it() {
     next.wait(1.0);
     assert_eq!(next.hear(&mut back), ["CONNACK Success present", "PUBLISH t \"x\" q1 #1"]);
 }
+
+/// What ends one connection without a word says nothing about what the next one is told.
+#[test]
+fn who_is_ended_without_a_word_takes_no_answer_along() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let stranger = desk.stranger(V5);
+    desk.harness.send(stranger.peer, b"\xc0\0");
+    assert_eq!(desk.harness.receive(stranger.peer), b"");
+    let (_, heard) = desk.join_for_good(V5, "next");
+    assert!(heard.starts_with("CONNACK Success"), "{heard}");
+}

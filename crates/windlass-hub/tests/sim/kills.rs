@@ -82,7 +82,7 @@ impl Story {
             sim.clients(1, move |_| Survivor { device: device.clone(), killed: killed.clone() });
         }
         // A disk that never answers is the end of what is durable.
-        sim.jobs_return();
+        sim.every_job_returns();
         if life + 1 < LIVES {
             let at = Duration::from_micros(1 << sim.rng().below(23));
             let at = at + Duration::from_micros(sim.rng().below(1 + at.as_micros() as u64));

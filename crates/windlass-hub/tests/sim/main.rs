@@ -1,6 +1,8 @@
 //! The whole hub on a simulated network that does its worst, from seeds: no message of QoS 1 or 2 is lost, none is
 //! reordered within its publisher and topic, and none of QoS 2 comes twice.
 
+#![allow(clippy::disallowed_types, reason = "a log is handed to the service that is made later")]
+
 mod device;
 mod hasty;
 mod kills;
@@ -9,6 +11,7 @@ mod rival;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use device::{Device, Ledger, Role};
@@ -16,9 +19,10 @@ use hasty::{Hasty, Listener, News};
 use retainer::{Board, Retainer};
 use rival::{Contest, Rival};
 use windlass::sim::{self, Sim};
-use windlass::{Mailbox, Serve, serve};
+use windlass::{Mailbox, Offload, OffloadConfig, Serve, serve};
 use windlass_hub::identity::{Anonymous, Identity, IdentityConfig};
-use windlass_hub::{Hub, HubConfig, HubWatch, Mail};
+use windlass_hub::journal::{Log, LogConfig, SimDisk, SimPlan};
+use windlass_hub::{Hub, HubConfig, HubWatch, Mail, TakeLog};
 
 /// How many seeds a build runs: debug builds only look whether everything still works.
 const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_500 };
@@ -50,35 +54,58 @@ pub(crate) fn hub_of(
     })
 }
 
+/// Publishers, subscribers with a session that stays, and some who have no manners.
+fn crowd<'s>(sim: &'s mut Sim, with: impl FnOnce(&'s mut Sim, HubConfig) -> &'s mut Sim) {
+    let publishers = 1 + sim.rng().below(4) as usize;
+    let subscribers = 1 + sim.rng().below(4) as usize;
+    let rude = sim.rng().below(4) as usize;
+    let config = HubConfig {
+        packet_max: 4 << 10,
+        queue_max: 100_000,
+        in_flight_max: 1 + sim.rng().below(20) as u16,
+        receive_max: 1 + sim.rng().below(20) as u16,
+        between_workers_max: 1 << sim.rng().below(24),
+        sys_interval: Duration::from_secs(1),
+        ..HubConfig::default()
+    };
+    let ledger = Rc::new(RefCell::new(Ledger::new(publishers, subscribers)));
+    let (of_senders, of_receivers) = (ledger.clone(), ledger);
+    let (mut sender, mut receiver) = (0, 0);
+    with(sim, config)
+        .clients(publishers, move |_| {
+            sender += 1;
+            Device::new(Role::Sends, sender - 1, of_senders.clone())
+        })
+        .clients(subscribers, move |_| {
+            receiver += 1;
+            Device::new(Role::Receives, receiver - 1, of_receivers.clone())
+        })
+        .clients(rude, sim::rude_client);
+}
+
 #[test]
 fn nothing_is_lost_doubled_or_reordered() {
-    sim::check("hub", 0..SEEDS, |sim| {
-        let publishers = 1 + sim.rng().below(4) as usize;
-        let subscribers = 1 + sim.rng().below(4) as usize;
-        let rude = sim.rng().below(4) as usize;
-        let config = HubConfig {
-            packet_max: 4 << 10,
-            queue_max: 100_000,
-            in_flight_max: 1 + sim.rng().below(20) as u16,
-            receive_max: 1 + sim.rng().below(20) as u16,
-            between_workers_max: 1 << sim.rng().below(24),
-            sys_interval: Duration::from_secs(1),
-            ..HubConfig::default()
-        };
-        let ledger = Rc::new(RefCell::new(Ledger::new(publishers, subscribers)));
-        let (of_senders, of_receivers) = (ledger.clone(), ledger);
-        let (mut sender, mut receiver) = (0, 0);
-        hub(sim, config)
-            .clients(publishers, move |_| {
-                sender += 1;
-                Device::new(Role::Sends, sender - 1, of_senders.clone())
-            })
-            .clients(subscribers, move |rng| {
-                receiver += 1;
-                let _ = rng;
-                Device::new(Role::Receives, receiver - 1, of_receivers.clone())
-            })
-            .clients(rude, sim::rude_client);
+    sim::check("hub", 0..SEEDS, |sim| crowd(sim, hub));
+}
+
+/// The same with a journal: what waits for a disk comes late, and in its order, whoever is gone meanwhile.
+#[test]
+fn nothing_is_lost_doubled_or_reordered_behind_a_journal() {
+    sim::check("hub durable", 0..SEEDS, |sim| {
+        let disk = SimDisk::new(sim.rng().next_u64(), SimPlan::default());
+        let opened = Log::open(disk, LogConfig::default(), 0).expect("it opens");
+        let kept = Mutex::new(Some(opened));
+        let take: TakeLog = Arc::new(move || kept.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let pool = Offload::new(OffloadConfig { threads: 1, ..OffloadConfig::default() });
+        let its = pool.clone();
+        crowd(sim.every_job_returns(), |sim, config| {
+            hub_of(
+                sim,
+                config,
+                move |hub, mailbox| hub.journal(take.clone(), mailbox, &pool),
+                move |service| service.offload(&its),
+            )
+        });
     });
 }
 

@@ -231,16 +231,17 @@ impl Sim {
         self
     }
 
-    /// Every job of a pool returns. Where all threads of one can be held for ever, whoever needs it never goes on.
-    pub fn jobs_return(&mut self) -> &mut Sim {
-        self.plan.jobs.hangs = 0;
-        self
-    }
-
     /// Shuts the server down only after every client has finished. Otherwise a quarter of all runs is
     /// shut down earlier, to find what breaks then.
     pub fn to_the_end(&mut self) -> &mut Sim {
         self.early_end = false;
+        self
+    }
+
+    /// No job of a pool is held for ever, however long one takes. For services that do nothing more without theirs: one
+    /// whose disk never answers cannot go on.
+    pub fn every_job_returns(&mut self) -> &mut Sim {
+        self.plan.jobs.every_job_returns();
         self
     }
 

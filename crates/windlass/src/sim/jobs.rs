@@ -40,6 +40,10 @@ impl JobPlan {
             hangs: if rng.chance(1, 3) { 2 + rng.below(60) } else { 0 },
         }
     }
+
+    pub(crate) fn every_job_returns(&mut self) {
+        self.hangs = 0;
+    }
 }
 
 enum SimThread {
