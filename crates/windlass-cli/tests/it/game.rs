@@ -115,7 +115,8 @@ fn two_tabs_in_one_room_see_each_other_move() {
     let url = format!("http://{}/", server.address);
     for (browser, name) in [(&mut one, "ann"), (&mut two, "bob")] {
         browser.open(&url);
-        browser.until("document.querySelector('#play')");
+        // It is ready then, and has put the name of last time into its field.
+        browser.until("!document.querySelector('#play').disabled");
         browser.eval(&format!("document.querySelector('#name').value = {name:?}"));
         browser.click("#play");
         browser.until("document.querySelector('#door').hidden");

@@ -50,8 +50,7 @@ impl Server {
         let (watch, mailbox) = (GameWatch::new(workers, kinds), Mailbox::new());
         let (config, its, mail) = (Arc::new(config), watch.clone(), mailbox.clone());
         let make = move || Game::http(config.clone(), &mail, &its, HttpConfig::default());
-        let mut limits = windlass::Limits::default();
-        limits.source_connections_max = 0;
+        let limits = windlass::Limits { source_connections_max: 0, ..windlass::Limits::default() };
         let bound = serve(make)
             .mailbox(&mailbox)
             .movable()
