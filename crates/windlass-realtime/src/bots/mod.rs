@@ -1,0 +1,388 @@
+//! Players of the arena who are no people: a load for a server, and a check of what it says.
+//!
+//! Each asks for a seat, takes it over a WebSocket, sends an input for every tick, and reads and confirms every snapshot.
+//! A service without listeners, which acts with its tick.
+
+mod brain;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use serde::Deserialize;
+use windlass::{Close, Conn, ConnId, Connect, ConnectError, Input, Scope, Service, Sessions, Tick, Time};
+use windlass_http::ws::{Message, WsConfig, WsServerConfig, WsSession, WsStats, WsWorker};
+use windlass_proto::Decode;
+use windlass_proto::http::{ClientConn, ResponseHeads, ResponsePart, Status};
+use windlass_proto::ws::{HandshakeError, Opening};
+
+use crate::arena::Arena;
+use crate::snapshot::SnapshotReader;
+use crate::wire::{SUBPROTOCOL, Saying, Told, told, widen};
+use brain::Brain;
+
+/// What bots do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct BotsConfig {
+    /// The server.
+    pub server: SocketAddr,
+    /// As the server is called in requests, with its port.
+    pub host: String,
+    /// How many there are, on all workers together.
+    pub count: usize,
+    /// Workers they are spread over.
+    pub workers: usize,
+    /// How many begin in one tick of a worker.
+    pub begin_max: usize,
+}
+
+impl BotsConfig {
+    /// So many players of a server.
+    pub fn new(server: SocketAddr, count: usize) -> BotsConfig {
+        BotsConfig { server, host: server.to_string(), count, workers: 1, begin_max: 8 }
+    }
+}
+
+/// What bots have seen, all of them together. Clones count together.
+#[derive(Clone, Default, Debug)]
+pub struct BotsWatch(Arc<Counts>);
+
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        #[derive(Default, Debug)]
+        struct Counts { $($name: AtomicU64,)* }
+
+        /// Numbers of a [`BotsWatch`].
+        #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+        #[non_exhaustive]
+        pub struct BotsSeen { $($(#[doc = $doc])+ pub $name: u64,)* }
+
+        impl BotsWatch {
+            /// What they have seen so far.
+            pub fn seen(&self) -> BotsSeen {
+                BotsSeen { $($name: self.0.$name.load(Relaxed),)* }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Seats they have now.
+    seated,
+    /// Seats they got.
+    joined,
+    /// Times that they got none: refused, or no connection.
+    refused,
+    /// Seats that ended before they were told to leave.
+    lost,
+    /// Inputs sent.
+    inputs,
+    /// Messages received: one with a tick.
+    messages,
+    /// Bytes of them.
+    bytes,
+    /// Snapshots read.
+    snapshots,
+    /// Snapshots that could not be read, or messages that are none.
+    bad,
+    /// Milliseconds from inputs to the snapshots that have them, all together.
+    answered_ms,
+    /// How many those were.
+    answered,
+}
+
+/// The bots of one worker.
+pub struct Bots {
+    config: BotsConfig,
+    watch: BotsWatch,
+    ws: WsWorker,
+    begun: usize,
+    own: usize,
+    nth: u64,
+}
+
+/// One bot, by its connection.
+pub struct Bot(Stage);
+
+enum Stage {
+    Asking(Box<Asking>),
+    Opening(Box<(Opening, ResponseHeads)>),
+    Playing(Box<Playing>),
+}
+
+/// It has asked for a seat.
+struct Asking {
+    http: ClientConn,
+    status: Option<Status>,
+    body: Vec<u8>,
+}
+
+/// It has a seat, or is about to.
+struct Playing {
+    ws: WsSession,
+    reader: SnapshotReader,
+    brain: Brain,
+    seat: Option<u16>,
+    tick: u64,
+    confirm: Option<u64>,
+    newest: u32,
+    /// The last inputs, the newest first, and when each was sent.
+    sent: Vec<([u8; 4], Time)>,
+}
+
+#[derive(Deserialize)]
+struct Seat {
+    path: String,
+}
+
+/// Longest answer to a request for a seat.
+const BODY_MAX: usize = 8 * 1024;
+/// How long after a refusal a bot asks again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a seat and its WebSocket may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Inputs remembered to measure how long they took.
+const SENT_MAX: usize = 60;
+
+impl Bots {
+    /// The period to give to [`Serve::tick`](windlass::Serve::tick): that of the arena.
+    pub const TICK: Duration = Duration::from_nanos(1_000_000_000 / 30);
+
+    /// Those of worker `worker`, which is given its share of them.
+    pub fn new(config: BotsConfig, watch: BotsWatch) -> Bots {
+        let ws = WsWorker::new(WsServerConfig::default(), WsStats::new());
+        Bots { config, watch, ws, begun: 0, own: 0, nth: 0 }
+    }
+
+    fn add(&self, which: impl FnOnce(&Counts) -> &AtomicU64, n: u64) {
+        which(&self.watch.0).fetch_add(n, Relaxed);
+    }
+
+    fn begin(&mut self, scope: &mut Scope<'_>) {
+        // What is refused here is tried again with the next tick.
+        for _ in self.begun..self.own.min(self.begun + self.config.begin_max) {
+            if scope.connect(Connect::to(self.config.server)).is_err() {
+                break;
+            }
+            self.begun += 1;
+        }
+    }
+
+    /// A bot got no seat: it asks again in a while.
+    fn again(&mut self, connect: impl FnOnce(Connect) -> Result<ConnId, ConnectError>) {
+        self.add(|counts| &counts.refused, 1);
+        if connect(Connect::to(self.config.server).after(AGAIN)).is_err() {
+            self.begun -= 1;
+        }
+    }
+
+    fn asked(
+        &mut self,
+        conn: &mut Conn<'_>,
+        asking: &mut Asking,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Stage>, Close> {
+        while let Some(part) = asking.http.decode(input)? {
+            match part {
+                ResponsePart::Head(head) => asking.status = Some(head.status),
+                ResponsePart::Body(bytes) if asking.body.len() + bytes.len() <= BODY_MAX => {
+                    asking.body.extend_from_slice(bytes);
+                }
+                ResponsePart::Body(_) => {
+                    return Err(Close::Protocol("a seat that takes so many words".into()));
+                }
+                ResponsePart::End => break,
+                _ => {}
+            }
+        }
+        if asking.http.pending() > 0 {
+            return Ok(None);
+        }
+        let seat = match asking.status {
+            Some(Status::OK) => serde_json::from_slice::<Seat>(&asking.body)?,
+            _ => return Err(Close::Done),
+        };
+        let mut random = [0; 32];
+        for bytes in random.chunks_mut(8) {
+            bytes.copy_from_slice(&conn.random().to_ne_bytes());
+        }
+        let opening = Opening::new(random).protocol(SUBPROTOCOL);
+        let mut out = Vec::new();
+        opening.request(&self.config.host, &seat.path, &WsConfig::default(), &mut out)?;
+        conn.write(&out);
+        Ok(Some(Stage::Opening(Box::new((opening, ResponseHeads::default())))))
+    }
+}
+
+impl Playing {
+    fn hear(&mut self, message: &[u8], now: Time, watch: &BotsWatch) {
+        let counts = &watch.0;
+        let add = |counter: &AtomicU64, n: u64| _ = counter.fetch_add(n, Relaxed);
+        add(&counts.messages, 1);
+        add(&counts.bytes, message.len() as u64);
+        let Ok((head, pieces)) = told(message) else { return add(&counts.bad, 1) };
+        self.tick = widen(self.tick, head.tick);
+        let done = widen(self.newest.into(), head.input);
+        let age = u64::from(self.newest).checked_sub(done).map(|age| age as usize);
+        if let Some((_, sent)) = age.and_then(|age| self.sent.get(age)).filter(|_| head.age_ms < 255) {
+            add(&counts.answered_ms, now.since(*sent).as_millis() as u64);
+            add(&counts.answered, 1);
+        }
+        for piece in pieces {
+            match piece {
+                Ok(Told::Welcome(welcome)) => {
+                    (self.seat, self.tick) = (Some(welcome.seat.0), welcome.tick);
+                    add(&counts.seated, 1);
+                    add(&counts.joined, 1);
+                }
+                Ok(Told::Snapshot(bytes)) => match self.reader.read(self.tick, bytes) {
+                    Ok(view) => {
+                        self.confirm = Some(self.tick);
+                        self.brain.see(view, self.seat.unwrap_or(u16::MAX));
+                        add(&counts.snapshots, 1);
+                    }
+                    Err(_) => add(&counts.bad, 1),
+                },
+                Ok(_) => {}
+                Err(_) => add(&counts.bad, 1),
+            }
+        }
+    }
+
+    /// The input of one tick.
+    fn act(&mut self, conn: &mut Conn<'_>, ws: &mut WsWorker, watch: &BotsWatch) {
+        if self.seat.is_none() {
+            return;
+        }
+        let now = conn.now();
+        let (buttons, aim) = self.brain.act();
+        let [low, high] = (self.tick as u16).to_le_bytes();
+        self.newest += 1;
+        self.sent.insert(0, ([buttons, aim, low, high], now));
+        self.sent.truncate(SENT_MAX);
+        let inputs = self.sent.iter().take(3).map(|(input, _)| &input[..]);
+        let mut saying = Saying::new().inputs(self.newest, inputs);
+        if let Some(tick) = self.confirm.take() {
+            saying = saying.confirm(tick);
+        }
+        self.ws.ws(ws, conn).binary(&saying.into_bytes());
+        watch.0.inputs.fetch_add(1, Relaxed);
+    }
+}
+
+impl Service for Bots {
+    type Session = Bot;
+
+    fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Bot>) {
+        let (worker, workers) = (scope.worker(), self.config.workers.max(1));
+        self.own = self.config.count / workers + usize::from(worker < self.config.count % workers);
+        self.begin(scope);
+    }
+
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Bot, Close> {
+        conn.wake_at(conn.now() + PATIENCE);
+        self.nth += 1;
+        let name = format!("bot {}-{}", conn.id().worker(), self.nth);
+        let body = serde_json::json!({ "kind": "arena", "name": name }).to_string();
+        let (mut http, mut out) = (ClientConn::default(), Vec::new());
+        http.request(&mut out, "POST", "/api/rooms/join-or-create", &self.config.host)
+            .header("content-type", "application/json")
+            .body(body.as_bytes())?;
+        conn.write(&out);
+        Ok(Bot(Stage::Asking(Box::new(Asking { http, status: None, body: Vec::new() }))))
+    }
+
+    fn connect_failed(
+        &mut self,
+        scope: &mut Scope<'_>,
+        _: &mut Sessions<Bot>,
+        _: ConnId,
+        _: u64,
+        _: ConnectError,
+    ) {
+        self.again(|connect| scope.connect(connect));
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, Bot(bot): &mut Bot, input: &mut Input<'_>) -> Result<(), Close> {
+        if let Stage::Asking(asking) = bot {
+            match self.asked(conn, asking, input)? {
+                Some(opening) => *bot = opening,
+                None => return Ok(()),
+            }
+        }
+        if let Stage::Opening(opening) = bot {
+            let (opening, heads) = &mut **opening;
+            let Some(head) = heads.decode(input)? else { return Ok(()) };
+            let (endpoint, protocol) = opening.answer(&head, &WsConfig::default())?;
+            if protocol != Some(SUBPROTOCOL) {
+                return Err(HandshakeError::Protocol.into());
+            }
+            *bot = Stage::Playing(Box::new(Playing {
+                ws: WsSession::new(endpoint, &mut self.ws, conn),
+                reader: SnapshotReader::new(Arena::schema()),
+                brain: Brain::new(conn.random()),
+                seat: None,
+                tick: 0,
+                confirm: None,
+                newest: 0,
+                sent: Vec::new(),
+            }));
+        }
+        let Stage::Playing(playing) = bot else { return Ok(()) };
+        let now = conn.now();
+        let mut heard = Vec::new();
+        let outcome = playing.ws.data(&mut self.ws, conn, input, |_, message| {
+            if let Message::Binary(bytes) = message {
+                heard.push(bytes.to_vec());
+            }
+            Ok(())
+        });
+        heard.iter().for_each(|message| playing.hear(message, now, &self.watch));
+        outcome
+    }
+
+    fn timeout(&mut self, conn: &mut Conn<'_>, Bot(bot): &mut Bot) -> Result<(), Close> {
+        match bot {
+            Stage::Playing(playing) => playing.ws.timeout(&mut self.ws, conn).map(drop),
+            _ => Err(Close::Timeout),
+        }
+    }
+
+    fn draining(&mut self, conn: &mut Conn<'_>, Bot(bot): &mut Bot) -> Result<(), Close> {
+        // Seats are given up, so that nobody waits for those who will not come back.
+        let Stage::Playing(playing) = bot else { return Err(Close::Shutdown) };
+        playing.ws.ws(&mut self.ws, conn).binary(&Saying::new().farewell().into_bytes());
+        Ok(())
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, Bot(bot): Bot, _: Close) {
+        let Stage::Playing(playing) = bot else {
+            if !conn.is_draining() {
+                self.again(|connect| conn.connect(connect));
+            }
+            return;
+        };
+        playing.ws.closed(&mut self.ws);
+        if playing.seat.is_some() {
+            self.watch.0.seated.fetch_sub(1, Relaxed);
+        }
+        if !conn.is_draining() {
+            self.add(|counts| &counts.lost, 1);
+            self.again(|connect| conn.connect(connect));
+        }
+    }
+
+    fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Bot>, _: Tick) {
+        if !scope.is_draining() {
+            self.begin(scope);
+            let Bots { ws, watch, .. } = self;
+            sessions.each(scope, |conn, Bot(bot)| {
+                if let Stage::Playing(playing) = bot {
+                    playing.act(conn, ws, watch);
+                }
+            });
+        }
+    }
+}

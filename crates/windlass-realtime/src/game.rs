@@ -1,0 +1,415 @@
+//! The service: matchmaking over HTTP, rooms that tick, and connections that lead to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use windlass::{ConnId, Mailbox, Peer, Placement, Tick, Time};
+use windlass_http::ws::{WsConfig, WsServerConfig, WsStats, WsWorker};
+use windlass_http::{App, Http, HttpConfig, Later, Push, ReceiveApp, Replied, Reply, Request};
+use windlass_proto::http::Status;
+use windlass_proto::ws::HandshakeError;
+
+use crate::bucket::Addresses;
+use crate::config::GameConfig;
+use crate::directory::{Asked, Directory};
+use crate::gate::{Gate, accept};
+use crate::hall::{Hall, Reach};
+use crate::mail::{Answer, Ask, How, Inner, Mail, Notice, Refused, SeatKept, Wish};
+use crate::room::Leave;
+use crate::stats::{GameWatch, RoomBoard};
+use crate::ticket::Ticket;
+
+/// A game server on one worker: the app behind the pages of an [`Http`]. Each worker has its rooms; the first has the
+/// directory of all.
+///
+/// | request | what it does |
+/// | --- | --- |
+/// | `GET /api/rooms` | the lobby; `?kind=`, `?free=true`, `?tags=key:value,..` |
+/// | `POST /api/rooms/join-or-create` | a seat in the fullest room that suits, or in a new one |
+/// | `POST /api/rooms/join` | a seat in the room that `room` names |
+/// | `POST /api/rooms/create` | a seat in a new room |
+/// | `GET /play?ticket=` | a WebSocket to the seat, with the subprotocol [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL) |
+///
+/// The body of a `POST` is JSON: `kind`, `room`, `name`, `spectate`, `private`, `players_max`, `tags`, `token`, all of
+/// them optional. The answer has `room`, `kind`, `seat`, `spectator`, `hz`, the `path` of the WebSocket, and for how long
+/// the seat is kept (`expires_ms`); or `error`, one word.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use windlass::{Mailbox, serve};
+/// use windlass_realtime::{Game, GameConfig, GameWatch, Key, Room, RoomKind};
+///
+/// struct Quiet;
+/// impl Room for Quiet {}
+///
+/// let config = GameConfig::new(Key::new(&[0; 32]), [RoomKind::new("quiet", |_| Box::new(Quiet))]);
+/// let (config, mailbox, watch) = (Arc::new(config), Mailbox::new(), GameWatch::new(2, ["quiet".to_string()]));
+/// let its = mailbox.clone();
+/// serve(move || Game::http(config.clone(), &its, &watch, Default::default()))
+///     .mailbox(&mailbox)
+///     .movable()
+///     .tick(Game::TICK)
+///     .workers(2)
+///     .tcp("127.0.0.1:7777")
+///     .run()?;
+/// # Ok::<(), windlass::Error>(())
+/// ```
+pub struct Game {
+    pub(crate) config: Arc<GameConfig>,
+    pub(crate) hall: Hall,
+    pub(crate) ws: WsWorker,
+    ws_stats: WsStats,
+    /// Connections whose seat another one has.
+    pub(crate) superseded: Vec<ConnId>,
+    /// Messages of players so far.
+    pub(crate) messages: u64,
+    watch: GameWatch,
+    mailbox: Mailbox<Mail>,
+    worker: Option<usize>,
+    directory: Option<Directory>,
+    addresses: Addresses,
+    /// Answers that could not be sent to where they are due.
+    stuck: Vec<(Later, Answer)>,
+    published: Time,
+}
+
+/// The worker that has the directory.
+const DIRECTORY: usize = 0;
+/// Times that a seat is asked for again, since its room was gone when it came there.
+const TRIES_MAX: u8 = 3;
+/// How often what was counted is shown.
+const PUBLISH: Duration = Duration::from_millis(250);
+
+impl Game {
+    /// The period to give to [`Serve::tick`](windlass::Serve::tick): ticks of rooms are late by no more than that.
+    pub const TICK: Duration = Duration::from_millis(1);
+
+    /// The service of one worker: matchmaking and gateway, to which pages may be added. `mailbox` and `watch` are those of
+    /// all workers.
+    pub fn http(
+        config: Arc<GameConfig>,
+        mailbox: &Mailbox<Mail>,
+        watch: &GameWatch,
+        http: HttpConfig,
+    ) -> Http<Game> {
+        let ws_stats = WsStats::new();
+        let ws = WsServerConfig::default()
+            .endpoint(WsConfig::default().message_max(config.message_max))
+            .origins(config.origins.clone());
+        // Until it is known which worker it is, nothing is shown.
+        let board = RoomBoard::new(watch.clone(), usize::MAX);
+        let game = Game {
+            hall: Hall::new(config.clone(), board),
+            config,
+            ws: WsWorker::new(ws, ws_stats.clone()),
+            ws_stats,
+            superseded: Vec::new(),
+            messages: 0,
+            watch: watch.clone(),
+            mailbox: mailbox.clone(),
+            worker: None,
+            directory: None,
+            addresses: Addresses::default(),
+            stuck: Vec::new(),
+            published: Time::ZERO,
+        };
+        Http::new(game)
+            .config(http)
+            .get("/api/rooms", Game::list)
+            .post("/api/rooms/join-or-create", |game, request, reply| {
+                game.seat(How::JoinOrCreate, request, reply)
+            })
+            .body_max(BODY_MAX)
+            .post("/api/rooms/join", |game, request, reply| game.seat(How::Join, request, reply))
+            .body_max(BODY_MAX)
+            .post("/api/rooms/create", |game, request, reply| game.seat(How::Create, request, reply))
+            .body_max(BODY_MAX)
+            .upgrade("/play", "websocket", accept)
+    }
+
+    /// Messages that players of this worker have sent.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// What the WebSockets of this worker have counted.
+    pub fn ws_stats(&self) -> &WsStats {
+        &self.ws_stats
+    }
+
+    pub(crate) fn ws_refused(&mut self, _: &HandshakeError) {
+        self.hall.stats.refused += 1;
+    }
+
+    /// Which worker this is.
+    pub(crate) fn settle(&mut self, worker: usize) {
+        if self.worker.is_none() {
+            self.worker = Some(worker);
+            self.hall.board = RoomBoard::new(self.watch.clone(), worker);
+            if worker == DIRECTORY {
+                self.directory = Some(Directory::new(self.config.clone(), self.mailbox.workers()));
+            }
+        }
+    }
+
+    fn list(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Replied {
+        let tags = request.param("tags").unwrap_or_default();
+        let tags: BTreeMap<String, String> = tags
+            .split(',')
+            .filter_map(|tag| tag.split_once(':'))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let filter = Wish { kind: request.param("kind"), tags, ..Wish::default() };
+        let free = request.param("free").is_some_and(|free| matches!(free.as_str(), "1" | "true" | ""));
+        self.ask(Ask::List { filter, free }, request, reply)
+    }
+
+    fn seat(&mut self, how: How, request: &Request<'_>, reply: Reply<'_, '_>) -> Replied {
+        match request.json::<Wish>() {
+            Ok(wish) => self.ask(Ask::Seat { how, wish }, request, reply),
+            Err(refusal) => reply.refuse(refusal),
+        }
+    }
+
+    /// Asks the directory, on whatever worker this is.
+    fn ask(&mut self, ask: Ask, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Replied {
+        self.settle(reply.conn().id().worker());
+        let now = reply.conn().now();
+        let rate = self.config.address_requests;
+        if let Some(addr) = request.peer.addr()
+            && !self.addresses.take(addr.ip(), rate, now)
+        {
+            self.hall.stats.refused_rate += 1;
+            return refuse(reply.header("retry-after", "1"), Status::TOO_MANY_REQUESTS, "too_many_requests");
+        }
+        if reply.conn().is_draining() {
+            return refuse(reply, Status::SERVICE_UNAVAILABLE, "stopping");
+        }
+        let (replied, later) = reply.later();
+        if self.mailbox.send(DIRECTORY, Mail(Inner::Ask { ask, later, tries: 0 })).is_err() {
+            self.stuck.push((later, Answer::Refused(Refused::Busy)));
+        }
+        replied
+    }
+
+    /// Tells the directory what has become of rooms. What it has no room for waits: no seat is forgotten.
+    pub(crate) fn tell(&mut self) {
+        let mut sent = 0;
+        for notice in &self.hall.notices {
+            if self.mailbox.send(DIRECTORY, Mail(Inner::Notice(notice.clone()))).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        self.hall.notices.drain(..sent);
+    }
+
+    /// The directory is asked.
+    fn asked(&mut self, ask: Ask, later: Later, tries: u8, now: Time) {
+        let Some(directory) = &mut self.directory else { return };
+        let answer = match directory.ask(&ask, now) {
+            Ok(Asked::List(rooms)) => Answer::List(rooms),
+            Ok(Asked::Promise(promise)) => {
+                let (ticket, worker) = (promise.ticket, usize::from(promise.ticket.worker));
+                let opened = match promise.open {
+                    None => true,
+                    Some(open) => {
+                        let (kind, options, spec) = (open.kind, open.options, open.spec);
+                        let open = Mail(Inner::Open { room: ticket.room, kind, options, spec });
+                        self.mailbox.send(worker, open).is_ok()
+                    }
+                };
+                let expect = Inner::Expect { ticket, guest: promise.guest, again: ask, later, tries };
+                if opened && self.mailbox.send(worker, Mail(expect)).is_ok() {
+                    return;
+                }
+                // Nobody there knows of it.
+                directory.notice(match opened {
+                    true => Notice::Freed { room: ticket.room, seat: ticket.seat, serial: ticket.serial },
+                    false => Notice::Closed { room: ticket.room },
+                });
+                Answer::Refused(Refused::Busy)
+            }
+            Err(refused) => Answer::Refused(refused),
+        };
+        self.answer(later, answer);
+    }
+
+    fn answer(&mut self, later: Later, answer: Answer) {
+        if matches!(answer, Answer::Refused(_)) {
+            self.hall.stats.refused += 1;
+        }
+        // Who is not reached so gets a 504 in time.
+        let _ = self.mailbox.send(later.worker(), Mail(Inner::Answer { later, answer }));
+    }
+
+    /// A seat of a room here is to be kept.
+    fn expect(&mut self, expected: Expected, now: Time) {
+        let Expected { ticket, guest, again, later, tries } = expected;
+        if !self.hall.expect(ticket, guest, now) {
+            // It closes, or has closed: nobody else is to be sent there.
+            let (room, seat, serial) = (ticket.room, ticket.seat, ticket.serial);
+            self.hall.notices.push(Notice::Freed { room, seat, serial });
+            self.hall.notices.push(Notice::Locked { room, locked: true });
+            self.tell();
+            let again = Inner::Ask { ask: again, later, tries: tries + 1 };
+            if tries >= TRIES_MAX || self.mailbox.send(DIRECTORY, Mail(again)).is_err() {
+                self.answer(later, Answer::Refused(Refused::Busy));
+            }
+            return;
+        }
+        let (kind, hz) =
+            self.hall.describe(ticket.room).map_or((String::new(), 0), |(kind, hz)| (kind.into(), hz));
+        let kept = SeatKept {
+            room: ticket.room.to_string(),
+            kind,
+            seat: ticket.seat.0,
+            spectator: self.hall.is_spectator(ticket),
+            hz,
+            path: format!("/play?ticket={}", ticket.write(&self.config.key)),
+            expires_ms: self.config.reservation_timeout.as_millis() as u64,
+        };
+        self.answer(later, Answer::Seat(kept));
+    }
+
+    /// Ticks of all rooms for which it is time, and whatever else waits.
+    fn run(&mut self, push: &mut Push<'_, '_, Game>) {
+        let now = push.scope().now();
+        let begun = self.hall.clock();
+        // Once round for all, as often as somebody may catch up: nobody makes up for two ticks while others wait for one.
+        for _ in 0..crate::Pace::CATCH_UP_MAX {
+            let Game { hall, ws, .. } = &mut *self;
+            if hall.next().is_none_or(|at| at > now) {
+                break;
+            }
+            if hall.due(now, begun, &mut Reached { push, ws }) == 0 {
+                break;
+            }
+        }
+        self.relieve(push);
+        if now.since(self.published) >= PUBLISH {
+            self.published = now;
+            if let Some(worker) = self.worker {
+                self.watch.publish(worker, &self.hall.stats);
+            }
+        }
+    }
+
+    /// What could not be done in the callback it came from.
+    fn relieve(&mut self, push: &mut Push<'_, '_, Game>) {
+        for conn in std::mem::take(&mut self.superseded) {
+            if let Some((mut conn, gate)) = push.upgraded(conn) {
+                gate.elsewhere(&mut self.ws, &mut conn);
+            }
+        }
+        for (later, answer) in std::mem::take(&mut self.stuck) {
+            answered(push, later, answer);
+        }
+        self.tell();
+    }
+}
+
+struct Expected {
+    ticket: Ticket,
+    guest: crate::Guest,
+    again: Ask,
+    later: Later,
+    tries: u8,
+}
+
+/// Bytes of a request to matchmaking.
+const BODY_MAX: u64 = 8 * 1024;
+
+#[derive(Serialize)]
+struct Error<'a> {
+    error: &'a str,
+}
+
+fn refuse(reply: Reply<'_, '_>, status: Status, error: &str) -> Replied {
+    reply.status(status).header("cache-control", "no-store").json(&Error { error })
+}
+
+fn answered(push: &mut Push<'_, '_, Game>, later: Later, answer: Answer) {
+    push.answer(later, |reply| match &answer {
+        Answer::Seat(kept) => reply.header("cache-control", "no-store").json(kept),
+        Answer::List(rooms) => reply.header("cache-control", "no-store").json(rooms),
+        Answer::Refused(refused) => {
+            let status = match refused {
+                Refused::NoKind | Refused::NoRoom => Status::NOT_FOUND,
+                Refused::Full | Refused::Locked => Status::CONFLICT,
+                Refused::Token => Status::FORBIDDEN,
+                Refused::Tags => Status::BAD_REQUEST,
+                Refused::TooManyRooms | Refused::Busy => Status::SERVICE_UNAVAILABLE,
+            };
+            refuse(reply, status, refused.label())
+        }
+    });
+}
+
+/// Players of this worker, by their connections.
+struct Reached<'x, 'p, 's> {
+    push: &'x mut Push<'p, 's, Game>,
+    ws: &'x mut WsWorker,
+}
+
+impl Reach for Reached<'_, '_, '_> {
+    fn waiting(&mut self, conn: ConnId) -> Option<usize> {
+        let (conn, _) = self.push.upgraded(conn)?;
+        Some(conn.output_len())
+    }
+
+    fn send(&mut self, conn: ConnId, message: &[u8]) {
+        if let Some((mut conn, gate)) = self.push.upgraded(conn) {
+            gate.send(self.ws, &mut conn, message);
+        }
+    }
+
+    fn end(&mut self, conn: ConnId, why: Leave, text: &str) {
+        if let Some((mut conn, gate)) = self.push.upgraded(conn) {
+            gate.end(self.ws, &mut conn, why, text);
+        }
+    }
+}
+
+impl App for Game {
+    type Upgraded = Gate;
+
+    fn place(&mut self, _: Peer, _: usize) -> Placement {
+        self.config.home.map_or(Placement::Balanced, Placement::Worker)
+    }
+
+    fn tick(&mut self, push: &mut Push<'_, '_, Game>, _: Tick) {
+        self.settle(push.scope().worker());
+        self.run(push);
+    }
+
+    fn shutdown(&mut self, push: &mut Push<'_, '_, Game>) {
+        let Game { hall, ws, .. } = &mut *self;
+        hall.close_all(&mut Reached { push, ws });
+        self.tell();
+    }
+}
+
+impl ReceiveApp for Game {
+    type Message = Mail;
+
+    fn receive(&mut self, push: &mut Push<'_, '_, Game>, mail: Mail) {
+        self.settle(push.scope().worker());
+        let now = push.scope().now();
+        match mail.0 {
+            Inner::Ask { ask, later, tries } => self.asked(ask, later, tries, now),
+            Inner::Answer { later, answer } => answered(push, later, answer),
+            Inner::Open { room, kind, options, spec } => self.hall.open(room, kind, &options, spec, now),
+            Inner::Expect { ticket, guest, again, later, tries } => {
+                self.expect(Expected { ticket, guest, again, later, tries }, now);
+            }
+            Inner::Notice(notice) => {
+                if let Some(directory) = &mut self.directory {
+                    directory.notice(notice);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! The rooms of one worker, when they tick, and who sits in them.
+//!
+//! A hall has no connections, only their names: what is to be written goes to whoever lends it a [`Reach`].
+
+mod place;
+mod running;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass::{ConnId, Time};
+
+use crate::config::{GameConfig, RoomKind};
+use crate::ids::RoomId;
+use crate::mail::Notice;
+use crate::record::Recorder;
+use crate::room::{Guest, Leave, Reject, Seat};
+use crate::stage::{Stage, StageSpec};
+use crate::stats::{GameStats, RoomBoard};
+use crate::ticket::Ticket;
+use crate::wire::put_end;
+use place::{Holder, Place};
+use running::Running;
+
+/// What a hall reaches its players by.
+pub(crate) trait Reach {
+    /// Bytes that were written to a connection and have not left; `None` if it is gone.
+    fn waiting(&mut self, conn: ConnId) -> Option<usize>;
+    /// Sends a message.
+    fn send(&mut self, conn: ConnId, message: &[u8]);
+    /// Ends a connection behind what was sent, and says why.
+    fn end(&mut self, conn: ConnId, why: Leave, text: &str);
+}
+
+/// All rooms of one worker.
+pub(crate) struct Hall {
+    config: Arc<GameConfig>,
+    rooms: HashMap<RoomId, Box<Running>>,
+    /// When each room ticks next. One entry for each room.
+    agenda: BinaryHeap<Reverse<(Time, RoomId)>>,
+    /// What the directory is to be told.
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) stats: GameStats,
+    pub(crate) board: RoomBoard,
+    out: Vec<u8>,
+}
+
+/// Why a ticket is not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Unclaimed {
+    /// There is no such room any more.
+    NoRoom,
+    /// The seat is somebody else's by now, or nobody's.
+    Expired,
+    Rejected(Reject),
+}
+
+/// A ticket was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Claimed {
+    /// The connection that had the seat until now.
+    pub(crate) before: Option<ConnId>,
+}
+
+/// The longest message to a seat in one tick, whatever its rate allows.
+const PACK_MAX: u64 = 64 * 1024;
+
+impl Hall {
+    pub(crate) fn new(config: Arc<GameConfig>, board: RoomBoard) -> Hall {
+        Hall {
+            config,
+            rooms: HashMap::new(),
+            agenda: BinaryHeap::new(),
+            notices: Vec::new(),
+            stats: GameStats::default(),
+            board,
+            out: Vec::new(),
+        }
+    }
+
+    /// Opens a room.
+    pub(crate) fn open(&mut self, id: RoomId, kind: usize, options: &[u8], spec: StageSpec, now: Time) {
+        let Some(of) = self.config.kinds.get(kind) else { return };
+        let (room, bounds) = (of.make(options), self.bounds());
+        let recorder = self.config.record.as_ref().map(|_| Recorder::new(&of.name, options, &spec));
+        let stage = Stage::with(room, spec, bounds, recorder);
+        let running = Running::new(id, kind, stage, now);
+        self.agenda.push(Reverse((running.pace.next(), id)));
+        self.rooms.insert(id, Box::new(running));
+        self.stats.rooms_opened += 1;
+        self.stats.rooms += 1;
+    }
+
+    fn bounds(&self) -> crate::outbox::Bounds {
+        let GameConfig { reliable_max, fleeting_max, .. } = *self.config;
+        crate::outbox::Bounds { reliable_max, fleeting_max }
+    }
+
+    fn kind(&self, kind: usize) -> &RoomKind {
+        &self.config.kinds[kind]
+    }
+
+    /// What a room is called, and how fast it is.
+    pub(crate) fn describe(&self, id: RoomId) -> Option<(&str, u32)> {
+        let running = self.rooms.get(&id)?;
+        Some((&self.kind(running.kind).name, running.pace.hz()))
+    }
+
+    /// Whether a ticket is for one who only sees.
+    pub(crate) fn is_spectator(&self, ticket: Ticket) -> bool {
+        self.rooms.get(&ticket.room).is_some_and(|running| running.stage.is_spectator(ticket.seat))
+    }
+
+    /// Keeps a seat. False if the room is gone, and nothing is kept.
+    pub(crate) fn expect(&mut self, ticket: Ticket, guest: Guest, now: Time) -> bool {
+        let Some(running) = self.rooms.get_mut(&ticket.room).filter(|running| !running.stage.is_over())
+        else {
+            return false;
+        };
+        let Some(place) = running.places.get_mut(usize::from(ticket.seat.0)).filter(|place| place.is_free())
+        else {
+            return false;
+        };
+        let until = now + self.config.reservation_timeout;
+        *place =
+            Place { serial: ticket.serial, holder: Holder::Kept(guest.into(), until), ..Place::default() };
+        self.stats.seats_kept += 1;
+        true
+    }
+
+    /// A connection shows a ticket: it has the seat from now on.
+    pub(crate) fn claim(&mut self, ticket: Ticket, conn: ConnId, now: Time) -> Result<Claimed, Unclaimed> {
+        let Some(running) = self.rooms.get_mut(&ticket.room).filter(|running| !running.stage.is_over())
+        else {
+            return Err(Unclaimed::NoRoom);
+        };
+        let seat = ticket.seat;
+        let Some(place) = running
+            .places
+            .get_mut(usize::from(seat.0))
+            .filter(|it| it.serial == ticket.serial && !it.is_free())
+        else {
+            return Err(Unclaimed::Expired);
+        };
+        let stage = &mut running.stage;
+        let is_player = !stage.is_spectator(seat);
+        let before = place.conn.take();
+        match std::mem::take(&mut place.holder) {
+            Holder::Nobody => return Err(Unclaimed::Expired),
+            Holder::Kept(guest, _) => {
+                if let Err(reject) = stage.join(seat, &guest) {
+                    self.stats.rejected += 1;
+                    self.notices.push(Notice::Freed { room: ticket.room, seat, serial: ticket.serial });
+                    return Err(Unclaimed::Rejected(reject));
+                }
+                self.stats.joined += 1;
+                *(if is_player { &mut self.stats.players } else { &mut self.stats.spectators }) += 1;
+            }
+            Holder::Here => {
+                // The page was loaded anew, or the network changed, and nobody has noticed yet that the old connection
+                // is gone.
+                stage.away(seat);
+                stage.back(seat);
+                self.stats.returned += 1;
+            }
+            Holder::Away(_) => {
+                stage.back(seat);
+                self.stats.returned += 1;
+            }
+        }
+        let fresh =
+            Place { serial: place.serial, holder: Holder::Here, conn: Some(conn), ..Place::default() };
+        // What it may say and be sent it does not get anew with a connection.
+        *place = Place { messages: place.messages, input: place.input, output: place.output, ..fresh };
+        place.input_at = now;
+        Ok(Claimed { before })
+    }
+
+    /// The first message of a connection that has got a seat.
+    pub(crate) fn welcome(&mut self, ticket: Ticket, reach: &mut dyn FnMut(&[u8])) {
+        let Some(running) = self.rooms.get(&ticket.room) else { return };
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        running.head(ticket.seat, 255, &mut out);
+        running.stage.welcome(ticket.seat, &ticket.room.to_string(), &mut out);
+        reach(&out);
+        self.out = out;
+    }
+
+    /// A seat says something. `Err`: it is given up for it.
+    pub(crate) fn received(
+        &mut self,
+        ticket: Ticket,
+        conn: ConnId,
+        message: &[u8],
+        now: Time,
+    ) -> Result<(), Leave> {
+        self.stats.messages_in += 1;
+        self.stats.bytes_in += message.len() as u64;
+        let config = &self.config;
+        let Some((running, at)) = seated(&mut self.rooms, ticket, conn) else { return Ok(()) };
+        let place = &mut running.places[at];
+        let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let allowed = place.messages.level(config.seat_messages, now) > 0
+            && place.input.level(config.seat_input, now) > 0;
+        if !allowed {
+            self.stats.messages_dropped += 1;
+            place.dropped += 1;
+            return if place.dropped > config.seat_dropped_max { Err(Leave::Abuse) } else { Ok(()) };
+        }
+        place.messages.spend(config.seat_messages, 1, now);
+        place.input.spend(config.seat_input, len, now);
+        place.dropped = 0;
+        let farewell = running.received(ticket.seat, message, now).map_err(|_| Leave::Abuse)?;
+        if farewell { Err(Leave::Left) } else { Ok(()) }
+    }
+
+    /// A connection is gone; whoever came with it may come back.
+    pub(crate) fn lost(&mut self, ticket: Ticket, conn: ConnId, now: Time) {
+        let until = now + self.config.reconnect_timeout;
+        let Some((running, at)) = seated(&mut self.rooms, ticket, conn) else { return };
+        running.places[at].conn = None;
+        running.places[at].holder = Holder::Away(until);
+        running.stage.away(ticket.seat);
+        self.stats.lost += 1;
+    }
+
+    /// Somebody leaves for good.
+    pub(crate) fn leave(&mut self, ticket: Ticket, conn: ConnId, why: Leave) {
+        if let Some((running, at)) = seated(&mut self.rooms, ticket, conn) {
+            vacate(running, at, why, &mut self.stats, &mut self.notices);
+        }
+    }
+
+    /// When something is to be done.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.agenda.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Makes the next tick of each room for which it is due; rooms that are late still are due again when it returns.
+    /// How many ticks were made. `begun` is the clock's time at `now`: with a clock, what others have taken since counts.
+    pub(crate) fn due(&mut self, now: Time, begun: Option<Duration>, reach: &mut dyn Reach) -> usize {
+        let mut due = Vec::new();
+        while let Some(Reverse((_, id))) = self.agenda.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.agenda.pop();
+            due.push(id);
+        }
+        for &id in &due {
+            let passed =
+                self.clock().zip(begun).map_or(Duration::ZERO, |(now, begun)| now.saturating_sub(begun));
+            self.turn(id, now + passed, reach);
+        }
+        due.len()
+    }
+
+    /// The time of the clock it was given, if it was.
+    pub(crate) fn clock(&self) -> Option<Duration> {
+        self.config.clock.map(|clock| clock())
+    }
+
+    /// One tick of one room, and all that goes with it.
+    fn turn(&mut self, id: RoomId, now: Time, reach: &mut dyn Reach) {
+        let Some(mut running) = self.rooms.remove(&id) else { return };
+        let begun = self.clock();
+        if let Some(beat) = running.pace.beat(now) {
+            running.lateness.add(beat.late);
+            self.stats.lateness.add(beat.late);
+            self.stats.ticks += 1;
+            self.stats.ticks_skipped += beat.skipped;
+            running.stage.tick(beat.n);
+            self.speak(&mut running, now, reach);
+        }
+        self.sweep(&mut running, now, reach);
+        let took = self.clock().zip(begun).map_or(Duration::ZERO, |(now, begun)| now.saturating_sub(begun));
+        let period = running.pace.period();
+        running.longest = running.longest.max(took);
+        if took > period {
+            // It could not catch up, and would only keep the others waiting for longer than it has already.
+            running.overruns += 1;
+            self.stats.overruns += 1;
+            self.stats.ticks_skipped += running.pace.give_up(now + took);
+        }
+        let locked = running.stage.is_locked();
+        if locked != running.locked {
+            running.locked = locked;
+            self.notices.push(Notice::Locked { room: id, locked });
+        }
+        running.slot = self.board.show(running.slot, &running.figures());
+        let idle = running.idle_since(now).is_some_and(|since| now.since(since) >= self.config.empty_timeout);
+        if running.stage.is_over() || idle {
+            self.close(running, reach);
+        } else {
+            self.record(&mut running, false);
+            self.agenda.push(Reverse((running.pace.next(), id)));
+            self.rooms.insert(id, running);
+        }
+    }
+
+    /// Sends everybody in a room what there is for them: one message each.
+    fn speak(&mut self, running: &mut Running, now: Time, reach: &mut dyn Reach) {
+        let mut out = std::mem::take(&mut self.out);
+        let hz = running.pace.hz();
+        for at in 0..running.places.len() {
+            let Some(conn) = running.places[at].conn else { continue };
+            let seat = Seat(at as u16);
+            let Some(waiting) = reach.waiting(conn) else { continue };
+            let place = &mut running.places[at];
+            let allowed = place.output.level(self.config.seat_output, now).min(PACK_MAX) as usize;
+            // Who has confirmed nothing for a second gets a snapshot a second: what was sent before may wait
+            // in the network still, and would be of no use when it comes.
+            let silent = place.unconfirmed >= hz && !running.stage.now().is_multiple_of(hz.into());
+            let done = running.stage.input_done(seat);
+            let is_news = done != running.places[at].told;
+            let age = if is_news { now.since(running.places[at].input_at).as_millis().min(255) } else { 255 };
+            out.clear();
+            running.head(seat, age as u8, &mut out);
+            let head = out.len();
+            let before = running.stage.counts().snapshots;
+            let packed = running.stage.pack(seat, allowed, waiting > 0, silent, &mut out);
+            let place = &mut running.places[at];
+            place.unconfirmed += (running.stage.counts().snapshots - before) as u32;
+            self.stats.snapshots_stale += u64::from(packed.stale);
+            if out.len() == head && (!is_news || waiting > 0) {
+                continue;
+            }
+            place.told = done;
+            place.output.spend(self.config.seat_output, out.len() as u32, now);
+            self.stats.messages_out += 1;
+            self.stats.bytes_out += out.len() as u64;
+            reach.send(conn, &out);
+        }
+        self.out = out;
+    }
+
+    /// Those whose time is over, and those whom the room or its limits want gone.
+    fn sweep(&mut self, running: &mut Running, now: Time, reach: &mut dyn Reach) {
+        while let Some((seat, why, text)) = running.stage.take_doomed() {
+            let at = usize::from(seat.0);
+            self.end(running, at, why, &text, reach);
+            vacate(running, at, why, &mut self.stats, &mut self.notices);
+        }
+        for at in 0..running.places.len() {
+            match running.places[at].holder {
+                Holder::Kept(_, until) if until <= now => {
+                    self.stats.seats_expired += 1;
+                    vacate(running, at, Leave::Lost, &mut self.stats, &mut self.notices);
+                }
+                Holder::Away(until) if until <= now => {
+                    vacate(running, at, Leave::Lost, &mut self.stats, &mut self.notices);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The last that a seat is told: what must come, and why it is over.
+    fn end(&mut self, running: &mut Running, at: usize, why: Leave, text: &str, reach: &mut dyn Reach) {
+        let Some(conn) = running.places[at].conn else { return };
+        let seat = Seat(at as u16);
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        running.head(seat, 255, &mut out);
+        running.stage.pack(seat, PACK_MAX as usize, false, true, &mut out);
+        put_end(&mut out, text);
+        reach.send(conn, &out);
+        reach.end(conn, why, text);
+        self.out = out;
+    }
+
+    fn close(&mut self, mut running: Box<Running>, reach: &mut dyn Reach) {
+        for at in 0..running.places.len() {
+            self.end(&mut running, at, Leave::Closed, "the room is over", reach);
+            vacate(&mut running, at, Leave::Closed, &mut self.stats, &mut self.notices);
+        }
+        running.stage.close();
+        self.record(&mut running, true);
+        self.board.clear(running.slot);
+        self.notices.push(Notice::Closed { room: running.id });
+        self.stats.rooms_closed += 1;
+        self.stats.rooms -= 1;
+    }
+
+    /// Closes all rooms: the server ends.
+    pub(crate) fn close_all(&mut self, reach: &mut dyn Reach) {
+        self.agenda.clear();
+        for (_, running) in std::mem::take(&mut self.rooms) {
+            self.close(running, reach);
+        }
+    }
+
+    /// Gives away what was recorded, if it is enough or the last.
+    fn record(&mut self, running: &mut Running, last: bool) {
+        let Some(sink) = &self.config.record else { return };
+        let Some(recorder) = running.stage.recorder().filter(|recorder| last || recorder.len() >= PIECE)
+        else {
+            return;
+        };
+        let piece =
+            crate::RecordPiece { room: running.id, bytes: recorder.take(), first: !running.recorded, last };
+        running.recorded = true;
+        if !sink.give(piece) {
+            running.stage.stop_recording();
+            self.stats.records_lost += 1;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn stage(&self, id: RoomId) -> Option<&Stage> {
+        self.rooms.get(&id).map(|running| &running.stage)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pace(&self, id: RoomId) -> Option<crate::Pace> {
+        self.rooms.get(&id).map(|running| running.pace)
+    }
+}
+
+/// Bytes of a record that are given away at once.
+const PIECE: usize = 16 * 1024;
+
+/// The room of a ticket and its seat, if that is this connection's.
+fn seated(
+    rooms: &mut HashMap<RoomId, Box<Running>>,
+    ticket: Ticket,
+    conn: ConnId,
+) -> Option<(&mut Running, usize)> {
+    let running = rooms.get_mut(&ticket.room)?;
+    let at = usize::from(ticket.seat.0);
+    let place = running.places.get(at)?;
+    (place.serial == ticket.serial && place.conn == Some(conn)).then_some((running, at))
+}
+
+/// Frees a seat, whoever has it.
+fn vacate(running: &mut Running, at: usize, why: Leave, stats: &mut GameStats, notices: &mut Vec<Notice>) {
+    let place = std::mem::take(&mut running.places[at]);
+    let seat = Seat(at as u16);
+    match place.holder {
+        Holder::Nobody => return,
+        Holder::Kept(..) => {}
+        Holder::Here | Holder::Away(_) => {
+            let is_player = !running.stage.is_spectator(seat);
+            *(if is_player { &mut stats.players } else { &mut stats.spectators }) -= 1;
+            stats.count_left(why);
+        }
+    }
+    running.stage.leave(seat, why);
+    notices.push(Notice::Freed { room: running.id, seat, serial: place.serial });
+}
+
+#[cfg(test)]
+mod tests;

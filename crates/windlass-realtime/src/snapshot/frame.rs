@@ -1,0 +1,153 @@
+//! The entities of a room behind one tick.
+
+use super::schema::Schema;
+
+/// What a seat sees of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Eye {
+    /// Everything.
+    All,
+    /// What is so near a place.
+    Near {
+        /// The place, in the units of [`Frame::put`].
+        x: i32,
+        /// The same.
+        y: i32,
+        /// No further from it than this.
+        radius: i32,
+    },
+    /// Nothing: it is sent no snapshots.
+    Shut,
+}
+
+/// The entities of a room as they are behind one tick: a name, a place, and the fields of its [`Schema`].
+#[derive(Clone, Debug)]
+pub struct Frame {
+    tick: u64,
+    fields: Vec<super::Field>,
+    cell: i32,
+    ids: Vec<u16>,
+    places: Vec<(i32, i32)>,
+    values: Vec<u32>,
+    /// Where in `ids` they stand, by the cell they are in: filled when somebody asks.
+    grid: Vec<(i32, i32, u32)>,
+}
+
+impl Frame {
+    /// An empty frame.
+    pub fn new(schema: &Schema) -> Frame {
+        Frame {
+            tick: 0,
+            fields: schema.fields.clone(),
+            cell: schema.cell,
+            ids: Vec::new(),
+            places: Vec::new(),
+            values: Vec::new(),
+            grid: Vec::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, tick: u64) {
+        self.tick = tick;
+        self.ids.clear();
+        self.places.clear();
+        self.values.clear();
+        self.grid.clear();
+    }
+
+    /// Entities of a frame at most; more are left out.
+    pub const ENTITIES_MAX: usize = 4_096;
+
+    /// An entity: its name, where it is, and its fields, as many as the schema has (what is missing is 0). One name for
+    /// one entity; what is put again is left out.
+    pub fn put(&mut self, id: u16, place: (i32, i32), values: &[i32]) {
+        if self.ids.len() == Frame::ENTITIES_MAX {
+            return;
+        }
+        let Err(at) = self.ids.binary_search(&id) else { return };
+        let width = self.fields.len();
+        let given = values.iter().copied().chain(std::iter::repeat(0));
+        let quantised = self.fields.iter().zip(given).map(|(field, value)| field.quantise(value));
+        if at == self.ids.len() {
+            // As all do that are put in order.
+            self.values.extend(quantised);
+        } else {
+            let quantised: Vec<u32> = quantised.collect();
+            self.values.splice(at * width..at * width, quantised);
+        }
+        self.ids.insert(at, id);
+        self.places.insert(at, place);
+    }
+
+    /// The tick it stands behind.
+    pub fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// The names of its entities, in order.
+    pub fn ids(&self) -> &[u16] {
+        &self.ids
+    }
+
+    /// Where an entity was, as exact as it was put.
+    pub fn place(&self, id: u16) -> Option<(i32, i32)> {
+        Some(self.places[self.find(id)?])
+    }
+
+    pub(crate) fn find(&self, id: u16) -> Option<usize> {
+        self.ids.binary_search(&id).ok()
+    }
+
+    pub(crate) fn values_at(&self, at: usize) -> &[u32] {
+        &self.values[at * self.fields.len()..][..self.fields.len()]
+    }
+
+    pub(crate) fn fields(&self) -> &[super::Field] {
+        &self.fields
+    }
+
+    /// Fills the grid, for those who look near a place.
+    pub(crate) fn sort(&mut self) {
+        if self.grid.is_empty() {
+            let cell = self.cell;
+            let of =
+                |(at, &(x, y)): (usize, &(i32, i32))| (x.div_euclid(cell), y.div_euclid(cell), at as u32);
+            self.grid.extend(self.places.iter().enumerate().map(of));
+            self.grid.sort_unstable();
+        }
+    }
+
+    /// The names of those that an eye sees, in order. The frame must be sorted.
+    pub(crate) fn seen(&self, eye: Eye, ids: &mut Vec<u16>) {
+        ids.clear();
+        let Eye::Near { x, y, radius } = eye else { return };
+        let (x, y, radius) = (i64::from(x), i64::from(y), i64::from(radius.max(0)));
+        let cell =
+            |at: i64| at.clamp(i32::MIN.into(), i32::MAX.into()).div_euclid(i64::from(self.cell)) as i32;
+        let (top, bottom) = (cell(y - radius), cell(y + radius));
+        let columns = cell(x - radius)..=cell(x + radius);
+        let mut at = self.grid.partition_point(|&(column, ..)| column < *columns.start());
+        while let Some(&(column, row, _)) = self.grid.get(at).filter(|(column, ..)| columns.contains(column))
+        {
+            if row < top {
+                at += self.grid[at..].partition_point(|&(c, r, _)| (c, r) < (column, top));
+                continue;
+            }
+            if row > bottom {
+                at += self.grid[at..].partition_point(|&(c, ..)| c <= column);
+                continue;
+            }
+            let which = self.grid[at].2 as usize;
+            let (dx, dy) = (i64::from(self.places[which].0) - x, i64::from(self.places[which].1) - y);
+            // In 128 bits: places are anywhere.
+            if i128::from(dx) * i128::from(dx) + i128::from(dy) * i128::from(dy)
+                <= i128::from(radius) * i128::from(radius)
+            {
+                ids.push(self.ids[which]);
+            }
+            at += 1;
+        }
+        ids.sort_unstable();
+    }
+}

@@ -1,0 +1,217 @@
+//! What is written of a frame is what is read, whatever was lost on the way.
+
+use super::{
+    Baseline, Eye, Field, Frame, History, Schema, Shown, SnapshotError, SnapshotReader, View, write,
+};
+use crate::Random;
+
+fn schema() -> Schema {
+    Schema::new([Field::new(-1_000, 4, 12).small(5), Field::new(-1_000, 4, 12), Field::new(0, 1, 8).small(4)])
+        .cell(100)
+}
+
+fn contents(view: &View) -> Vec<(u16, Vec<i32>)> {
+    view.ids().iter().map(|&id| (id, (0..3).map(|field| view.field(id, field).unwrap()).collect())).collect()
+}
+
+/// What `seen` of a frame looks like behind quantisation.
+fn expected(frame: &Frame, seen: &[u16]) -> Vec<(u16, Vec<i32>)> {
+    let fields = frame.fields().to_vec();
+    let of = |id: u16| {
+        frame.values_at(frame.find(id).unwrap()).iter().zip(&fields).map(|(&q, f)| f.value(q)).collect()
+    };
+    seen.iter().map(|&id| (id, of(id))).collect()
+}
+
+#[test]
+fn quantised_values_are_no_further_off_than_a_step() {
+    let field = Field::new(-100, 3, 7);
+    for value in -100..=281 {
+        let back = field.value(field.quantise(value));
+        assert!((0..3).contains(&(value - back)), "{value} became {back}");
+    }
+    assert_eq!(field.value(field.quantise(i32::MIN)), -100);
+    assert_eq!(field.value(field.quantise(i32::MAX)), -100 + 127 * 3);
+    let wide = Field::new(i32::MIN, 1, 32);
+    for value in [i32::MIN, -1, 0, i32::MAX] {
+        assert_eq!(wide.value(wide.quantise(value)), value);
+    }
+}
+
+#[test]
+fn a_short_difference_is_the_way_back_and_wraps_around() {
+    for (bits, small) in [(8, 4), (8, 8), (1, 1), (32, 6), (32, 32)] {
+        let field = Field::new(0, 1, bits).small(small);
+        let top = (1u64 << bits) - 1;
+        for (from, to) in [(0, top), (top, 0), (top / 2, top / 2 + 1), (7 & top, 0), (0, 1)] {
+            let (from, to) = (from as u32, to as u32);
+            if let Some(short) = field.short(from, to) {
+                assert!(u64::from(short) < 1 << small);
+                assert_eq!(field.add_short(from, short), to);
+            }
+        }
+    }
+    let angle = Field::new(0, 1, 8).small(4);
+    assert!(angle.short(255, 3).is_some());
+    assert!(angle.short(0, 100).is_none());
+}
+
+/// Frames that move, some entities coming and going.
+fn play(random: &mut Random, frame: &mut Frame, entities: u16) {
+    for id in 0..entities {
+        if random.below(5) > 0 {
+            let place = (random.between(-900, 900), random.between(-900, 900));
+            let old = random.below(3) == 0;
+            let values = if old { [0, 0, i32::from(id)] } else { [place.0, place.1, random.between(0, 255)] };
+            frame.put(id * 7, place, &values);
+        }
+    }
+}
+
+#[test]
+fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let mut history = History::new(schema(), 30);
+        let (mut shown, mut reader) = (Shown::default(), SnapshotReader::new(schema()));
+        let mut whole = 0;
+        for tick in 1..400u64 {
+            history.add(tick, |frame| play(&mut random, frame, 20));
+            let eye = match random.below(3) {
+                0 => Eye::All,
+                _ => Eye::Near { x: random.between(-900, 900), y: random.between(-900, 900), radius: 500 },
+            };
+            let mut seen = Vec::new();
+            let newest = history.newest_mut().unwrap();
+            newest.sort();
+            newest.seen(eye, &mut seen);
+            let frame = history.newest().unwrap();
+            let ids = if eye == Eye::All { frame.ids() } else { &seen };
+            let baseline = shown.baseline().and_then(|(tick, ids)| {
+                let old = history.at(tick)?;
+                Some(Baseline { frame: old, ids: ids.unwrap_or(old.ids()) })
+            });
+            whole += u32::from(baseline.is_none());
+            let mut out = Vec::new();
+            write(frame, ids, baseline, &mut out);
+            shown.show(tick, (eye != Eye::All).then_some(&seen));
+            if random.below(4) == 0 {
+                continue;
+            }
+            let view = reader.read(tick, &out).unwrap();
+            assert_eq!(contents(view), expected(frame, ids), "seed {seed}, tick {tick}");
+            if random.below(3) > 0 {
+                shown.confirm(tick as u16);
+            }
+        }
+        assert!(whole < 40, "most of them stand on a baseline: {whole}");
+    }
+}
+
+#[test]
+fn nothing_moves_and_nothing_is_said() {
+    let schema = schema();
+    let (mut one, mut two) = (Frame::new(&schema), Frame::new(&schema));
+    for (tick, frame) in [(1, &mut one), (2, &mut two)] {
+        frame.begin(tick);
+        (0..16).for_each(|id| frame.put(id, (0, 0), &[1, 2, 3]));
+    }
+    let mut out = Vec::new();
+    write(&two, two.ids(), Some(Baseline { frame: &one, ids: one.ids() }), &mut out);
+    // The offset, a bit for each, and one for the end.
+    assert_eq!(out.len(), 1 + 3);
+}
+
+#[test]
+fn any_bytes_are_read_without_a_panic() {
+    let mut random = Random::new(5);
+    let mut reader = SnapshotReader::new(schema());
+    let (mut good, mut bad) = (0, 0);
+    for tick in 1..20_000 {
+        let mut bytes: Vec<u8> = (0..random.below(60)).map(|_| random.next_u64() as u8).collect();
+        if let Some(first) = bytes.first_mut() {
+            *first %= 3;
+        }
+        match reader.read(tick, &bytes) {
+            Ok(_) => good += 1,
+            Err(_) => bad += 1,
+        }
+    }
+    assert!(good > 100 && bad > 100, "{good} {bad}");
+    assert_eq!(reader.read(3, &[4, 0]), Err(SnapshotError::NoBaseline));
+    assert_eq!(reader.read(30_000, &[]), Err(SnapshotError::Short));
+}
+
+#[test]
+fn those_near_a_place_are_found_wherever_the_cells_lie() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let mut frame = Frame::new(&schema().cell(random.between(1, 700)));
+        frame.begin(1);
+        for id in 0..60 {
+            let place = (random.between(-1_000, 1_000), random.between(-1_000, 1_000));
+            frame.put(random.below(500) as u16 + id, place, &[]);
+        }
+        frame.sort();
+        let (x, y) = (random.between(-1_200, 1_200), random.between(-1_200, 1_200));
+        let radius = random.between(0, 900);
+        let near = |&id: &u16| {
+            let (ex, ey) = frame.place(id).unwrap();
+            (ex - x).pow(2) + (ey - y).pow(2) <= radius.pow(2)
+        };
+        let expected: Vec<u16> = frame.ids().iter().copied().filter(near).collect();
+        let mut seen = Vec::new();
+        frame.seen(Eye::Near { x, y, radius }, &mut seen);
+        assert_eq!(seen, expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn places_at_the_ends_of_numbers_do_not_overflow() {
+    let mut frame = Frame::new(&schema().cell(1));
+    frame.begin(1);
+    for (id, x) in [i32::MIN, 0, i32::MAX].into_iter().enumerate() {
+        frame.put(id as u16, (x, x), &[x, x, x]);
+    }
+    frame.sort();
+    for x in [i32::MIN, 0, i32::MAX] {
+        let mut seen = Vec::new();
+        frame.seen(Eye::Near { x, y: x, radius: i32::MAX }, &mut seen);
+        assert!(!seen.is_empty());
+    }
+}
+
+#[test]
+fn the_past_ends_after_a_quarter_of_a_second() {
+    let mut history = History::new(schema(), 60);
+    assert!(history.past(1, 60).is_none());
+    // Ticks 50 to 54 were skipped.
+    for tick in (1..=100).filter(|tick| !(50..55).contains(tick)) {
+        history.add(tick, |frame| frame.put(1, (tick as i32, 0), &[]));
+    }
+    let place = |tick| history.past(tick, 60).unwrap().place(1).unwrap().0;
+    assert_eq!((place(100), place(200), place(93), place(85)), (100, 100, 93, 85));
+    assert_eq!((place(84), place(1)), (85, 85));
+    let mut sparse = History::new(schema(), 60);
+    [10, 90].into_iter().for_each(|tick| sparse.add(tick, |_| {}));
+    assert_eq!(sparse.past(85, 60).map(Frame::tick), Some(90), "what is too old is not shown instead");
+}
+
+#[test]
+fn a_baseline_stays_as_long_as_it_is_one() {
+    let mut shown = Shown::default();
+    shown.show(1, None);
+    shown.confirm(7);
+    assert!(shown.baseline().is_none(), "it was never shown");
+    shown.confirm(1);
+    for tick in 2..200 {
+        shown.show(tick, Some(&[1]));
+    }
+    assert_eq!(shown.baseline(), Some((1, None)));
+    shown.confirm(2);
+    assert_eq!(shown.baseline(), Some((1, None)), "that one is forgotten");
+    shown.confirm(199);
+    assert_eq!(shown.baseline(), Some((199, Some(&[1][..]))));
+    shown.confirm(1);
+    assert_eq!(shown.baseline().unwrap().0, 199, "no way back");
+}

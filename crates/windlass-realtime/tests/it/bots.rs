@@ -1,0 +1,40 @@
+//! Bots play, against one server and with each other.
+
+use std::time::Duration;
+
+use windlass::serve;
+use windlass_realtime::{Bots, BotsConfig, BotsWatch};
+
+use crate::kit::{Server, config, eventually, seat};
+
+#[test]
+fn forty_bots_find_seats_play_and_leave() {
+    let server = Server::start(config(), 2);
+    let (watch, its) = (BotsWatch::default(), BotsConfig::new(server.at, 40));
+    let counting = watch.clone();
+    let bound =
+        serve(move || Bots::new(its.clone(), counting.clone())).tick(Bots::TICK).workers(1).bind().unwrap();
+    let handle = bound.handle();
+    let running = std::thread::spawn(move || bound.run());
+    eventually("all have a seat", || watch.seen().seated == 40);
+    let (before, begun) = (watch.seen(), std::time::Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let (after, took) = (watch.seen(), begun.elapsed().as_secs_f64());
+    assert_eq!((after.bad, after.lost), (0, 0), "{after:?}");
+    // On a busy machine ticks may be late and be caught up with, but not be lost by the dozen.
+    let snapshots = (after.snapshots - before.snapshots) as f64;
+    assert!(snapshots > 40.0 * 30.0 * took * 0.5, "{snapshots} snapshots in {took} s");
+    assert!(after.inputs > before.inputs + 1_000 && after.answered > 0, "{after:?}");
+    let stats = server.watch.stats();
+    assert_eq!((stats.rooms, stats.players), (3, 40));
+    assert_eq!(stats.left_abuse + stats.left_slow + stats.messages_dropped, 0);
+    handle.shutdown();
+    running.join().unwrap().unwrap();
+    eventually("they have left", || server.watch.stats().left == 40);
+    eventually("their seats are free", || seat(server.at, "join-or-create", "{}").1["seat"] == 0);
+    let stats = server.watch.stats();
+    assert_eq!(
+        stats.joined - stats.left - stats.left_lost - stats.left_closed,
+        stats.players + stats.spectators
+    );
+}
