@@ -5,6 +5,8 @@ mod admin;
 #[cfg(feature = "proxy")]
 mod backends;
 mod demo;
+#[cfg(feature = "realtime")]
+mod game;
 #[cfg(feature = "hub")]
 mod hub;
 #[cfg(feature = "kv")]
@@ -33,6 +35,8 @@ pub(crate) use admin::AccessArgs;
 #[cfg(feature = "proxy")]
 pub(crate) use backends::{BackendsArgs, BackendsCommand, OfBackend};
 pub(crate) use demo::DemoArgs;
+#[cfg(feature = "realtime")]
+pub(crate) use game::{BotsArgs, GameArgs, GameCommand, ReplayArgs};
 #[cfg(feature = "hub")]
 pub(crate) use hub::{HashName, HubArgs, HubCommand, ImportArgs, PasswdArgs};
 #[cfg(feature = "kv")]
@@ -92,6 +96,10 @@ pub(crate) enum Command {
     #[cfg(feature = "hub")]
     #[command(long_about = hub::ABOUT, after_long_help = hub::EXAMPLES)]
     Hub(Box<HubArgs>),
+    /// Serve a real-time game: rooms that tick, and the arena to play
+    #[cfg(feature = "realtime")]
+    #[command(long_about = game::ABOUT, after_long_help = game::EXAMPLES)]
+    Game(Box<GameArgs>),
     /// Publish messages to an MQTT broker
     #[command(long_about = mqtt::PUB_ABOUT, after_long_help = mqtt::PUB_EXAMPLES, disable_help_flag = true)]
     #[command(override_usage = mqtt::PUB_USAGE)]
@@ -351,7 +359,7 @@ pub(crate) enum ReportFormat {
 /// The flags of `windlass init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// The kind of service: echo, websocket, proxy, resp, memcached, hub; or demo, for all of them
+    /// The kind of service: echo, websocket, proxy, resp, memcached, hub, game; or demo, for all of them
     #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
     pub(crate) kind: String,
 

@@ -14,6 +14,8 @@ mod console;
 mod demo;
 mod echo;
 mod failure;
+#[cfg(feature = "realtime")]
+mod game;
 mod health;
 #[cfg(feature = "hub")]
 mod hub;
@@ -61,6 +63,8 @@ fn main() -> ExitCode {
         Command::Config(args) => configured::effective(&args),
         #[cfg(feature = "hub")]
         Command::Hub(args) => hub::run(&args),
+        #[cfg(feature = "realtime")]
+        Command::Game(args) => game::run(&args),
         #[cfg(feature = "kv")]
         Command::Resp(args) => kv::resp(&args),
         #[cfg(feature = "kv")]

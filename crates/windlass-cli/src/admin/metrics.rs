@@ -1,9 +1,11 @@
 //! What Prometheus scrapes: the engine's counters as families of metrics, summed over the workers when asked.
 //!
 //! [`FAMILIES`] is the whole list; the Grafana dashboard, the alert rules and the book name nothing that is
-//! not in it, and a test holds them to that; those of proxies are in `proxies`, those of hubs in `hubs`. Names follow Prometheus' practice: the prefix `windlass_`, base
+//! not in it, and a test holds them to that; those of proxies are in `proxies`, those of hubs in `hubs`, those of games in `games`. Names follow Prometheus' practice: the prefix `windlass_`, base
 //! units, `_total` on what only grows. There is no label with a client's address in it.
 
+#[cfg(feature = "realtime")]
+mod games;
 #[cfg(feature = "hub")]
 mod hubs;
 mod proxies;

@@ -63,6 +63,8 @@ pub(crate) struct Admin {
     proxies: crate::proxy::Fronts,
     #[cfg(feature = "hub")]
     hubs: crate::hub::Links,
+    #[cfg(feature = "realtime")]
+    games: crate::game::Links,
     token: Option<String>,
     logins: door::Logins,
     /// Answers of workers come back through it.
@@ -160,6 +162,8 @@ fn serving(
         proxies: told.proxies.clone(),
         #[cfg(feature = "hub")]
         hubs: told.hubs.clone(),
+        #[cfg(feature = "realtime")]
+        games: told.games.clone(),
         token,
         logins: door::Logins::default(),
         mailbox: mailbox.clone(),
@@ -204,6 +208,8 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
                 let page = Page::new(format);
                 #[cfg(feature = "hub")]
                 let page = page.hubs(&admin.hubs.stats());
+                #[cfg(feature = "realtime")]
+                let page = page.games(&admin.games.stats());
                 let text = page.server(bound, &admin.messages, &admin.reloads(), &admin.proxies());
                 reply.bytes(format.content_type(), text.as_bytes())
             })

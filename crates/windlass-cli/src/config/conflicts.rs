@@ -148,6 +148,13 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
             push(problems, place(&path), format!("`{path}` must be {why}"), |problem| problem);
         }
     }
+    #[cfg(feature = "realtime")]
+    for (at, table) in file.game.iter().enumerate() {
+        for (key, why) in table.problems() {
+            let path = format!("game[{at}].{key}");
+            push(problems, place(&path), format!("`{path}` must be {why}"), |problem| problem);
+        }
+    }
     #[cfg(feature = "proxy")]
     proxies(file, places, problems);
     for (path, wrong, range) in [

@@ -4,6 +4,8 @@
 
 mod conflicts;
 mod environment;
+#[cfg(feature = "realtime")]
+pub(crate) mod game;
 #[cfg(feature = "hub")]
 pub(crate) mod hub;
 #[cfg(feature = "hub")]
@@ -211,6 +213,8 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
             service.listen.extend(table.listen_plain.iter().map(|listen| &listen.0));
         }
     }
+    #[cfg(feature = "realtime")]
+    add!(game);
     services
 }
 
@@ -234,6 +238,7 @@ pub(crate) fn usual_address(kind: &str) -> &'static str {
         "resp" => "127.0.0.1:6379",
         "memcached" => "127.0.0.1:11211",
         "hub" => "127.0.0.1:1883",
+        "game" => "127.0.0.1:7777",
         _ => "127.0.0.1:9000",
     }
 }

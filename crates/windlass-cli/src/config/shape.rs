@@ -56,6 +56,10 @@ pub(crate) struct File {
     #[cfg(feature = "hub")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) hub: Vec<super::hub::HubTable>,
+    /// Game servers: rooms that tick, matchmaking over HTTP, players over WebSocket, and the arena at `/`.
+    #[cfg(feature = "realtime")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) game: Vec<super::game::GameTable>,
 }
 
 /// Files that a configuration was read from. They are no difference between two.

@@ -114,6 +114,11 @@ pub(crate) fn own_logs(file: &File, identity: &Identity) {
             let _ = std::os::unix::fs::lchown(path, Some(uid), Some(gid));
         }
     }
+    #[cfg(feature = "realtime")]
+    for FilePath(folder) in file.game.iter().filter_map(|game| game.record.as_ref()) {
+        let (uid, gid) = (identity.uid.as_raw(), identity.gid.as_raw());
+        let _ = std::os::unix::fs::lchown(folder, Some(uid), Some(gid));
+    }
     #[cfg(feature = "hub")]
     for FilePath(folder) in file.hub.iter().filter_map(|hub| hub.data.as_ref()) {
         let files =

@@ -21,8 +21,9 @@ pub(crate) struct Ends {
     open: HashMap<ConnId, Open>,
 }
 
+/// What is known of a connection.
 #[derive(Clone)]
-struct Open {
+pub(crate) struct Open {
     since: Time,
     messages: u64,
 }
@@ -80,6 +81,16 @@ impl Ends {
         if let Some(open) = self.open.get_mut(&conn) {
             open.messages += messages;
         }
+    }
+
+    /// It goes on to another worker: what is known of it.
+    pub(super) fn left(&mut self, conn: ConnId) -> Option<Open> {
+        self.open.remove(&conn)
+    }
+
+    /// It has come from another worker.
+    pub(super) fn arrived(&mut self, conn: ConnId, open: Option<Open>) {
+        self.open.extend(open.map(|open| (conn, open)));
     }
 
     /// It has ended.

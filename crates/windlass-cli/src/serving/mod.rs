@@ -59,6 +59,8 @@ pub(crate) struct Told {
     pub(crate) kv: crate::kv::Link,
     #[cfg(feature = "hub")]
     pub(crate) hubs: crate::hub::Links,
+    #[cfg(feature = "realtime")]
+    pub(crate) games: crate::game::Links,
 }
 
 impl Told {
@@ -246,6 +248,8 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     let started = Instant::now();
     let outcome = bound.run();
     access.finish();
+    #[cfg(feature = "realtime")]
+    told.games.finish();
     let messages = messages.total();
     let figures = outcome.as_ref().ok().map(|summary| Figures {
         uptime: started.elapsed(),

@@ -67,7 +67,7 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
 }
 
 /// How many workers the engine has then.
-#[cfg(feature = "hub")]
+#[cfg(any(feature = "hub", feature = "realtime"))]
 fn workers(file: &File) -> usize {
     match file.server.workers.0 {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
@@ -109,6 +109,10 @@ pub(super) fn services<T: Takes>(
     #[cfg(feature = "hub")]
     for hub in file.hub.iter().filter(|it| wanted(&it.name)) {
         to = to.take(crate::hub::service(hub, workers(file), file.server.control.is_some(), told)?);
+    }
+    #[cfg(feature = "realtime")]
+    for game in file.game.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::game::service(game, workers(file), told)?);
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {

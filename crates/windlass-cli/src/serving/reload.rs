@@ -243,6 +243,8 @@ impl InEffect {
         let linked = told.kv.now();
         #[cfg(feature = "hub")]
         let hubs = told.hubs.now();
+        #[cfg(feature = "realtime")]
+        let games = told.games.now();
         #[cfg(feature = "proxy")]
         let fronts = told.proxies.now();
         let outcome = self.make(file, report);
@@ -253,6 +255,8 @@ impl InEffect {
             told.kv.restore(linked);
             #[cfg(feature = "hub")]
             told.hubs.restore(hubs);
+            #[cfg(feature = "realtime")]
+            told.games.restore(games);
             #[cfg(feature = "proxy")]
             told.proxies.restore(fronts);
         }
@@ -339,6 +343,8 @@ impl InEffect {
         crate::kv::set(told, settings);
         #[cfg(feature = "hub")]
         report.changed.extend(told.hubs.change(file, identities));
+        #[cfg(feature = "realtime")]
+        told.games.keep(&file.game.iter().map(|game| game.name.as_str()).collect::<Vec<_>>());
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {
             report.changed.push("the level of the log was set".into());
         }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass::{
-    Answer, BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Peer,
-    Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Work,
+    Answer, BeforeTls, Close, Conn, ConnId, ConnectError, Datagram, DatagramService, Fault, Input, Move,
+    Peer, Placement, Receive, Resolve, Resolved, Scope, Service, Sessions, Socket, Tick, Work,
 };
 
 use super::Told;
-pub(crate) use super::ends::Ends;
+pub(crate) use super::ends::{Ends, Open};
 use crate::admin;
 use crate::console::Teller;
 
@@ -178,6 +178,25 @@ impl<S: Tally + Receive> Receive for Watched<S> {
     fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<S::Session>, message: S::Message) {
         self.service.receive(scope, sessions, message);
         self.publish();
+    }
+}
+
+impl<S: Tally + Move> Move for Watched<S> {
+    /// With what is known of it for its log.
+    type Seed = (S::Seed, Option<Open>);
+
+    fn move_out(&mut self, conn: &mut Conn<'_>, session: S::Session) -> Self::Seed {
+        let open = self.ends.left(conn.id());
+        (self.service.move_out(conn, session), open)
+    }
+
+    fn move_in(&mut self, conn: &mut Conn<'_>, (seed, open): Self::Seed) -> Result<S::Session, Close> {
+        self.ends.arrived(conn.id(), open);
+        let outcome = self.service.move_in(conn, seed);
+        if let Err(why) = &outcome {
+            self.ends.ended(conn, why);
+        }
+        outcome
     }
 }
 

@@ -38,6 +38,12 @@ fn help_is_what_it_was() {
         same("hub-passwd", &["hub", "passwd", "--help"]);
         same("hub-import", &["hub", "import", "--help"]);
     }
+    #[cfg(feature = "realtime")]
+    {
+        same("game", &["game", "--help"]);
+        same("game-bots", &["game", "bots", "--help"]);
+        same("game-replay", &["game", "replay", "--help"]);
+    }
     #[cfg(feature = "proxy")]
     for command in ["proxy", "backends"] {
         same(command, &[command, "--help"]);

@@ -15,6 +15,8 @@ mod demo;
 mod discovery;
 mod echo;
 mod errors;
+#[cfg(feature = "realtime")]
+mod game;
 mod handover;
 mod help;
 #[cfg(feature = "hub")]

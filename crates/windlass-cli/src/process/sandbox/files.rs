@@ -105,6 +105,11 @@ impl Kept {
         #[cfg(feature = "hub")]
         kept.write
             .extend(file.hub.iter().filter_map(|hub| hub.data.as_ref().map(|FilePath(path)| path.clone())));
+        #[cfg(feature = "realtime")]
+        for game in &file.game {
+            kept.read.extend(game.token_key_file.iter().map(|FilePath(path)| folder(path)));
+            kept.write.extend(game.record.iter().map(|FilePath(path)| path.clone()));
+        }
         kept.read.extend(SYSTEM.iter().map(PathBuf::from));
         // A panic tells where it was: the program's own symbols.
         kept.read.extend(std::env::current_exe().ok());

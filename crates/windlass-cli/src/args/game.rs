@@ -1,0 +1,119 @@
+//! What can be typed behind `windlass game`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use windlass::Address;
+
+use super::{SERVING, ServingArgs, workers};
+use crate::quantity;
+
+pub(super) const ABOUT: &str = "\
+Serve a real-time game: rooms that tick, players over WebSocket, and the arena to play
+
+At / is the arena: sixteen players who move, dash, shoot and score, with keys and mouse or with two thumbs. \
+Rooms are found and opened over HTTP (/api/rooms), players come over WebSocket (/play), and come back to their seat \
+within 30 s. Every room lives on one worker and ticks at fixed times; what players do is decided here. \
+Rooms of your own are written in Rust, with the crate windlass-realtime.
+
+Output, signals and systemd are as with `windlass echo`; a message is one of a player's.";
+
+pub(super) const EXAMPLES: &str = "\
+Every flag is an environment variable too: --rooms-max is WINDLASS_ROOMS_MAX, ADDR is
+WINDLASS_LISTEN. Several values stand behind each other with commas.
+
+Examples:
+  windlass game
+      On 127.0.0.1:7777: open http://127.0.0.1:7777 in two windows.
+  windlass game :7777 --record matches
+      For everybody, and every match in a file: see `windlass game replay`.
+  windlass game bots 40
+      Forty players who are no people, in another terminal.";
+
+/// The flags of `windlass game`.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct GameArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<GameCommand>,
+
+    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, or unix:PATH.
+    /// Port 0 lets the system choose. Several may be given
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:7777", value_delimiter = ',')]
+    #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
+    pub(crate) listen: Vec<Address>,
+
+    /// Worker threads; 0 is one per core. Rooms are spread over them
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SERVING)]
+    #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
+    pub(crate) workers: usize,
+
+    /// Rooms at once
+    #[arg(long, value_name = "N", default_value = "1k", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_ROOMS_MAX", hide_env = true, value_parser = quantity::count::<usize>)]
+    pub(crate) rooms_max: usize,
+
+    /// The folder in which every match is recorded; it is made if it is not there
+    #[arg(long, value_name = "FOLDER", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_RECORD", hide_env = true)]
+    pub(crate) record: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
+}
+
+/// What else can be done.
+#[derive(Subcommand)]
+pub(crate) enum GameCommand {
+    /// Play the arena of a server with players who are no people
+    #[command(after_long_help = BOTS_EXAMPLES)]
+    Bots(BotsArgs),
+    /// Play a recorded match again, and see whether it comes to the same end
+    #[command(long_about = REPLAY_ABOUT)]
+    Replay(ReplayArgs),
+}
+
+const BOTS_EXAMPLES: &str = "\
+Examples:
+  windlass game bots 40
+      Forty of them at 127.0.0.1:7777, until Ctrl-C.
+  windlass game bots 500 192.0.2.7:7777 --for 1min
+      Five hundred somewhere else, for a minute.";
+
+const REPLAY_ABOUT: &str = "\
+Play a recorded match again, and see whether it comes to the same end
+
+A match is what its seed and what players did make of it, so it is the same each time. The record has a hash of the \
+room now and then: where the room is another, the exit code is 1, and the tick is told.";
+
+/// The flags of `windlass game bots`.
+#[derive(Args)]
+pub(crate) struct BotsArgs {
+    /// How many
+    #[arg(value_name = "N", env = "WINDLASS_BOTS", hide_env = true, value_parser = quantity::count::<usize>)]
+    pub(crate) count: usize,
+
+    /// The server: HOST:PORT
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:7777")]
+    #[arg(env = "WINDLASS_SERVER", hide_env = true)]
+    pub(crate) server: String,
+
+    /// How long they play; until Ctrl-C otherwise
+    #[arg(long = "for", value_name = "TIME")]
+    #[arg(env = "WINDLASS_FOR", hide_env = true, value_parser = quantity::duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Worker threads
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
+    pub(crate) workers: usize,
+}
+
+/// The flags of `windlass game replay`.
+#[derive(Args)]
+pub(crate) struct ReplayArgs {
+    /// The record
+    #[arg(value_name = "FILE", env = "WINDLASS_FILE", hide_env = true)]
+    pub(crate) file: PathBuf,
+}

@@ -1,0 +1,159 @@
+//! `windlass game` and `[[game]]`: bots, records, metrics, and two tabs of a browser in one room.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::dashboard::browser::Browser;
+use crate::served::*;
+use crate::server::*;
+
+fn get(at: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn json(answer: &str) -> Value {
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+fn matches(folder: &str) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn bots_play_and_their_matches_replay() {
+    let folder = Folder::new("matches");
+    let records = folder.path("records");
+    let server =
+        Server::command(&["game", "127.0.0.1:0", "--workers", "2", "--record", &records, "--log", "text"]);
+    let output = run(&["game", "bots", "20", &server.address, "--for", "3s"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}{errors}");
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.starts_with("20 seats taken, 0 lost, 0 refusals; ") && last.contains(", 0 unreadable, "),
+        "{said}"
+    );
+    assert!(get(&server.address, "/").contains("<title>Arena</title>"));
+    let (status, summary, log) = server.stop();
+    assert!(status.success(), "{summary}{log}");
+    let files = matches(&records);
+    assert_eq!(files.len(), 2, "twenty in rooms of sixteen");
+    let mut joins = 0;
+    for file in &files {
+        let output = run(&["game", "replay", file.to_str().unwrap()]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && said.contains("hashes are the same") && !said.contains("breaks off"),
+            "{said}"
+        );
+        let players = said.lines().nth(1).unwrap().split(", ").nth(1).unwrap();
+        joins += players.split(' ').next().unwrap().parse::<u32>().unwrap();
+    }
+    assert_eq!(joins, 20);
+    // What is not as it was is told, and where.
+    let mut bytes = std::fs::read(&files[0]).unwrap();
+    let end = bytes.len() - 1;
+    bytes[end] ^= 1;
+    let changed = folder.path("changed.match");
+    std::fs::write(&changed, bytes).unwrap();
+    let output = run(&["game", "replay", &changed]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && errors.contains("the room is another"), "{errors}");
+    let output = run(&["game", "replay", &folder.file("nothing", "no match")]);
+    assert!(!output.status.success());
+}
+
+#[test]
+fn a_file_says_what_a_game_is_and_metrics_tell_of_it() {
+    let (at, admin) = (free(), free());
+    let text = format!(
+        "{LOG}[admin]\nlisten = \"{admin}\"\n[server]\nworkers = 2\n\
+         [[game]]\nlisten = \"{at}\"\ntick_hz = 60\nplayers_max = 2\nempty_timeout = \"1h\"\n"
+    );
+    let served = Served::start("game", &text);
+    let output = run(&["game", "bots", "3", &at, "--for", "2s"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let rooms = json(&get(&at, "/api/rooms"));
+    assert_eq!(rooms.as_array().unwrap().len(), 2);
+    assert_eq!(rooms[0]["players_max"], 2);
+    // Shown four times a second.
+    std::thread::sleep(Duration::from_millis(600));
+    let metrics = get(&admin, "/metrics");
+    for line in [
+        "windlass_game_rooms{game=\"game\"} 2",
+        "windlass_game_joined_total{game=\"game\"} 3",
+        "windlass_game_left_total{game=\"game\",reason=\"left\"} 3",
+        "windlass_game_seats{game=\"game\",kind=\"player\"} 0",
+        "# TYPE windlass_game_tick_lateness_seconds histogram",
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line} in\n{metrics}");
+    }
+    let room = rooms[0]["room"].as_str().unwrap();
+    let count = format!("windlass_game_room_tick_lateness_seconds_count{{game=\"game\",room=\"{room}\"}} ");
+    let ticks: f64 = metrics.lines().find_map(|line| line.strip_prefix(&count)).unwrap().parse().unwrap();
+    assert!(ticks > 30.0, "{ticks}");
+    let wrong = text.replace("tick_hz = 60", "tick_hz = 300");
+    assert!(!served.reload(&wrong), "and what is wrong changes nothing");
+    assert_eq!(json(&get(&at, "/api/rooms")).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn two_tabs_in_one_room_see_each_other_move() {
+    let Some(mut one) = Browser::start("arena-one") else { return };
+    let Some(mut two) = Browser::start("arena-two") else { return };
+    let server = Server::command(&["game", "127.0.0.1:0", "--workers", "2", "-q"]);
+    let url = format!("http://{}/", server.address);
+    for (browser, name) in [(&mut one, "ann"), (&mut two, "bob")] {
+        browser.open(&url);
+        // It is ready then, and has put the name of last time into its field.
+        browser.until("!document.querySelector('#play').disabled");
+        browser.eval(&format!("document.querySelector('#name').value = {name:?}"));
+        browser.click("#play");
+        browser.until("document.querySelector('#door').hidden");
+    }
+    for browser in [&mut one, &mut two] {
+        browser.until("document.querySelectorAll('#scores li').length === 2");
+        browser.until("document.querySelector('#scores').textContent.includes('ann')");
+        browser.until("document.querySelector('#scores').textContent.includes('bob')");
+        browser.until("/\\d+ ms/.test(document.querySelector('#link').textContent)");
+    }
+    assert_eq!(json(&get(&server.address, "/api/rooms"))[0]["players"], 2);
+    // The second leaves, and watches: it sees everything then. The first goes right, and if there is no way, left.
+    two.key("Escape");
+    two.until("!document.querySelector('#door').hidden");
+    two.click("#watch");
+    two.until("document.querySelector('#world').dataset.players.includes('0:')");
+    let seen =
+        "document.querySelector('#world').dataset.players.split(' ').find((it) => it.startsWith('0:'))";
+    let before = two.eval(seen).as_str().unwrap().to_owned();
+    for key in ["ArrowRight", "ArrowLeft"] {
+        let press = |kind| serde_json::json!({ "type": kind, "key": key, "code": key });
+        one.call("Input.dispatchKeyEvent", press("rawKeyDown"));
+        std::thread::sleep(Duration::from_millis(700));
+        one.call("Input.dispatchKeyEvent", press("keyUp"));
+    }
+    two.until(&format!("{seen} !== {before:?}"));
+    // A tab that is loaded anew has the same seat: nobody else came.
+    one.open(&url);
+    one.until("document.querySelector('#door').hidden");
+    one.until("document.querySelectorAll('#scores li').length === 1");
+    let rooms = json(&get(&server.address, "/api/rooms"));
+    assert_eq!((&rooms[0]["players"], &rooms[0]["spectators"]), (&Value::from(1), &Value::from(1)));
+    one.shot("arena");
+    for browser in [&one, &two] {
+        assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+        let elsewhere: Vec<String> =
+            browser.requested().into_iter().filter(|asked| !asked.contains(&server.address)).collect();
+        assert!(elsewhere.iter().all(|asked| asked.starts_with("about:")), "{elsewhere:?}");
+    }
+}
