@@ -398,35 +398,3 @@ fn a_relay_passes_on_how_a_stream_ended() {
     assert_eq!(harness.ending(second.peer), Some(Ending::Reset));
     assert_eq!(harness.why(first.peer), Some("tls"));
 }
-
-#[test]
-fn a_connection_with_tls_does_not_move() {
-    /// Wants away, and is told no.
-    struct Restless;
-    impl Service for Restless {
-        type Session = ();
-        fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
-            let other = 1 - conn.id().worker();
-            assert_eq!(conn.move_to(other), Err(windlass::MoveError::Unsupported));
-            Ok(())
-        }
-        fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
-            conn.write(input.take_all());
-            Ok(())
-        }
-    }
-    impl windlass::Move for Restless {
-        type Seed = ();
-        fn move_out(&mut self, _: &mut Conn<'_>, _: ()) {}
-        fn move_in(&mut self, _: &mut Conn<'_>, _: ()) -> Result<(), Close> {
-            unreachable!("it stays")
-        }
-    }
-    let mut harness = harness(serve(|| Restless).movable().workers(2));
-    let mut client = HarnessClient::connect(&mut harness, TLS13);
-    client.shake_hands(&mut harness);
-    let text = client.write(b"still here");
-    harness.send(client.peer, text);
-    client.hear(&mut harness);
-    assert_eq!(client.received, b"still here");
-}
