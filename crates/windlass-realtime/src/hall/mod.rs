@@ -384,9 +384,11 @@ impl Hall {
 
     /// Closes all rooms: the server ends.
     pub(crate) fn close_all(&mut self, reach: &mut dyn Reach) {
-        self.agenda.clear();
-        for (_, running) in std::mem::take(&mut self.rooms) {
-            self.close(running, reach);
+        // In the order of the agenda, which has each of them once: that of a HashMap differs from run to run.
+        for Reverse((_, id)) in std::mem::take(&mut self.agenda).into_sorted_vec().into_iter().rev() {
+            if let Some(running) = self.rooms.remove(&id) {
+                self.close(running, reach);
+            }
         }
     }
 
