@@ -240,19 +240,18 @@ impl Hall {
     }
 
     /// Makes the next tick of each room for which it is due; rooms that are late still are due again when it returns.
-    /// How many ticks were made. `begun` is the clock's time at `now`: with a clock, what others have taken since counts.
-    pub(crate) fn due(&mut self, now: Time, begun: Option<Duration>, reach: &mut dyn Reach) -> usize {
+    /// `begun` is the clock's time at `now`: with a clock, what others have taken since counts.
+    pub(crate) fn due(&mut self, now: Time, begun: Option<Duration>, reach: &mut dyn Reach) {
         let mut due = Vec::new();
         while let Some(Reverse((_, id))) = self.agenda.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.agenda.pop();
             due.push(id);
         }
-        for &id in &due {
+        for id in due {
             let passed =
                 self.clock().zip(begun).map_or(Duration::ZERO, |(now, begun)| now.saturating_sub(begun));
             self.turn(id, now + passed, reach);
         }
-        due.len()
     }
 
     /// The time of the clock it was given, if it was.

@@ -284,7 +284,7 @@ fn whoever_has_a_seat_hears_everything_in_order() {
             Game::http(config.clone(), &mail, &watch, http)
         };
         let taken = Taken::default();
-        sim.serve(serve(make).mailbox(&mailbox).movable().tick(Duration::from_millis(5)))
+        sim.serve(serve(make).mailbox(&mailbox).movable().tick(Game::TICK))
             .workers(workers)
             .room_for_all()
             .clients(players, move |rng| Player::new(rng, taken.clone(), has_home))
