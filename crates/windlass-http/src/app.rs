@@ -1,6 +1,6 @@
 //! What you write: state that the routes share, and what a connection can become.
 
-use windlass::{Bytes, Close, Conn, ConnId, Input, Peer, Placement, Scope, Sessions, Tick};
+use windlass::{Bytes, Close, Conn, ConnId, Input, Peer, Placement, Scope, Sessions, Tick, Time};
 
 use crate::event::{Event, publish, send};
 use crate::reply::{Later, Replied, Reply, Shared};
@@ -45,6 +45,16 @@ pub trait App: Sized + 'static {
 
     /// A tick of the period given with [`Serve::tick`](windlass::Serve::tick).
     fn tick(&mut self, push: &mut Push<'_, '_, Self>, tick: Tick) {}
+
+    /// When [`due`](App::due) is to be called; `None`, the default: not at all. The engine asks when callbacks have run, up
+    /// to twice in a turn, so the answer should be at hand: see [`Service::deadline`](windlass::Service::deadline).
+    fn deadline(&mut self) -> Option<Time> {
+        None
+    }
+
+    /// The [`deadline`](App::deadline) has come, and `push.scope().now()` is not before it. Called once in a turn, and in the
+    /// next one again where the deadline has passed all the same: see [`Service::due`](windlass::Service::due).
+    fn due(&mut self, push: &mut Push<'_, '_, Self>) {}
 
     /// The server has begun a graceful shutdown, before [`Upgraded::draining`] is called for each connection that was
     /// upgraded.
@@ -117,7 +127,7 @@ impl<A> Upgraded<A> for Never {
     }
 }
 
-/// All connections of one worker, lent to an app's tick or message.
+/// All connections of one worker, lent to an app's tick, deadline or message.
 pub struct Push<'p, 's, A: App> {
     pub(crate) scope: &'p mut Scope<'s>,
     pub(crate) sessions: &'p mut Sessions<Session<A>>,

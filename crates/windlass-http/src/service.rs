@@ -1,6 +1,6 @@
 //! The service: requests to routes, and what connections become.
 
-use windlass::{Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions, Tick};
+use windlass::{Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions, Tick, Time};
 use windlass_proto::Decode;
 use windlass_proto::http::{Framing, HttpError, RequestHead, RequestPart, Status};
 
@@ -596,6 +596,14 @@ impl<A: App> Service for Http<A> {
 
     fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Session<A>>, tick: Tick) {
         self.app.tick(&mut Push { scope, sessions, shared: &mut self.shared }, tick);
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        self.app.deadline()
+    }
+
+    fn due(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Session<A>>) {
+        self.app.due(&mut Push { scope, sessions, shared: &mut self.shared });
     }
 
     fn shutdown(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Session<A>>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use windlass::proto::http::{Limits, Status};
 use windlass::testing::{Harness, TestPeer};
-use windlass::{Bytes, Close, Conn, Input, Tick, serve};
+use windlass::{Bytes, Close, Conn, Input, Tick, Time, serve};
 use windlass_http::{
     Accepted, App, Event, File, Http, HttpConfig, HttpStats, Push, Refusal, Replied, Reply, Request,
     Upgraded, WhenSlow,
@@ -624,4 +624,55 @@ fn an_event_may_be_for_one_subscriber() {
     h.reset(one);
     h.advance(2 * SECOND);
     assert_eq!(text(h.receive(two)), "data: two\n\ndata: two\n\n");
+}
+
+/// Tells its listeners when it said that it would, at times that nothing else has.
+struct Alarm {
+    at: Option<Time>,
+    rung: u32,
+}
+
+impl App for Alarm {
+    type Upgraded = windlass_http::Never;
+
+    fn subscribe(&mut self, _: &Request<'_>) -> Vec<Event> {
+        vec![Event::new("set")]
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        self.at
+    }
+
+    fn due(&mut self, push: &mut Push<'_, '_, Alarm>) {
+        assert_eq!(self.at, Some(push.scope().now()));
+        self.rung += 1;
+        self.at = (self.rung < 3).then(|| push.scope().now() + Duration::from_nanos(1_000_003));
+        push.event("/events", &Event::new(self.rung.to_string()));
+    }
+}
+
+#[test]
+fn an_app_has_a_deadline_of_its_own() {
+    let alarm = || {
+        Http::new(Alarm { at: None, rung: 0 }).events("/events").get("/set", |alarm, _, mut reply| {
+            alarm.at = Some(reply.conn().now() + Duration::from_nanos(1_000_003));
+            reply.text("set")
+        })
+    };
+    let h = &mut Harness::new(serve(alarm));
+    let listener = h.connect();
+    h.send(listener, "GET /events HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(text(h.receive(listener)).ends_with("data: set\n\n"));
+    h.advance(SECOND);
+    assert_eq!(text(h.receive(listener)), "", "it has none yet");
+    let peer = h.connect();
+    h.send(peer, "GET /set HTTP/1.1\r\nHost: h\r\n\r\n");
+    for rung in 1..=3 {
+        h.advance(Duration::from_nanos(1_000_002));
+        assert_eq!(text(h.receive(listener)), "", "not before");
+        h.advance(Duration::from_nanos(1));
+        assert_eq!(text(h.receive(listener)), format!("data: {rung}\n\n"));
+    }
+    h.advance(SECOND);
+    assert_eq!(text(h.receive(listener)), "", "and none any more");
 }

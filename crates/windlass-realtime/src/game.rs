@@ -72,19 +72,17 @@ pub struct Game {
     addresses: Addresses,
     /// Answers that could not be sent to where they are due.
     stuck: Vec<(Later, Answer)>,
-    published: Time,
 }
 
 /// The worker that has the directory.
 const DIRECTORY: usize = 0;
 /// Times that a seat is asked for again, since its room was gone when it came there.
 const TRIES_MAX: u8 = 3;
-/// How often what was counted is shown.
-const PUBLISH: Duration = Duration::from_millis(250);
 
 impl Game {
-    /// The period to give to [`Serve::tick`](windlass::Serve::tick): ticks of rooms are late by no more than that.
-    pub const TICK: Duration = Duration::from_millis(1);
+    /// The period to give to [`Serve::tick`](windlass::Serve::tick). Rooms do not tick with it, they have deadlines of their
+    /// own: it is how often what was counted is shown, and how long what could not be done at once waits at most.
+    pub const TICK: Duration = Duration::from_millis(100);
 
     /// The service of one worker: matchmaking and gateway, to which pages may be added. `mailbox` and `watch` are those of
     /// all workers.
@@ -113,7 +111,6 @@ impl Game {
             directory: None,
             addresses: Addresses::default(),
             stuck: Vec::new(),
-            published: Time::ZERO,
         };
         Http::new(game)
             .config(http)
@@ -274,29 +271,6 @@ impl Game {
         self.answer(later, Answer::Seat(kept));
     }
 
-    /// Ticks of all rooms for which it is time, and whatever else waits.
-    fn run(&mut self, push: &mut Push<'_, '_, Game>) {
-        let now = push.scope().now();
-        let begun = self.hall.clock();
-        // Once round for all, as often as somebody may catch up: nobody makes up for two ticks while others wait for one.
-        for _ in 0..crate::Pace::CATCH_UP_MAX {
-            let Game { hall, ws, .. } = &mut *self;
-            if hall.next().is_none_or(|at| at > now) {
-                break;
-            }
-            if hall.due(now, begun, &mut Reached { push, ws }) == 0 {
-                break;
-            }
-        }
-        self.relieve(push);
-        if now.since(self.published) >= PUBLISH {
-            self.published = now;
-            if let Some(worker) = self.worker {
-                self.watch.publish(worker, &self.hall.stats);
-            }
-        }
-    }
-
     /// What could not be done in the callback it came from.
     fn relieve(&mut self, push: &mut Push<'_, '_, Game>) {
         for conn in std::mem::take(&mut self.superseded) {
@@ -382,7 +356,25 @@ impl App for Game {
 
     fn tick(&mut self, push: &mut Push<'_, '_, Game>, _: Tick) {
         self.settle(push.scope().worker());
-        self.run(push);
+        self.relieve(push);
+        if let Some(worker) = self.worker {
+            self.watch.publish(worker, &self.hall.stats);
+        }
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
+        self.hall.next()
+    }
+
+    fn due(&mut self, push: &mut Push<'_, '_, Game>) {
+        self.settle(push.scope().worker());
+        let now = push.scope().now();
+        let begun = self.hall.clock();
+        let Game { hall, ws, .. } = &mut *self;
+        // One tick of each room for which it is time. Who is late still is due again in the next turn: nobody makes up for
+        // two ticks while others wait for one, and connections are served in between.
+        hall.due(now, begun, &mut Reached { push, ws });
+        self.tell();
     }
 
     fn shutdown(&mut self, push: &mut Push<'_, '_, Game>) {

@@ -16,7 +16,7 @@ pub(crate) struct GameTable {
     pub(crate) name: String,
     /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
     pub(crate) listen: Vec<Listen>,
-    /// Speak TLS on every address of it. All rooms are on one worker then, since connections with TLS do not move.
+    /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
     /// A line for each connection when it has ended. Without a format it is

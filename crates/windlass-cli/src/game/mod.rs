@@ -99,8 +99,8 @@ pub(crate) fn service(table: &GameTable, workers: usize, told: &Told) -> Result<
         .config(key)
         .token_key(token_key(table)?)
         .unix_ms(unix_ms())
-        // Connections with TLS do not move to the worker of their room, and on Windows none do.
-        .home((table.tls.is_some() || cfg!(windows)).then_some(0))
+        // Connections cannot move to the worker of their room there.
+        .home(cfg!(windows).then_some(0))
         .clock(Some(clock))
         .record(records.as_ref().map(Records::sink));
     let watch = GameWatch::new(workers, config.kinds.iter().map(|kind| kind.name.clone()));

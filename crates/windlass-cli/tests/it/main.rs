@@ -17,6 +17,8 @@ mod echo;
 mod errors;
 #[cfg(feature = "realtime")]
 mod game;
+#[cfg(all(feature = "realtime", feature = "tls"))]
+mod game_tls;
 mod handover;
 mod help;
 #[cfg(feature = "hub")]

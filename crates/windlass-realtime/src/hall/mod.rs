@@ -240,19 +240,18 @@ impl Hall {
     }
 
     /// Makes the next tick of each room for which it is due; rooms that are late still are due again when it returns.
-    /// How many ticks were made. `begun` is the clock's time at `now`: with a clock, what others have taken since counts.
-    pub(crate) fn due(&mut self, now: Time, begun: Option<Duration>, reach: &mut dyn Reach) -> usize {
+    /// `begun` is the clock's time at `now`: with a clock, what others have taken since counts.
+    pub(crate) fn due(&mut self, now: Time, begun: Option<Duration>, reach: &mut dyn Reach) {
         let mut due = Vec::new();
         while let Some(Reverse((_, id))) = self.agenda.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.agenda.pop();
             due.push(id);
         }
-        for &id in &due {
+        for id in due {
             let passed =
                 self.clock().zip(begun).map_or(Duration::ZERO, |(now, begun)| now.saturating_sub(begun));
             self.turn(id, now + passed, reach);
         }
-        due.len()
     }
 
     /// The time of the clock it was given, if it was.
@@ -384,9 +383,11 @@ impl Hall {
 
     /// Closes all rooms: the server ends.
     pub(crate) fn close_all(&mut self, reach: &mut dyn Reach) {
-        self.agenda.clear();
-        for (_, running) in std::mem::take(&mut self.rooms) {
-            self.close(running, reach);
+        // In the order of the agenda, which has each of them once: that of a HashMap differs from run to run.
+        for Reverse((_, id)) in std::mem::take(&mut self.agenda).into_sorted_vec().into_iter().rev() {
+            if let Some(running) = self.rooms.remove(&id) {
+                self.close(running, reach);
+            }
         }
     }
 

@@ -404,6 +404,18 @@ fn the_room_decides_who_goes_and_when_it_is_over() {
 }
 
 #[test]
+fn rooms_close_in_the_same_order_in_every_run() {
+    let mut it = fixture(config());
+    for room in [3, 1, 8, 5, 2, 7, 4, 6] {
+        it.open(room, 0);
+    }
+    it.hall.close_all(&mut it.wires);
+    let closed: Vec<_> = (1..=8).map(|room| Notice::Closed { room: RoomId(room) }).collect();
+    assert_eq!(it.hall.notices, closed);
+    assert_eq!((it.hall.stats.rooms, it.hall.next()), (0, None));
+}
+
+#[test]
 fn a_room_without_anybody_closes_after_a_while() {
     let mut it = fixture(config());
     it.open(1, 0);

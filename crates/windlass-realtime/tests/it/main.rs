@@ -6,3 +6,4 @@ mod door;
 mod joins;
 mod kit;
 mod play;
+mod ticks;
