@@ -30,7 +30,8 @@ fn a_stranger_costs_no_more_than_it_has_said() {
     // The beginning of a CONNECT of almost 16 KiB, which it may be, and of a request.
     let long = b"\x10\xf0\x7f\0\x04MQTT\x04\x02\0\x3c\x3f\xe0";
     let websocket = b"GET /mqtt HTTP/1.1\r\nHost: hub\r\n";
-    for said in [&long[..2], long, websocket] {
+    let publishes = b"POST /publish/a HTTP/1.1\r\nHost: hub\r\n";
+    for said in [&long[..2], long, websocket, publishes] {
         let (mailbox, watch) = (Mailbox::new(), HubWatch::new(1));
         let config = HubConfig::default().sys_interval(Duration::ZERO);
         let input_max = config.packet_max + 1024;
@@ -54,7 +55,7 @@ fn what_is_no_connect_is_not_held() {
     let config = HubConfig::default().sys_interval(Duration::ZERO);
     let service = serve(move || Hub::new(config.clone(), &watch)).mailbox(&mailbox).tick(Hub::TICK);
     let mut harness = Harness::new(service.input_max(2 << 20));
-    for said in [&b"\x30\xff\xff\x7f"[..], b"\x10\xff\xff\x7f", b"POST / HTTP/1.1\r\n", b"\0\0\0\0"] {
+    for said in [&b"\x30\xff\xff\x7f"[..], b"\x10\xff\xff\x7f", b"HELO hub\r\n", b"\0\0\0\0"] {
         let peers: Vec<TestPeer> = (0..100).map(|_| harness.connect()).collect();
         let held = cost(&mut harness, &peers, said);
         assert!(held <= 1024, "{held} bytes for {}", said.escape_ascii());

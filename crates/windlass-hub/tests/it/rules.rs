@@ -63,7 +63,7 @@ fn a_message_goes_to_the_sinks_of_its_rules() {
     // Others from here on; those who are connected stay.
     let next = Arc::new(Heard::default());
     let config = config.sys_interval(std::time::Duration::ZERO).rules(rules(&next, "#", None));
-    desk.mailbox.send(0, Mail::Set(Box::new(config))).unwrap();
+    desk.tell(|| Mail::Set(Box::new(config.clone())));
     desk.harness.settle();
     desk.publish(&mut device, "else", "z");
     assert!(sink.take().is_empty());
