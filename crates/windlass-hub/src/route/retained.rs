@@ -26,6 +26,17 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 /// And of how many topics at most; those it knows longest are forgotten first.
 const GONE_MAX: usize = 100_000;
 
+/// And how many bytes their names may have.
+const GONE_BYTES_MAX: usize = 16 << 20;
+
+/// As of when nothing is retained for a topic.
+#[derive(Debug)]
+struct Gone {
+    version: u64,
+    /// When it is forgotten.
+    until: Time,
+}
+
 /// Retained messages, within their limits.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -42,9 +53,12 @@ pub(crate) struct Kept {
     sweep: Option<Scan>,
     /// The latest version that was given or seen.
     latest: u64,
-    gone: HashMap<Arc<str>, u64>,
-    /// The same by age, with when they are forgotten.
-    gone_by_age: VecDeque<(Time, Arc<str>, u64)>,
+    gone: HashMap<Arc<str>, Gone>,
+    /// Bytes of the names of those.
+    gone_bytes: usize,
+    /// The same by age, each once, with when it was to be forgotten as it came here: what has gone again since then is
+    /// known for longer, and goes behind the others when its turn comes.
+    gone_by_age: VecDeque<(Time, Arc<str>)>,
 }
 
 /// Why a message was not retained.
@@ -66,6 +80,7 @@ impl Kept {
             sweep: None,
             latest: 0,
             gone: HashMap::new(),
+            gone_bytes: 0,
             gone_by_age: VecDeque::new(),
         }
     }
@@ -146,7 +161,7 @@ impl Kept {
         self.seen(version);
         let Ok(topic) = message.topic() else { return Err(Full) };
         if self.tree.get(topic).is_some_and(|it| it.version >= version)
-            || self.gone.get(topic.as_str()).is_some_and(|it| *it >= version)
+            || self.gone.get(topic.as_str()).is_some_and(|it| it.version >= version)
         {
             return Ok(());
         }
@@ -207,27 +222,43 @@ impl Kept {
     }
 
     fn note_gone(&mut self, topic: &str, version: u64, now: Time) {
-        while let Some((_, topic, version)) = self
-            .gone_by_age
-            .pop_front_if(|(until, ..)| *until <= now)
-            .or_else(|| if self.gone.len() >= GONE_MAX { self.gone_by_age.pop_front() } else { None })
-        {
-            if self.gone.get(&topic) == Some(&version) {
-                self.gone.remove(&topic);
+        while self.gone_by_age.front().is_some_and(|(until, _)| *until <= now) {
+            self.forget_eldest(now);
+        }
+        let until = now + GONE_FOR;
+        if let Some(known) = self.gone.get_mut(topic) {
+            if version > known.version {
+                *known = Gone { version, until };
             }
+            return;
+        }
+        while self.gone.len() >= GONE_MAX || self.gone_bytes + topic.len() > GONE_BYTES_MAX {
+            // Whatever time it has left; one that has gone again meanwhile is not the eldest.
+            let Some(&(noted, _)) = self.gone_by_age.front() else { break };
+            self.forget_eldest(noted);
         }
         let topic: Arc<str> = topic.into();
-        let known = self.gone.entry(topic.clone()).or_default();
-        if version > *known {
-            *known = version;
-            self.gone_by_age.push_back((now + GONE_FOR, topic, version));
+        self.gone_bytes += topic.len();
+        self.gone_by_age.push_back((until, topic.clone()));
+        self.gone.insert(topic, Gone { version, until });
+    }
+
+    /// The topic in front is forgotten, if its time is over by `now`; else it goes behind the others.
+    fn forget_eldest(&mut self, now: Time) {
+        let Some((_, topic)) = self.gone_by_age.pop_front() else { return };
+        match self.gone.get(&topic) {
+            Some(gone) if gone.until > now => self.gone_by_age.push_back((gone.until, topic)),
+            _ => {
+                self.gone_bytes -= topic.len();
+                self.gone.remove(&topic);
+            }
         }
     }
 
     /// Topics for which nothing is retained since a moment ago, as of which version: those that this worker removed.
     pub(crate) fn lately_gone(&self) -> impl Iterator<Item = (&str, u64)> {
-        let own = self.gone.iter().filter(|(_, version)| self.is_own(**version));
-        own.map(|(topic, version)| (&**topic, *version))
+        let own = self.gone.iter().filter(|(_, gone)| self.is_own(gone.version));
+        own.map(|(topic, gone)| (&**topic, gone.version))
     }
 
     pub(crate) fn scan(&mut self, filter: Filter<'_>) -> Scan {
