@@ -2,8 +2,8 @@
 //!
 //! Every worker has all of them, so that a new subscription finds them where it is. Whoever retains one tells the
 //! others. Of two for one topic the one of the later version stays, on every worker, in whatever order they come. A
-//! version is the time in microseconds, later than any that the worker has seen, and behind it the worker: so one that
-//! was acknowledged before another was published is the earlier of the two wherever they were published.
+//! version is the time in microseconds, or the number behind the last one that any worker gave, and behind it the worker:
+//! so one that was acknowledged before another was published is the earlier of the two wherever they were published.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -51,8 +51,6 @@ pub(crate) struct Kept {
     expiring: usize,
     /// The search for those that have expired, while one is under way.
     sweep: Option<Scan>,
-    /// The latest version that was given or seen.
-    latest: u64,
     gone: HashMap<Arc<str>, Gone>,
     /// Bytes of the names of those.
     gone_bytes: usize,
@@ -78,7 +76,6 @@ impl Kept {
             own_bytes: 0,
             expiring: 0,
             sweep: None,
-            latest: 0,
             gone: HashMap::new(),
             gone_bytes: 0,
             gone_by_age: VecDeque::new(),
@@ -91,8 +88,8 @@ impl Kept {
     }
 
     /// Versions are later than this one from now on.
-    pub(crate) fn seen(&mut self, version: u64) {
-        self.latest = self.latest.max(version);
+    pub(crate) fn seen(version: u64, totals: &Totals) {
+        totals.versions.seen(version >> WORKER_BITS);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -109,11 +106,9 @@ impl Kept {
         self.own_bytes
     }
 
-    /// A version later than all that this worker has seen, and than all that others gave before this time.
-    pub(crate) fn next_version(&mut self, unix_us: u64) -> u64 {
-        let stamp = (self.latest >> WORKER_BITS).saturating_add(1).max(unix_us);
-        self.latest = stamp << WORKER_BITS | (self.worker as u64 & ((1 << WORKER_BITS) - 1));
-        self.latest
+    /// A version later than all that any worker has given or found at the start.
+    pub(crate) fn next_version(&self, totals: &Totals, unix_us: u64) -> u64 {
+        totals.versions.next(unix_us) << WORKER_BITS | (self.worker as u64 & ((1 << WORKER_BITS) - 1))
     }
 
     /// Whether a message counts for this worker: it was published here, or found at the start and dealt out.
@@ -158,7 +153,6 @@ impl Kept {
     /// Keeps a message that another worker tells of, or that was found at the start, unless a later one is known.
     pub(crate) fn take(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
         let version = message.version;
-        self.seen(version);
         let Ok(topic) = message.topic() else { return Err(Full) };
         if self.tree.get(topic).is_some_and(|it| it.version >= version)
             || self.gone.get(topic.as_str()).is_some_and(|it| it.version >= version)
@@ -210,7 +204,6 @@ impl Kept {
 
     /// Keeps nothing of a topic any more, as of this version; whether there was something.
     pub(crate) fn remove(&mut self, topic: Topic<'_>, version: u64, totals: &Totals, now: Time) -> bool {
-        self.seen(version);
         if self.tree.get(topic).is_some_and(|it| it.version > version) {
             return false;
         }

@@ -73,3 +73,22 @@ fn what_is_known_to_be_gone_has_a_bound_in_bytes() {
         "those that are known longest go first"
     );
 }
+
+#[test]
+fn a_message_published_later_has_the_later_version_wherever_that_is() {
+    let totals = Totals::default();
+    let mut kept = [of_two(), of_two()];
+    kept[1].begin(1, 2);
+    let mut last = 0;
+    // All within one turn: what time it is tells none of them from the next.
+    for _ in 0..3 {
+        for at in [0, 0, 0, 1] {
+            let version = kept[at].next_version(&totals, 1_000);
+            assert!(version > last, "{version} after {last}");
+            last = version;
+        }
+    }
+    // And later than what was found at the start.
+    Kept::seen(last + (5 << 10), &totals);
+    assert!(kept[0].next_version(&totals, 1_000) > last + (5 << 10));
+}
