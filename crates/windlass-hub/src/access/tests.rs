@@ -2,10 +2,22 @@
 
 use std::sync::Arc;
 
+use windlass::{Conn, ConnId};
+
 use super::Belonging;
 use crate::config::HubConfig;
+use crate::reach::Reach;
 use crate::service::Hub;
 use crate::stats::HubWatch;
+
+/// Nobody is connected.
+struct Nobody;
+
+impl Reach for Nobody {
+    fn conn(&mut self, _: ConnId) -> Option<Conn<'_>> {
+        None
+    }
+}
 
 #[test]
 fn one_that_comes_back_with_new_tokens_has_one_end() {
@@ -25,4 +37,8 @@ fn one_that_comes_back_with_new_tokens_has_one_end() {
     assert_eq!(last, hub.sessions.get(keys[1]).and_then(|it| it.belonging.ends).map(|at| (at, keys[1])));
     hub.belongs(keys[0], Belonging::default());
     assert_eq!(hub.access.ends.len(), 1);
+    // With the session it is over too.
+    hub.watch.totals().sessions.add(2);
+    hub.end_session(&mut Nobody, keys[1]);
+    assert!(hub.access.ends.is_empty());
 }
