@@ -32,7 +32,7 @@ pub(crate) struct Access {
     pub(crate) pool: Option<Offload<Done>>,
     /// The next session to be looked at, while some were let in by an earlier identity.
     sweep: Option<Key>,
-    /// When tokens end: each with its session, and which of those that were at its place.
+    /// When tokens end: the last one of each session, with which of those that were at its place it is.
     ends: BTreeMap<(Time, Key), u32>,
     /// How many were refused, and why.
     pub(crate) refusals: Vec<(&'static str, u64)>,
@@ -68,6 +68,8 @@ pub(crate) struct Belonging {
     pub(crate) who: Option<Arc<Who>>,
     rights: Rights,
     revision: u32,
+    /// When its token ends, as [`Access::ends`] has it.
+    ends: Option<Time>,
 }
 
 impl Belonging {
@@ -81,7 +83,7 @@ impl Belonging {
 impl Default for Belonging {
     fn default() -> Belonging {
         // Of no identity: it is asked for at the first use.
-        Belonging { who: None, rights: Rights::EVERYTHING, revision: u32::MAX }
+        Belonging { who: None, rights: Rights::EVERYTHING, revision: u32::MAX, ends: None }
     }
 }
 
@@ -238,7 +240,7 @@ impl Hub {
             }
         }
         let who = self.access.shared(who);
-        asking.belonging = Belonging { who: Some(who), rights, revision: self.access.revision };
+        asking.belonging = Belonging { who: Some(who), rights, revision: self.access.revision, ends: None };
         self.admit(conn, client, asking)
     }
 
@@ -269,13 +271,24 @@ impl Hub {
     pub(crate) fn belongs(&mut self, key: Key, belonging: Belonging) {
         let generation = self.sessions.generation(key);
         let unix_ms = self.durable.unix_ms(self.now);
+        self.no_end(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.belonging = belonging;
         let end = session.belonging.who.as_ref().and_then(|who| who.expires_at_unix_ms);
         if let Some(end) = end {
             // Longer than any connection is never.
             let left = Duration::from_millis(end.saturating_sub(unix_ms).min(100 * 365 * 86_400_000));
-            self.access.ends.insert((self.now + left, key), generation);
+            let at = self.now + left;
+            session.belonging.ends = Some(at);
+            self.access.ends.insert((at, key), generation);
+        }
+    }
+
+    /// The end of the token that a session was last somebody's by is of no account any more.
+    pub(crate) fn no_end(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Some(at) = session.belonging.ends.take() {
+            self.access.ends.remove(&(at, key));
         }
     }
 
@@ -408,3 +421,6 @@ impl Client {
         peer.addr().is_none_or(|addr| addr.ip().to_canonical().is_loopback())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,8 +143,8 @@ impl Hub {
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to
     /// [MQTT-3.3.1-7]).
     pub(crate) fn retain(&mut self, publication: &mut Publication<'_>) -> Reason {
-        let version = self.kept.next_version(self.durable.unix_us(self.now));
         let totals = self.watch.totals();
+        let version = self.kept.next_version(totals, self.durable.unix_us(self.now));
         if publication.payload.is_empty() {
             let topic = publication.topic;
             let was = self.kept.remove(topic, version, totals, self.now);

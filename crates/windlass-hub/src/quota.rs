@@ -15,7 +15,8 @@ use crate::identity::UserLimits;
 
 /// What bounds are counted in.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Users that are counted and have no connection are forgotten when there are so many.
+/// Users that are counted and have no connection are forgotten when there are so many, and twice as many as were left
+/// the last time.
 const IDLE_MAX: usize = 10_000;
 
 /// What users do, by their names; clients without one are one user. Nobody is in it where nobody has bounds.
@@ -25,7 +26,34 @@ const IDLE_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Users {
     #[allow(clippy::disallowed_types, reason = "taken when a client comes, never for a message")]
-    by_name: Mutex<HashMap<Arc<str>, Arc<Load>>>,
+    by_name: Mutex<Known>,
+}
+
+/// Those that are counted.
+#[derive(Debug, Default)]
+struct Known {
+    users: HashMap<Arc<str>, Arc<Load>>,
+    /// How many there were when it was last looked which of them have left.
+    stayed: usize,
+    /// How often one was looked at to see whether it is still there.
+    #[cfg(test)]
+    looked_at: u64,
+}
+
+impl Known {
+    /// Forgets those who have left, if there are many by now. It is not looked again before there are twice as many as
+    /// have stayed: so where all of them are connected, what it costs is shared by those that came meanwhile.
+    fn make_room(&mut self, now: Time) {
+        if self.users.len() < IDLE_MAX.max(2 * self.stayed) {
+            return;
+        }
+        #[cfg(test)]
+        {
+            self.looked_at += self.users.len() as u64;
+        }
+        self.users.retain(|_, load| load.counts(now));
+        self.stayed = self.users.len();
+    }
 }
 
 /// What one user does.
@@ -50,6 +78,12 @@ impl Load {
             messages: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Whether it would be another matter without it: it is connected, or has done something in this second.
+    fn counts(&self, now: Time) -> bool {
+        let since = Time::from_nanos(self.since.load(Relaxed));
+        self.connections.load(Relaxed) > 0 || now.since(since) < WINDOW
     }
 
     /// In a new second nothing has been done.
@@ -97,10 +131,9 @@ impl Users {
         if *limits == UserLimits::default() {
             return Ok(None);
         }
-        let mut users = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        if users.len() >= IDLE_MAX {
-            users.retain(|_, load| load.connections.load(Relaxed) > 0);
-        }
+        let mut known = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        known.make_room(now);
+        let users = &mut known.users;
         let name = user.unwrap_or_default();
         let load = match users.get(name) {
             Some(load) => load.clone(),
@@ -124,3 +157,6 @@ impl Users {
         Ok(Some(load))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! another. What is counted by user is in `quota.rs`.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use windlass::Time;
 
@@ -17,6 +17,8 @@ pub(crate) struct Totals {
     /// Messages that are retained, each counted by the worker it was published on.
     pub(crate) retained: Count,
     pub(crate) retained_bytes: Count,
+    /// The last version that one was given, or nothing being retained any more.
+    pub(crate) versions: Versions,
     pub(crate) users: Users,
     /// Unix milliseconds at a time of the engine's clock, which all workers share: as the first of them was told.
     epoch: OnceLock<(u64, Time)>,
@@ -47,5 +49,26 @@ impl Count {
 
     pub(crate) fn leave(&self, less: usize) {
         self.0.fetch_sub(less, Relaxed);
+    }
+}
+
+/// Numbers of which each is later than all before it, whichever worker asks.
+///
+/// What time a worker takes it to be would not do: that is when its turn began, and it may give several in one.
+#[derive(Debug, Default)]
+pub(crate) struct Versions(AtomicU64);
+
+impl Versions {
+    /// The next one: this time in microseconds, or the number behind the last.
+    pub(crate) fn next(&self, unix_us: u64) -> u64 {
+        let next = |last: u64| last.saturating_add(1).max(unix_us);
+        let give = |last| Some(next(last));
+        // It always gives one, and what it returns is the one before.
+        next(self.0.fetch_update(Relaxed, Relaxed, give).unwrap_or_else(|last| last))
+    }
+
+    /// They are later than this one from now on.
+    pub(crate) fn seen(&self, version: u64) {
+        self.0.fetch_max(version, Relaxed);
     }
 }

@@ -181,6 +181,7 @@ impl Hub {
     /// The session ends: its will is published at the latest now (section 3.1.2.5), and nothing is left of it.
     pub(crate) fn end_session(&mut self, reach: &mut dyn Reach, key: Key) {
         self.publish_will(reach, key);
+        self.no_end(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);

@@ -12,6 +12,7 @@ use crate::journal::{
     RecoveredSession, RecoveredWill,
 };
 use crate::route::Entry;
+use crate::route::retained::Kept;
 use crate::service::Hub;
 use crate::session::message::Message;
 use crate::session::queue::{How, Ids, Queued};
@@ -26,7 +27,7 @@ impl Hub {
         retained: &[Arc<Message>],
         next_version: u64,
     ) {
-        self.kept.seen(next_version);
+        Kept::seen(next_version, self.watch.totals());
         for message in retained {
             self.stats.retained_refused +=
                 u64::from(self.kept.take(message.clone(), self.watch.totals()).is_err());

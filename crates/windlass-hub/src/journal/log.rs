@@ -2,6 +2,7 @@
 //!
 //! This file is the handle, its configuration and the rounds of checkpoints; `segments.rs` has the files.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -226,8 +227,8 @@ impl LogStatus {
 
 struct Writing {
     segments: Segments,
-    /// What a start has settled between workers, until it is written.
-    settled: Option<Arc<Batch>>,
+    /// What a start has settled between workers, until it is written; each once.
+    settled: VecDeque<Arc<Batch>>,
     /// Of each worker: the last batch that was written.
     last: Vec<u64>,
     /// Of each worker: the last round that it has walked.
@@ -270,7 +271,7 @@ impl Log {
         mut config: LogConfig,
         place: Place,
         recovered: &Recovered,
-        settled: Batch,
+        settled: Vec<Batch>,
     ) -> Log {
         config.workers = config.workers.max(1);
         config.batch_max = config.batch_max.min(BATCH_MAX);
@@ -278,7 +279,7 @@ impl Log {
         let log = Log {
             writing: Arc::new(Mutex::new(Writing {
                 segments,
-                settled: (!settled.is_empty()).then(|| Arc::new(settled)),
+                settled: settled.into_iter().map(Arc::new).collect(),
                 last: vec![0; config.workers],
                 walked: vec![0; config.workers],
                 round: 0,
@@ -358,11 +359,7 @@ impl Writing {
         // One that was given up for its slowness and has come to its end after all.
         let again = batch.number <= self.last[worker];
         if !again {
-            let settled = self.settled.as_ref().map_or(Ok(()), |settled| self.segments.write(settled, sync));
-            let written = settled.and_then(|()| {
-                self.settled = None;
-                self.segments.write(batch, sync)
-            });
+            let written = self.write_settled(sync).and_then(|()| self.segments.write(batch, sync));
             status.0.failed.fetch_add(u64::from(written.is_err()), Relaxed);
             written?;
             status.0.syncs.fetch_add(u64::from(sync), Relaxed);
@@ -377,6 +374,16 @@ impl Writing {
         }
         if again || before != self.round_from || sync {
             self.tell(status);
+        }
+        Ok(())
+    }
+
+    /// Writes what a start has settled, before all else. One that is written is not written again, so that nobody gets
+    /// what is in it twice.
+    fn write_settled(&mut self, sync: bool) -> io::Result<()> {
+        while let Some(settled) = self.settled.front() {
+            self.segments.write(settled, sync)?;
+            self.settled.pop_front();
         }
         Ok(())
     }

@@ -32,9 +32,10 @@
 //! batch with what it is told, that the message is *posted* to another worker ([`Record::Posted`]), and with that the
 //! hub has it: the publisher may be told. The other worker writes down, in one batch with what it queues, that it has
 //! *taken* all that was posted up to a number ([`Record::Taken`]). A start finds what was posted and not taken, gives it
-//! to the sessions that it is for, and writes that down in one batch before all others (`settle.rs`). So a message is
-//! never lost between two workers and never given twice, wherever the power goes. It is passed on when its being posted is
-//! committed, since its publisher sends it again otherwise, and in the order in which it was posted.
+//! to the sessions that it is for, and writes that down in batches before all others, each message in one of them
+//! (`settle.rs`). So a message is never lost between two workers and never given twice, wherever the power goes. It is
+//! passed on when its being posted is committed, since its publisher sends it again otherwise, and in the order in which
+//! it was posted.
 //!
 //! **A hand-over** (`windlass upgrade`). The successor serves before the predecessor has ended, and only one of them may
 //! have the log. The predecessor, told that it is superseded, ends its clients' connections (they come back to the

@@ -28,7 +28,7 @@ struct Chain {
 }
 
 /// Reads the log, and says where the next segment goes on, and what goes into it before all else.
-pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recovered, Batch), LogError> {
+pub(super) fn recover(disk: &mut dyn Disk, now_ms: u64) -> Result<(Place, Recovered, Vec<Batch>), LogError> {
     let names = disk.list().map_err(disk_error("list its folder"))?;
     let names = finish_setting_aside(disk, names)?;
     let last = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);

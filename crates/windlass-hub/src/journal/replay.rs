@@ -26,13 +26,16 @@ pub(super) struct Replay {
     /// Messages that somebody has let go of in this frame.
     let_go: Vec<MessageNumber>,
     retained: HashMap<Box<str>, Kept>,
-    /// What was posted and not taken, by number.
-    pub(super) posted: BTreeMap<u64, Posted>,
+    /// What was posted and not taken, by number, each way. No number is given twice.
+    posted: HashMap<Way, BTreeMap<u64, Posted>>,
     /// Up to which number all was taken.
     taken: HashMap<Way, u64>,
     last_number: u64,
     last_version: u64,
     pub(super) report: Report,
+    /// Sessions and posted messages that were looked at: what a start costs.
+    #[cfg(test)]
+    pub(super) looked_at: u64,
 }
 
 /// A message between two workers.
@@ -150,11 +153,11 @@ impl Replay {
             Record::Posted { number, message, way, workers, retain, routed, groups } => {
                 self.last_number = self.last_number.max(number);
                 let is_taken = self.taken.get(&way).is_some_and(|taken| *taken >= number);
-                if !is_taken && !self.posted.contains_key(&number) {
+                let posted = self.posted.entry(way).or_default();
+                if !is_taken && !posted.contains_key(&number) {
                     self.messages.entry(message).or_default().waiting += 1;
                     let (workers, groups) = (workers.into(), groups.iter().map(Into::into).collect());
-                    let posted = Posted { message, way, workers, retain, routed, groups };
-                    self.posted.insert(number, posted);
+                    posted.insert(number, Posted { message, way, workers, retain, routed, groups });
                 }
             }
             Record::Taken { number, way } => {
@@ -162,13 +165,16 @@ impl Replay {
                 let taken = self.taken.entry(way).or_default();
                 *taken = number.max(*taken);
                 let mut waiters = Waiters { messages: &mut self.messages, let_go: &mut self.let_go };
-                self.posted.retain(|at, posted| {
-                    let is_out = posted.way == way && *at <= number;
-                    if is_out {
-                        waiters.remove(posted.message);
+                // Mostly all of them, and never more than those that are out now.
+                while let Some(first) = self.posted.get_mut(&way).and_then(BTreeMap::first_entry)
+                    && *first.key() <= number
+                {
+                    #[cfg(test)]
+                    {
+                        self.looked_at += 1;
                     }
-                    !is_out
-                });
+                    waiters.remove(first.remove().message);
+                }
             }
             Record::Retained { version, body } => {
                 let message = KeptMessage {
@@ -244,6 +250,20 @@ impl Replay {
         }
     }
 
+    /// Takes out what was posted and not taken, with the numbers.
+    pub(super) fn all_posted(&mut self) -> Vec<(u64, Posted)> {
+        std::mem::take(&mut self.posted).into_values().flatten().collect()
+    }
+
+    /// How a session subscribes to this very filter.
+    pub(super) fn subscription(
+        &self,
+        session: SessionNumber,
+        filter: &str,
+    ) -> Option<&RecoveredSubscription> {
+        self.sessions.get(&session)?.subscriptions.get(filter)
+    }
+
     /// One less waits for a message.
     pub(super) fn out(&mut self, message: MessageNumber) {
         Waiters { messages: &mut self.messages, let_go: &mut self.let_go }.remove(message);
@@ -264,7 +284,7 @@ impl Replay {
 
     /// The state at this time, in Unix milliseconds, and what is to be written down before all else: what has become of
     /// messages between two workers.
-    pub(super) fn finish(mut self, now_ms: u64) -> (Recovered, Batch) {
+    pub(super) fn finish(mut self, now_ms: u64) -> (Recovered, Vec<Batch>) {
         let settled = self.settle(now_ms);
         let mut recovered = Recovered {
             next_number: self.last_number + 1,

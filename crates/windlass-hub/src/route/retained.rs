@@ -2,8 +2,8 @@
 //!
 //! Every worker has all of them, so that a new subscription finds them where it is. Whoever retains one tells the
 //! others. Of two for one topic the one of the later version stays, on every worker, in whatever order they come. A
-//! version is the time in microseconds, later than any that the worker has seen, and behind it the worker: so one that
-//! was acknowledged before another was published is the earlier of the two wherever they were published.
+//! version is the time in microseconds, or the number behind the last one that any worker gave, and behind it the worker:
+//! so one that was acknowledged before another was published is the earlier of the two wherever they were published.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +26,17 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 /// And of how many topics at most; those it knows longest are forgotten first.
 const GONE_MAX: usize = 100_000;
 
+/// And how many bytes their names may have.
+const GONE_BYTES_MAX: usize = 16 << 20;
+
+/// As of when nothing is retained for a topic.
+#[derive(Debug)]
+struct Gone {
+    version: u64,
+    /// When it is forgotten.
+    until: Time,
+}
+
 /// Retained messages, within their limits.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -40,11 +51,12 @@ pub(crate) struct Kept {
     expiring: usize,
     /// The search for those that have expired, while one is under way.
     sweep: Option<Scan>,
-    /// The latest version that was given or seen.
-    latest: u64,
-    gone: HashMap<Arc<str>, u64>,
-    /// The same by age, with when they are forgotten.
-    gone_by_age: VecDeque<(Time, Arc<str>, u64)>,
+    gone: HashMap<Arc<str>, Gone>,
+    /// Bytes of the names of those.
+    gone_bytes: usize,
+    /// The same by age, each once, with when it was to be forgotten as it came here: what has gone again since then is
+    /// known for longer, and goes behind the others when its turn comes.
+    gone_by_age: VecDeque<(Time, Arc<str>)>,
 }
 
 /// Why a message was not retained.
@@ -64,8 +76,8 @@ impl Kept {
             own_bytes: 0,
             expiring: 0,
             sweep: None,
-            latest: 0,
             gone: HashMap::new(),
+            gone_bytes: 0,
             gone_by_age: VecDeque::new(),
         }
     }
@@ -76,8 +88,8 @@ impl Kept {
     }
 
     /// Versions are later than this one from now on.
-    pub(crate) fn seen(&mut self, version: u64) {
-        self.latest = self.latest.max(version);
+    pub(crate) fn seen(version: u64, totals: &Totals) {
+        totals.versions.seen(version >> WORKER_BITS);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -94,11 +106,9 @@ impl Kept {
         self.own_bytes
     }
 
-    /// A version later than all that this worker has seen, and than all that others gave before this time.
-    pub(crate) fn next_version(&mut self, unix_us: u64) -> u64 {
-        let stamp = (self.latest >> WORKER_BITS).saturating_add(1).max(unix_us);
-        self.latest = stamp << WORKER_BITS | (self.worker as u64 & ((1 << WORKER_BITS) - 1));
-        self.latest
+    /// A version later than all that any worker has given or found at the start.
+    pub(crate) fn next_version(&self, totals: &Totals, unix_us: u64) -> u64 {
+        totals.versions.next(unix_us) << WORKER_BITS | (self.worker as u64 & ((1 << WORKER_BITS) - 1))
     }
 
     /// Whether a message counts for this worker: it was published here, or found at the start and dealt out.
@@ -143,10 +153,9 @@ impl Kept {
     /// Keeps a message that another worker tells of, or that was found at the start, unless a later one is known.
     pub(crate) fn take(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
         let version = message.version;
-        self.seen(version);
         let Ok(topic) = message.topic() else { return Err(Full) };
         if self.tree.get(topic).is_some_and(|it| it.version >= version)
-            || self.gone.get(topic.as_str()).is_some_and(|it| *it >= version)
+            || self.gone.get(topic.as_str()).is_some_and(|it| it.version >= version)
         {
             return Ok(());
         }
@@ -195,7 +204,6 @@ impl Kept {
 
     /// Keeps nothing of a topic any more, as of this version; whether there was something.
     pub(crate) fn remove(&mut self, topic: Topic<'_>, version: u64, totals: &Totals, now: Time) -> bool {
-        self.seen(version);
         if self.tree.get(topic).is_some_and(|it| it.version > version) {
             return false;
         }
@@ -207,27 +215,43 @@ impl Kept {
     }
 
     fn note_gone(&mut self, topic: &str, version: u64, now: Time) {
-        while let Some((_, topic, version)) = self
-            .gone_by_age
-            .pop_front_if(|(until, ..)| *until <= now)
-            .or_else(|| if self.gone.len() >= GONE_MAX { self.gone_by_age.pop_front() } else { None })
-        {
-            if self.gone.get(&topic) == Some(&version) {
-                self.gone.remove(&topic);
+        while self.gone_by_age.front().is_some_and(|(until, _)| *until <= now) {
+            self.forget_eldest(now);
+        }
+        let until = now + GONE_FOR;
+        if let Some(known) = self.gone.get_mut(topic) {
+            if version > known.version {
+                *known = Gone { version, until };
             }
+            return;
+        }
+        while self.gone.len() >= GONE_MAX || self.gone_bytes + topic.len() > GONE_BYTES_MAX {
+            // Whatever time it has left; one that has gone again meanwhile is not the eldest.
+            let Some(&(noted, _)) = self.gone_by_age.front() else { break };
+            self.forget_eldest(noted);
         }
         let topic: Arc<str> = topic.into();
-        let known = self.gone.entry(topic.clone()).or_default();
-        if version > *known {
-            *known = version;
-            self.gone_by_age.push_back((now + GONE_FOR, topic, version));
+        self.gone_bytes += topic.len();
+        self.gone_by_age.push_back((until, topic.clone()));
+        self.gone.insert(topic, Gone { version, until });
+    }
+
+    /// The topic in front is forgotten, if its time is over by `now`; else it goes behind the others.
+    fn forget_eldest(&mut self, now: Time) {
+        let Some((_, topic)) = self.gone_by_age.pop_front() else { return };
+        match self.gone.get(&topic) {
+            Some(gone) if gone.until > now => self.gone_by_age.push_back((gone.until, topic)),
+            _ => {
+                self.gone_bytes -= topic.len();
+                self.gone.remove(&topic);
+            }
         }
     }
 
     /// Topics for which nothing is retained since a moment ago, as of which version: those that this worker removed.
     pub(crate) fn lately_gone(&self) -> impl Iterator<Item = (&str, u64)> {
-        let own = self.gone.iter().filter(|(_, version)| self.is_own(**version));
-        own.map(|(topic, version)| (&**topic, *version))
+        let own = self.gone.iter().filter(|(_, gone)| self.is_own(gone.version));
+        own.map(|(topic, gone)| (&**topic, gone.version))
     }
 
     pub(crate) fn scan(&mut self, filter: Filter<'_>) -> Scan {

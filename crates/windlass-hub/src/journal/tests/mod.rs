@@ -11,3 +11,4 @@ mod numbers;
 mod posted;
 mod records;
 mod replayed;
+mod settled;

@@ -1,6 +1,7 @@
 //! What counts against the limits of what is retained.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use windlass::{Bytes, Time};
 use windlass_proto::mqtt::{Properties, QoS, Topic, TreeLimits};
@@ -27,4 +28,67 @@ fn the_hubs_own_topics_take_no_place_of_others() {
     let mut insert = |topic: &str| kept.insert(message(topic), &totals, 2, 1_000);
     assert_eq!(insert("c"), Ok(()));
     assert_eq!(insert("d"), Err(Full));
+}
+
+fn of_two() -> Kept {
+    let mut kept = Kept::new(TreeLimits::default());
+    kept.begin(0, 2);
+    kept
+}
+
+#[test]
+fn what_is_known_to_be_gone_is_known_once_for_each_topic() {
+    let (mut kept, totals) = (of_two(), Totals::default());
+    let topics: Vec<String> = (0..10).map(|n| format!("topic/{n}")).collect();
+    for version in 1..=10_000_u64 {
+        let topic = Topic::new(&topics[version as usize % 10]).expect("a topic");
+        kept.remove(topic, version, &totals, Time::ZERO + Duration::from_millis(version));
+    }
+    assert_eq!((kept.gone.len(), kept.gone_by_age.len()), (10, 10));
+    // Each as of its last version, and from then on for a minute.
+    let mut gone: Vec<u64> = kept.lately_gone().map(|(_, version)| version).collect();
+    gone.sort_unstable();
+    assert_eq!(gone, (9_991..=10_000).filter(|version| kept.is_own(*version)).collect::<Vec<_>>());
+    let mut remove_at = |ms: u64| {
+        let topic = Topic::new("other").expect("a topic");
+        kept.remove(topic, 20_000, &totals, Time::ZERO + Duration::from_millis(ms));
+        kept.gone.len()
+    };
+    assert_eq!(remove_at(69_990), 11);
+    assert!(remove_at(130_000) <= 1);
+}
+
+#[test]
+fn what_is_known_to_be_gone_has_a_bound_in_bytes() {
+    let (mut kept, totals) = (of_two(), Totals::default());
+    for version in 1..=1_000_u64 {
+        let topic = format!("{version}/{}", "x".repeat(60_000));
+        kept.remove(Topic::new(&topic).expect("a topic"), version, &totals, Time::ZERO);
+    }
+    let bytes: usize = kept.gone.keys().map(|topic| topic.len()).sum();
+    assert!(bytes <= 16 << 20, "{bytes}");
+    assert_eq!(kept.gone.len(), kept.gone_by_age.len());
+    assert!(
+        kept.gone.keys().any(|topic| topic.starts_with("1000/")),
+        "those that are known longest go first"
+    );
+}
+
+#[test]
+fn a_message_published_later_has_the_later_version_wherever_that_is() {
+    let totals = Totals::default();
+    let mut kept = [of_two(), of_two()];
+    kept[1].begin(1, 2);
+    let mut last = 0;
+    // All within one turn: what time it is tells none of them from the next.
+    for _ in 0..3 {
+        for at in [0, 0, 0, 1] {
+            let version = kept[at].next_version(&totals, 1_000);
+            assert!(version > last, "{version} after {last}");
+            last = version;
+        }
+    }
+    // And later than what was found at the start.
+    Kept::seen(last + (5 << 10), &totals);
+    assert!(kept[0].next_version(&totals, 1_000) > last + (5 << 10));
 }
