@@ -68,7 +68,7 @@ struct Held {
 }
 
 /// A connection for which as many bytes wait is not read until they have left: the client waits for them anyway.
-const HELD_MAX: usize = 64 << 10;
+pub(crate) const HELD_MAX: usize = 64 << 10;
 
 /// What counts against it of each packet or more that waits, besides its bytes.
 const HELD_OVERHEAD: usize = 64;

@@ -360,3 +360,67 @@ fn who_is_ended_without_a_word_takes_no_answer_along() {
     let (_, heard) = desk.join_for_good(V5, "next");
     assert!(heard.starts_with("CONNACK Success"), "{heard}");
 }
+
+/// A hub in which little may be on its way between workers.
+fn narrow(disk: &SimDisk) -> Desk {
+    let (log, recovered) = Log::open(disk.clone(), LogConfig::default(), 0).expect("it opens");
+    let kept = Mutex::new(Some((log, recovered)));
+    let take: TakeLog = Arc::new(move || kept.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let config = HubConfig::default().between_workers_max(50_000);
+    Desk::keeping(config, move |hub, mailbox, pool| hub.journal(take.clone(), mailbox, pool))
+}
+
+/// Clients that are not read, since a disk or another worker is behind, are not silent.
+#[test]
+fn who_is_not_read_is_not_disconnected_for_its_silence() {
+    let disk = disk();
+    let mut desk = narrow(&disk);
+    let stay = properties(&[Property::SessionExpiry(u32::MAX)]);
+    let joins = |desk: &mut Desk, id: &str| {
+        let connect = Connect {
+            clean_start: false,
+            keep_alive: 10,
+            properties: stay.properties(),
+            ..Connect::new(V5, id)
+        };
+        desk.join_with(&connect)
+    };
+    for n in 0..6 {
+        let (mut away, _) = desk.join_for_good(V5, &format!("away{n}"));
+        desk.subscribe(&mut away, "t", QoS::AtLeastOnce);
+        desk.lose(&away);
+    }
+    let mut pingers: Vec<_> = (0..6).map(|n| joins(&mut desk, &format!("pinger{n}"))).collect();
+    let mut senders: Vec<_> = (0..6).map(|n| joins(&mut desk, &format!("sender{n}"))).collect();
+    // Each answer leaves for itself.
+    for sender in &mut senders {
+        desk.subscribe(sender, "own", QoS::AtMostOnce);
+    }
+    disk.set_plan(SimPlan { sync_fails: 1, ..SimPlan::default() });
+    for sender in &mut senders {
+        let publish = |id| {
+            let publish = Publish::new(Topic::new("t").unwrap(), b"x");
+            Packet::Publish(Publish { qos: QoS::AtLeastOnce, id: Some(number(id)), ..publish })
+        };
+        let all: Vec<_> = (1..=2_000).map(publish).collect();
+        desk.say_all(sender, &all);
+    }
+    for _ in 0..10 {
+        for device in pingers.iter_mut().chain(&mut senders) {
+            if !desk.harness.is_ended(device.peer) {
+                desk.say(device, &Packet::Pingreq);
+            }
+        }
+        desk.wait(5.0);
+    }
+    let stats = desk.stats();
+    assert_eq!((stats.keep_alive_timeouts, stats.clients), (0, 12));
+    disk.set_plan(SimPlan::default());
+    desk.wait(5.0);
+    for pinger in &mut pingers {
+        assert_eq!(desk.hear(pinger).len(), 10);
+    }
+    // And then they may be: they are read again.
+    desk.wait(20.0);
+    assert_eq!(desk.stats().clients, 0);
+}
