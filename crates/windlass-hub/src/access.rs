@@ -221,6 +221,11 @@ impl Hub {
         mut asking: Asking,
     ) -> Result<(), Close> {
         let Some(who) = asking.belonging.who.take() else { return Err(Close::Done) };
+        // It was judged earlier, on another worker perhaps, and by the identity of then.
+        let is_local = client.is_local(conn.peer());
+        if self.config.identity.standing(&who, &asking.client_id, is_local) == Standing::Revoked {
+            return Err(self.refuse(client, Reason::NotAuthorized));
+        }
         let rights = self.config.identity.rights(&who, &asking.client_id);
         // A will is a publish, by somebody who is here now.
         let will = asking.will.as_ref().map(|will| &*will.topic);

@@ -55,8 +55,12 @@ impl Hub {
         let mut here: Vec<Chosen> = chosen.map(Vec::from).unwrap_or_default();
         let mut at = 0;
         while let Some(chosen) = here.get(at) {
+            // In the group too: it may have been told that it is not any more.
             let is_there = self.sessions.generation(chosen.key) == chosen.generation
-                && self.sessions.get(chosen.key).is_some_and(|it| it.is_connected() || it.is_kept());
+                && self.sessions.get(chosen.key).is_some_and(|it| {
+                    (it.is_connected() || it.is_kept())
+                        && it.subscriptions.iter().any(|own| *own.filter == *chosen.filter)
+                });
             if is_there {
                 at += 1;
                 continue;

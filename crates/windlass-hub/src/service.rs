@@ -14,7 +14,7 @@ use windlass_proto::ws::Scratch;
 use crate::access::Access;
 use crate::client::{Client, Stage};
 use crate::config::HubConfig;
-use crate::durable::Durable;
+use crate::durable::{Durable, HELD_MAX};
 use crate::exchange::Authenticator;
 use crate::inspect::{Ask, lens::Lens};
 use crate::post::Post;
@@ -171,6 +171,14 @@ impl Hub {
         }
     }
 
+    /// Whether what a client says is not read for now, so that it may not be silent at all: it does not take its
+    /// messages, or it waits for a disk or for other workers.
+    fn is_unread(&self, conn: &Conn<'_>, client: &Client, key: Key) -> bool {
+        let link = self.sessions.get(key).and_then(|session| session.link.as_deref());
+        let is_held = link.is_some_and(|link| link.conn == conn.id() && link.held_bytes > HELD_MAX);
+        conn.is_congested() || is_held || client.waits() || self.siblings.is_full()
+    }
+
     /// Adds up what waits in queues: some of them in each tick, and all of them some times a second unless there are
     /// very many.
     fn count_queues(&mut self) {
@@ -277,10 +285,14 @@ impl Service for Hub {
 
     fn timeout(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
         self.now = conn.now();
+        if matches!(client.stage, Stage::Http) && self.siblings.is_full() {
+            // What it sends is not read.
+            conn.wake_at(self.now + self.config.connect_timeout);
+            return Ok(());
+        }
         let Stage::Served(key) = client.stage else { return Err(Close::Timeout) };
         if client.silent_at().is_some_and(|at| self.now >= at) {
-            // What a client says that does not take its messages is not read: it may not be silent at all.
-            if conn.is_congested() {
+            if self.is_unread(conn, client, key) {
                 client.heard = self.now;
             } else {
                 self.stats.keep_alive_timeouts += 1;

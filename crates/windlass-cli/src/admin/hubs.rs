@@ -170,7 +170,7 @@ fn put(admin: &Admin, hub: Option<String>, question: Question, reply: Reply<'_, 
         return reply.status(Status::NOT_FOUND).text("there is no such hub\n");
     };
     let page = match &question {
-        Question::Clients(query) if query.offset + query.count > REACH_MAX => {
+        Question::Clients(query) if query.offset.saturating_add(query.count) > REACH_MAX => {
             let why = "only the first 10,000 are told: use a filter\n";
             return reply.status(Status::BAD_REQUEST).text(why);
         }

@@ -84,6 +84,7 @@ fn clients_and_topics_are_told_and_a_client_is_kicked() {
         ("/api/hubs/client", "400"),
         ("/api/hubs/clients?sort=size", "400"),
         ("/api/hubs/clients?page=201&per_page=50", "400"),
+        ("/api/hubs/clients?page=18446744073709551615&per_page=50", "400"),
         ("/api/hubs/levels?open=plant", "400"),
     ] {
         assert_eq!(status(&admin, path), expected, "{path}");

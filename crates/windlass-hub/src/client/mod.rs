@@ -113,8 +113,13 @@ impl Client {
         (max > Duration::ZERO).then(|| self.heard + max)
     }
 
+    /// Whether it is a request that is not answered yet: it goes on when that is done, and not before.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(&self.wire, Wire::Http(requests) if requests.is_answer_pending())
+    }
+
     /// Whether its packets wait.
-    fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.awaits_all || matches!(self.stage, Stage::Asking(ref asking) if asking.waits)
     }
 }

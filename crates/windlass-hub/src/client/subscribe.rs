@@ -93,6 +93,8 @@ impl Hub {
             let Waiting { conn, key, is_unsubscribe, id, answers, .. } = waiting;
             let Some((mut conn, client)) = clients.get(scope, conn) else { continue };
             client.awaits_all = false;
+            // What it has said meanwhile was not read.
+            client.heard = self.now;
             if !self.is_linked(key, conn.id()) {
                 continue;
             }

@@ -57,6 +57,11 @@ impl Hub {
 
     /// Serves the packets that came in messages, as far as they are whole.
     pub(crate) fn unheld(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        if let Wire::Http(requests) = &client.wire {
+            // The end of a request without a body waits in no input.
+            let goes_on = !requests.is_answer_pending();
+            return if goes_on { self.requests(conn, client, &mut Input::new(&mut [])) } else { Ok(()) };
+        }
         let Wire::WebSocket(websocket) = &mut client.wire else { return Ok(()) };
         if websocket.held.is_empty() {
             return Ok(());

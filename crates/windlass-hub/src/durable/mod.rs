@@ -18,7 +18,7 @@ pub use opening::{OpenLog, TakeLog};
 
 use crate::client::{Client, wire};
 use crate::journal::{
-    Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, RecoveredWill, Refusal,
+    Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, RecoveredWillDue, Refusal,
 };
 use crate::service::{Hub, Mail};
 use crate::session::{Key, Link, Pumped};
@@ -50,7 +50,7 @@ pub(crate) struct Durable {
     spare: Vec<Vec<u8>>,
     pub(crate) opening: Opening,
     /// Wills of sessions that are gone, until they can be published.
-    pub(crate) wills_due: Vec<RecoveredWill>,
+    pub(crate) wills_due: Vec<RecoveredWillDue>,
     /// Unix milliseconds when the service began, and when that was.
     unix_ms: u64,
     began: Time,
@@ -68,7 +68,7 @@ struct Held {
 }
 
 /// A connection for which as many bytes wait is not read until they have left: the client waits for them anyway.
-const HELD_MAX: usize = 64 << 10;
+pub(crate) const HELD_MAX: usize = 64 << 10;
 
 /// What counts against it of each packet or more that waits, besides its bytes.
 const HELD_OVERHEAD: usize = 64;

@@ -4,7 +4,7 @@ use windlass::Time;
 use windlass_proto::mqtt::{Filter, PacketId, QoS, Reason, SubscribeOptions, Topic};
 
 use super::Durable;
-use crate::journal::{Body, Groups, How, Ids, MessageNumber, Record, Way};
+use crate::journal::{Body, Groups, How, Ids, MessageNumber, Record, SessionNumber, Way};
 use crate::session::message::Message;
 use crate::session::queue::Queued;
 use crate::session::will::Will;
@@ -94,6 +94,11 @@ impl Durable {
         if session.number != 0 {
             self.journal.record(&Record::Closed { session: session.number });
         }
+    }
+
+    /// It had expired before the hub began, and its will is dealt with.
+    pub(crate) fn expired(&mut self, session: SessionNumber) {
+        self.journal.record(&Record::Closed { session });
     }
 
     pub(crate) fn subscribed(

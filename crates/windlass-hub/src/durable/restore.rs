@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass::{Scope, Time};
-use windlass_proto::mqtt::{Filter, InFlight, Incoming, Outgoing, PacketId, PropertiesBuf, SubscribeOptions};
+use windlass_proto::mqtt::{
+    Filter, InFlight, Incoming, Outgoing, PacketId, PropertiesBuf, SubscribeOptions, Topic,
+};
 
 use crate::config::WhenExceeded;
 use crate::journal::{
     Mark, MessageNumber, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
-    RecoveredSession, RecoveredWill,
+    RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
 use crate::route::Entry;
 use crate::route::retained::Kept;
@@ -69,12 +71,20 @@ impl Hub {
             }
             self.set_timer(key);
         }
-        for will in std::mem::take(&mut self.durable.wills_due) {
+        for RecoveredWillDue { session, client_id, user, will } in std::mem::take(&mut self.durable.wills_due)
+        {
             let will = restored_will(&will);
-            if let Some(message) = will.message(self.now) {
+            let user = Some(&*user).filter(|user| !user.is_empty());
+            let rights = self.config.identity.rights_of_user(user, &client_id);
+            // It may have been allowed when it was made.
+            if !Topic::new(&will.topic).is_ok_and(|topic| rights.may_write(topic)) {
+                self.stats.denied_publish += 1;
+            } else if let Some(message) = will.message(self.now) {
                 self.stats.wills += 1;
                 self.publish_kept(scope, &message, will.retain);
             }
+            // In one batch with what was published: the next start finds both or neither.
+            self.durable.expired(session);
         }
     }
 

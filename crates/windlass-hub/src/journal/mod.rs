@@ -70,7 +70,7 @@ pub use mark::Mark;
 pub use record::{Body, Groups, How, Ids, MessageNumber, Record, RecordError, SessionNumber, Way};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained, RecoveredSession,
-    RecoveredSubscription, RecoveredWill, Report,
+    RecoveredSubscription, RecoveredWill, RecoveredWillDue, Report,
 };
 pub use windlass_proto::mqtt::QoS;
 pub use worker::{Committed, Journal, JournalStats, Refusal};

@@ -17,7 +17,7 @@ pub struct Recovered {
     /// In no order that means anything.
     pub retained: Vec<RecoveredRetained>,
     /// Wills of sessions that have expired meanwhile: to be published now ([MQTT-3.1.2-8], section 3.1.2.5 of 5.0).
-    pub wills_due: Vec<RecoveredWill>,
+    pub wills_due: Vec<RecoveredWillDue>,
     /// Numbers of sessions and messages begin here.
     pub next_number: u64,
     /// Versions of what is retained begin here.
@@ -129,6 +129,21 @@ pub struct RecoveredWill {
     pub delay_s: u32,
     /// What.
     pub message: RecoveredMessage,
+}
+
+/// The will of a session that has expired, which is over with it: say so with [`Record::Closed`](super::Record::Closed)
+/// when it is published, or the next start finds it again.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct RecoveredWillDue {
+    /// The session.
+    pub session: SessionNumber,
+    /// Its client's identifier.
+    pub client_id: Box<str>,
+    /// Whom it belonged to; empty for nobody.
+    pub user: Box<str>,
+    /// What is to be published.
+    pub will: RecoveredWill,
 }
 
 /// What was read of a log.

@@ -14,7 +14,7 @@ use super::batch::Batch;
 use super::record::{How, MessageNumber, Record, RecordError, SessionNumber, Way};
 use super::recovered::{
     Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained, RecoveredSession,
-    RecoveredSubscription, RecoveredWill, Report,
+    RecoveredSubscription, RecoveredWill, RecoveredWillDue, Report,
 };
 
 /// The state of all records so far.
@@ -316,7 +316,9 @@ impl Replay {
         for (number, live) in std::mem::take(&mut self.sessions) {
             if live.is_expired(now_ms) {
                 recovered.report.expired_sessions += 1;
-                recovered.wills_due.extend(live.will);
+                let Live { client_id, user, will, .. } = live;
+                let due = will.map(|will| RecoveredWillDue { session: number, client_id, user, will });
+                recovered.wills_due.extend(due);
                 continue;
             }
             let session = self.session(number, live, now_ms, &mut recovered.report, &mut lost);

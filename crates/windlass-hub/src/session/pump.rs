@@ -214,6 +214,9 @@ impl Hub {
         } else {
             self.durable.queued(session, &queued);
             session.queue.push(queued);
+            if session.standing == Some(State::Idle) {
+                self.tell_state(key);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use windlass::{Scope, Sessions as Clients};
 use super::home;
 use crate::client::{Client, Stage};
 use crate::durable::Opening;
-use crate::journal::{Log, Recovered, RecoveredSession, RecoveredWill};
+use crate::journal::{Log, Recovered, RecoveredSession, RecoveredWillDue};
 use crate::service::{Hub, Mail};
 use crate::session::message::Message;
 
@@ -21,7 +21,7 @@ pub struct Beginning {
     pub(crate) log: Option<Log>,
     pub(crate) sessions: Vec<RecoveredSession>,
     pub(crate) retained: Arc<Vec<Arc<Message>>>,
-    pub(crate) wills_due: Vec<RecoveredWill>,
+    pub(crate) wills_due: Vec<RecoveredWillDue>,
     pub(crate) next_version: u64,
 }
 
@@ -65,10 +65,16 @@ impl Hub {
         for session in sessions {
             parts[home(&session.client_id, workers)].push(session);
         }
-        let mut parts = parts.into_iter();
-        let own = part(parts.next().unwrap_or_default(), wills_due);
-        for (worker, sessions) in (1..).zip(parts) {
-            let beginning = Mail::Begin(Box::new(part(sessions, Vec::new())));
+        // So does the home of a session that is over: what it says of that is in order with what comes after it.
+        let mut dues: Vec<Vec<RecoveredWillDue>> = (0..workers).map(|_| Vec::new()).collect();
+        for due in wills_due {
+            dues[home(&due.client_id, workers)].push(due);
+        }
+        let mut parts = parts.into_iter().zip(dues);
+        let (sessions, wills_due) = parts.next().unwrap_or_default();
+        let own = part(sessions, wills_due);
+        for (worker, (sessions, wills_due)) in (1..).zip(parts) {
+            let beginning = Mail::Begin(Box::new(part(sessions, wills_due)));
             // Of a worker that has stopped so soon the server has too.
             let _ = self.mailbox.as_ref().map(|mailbox| mailbox.send(worker, beginning));
         }

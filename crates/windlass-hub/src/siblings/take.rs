@@ -32,7 +32,10 @@ impl Hub {
         self.answer_asked(scope, clients);
         for id in self.siblings.relieved() {
             let Some((mut conn, client)) = clients.get(scope, id) else { continue };
+            // What it has said meanwhile was not read.
+            client.heard = self.now;
             match self.unheld(&mut conn, client) {
+                Ok(()) if client.awaits_answer() => {}
                 Ok(()) => conn.resume(),
                 Err(_) => conn.close(),
             }

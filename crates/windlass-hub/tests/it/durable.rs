@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use windlass_hub::identity::{Acl, Identity, IdentityConfig};
 use windlass_hub::journal::{Log, LogConfig, LogStatus, SimDisk, SimPlan};
 use windlass_hub::{HubConfig, QoS, TakeLog};
 use windlass_proto::mqtt::{Ack, Connect, Packet, Property, Publish, Topic, Will};
@@ -16,12 +17,16 @@ pub(crate) fn on(disk: &SimDisk, unix_ms: u64) -> (Desk, LogStatus) {
 }
 
 fn with(disk: &SimDisk, unix_ms: u64, log: LogConfig) -> (Desk, LogStatus) {
+    serving(disk, HubConfig::default().unix_ms(unix_ms), log)
+}
+
+fn serving(disk: &SimDisk, config: HubConfig, log: LogConfig) -> (Desk, LogStatus) {
+    let unix_ms = config.unix_ms;
     let (log, recovered) = Log::open(disk.clone(), log, unix_ms).expect("it opens");
     assert_eq!(recovered.report.problems, Vec::<String>::new());
     let status = log.status();
     let kept = Mutex::new(Some((log, recovered)));
     let take: TakeLog = Arc::new(move || kept.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let config = HubConfig::default().unix_ms(unix_ms);
     let desk = Desk::keeping(config, move |hub, mailbox, pool| hub.journal(take.clone(), mailbox, pool));
     (desk, status)
 }
@@ -266,6 +271,60 @@ fn wills_and_expiries_outlive_the_process() {
     assert_eq!(desk.join_for_good(V5, "later").1, "CONNACK Success present");
 }
 
+/// Sessions with wills, which have expired when the next hub begins, and one that is to hear of them.
+fn wills_of_the_expired(disk: &SimDisk) {
+    let (mut desk, _) = on(disk, 1_000_000);
+    let (mut hears, _) = desk.join_for_good(V5, "hears");
+    desk.subscribe(&mut hears, "wills", QoS::AtLeastOnce);
+    desk.lose(&hears);
+    let delay = properties(&[Property::WillDelay(20)]);
+    let stay = properties(&[Property::SessionExpiry(20)]);
+    for n in 0..4 {
+        let will = Will {
+            topic: Topic::new("wills").unwrap(),
+            payload: b"gone",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: delay.properties(),
+        };
+        let (id, properties) = (format!("expired{n}"), stay.properties());
+        let device = desk.join_with(&Connect { will: Some(will), properties, ..Connect::new(V5, &id) });
+        desk.lose(&device);
+    }
+    desk.wait(1.0);
+}
+
+fn wills_heard(desk: &mut Desk) -> usize {
+    let (mut hears, heard) = desk.join_for_good(V5, "hears");
+    heard.matches("PUBLISH wills").count() + desk.hear(&mut hears).len()
+}
+
+#[test]
+fn a_will_that_fell_due_while_nobody_served_is_published_once() {
+    let mut disk = disk();
+    wills_of_the_expired(&disk);
+    for start in 1..=3 {
+        disk = disk.crash();
+        let (mut desk, _) = on(&disk, 1_100_000 * start);
+        desk.wait(1.0);
+        assert_eq!(desk.stats().wills, if start == 1 { 4 } else { 0 }, "start {start}");
+        assert_eq!(wills_heard(&mut desk), 4, "start {start}");
+    }
+}
+
+#[test]
+fn a_will_that_fell_due_while_nobody_served_is_held_against_the_rules_of_now() {
+    let disk = disk();
+    wills_of_the_expired(&disk);
+    let acl = Some(Arc::new(Acl::parse("topic read wills\n").unwrap()));
+    let identity = Identity::new(IdentityConfig { acl, ..IdentityConfig::default() });
+    let config = HubConfig::default().unix_ms(1_100_000).identity(identity);
+    let (mut desk, _) = serving(&disk.crash(), config, LogConfig::default());
+    assert_eq!(wills_heard(&mut desk), 0);
+    let stats = desk.stats();
+    assert_eq!((stats.wills, stats.denied_publish), (0, 4));
+}
+
 #[test]
 fn time_goes_on_while_nobody_serves() {
     let disk = disk();
@@ -359,4 +418,60 @@ fn who_is_ended_without_a_word_takes_no_answer_along() {
     assert_eq!(desk.harness.receive(stranger.peer), b"");
     let (_, heard) = desk.join_for_good(V5, "next");
     assert!(heard.starts_with("CONNACK Success"), "{heard}");
+}
+
+/// Clients that are not read, since a disk or another worker is behind, are not silent.
+#[test]
+fn who_is_not_read_is_not_disconnected_for_its_silence() {
+    let disk = disk();
+    let config = HubConfig::default().between_workers_max(50_000);
+    let (mut desk, _) = serving(&disk, config, LogConfig::default());
+    let stay = properties(&[Property::SessionExpiry(u32::MAX)]);
+    let joins = |desk: &mut Desk, id: &str| {
+        let connect = Connect {
+            clean_start: false,
+            keep_alive: 10,
+            properties: stay.properties(),
+            ..Connect::new(V5, id)
+        };
+        desk.join_with(&connect)
+    };
+    for n in 0..6 {
+        let (mut away, _) = desk.join_for_good(V5, &format!("away{n}"));
+        desk.subscribe(&mut away, "t", QoS::AtLeastOnce);
+        desk.lose(&away);
+    }
+    let mut pingers: Vec<_> = (0..6).map(|n| joins(&mut desk, &format!("pinger{n}"))).collect();
+    let mut senders: Vec<_> = (0..6).map(|n| joins(&mut desk, &format!("sender{n}"))).collect();
+    // Each answer leaves for itself.
+    for sender in &mut senders {
+        desk.subscribe(sender, "own", QoS::AtMostOnce);
+    }
+    disk.set_plan(SimPlan { sync_fails: 1, ..SimPlan::default() });
+    for sender in &mut senders {
+        let publish = |id| {
+            let publish = Publish::new(Topic::new("t").unwrap(), b"x");
+            Packet::Publish(Publish { qos: QoS::AtLeastOnce, id: Some(number(id)), ..publish })
+        };
+        let all: Vec<_> = (1..=2_000).map(publish).collect();
+        desk.say_all(sender, &all);
+    }
+    for _ in 0..10 {
+        for device in pingers.iter_mut().chain(&mut senders) {
+            if !desk.harness.is_ended(device.peer) {
+                desk.say(device, &Packet::Pingreq);
+            }
+        }
+        desk.wait(5.0);
+    }
+    let stats = desk.stats();
+    assert_eq!((stats.keep_alive_timeouts, stats.clients), (0, 12));
+    disk.set_plan(SimPlan::default());
+    desk.wait(5.0);
+    for pinger in &mut pingers {
+        assert_eq!(desk.hear(pinger).len(), 10);
+    }
+    // And then they may be: they are read again.
+    desk.wait(20.0);
+    assert_eq!(desk.stats().clients, 0);
 }

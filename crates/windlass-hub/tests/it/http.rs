@@ -1,18 +1,22 @@
 //! Publishing by a request of HTTP: what is published, what is refused with which status, and when it is answered.
+#![allow(clippy::disallowed_types, reason = "a sink is shared, and remembers what it was offered")]
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use windlass::Offload;
 use windlass::testing::TestPeer;
+use windlass::{Mailbox, Offload};
 use windlass_hub::identity::{Algorithm, IdentityConfig, Jwt, JwtConfig, JwtKey, UserLimits, UsersLimits};
+use windlass_hub::inspect::{Ask, Question};
 use windlass_hub::journal::SimPlan;
-use windlass_hub::{Done, HubConfig, QoS};
+use windlass_hub::rules::{Event, Rule, Rules, Sink};
+use windlass_hub::{Done, HubConfig, Mail, QoS};
 use windlass_proto::mqtt::{Packet, Property};
 
 use crate::durable::{disk, on};
 use crate::identity::{TOKEN, config, hub};
 use crate::kit::{Desk, V3, V5};
+use crate::workers::workers;
 
 /// `roger:r` and `anna:x`.
 const ROGER: &str = "Authorization: Basic cm9nZXI6cg==\r\n";
@@ -284,4 +288,47 @@ fn an_answer_that_waited_may_be_the_last() {
     desk.wait(2.0);
     assert_eq!(status(&heard(&mut desk, peer)), "204");
     assert!(desk.harness.is_ended(peer));
+}
+
+/// Writes down what it is offered, and which turns of the hub pass meanwhile.
+#[derive(Debug, Default)]
+struct Turns {
+    seen: Arc<Mutex<Vec<&'static str>>>,
+    mailbox: OnceLock<Mailbox<Mail>>,
+}
+
+impl Sink for Turns {
+    fn offer(&self, _: &Event<'_>) {
+        self.seen.lock().unwrap().push("request");
+        let seen = self.seen.clone();
+        let told = move |_| seen.lock().unwrap().push("turn");
+        Ask::send(self.mailbox.get().unwrap(), Question::Client("nobody".into()), told).unwrap();
+    }
+}
+
+/// Requests that come at once are published as fast as other workers take them, like packets; none is left over.
+#[test]
+fn requests_wait_until_other_workers_have_caught_up() {
+    let turns = Arc::new(Turns::default());
+    let rule = Rule::new("all", "t", turns.clone()).unwrap();
+    let config = HubConfig::default().between_workers_max(0).rules(Rules::new(vec![rule]));
+    let mut desk = Desk::new(config);
+    turns.mailbox.set(desk.mailbox.clone()).unwrap();
+    // On every worker is one of them.
+    let mut all: Vec<_> = (0..8).map(|n| desk.join(V5, &format!("d{n}"))).collect();
+    for device in &mut all {
+        desk.subscribe(device, "t", QoS::AtMostOnce);
+    }
+    // The last has no body: nothing more comes for it when it has waited.
+    let many = request("/publish/t", "", "x").repeat(9) + &request("/publish/t", "", "");
+    let peer = desk.harness.connect_from(IpAddr::from([127, 0, 0, 1]));
+    desk.harness.send(peer, many);
+    assert_eq!(heard(&mut desk, peer).matches("HTTP/1.1 204").count(), 10);
+    for device in &mut all {
+        assert_eq!(desk.hear(device).len(), 10);
+    }
+    let seen = turns.seen.lock().unwrap().clone();
+    let at_once = seen.split(|what| *what == "turn").map(<[_]>::len).max();
+    // The question goes from worker to worker, and no request overtakes it by more.
+    assert!(if workers() == 1 { at_once == Some(10) } else { at_once <= Some(workers()) }, "{seen:?}");
 }

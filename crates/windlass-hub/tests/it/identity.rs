@@ -1,13 +1,14 @@
 //! Who is served, and what they may do: at every way that a message takes.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
-use windlass::Offload;
+use windlass::{Mailbox, Offload};
 use windlass_hub::identity::{
     Acl, Algorithm, Anonymous, Hashing, Identity, IdentityConfig, Jwt, JwtConfig, JwtKey, Passwords,
     UserLimits, UsersLimits, passwords,
 };
+use windlass_hub::inspect::{Ask, Question, Told};
 use windlass_hub::{Done, HubConfig, Mail, QoS};
 use windlass_proto::mqtt::{Connect, Packet, Property, Secret, SubscribeOptions, Topic, Will};
 
@@ -367,4 +368,56 @@ impl Desk {
         let checks = pool.clone();
         Desk::offloading(config, pool, move |hub, _, _| hub.checks(&checks))
     }
+}
+
+/// Does something so many turns of the hub from now.
+fn turns_from_now(mailbox: Mailbox<Mail>, turns: usize, then: impl FnOnce() + Send + 'static) {
+    let then: Box<dyn FnOnce() + Send> = Box::new(then);
+    fn go_on(mailbox: Mailbox<Mail>, turns: usize, then: Box<dyn FnOnce() + Send>) {
+        if turns == 0 {
+            return then();
+        }
+        let again = mailbox.clone();
+        let told = move |_| go_on(again, turns - 1, then);
+        Ask::send(&mailbox, Question::Client("nobody".into()), told).unwrap();
+    }
+    go_on(mailbox, turns, then);
+}
+
+/// Whoever was right when it was asked for, and is not when it gets to its session, is not let in.
+#[test]
+fn who_is_revoked_on_the_way_in_is_refused() {
+    let text = USERS.iter().fold(String::new(), |text, (user, password)| {
+        passwords::set(&text, user, password.as_bytes(), Hashing::Pbkdf2 { rounds: 1 }).unwrap()
+    });
+    let with = |text: &str| IdentityConfig {
+        passwords: Some(Arc::new(Passwords::parse(text).unwrap())),
+        ..config(RULES)
+    };
+    let without_roger = passwords::remove(&text, "roger").unwrap();
+    let mut refused = 0;
+    for turns in 0..12 {
+        let pool: Offload<Done> = Offload::default();
+        let mut desk = Desk::with_pool(hub(with(&text)), &pool);
+        let mut device = desk.stranger(V5);
+        let (tell, was_there) = mpsc::channel();
+        let (mailbox, next) = (desk.mailbox.clone(), hub(with(&without_roger)));
+        turns_from_now(desk.mailbox.clone(), turns, move || {
+            for worker in 0..workers() {
+                let next = next.clone().sys_interval(std::time::Duration::ZERO);
+                mailbox.send(worker, Mail::Set(Box::new(next))).unwrap();
+            }
+            // Right behind it: whether there is a session already.
+            let told = move |told| tell.send(matches!(told, Told::Client(Some(_)))).unwrap();
+            Ask::send(&mailbox, Question::Client("r".into()), told).unwrap();
+        });
+        desk.say(&mut device, &Packet::Connect(of(V5, "r", "roger", "r")));
+        let heard = desk.hear(&mut device);
+        if !was_there.try_recv().unwrap() {
+            assert_eq!(heard, ["CONNACK NotAuthorized"], "{turns}");
+            refused += pool.stats().answered;
+        }
+    }
+    // How many turns that takes is by the number of workers, and with many none may hit it.
+    assert!(refused > 0 || workers() > 2, "none was on its way");
 }

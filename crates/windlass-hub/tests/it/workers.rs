@@ -5,9 +5,9 @@
 use std::process::Command;
 
 use windlass_hub::{HubConfig, QoS};
-use windlass_proto::mqtt::{Connect, Packet};
+use windlass_proto::mqtt::{Connect, Packet, Publish, Topic};
 
-use crate::kit::{Desk, V5};
+use crate::kit::{Desk, V5, number};
 
 /// How many workers the hubs of these tests have.
 const VARIABLE: &str = "WINDLASS_TEST_WORKERS";
@@ -143,6 +143,45 @@ fn a_member_of_a_group_that_has_enough_is_passed_over() {
         assert_eq!(waited.len(), 1);
         assert!(desk.puback(&mut slow, id_of(&waited[0])).is_empty());
         for number in 21..=24 {
+            desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, number);
+        }
+        assert!(!desk.hear(&mut slow).is_empty(), "{names:?}");
+    }
+}
+
+/// What it counts as waiting is also what is retained and has no room in flight.
+#[test]
+fn a_member_of_a_group_that_waits_with_retained_messages_is_passed_over() {
+    for names in [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]] {
+        let mut desk = Desk::new(HubConfig::default().in_flight_max(1));
+        let mut sender = desk.join(V5, "sender");
+        for n in 0..3 {
+            let topic = format!("kept/{n}");
+            let publish = Publish::new(Topic::new(&topic).unwrap(), b"x");
+            let (qos, id) = (QoS::AtLeastOnce, Some(number(1)));
+            desk.say(&mut sender, &Packet::Publish(Publish { retain: true, qos, id, ..publish }));
+            desk.hear(&mut sender);
+        }
+        let (mut slow, mut keen) = (desk.join(V5, names[0]), desk.join(V5, names[1]));
+        for member in [&mut slow, &mut keen] {
+            desk.subscribe(member, "$share/g/t", QoS::AtLeastOnce);
+        }
+        let mut waiting = desk.subscribe(&mut slow, "kept/#", QoS::AtLeastOnce);
+        assert_eq!(waiting.len(), 2, "the others wait");
+        let mut heard = 0;
+        for number in 1..=6 {
+            desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, number);
+            for text in desk.hear(&mut keen) {
+                heard += 1;
+                desk.puback(&mut keen, id_of(&text));
+            }
+        }
+        assert_eq!(heard, 6, "{names:?}");
+        // It has its turn again when it has them all.
+        while let Some(text) = waiting.pop().filter(|text| text.starts_with("PUBLISH")) {
+            waiting = desk.puback(&mut slow, id_of(&text.replace(" retain", "")));
+        }
+        for number in 1..=4 {
             desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, number);
         }
         assert!(!desk.hear(&mut slow).is_empty(), "{names:?}");

@@ -48,6 +48,11 @@ impl Requests {
         let limits = Limits { body_max: body_max as u64, drain_max: 64 << 10, ..Limits::default() };
         Requests { http: ServerConn::new(limits), at: At::Head, body: Vec::new() }
     }
+
+    /// Whether the request under way waits for the pool, or its answer for a commit: who tells of that goes on with it.
+    pub(super) fn is_answer_pending(&self) -> bool {
+        matches!(self.at, At::Judging(_) | At::Held)
+    }
 }
 
 impl Hub {
@@ -67,9 +72,14 @@ impl Hub {
         }
         loop {
             let Wire::Http(requests) = &mut client.wire else { return Ok(()) };
-            if matches!(requests.at, At::Judging(_) | At::Held) {
+            if requests.is_answer_pending() {
                 return Ok(());
             }
+            // As packets do: until the answers are taken, and until the other workers have caught up.
+            if conn.is_congested() || self.must_wait(conn) {
+                break;
+            }
+            let Wire::Http(requests) = &mut client.wire else { return Ok(()) };
             match requests.http.decode(input) {
                 Ok(None) => break,
                 Ok(Some(RequestPart::Head(head))) => {

@@ -122,7 +122,7 @@ fn what_has_expired_is_left_out() {
     let left = vec!["b".to_owned(), "c".to_owned()];
     let expected = [("kept".to_owned(), left.clone()), ("ever".to_owned(), left), ("on".to_owned(), vec![])];
     assert_eq!(waiting(&recovered), expected);
-    let due: Vec<_> = recovered.wills_due.iter().map(|will| &will.message.payload[..]).collect();
+    let due: Vec<_> = recovered.wills_due.iter().map(|due| &due.will.message.payload[..]).collect();
     assert_eq!(due, [b"gone"], "its will is published");
     let mut topics: Vec<_> = recovered.retained.iter().map(|retained| &*retained.message.topic).collect();
     topics.sort_unstable();
