@@ -159,30 +159,40 @@ mod mosquitto {
         }
     }
 
+    /// One that listens, and where; `None` where there is none. Others may be given a free port before it is.
+    fn broker() -> Option<(Broker, [u16; 2])> {
+        let config = std::env::temp_dir().join(format!("windlass-bench-{}.conf", std::process::id()));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let [port, web] =
+                [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+            let text = format!(
+                "allow_anonymous true\nset_tcp_nodelay true\nlog_dest none\nlistener {port} 127.0.0.1\n\
+                 listener {web} 127.0.0.1\nprotocol websockets\n"
+            );
+            std::fs::write(&config, text).unwrap();
+            let mut command = Command::new("mosquitto");
+            command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+            let Ok(child) = command.spawn() else {
+                println!("SKIPPED: mosquitto is not installed");
+                return None;
+            };
+            let mut broker = Broker(child);
+            while broker.0.try_wait().unwrap().is_none() {
+                if [web, port].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+                    std::fs::remove_file(&config).unwrap();
+                    return Some((broker, [port, web]));
+                }
+                assert!(Instant::now() < deadline, "mosquitto does not listen");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            assert!(Instant::now() < deadline, "mosquitto ends");
+        }
+    }
+
     #[test]
     fn every_qos_over_tcp_and_websocket() {
-        let [port, web] =
-            [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
-        let config = std::env::temp_dir().join(format!("windlass-bench-{}.conf", std::process::id()));
-        let text = format!(
-            "allow_anonymous true\nset_tcp_nodelay true\nlog_dest none\nlistener {port} 127.0.0.1\n\
-             listener {web} 127.0.0.1\nprotocol websockets\n"
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new("mosquitto");
-        command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(child) = command.spawn() else {
-            return println!("SKIPPED: mosquitto is not installed");
-        };
-        let _broker = Broker(child);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", web)).is_err()
-            || TcpStream::connect(("127.0.0.1", port)).is_err()
-        {
-            assert!(Instant::now() < deadline, "mosquitto does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        std::fs::remove_file(&config).unwrap();
+        let Some((_broker, [port, web])) = broker() else { return };
         for target in [format!("mqtt://127.0.0.1:{port}"), format!("ws://127.0.0.1:{web}")] {
             for qos in ["0", "1", "2"] {
                 for protocol in ["5", "3.1.1"] {
