@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use windlass::Input;
@@ -221,7 +221,7 @@ pub(crate) fn subscriber(
     port: u16,
     (id, filters): (&str, &[&str]),
     (qos, version): (QoS, Version),
-    ready: &AtomicBool,
+    (ready, taken): (&AtomicBool, &AtomicU64),
     over: &AtomicBool,
 ) -> Got {
     let mut got = Got::new();
@@ -269,6 +269,7 @@ pub(crate) fn subscriber(
                             let number = text.and_then(|text| text.parse().ok());
                             let key = (publisher.expect("a number"), number.expect("a number"));
                             *got.entry(key).or_default() += 1;
+                            taken.fetch_add(1, Relaxed);
                             incoming.ready(ticket, Reason::Success);
                         }
                     }
@@ -293,11 +294,11 @@ pub(crate) fn subscriber(
 /// What is retained below `retained/`, by publisher.
 pub(crate) fn retained(port: u16) -> HashMap<usize, u64> {
     let mut got = HashMap::new();
-    let (ready, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (ready, taken, over) = (AtomicBool::new(false), AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let who = ("asks", &["retained/+"][..]);
-            subscriber(port, who, (QoS::AtLeastOnce, Version::V5), &ready, &over)
+            subscriber(port, who, (QoS::AtLeastOnce, Version::V5), (&ready, &taken), &over)
         });
         std::thread::sleep(Duration::from_secs(1));
         over.store(true, Relaxed);

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU16};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -213,6 +213,7 @@ fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>) -> Hub<'f>) ->
     let port = hub.port;
     let (stop, over) = (&AtomicBool::new(false), &AtomicBool::new(false));
     let ready = &[AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)];
+    let taken = &AtomicU64::new(0);
     hub.wait_until_it_serves();
     thread::scope(|scope| {
         // Whoever panics, the others come to an end.
@@ -228,7 +229,7 @@ fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>) -> Hub<'f>) ->
             .iter()
             .zip(ready)
             .map(|(&(id, qos, version), ready)| {
-                scope.spawn(move || subscriber(port, (id, filters), (qos, version), ready, over))
+                scope.spawn(move || subscriber(port, (id, filters), (qos, version), (ready, taken), over))
             })
             .collect();
         while !ready.iter().all(|ready| ready.load(Relaxed)) {
@@ -242,8 +243,12 @@ fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>) -> Hub<'f>) ->
         stop.store(true, Relaxed);
         let promised: Vec<Promised> =
             givers.into_iter().map(|giver| giver.join().expect("it has not panicked")).collect();
-        // What waits still comes.
-        thread::sleep(Duration::from_secs(2));
+        // What waits still comes, as long as it may take here.
+        let mut before = None;
+        while before != Some(taken.load(Relaxed)) {
+            before = Some(taken.load(Relaxed));
+            thread::sleep(Duration::from_secs(3));
+        }
         let kept = retained(port);
         over.store(true, Relaxed);
         let got: Vec<Got> =
