@@ -305,4 +305,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
                 && case.kind == Kind::Publish
         },
     },
+    Difference {
+        why: "a bad authentication method is a reason of DISCONNECT (section 2.4), though the table of 3.14 leaves it out",
+        is: |error, case| {
+            error.is_none()
+                && case.kind == Kind::Disconnect
+                && case.version == Version::V5
+                && case.body.first() == Some(&0x8c)
+        },
+    },
 ];

@@ -329,7 +329,7 @@ pub(crate) fn any(rng: &mut Rng, kind: Kind, version: Version) -> Sample {
         Kind::Disconnect | Kind::Auth => {
             let likely: &[u8] = match kind {
                 Kind::Auth => &[0, 0x18, 0x19],
-                _ => &[0, 4, 0x80, 0x81, 0x82, 0x8b, 0x8d, 0x8e, 0x93, 0x95, 0x98, 0x9c, 0x9d],
+                _ => &[0, 4, 0x80, 0x81, 0x82, 0x8b, 0x8c, 0x8d, 0x8e, 0x93, 0x95, 0x98, 0x9c, 0x9d],
             };
             if v5 && make.rng.chance(4, 5) {
                 make.reason(likely);
