@@ -1,5 +1,13 @@
 //! Sections of a file that one comparison each writes and the others leave as they are.
 
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::peers::Layout;
+
 /// The word behind `windlass-bench compare` of those that write one.
 const WRITERS: [&str; 2] = ["proxy", "hub"];
 
@@ -17,13 +25,36 @@ fn find(text: &str, by: &str) -> Option<std::ops::Range<usize>> {
 }
 
 /// `text` with the section of `by` in the place of what stood there, or at its end.
-pub(super) fn put(text: &str, by: &str, section: &str) -> String {
+fn put(text: &str, by: &str, section: &str) -> String {
     debug_assert!(WRITERS.contains(&by), "`keep` would lose it");
     let section = format!("{}{section}{END}", begin(by));
     match find(text, by) {
         Some(place) => [&text[..place.start], &section, &text[place.end..]].concat(),
         None => format!("{text}\n{section}"),
     }
+}
+
+/// Writes the bars of a comparison where those of all stand, and where its tables are and how they were taken. Not if
+/// either is written nowhere (`-`).
+pub(super) fn record(
+    (by, title, command): (&str, &str, &str),
+    layout: &Layout,
+    [results, output]: [&Path; 2],
+    (rounds, seconds): (u64, Duration),
+    table: &str,
+) -> Result<()> {
+    if [results, output].iter().any(|path| path.as_os_str() == "-") {
+        return Ok(());
+    }
+    let path = layout.root.join(results);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tables = output.file_name().map(Path::new).unwrap_or(output).display();
+    let section = format!(
+        "## {title}\n\n`{command}`, {rounds} rounds of {seconds:?}; all of it: [{tables}]({tables}).\n\n{table}"
+    );
+    fs::write(&path, put(&text, by, &section)).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("wrote the bars to {}", results.display());
+    Ok(())
 }
 
 /// `text` with the sections of `old`, which it is to take the place of.

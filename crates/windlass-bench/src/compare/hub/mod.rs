@@ -11,7 +11,7 @@ mod restart;
 mod stalled;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -188,20 +188,12 @@ fn record(args: &HubArgs, layout: &Layout, table: &str) -> Result<()> {
         && args.peers.is_empty()
         && args.windlass.is_none()
         && args.retained == bars::RETAINED;
-    if !is_whole || [&args.results, &args.output].iter().any(|path| path.as_os_str() == "-") {
+    if !is_whole {
         return Ok(());
     }
-    let path = layout.root.join(&args.results);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let tables = args.output.file_name().map(Path::new).unwrap_or(&args.output).display();
-    let section = format!(
-        "## Brokers against their bars\n\n`{COMMAND}`, {} rounds of {:?}; all of it: [{tables}]({tables}).\n\n{table}",
-        args.rounds, args.seconds
-    );
-    fs::write(&path, kept::put(&text, "hub", &section))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("wrote the bars to {}", args.results.display());
-    Ok(())
+    let about = ("hub", "Brokers against their bars", COMMAND);
+    let paths = [args.results.as_path(), args.output.as_path()];
+    kept::record(about, layout, paths, (args.rounds, args.seconds), table)
 }
 
 /// One subscriber that stalls among the others.

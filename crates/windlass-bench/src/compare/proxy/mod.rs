@@ -10,7 +10,7 @@ mod peers;
 mod slow;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -193,20 +193,12 @@ fn build(args: &ProxyArgs, layout: &Layout) -> Result<()> {
 /// Writes the bars where those of all comparisons stand; not if they are only some of them.
 fn record(args: &ProxyArgs, layout: &Layout, table: &str) -> Result<()> {
     let is_whole = args.only.is_empty() && args.peers.is_empty() && args.windlass.is_empty() && args.strace;
-    if !is_whole || [&args.results, &args.output].iter().any(|path| path.as_os_str() == "-") {
+    if !is_whole {
         return Ok(());
     }
-    let path = layout.root.join(&args.results);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let tables = args.output.file_name().map(Path::new).unwrap_or(&args.output).display();
-    let section = format!(
-        "## Proxies against their bars\n\n`{COMMAND}`, {} rounds of {:?}; all of it: [{tables}]({tables}).\n\n{table}",
-        args.rounds, args.seconds
-    );
-    fs::write(&path, kept::put(&text, "proxy", &section))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("wrote the bars to {}", args.results.display());
-    Ok(())
+    let about = ("proxy", "Proxies against their bars", COMMAND);
+    let paths = [args.results.as_path(), args.output.as_path()];
+    kept::record(about, layout, paths, (args.rounds, args.seconds), table)
 }
 
 const COMMAND: &str = "cargo run -p windlass-bench --release -- compare proxy --strace";
