@@ -155,8 +155,10 @@ impl Hub {
             // What another worker has may not have come here yet.
             if was || self.siblings.are_there() {
                 self.durable.retained_gone(topic, version);
-                let topic: Arc<str> = topic.as_str().into();
-                self.siblings.tell_all(|| Parcel::RetainedGone(topic.clone(), version));
+                if self.siblings.are_there() {
+                    let topic: Arc<str> = topic.as_str().into();
+                    self.siblings.tell_all(|| Parcel::RetainedGone(topic.clone(), version));
+                }
             }
             return Reason::Success;
         }
