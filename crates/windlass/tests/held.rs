@@ -18,8 +18,9 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const WRITE: usize = 16 << 20;
 const READ: usize = 10 << 20;
 const PEERS: usize = 10;
-/// For what is not output: sockets, slots, the blocks a worker keeps.
-const BESIDE: u64 = 4 << 20;
+/// What may be held beside the bytes that wait: of each peer the sent part of one chunk, which goes back
+/// with its last byte, and once the memory a worker keeps (4 chunks, 64 blocks) with its sockets and slots.
+const BESIDE: u64 = PEERS as u64 * (256 << 10) + (3 << 20);
 
 /// Greets with one large write.
 struct Large;
