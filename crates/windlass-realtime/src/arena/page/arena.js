@@ -31,15 +31,18 @@ async function lobby() {
     const rooms = await (await fetch("/api/rooms?kind=arena")).json();
     $("rooms").replaceChildren(...rooms.map((room) => {
       const line = document.createElement("li"), what = document.createElement("span");
-      what.textContent = `${room.room}: ${room.players} of ${room.players_max}`;
-      const button = (label, spectate) => {
+      const watching = room.spectators > 0 ? `, ${room.spectators} watching` : "";
+      what.textContent = `${room.room}: ${room.players} of ${room.players_max}${watching}`;
+      const button = (label, spectate, full) => {
         const it = document.createElement("button");
         it.type = "button";
         it.textContent = label;
+        it.disabled = full;
         it.onclick = () => enter("/api/rooms/join", { room: room.room, spectate });
         return it;
       };
-      line.append(what, button("Join", false), button("Watch", true));
+      line.append(what, button("Join", false, room.locked || room.players >= room.players_max),
+        button("Watch", true, room.locked || room.spectators >= room.spectators_max));
       return line;
     }));
   } catch { /* The next time. */ }
