@@ -106,6 +106,44 @@ impl fmt::Debug for RecordSink {
     }
 }
 
+/// A tick that took longer than its period.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Overrun {
+    /// Whose it was.
+    pub room: RoomId,
+    /// Of which kind the room is.
+    pub kind: String,
+    /// How long it took, with all that was sent behind it.
+    pub took: Duration,
+    /// How long it might have taken.
+    pub period: Duration,
+    /// How many of its ticks have taken too long so far.
+    pub overruns: u64,
+}
+
+/// Who is told of overruns: called on workers, for each room once a second at most, so it hands on what it is told and does
+/// not wait.
+#[derive(Clone)]
+pub struct OverrunSink(Arc<dyn Fn(Overrun) + Send + Sync>);
+
+impl OverrunSink {
+    /// Gives them to `take`.
+    pub fn new(take: impl Fn(Overrun) + Send + Sync + 'static) -> OverrunSink {
+        OverrunSink(Arc::new(take))
+    }
+
+    pub(crate) fn give(&self, overrun: Overrun) {
+        (self.0)(overrun);
+    }
+}
+
+impl fmt::Debug for OverrunSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OverrunSink(..)")
+    }
+}
+
 macro_rules! config {
     ($($(#[doc = $doc:literal])+ $name:ident: $ty:ty = $default:expr,)*) => {
         /// How a [`Game`](crate::Game) serves. Plain data; start from [`GameConfig::new`] and set what you need.
@@ -155,6 +193,10 @@ config! {
     reconnect_timeout: Duration = Duration::from_secs(30),
     /// How long a room without anybody stays. Default 10 s.
     empty_timeout: Duration = Duration::from_secs(10),
+    /// How long rooms may go on when the server stops, to come to their end ([`Room::stop`](crate::Room::stop)). It has to
+    /// be less than the server's [`drain_timeout`](windlass::Limits::drain_timeout), at which connections are cut off.
+    /// Default 7.5 s.
+    stop_timeout: Duration = Duration::from_millis(7_500),
     /// Which pages may connect. Default: those of the host itself.
     origins: Origins = Origins::SameHost,
     /// Bytes of a message of a player's. A longer one ends the connection. Default 64 KiB.
@@ -177,6 +219,8 @@ config! {
     address_requests: Rate = Rate::new(20, 300),
     /// Where the records of rooms go. Default: nothing is recorded.
     record: Option<RecordSink> = None,
+    /// Who is told of rooms whose ticks take too long. Default: nobody; they are counted all the same.
+    overruns: Option<OverrunSink> = None,
     /// A clock to measure with how long ticks take: any origin. Without one, overruns are not seen, and lateness is that
     /// of turns.
     clock: Option<fn() -> Duration> = None,

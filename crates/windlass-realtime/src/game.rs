@@ -16,6 +16,7 @@ use crate::config::GameConfig;
 use crate::directory::{Asked, Directory};
 use crate::gate::{Gate, accept};
 use crate::hall::{Hall, Reach};
+use crate::inspect::{self, Question, Told};
 use crate::mail::{Answer, Ask, How, Inner, Mail, Notice, Refused, SeatKept, Wish};
 use crate::room::Leave;
 use crate::stats::{GameWatch, RoomBoard};
@@ -93,9 +94,7 @@ impl Game {
         http: HttpConfig,
     ) -> Http<Game> {
         let ws_stats = WsStats::new();
-        let ws = WsServerConfig::default()
-            .endpoint(WsConfig::default().message_max(config.message_max))
-            .origins(config.origins.clone());
+        let ws = ws_config(&config);
         // Until it is known which worker it is, nothing is shown.
         let board = RoomBoard::new(watch.clone(), usize::MAX);
         let game = Game {
@@ -134,6 +133,54 @@ impl Game {
     /// What the WebSockets of this worker have counted.
     pub fn ws_stats(&self) -> &WsStats {
         &self.ws_stats
+    }
+
+    /// Other settings for a game that runs, on all its workers; its rooms stay, and so does everybody in them. The kinds of
+    /// rooms have to be the same, by their names: else only they stay what they are. Their rates and seats are those of
+    /// rooms opened from now on, as where records go is. The key, the home, the clock and the time stay what they are, and
+    /// connections that are open keep their [`message_max`](GameConfig::message_max).
+    ///
+    /// False: some worker has too much mail, or the game is not there any more.
+    pub fn set(mailbox: &Mailbox<Mail>, config: GameConfig) -> bool {
+        let config = Arc::new(config);
+        (0..mailbox.workers()).all(|worker| mailbox.send(worker, Mail(Inner::Set(config.clone()))).is_ok())
+    }
+
+    fn apply(&mut self, config: &GameConfig) {
+        let old = &self.config;
+        let names =
+            |config: &GameConfig| config.kinds.iter().map(|kind| kind.name.clone()).collect::<Vec<_>>();
+        let kinds = if names(old) == names(config) { &config.kinds } else { &old.kinds };
+        let config = Arc::new(GameConfig {
+            key: old.key.clone(),
+            kinds: kinds.clone(),
+            unix_ms: old.unix_ms,
+            home: old.home,
+            clock: old.clock,
+            ..config.clone()
+        });
+        self.ws.set_config(ws_config(&config));
+        self.hall.set(config.clone());
+        if let Some(directory) = &mut self.directory {
+            directory.set(config.clone());
+        }
+        self.config = config;
+    }
+
+    /// Somebody outside asks, or wants something ended.
+    fn outside(&mut self, push: &mut Push<'_, '_, Game>, ask: inspect::Ask, now: Time) {
+        if !self.hall.has(ask.question.room()) {
+            return ask.pass_on(&self.mailbox);
+        }
+        let Game { hall, ws, .. } = &mut *self;
+        let reach = &mut Reached { push, ws };
+        let told = match &ask.question {
+            Question::Room(room) => Told::Room(hall.detail(*room, now, reach).map(Box::new)),
+            Question::End { room, why } => Told::Ended(hall.end_room(*room, why, reach)),
+            Question::Kick { room, seat, why } => Told::Kicked(hall.kick(*room, *seat, why, reach)),
+        };
+        ask.answer(told);
+        self.tell();
     }
 
     pub(crate) fn ws_refused(&mut self, _: &HandshakeError) {
@@ -285,6 +332,12 @@ impl Game {
     }
 }
 
+fn ws_config(config: &GameConfig) -> WsServerConfig {
+    WsServerConfig::default()
+        .endpoint(WsConfig::default().message_max(config.message_max))
+        .origins(config.origins.clone())
+}
+
 struct Expected {
     ticket: Ticket,
     guest: crate::Guest,
@@ -345,6 +398,11 @@ impl Reach for Reached<'_, '_, '_> {
             gate.end(self.ws, &mut conn, why, text);
         }
     }
+
+    fn address(&mut self, conn: ConnId) -> Option<String> {
+        let (conn, _) = self.push.upgraded(conn)?;
+        Some(conn.peer().to_string())
+    }
 }
 
 impl App for Game {
@@ -378,8 +436,9 @@ impl App for Game {
     }
 
     fn shutdown(&mut self, push: &mut Push<'_, '_, Game>) {
+        let now = push.scope().now();
         let Game { hall, ws, .. } = &mut *self;
-        hall.close_all(&mut Reached { push, ws });
+        hall.stop(now, &mut Reached { push, ws });
         self.tell();
     }
 }
@@ -397,6 +456,8 @@ impl ReceiveApp for Game {
             Inner::Expect { ticket, guest, again, later, tries } => {
                 self.expect(Expected { ticket, guest, again, later, tries }, now);
             }
+            Inner::Outside(ask) => self.outside(push, ask, now),
+            Inner::Set(config) => self.apply(&config),
             Inner::Notice(notice) => {
                 if let Some(directory) = &mut self.directory {
                     directory.notice(notice);

@@ -194,6 +194,10 @@ impl Upgraded<Game> for Gate {
 
     fn draining(&mut self, game: &mut Game, conn: &mut Conn<'_>) -> Result<(), Close> {
         let State::Open(session) = &mut self.state else { return Err(Close::Shutdown) };
+        // Its room has been told, and ends it in time.
+        if game.hall.goes_on(self.ticket) {
+            return Ok(());
+        }
         if !session.ws(&mut game.ws, conn).is_closing() {
             session.draining(&mut game.ws, conn);
         }

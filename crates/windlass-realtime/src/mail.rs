@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use windlass_http::Later;
 
+use crate::config::GameConfig;
 use crate::ids::RoomId;
+use crate::inspect;
 use crate::room::{Guest, Seat};
 use crate::stage::StageSpec;
 use crate::ticket::Ticket;
@@ -27,6 +29,10 @@ pub(crate) enum Inner {
     Expect { ticket: Ticket, guest: Guest, again: Ask, later: Later, tries: u8 },
     /// What has become of rooms: for the directory.
     Notice(Notice),
+    /// Somebody outside asks: for whichever worker has the room.
+    Outside(inspect::Ask),
+    /// What is set from now on: for all workers.
+    Set(Arc<GameConfig>),
 }
 
 /// What has become of a room, as its worker knows.
@@ -109,6 +115,7 @@ pub(crate) struct Listed {
     pub(crate) players: u16,
     pub(crate) players_max: u16,
     pub(crate) spectators: u16,
+    pub(crate) spectators_max: u16,
     pub(crate) locked: bool,
     pub(crate) tags: BTreeMap<String, String>,
 }

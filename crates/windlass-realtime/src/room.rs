@@ -154,6 +154,13 @@ pub trait Room: 'static {
     /// A player is gone, and the seat free. Called once for every `join` that returned `Ok`.
     fn leave(&mut self, play: &mut Play<'_>, seat: Seat, why: Leave) {}
 
+    /// The server stops: say so, and finish. The default ends the room at once. One that goes on ticks for
+    /// [`GameConfig::stop_timeout`](crate::GameConfig::stop_timeout) at most, lets nobody in any more, and ends when it
+    /// [says so](Play::end), when nobody is in it, or then.
+    fn stop(&mut self, play: &mut Play<'_>) {
+        play.end();
+    }
+
     /// The room closes, after everybody has left.
     fn close(&mut self, play: &mut Play<'_>) {}
 

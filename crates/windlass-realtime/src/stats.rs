@@ -51,6 +51,8 @@ counts! {
     players,
     /// Gauge: spectators.
     spectators,
+    /// Gauge: seats whose player or spectator has come over WebSocket and is here.
+    here_websocket,
     /// Rooms opened.
     rooms_opened,
     /// Rooms closed.
@@ -154,6 +156,18 @@ pub struct RoomRow {
     pub hz: u32,
     /// Players with a seat.
     pub players: u64,
+    /// Seats of players.
+    pub players_max: u64,
+    /// Spectators.
+    pub spectators: u64,
+    /// Players and spectators whose connection is there at the moment.
+    pub here: u64,
+    /// How long ago it was opened, by the time of its last tick.
+    pub age: Duration,
+    /// Bytes from players.
+    pub bytes_in: u64,
+    /// Bytes to players and spectators.
+    pub bytes_out: u64,
     /// Ticks made.
     pub ticks: u64,
     /// Ticks skipped.
@@ -177,6 +191,12 @@ struct Row {
     kind: AtomicU64,
     hz: AtomicU64,
     players: AtomicU64,
+    players_max: AtomicU64,
+    spectators: AtomicU64,
+    here: AtomicU64,
+    age_us: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
     ticks: AtomicU64,
     skipped: AtomicU64,
     overruns: AtomicU64,
@@ -244,6 +264,12 @@ impl Row {
             kind: kinds.get(load(&self.kind) as usize)?.clone(),
             hz: load(&self.hz) as u32,
             players: load(&self.players),
+            players_max: load(&self.players_max),
+            spectators: load(&self.spectators),
+            here: load(&self.here),
+            age: Duration::from_micros(load(&self.age_us)),
+            bytes_in: load(&self.bytes_in),
+            bytes_out: load(&self.bytes_out),
             ticks: load(&self.ticks),
             skipped: load(&self.skipped),
             overruns: load(&self.overruns),
@@ -265,6 +291,12 @@ impl Row {
             store(&self.kind, room.kind as u64);
             store(&self.hz, room.hz.into());
             store(&self.players, room.players);
+            store(&self.players_max, room.players_max);
+            store(&self.spectators, room.spectators);
+            store(&self.here, room.here);
+            store(&self.age_us, room.age.as_micros() as u64);
+            store(&self.bytes_in, room.bytes_in);
+            store(&self.bytes_out, room.bytes_out);
             store(&self.ticks, room.ticks);
             store(&self.skipped, room.skipped);
             store(&self.overruns, room.overruns);
@@ -282,6 +314,12 @@ pub(crate) struct Figures {
     pub(crate) kind: usize,
     pub(crate) hz: u32,
     pub(crate) players: u64,
+    pub(crate) players_max: u64,
+    pub(crate) spectators: u64,
+    pub(crate) here: u64,
+    pub(crate) age: Duration,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
     pub(crate) ticks: u64,
     pub(crate) skipped: u64,
     pub(crate) overruns: u64,
@@ -339,6 +377,12 @@ mod tests {
             kind: 0,
             hz: 30,
             players: room,
+            players_max: 16,
+            spectators: 0,
+            here: 0,
+            age: Duration::ZERO,
+            bytes_in: 0,
+            bytes_out: 0,
             ticks: room,
             skipped: 0,
             overruns: 0,

@@ -43,6 +43,8 @@ pub(crate) enum What {
     /// Of a hub; with the page of clients that was asked for, and how many are on it.
     #[cfg(feature = "hub")]
     OfHub(Result<windlass_hub::inspect::Told, windlass_hub::inspect::AskError>, (usize, usize)),
+    #[cfg(feature = "realtime")]
+    OfGame(Result<windlass_realtime::inspect::Told, windlass_realtime::inspect::AskError>),
     Refused(ObserveError),
 }
 
@@ -89,6 +91,8 @@ pub(super) fn answer(push: &mut Push<'_, '_, Admin>, told: Told) {
         What::Ordered(outcome) => super::proxies::answer(reply, *outcome),
         #[cfg(feature = "hub")]
         What::OfHub(told, page) => super::hubs::answer(reply, told, page),
+        #[cfg(feature = "realtime")]
+        What::OfGame(told) => super::games::answer(reply, told),
         What::Refused(ObserveError::Busy) => {
             reply.status(Status::SERVICE_UNAVAILABLE).header("retry-after", "1").text("busy: ask again\n")
         }

@@ -3,7 +3,7 @@
 //! One more service on the server's workers, so a worker that hangs shows here too. It is given the server's
 //! [`Handle`] once that is bound. Read `metrics` for what Prometheus scrapes, `shape` for the JSON, `state` for
 //! where it comes from, `ask` for what only a worker can tell, `door` for who may ask, `proxies`
-//! and `hubs` for what is theirs, and `page` for the dashboard.
+//! `hubs` and `games` for what is theirs, and `page` for the dashboard.
 //!
 //! On loopback and on Unix sockets nobody has to identify himself; a page of another site cannot get here
 //! through a browser, since requests are taken only for hosts that mean this machine, and only from pages of
@@ -11,6 +11,8 @@
 
 mod ask;
 mod door;
+#[cfg(feature = "realtime")]
+mod games;
 #[cfg(feature = "hub")]
 mod hubs;
 mod log;
@@ -79,7 +81,7 @@ pub(crate) struct Admin {
 impl Admin {
     fn state(&self, bound: &Bound) -> shape::State {
         let state = state::state(bound, &self.messages, self.reloads());
-        shape::State { proxies: self.proxies(), hubs: self.hubs(), ..state }
+        shape::State { proxies: self.proxies(), hubs: self.hubs(), games: self.games(), ..state }
     }
 
     fn proxies(&self) -> Vec<shape::Proxy> {
@@ -93,6 +95,13 @@ impl Admin {
         #[cfg(feature = "hub")]
         return hubs::all(&self.hubs);
         #[cfg(not(feature = "hub"))]
+        Vec::new()
+    }
+
+    fn games(&self) -> Vec<shape::Game> {
+        #[cfg(feature = "realtime")]
+        return games::all(&self.games);
+        #[cfg(not(feature = "realtime"))]
         Vec::new()
     }
 
@@ -218,7 +227,7 @@ fn pages(admin: Admin, hosts: Vec<String>) -> Http<Admin> {
         subscribers_max: WATCHERS_MAX,
         ..HttpConfig::default()
     };
-    about_hubs(orders_to_proxies(page::routes(Http::new(admin))))
+    about_games(about_hubs(orders_to_proxies(page::routes(Http::new(admin)))))
         .config(config)
         .get("/healthz", |_, _, reply| reply.text("ok\n"))
         .get("/readyz", |admin: &mut Admin, _, reply| match admin.bound.get() {
@@ -296,6 +305,16 @@ fn about_hubs(pages: Http<Admin>) -> Http<Admin> {
 
 #[cfg(not(feature = "hub"))]
 fn about_hubs(pages: Http<Admin>) -> Http<Admin> {
+    pages
+}
+
+#[cfg(feature = "realtime")]
+fn about_games(pages: Http<Admin>) -> Http<Admin> {
+    games::routes(pages)
+}
+
+#[cfg(not(feature = "realtime"))]
+fn about_games(pages: Http<Admin>) -> Http<Admin> {
     pages
 }
 

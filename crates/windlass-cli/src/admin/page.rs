@@ -28,6 +28,7 @@ files![
     "proxies.js",
     "hub.js",
     "topics.js",
+    "games.js",
     "connections.js",
     "turn.js",
     "beats.js",

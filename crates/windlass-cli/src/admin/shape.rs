@@ -35,6 +35,87 @@ pub(crate) struct State {
     /// Every hub; none where there is none.
     #[serde(default)]
     pub(crate) hubs: Vec<Hub>,
+    /// Every game; none where there is none.
+    #[serde(default)]
+    pub(crate) games: Vec<Game>,
+}
+
+/// One game: `GET /api/games` has a list of them.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Game {
+    pub(crate) name: String,
+    /// All that it has counted, gauges among it.
+    pub(crate) counters: BTreeMap<String, u64>,
+    /// How late ticks were: half of them were no later, 99 of 100, and the latest.
+    pub(crate) lateness_seconds: [f64; 3],
+    /// Rooms that are told one by one; there may be more.
+    pub(crate) rooms_shown: usize,
+}
+
+/// One room of a game.
+#[cfg(feature = "realtime")]
+#[derive(Serialize)]
+pub(crate) struct GameRoom {
+    pub(crate) room: String,
+    pub(crate) kind: String,
+    /// Ticks a second, as they should be.
+    pub(crate) hz: u32,
+    pub(crate) players: u64,
+    pub(crate) players_max: u64,
+    pub(crate) spectators: u64,
+    /// Of players and spectators, those whose connection is there now.
+    pub(crate) here: u64,
+    pub(crate) age_seconds: f64,
+    pub(crate) ticks: u64,
+    pub(crate) skipped: u64,
+    /// Ticks longer than their period, and the longest of all.
+    pub(crate) overruns: u64,
+    pub(crate) longest_seconds: f64,
+    /// As of a game.
+    pub(crate) lateness_seconds: [f64; 3],
+    /// From players, and to players and spectators.
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+}
+
+/// `GET /api/games/rooms`
+#[cfg(feature = "realtime")]
+#[derive(Serialize)]
+pub(crate) struct GameRooms {
+    pub(crate) page: usize,
+    pub(crate) per_page: usize,
+    /// All that are told one by one, and those of them that fit the filter.
+    pub(crate) total: usize,
+    pub(crate) matched: usize,
+    pub(crate) rooms: Vec<GameRoom>,
+}
+
+/// The body of `POST /api/games/end`.
+#[cfg(feature = "realtime")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoomOrder {
+    /// The only one, if it is left out.
+    #[serde(default)]
+    pub(crate) game: Option<String>,
+    pub(crate) room: String,
+    /// What its players are told.
+    #[serde(default)]
+    pub(crate) why: Option<String>,
+}
+
+/// The body of `POST /api/games/kick`.
+#[cfg(feature = "realtime")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeatOrder {
+    #[serde(default)]
+    pub(crate) game: Option<String>,
+    pub(crate) room: String,
+    pub(crate) seat: u16,
+    #[serde(default)]
+    pub(crate) why: Option<String>,
 }
 
 /// One hub: `GET /api/hubs` has a list of them.

@@ -47,6 +47,7 @@ pub(super) fn state(bound: &Bound, messages: &Messages, reloads: Reloads) -> Sta
         },
         proxies: Vec::new(),
         hubs: Vec::new(),
+        games: Vec::new(),
     }
 }
 

@@ -11,6 +11,8 @@ use windlass::{Address, Server, serve};
 
 use crate::args::DemoArgs;
 use crate::config::File;
+#[cfg(feature = "realtime")]
+use crate::config::game::GameTable;
 use crate::config::shape::{AdminTable, EchoTable, LogLevel, WebsocketTable};
 #[cfg(feature = "kv")]
 use crate::config::shape::{MemcachedTable, RespTable};
@@ -31,10 +33,33 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let front = Front { greeting: greeting(&file, args.clients), quiet: args.quiet, path: None };
     let targets = targets(&file);
     let clients = args.clients;
-    serving::run_with(&file, front, |server: Server| match clients {
-        0 => server,
-        _ => server.add(serve(move || Clients::new(targets.clone(), clients)).name("demo clients")),
+    #[cfg(feature = "realtime")]
+    let arena = file.game.first().and_then(|game| first(&game.listen));
+    serving::run_with(&file, front, |server: Server| {
+        if clients == 0 {
+            return server;
+        }
+        let server = server.add(serve(move || Clients::new(targets.clone(), clients)).name("demo clients"));
+        #[cfg(feature = "realtime")]
+        if let Some(at) = arena {
+            return server.add(bots(at, clients.min(BOTS_MAX)));
+        }
+        server
     })
+}
+
+/// Bots in the arena, whatever the number of clients: who comes to look shall find seats.
+#[cfg(feature = "realtime")]
+const BOTS_MAX: usize = 6;
+
+/// Players of the arena who are no people.
+#[cfg(feature = "realtime")]
+fn bots(at: SocketAddr, count: usize) -> windlass::Serve<windlass_realtime::Bots> {
+    use windlass_realtime::{Bots, BotsConfig, BotsWatch};
+
+    // All of them on one worker: the others make none.
+    let (config, watch) = (BotsConfig::new(at, count), BotsWatch::default());
+    serve(move || Bots::new(config.clone(), watch.clone())).name("demo bots").tick(Bots::TICK)
 }
 
 /// What `windlass init demo` begins with, and `windlass demo` serves. `port` is given the usual port of a
@@ -49,6 +74,8 @@ pub(crate) fn file(port: impl Fn(u16) -> u16) -> File {
         resp: vec![RespTable { listen: vec![at(6379)], ..RespTable::default() }],
         #[cfg(feature = "kv")]
         memcached: vec![MemcachedTable { listen: vec![at(11211)], ..MemcachedTable::default() }],
+        #[cfg(feature = "realtime")]
+        game: vec![GameTable { listen: vec![at(7777)], ..GameTable::default() }],
         ..File::default()
     }
 }
@@ -103,6 +130,10 @@ fn greeting(file: &File, clients: usize) -> String {
     }
     for websocket in &file.websocket {
         line("WebSocket", &websocket.listen, &|at| format!("http://{at}"));
+    }
+    #[cfg(feature = "realtime")]
+    for game in &file.game {
+        line("arena", &game.listen, &|at| format!("http://{at}"));
     }
     #[cfg(feature = "kv")]
     {

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use windlass::{Mailbox, Serve, serve};
 use windlass_http::{Http, HttpConfig};
-use windlass_realtime::{Arena, Game, GameStats, GameWatch, Key, RoomRow};
+use windlass_realtime::{Arena, Game, GameConfig, GameStats, GameWatch, Key, Mail, OverrunSink, RoomRow};
 
 use crate::args::{GameArgs, GameCommand};
+use crate::config::File;
 use crate::config::game::GameTable;
-use crate::config::value::{Count, FilePath, Listen};
+use crate::config::value::{Count, FilePath, Listen, Size};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
 };
@@ -46,10 +47,78 @@ pub(crate) fn run(args: &GameArgs) -> Result<()> {
 #[derive(Clone, Default)]
 pub(crate) struct Links(Arc<Mutex<BTreeMap<String, Link>>>);
 
+/// The way to one of them.
 #[derive(Clone)]
 pub(crate) struct Link {
+    mailbox: Mailbox<Mail>,
     watch: GameWatch,
-    records: Option<Records>,
+    settings: Settings,
+    /// What connections may have received and not read fits this.
+    message_top: Size,
+    /// The last is that of rooms that are opened now; those before it are written to until their rooms close.
+    records: Vec<Records>,
+}
+
+/// What can be told a game that runs.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Settings {
+    table: GameTable,
+    /// What join tokens are signed with.
+    secret: Option<String>,
+    stop_timeout: Duration,
+}
+
+/// Of the time that a drain lasts, what rooms have to come to their end: what they say then has to arrive too.
+const STOP_SHARE: u32 = 4;
+
+impl Settings {
+    /// What a table says now, files included.
+    fn of(table: &GameTable, drain_timeout: Duration) -> Result<Settings> {
+        let mut told = table.clone();
+        // The service's, not the game's.
+        (told.listen, told.tls, told.access_log) = (Vec::new(), None, None);
+        let stop_timeout = drain_timeout - drain_timeout / STOP_SHARE;
+        Ok(Settings { table: told, secret: secret(table)?, stop_timeout })
+    }
+
+    fn config(&self, key: Key, records: Option<&Records>) -> GameConfig {
+        let game = self.table.name.clone();
+        let overruns = OverrunSink::new(move |it| {
+            tracing::warn!(
+                game,
+                room = %it.room,
+                overruns = it.overruns,
+                "a tick took {}, and the room has {} for one",
+                time_text(it.took),
+                time_text(it.period)
+            );
+        });
+        self.table
+            .config(key)
+            .token_key(self.secret.as_ref().map(|secret| Key::new(secret.as_bytes())))
+            .stop_timeout(self.stop_timeout)
+            .overruns(Some(overruns))
+            .record(records.map(Records::sink))
+    }
+
+    fn folder(&self) -> Option<&std::path::Path> {
+        self.table.record.as_ref().map(|FilePath(folder)| folder.as_path())
+    }
+}
+
+fn time_text(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+/// What all games of a configuration are to be told; with what is wrong nothing is told to any.
+pub(crate) fn settings(file: &File) -> Result<Vec<Settings>> {
+    let drain_timeout = crate::serving::limits(file).drain_timeout;
+    let of = |table: &GameTable| {
+        let settings = Settings::of(table, drain_timeout)?;
+        settings.folder().map(records::make_folder).transpose()?;
+        Ok(settings)
+    };
+    file.game.iter().map(of).collect()
 }
 
 impl Links {
@@ -67,9 +136,45 @@ impl Links {
         *self.lock() = links;
     }
 
-    /// Forgets those that a configuration does not have.
-    pub(crate) fn keep(&self, names: &[&str]) {
-        self.lock().retain(|name, _| names.contains(&name.as_str()));
+    /// Tells the games that stay what is said of them now, and forgets the others; which of them have changed.
+    pub(crate) fn change(&self, settings: Vec<Settings>) -> Vec<String> {
+        let mut links = self.lock();
+        links.retain(|name, _| settings.iter().any(|it| it.table.name == *name));
+        let mut changed = Vec::new();
+        for settings in settings {
+            let name = settings.table.name.clone();
+            let Some(link) = links.get_mut(&name).filter(|link| link.settings != settings) else { continue };
+            if let Some(folder) = settings.folder() {
+                // One that was written to before is so again, by whoever does.
+                let at = link.records.iter().position(|it| it.is_in(folder));
+                let records = at.map_or_else(|| Records::of(folder), |at| link.records.remove(at));
+                link.records.push(records);
+            }
+            let records = settings.folder().and(link.records.last());
+            // Its own key is kept. Full it is only if it was told thousands of times in one turn, and closed when the server
+            // ends.
+            Game::set(&link.mailbox, settings.config(Key::new(b""), records));
+            link.settings = settings;
+            changed.push(format!("settings of {name}; its rooms stay"));
+        }
+        changed
+    }
+
+    /// The longest message that can be set for a game that runs.
+    pub(crate) fn message_top(&self, name: &str) -> Option<Size> {
+        self.lock().get(name).map(|link| link.message_top)
+    }
+
+    /// The way to the workers of a game: of the only one, if no name is said.
+    pub(crate) fn mailbox(&self, name: Option<&str>) -> Option<Mailbox<Mail>> {
+        let links = self.lock();
+        one(&links, name).map(|link| link.mailbox.clone())
+    }
+
+    /// The rooms of a game, as they are shown: of the only one, if no name is said.
+    pub(crate) fn rooms(&self, name: Option<&str>) -> Option<Vec<RoomRow>> {
+        let watch = one(&self.lock(), name).map(|link| link.watch.clone())?;
+        Some(watch.rooms())
     }
 
     /// What each has counted, and its rooms.
@@ -81,31 +186,48 @@ impl Links {
     /// Writes down what is recorded and not written yet: the server has ended.
     pub(crate) fn finish(&self) {
         let links = std::mem::take(&mut *self.lock());
-        links.into_values().filter_map(|link| link.records).for_each(|records| records.finish());
+        links.into_values().flat_map(|link| link.records).for_each(|records| records.finish());
+    }
+}
+
+fn one<'l>(links: &'l BTreeMap<String, Link>, name: Option<&str>) -> Option<&'l Link> {
+    match name {
+        Some(name) => links.get(name),
+        None if links.len() == 1 => links.values().next(),
+        None => None,
     }
 }
 
 /// The service of one table.
-pub(crate) fn service(table: &GameTable, workers: usize, told: &Told) -> Result<Serve<Watched<Http<Game>>>> {
+pub(crate) fn service(
+    table: &GameTable,
+    workers: usize,
+    drain_timeout: Duration,
+    told: &Told,
+) -> Result<Serve<Watched<Http<Game>>>> {
     let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
     let its = told.of(&table.name, "game");
     // Of this process: tickets end with it, as its rooms do.
     let key = Key::random().context("the system gives no random numbers")?;
-    let records = match &table.record {
-        None => None,
-        Some(FilePath(folder)) => Some(Records::new(folder)?),
-    };
-    let config = table
-        .config(key)
-        .token_key(token_key(table)?)
+    let settings = Settings::of(table, drain_timeout)?;
+    settings.folder().map(records::make_folder).transpose()?;
+    let records: Vec<Records> = settings.folder().map(Records::of).into_iter().collect();
+    let config = settings
+        .config(key, records.last())
         .unix_ms(unix_ms())
         // Connections cannot move to the worker of their room there.
         .home(cfg!(windows).then_some(0))
-        .clock(Some(clock))
-        .record(records.as_ref().map(Records::sink));
+        .clock(Some(clock));
     let watch = GameWatch::new(workers, config.kinds.iter().map(|kind| kind.name.clone()));
     let (config, mailbox) = (Arc::new(config), Mailbox::new());
-    told.games.lock().insert(table.name.clone(), Link { watch: watch.clone(), records });
+    let link = Link {
+        mailbox: mailbox.clone(),
+        watch: watch.clone(),
+        settings,
+        message_top: table.message_max,
+        records,
+    };
+    told.games.lock().insert(table.name.clone(), link);
     let mail = mailbox.clone();
     let input_max = table.message_max.0 + (16 << 10);
     let service = serve(move || {
@@ -122,7 +244,7 @@ pub(crate) fn service(table: &GameTable, workers: usize, told: &Told) -> Result<
     listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
 }
 
-fn token_key(table: &GameTable) -> Result<Option<Key>> {
+fn secret(table: &GameTable) -> Result<Option<String>> {
     let Some(FilePath(path)) = &table.token_key_file else { return Ok(None) };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the key of join tokens in {}", path.display()))?;
@@ -132,7 +254,7 @@ fn token_key(table: &GameTable) -> Result<Option<Key>> {
         "the key of join tokens in {} is shorter than {KEY_MIN} characters",
         path.display()
     );
-    Ok(Some(Key::new(secret.as_bytes())))
+    Ok(Some(secret.to_owned()))
 }
 
 /// Characters of a secret that is worth one.

@@ -18,6 +18,12 @@ pub(crate) struct Records {
     writer: Arc<Mutex<Option<Writer>>>,
 }
 
+/// Makes the folder, if it is not there.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder of records, {}", folder.display()))
+}
+
 struct Writer {
     pieces: SyncSender<RecordPiece>,
     thread: JoinHandle<()>,
@@ -29,11 +35,13 @@ const WAITING_MAX: usize = 1_024;
 const OPEN_MAX: usize = 1_024;
 
 impl Records {
-    /// Makes the folder, if it is not there.
-    pub(crate) fn new(folder: &Path) -> Result<Records> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder of records, {}", folder.display()))?;
-        Ok(Records { folder: folder.into(), writer: Arc::default() })
+    /// Records in a folder that is there.
+    pub(crate) fn of(folder: &Path) -> Records {
+        Records { folder: folder.into(), writer: Arc::default() }
+    }
+
+    pub(crate) fn is_in(&self, folder: &Path) -> bool {
+        *self.folder == *folder
     }
 
     /// Where workers give pieces.

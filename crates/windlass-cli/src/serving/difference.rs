@@ -77,6 +77,10 @@ pub(super) fn units(file: &File, kv: &str, told: &Told) -> Vec<Unit> {
                     matches!(key.as_str(), "access_log" | "data" | "durability" | "sync_interval")
                 });
             }
+            if kind == "game" {
+                // All of it: what it cannot be told waits for the next start.
+                table.clear();
+            }
             table.insert("kind".into(), kind.into());
         }
         units.push(Unit { name: service.name.into(), settings, listeners: listeners.collect() });

@@ -120,7 +120,7 @@ pub(super) fn services<T: Takes>(
     }
     #[cfg(feature = "realtime")]
     for game in file.game.iter().filter(|it| wanted(&it.name)) {
-        to = to.take(crate::game::service(game, workers(file), told)?);
+        to = to.take(crate::game::service(game, workers(file), limits(file).drain_timeout, told)?);
     }
     #[cfg(feature = "proxy")]
     for proxy in file.proxy.iter().filter(|it| wanted(&it.name)) {

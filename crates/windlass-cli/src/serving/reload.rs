@@ -220,6 +220,8 @@ impl InEffect {
         file.server = self.file.server.clone();
         let level = std::mem::replace(&mut file.log, self.file.log.clone()).level;
         file.log.level = level;
+        #[cfg(feature = "realtime")]
+        self.keep_rooms(file, report);
         #[cfg(feature = "kv")]
         if file.server.control.is_some() && !(file.resp.is_empty() && file.memcached.is_empty()) {
             let what =
@@ -231,6 +233,28 @@ impl InEffect {
             });
         }
         let _ = (places, problems);
+    }
+
+    /// What a game that runs cannot be told stays what it is: another service would begin without its rooms.
+    #[cfg(feature = "realtime")]
+    fn keep_rooms(&self, file: &mut File, report: &mut Report) {
+        for game in &mut file.game {
+            let Some(before) = self.file.game.iter().find(|before| before.name == game.name) else {
+                continue;
+            };
+            if game.access_log != before.access_log {
+                report.restart_needed.push(format!("access_log of the game {}", game.name));
+                game.access_log = before.access_log.clone();
+            }
+            if let Some(top) = self.told.games.message_top(&game.name)
+                && game.message_max.0 > top.0
+            {
+                report
+                    .restart_needed
+                    .push(format!("message_max of the game {}, beyond what it began with", game.name));
+                game.message_max = top;
+            }
+        }
     }
 
     /// Makes the server what `file` says. With an error nothing has changed: what was noted for services that
@@ -317,6 +341,8 @@ impl InEffect {
         let proxies = crate::proxy::prepare(&self.file, file, told)?;
         #[cfg(feature = "hub")]
         let identities = crate::hub::identities(file)?;
+        #[cfg(feature = "realtime")]
+        let games = crate::game::settings(file)?;
         let applied = self.handle.apply(change)?;
         for address in applied.addresses() {
             tracing::info!(%address, "listening");
@@ -344,7 +370,7 @@ impl InEffect {
         #[cfg(feature = "hub")]
         report.changed.extend(told.hubs.change(file, identities));
         #[cfg(feature = "realtime")]
-        told.games.keep(&file.game.iter().map(|game| game.name.as_str()).collect::<Vec<_>>());
+        report.changed.extend(told.games.change(games));
         if file.log.level != self.file.log.level && logs::set_level(file.log.level) {
             report.changed.push("the level of the log was set".into());
         }

@@ -48,9 +48,12 @@ pub(crate) fn run(args: &UpgradeArgs) -> Result<()> {
     let pid = child.id();
     match ready(child, args.timeout) {
         Ready::Serves => {
-            print(
-                format!("Process {pid} serves; the one before it finishes with its connections\n").as_bytes(),
-            );
+            let mut text = format!("Process {pid} serves; the one before it finishes with its connections\n");
+            #[cfg(feature = "realtime")]
+            if !loaded.file.game.is_empty() {
+                text += &about_rooms(super::limits(&loaded.file).handover_drain_timeout);
+            }
+            print(text.as_bytes());
             Ok(())
         }
         Ready::Ended(status) => {
@@ -61,6 +64,18 @@ pub(crate) fn run(args: &UpgradeArgs) -> Result<()> {
             args.timeout
         ),
     }
+}
+
+/// What becomes of the rooms of the process before.
+#[cfg(feature = "realtime")]
+fn about_rooms(timeout: Duration) -> String {
+    let most = match timeout.is_zero() {
+        true => String::new(),
+        false => format!(", for {} at most", crate::quantity::show_duration(&timeout)),
+    };
+    format!(
+        "Rooms of games stay with it until their players have left{most}; new ones are in the new process\n"
+    )
 }
 
 fn control_of(loaded: &Loaded) -> Result<PathBuf> {

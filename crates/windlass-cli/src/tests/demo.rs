@@ -39,6 +39,7 @@ fn the_greeting_names_every_service() {
     for what in ["http://127.0.0.1:9900\n", "nc 127.0.0.1 9000\n", "http://127.0.0.1:9001\n", "3 clients"] {
         assert!(text.contains(what), "{text}");
     }
+    assert_eq!(text.contains("arena       http://127.0.0.1:7777\n"), cfg!(feature = "realtime"));
     assert_eq!(text.contains("redis-cli -p 6379"), cfg!(feature = "kv"));
     assert!(!greeting(&file(|port| port), 0).contains("clients"));
 }

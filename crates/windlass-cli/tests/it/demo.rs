@@ -45,6 +45,22 @@ fn everything_it_names_is_there() {
         assert_eq!(ask(port(&text, "redis-cli -p "), "PING\r\nQUIT\r\n"), "+PONG\r\n+OK\r\n");
         assert!(ask(port(&text, "nc -q1 127.0.0.1 "), "version\r\nquit\r\n").starts_with("VERSION "));
     }
+    if cfg!(feature = "realtime") {
+        let arena = port(&text, "arena       http://127.0.0.1:");
+        assert!(ask(arena, &get("/")).contains("<title>Arena</title>"));
+        // Its bots play, and leave seats for people.
+        let players = || {
+            let rooms = ask(arena, &get("/api/rooms"));
+            let rooms: serde_json::Value =
+                serde_json::from_str(rooms.split_once("\r\n\r\n").unwrap().1).unwrap();
+            rooms[0]["players"].as_u64().unwrap_or_default()
+        };
+        let deadline = Instant::now() + LONG;
+        while players() != 6 {
+            assert!(Instant::now() < deadline, "{}", players());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
     // Its clients are there: their ends and ours, and something has been said.
     let busy = || {
         let state = ask(dashboard, &get("/api/state"));

@@ -17,6 +17,8 @@ mod echo;
 mod errors;
 #[cfg(feature = "realtime")]
 mod game;
+#[cfg(all(target_os = "linux", feature = "realtime"))]
+mod game_operated;
 #[cfg(all(feature = "realtime", feature = "tls"))]
 mod game_tls;
 mod handover;

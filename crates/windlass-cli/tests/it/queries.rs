@@ -47,18 +47,25 @@ fn exported() -> Exported {
         "[[hub]]\nlisten = '127.0.0.1:0'\ndata = '{0}'\n[[hub.rule]]\nfilter = 'a'\nfile = '{0}/a'\n",
         data.path("hub")
     );
-    let file = ConfigFile::new("queries", &format!("{text}{hub}"));
+    // A game, whose rooms have metrics of their own while there are some.
+    let game = "[[game]]\nlisten = '127.0.0.1:0'\nempty_timeout = '1h'\n";
+    let file = ConfigFile::new("queries", &format!("{text}{hub}{game}"));
     let mut server = Server::command(&["run", "-c", file.0.to_str().unwrap()]);
     round_trip(&mut server.connect(), b"hello");
-    (0..3).for_each(|_| drop(server.line()));
-    let admin = server.line().strip_prefix("Admin on ").expect("its fifth line").to_owned();
+    let lines: Vec<String> = (0..4).map(|_| server.line()).collect();
+    let admin = server.line().strip_prefix("Admin on ").expect("its sixth line").to_owned();
+    open_room(lines[2].strip_prefix("Listening on ").expect("the game, behind the hub"));
     let deadline = std::time::Instant::now() + LONG;
     let page = loop {
         let mut stream = std::net::TcpStream::connect(&admin).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).unwrap();
-        let awaited = ["windlass_proxy_backend_check_duration_seconds{", "windlass_proxy_source_up{"];
+        let awaited = [
+            "windlass_proxy_backend_check_duration_seconds{",
+            "windlass_proxy_source_up{",
+            "windlass_game_room_overruns_total{",
+        ];
         if awaited.iter().all(|sample| page.contains(sample)) {
             break page;
         }
@@ -77,6 +84,17 @@ fn exported() -> Exported {
     }
     assert!(exported.len() > 50, "{page}");
     exported
+}
+
+/// Asks a game for a seat.
+fn open_room(at: &str) {
+    let mut stream = std::net::TcpStream::connect(at).unwrap();
+    let head = "POST /api/rooms/create HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -41,6 +41,11 @@ impl WsWorker {
         &self.config
     }
 
+    /// Other settings, from now on. Connections that are open keep the limits of their endpoints.
+    pub fn set_config(&mut self, config: WsServerConfig) {
+        self.config = config;
+    }
+
     /// The counters.
     pub fn stats(&self) -> &WsStats {
         &self.stats

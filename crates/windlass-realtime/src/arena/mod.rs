@@ -84,6 +84,7 @@ impl Arena {
             .file("/arena.css", File::named("arena.css", include_str!("page/arena.css")))
             .file("/arena.js", File::named("arena.js", include_str!("page/arena.js")))
             .file("/draw.js", File::named("draw.js", include_str!("page/draw.js")))
+            .file("/predict.js", File::named("predict.js", include_str!("page/predict.js")))
             .file("/rules.js", File::named("rules.js", include_str!("page/rules.js")))
             .file("/wire.js", File::named("wire.js", include_str!("page/wire.js")))
             .file("/icon.svg", File::named("icon.svg", include_str!("page/icon.svg")))

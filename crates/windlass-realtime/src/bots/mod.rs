@@ -277,7 +277,9 @@ impl Service for Bots {
 
     fn start(&mut self, scope: &mut Scope<'_>, _: &mut Sessions<Bot>) {
         let (worker, workers) = (scope.worker(), self.config.workers.max(1));
-        self.own = self.config.count / workers + usize::from(worker < self.config.count % workers);
+        // The server may have more workers than they are spread over.
+        let share = self.config.count / workers + usize::from(worker < self.config.count % workers);
+        self.own = if worker < workers { share } else { 0 };
         self.begin(scope);
     }
 

@@ -87,6 +87,11 @@ impl Directory {
         }
     }
 
+    /// Other settings, for what is asked from now on. The kinds are the same, by their names.
+    pub(crate) fn set(&mut self, config: Arc<GameConfig>) {
+        self.config = config;
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.rooms.len()
@@ -239,6 +244,7 @@ impl Directory {
                 players: listing.players,
                 players_max: listing.players_max,
                 spectators: listing.spectators,
+                spectators_max: (listing.seats.len() - usize::from(listing.players_max)) as u16,
                 locked: listing.locked,
                 tags: listing.tags.clone(),
             })

@@ -2,6 +2,7 @@
 //!
 //! A hall has no connections, only their names: what is to be written goes to whoever lends it a [`Reach`].
 
+mod detail;
 mod place;
 mod running;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use windlass::{ConnId, Time};
 
-use crate::config::{GameConfig, RoomKind};
+use crate::config::{GameConfig, Overrun, RoomKind};
 use crate::ids::RoomId;
 use crate::mail::Notice;
 use crate::record::Recorder;
@@ -21,7 +22,7 @@ use crate::stage::{Stage, StageSpec};
 use crate::stats::{GameStats, RoomBoard};
 use crate::ticket::Ticket;
 use crate::wire::put_end;
-use place::{Holder, Place};
+use place::{Holder, Place, PlaceCounts};
 use running::Running;
 
 /// What a hall reaches its players by.
@@ -32,6 +33,10 @@ pub(crate) trait Reach {
     fn send(&mut self, conn: ConnId, message: &[u8]);
     /// Ends a connection behind what was sent, and says why.
     fn end(&mut self, conn: ConnId, why: Leave, text: &str);
+    /// Where a connection comes from, for people to read.
+    fn address(&mut self, _: ConnId) -> Option<String> {
+        None
+    }
 }
 
 /// All rooms of one worker.
@@ -86,7 +91,8 @@ impl Hall {
         let (room, bounds) = (of.make(options), self.bounds());
         let recorder = self.config.record.as_ref().map(|_| Recorder::new(&of.name, options, &spec));
         let stage = Stage::with(room, spec, bounds, recorder);
-        let running = Running::new(id, kind, stage, now);
+        let mut running = Running::new(id, kind, stage, now);
+        running.sink = self.config.record.clone();
         self.agenda.push(Reverse((running.pace.next(), id)));
         self.rooms.insert(id, Box::new(running));
         self.stats.rooms_opened += 1;
@@ -124,8 +130,13 @@ impl Hall {
             return false;
         };
         let until = now + self.config.reservation_timeout;
-        *place =
-            Place { serial: ticket.serial, holder: Holder::Kept(guest.into(), until), ..Place::default() };
+        *place = Place {
+            serial: ticket.serial,
+            holder: Holder::Kept(until),
+            guest: Some(guest.into()),
+            counts: PlaceCounts { since: now, ..PlaceCounts::default() },
+            ..Place::default()
+        };
         self.stats.seats_kept += 1;
         true
     }
@@ -149,12 +160,15 @@ impl Hall {
         let before = place.conn.take();
         match std::mem::take(&mut place.holder) {
             Holder::Nobody => return Err(Unclaimed::Expired),
-            Holder::Kept(guest, _) => {
-                if let Err(reject) = stage.join(seat, &guest) {
+            Holder::Kept(_) => {
+                let guest = place.guest.get_or_insert_default();
+                if let Err(reject) = stage.join(seat, guest) {
+                    *place = Place::default();
                     self.stats.rejected += 1;
                     self.notices.push(Notice::Freed { room: ticket.room, seat, serial: ticket.serial });
                     return Err(Unclaimed::Rejected(reject));
                 }
+                place.counts.since = now;
                 self.stats.joined += 1;
                 *(if is_player { &mut self.stats.players } else { &mut self.stats.spectators }) += 1;
             }
@@ -170,11 +184,18 @@ impl Hall {
                 self.stats.returned += 1;
             }
         }
-        let fresh =
-            Place { serial: place.serial, holder: Holder::Here, conn: Some(conn), ..Place::default() };
+        let fresh = Place {
+            serial: place.serial,
+            guest: place.guest.take(),
+            counts: place.counts,
+            holder: Holder::Here,
+            conn: Some(conn),
+            ..Place::default()
+        };
         // What it may say and be sent it does not get anew with a connection.
         *place = Place { messages: place.messages, input: place.input, output: place.output, ..fresh };
         place.input_at = now;
+        self.stats.here_websocket += u64::from(before.is_none());
         Ok(Claimed { before })
     }
 
@@ -201,12 +222,16 @@ impl Hall {
         self.stats.bytes_in += message.len() as u64;
         let config = &self.config;
         let Some((running, at)) = seated(&mut self.rooms, ticket, conn) else { return Ok(()) };
+        running.bytes_in += message.len() as u64;
         let place = &mut running.places[at];
         let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        place.counts.messages_in += 1;
+        place.counts.bytes_in += u64::from(len);
         let allowed = place.messages.level(config.seat_messages, now) > 0
             && place.input.level(config.seat_input, now) > 0;
         if !allowed {
             self.stats.messages_dropped += 1;
+            place.counts.messages_dropped += 1;
             place.dropped += 1;
             return if place.dropped > config.seat_dropped_max { Err(Leave::Abuse) } else { Ok(()) };
         }
@@ -223,6 +248,7 @@ impl Hall {
         let Some((running, at)) = seated(&mut self.rooms, ticket, conn) else { return };
         running.places[at].conn = None;
         running.places[at].holder = Holder::Away(until);
+        self.stats.here_websocket -= 1;
         running.stage.away(ticket.seat);
         self.stats.lost += 1;
     }
@@ -280,16 +306,21 @@ impl Hall {
             running.overruns += 1;
             self.stats.overruns += 1;
             self.stats.ticks_skipped += running.pace.give_up(now + took);
+            self.name_overrun(&mut running, took, now);
         }
         let locked = running.stage.is_locked();
         if locked != running.locked {
             running.locked = locked;
             self.notices.push(Notice::Locked { room: id, locked });
         }
-        running.slot = self.board.show(running.slot, &running.figures());
+        running.slot = self.board.show(running.slot, &running.figures(now));
         let idle = running.idle_since(now).is_some_and(|since| now.since(since) >= self.config.empty_timeout);
-        if running.stage.is_over() || idle {
-            self.close(running, reach);
+        let stopped = running.stop_by.is_some_and(|by| by <= now || running.is_deserted());
+        if stopped {
+            self.close(running, STOPS, reach);
+        } else if running.stage.is_over() || idle {
+            let why = if running.stop_by.is_some() { STOPS } else { OVER };
+            self.close(running, why, reach);
         } else {
             self.record(&mut running, false);
             self.agenda.push(Reverse((running.pace.next(), id)));
@@ -320,12 +351,16 @@ impl Hall {
             let packed = running.stage.pack(seat, allowed, waiting > 0, silent, &mut out);
             let place = &mut running.places[at];
             place.unconfirmed += (running.stage.counts().snapshots - before) as u32;
+            place.counts.stale += u64::from(packed.stale);
             self.stats.snapshots_stale += u64::from(packed.stale);
             if out.len() == head && (!is_news || waiting > 0) {
                 continue;
             }
             place.told = done;
             place.output.spend(self.config.seat_output, out.len() as u32, now);
+            place.counts.messages_out += 1;
+            place.counts.bytes_out += out.len() as u64;
+            running.bytes_out += out.len() as u64;
             self.stats.messages_out += 1;
             self.stats.bytes_out += out.len() as u64;
             reach.send(conn, &out);
@@ -342,7 +377,7 @@ impl Hall {
         }
         for at in 0..running.places.len() {
             match running.places[at].holder {
-                Holder::Kept(_, until) if until <= now => {
+                Holder::Kept(until) if until <= now => {
                     self.stats.seats_expired += 1;
                     vacate(running, at, Leave::Lost, &mut self.stats, &mut self.notices);
                 }
@@ -368,9 +403,25 @@ impl Hall {
         self.out = out;
     }
 
-    fn close(&mut self, mut running: Box<Running>, reach: &mut dyn Reach) {
+    /// Somebody is told that a room overran, once a second.
+    fn name_overrun(&self, running: &mut Running, took: Duration, now: Time) {
+        let Some(sink) = &self.config.overruns else { return };
+        if running.told_at.is_some_and(|at| now.since(at) < Duration::from_secs(1)) {
+            return;
+        }
+        running.told_at = Some(now);
+        sink.give(Overrun {
+            room: running.id,
+            kind: self.kind(running.kind).name.clone(),
+            took,
+            period: running.pace.period(),
+            overruns: running.overruns,
+        });
+    }
+
+    fn close(&mut self, mut running: Box<Running>, why: &str, reach: &mut dyn Reach) {
         for at in 0..running.places.len() {
-            self.end(&mut running, at, Leave::Closed, "the room is over", reach);
+            self.end(&mut running, at, Leave::Closed, why, reach);
             vacate(&mut running, at, Leave::Closed, &mut self.stats, &mut self.notices);
         }
         running.stage.close();
@@ -381,19 +432,66 @@ impl Hall {
         self.stats.rooms -= 1;
     }
 
-    /// Closes all rooms: the server ends.
-    pub(crate) fn close_all(&mut self, reach: &mut dyn Reach) {
+    /// The server stops: all rooms are told. Those that end with it are closed now, the others have a while.
+    pub(crate) fn stop(&mut self, now: Time, reach: &mut dyn Reach) {
+        let by = now + self.config.stop_timeout;
         // In the order of the agenda, which has each of them once: that of a HashMap differs from run to run.
-        for Reverse((_, id)) in std::mem::take(&mut self.agenda).into_sorted_vec().into_iter().rev() {
-            if let Some(running) = self.rooms.remove(&id) {
-                self.close(running, reach);
+        for Reverse((at, id)) in std::mem::take(&mut self.agenda).into_sorted_vec().into_iter().rev() {
+            let Some(mut running) = self.rooms.remove(&id) else { continue };
+            running.stage.stop();
+            running.stop_by = Some(by);
+            if running.stage.is_over() || running.is_deserted() || self.config.stop_timeout.is_zero() {
+                self.close(running, STOPS, reach);
+                continue;
             }
+            self.notices.push(Notice::Locked { room: id, locked: true });
+            running.locked = true;
+            self.agenda.push(Reverse((at, id)));
+            self.rooms.insert(id, running);
         }
+    }
+
+    /// Whether a ticket's room goes on though the server stops.
+    pub(crate) fn goes_on(&self, ticket: Ticket) -> bool {
+        self.rooms.contains_key(&ticket.room)
+    }
+
+    /// Other settings from now on. Rooms that are open stay as they were made: their rate, their seats and their records.
+    pub(crate) fn set(&mut self, config: Arc<GameConfig>) {
+        self.config = config;
+        let bounds = self.bounds();
+        self.rooms.values_mut().for_each(|running| running.stage.set_bounds(bounds));
+    }
+
+    /// Ends a room, since somebody outside wants it so; whether there was one.
+    pub(crate) fn end_room(&mut self, id: RoomId, why: &str, reach: &mut dyn Reach) -> bool {
+        let Some(running) = self.rooms.remove(&id) else { return false };
+        self.agenda.retain(|Reverse((_, other))| *other != id);
+        self.close(running, why, reach);
+        true
+    }
+
+    /// Has a seat leave, since somebody outside wants it so; whether it was taken.
+    pub(crate) fn kick(&mut self, id: RoomId, seat: Seat, why: &str, reach: &mut dyn Reach) -> bool {
+        let at = usize::from(seat.0);
+        let Some(mut running) = self.rooms.remove(&id) else { return false };
+        let taken = running.places.get(at).is_some_and(|place| !place.is_free());
+        if taken {
+            self.end(&mut running, at, Leave::Kicked, why, reach);
+            vacate(&mut running, at, Leave::Kicked, &mut self.stats, &mut self.notices);
+        }
+        self.rooms.insert(id, running);
+        taken
+    }
+
+    /// Whether a room is here.
+    pub(crate) fn has(&self, id: RoomId) -> bool {
+        self.rooms.contains_key(&id)
     }
 
     /// Gives away what was recorded, if it is enough or the last.
     fn record(&mut self, running: &mut Running, last: bool) {
-        let Some(sink) = &self.config.record else { return };
+        let Some(sink) = running.sink.clone() else { return };
         let Some(recorder) = running.stage.recorder().filter(|recorder| last || recorder.len() >= PIECE)
         else {
             return;
@@ -418,6 +516,11 @@ impl Hall {
     }
 }
 
+/// What players are told when their room closes.
+const OVER: &str = "the room is over";
+/// The same, when the server stops.
+const STOPS: &str = "the server stops";
+
 /// Bytes of a record that are given away at once.
 const PIECE: usize = 16 * 1024;
 
@@ -436,10 +539,11 @@ fn seated(
 /// Frees a seat, whoever has it.
 fn vacate(running: &mut Running, at: usize, why: Leave, stats: &mut GameStats, notices: &mut Vec<Notice>) {
     let place = std::mem::take(&mut running.places[at]);
+    stats.here_websocket -= u64::from(place.conn.is_some());
     let seat = Seat(at as u16);
     match place.holder {
         Holder::Nobody => return,
-        Holder::Kept(..) => {}
+        Holder::Kept(_) => {}
         Holder::Here | Holder::Away(_) => {
             let is_player = !running.stage.is_spectator(seat);
             *(if is_player { &mut stats.players } else { &mut stats.spectators }) -= 1;

@@ -8,6 +8,8 @@ use crate::room::Guest;
 /// A seat.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
+    /// Whose name stands on it, from the moment it is kept.
+    pub(crate) guest: Option<Box<Guest>>,
     /// Which ticket is for it.
     pub(crate) serial: u64,
     pub(crate) holder: Holder,
@@ -19,6 +21,7 @@ pub(crate) struct Place {
     pub(crate) output: Bucket,
     /// Messages dropped, one after another.
     pub(crate) dropped: u32,
+    pub(crate) counts: PlaceCounts,
     /// When the last new input came.
     pub(crate) input_at: Time,
     /// Of the inputs given to the room, the last that it was told.
@@ -27,13 +30,27 @@ pub(crate) struct Place {
     pub(crate) unconfirmed: u32,
 }
 
+/// What a seat has had to do with since it was taken, by whatever connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PlaceCounts {
+    /// When it was taken.
+    pub(crate) since: Time,
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) messages_dropped: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) bytes_out: u64,
+    /// Snapshots that were left out.
+    pub(crate) stale: u64,
+}
+
 /// Whose it is.
 #[derive(Debug, Default)]
 pub(crate) enum Holder {
     #[default]
     Nobody,
     /// It is kept for a guest until then.
-    Kept(Box<Guest>, Time),
+    Kept(Time),
     /// Somebody has it.
     Here,
     /// Somebody has it, and is away; until then.

@@ -5,13 +5,14 @@ use std::time::Duration;
 use windlass::Time;
 
 use super::place::{Holder, Place};
+use crate::config::RecordSink;
 use crate::ids::RoomId;
 use crate::lateness::Lateness;
 use crate::pace::Pace;
 use crate::room::Seat;
 use crate::stage::Stage;
 use crate::stats::{Figures, Slot};
-use crate::wire::{Head, Said, WireError, said};
+use crate::wire::{Head, WireError};
 
 pub(super) struct Running {
     pub(super) id: RoomId,
@@ -24,7 +25,16 @@ pub(super) struct Running {
     /// The longest tick.
     pub(super) longest: Duration,
     pub(super) locked: bool,
+    pub(super) opened: Time,
+    /// By when it is over, since the server stops.
+    pub(super) stop_by: Option<Time>,
+    /// Where its record goes.
+    pub(super) sink: Option<RecordSink>,
     pub(super) recorded: bool,
+    /// When somebody was last told that it overran.
+    pub(super) told_at: Option<Time>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
     /// Where it stands on the board.
     pub(super) slot: Slot,
     empty_since: Option<Time>,
@@ -45,7 +55,13 @@ impl Running {
             overruns: 0,
             longest: Duration::ZERO,
             locked: false,
+            opened: now,
+            stop_by: None,
+            sink: None,
             recorded: false,
+            told_at: None,
+            bytes_in: 0,
+            bytes_out: 0,
             slot: Slot::default(),
             empty_since: Some(now),
         }
@@ -59,26 +75,15 @@ impl Running {
 
     /// Whatever a seat says; true if it says farewell.
     pub(super) fn received(&mut self, seat: Seat, message: &[u8], now: Time) -> Result<bool, WireError> {
-        for piece in said(message) {
-            match piece? {
-                Said::Inputs(inputs) => {
-                    // The oldest first.
-                    let all: Vec<_> = inputs.iter().collect();
-                    for (tick, input) in all.into_iter().rev() {
-                        if self.stage.input(seat, tick, input) {
-                            self.places[usize::from(seat.0)].input_at = now;
-                        }
-                    }
-                }
-                Said::Message(channel, bytes) => self.stage.message(seat, channel, bytes),
-                Said::Confirm(low) => {
-                    self.places[usize::from(seat.0)].unconfirmed = 0;
-                    self.stage.confirm(seat, low);
-                }
-                Said::Farewell => return Ok(true),
-            }
+        let received = self.stage.received(seat, message)?;
+        let place = &mut self.places[usize::from(seat.0)];
+        if received.input {
+            place.input_at = now;
         }
-        Ok(false)
+        if received.confirmed {
+            place.unconfirmed = 0;
+        }
+        Ok(received.farewell)
     }
 
     /// Since when nobody is in it, and nobody expected.
@@ -91,15 +96,26 @@ impl Running {
         }
     }
 
+    /// Whether nobody is here.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.places.iter().all(|place| place.conn.is_none())
+    }
+
     /// What the board says of it.
-    pub(super) fn figures(&self) -> Figures {
-        let players = self.places.iter().take(self.stage.spec().players_max.into());
+    pub(super) fn figures(&self, now: Time) -> Figures {
+        let (players, spectators) = self.places.split_at(self.stage.spec().players_max.into());
         let there = |place: &&Place| matches!(place.holder, Holder::Here | Holder::Away(_));
         Figures {
             room: self.id,
             kind: self.kind,
             hz: self.pace.hz(),
-            players: players.filter(there).count() as u64,
+            players: players.iter().filter(there).count() as u64,
+            players_max: players.len() as u64,
+            spectators: spectators.iter().filter(there).count() as u64,
+            here: self.places.iter().filter(|place| place.conn.is_some()).count() as u64,
+            age: now.since(self.opened),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
             ticks: self.stage.counts().ticks,
             skipped: self.pace.skipped(),
             overruns: self.overruns,

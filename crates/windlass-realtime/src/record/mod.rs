@@ -25,6 +25,7 @@ const BACK: u8 = 6;
 const LEAVE: u8 = 7;
 const HASH: u8 = 8;
 const CLOSE: u8 = 9;
+const STOP: u8 = 10;
 
 /// Writes a record into memory, from where it is taken piece by piece.
 #[derive(Debug)]
@@ -98,6 +99,11 @@ impl Recorder {
     pub(crate) fn leave(&mut self, seat: Seat, why: Leave) {
         self.of(LEAVE, seat);
         put_number(&mut self.out, why.code().into());
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.out.push(STOP);
+        put_number(&mut self.out, 0);
     }
 
     pub(crate) fn hash(&mut self, hash: u64) {

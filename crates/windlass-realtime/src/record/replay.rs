@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AWAY, BACK, CLOSE, HASH, INPUT, JOIN, LEAVE, MAGIC, MESSAGE, TICK, VERSION};
+use super::{AWAY, BACK, CLOSE, HASH, INPUT, JOIN, LEAVE, MAGIC, MESSAGE, STOP, TICK, VERSION};
 use crate::channel::Channel;
 use crate::room::{Guest, Leave, Room, Seat};
 use crate::stage::{Stage, StageSpec};
@@ -173,6 +173,10 @@ fn entry<'a>(rest: &'a [u8], stage: &mut Stage, replayed: &mut Replayed) -> Resu
         stage.tick(n);
         replayed.ticks += 1;
         replayed.last_tick = n;
+        return Ok(Step::Next(rest));
+    }
+    if tag == STOP {
+        stage.stop();
         return Ok(Step::Next(rest));
     }
     let seat = Seat(or!(u16::try_from(first).ok(), Garbled));

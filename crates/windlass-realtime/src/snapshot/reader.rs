@@ -132,6 +132,11 @@ impl SnapshotReader {
             view.ids.insert(at, id);
             view.values.splice(at * width..at * width, values);
         }
+        // One that comes again takes its own place: else repeated messages would push out what others stand on.
+        if let Some(at) = self.views.iter().position(|old| old.tick == tick) {
+            self.views[at] = view;
+            return Ok(&self.views[at]);
+        }
         if self.views.len() == KEPT {
             self.views.pop_front();
         }

@@ -109,6 +109,32 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
 }
 
 #[test]
+fn a_message_that_comes_again_and_again_pushes_out_nothing() {
+    let mut history = History::new(schema(), 60);
+    let mut reader = SnapshotReader::new(schema());
+    let mut random = Random::new(3);
+    let mut said = |history: &mut History, n: u64, on: Option<u64>| {
+        history.add(n, |frame| play(&mut random, frame, 20));
+        let frame = history.newest().unwrap();
+        let baseline = on.map(|on| {
+            let frame = history.at(on).unwrap();
+            Baseline { frame, ids: frame.ids() }
+        });
+        let mut bytes = Vec::new();
+        write(frame, frame.ids(), baseline, &mut bytes);
+        bytes
+    };
+    let first = said(&mut history, 1, None);
+    reader.read(1, &first).unwrap();
+    let second = said(&mut history, 2, Some(1));
+    for _ in 0..500 {
+        reader.read(2, &second).unwrap();
+    }
+    let third = said(&mut history, 3, Some(1));
+    assert!(reader.read(3, &third).is_ok());
+}
+
+#[test]
 fn nothing_moves_and_nothing_is_said() {
     let schema = schema();
     let (mut one, mut two) = (Frame::new(&schema), Frame::new(&schema));

@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Room, Seat};
 use crate::snapshot::{Baseline, Eye, History, write};
-use crate::wire::{SNAPSHOT, Welcome, put_piece};
+use crate::wire::{Head, SNAPSHOT, Said, Welcome, WireError, put_piece, said};
 use chair::Chair;
 use timers::Timers;
 
@@ -203,6 +203,48 @@ impl Stage {
         self.room.message(&mut Play::new(&mut self.core), seat, channel, message);
     }
 
+    /// What a seat says, as it travels: see [`wire`](crate::wire).
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`]: it is no message. What stands in front of the piece that is none has been taken.
+    pub fn received(&mut self, seat: Seat, message: &[u8]) -> Result<Received, WireError> {
+        let mut received = Received::default();
+        for piece in said(message) {
+            match piece? {
+                Said::Inputs(inputs) => {
+                    // The oldest first.
+                    let all: Vec<_> = inputs.iter().collect();
+                    for (tick, input) in all.into_iter().rev() {
+                        received.input |= self.input(seat, tick, input);
+                    }
+                }
+                Said::Message(channel, bytes) => self.message(seat, channel, bytes),
+                Said::Confirm(low) => {
+                    received.confirmed = true;
+                    self.confirm(seat, low);
+                }
+                Said::Farewell => {
+                    received.farewell = true;
+                    return Ok(received);
+                }
+            }
+        }
+        Ok(received)
+    }
+
+    /// What a seat is told behind a tick, as it travels, by a connection that keeps up: for tests of rooms. Empty if nobody
+    /// is there.
+    pub fn tell(&mut self, seat: Seat) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.is_here(seat) {
+            let input = self.input_done(seat).unwrap_or_default() as u16;
+            Head { tick: self.core.tick as u16, input, age_ms: 255 }.put(&mut out);
+            self.pack(seat, usize::MAX, false, false, &mut out);
+        }
+        out
+    }
+
     /// A seat's snapshot of a tick has come; these are the lowest 16 bits of it.
     pub fn confirm(&mut self, seat: Seat, tick_low: u16) {
         if let Some(chair) = self.chair(seat).filter(|chair| chair.here) {
@@ -279,6 +321,18 @@ impl Stage {
         self.counts.inputs += 1;
         self.core.record(|recorder| recorder.input(seat, client_tick, input));
         self.room.input(&mut Play::new(&mut self.core), seat, client_tick, input);
+    }
+
+    /// The server stops: the room is told, and lets nobody in any more.
+    pub fn stop(&mut self) {
+        self.core.record(|recorder| recorder.stop());
+        self.room.stop(&mut Play::new(&mut self.core));
+        self.core.locked = true;
+    }
+
+    /// What may wait for a seat from now on.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.core.bounds = bounds;
     }
 
     /// Everybody leaves, and the room closes. Its hash then.
@@ -431,6 +485,18 @@ impl Stage {
         put_piece(out, SNAPSHOT, &body);
         chair.shown.show(frame.tick(), (!all).then_some(&seen));
     }
+}
+
+/// What was in a message of a seat's.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Received {
+    /// An input that had not come before.
+    pub input: bool,
+    /// A snapshot has come.
+    pub confirmed: bool,
+    /// They leave.
+    pub farewell: bool,
 }
 
 /// What was left out of a message.

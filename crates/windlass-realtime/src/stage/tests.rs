@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::*;
 use crate::record::{ReplayError, replay};
 use crate::snapshot::{Frame, Schema};
-use crate::wire::{Told, told};
+use crate::wire::{Saying, Told, told};
 use crate::{Field, Hasher, SnapshotReader};
 
 /// Writes down what it is told, and does what messages ask for.
@@ -168,6 +168,31 @@ fn inputs_wait_for_their_tick_one_at_a_time_and_once_each() {
     ];
     assert_eq!(inputs, expected);
     assert_eq!(stage.input_done(Seat(1)), Some(8));
+}
+
+#[test]
+fn inputs_that_are_lost_with_one_message_come_with_the_next() {
+    let (mut stage, lines) = diary(ROOMY, false);
+    stage.join(Seat(0), &guest("x")).unwrap();
+    told_since(&lines);
+    for tick in 1..=60u32 {
+        // Two of three messages are lost; each has the last three inputs.
+        if tick % 3 == 0 {
+            let inputs = (0..3).map(|back| (tick - back).to_le_bytes()).collect::<Vec<_>>();
+            let message = Saying::new().inputs(tick, inputs.iter().map(|it| &it[..])).into_bytes();
+            let received = stage.received(Seat(0), &message).unwrap();
+            assert!(received.input && !received.confirmed && !received.farewell);
+            assert!(!stage.received(Seat(0), &message).unwrap().input, "the same again is nothing new");
+        }
+        stage.tick(tick.into());
+    }
+    (61..=64).for_each(|n| stage.tick(n));
+    let ticks: Vec<u32> = told_since(&lines)
+        .iter()
+        .filter(|line| line.starts_with("input"))
+        .map(|line| line.split(' ').nth(2).unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(ticks, (1..=60).collect::<Vec<u32>>(), "each once, in order");
 }
 
 #[test]

@@ -56,6 +56,27 @@ fn what_is_no_message_ends_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_message_in_pieces_is_no_longer_than_one_in_one() {
+    use tungstenite::protocol::frame::Frame;
+    use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+    let server = Server::start(config().message_max(10_000), 2);
+    let mut good = Player::join(server.at, "join-or-create", "{}");
+    let mut bad = Player::join(server.at, "join-or-create", "{}");
+    assert_eq!(bad.room, good.room);
+    for n in 0..1_100 {
+        let code = OpCode::Data(if n == 0 { Data::Binary } else { Data::Continue });
+        // It may be over before the last of them.
+        if bad.socket.send(Message::Frame(Frame::message(vec![0; 10], code, false))).is_err() {
+            break;
+        }
+    }
+    bad.hear_until("it is over", |player| player.closed.is_some());
+    assert_eq!(bad.closed, Some(1009));
+    good.hear_until("still there", |player| player.heard > 30);
+}
+
+#[test]
 fn a_flood_ends_one_seat() {
     let server = Server::start(config().seat_messages(Rate::new(50, 100)).seat_dropped_max(200), 1);
     let mut good = Player::join(server.at, "join-or-create", "{}");

@@ -49,6 +49,19 @@ fn one_room_lets_in_as_many_as_it_has_seats() {
 }
 
 #[test]
+fn there_are_never_more_rooms_than_may_be() {
+    let server = Server::start(config().rooms_max(5), 2);
+    let at = server.at;
+    let asking: Vec<_> = (0..40).map(|_| thread::spawn(move || seat(at, "create", "{}"))).collect();
+    let answers: Vec<_> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+    assert_eq!(answers.iter().filter(|it| it.0 == 200).count(), 5);
+    assert!(
+        answers.iter().filter(|it| it.0 != 200).all(|it| it.0 == 503 && it.1["error"] == "too_many_rooms")
+    );
+    eventually("counted", || server.watch.stats().rooms == 5);
+}
+
+#[test]
 fn a_seat_nobody_comes_for_is_given_to_the_next() {
     let server = Server::start(config().reservation_timeout(Duration::from_millis(300)), 2);
     let (_, kept) = seat(server.at, "create", r#"{"kind":"chat","players_max":1}"#);

@@ -7,3 +7,6 @@ mod joins;
 mod kit;
 mod play;
 mod ticks;
+mod virtual_time;
+#[path = "../../../windlass-http/tests/ws_peer/mod.rs"]
+mod ws_peer;

@@ -9,7 +9,7 @@ type Value = (&'static str, fn(&GameStats) -> u64);
 /// One family, and the label that its values differ by.
 type OfGame = (&'static str, &'static str, &'static str, &'static str, &'static [Value]);
 
-const OF_GAMES: [OfGame; 17] = [
+const OF_GAMES: [OfGame; 19] = [
     ("windlass_game_rooms", "gauge", "Rooms.", "", &[("", |it| it.rooms)]),
     (
         "windlass_game_seats",
@@ -17,6 +17,13 @@ const OF_GAMES: [OfGame; 17] = [
         "Seats that are taken, those of players who are away for a moment included.",
         "kind",
         &[("player", |it| it.players), ("spectator", |it| it.spectators)],
+    ),
+    (
+        "windlass_game_here",
+        "gauge",
+        "Seats whose connection is there, by the way it came.",
+        "gateway",
+        &[("websocket", |it| it.here_websocket)],
     ),
     ("windlass_game_rooms_opened", "counter", "Rooms opened.", "", &[("", |it| it.rooms_opened)]),
     ("windlass_game_rooms_closed", "counter", "Rooms closed.", "", &[("", |it| it.rooms_closed)]),
@@ -81,14 +88,29 @@ const OF_GAMES: [OfGame; 17] = [
         "",
         &[("", |it| it.snapshots_stale)],
     ),
+    (
+        "windlass_game_moved",
+        "counter",
+        "Connections that moved to the worker of their room.",
+        "",
+        &[("", |it| it.moved)],
+    ),
     ("windlass_game_records_lost", "counter", "Records that broke off.", "", &[("", |it| it.records_lost)]),
 ];
 
 /// Of one room: what differs from room to room and is worth a name.
 type OfRoom = (&'static str, &'static str, &'static str, fn(&RoomRow) -> f64);
 
-const OF_ROOMS: [OfRoom; 4] = [
+const OF_ROOMS: [OfRoom; 8] = [
     ("windlass_game_room_players", "gauge", "Players of a room.", |it| it.players as f64),
+    ("windlass_game_room_spectators", "gauge", "Spectators of a room.", |it| it.spectators as f64),
+    ("windlass_game_room_ticks", "counter", "Ticks of a room that were made.", |it| it.ticks as f64),
+    ("windlass_game_room_received_bytes", "counter", "Bytes from players of a room.", |it| {
+        it.bytes_in as f64
+    }),
+    ("windlass_game_room_sent_bytes", "counter", "Bytes to players and spectators of a room.", |it| {
+        it.bytes_out as f64
+    }),
     ("windlass_game_room_skipped", "counter", "Ticks of a room that were skipped.", |it| it.skipped as f64),
     ("windlass_game_room_overruns", "counter", "Ticks of a room longer than their period.", |it| {
         it.overruns as f64
@@ -151,3 +173,7 @@ impl Page {
 fn rooms(games: &[(String, GameStats, Vec<RoomRow>)]) -> impl Iterator<Item = (&str, &RoomRow)> {
     games.iter().flat_map(|(game, _, rooms)| rooms.iter().map(move |room| (game.as_str(), room)))
 }
+
+#[cfg(test)]
+#[path = "../../tests/admin/games.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 import { Connections } from "./connections.js";
 import { attribute, byId, text } from "./dom.js";
 import * as format from "./format.js";
+import { Games } from "./games.js";
 import { Hub } from "./hub.js";
 import { Live } from "./live.js";
 import { Orders } from "./orders.js";
@@ -23,6 +24,7 @@ const workers = new Workers();
 const proxies = new Proxies();
 const hub = new Hub({ isPaused });
 const topics = new Topics({ isPaused, hub });
+const games = new Games({ isPaused });
 const orders = new Orders();
 const turn = new Turn();
 new Connections({ isPaused });
@@ -39,6 +41,7 @@ function show() {
   tables.update(sample);
   proxies.update(sample);
   hub.update(sample);
+  games.update(sample);
   turn.update(sample);
   orders.update(sample);
   if (sample.restarted) {

@@ -2,6 +2,8 @@
 //! `target/screenshots`. Read `browser` for how the browser is driven.
 
 pub(crate) mod browser;
+#[cfg(all(target_os = "linux", feature = "realtime"))]
+mod games;
 #[cfg(feature = "hub")]
 mod hub;
 mod look;

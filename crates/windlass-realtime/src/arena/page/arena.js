@@ -1,11 +1,10 @@
 // The arena in a browser: finds a seat, predicts its own player, draws the others a moment ago.
 //
-// The own player is drawn where it will be once the server has seen all inputs: with every snapshot it is put where the
-// server says it was, and the inputs the server has not seen yet are done again. The others are drawn between two
-// snapshots, some time back, so that one may be late.
+// The own player is drawn where it will be once the server has seen all inputs (see predict.js). The others are drawn
+// between two snapshots, some time back, so that one may be late.
 
 import { Canvas, colour } from "/draw.js";
-import { step } from "/rules.js";
+import { Prediction } from "/predict.js";
 import { FAREWELL, Snapshots, saying, told, welcome, widen } from "/wire.js";
 
 const $ = (id) => document.getElementById(id);
@@ -32,15 +31,18 @@ async function lobby() {
     const rooms = await (await fetch("/api/rooms?kind=arena")).json();
     $("rooms").replaceChildren(...rooms.map((room) => {
       const line = document.createElement("li"), what = document.createElement("span");
-      what.textContent = `${room.room}: ${room.players} of ${room.players_max}`;
-      const button = (label, spectate) => {
+      const watching = room.spectators > 0 ? `, ${room.spectators} watching` : "";
+      what.textContent = `${room.room}: ${room.players} of ${room.players_max}${watching}`;
+      const button = (label, spectate, full) => {
         const it = document.createElement("button");
         it.type = "button";
         it.textContent = label;
+        it.disabled = full;
         it.onclick = () => enter("/api/rooms/join", { room: room.room, spectate });
         return it;
       };
-      line.append(what, button("Join", false), button("Watch", true));
+      line.append(what, button("Join", false, room.locked || room.players >= room.players_max),
+        button("Watch", true, room.locked || room.spectators >= room.spectators_max));
       return line;
     }));
   } catch { /* The next time. */ }
@@ -94,10 +96,8 @@ class Game {
     this.views = [];
     this.names = new Map();
     this.shots = [];
-    this.body = null;
+    this.own = new Prediction(rules);
     this.offset = { x: 0, y: 0 };
-    this.pending = [];
-    this.next = 1;
     this.rtt = null;
     this.lag = null;
     this.received = [];
@@ -108,8 +108,8 @@ class Game {
     const { head, pieces } = told(buffer);
     this.tick = widen(this.tick, head.tick);
     this.received.push([now, buffer.byteLength]);
-    const done = widen(this.next, head.input);
-    const acknowledged = this.pending.find((input) => input.tick === done);
+    const done = widen(this.own.next, head.input);
+    const acknowledged = this.own.pending.find((input) => input.tick === done);
     if (acknowledged && head.age < 255) {
       const rtt = now - acknowledged.sent - head.age;
       this.rtt = this.rtt === null ? rtt : this.rtt + (rtt - this.rtt) / 8;
@@ -139,19 +139,15 @@ class Game {
     this.lag = this.lag === null || lag < this.lag ? lag : this.lag + (lag - this.lag) * 0.01;
     this.views.push({ ...view, at: view.tick * 1000 / this.hz });
     if (this.views.length > 32) this.views.shift();
-    const own = this.spectator ? undefined : view.entities.get(this.seat);
-    if (!own) { this.body = null; return; }
-    this.pending = this.pending.filter((input) => input.tick > done);
-    const [x, y, aim, health, dash] = own;
-    const corrected = { x, y, aim, dash };
-    if (health > 0) for (const input of this.pending) step(rules, corrected, input.buttons, input.aim);
-    if (this.body) {
+    if (this.spectator) return;
+    const before = this.own.body;
+    this.own.take(view.tick, view.entities.get(this.seat), done);
+    const { body } = this.own;
+    if (before && body && before !== body) {
       // Where it was drawn wrongly it glides to where it is; further away it is somewhere else.
-      const dx = this.body.x - corrected.x + this.offset.x, dy = this.body.y - corrected.y + this.offset.y;
+      const dx = before.x - body.x + this.offset.x, dy = before.y - body.y + this.offset.y;
       this.offset = Math.hypot(dx, dy) < 600 ? { x: dx, y: dy } : { x: 0, y: 0 };
     }
-    this.body = corrected;
-    this.health = health;
   }
 
   message(body) {
@@ -177,12 +173,9 @@ class Game {
     if (!this.spectator) {
       const { buttons, aim } = controls.read();
       const seen = Math.max(0, Math.floor(this.shown())) & 0xffff;
-      const input = { tick: this.next++, buttons, aim, sent: performance.now(), bytes: [buttons, aim, seen & 255, seen >> 8] };
-      this.pending.push(input);
-      if (this.pending.length > 120) this.pending.shift();
-      if (this.body && this.health > 0) step(rules, this.body, buttons, aim);
+      this.own.press(buttons, aim, seen, performance.now());
     }
-    const newest = this.pending.slice(-3).reverse();
+    const newest = this.own.newest();
     this.socket.send(saying(newest[0]?.tick ?? 0, newest.map((input) => input.bytes), this.confirmed));
     this.confirmed = null;
   }
@@ -304,12 +297,13 @@ function picture(now) {
   requestAnimationFrame(picture);
   const players = game?.players() ?? [];
   let own = null;
-  if (game && !game.spectator && game.body) {
+  const body = game && !game.spectator ? game.own.body : null;
+  if (body) {
     own = players.find((player) => player.seat === game.seat);
     game.offset.x *= 0.85;
     game.offset.y *= 0.85;
     if (own) Object.assign(own, {
-      x: game.body.x + game.offset.x, y: game.body.y + game.offset.y, aim: game.body.aim, dash: game.body.dash,
+      x: body.x + game.offset.x, y: body.y + game.offset.y, aim: body.aim, dash: body.dash,
     });
   }
   const shots = game?.shots ?? [];

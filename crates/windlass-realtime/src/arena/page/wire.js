@@ -55,6 +55,8 @@ export class Snapshots {
     }
     // In the order of names: the next one counts on it.
     const view = { tick, entities: new Map([...entities].sort(([a], [b]) => a - b)) };
+    // One that comes again takes its own place: else repeated messages would push out what others stand on.
+    this.views = this.views.filter((old) => old.tick !== tick);
     this.views.push(view);
     if (this.views.length > 64) this.views.shift();
     return view;

@@ -1,4 +1,7 @@
-//! Rooms tick when they should, seats are whose they are, and one player's trouble is not another's.
+//! Rooms tick when they should, seats are whose they are, and one player's trouble is not another's. What an operator
+//! does with rooms is in `operated`.
+
+mod operated;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -46,6 +49,8 @@ fn clock() -> Duration {
 struct Slow {
     takes: Duration,
     state: u64,
+    /// It goes on when the server stops, for so long as it may.
+    stays: bool,
 }
 
 impl Room for Slow {
@@ -55,10 +60,17 @@ impl Room for Slow {
     fn message(&mut self, play: &mut Play<'_>, seat: Seat, channel: Channel, message: &[u8]) {
         self.state += 1;
         match message {
+            b"stay" => self.stays = true,
             b"kick" => play.kick(seat, "go"),
             b"end" => play.end(),
             b"lock" => play.lock(true),
             message => play.send_all(channel, message),
+        }
+    }
+    fn stop(&mut self, play: &mut Play<'_>) {
+        play.send_all(Channel::Reliable, b"stopping");
+        if !self.stays {
+            play.end();
         }
     }
     fn tick(&mut self, play: &mut Play<'_>, n: u64) {
@@ -79,7 +91,10 @@ impl Room for Slow {
 
 fn kind(name: &str, hz: u32, takes_ms: u64) -> RoomKind {
     let takes = Duration::from_millis(takes_ms);
-    RoomKind::new(name, move |_| Box::new(Slow { takes, state: 0 })).hz(hz).players_max(4).spectators_max(1)
+    RoomKind::new(name, move |_| Box::new(Slow { takes, state: 0, stays: false }))
+        .hz(hz)
+        .players_max(4)
+        .spectators_max(1)
 }
 
 fn config() -> GameConfig {
@@ -409,7 +424,7 @@ fn rooms_close_in_the_same_order_in_every_run() {
     for room in [3, 1, 8, 5, 2, 7, 4, 6] {
         it.open(room, 0);
     }
-    it.hall.close_all(&mut it.wires);
+    it.hall.stop(it.now, &mut it.wires);
     let closed: Vec<_> = (1..=8).map(|room| Notice::Closed { room: RoomId(room) }).collect();
     assert_eq!(it.hall.notices, closed);
     assert_eq!((it.hall.stats.rooms, it.hall.next()), (0, None));
@@ -450,7 +465,7 @@ fn what_is_recorded_of_a_room_is_played_again() {
         it.hall.received(ticket, conn(1), &inputs, it.now).unwrap();
         it.pass(100, 100);
     }
-    it.hall.close_all(&mut it.wires);
+    it.hall.stop(it.now, &mut it.wires);
     PIECES.with_borrow(|taken| {
         pieces.borrow_mut().extend(taken.iter().map(|it| (it.first, it.last, it.bytes.clone())))
     });

@@ -1,4 +1,7 @@
-//! The arena's rules hold, shots look back, matches replay, and a page's code comes to the same.
+//! The arena's rules hold, shots look back, matches replay, and a page's code comes to the same. What a page predicts
+//! is in `predict`.
+
+mod predict;
 
 use std::fmt::Write as _;
 use std::process::Command;

@@ -1,0 +1,325 @@
+// Games: what they have counted, their rooms, sorted, filtered and paged by the server, and who sits in one of them.
+
+import { get, post, trouble } from "./api.js";
+import { ask, attribute, byId, el, Table, text } from "./dom.js";
+import * as format from "./format.js";
+
+const PER_PAGE = 25;
+const AGAIN_MS = 2000;
+
+/** Columns that can be sorted by, and the server's word for it. */
+const SORTS = { room: "name", players: "players", open: "age", skipped: "skipped", overruns: "overruns", "99 %": "late", sent: "sent" };
+
+const figure = (name, of, title) => ({ name, of, title, kind: "figure num" });
+const rate = (value) => (Number.isFinite(value) ? `${format.bytes(value)}/s` : "–");
+
+/** What has been counted since the last time, in a second. */
+class Rates {
+  constructor() {
+    this.before = new Map();
+    this.now = new Map();
+  }
+
+  /** To be called before each round, with the moment of it in seconds. */
+  begin(at) {
+    this.before = this.now;
+    this.now = new Map();
+    this.at = at;
+  }
+
+  of(key, value) {
+    this.now.set(key, { value, at: this.at });
+    const before = this.before.get(key);
+    // What counts less than before is another one of the same name.
+    if (!before || this.at - before.at < 0.1 || value < before.value) return NaN;
+    return (value - before.value) / (this.at - before.at);
+  }
+}
+
+export class Games {
+  constructor({ isPaused }) {
+    this.isPaused = isPaused;
+    this.page = 1;
+    [this.totals, this.rooms] = [new Rates(), new Rates()];
+    [this.choice, this.sort, this.filter] = ["games-name", "games-sort", "games-filter"].map(byId);
+    this.tiles();
+    this.table = this.list();
+    this.detail = new Detail(() => this.fetch());
+    this.sort.addEventListener("change", () => this.from(1));
+    this.choice.addEventListener("change", () => this.from(1));
+    this.filter.addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.from(1), 250);
+    });
+    byId("games-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.from(1);
+    });
+    byId("games-back").addEventListener("click", () => this.from(this.page - 1));
+    byId("games-on").addEventListener("click", () => this.from(this.page + 1));
+    new IntersectionObserver((entries) => {
+      this.seen = entries.at(-1).isIntersecting;
+      if (this.seen) this.fetch();
+    }).observe(byId("games"));
+    setInterval(() => {
+      if (document.hidden || this.isPaused()) return;
+      if (this.detail.dialog.open) this.detail.fetch();
+      else if (this.seen) this.fetch();
+    }, AGAIN_MS);
+  }
+
+  tiles() {
+    const tile = (name) => {
+      const [value, below] = [el("span", { class: "value num" }, "–"), el("span", { class: "below" })];
+      byId("games-totals").append(el("div", { class: "total" }, el("span", { class: "name" }, name), value, below));
+      return (of, about) => {
+        text(value, of);
+        text(below, about);
+      };
+    };
+    const names = ["rooms", "players", "here", "ticks", "late, 99 %", "overruns", "from players", "to players"];
+    this.tile = Object.fromEntries(names.map((name) => [name, tile(name)]));
+  }
+
+  list() {
+    const heads = (column) => {
+      const sort = SORTS[column.name];
+      if (!sort) return column;
+      const button = el("button", { type: "button", class: "sort", title: `Sort by ${column.title ?? column.name}`, onclick: () => this.sortBy(sort) }, column.name);
+      return { ...column, head: button };
+    };
+    return new Table(byId("games-table"), {
+      caption: "Rooms",
+      hideCaption: true,
+      key: (row) => row.room,
+      empty: "Waiting for the first answer.",
+      columns: [
+        { name: "room", of: (row) => row.room, kind: "title code" },
+        { name: "kind", of: (row) => row.kind },
+        figure("players", (row) => `${row.players}/${row.players_max}`, "players, and seats for them"),
+        figure("watching", (row) => format.count(row.spectators), "Spectators"),
+        figure("open", (row) => format.span(row.age_seconds), "how long it is open"),
+        figure("rate", (row) => `${row.hz}/s`, "Ticks a second, as they should be"),
+        figure("ticks", (row) => format.short(row.ticks), "Ticks made"),
+        figure("skipped", (row) => format.short(row.skipped), "ticks skipped, since their time was long past"),
+        figure("overruns", (row) => format.short(row.overruns), "ticks longer than their period"),
+        figure("half", (row) => format.time(row.lateness_seconds[0]), "Half of all ticks were no later than this"),
+        figure("99 %", (row) => format.time(row.lateness_seconds[1]), "how late all ticks but one in a hundred were at most"),
+        figure("latest", (row) => format.time(row.lateness_seconds[2]), "How late the latest tick was"),
+        figure("received", (row) => rate(row.received_rate), "From players, in a second"),
+        figure("sent", (row) => rate(row.sent_rate), "bytes sent to players and spectators, in a second"),
+        { name: "order", kind: "action", of: (row, cell) => this.action(row, cell), head: el("span", { class: "hidden" }, "order") },
+      ].map(heads),
+    });
+  }
+
+  /** The game that is looked at. */
+  get name() {
+    return this.choice.value;
+  }
+
+  update({ state }) {
+    const games = state.games ?? [];
+    for (const id of ["games", "games-link"]) byId(id).hidden = games.length === 0;
+    const names = games.map((game) => game.name);
+    if (names.join("\n") !== this.names) {
+      this.names = names.join("\n");
+      const chosen = this.choice.value;
+      this.choice.replaceChildren(...names.map((name) => el("option", {}, name)));
+      if (names.includes(chosen)) this.choice.value = chosen;
+      byId("games-choice").hidden = names.length < 2;
+    }
+    this.totals.begin(state.uptime_seconds);
+    const game = games.find((game) => game.name === this.choice.value);
+    if (!game) return;
+    const { counters: now, lateness_seconds: late } = game;
+    const per = (name) => this.totals.of(`${state.pid} ${game.name} ${name}`, now[name] ?? 0);
+    const gateways = Object.entries(now).filter(([name]) => name.startsWith("here_"));
+    const here = gateways.reduce((sum, [, n]) => sum + n, 0);
+    this.tile.rooms(format.count(now.rooms), `${format.short(now.rooms_opened)} opened`);
+    this.tile.players(format.count(now.players), `${format.count(now.spectators)} watching`);
+    this.tile.here(format.count(here), gateways.map(([name, n]) => `${format.count(n)} by ${name.slice(5)}`).join(", "));
+    this.tile.ticks(`${format.short(per("ticks"))}/s`, `${format.short(now.ticks_skipped)} skipped`);
+    this.tile["late, 99 %"](format.time(late[1]), `latest ${format.time(late[2])}`);
+    this.tile.overruns(format.short(now.overruns), "ticks too long");
+    this.tile["from players"](rate(per("bytes_in")), `${format.short(per("messages_in"))} messages/s`);
+    this.tile["to players"](rate(per("bytes_out")), `${format.short(per("snapshots_stale"))} left out/s`);
+    this.more = now.rooms - game.rooms_shown;
+  }
+
+  sortBy(sort) {
+    this.sort.value = sort;
+    this.from(1);
+  }
+
+  from(page) {
+    this.page = Math.max(1, page);
+    this.fetch();
+  }
+
+  async fetch() {
+    if (byId("games").hidden || !this.name) return;
+    const query = new URLSearchParams({ game: this.name, sort: this.sort.value, filter: this.filter.value.trim(), page: this.page, per_page: PER_PAGE });
+    // Answers may overtake each other: only the last question counts.
+    const asked = this.asked = Symbol();
+    try {
+      const answer = await get(`api/games/rooms?${query}`, { signal: AbortSignal.timeout(5000) });
+      if (asked !== this.asked || !answer.ok) return;
+      this.show(await answer.json());
+    } catch {
+      // The head of the page says that the server does not answer.
+    }
+  }
+
+  show({ total, matched, rooms }) {
+    const pages = Math.max(1, Math.ceil(matched / PER_PAGE));
+    if (this.page > pages) {
+      this.from(pages);
+      return;
+    }
+    this.rooms.begin(performance.now() / 1000);
+    this.table.update(rooms.map((row) => ({
+      ...row,
+      received_rate: this.rooms.of(`${row.room} in`, row.received_bytes),
+      sent_rate: this.rooms.of(`${row.room} out`, row.sent_bytes),
+    })));
+    const filtered = this.filter.value.trim() !== "";
+    text(this.table.empty, filtered && total > 0 ? "No room fits the filter." : "There is no room: the first player opens one.");
+    const more = this.more > 0 ? `, and ${format.count(this.more)} that are not shown one by one` : "";
+    text(byId("games-count"), filtered ? `${format.count(matched)} of ${format.count(total)}` : `${format.count(total)} rooms${more}`);
+    text(byId("games-page"), `page ${this.page} of ${pages}`);
+    byId("games-back").disabled = this.page <= 1;
+    byId("games-on").disabled = this.page >= pages;
+    byId("games").querySelector(".pager").hidden = pages === 1;
+    this.table.columns.forEach((column, n) => {
+      const sort = SORTS[column.name];
+      if (sort) attribute(this.table.heads[n], "aria-sort", sort !== this.sort.value ? null : sort === "name" ? "ascending" : "descending");
+    });
+  }
+
+  action(row, cell) {
+    cell.row = row;
+    if (cell.firstChild) return;
+    cell.append(el("button", { type: "button", class: "small", onclick: () => this.detail.open(this.name, cell.row.room) },
+      "Inspect", el("span", { class: "hidden" }, ` ${row.room}`)));
+  }
+}
+
+/** All about one room, its end, and the end of a seat. */
+class Detail {
+  constructor(changed) {
+    this.changed = changed;
+    this.dialog = byId("room");
+    this.facts = byId("room-facts");
+    this.seats = new Table(byId("room-seats"), {
+      caption: "Seats",
+      key: (row) => row.seat,
+      empty: "Nobody has a seat.",
+      columns: [
+        { name: "seat", of: (row) => `${row.seat}`, kind: "title num" },
+        { name: "name", of: (row) => (row.name || "–") + (row.subject ? ` (${row.subject})` : "") },
+        { name: "is", of: (row) => `${row.spectator ? "watching" : "playing"}${{ kept: ", expected", away: ", away" }[row.state] ?? ""}` },
+        { name: "address", of: (row) => row.address ?? "–", kind: "code" },
+        { name: "by", of: (row) => row.gateway ?? "–" },
+        figure("since", (row) => format.span(row.since_seconds), "How long it has been theirs"),
+        figure("kept", (row) => (row.until_seconds === null ? "" : format.span(row.until_seconds)), "For how long it is kept, while nobody is there"),
+        figure("waiting", (row) => format.bytes(row.waiting), "Bytes that their connection has not taken yet"),
+        figure("received", (row) => format.short(row.messages_in), "Messages from them"),
+        figure("dropped", (row) => format.short(row.messages_dropped), "Of those, messages that were too many"),
+        figure("sent", (row) => format.bytes(row.bytes_out), "Bytes to them"),
+        figure("left out", (row) => format.short(row.snapshots_stale), "Snapshots left out, since they do not keep up"),
+        { name: "order", kind: "action", of: (row, cell) => this.action(row, cell), head: el("span", { class: "hidden" }, "order") },
+      ],
+    });
+    byId("room-end").addEventListener("click", () => this.end());
+    byId("room-close").addEventListener("click", () => this.dialog.close());
+  }
+
+  open(game, room) {
+    this.asked = { game, room };
+    text(byId("room-h"), room);
+    text(byId("room-answer"), "");
+    this.facts.replaceChildren();
+    this.seats.update([]);
+    if (!this.dialog.open) this.dialog.showModal();
+    this.fetch();
+  }
+
+  async fetch() {
+    const { game, room } = this.asked;
+    try {
+      const answer = await get(`api/games/room?${new URLSearchParams({ game, room })}`, { signal: AbortSignal.timeout(5000) });
+      if (this.asked.room !== room) return;
+      byId("room-end").disabled = !answer.ok;
+      if (answer.ok) this.show(await answer.json());
+      else {
+        this.seats.update([]);
+        text(byId("room-answer"), answer.status === 404 ? "It is over." : await trouble(answer));
+      }
+    } catch {
+      text(byId("room-answer"), "The server does not answer.");
+    }
+  }
+
+  show(it) {
+    const [half, most, latest] = it.lateness_seconds;
+    const facts = {
+      kind: it.kind,
+      "open for": format.span(it.age_seconds),
+      rate: `${it.hz} ticks/s`,
+      tick: format.count(it.tick),
+      "ticks made": format.count(it.ticks),
+      skipped: format.count(it.skipped),
+      overruns: format.count(it.overruns),
+      "longest tick": format.time(it.longest_seconds),
+      "late, half": format.time(half),
+      "late, 99 %": format.time(most),
+      "late, latest": format.time(latest),
+      "seats": `${it.players_max} players, ${it.spectators_max} spectators`,
+      inputs: `${format.short(it.inputs)}, ${format.short(it.inputs_dropped)} pushed out`,
+      snapshots: `${format.short(it.snapshots)}, ${format.short(it.snapshots_whole)} whole`,
+      "messages lost": format.short(it.messages_lost),
+      bytes: `${format.bytes(it.bytes_in)} in, ${format.bytes(it.bytes_out)} out`,
+      newcomers: it.stopping ? "none: the server stops" : it.locked ? "none: it is locked" : "let in",
+      record: it.recorded ? "is written" : "none",
+    };
+    if (!this.facts.firstChild) {
+      this.facts.append(...Object.keys(facts).map((name) => el("div", {}, el("dt", {}, name), el("dd", { class: "num" }))));
+    }
+    Object.values(facts).forEach((value, n) => text(this.facts.children[n].lastChild, value));
+    this.seats.update(it.seats);
+  }
+
+  action(row, cell) {
+    cell.row = row;
+    if (cell.firstChild) return;
+    cell.append(el("button", { type: "button", class: "small", onclick: () => this.kick(cell.row) },
+      "Kick…", el("span", { class: "hidden" }, ` seat ${row.seat}`)));
+  }
+
+  async kick({ seat, name }) {
+    const sure = await ask("Kick this seat?", `${name || `Seat ${seat}`} is told that the operator has ended it, and the seat is free. Nothing keeps them from asking for another.`, "Kick it");
+    if (!sure) return;
+    await this.order("api/games/kick", { ...this.asked, seat }, `Seat ${seat} is free.`, "Nobody had it any more.");
+    this.fetch();
+  }
+
+  async end() {
+    const sure = await ask("End this room?", `Everybody in ${this.asked.room} is told that the operator has ended it, and leaves. The match is over.`, "End it");
+    if (!sure) return;
+    await this.order("api/games/end", this.asked, "It has ended.", "It was over already.");
+    byId("room-end").disabled = true;
+    this.seats.update([]);
+    setTimeout(this.changed, 300);
+  }
+
+  async order(path, body, done, gone) {
+    const place = byId("room-answer");
+    try {
+      const answer = await post(path, body);
+      text(place, answer.ok ? done : answer.status === 404 ? gone : await trouble(answer));
+    } catch {
+      text(place, "The server does not answer.");
+    }
+  }
+}
