@@ -120,7 +120,8 @@ fn long_messages_are_exact_and_in_order_on_a_network_that_loses() {
     }
     let stats = server.watch.stats();
     eventually("counted", || server.watch.stats().udp_resent > 0);
-    assert_eq!(stats.left_slow + stats.left_abuse + stats.lost, 0, "{stats:?}");
+    // Those of the seeds before are lost meanwhile: nobody speaks for them any more.
+    assert_eq!(stats.left_slow + stats.left_abuse + stats.messages_dropped, 0, "{stats:?}");
 }
 
 #[test]
