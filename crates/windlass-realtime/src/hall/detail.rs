@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use windlass::Time;
 
-use super::place::{Holder, Place};
+use super::place::{Holder, Place, Way};
 use super::{Hall, Reach};
 use crate::ids::RoomId;
 use crate::inspect::{RoomDetail, SeatEntry, SeatState};
@@ -66,17 +66,18 @@ fn entry(
 ) -> SeatEntry {
     let counts = &place.counts;
     let guest = place.guest.as_deref().cloned().unwrap_or_default();
+    let (address, waiting) = place.way.map(|way| reach.shown(way)).unwrap_or_default();
     SeatEntry {
         seat: at as u16,
         spectator: false,
         state,
         name: guest.name,
         subject: guest.subject,
-        address: place.conn.and_then(|conn| reach.address(conn)),
-        gateway: place.conn.map(|_| "websocket"),
+        address,
+        gateway: place.way.map(Way::name),
         since_seconds: seconds(now.since(counts.since)),
         until_seconds: until.map(|until| seconds(until.since(now))),
-        waiting: place.conn.and_then(|conn| reach.waiting(conn)).unwrap_or(0),
+        waiting,
         messages_in: counts.messages_in,
         bytes_in: counts.bytes_in,
         messages_dropped: counts.messages_dropped,

@@ -98,7 +98,7 @@ impl Running {
 
     /// Whether nobody is here.
     pub(super) fn is_deserted(&self) -> bool {
-        self.places.iter().all(|place| place.conn.is_none())
+        self.places.iter().all(|place| place.way.is_none())
     }
 
     /// What the board says of it.
@@ -112,7 +112,7 @@ impl Running {
             players: players.iter().filter(there).count() as u64,
             players_max: players.len() as u64,
             spectators: spectators.iter().filter(there).count() as u64,
-            here: self.places.iter().filter(|place| place.conn.is_some()).count() as u64,
+            here: self.places.iter().filter(|place| place.way.is_some()).count() as u64,
             age: now.since(self.opened),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
