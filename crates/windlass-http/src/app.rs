@@ -1,6 +1,8 @@
 //! What you write: state that the routes share, and what a connection can become.
 
-use windlass::{Bytes, Close, Conn, ConnId, Input, Peer, Placement, Scope, Sessions, Tick, Time};
+use windlass::{
+    Bytes, Close, Conn, ConnId, Datagram, Input, Peer, Placement, Scope, Sessions, Socket, Tick, Time,
+};
 
 use crate::event::{Event, publish, send};
 use crate::reply::{Later, Replied, Reply, Shared};
@@ -68,6 +70,30 @@ pub trait ReceiveApp: App {
 
     /// A message arrived.
     fn receive(&mut self, push: &mut Push<'_, '_, Self>, message: Self::Message);
+}
+
+/// An app that takes datagrams too, where [`Serve::udp`](windlass::Serve::udp) or
+/// [`Serve::udp_on`](windlass::Serve::udp_on) says: its [`Http`](crate::Http) is a
+/// [`DatagramService`](windlass::DatagramService), whose callbacks these are.
+#[allow(unused_variables, reason = "the defaults do nothing with theirs")]
+pub trait DatagramApp: App {
+    /// A datagram arrived: see [`DatagramService::datagram`](windlass::DatagramService::datagram).
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>);
+
+    /// Everything queued has been sent, after the system had no room for it.
+    fn datagrams_drained(&mut self, socket: &mut Socket<'_>) {}
+
+    /// The system reports an error: see [`DatagramService::error`](windlass::DatagramService::error).
+    fn datagrams_failed(&mut self, socket: &mut Socket<'_>, error: std::io::Error) {}
+
+    /// The deadline set with [`Socket::wake_at`] has passed.
+    fn datagrams_timeout(&mut self, socket: &mut Socket<'_>) {}
+
+    /// The server has begun a graceful shutdown, behind [`App::shutdown`]. The default closes the socket, and what it
+    /// still has to send leaves before.
+    fn datagrams_draining(&mut self, socket: &mut Socket<'_>) {
+        socket.close();
+    }
 }
 
 /// No state.

@@ -49,7 +49,7 @@ mod session;
 mod stats;
 
 pub use answered::Answered;
-pub use app::{App, Never, Push, ReceiveApp, Upgraded};
+pub use app::{App, DatagramApp, Never, Push, ReceiveApp, Upgraded};
 pub use config::{HttpConfig, WhenSlow};
 pub use event::Event;
 pub use file::File;

@@ -1,11 +1,14 @@
 //! The service: requests to routes, and what connections become.
 
-use windlass::{Close, Conn, Input, Peer, Placement, Receive, Scope, Service, Sessions, Tick, Time};
+use windlass::{
+    Close, Conn, Datagram, DatagramService, Input, Peer, Placement, Receive, Scope, Service, Sessions,
+    Socket, Tick, Time,
+};
 use windlass_proto::Decode;
 use windlass_proto::http::{Framing, HttpError, RequestHead, RequestPart, Status};
 
 use crate::answered::Answered;
-use crate::app::{App, Push, ReceiveApp, Upgraded};
+use crate::app::{App, DatagramApp, Push, ReceiveApp, Upgraded};
 use crate::config::HttpConfig;
 use crate::event::Channel;
 use crate::file::File;
@@ -616,5 +619,28 @@ impl<A: ReceiveApp> Receive for Http<A> {
 
     fn receive(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Session<A>>, message: A::Message) {
         self.app.receive(&mut Push { scope, sessions, shared: &mut self.shared }, message);
+    }
+}
+
+impl<A: DatagramApp> DatagramService for Http<A> {
+    #[inline]
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        self.app.datagram(socket, datagram);
+    }
+
+    fn drained(&mut self, socket: &mut Socket<'_>) {
+        self.app.datagrams_drained(socket);
+    }
+
+    fn error(&mut self, socket: &mut Socket<'_>, error: std::io::Error) {
+        self.app.datagrams_failed(socket, error);
+    }
+
+    fn timeout(&mut self, socket: &mut Socket<'_>) {
+        self.app.datagrams_timeout(socket);
+    }
+
+    fn draining(&mut self, socket: &mut Socket<'_>) {
+        self.app.datagrams_draining(socket);
     }
 }

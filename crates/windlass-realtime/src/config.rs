@@ -10,6 +10,7 @@ use crate::bucket::Rate;
 use crate::ids::RoomId;
 use crate::room::Room;
 use crate::ticket::Key;
+use crate::udp::UdpConfig;
 
 type Make = Arc<dyn Fn(&[u8]) -> Box<dyn Room> + Send + Sync>;
 
@@ -145,6 +146,9 @@ config! {
     unix_ms: u64 = 0,
     /// Rooms at once, on all workers; who would open one more is refused. Default 1,000.
     rooms_max: usize = 1_000,
+    /// How players come by datagrams too, where a worker has a socket for them
+    /// ([`Serve::udp_on`](windlass::Serve::udp_on)). Default: none, and they come by WebSocket alone.
+    udp: Option<UdpConfig> = None,
     /// The worker that all rooms and connections are on, counted from 0: for listeners whose connections cannot move to the
     /// worker of their room ([`MoveError::Unsupported`](windlass::MoveError::Unsupported)). Default: none, and rooms are
     /// spread over all.

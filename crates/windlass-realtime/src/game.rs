@@ -1,25 +1,27 @@
-//! The service: matchmaking over HTTP, rooms that tick, and connections that lead to them.
+//! The service: matchmaking over HTTP, rooms that tick, and the connections and datagrams that lead to them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use windlass::{ConnId, Mailbox, Peer, Placement, Tick, Time};
+use windlass::{Datagram, Mailbox, Peer, Placement, Socket, Tick, Time};
 use windlass_http::ws::{WsConfig, WsServerConfig, WsStats, WsWorker};
-use windlass_http::{App, Http, HttpConfig, Later, Push, ReceiveApp, Replied, Reply, Request};
+use windlass_http::{App, DatagramApp, Http, HttpConfig, Later, Push, ReceiveApp, Replied, Reply, Request};
 use windlass_proto::http::Status;
 use windlass_proto::ws::HandshakeError;
 
 use crate::bucket::Addresses;
 use crate::config::GameConfig;
 use crate::directory::{Asked, Directory};
-use crate::gate::{Gate, accept};
-use crate::hall::{Hall, Reach};
-use crate::mail::{Answer, Ask, How, Inner, Mail, Notice, Refused, SeatKept, Wish};
+use crate::gate::{ELSEWHERE, Gate, accept, code_of};
+use crate::hall::{Hall, Reach, Way};
+use crate::mail::{Answer, Ask, How, Inner, Mail, Notice, Refused, SeatKept, UdpPlace, Wish};
+use crate::outbox::Free;
 use crate::room::Leave;
-use crate::stats::{GameWatch, RoomBoard};
+use crate::stats::{GameStats, GameWatch, RoomBoard};
 use crate::ticket::Ticket;
+use crate::udp::Udp;
 
 /// A game server on one worker: the app behind the pages of an [`Http`]. Each worker has its rooms; the first has the
 /// directory of all.
@@ -33,8 +35,13 @@ use crate::ticket::Ticket;
 /// | `GET /play?ticket=` | a WebSocket to the seat, with the subprotocol [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL) |
 ///
 /// The body of a `POST` is JSON: `kind`, `room`, `name`, `spectate`, `private`, `players_max`, `tags`, `token`, all of
-/// them optional. The answer has `room`, `kind`, `seat`, `spectator`, `hz`, the `path` of the WebSocket, and for how long
-/// the seat is kept (`expires_ms`); or `error`, one word.
+/// them optional. The answer has `room`, `kind`, `seat`, `spectator`, `hz`, the `ticket`, the `path` of the WebSocket with the
+/// ticket in it, and for how long the seat is kept (`expires_ms`); or `error`, one word.
+///
+/// Players may come by ENet too, where [`GameConfig::udp`] says so and each worker has a socket
+/// ([`Serve::udp_on`](windlass::Serve::udp_on)): the answer has the `host` and `port` of that of the room's worker in `udp`
+/// then. They connect with three channels, and show the ticket in the first reliable message on channel 0; what goes by which
+/// channel is in [`wire`](crate::wire).
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -62,8 +69,10 @@ pub struct Game {
     pub(crate) ws: WsWorker,
     ws_stats: WsStats,
     /// Connections whose seat another one has.
-    pub(crate) superseded: Vec<ConnId>,
-    /// Messages of players so far.
+    pub(crate) superseded: Vec<Way>,
+    /// The gateway of datagrams, if this worker may have some.
+    udp: Option<Udp>,
+    /// Messages of players so far, by WebSocket.
     pub(crate) messages: u64,
     watch: GameWatch,
     mailbox: Mailbox<Mail>,
@@ -104,6 +113,7 @@ impl Game {
             ws: WsWorker::new(ws, ws_stats.clone()),
             ws_stats,
             superseded: Vec::new(),
+            udp: None,
             messages: 0,
             watch: watch.clone(),
             mailbox: mailbox.clone(),
@@ -128,7 +138,7 @@ impl Game {
 
     /// Messages that players of this worker have sent.
     pub fn messages(&self) -> u64 {
-        self.messages
+        self.messages + self.hall.stats.udp_messages_in
     }
 
     /// What the WebSockets of this worker have counted.
@@ -145,6 +155,8 @@ impl Game {
         if self.worker.is_none() {
             self.worker = Some(worker);
             self.hall.board = RoomBoard::new(self.watch.clone(), worker);
+            let limits = self.config.udp.clone();
+            self.udp = limits.map(|limits| Udp::new(self.config.clone(), limits, worker));
             if worker == DIRECTORY {
                 self.directory = Some(Directory::new(self.config.clone(), self.mailbox.workers()));
             }
@@ -165,7 +177,10 @@ impl Game {
 
     fn seat(&mut self, how: How, request: &Request<'_>, reply: Reply<'_, '_>) -> Replied {
         match request.json::<Wish>() {
-            Ok(wish) => self.ask(Ask::Seat { how, wish }, request, reply),
+            Ok(wish) => {
+                let host = request.header("host").and_then(host_of).map(Box::from);
+                self.ask(Ask::Seat { how, wish, host }, request, reply)
+            }
             Err(refusal) => reply.refuse(refusal),
         }
     }
@@ -257,6 +272,15 @@ impl Game {
             }
             return;
         }
+        let udp = self.udp.as_ref().and_then(Udp::place).map(|(ip, port)| {
+            let told = self.config.udp.as_ref().and_then(|udp| udp.host.clone());
+            let asked = match again {
+                Ask::Seat { host, .. } => host.map(String::from),
+                Ask::List { .. } => None,
+            };
+            UdpPlace { host: told.or(ip.map(|ip| ip.to_string())).or(asked), port }
+        });
+        let text = ticket.write(&self.config.key);
         let (kind, hz) =
             self.hall.describe(ticket.room).map_or((String::new(), 0), |(kind, hz)| (kind.into(), hz));
         let kept = SeatKept {
@@ -265,7 +289,9 @@ impl Game {
             seat: ticket.seat.0,
             spectator: self.hall.is_spectator(ticket),
             hz,
-            path: format!("/play?ticket={}", ticket.write(&self.config.key)),
+            path: format!("/play?ticket={text}"),
+            ticket: text,
+            udp,
             expires_ms: self.config.reservation_timeout.as_millis() as u64,
         };
         self.answer(later, Answer::Seat(kept));
@@ -273,9 +299,19 @@ impl Game {
 
     /// What could not be done in the callback it came from.
     fn relieve(&mut self, push: &mut Push<'_, '_, Game>) {
-        for conn in std::mem::take(&mut self.superseded) {
-            if let Some((mut conn, gate)) = push.upgraded(conn) {
-                gate.elsewhere(&mut self.ws, &mut conn);
+        for way in std::mem::take(&mut self.superseded) {
+            match way {
+                Way::WebSocket(conn) => {
+                    if let Some((mut conn, gate)) = push.upgraded(conn) {
+                        gate.elsewhere(&mut self.ws, &mut conn);
+                    }
+                }
+                Way::Udp(peer) => {
+                    if let Some(udp) = &mut self.udp {
+                        udp.end(peer, ELSEWHERE.0);
+                        settle_up(udp, push);
+                    }
+                }
             }
         }
         for (later, answer) in std::mem::take(&mut self.stuck) {
@@ -283,6 +319,25 @@ impl Game {
         }
         self.tell();
     }
+}
+
+/// What is due by datagrams is done in time.
+fn settle_up(udp: &mut Udp, push: &mut Push<'_, '_, Game>) {
+    let Some(id) = udp.socket() else { return };
+    if let Some(mut socket) = push.scope().socket(id) {
+        udp.settle_up(&mut socket);
+    }
+}
+
+/// The host of a `Host` header, if it looks like one: it is told to whoever sent it, and nobody else.
+fn host_of(header: &str) -> Option<&str> {
+    const LEN_MAX: usize = 253;
+    let host = match header.strip_prefix('[') {
+        Some(six) => six.split_once(']')?.0,
+        None => header.rsplit_once(':').map_or(header, |(host, _)| host),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
+    ((1..=LEN_MAX).contains(&host.len()) && host.bytes().all(is_plain)).then_some(host)
 }
 
 struct Expected {
@@ -326,23 +381,49 @@ fn answered(push: &mut Push<'_, '_, Game>, later: Later, answer: Answer) {
 struct Reached<'x, 'p, 's> {
     push: &'x mut Push<'p, 's, Game>,
     ws: &'x mut WsWorker,
+    udp: &'x mut Option<Udp>,
 }
 
 impl Reach for Reached<'_, '_, '_> {
-    fn waiting(&mut self, conn: ConnId) -> Option<usize> {
-        let (conn, _) = self.push.upgraded(conn)?;
-        Some(conn.output_len())
-    }
-
-    fn send(&mut self, conn: ConnId, message: &[u8]) {
-        if let Some((mut conn, gate)) = self.push.upgraded(conn) {
-            gate.send(self.ws, &mut conn, message);
+    fn free(&mut self, way: Way) -> Option<Free> {
+        match way {
+            Way::WebSocket(conn) => {
+                let (conn, _) = self.push.upgraded(conn)?;
+                Some(Free { congested: conn.output_len() > 0, ..Free::ALL })
+            }
+            Way::Udp(peer) => self.udp.as_ref()?.free(peer),
         }
     }
 
-    fn end(&mut self, conn: ConnId, why: Leave, text: &str) {
-        if let Some((mut conn, gate)) = self.push.upgraded(conn) {
-            gate.end(self.ws, &mut conn, why, text);
+    fn send(&mut self, way: Way, message: &[u8], stats: &mut GameStats) {
+        match way {
+            Way::WebSocket(conn) => {
+                if let Some((mut conn, gate)) = self.push.upgraded(conn) {
+                    gate.send(self.ws, &mut conn, message);
+                }
+            }
+            Way::Udp(peer) => {
+                let Some(udp) = self.udp.as_mut() else { return };
+                let Some(id) = udp.socket() else { return };
+                if let Some(mut socket) = self.push.scope().socket(id) {
+                    udp.send(&mut socket, peer, message, stats);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, way: Way, why: Leave, text: &str) {
+        match way {
+            Way::WebSocket(conn) => {
+                if let Some((mut conn, gate)) = self.push.upgraded(conn) {
+                    gate.end(self.ws, &mut conn, why, text);
+                }
+            }
+            Way::Udp(peer) => {
+                if let Some(udp) = self.udp.as_mut() {
+                    udp.end(peer, code_of(why).0);
+                }
+            }
         }
     }
 }
@@ -357,6 +438,10 @@ impl App for Game {
     fn tick(&mut self, push: &mut Push<'_, '_, Game>, _: Tick) {
         self.settle(push.scope().worker());
         self.relieve(push);
+        if let Some(udp) = &mut self.udp {
+            udp.find_socket(push.scope());
+            udp.count(&mut self.hall.stats);
+        }
         if let Some(worker) = self.worker {
             self.watch.publish(worker, &self.hall.stats);
         }
@@ -370,16 +455,22 @@ impl App for Game {
         self.settle(push.scope().worker());
         let now = push.scope().now();
         let begun = self.hall.clock();
-        let Game { hall, ws, .. } = &mut *self;
+        let Game { hall, ws, udp, .. } = &mut *self;
         // One tick of each room for which it is time. Who is late still is due again in the next turn: nobody makes up for
         // two ticks while others wait for one, and connections are served in between.
-        hall.due(now, begun, &mut Reached { push, ws });
+        hall.due(now, begun, &mut Reached { push, ws, udp });
+        if let Some(udp) = udp {
+            settle_up(udp, push);
+        }
         self.tell();
     }
 
     fn shutdown(&mut self, push: &mut Push<'_, '_, Game>) {
-        let Game { hall, ws, .. } = &mut *self;
-        hall.close_all(&mut Reached { push, ws });
+        let Game { hall, ws, udp, .. } = &mut *self;
+        hall.close_all(&mut Reached { push, ws, udp });
+        if let Some(udp) = udp {
+            udp.close();
+        }
         self.tell();
     }
 }
@@ -395,6 +486,9 @@ impl ReceiveApp for Game {
             Inner::Answer { later, answer } => answered(push, later, answer),
             Inner::Open { room, kind, options, spec } => self.hall.open(room, kind, &options, spec, now),
             Inner::Expect { ticket, guest, again, later, tries } => {
+                if let Some(udp) = &mut self.udp {
+                    udp.find_socket(push.scope());
+                }
                 self.expect(Expected { ticket, guest, again, later, tries }, now);
             }
             Inner::Notice(notice) => {
@@ -403,5 +497,48 @@ impl ReceiveApp for Game {
                 }
             }
         }
+    }
+}
+
+impl Game {
+    /// Does what datagrams and time have brought, and sees to it that what is owed for it leaves in time.
+    fn after(&mut self, socket: &mut Socket<'_>) {
+        let Game { hall, udp, superseded, .. } = &mut *self;
+        let Some(udp) = udp else { return };
+        udp.happened(socket, hall, superseded);
+        udp.flush(socket);
+        // To send is to notice who has not answered for too long.
+        udp.happened(socket, hall, superseded);
+        udp.settle_up(socket);
+        self.tell();
+    }
+}
+
+impl DatagramApp for Game {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        self.settle(socket.id().worker());
+        if let Some(udp) = &mut self.udp {
+            udp.receive(socket, &datagram);
+            self.after(socket);
+        }
+    }
+
+    fn datagrams_drained(&mut self, socket: &mut Socket<'_>) {
+        self.after(socket);
+    }
+
+    fn datagrams_timeout(&mut self, socket: &mut Socket<'_>) {
+        let Game { hall, udp, .. } = &mut *self;
+        if let Some(udp) = udp {
+            udp.pass(socket, &mut hall.stats);
+        }
+        self.after(socket);
+    }
+
+    fn datagrams_draining(&mut self, socket: &mut Socket<'_>) {
+        if self.udp.is_none() {
+            return socket.close();
+        }
+        self.after(socket);
     }
 }

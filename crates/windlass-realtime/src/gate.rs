@@ -9,7 +9,7 @@ use windlass_proto::http::Status;
 use windlass_proto::ws::{Endpoint, HandshakeError};
 
 use crate::game::Game;
-use crate::hall::Unclaimed;
+use crate::hall::{Unclaimed, Way};
 use crate::room::Leave;
 use crate::ticket::Ticket;
 use crate::wire::SUBPROTOCOL;
@@ -39,12 +39,25 @@ pub struct GateSeed {
 
 /// Close codes of ours, from those that are free for any use (RFC 6455 section 7.4.2).
 const KICKED: CloseCode = CloseCode(4000);
-const SLOW: CloseCode = CloseCode(4001);
-const CLOSED: CloseCode = CloseCode(4002);
-const EXPIRED: CloseCode = CloseCode(4003);
-const REJECTED: CloseCode = CloseCode(4005);
+pub(crate) const SLOW: CloseCode = CloseCode(4001);
+pub(crate) const CLOSED: CloseCode = CloseCode(4002);
+pub(crate) const EXPIRED: CloseCode = CloseCode(4003);
+/// No ticket, or none in time: over datagrams, where there is no status of HTTP.
+pub(crate) const NO_TICKET: CloseCode = CloseCode(4004);
+pub(crate) const REJECTED: CloseCode = CloseCode(4005);
 /// Another connection has come with the same ticket.
-const ELSEWHERE: CloseCode = CloseCode(4006);
+pub(crate) const ELSEWHERE: CloseCode = CloseCode(4006);
+
+/// Why a seat is over, as whoever had it is told.
+pub(crate) fn code_of(why: Leave) -> CloseCode {
+    match why {
+        Leave::Left | Leave::Lost => CloseCode::NORMAL,
+        Leave::Kicked => KICKED,
+        Leave::Slow => SLOW,
+        Leave::Abuse => CloseCode::POLICY,
+        Leave::Closed => CLOSED,
+    }
+}
 
 /// How long the move to another worker may take: it is a turn or two.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,7 +90,7 @@ impl Gate {
         };
         let (id, now, ticket) = (conn.id(), conn.now(), self.ticket);
         let mut session = WsSession::new(*endpoint, &mut game.ws, conn);
-        match game.hall.claim(ticket, id, now) {
+        match game.hall.claim(ticket, Way::WebSocket(id), now) {
             Ok(claimed) => {
                 if let Some(before) = claimed.before {
                     game.superseded.push(before);
@@ -110,15 +123,8 @@ impl Gate {
 
     /// Ends it, and says why.
     pub(crate) fn end(&mut self, ws: &mut WsWorker, conn: &mut Conn<'_>, why: Leave, text: &str) {
-        let code = match why {
-            Leave::Left | Leave::Lost => CloseCode::NORMAL,
-            Leave::Kicked => KICKED,
-            Leave::Slow => SLOW,
-            Leave::Abuse => CloseCode::POLICY,
-            Leave::Closed => CLOSED,
-        };
         if let State::Open(session) = &mut self.state {
-            session.ws(ws, conn).close(code, short(text));
+            session.ws(ws, conn).close(code_of(why), short(text));
         }
     }
 
@@ -160,19 +166,19 @@ impl Upgraded<Game> for Gate {
         let Game { hall, ws, messages, .. } = &mut *game;
         let outcome = session.data(ws, conn, input, |ws, message| {
             *messages += 1;
-            let (id, now) = (ws.conn().id(), ws.conn().now());
+            let (way, now) = (Way::WebSocket(ws.conn().id()), ws.conn().now());
             let Message::Binary(bytes) = message else {
-                hall.leave(ticket, id, Leave::Abuse);
+                hall.leave(ticket, way, Leave::Abuse);
                 return Err(Close::Protocol("a message of text".into()));
             };
-            match hall.received(ticket, id, bytes, now) {
+            match hall.received(ticket, way, bytes, now) {
                 Ok(()) => {}
                 Err(why @ Leave::Left) => {
-                    hall.leave(ticket, id, why);
+                    hall.leave(ticket, way, why);
                     ws.close(CloseCode::NORMAL, "");
                 }
                 Err(why) => {
-                    hall.leave(ticket, id, why);
+                    hall.leave(ticket, way, why);
                     return Err(Close::Protocol("too many messages, or what is none".into()));
                 }
             }
@@ -203,7 +209,7 @@ impl Upgraded<Game> for Gate {
     fn closed(self, game: &mut Game, conn: &mut Conn<'_>, _: Close) {
         if let State::Open(session) = self.state {
             session.closed(&mut game.ws);
-            game.hall.lost(self.ticket, conn.id(), conn.now());
+            game.hall.lost(self.ticket, Way::WebSocket(conn.id()), conn.now());
             game.tell();
         }
     }

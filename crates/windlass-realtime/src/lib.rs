@@ -30,6 +30,7 @@ mod snapshot;
 mod stage;
 mod stats;
 mod ticket;
+mod udp;
 pub mod wire;
 
 pub use arena::{Arena, INPUT_BYTES};
@@ -52,3 +53,4 @@ pub use snapshot::{Eye, Field, Frame, Schema, SnapshotError, SnapshotReader, Vie
 pub use stage::{Counts, Stage, StageSpec};
 pub use stats::{GameStats, GameWatch, ROOMS_SHOWN_MAX, RoomRow};
 pub use ticket::{Key, sign_token};
+pub use udp::UdpConfig;

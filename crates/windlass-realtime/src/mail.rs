@@ -50,8 +50,16 @@ pub(crate) enum Notice {
 /// What somebody asks of matchmaking.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Ask {
-    Seat { how: How, wish: Wish },
-    List { filter: Wish, free: bool },
+    Seat {
+        how: How,
+        wish: Wish,
+        /// What the server is called by whoever asks.
+        host: Option<Box<str>>,
+    },
+    List {
+        filter: Wish,
+        free: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,10 +103,24 @@ pub(crate) struct SeatKept {
     pub(crate) seat: u16,
     pub(crate) spectator: bool,
     pub(crate) hz: u32,
+    /// What the seat is taken with.
+    pub(crate) ticket: String,
     /// Where the WebSocket is, with the ticket in it.
     pub(crate) path: String,
+    /// Where datagrams go, if the room's worker takes some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) udp: Option<UdpPlace>,
     /// How long the seat is kept.
     pub(crate) expires_ms: u64,
+}
+
+/// Where the datagrams of a room's players go.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(crate) struct UdpPlace {
+    /// A name or an address; missing if nobody knows by what this server is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
 }
 
 /// A room in the lobby.

@@ -21,6 +21,20 @@ pub(crate) struct Bounds {
     pub(crate) fleeting_max: usize,
 }
 
+/// What may leave to a player at the moment, as far as the way there is concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Free {
+    /// Nothing: what was sent last has not left yet.
+    pub(crate) congested: bool,
+    /// Bytes of what must come.
+    pub(crate) reliable: usize,
+}
+
+impl Free {
+    /// Anything.
+    pub(crate) const ALL: Free = Free { congested: false, reliable: usize::MAX };
+}
+
 /// What became of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Put {

@@ -105,6 +105,54 @@ counts! {
     moved,
     /// Records that broke off, since what takes them did not keep up.
     records_lost,
+    /// Gauge: those with a seat who are here by UDP. The others who are here are so by WebSocket.
+    udp_seated,
+    /// Gauge: peers of ENet that have not shown a ticket.
+    udp_strangers,
+    /// Peers of ENet that have connected.
+    udp_connected,
+    /// Of those who took a seat or came back to it: by UDP.
+    udp_joined,
+    /// Of the messages from players: by UDP.
+    udp_messages_in,
+    /// Bytes of them.
+    udp_bytes_in,
+    /// Of the messages to players: by UDP.
+    udp_messages_out,
+    /// Bytes of them.
+    udp_bytes_out,
+    /// Messages dropped since their peer had not shown a ticket.
+    udp_early,
+    /// Peers sent away since what they showed was no ticket of this worker's.
+    udp_refused_ticket,
+    /// Peers sent away since they showed no ticket in time.
+    udp_refused_late,
+    /// Peers sent away since too many had not shown a ticket.
+    udp_refused_full,
+    /// Peers sent away since they had fewer than three channels.
+    udp_refused_channels,
+    /// CONNECTs not answered: too many of one address in a second.
+    udp_refused_rate,
+    /// CONNECTs not answered: too many peers, or too many of one address.
+    udp_refused_peers,
+    /// CONNECTs forgotten since there were too many.
+    udp_evicted,
+    /// Answers that do not show that their sender is where it says.
+    udp_unproven,
+    /// Datagrams that came to ENet's sockets.
+    udp_datagrams_in,
+    /// Bytes of them.
+    udp_datagram_bytes_in,
+    /// Datagrams that left.
+    udp_datagrams_out,
+    /// Bytes of them.
+    udp_datagram_bytes_out,
+    /// Datagrams and commands in them that were dropped: of nobody, or what is none, or with no room for it.
+    udp_dropped,
+    /// Commands sent again since they seemed lost.
+    udp_resent,
+    /// Messages not sent for the sake of ENet's throttle.
+    udp_throttled,
 }
 
 impl GameStats {

@@ -12,6 +12,12 @@
 //! | 5 | the end: why, as text | the lowest 16 bits of the tick whose snapshot came |
 //! | 6 | - | farewell: the seat is given up |
 //!
+//! Over WebSocket one message is one such row. Over ENet there is one for each channel with something to say, from a room
+//! with a head each: channel 0, reliable, has the welcome, reliable messages and the end; channel 1, unreliable, has
+//! snapshots and sequenced messages, and a head alone where there is nothing but news of inputs; channel 2, unsequenced, has
+//! unreliable messages. (One that does not fit into a datagram comes there in fragments.) From a seat, the first message is
+//! the ticket as text, reliable and on channel 0; whatever comes behind it may take any channel.
+//!
 //! A seat repeats the inputs before its newest one (three, say): what is lost with one message comes with the next.
 
 use std::fmt;

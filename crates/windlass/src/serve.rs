@@ -53,6 +53,7 @@ where
             #[cfg(feature = "tls")]
             tls: Vec::new(),
             tags: Vec::new(),
+            pins: Vec::new(),
             stays: false,
             reserve: 0,
             mail: Vec::new(),
@@ -124,6 +125,8 @@ pub(crate) struct Spec<S: Service> {
     tls: Vec<(usize, TlsAcceptor)>,
     /// By the number of their address too.
     tags: Vec<(usize, u32)>,
+    /// The only worker that has sockets of an address, by its number too.
+    pins: Vec<(usize, usize)>,
     stays: bool,
     reserve: usize,
     /// The mailbox, and what else answers from other threads.
@@ -155,6 +158,8 @@ pub(crate) trait ServiceSpec: Send + Sync {
     fn tls(&self, n: usize) -> Option<&TlsAcceptor>;
     /// The tag of the n-th address.
     fn tag(&self, n: usize) -> u32;
+    /// The only worker that the n-th address is for, if it is for one.
+    fn pin(&self, n: usize) -> Option<usize>;
     fn stays(&self) -> bool;
     fn reserve(&self) -> usize;
     fn take_error(&mut self) -> Option<Error>;
@@ -185,6 +190,9 @@ impl<S: Service> ServiceSpec for Spec<S> {
     }
     fn tag(&self, n: usize) -> u32 {
         self.tags.iter().find(|(of, _)| *of == n).map_or(0, |(_, tag)| *tag)
+    }
+    fn pin(&self, n: usize) -> Option<usize> {
+        self.pins.iter().find(|(of, _)| *of == n).map(|(_, worker)| *worker)
     }
     fn stays(&self) -> bool {
         self.stays
@@ -251,6 +259,32 @@ impl<S: Service> Serve<S> {
     {
         self.spec.listen.push(Address::Udp(address.into()));
         self.datagrams()
+    }
+
+    /// Takes datagrams on a UDP address with one socket, on one worker, counted from 0: what is sent there comes to that worker,
+    /// whoever sends it. For services whose peers have to find the worker that has their state, and are told its
+    /// port. [`Serve::bind`] fails if there is no such worker.
+    ///
+    /// ```
+    /// # use windlass::{Datagram, DatagramService, Socket, datagrams};
+    /// # struct Echo;
+    /// # impl DatagramService for Echo {
+    /// #     fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+    /// #         socket.reply(&datagram, datagram.bytes);
+    /// #     }
+    /// # }
+    /// // A port for each of two workers.
+    /// let serve = datagrams(|| Echo).workers(2).udp_on(0, "127.0.0.1:0").udp_on(1, "127.0.0.1:0");
+    /// let bound = serve.bind()?;
+    /// assert_ne!(bound.addresses()[0], bound.addresses()[1]);
+    /// # Ok::<(), windlass::Error>(())
+    /// ```
+    pub fn udp_on(mut self, worker: usize, address: impl Into<String>) -> Serve<S>
+    where
+        S: DatagramService,
+    {
+        self.spec.pins.push((self.spec.listen.len(), worker));
+        self.udp(address)
     }
 
     /// Has a service that is a [`DatagramService`] too take datagrams, where [`Serve::listen`] is given a

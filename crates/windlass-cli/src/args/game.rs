@@ -10,11 +10,11 @@ use super::{SERVING, ServingArgs, workers};
 use crate::quantity;
 
 pub(super) const ABOUT: &str = "\
-Serve a real-time game: rooms that tick, players over WebSocket, and the arena to play
+Serve a real-time game: rooms that tick, players over WebSocket and UDP, and the arena to play
 
 At / is the arena: sixteen players who move, dash, shoot and score, with keys and mouse or with two thumbs. \
-Rooms are found and opened over HTTP (/api/rooms), players come over WebSocket (/play), and come back to their seat \
-within 30 s. Every room lives on one worker and ticks at fixed times; what players do is decided here. \
+Rooms are found and opened over HTTP (/api/rooms), players come over WebSocket (/play), or with --udp by the protocol of \
+ENet, and come back to their seat within 30 s by either. Every room lives on one worker and ticks at fixed times; what players do is decided here. \
 Rooms of your own are written in Rust, with the crate windlass-realtime.
 
 Output, signals and systemd are as with `windlass echo`; a message is one of a player's.";
@@ -28,6 +28,8 @@ Examples:
       On 127.0.0.1:7777: open http://127.0.0.1:7777 in two windows.
   windlass game :7777 --record matches
       For everybody, and every match in a file: see `windlass game replay`.
+  windlass game --udp 127.0.0.1:7801 --workers 2
+      By UDP too: on port 7801 for the rooms of the first worker, on 7802 for those of the second.
   windlass game bots 40
       Forty players who are no people, in another terminal.";
 
@@ -43,6 +45,12 @@ pub(crate) struct GameArgs {
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:7777", value_delimiter = ',')]
     #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
     pub(crate) listen: Vec<Address>,
+
+    /// Take players by UDP too, by the protocol of ENet: HOST:PORT or :PORT of the first worker. Each other worker has
+    /// the port behind the one before; 0 lets the system choose them. A seat says which is its own
+    #[arg(long, value_name = "ADDR", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_UDP", hide_env = true)]
+    pub(crate) udp: Option<Address>,
 
     /// Worker threads; 0 is one per core. Rooms are spread over them
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = SERVING)]
@@ -79,7 +87,9 @@ Examples:
   windlass game bots 40
       Forty of them at 127.0.0.1:7777, until Ctrl-C.
   windlass game bots 500 192.0.2.7:7777 --for 1min
-      Five hundred somewhere else, for a minute.";
+      Five hundred somewhere else, for a minute.
+  windlass game bots 100 --udp=50
+      A hundred, every second of them by UDP, as `windlass game --udp` takes them.";
 
 const REPLAY_ABOUT: &str = "\
 Play a recorded match again, and see whether it comes to the same end
@@ -103,6 +113,11 @@ pub(crate) struct BotsArgs {
     #[arg(long = "for", value_name = "TIME")]
     #[arg(env = "WINDLASS_FOR", hide_env = true, value_parser = quantity::duration)]
     pub(crate) duration: Option<Duration>,
+
+    /// Come by UDP, by the protocol of ENet: so many of a hundred, all of them if no number is given
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "100", default_value_t = 0)]
+    #[arg(env = "WINDLASS_UDP", hide_env = true, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) udp: u8,
 
     /// Worker threads
     #[arg(long, value_name = "N", default_value_t = 1)]

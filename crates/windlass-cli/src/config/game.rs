@@ -1,14 +1,15 @@
-//! `[[game]]`: rooms for real-time games, with the arena in them.
+//! `[[game]]`: rooms for real-time games, with the arena in them, and `[game.udp]`: players by datagrams.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass::Address;
 use windlass_http::ws::Origins;
-use windlass_realtime::{Arena, GameConfig, Key, Rate};
+use windlass_realtime::{Arena, GameConfig, Key, Rate, UdpConfig};
 
 use super::shape::{AccessTable, TlsTable};
 use super::value::{Count, FilePath, Listen, Size, Time};
 
-/// A game server: rooms that tick, matchmaking over HTTP, players over WebSocket. Its game is the arena, at `/`.
+/// A game server: rooms that tick, matchmaking over HTTP, players over WebSocket and ENet. Its game is the arena, at `/`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct GameTable {
@@ -16,6 +17,9 @@ pub(crate) struct GameTable {
     pub(crate) name: String,
     /// Where it listens: `HOST:PORT`, `:PORT` or `unix:PATH`.
     pub(crate) listen: Vec<Listen>,
+    /// Take players by UDP too, as native games come: by the protocol of ENet, which has no encryption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) udp: Option<UdpTable>,
     /// Speak TLS on every address of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<TlsTable>,
@@ -71,6 +75,7 @@ impl Default for GameTable {
         GameTable {
             name: "game".into(),
             listen: Vec::new(),
+            udp: None,
             tls: None,
             access_log: None,
             tick_hz: Count(arena.hz as usize),
@@ -89,6 +94,93 @@ impl Default for GameTable {
             token_key_file: None,
             record: None,
         }
+    }
+}
+
+/// Players by datagrams. Each worker has a port of its own, and a seat says which is that of its room.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct UdpTable {
+    /// Where the first worker listens: `HOST:PORT` or `:PORT`. Each other worker has the port behind the one before.
+    pub(crate) listen: Listen,
+    /// What players are told to connect to, a name or an address. Without one it is the address listened on, or, with
+    /// `:PORT`, the host that they have asked for a seat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["play.example.com"]))]
+    pub(crate) host: Option<String>,
+    /// How long somebody who has connected may take to show a ticket.
+    pub(crate) ticket_timeout: Time,
+    /// Who has acknowledged nothing for so long is gone; the seat is kept, as when a WebSocket breaks.
+    pub(crate) silence_timeout: Time,
+    /// Peers of each worker. Who would be one more gets no answer.
+    pub(crate) peers_max: Count,
+    /// Peers of each worker from one address, or one /64 of IPv6.
+    pub(crate) address_peers_max: Count,
+    /// Peers of each worker that have not shown a ticket. With one more, who has waited longest has to go.
+    pub(crate) strangers_max: Count,
+    /// Connections that one address may ask for in a second; more get no answer.
+    pub(crate) address_connect_rate: Count,
+}
+
+impl Default for UdpTable {
+    fn default() -> UdpTable {
+        let config = UdpConfig::default();
+        UdpTable {
+            listen: Listen(Address::Tcp("127.0.0.1:7801".into())),
+            host: None,
+            ticket_timeout: Time(config.ticket_timeout),
+            silence_timeout: Time(config.silence_timeout),
+            peers_max: Count(config.peers_max),
+            address_peers_max: Count(config.address_peers_max),
+            strangers_max: Count(config.strangers_max),
+            address_connect_rate: Count(config.address_connects.per_second as usize),
+        }
+    }
+}
+
+impl UdpTable {
+    /// What is set to something that cannot be, and what it must be.
+    fn problems(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let is_port = !matches!(self.listen.0, Address::Unix(_));
+        let count = |count: Count, max: usize| (1..=max).contains(&count.0);
+        let is_host =
+            |host: &String| !host.is_empty() && host.len() <= 253 && !host.contains(char::is_whitespace);
+        let checks = [
+            ("udp.listen", is_port, "an address and a port, or a port"),
+            ("udp.host", self.host.as_ref().is_none_or(is_host), "a name or an address"),
+            ("udp.ticket_timeout", !self.ticket_timeout.0.is_zero(), "more than 0"),
+            ("udp.silence_timeout", self.silence_timeout.0.as_millis() >= 1_000, "at least 1s"),
+            ("udp.peers_max", count(self.peers_max, 1 << 20), "from 1 to 1,048,576"),
+            ("udp.address_peers_max", count(self.address_peers_max, 1 << 20), "from 1 to 1,048,576"),
+            ("udp.strangers_max", count(self.strangers_max, 1 << 20), "from 1 to 1,048,576"),
+            ("udp.address_connect_rate", count(self.address_connect_rate, 1 << 20), "from 1 to 1,048,576"),
+        ];
+        checks.into_iter().filter(|(_, is_right, _)| !is_right).map(|(key, _, must)| (key, must))
+    }
+
+    fn config(&self) -> UdpConfig {
+        let rate = u32::try_from(self.address_connect_rate.0).unwrap_or(u32::MAX);
+        UdpConfig::default()
+            .host(self.host.clone())
+            .ticket_timeout(self.ticket_timeout.0)
+            .silence_timeout(self.silence_timeout.0)
+            .peers_max(self.peers_max.0)
+            .address_peers_max(self.address_peers_max.0)
+            .strangers_max(self.strangers_max.0)
+            .address_connects(Rate::new(rate, rate.saturating_mul(4)))
+    }
+
+    /// Where each worker listens; `None` if there are not so many ports.
+    pub(crate) fn addresses(&self, workers: usize) -> Option<Vec<String>> {
+        let (Address::Tcp(text) | Address::Udp(text)) = &self.listen.0 else { return None };
+        let (host, port) = text.rsplit_once(':')?;
+        let first: u16 = port.parse().ok()?;
+        let port = |worker: usize| match first {
+            // The system chooses, for each of them.
+            0 => Some(0),
+            first => first.checked_add(u16::try_from(worker).ok()?),
+        };
+        (0..workers).map(|worker| Some(format!("{host}:{}", port(worker)?))).collect()
     }
 }
 
@@ -115,6 +207,7 @@ impl GameTable {
         for (key, rate) in rates {
             check(key, (1..=1 << 30).contains(&rate), "from 1 to 1,073,741,824");
         }
+        problems.extend(self.udp.iter().flat_map(UdpTable::problems));
         problems
     }
 
@@ -139,7 +232,8 @@ impl GameTable {
             .reliable_max(self.reliable_max.0)
             .seat_output(rate(self.seat_output_rate.0, 2))
             .seat_messages(rate(self.seat_message_rate.0, 2))
-            .address_requests(rate(self.address_request_rate.0, 15));
+            .address_requests(rate(self.address_request_rate.0, 15))
+            .udp(self.udp.as_ref().map(UdpTable::config));
         if !self.origins.is_empty() {
             config = config.origins(Origins::Listed(self.origins.clone()));
         }

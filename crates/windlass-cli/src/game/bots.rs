@@ -28,11 +28,14 @@ pub(super) fn run(args: &BotsArgs) -> Result<()> {
     let mut config = BotsConfig::new(server, args.count);
     config.host = args.server.clone();
     config.workers = workers;
+    config.udp_percent = args.udp.into();
     let watch = BotsWatch::default();
     let counting = watch.clone();
     let limits = Limits { idle_timeout: Duration::from_secs(60), ..Limits::default() };
-    let service =
-        serve(move || Bots::new(config.clone(), counting.clone())).tick(Bots::TICK).workers(workers);
+    let service = serve(move || Bots::new(config.clone(), counting.clone()))
+        .tick(Bots::TICK)
+        .datagrams()
+        .workers(workers);
     let bound =
         signals::stop_on_signals(service.limits(limits).bind()?).context("cannot watch for signals")?;
     let handle = bound.handle();
@@ -75,14 +78,19 @@ pub(super) fn run(args: &BotsArgs) -> Result<()> {
 fn line(before: &BotsSeen, now: &BotsSeen, count: usize, took: Duration) -> String {
     let rate = |of: fn(&BotsSeen) -> u64| (of(now).saturating_sub(of(before))) as f64 / took.as_secs_f64();
     format!(
-        "{} of {} seated, {:.0} snapshots/s, {:.0} inputs/s, {}/s to each{}\n",
+        "{} of {} seated{}, {:.0} snapshots/s, {:.0} inputs/s, {}/s to each{}\n",
         now.seated,
         count,
+        by_udp(now.seated_udp),
         rate(|seen| seen.snapshots),
         rate(|seen| seen.inputs),
         rough_bytes(rate(|seen| seen.bytes) / now.seated.max(1) as f64),
         answered(before, now),
     )
+}
+
+fn by_udp(seated: u64) -> String {
+    if seated == 0 { String::new() } else { format!(", {seated} by UDP") }
 }
 
 /// How long it took until a snapshot had what a bot did.

@@ -15,7 +15,7 @@ use windlass_http::{Http, HttpConfig};
 use windlass_realtime::{Arena, Game, GameStats, GameWatch, Key, RoomRow};
 
 use crate::args::{GameArgs, GameCommand};
-use crate::config::game::GameTable;
+use crate::config::game::{GameTable, UdpTable};
 use crate::config::value::{Count, FilePath, Listen};
 use crate::serving::{
     Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &GameArgs) -> Result<()> {
         listen: args.listen.iter().cloned().map(Listen).collect(),
         tls: tls_from_flags(&args.serving),
         access_log: access_from_flags(&args.serving),
+        udp: args.udp.clone().map(|at| UdpTable { listen: Listen(at), ..UdpTable::default() }),
         rooms_max: Count(args.rooms_max),
         record: args.record.clone().map(FilePath),
         ..GameTable::default()
@@ -119,7 +120,18 @@ pub(crate) fn service(table: &GameTable, workers: usize, told: &Told) -> Result<
     .tick(Game::TICK)
     .input_max(input_max);
     let owner = owner("game", &table.name);
-    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
+    let mut service = listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))?;
+    if let Some(udp) = &table.udp {
+        // Where connections cannot move all rooms are on the first.
+        let ports = if cfg!(windows) { 1 } else { workers };
+        let addresses = udp.addresses(ports).with_context(|| {
+            format!("game `{}`: no {ports} ports from {} on, one for each worker", table.name, udp.listen.0)
+        })?;
+        for (worker, address) in addresses.into_iter().enumerate() {
+            service = service.udp_on(worker, address);
+        }
+    }
+    Ok(service)
 }
 
 fn token_key(table: &GameTable) -> Result<Option<Key>> {

@@ -164,3 +164,72 @@ fn two_tabs_in_one_room_see_each_other_move() {
         assert!(elsewhere.iter().all(|asked| asked.starts_with("about:")), "{elsewhere:?}");
     }
 }
+
+/// The host and port of a seat's datagrams.
+fn udp_of(at: &str) -> (Value, u64) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let head =
+        format!("host: {at}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2");
+    write!(stream, "POST /api/rooms/create HTTP/1.1\r\n{head}\r\n\r\n{{}}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let kept = json(&answer);
+    (kept["udp"]["host"].clone(), kept["udp"]["port"].as_u64().unwrap_or_default())
+}
+
+#[test]
+fn bots_come_by_udp_too_and_each_worker_has_a_port() {
+    let server =
+        Server::command(&["game", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--workers", "2", "--log", "text"]);
+    let output = run(&["game", "bots", "20", &server.address, "--udp=50", "--for", "4s"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}{errors}");
+    assert!(said.contains("20 of 20 seated, 10 by UDP, "), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.starts_with("20 seats taken, 0 lost, 0 refusals; ") && last.contains(", 0 unreadable, "),
+        "{said}"
+    );
+    // Rooms are spread over workers, and so are their ports.
+    let places: Vec<(Value, u64)> = (0..2).map(|_| udp_of(&server.address)).collect();
+    assert!(places.iter().all(|(host, port)| host == "127.0.0.1" && *port > 0), "{places:?}");
+    assert_ne!(places[0].1, places[1].1);
+    let (status, summary, log) = server.stop();
+    assert!(status.success() && summary.contains("  datagrams "), "{summary}{log}");
+    // Without the flag there is no UDP, and whoever wants it is told.
+    let server = Server::command(&["game", "127.0.0.1:0", "-q"]);
+    assert_eq!(udp_of(&server.address), (Value::Null, 0));
+    let output = run(&["game", "bots", "1", &server.address, "--udp", "--for", "1s"]);
+    assert!(!output.status.success());
+}
+
+#[test]
+fn a_file_says_where_players_come_by_udp() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../book/listings/game.toml");
+    let (at, admin, udp) = (free(), free(), free());
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("\":7777\"") && text.contains("\":7801\""), "{text}");
+    let text = text.replace(":7777", &at).replace(":7801", &udp);
+    let text = format!("{LOG}[admin]\nlisten = \"{admin}\"\n[server]\nworkers = 1\n{text}");
+    let served = Served::start("game-udp", &text);
+    let port: u64 = udp.rsplit_once(':').unwrap().1.parse().unwrap();
+    assert_eq!(udp_of(&at), (Value::from("play.example.com"), port));
+    // The name leads nowhere, and bots come to where they have asked.
+    let output = run(&["game", "bots", "3", &at, "--udp", "--for", "2s"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    std::thread::sleep(Duration::from_millis(600));
+    let metrics = get(&admin, "/metrics");
+    for line in [
+        "windlass_game_gateway_joined_total{game=\"game\",gateway=\"udp\"} 3",
+        "windlass_game_gateway_joined_total{game=\"game\",gateway=\"websocket\"} 0",
+        "windlass_game_udp_peers{game=\"game\",kind=\"seated\"} 0",
+        "windlass_game_udp_refused_total{game=\"game\",reason=\"ticket\"} 0",
+        "windlass_game_left_total{game=\"game\",reason=\"left\"} 3",
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line} in\n{metrics}");
+    }
+    let wrong = text.replace("[game.udp]", "[game.udp]\npeers_max = 0");
+    assert!(!served.reload(&wrong), "and what is wrong changes nothing");
+}

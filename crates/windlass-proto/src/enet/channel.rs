@@ -149,6 +149,11 @@ fn ahead(of: u16, number: u16) -> Option<u16> {
 /// Takes what is handed out.
 pub(super) trait Hand {
     fn hand(&mut self, kind: Kind, bytes: Vec<u8>);
+
+    /// Copies a message that is handed out at once.
+    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -235,7 +240,8 @@ impl Channel {
         if distance == 1 && self.reliable.front().is_none_or(|held| held.reliable != number) {
             self.in_reliable = number;
             self.in_unreliable = 0;
-            hand_out(hand, waiting, Kind::Reliable, bytes.to_vec());
+            let bytes = hand.copy(bytes);
+            hand_out(hand, waiting, Kind::Reliable, bytes);
             self.behind_reliable(waiting, hand);
             self.advance(waiting, hand);
             return Took::Taken;
@@ -304,7 +310,8 @@ impl Channel {
             Some(0) if number <= self.in_unreliable => Took::Late,
             Some(0) => {
                 self.in_unreliable = number;
-                hand_out(hand, waiting, Kind::Unreliable, bytes.to_vec());
+                let bytes = hand.copy(bytes);
+                hand_out(hand, waiting, Kind::Unreliable, bytes);
                 self.drop_overtaken(waiting);
                 Took::Taken
             }

@@ -25,6 +25,10 @@ pub struct Config {
     /// Bytes of one message, in either direction. A longer one is refused when it is sent, and when its first
     /// fragment comes. Default 256 KiB (ENet: 32 MiB).
     pub message_max: usize,
+    /// The same of what comes from a peer that has connected to us, and twice as much that waits for it, until
+    /// [`set_incoming_max`](super::Host::set_incoming_max) says otherwise: what somebody may cost before the
+    /// application knows who it is. Default: no less than others.
+    pub newcomer_message_max: usize,
     /// Bytes that wait here for one peer, each time: received and not taken by
     /// [`poll_event`](super::Host::poll_event), and received and not yet whole or not yet in order. Beyond it
     /// unreliable messages are dropped, and reliable ones are not acknowledged, so that they come again. The
@@ -42,6 +46,10 @@ pub struct Config {
     pub connects_per_second: u32,
     /// How many of them at once. Default 256.
     pub connect_burst: u32,
+    /// How long what is to be sent to a peer may wait for more, in milliseconds: for a server that speaks to each peer
+    /// once in a while ([`transmit_to`](super::Host::transmit_to)), and whose acknowledgements can go along. What did not
+    /// fit into a datagram, and answers to CONNECT, do not wait. Default 0.
+    pub linger_ms: u32,
     /// Whether CONNECT is answered at all; `false` for a client. Default `true`.
     pub accept: bool,
     /// A CRC-32 in every datagram, as with `enet_crc32`. Both ends must have it, or neither. Default `false`.
@@ -71,11 +79,13 @@ impl Default for Config {
             incoming_bandwidth: 0,
             outgoing_bandwidth: 0,
             message_max: 256 * 1024,
+            newcomer_message_max: usize::MAX,
             waiting_max: 512 * 1024,
             output_max: 1024 * 1024,
             half_open_max: 8192,
             connects_per_second: 64,
             connect_burst: 256,
+            linger_ms: 0,
             accept: true,
             checksum: false,
             compression: false,

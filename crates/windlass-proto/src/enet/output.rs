@@ -260,9 +260,15 @@ impl Output {
         self.push(what, 0, channel, sequence);
     }
 
-    pub(super) fn push_unsequenced(&mut self, channel: u8, message: Arc<[u8]>) {
+    /// The number of the next unsequenced message.
+    pub(super) fn next_group(&mut self) -> u16 {
         self.group = self.group.wrapping_add(1);
-        self.push(What::Unsequenced(self.group, message), UNSEQUENCED, channel, 0);
+        self.group
+    }
+
+    pub(super) fn push_unsequenced(&mut self, channel: u8, message: Arc<[u8]>) {
+        let group = self.next_group();
+        self.push(What::Unsequenced(group, message), UNSEQUENCED, channel, 0);
     }
 
     /// Writes as many commands as fit below `limit`.

@@ -79,6 +79,8 @@ pub(super) struct Peer {
     pub(super) next_same_id: u32,
     /// It stands in the queue of those that have something to send.
     pub(super) queued: bool,
+    /// Since when.
+    pub(super) queued_at: u64,
     /// Bytes queued for it since the bandwidth was last divided.
     pub(super) outgoing_bytes: u64,
 }
@@ -122,8 +124,15 @@ impl Peer {
             network: None,
             next_same_id: super::wheel::NONE,
             queued: false,
+            queued_at: 0,
             outgoing_bytes: 0,
         }
+    }
+
+    /// Bytes of one message of its, and of what waits.
+    pub(super) fn set_incoming_max(&mut self, message_max: usize, waiting_max: usize) {
+        self.waiting.message_max = message_max;
+        self.waiting.max = waiting_max.max(message_max.saturating_mul(2));
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use super::*;
+use crate::outbox::Free;
 use crate::random::Random;
 use crate::record::Recorder;
 use crate::stage::{Stage, StageSpec};
@@ -116,7 +117,7 @@ impl Eyes {
     /// What a seat is told behind a tick; the fields of one entity then.
     fn look(&mut self, stage: &mut Stage, seat: Seat, of: u16) -> Option<[i32; 6]> {
         let mut out = vec![0; 5];
-        stage.pack(seat, 100_000, false, false, &mut out);
+        stage.pack(seat, 100_000, Free::ALL, false, &mut out);
         let (_, pieces) = told(&out).unwrap();
         let mut fields = None;
         for piece in pieces {
@@ -267,7 +268,7 @@ fn sixteen_who_move_cost_a_player_no_more_than_four_kilobytes_a_second() {
         stage.tick(n);
         for seat in 0..16 {
             let mut out = vec![0; 5];
-            stage.pack(Seat(seat), 100_000, false, false, &mut out);
+            stage.pack(Seat(seat), 100_000, Free::ALL, false, &mut out);
             // Confirmations come some ticks later, as over a network with a round trip of 100 ms.
             if n > 3 {
                 stage.confirm(Seat(seat), (n - 3) as u16);
@@ -316,7 +317,7 @@ fn the_page_comes_to_the_same() {
     free_for_all(&mut stage, 400, |stage, n| {
         let mut out = Vec::new();
         crate::wire::Head { tick: n as u16, input: 7, age_ms: 9 }.put(&mut out);
-        stage.pack(Seat(2), 100_000, false, false, &mut out);
+        stage.pack(Seat(2), 100_000, Free::ALL, false, &mut out);
         let lost = n % 5 == 0;
         if !lost {
             for piece in told(&out).unwrap().1 {

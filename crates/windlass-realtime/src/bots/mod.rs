@@ -1,9 +1,10 @@
 //! Players of the arena who are no people: a load for a server, and a check of what it says.
 //!
-//! Each asks for a seat, takes it over a WebSocket, sends an input for every tick, and reads and confirms every snapshot.
-//! A service without listeners, which acts with its tick.
+//! Each asks for a seat, takes it over a WebSocket or by ENet, sends an input for every tick, and reads and confirms every
+//! snapshot. A service without listeners, which acts with its tick.
 
 mod brain;
+mod udp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::Deserialize;
-use windlass::{Close, Conn, ConnId, Connect, ConnectError, Input, Scope, Service, Sessions, Tick, Time};
+use windlass::{
+    Close, Conn, ConnId, Connect, ConnectError, Datagram, DatagramService, Input, Scope, Service, Sessions,
+    Socket, Tick, Time,
+};
 use windlass_http::ws::{Message, WsConfig, WsServerConfig, WsSession, WsStats, WsWorker};
 use windlass_proto::Decode;
 use windlass_proto::http::{ClientConn, ResponseHeads, ResponsePart, Status};
@@ -21,6 +25,7 @@ use crate::arena::Arena;
 use crate::snapshot::SnapshotReader;
 use crate::wire::{SUBPROTOCOL, Saying, Told, told, widen};
 use brain::Brain;
+use udp::ByUdp;
 
 /// What bots do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,12 +41,15 @@ pub struct BotsConfig {
     pub workers: usize,
     /// How many begin in one tick of a worker.
     pub begin_max: usize,
+    /// Of a hundred, so many come by UDP; the others by WebSocket. The [`Bots`] take datagrams then: they are served with
+    /// [`Serve::datagrams`](windlass::Serve::datagrams).
+    pub udp_percent: usize,
 }
 
 impl BotsConfig {
     /// So many players of a server.
     pub fn new(server: SocketAddr, count: usize) -> BotsConfig {
-        BotsConfig { server, host: server.to_string(), count, workers: 1, begin_max: 8 }
+        BotsConfig { server, host: server.to_string(), count, workers: 1, begin_max: 8, udp_percent: 0 }
     }
 }
 
@@ -79,6 +87,8 @@ counts! {
     lost,
     /// Inputs sent.
     inputs,
+    /// Of the seats they have now, those by UDP.
+    seated_udp,
     /// Messages received: one with a tick.
     messages,
     /// Bytes of them.
@@ -101,6 +111,9 @@ pub struct Bots {
     begun: usize,
     own: usize,
     nth: u64,
+    /// Of those that have begun, so many come by UDP.
+    begun_udp: usize,
+    udp: ByUdp,
 }
 
 /// One bot, by its connection.
@@ -110,18 +123,26 @@ enum Stage {
     Asking(Box<Asking>),
     Opening(Box<(Opening, ResponseHeads)>),
     Playing(Box<Playing>),
+    /// It has gone on by UDP.
+    Gone,
 }
 
 /// It has asked for a seat.
 struct Asking {
+    by_udp: bool,
     http: ClientConn,
     status: Option<Status>,
     body: Vec<u8>,
 }
 
-/// It has a seat, or is about to.
+/// It has a seat by WebSocket, or is about to.
 struct Playing {
     ws: WsSession,
+    player: Player,
+}
+
+/// What a bot knows and wants, whatever way it came.
+struct Player {
     reader: SnapshotReader,
     brain: Brain,
     seat: Option<u16>,
@@ -135,6 +156,8 @@ struct Playing {
 #[derive(Deserialize)]
 struct Seat {
     path: String,
+    ticket: String,
+    udp: Option<udp::Place>,
 }
 
 /// Longest answer to a request for a seat.
@@ -153,7 +176,7 @@ impl Bots {
     /// Those of worker `worker`, which is given its share of them.
     pub fn new(config: BotsConfig, watch: BotsWatch) -> Bots {
         let ws = WsWorker::new(WsServerConfig::default(), WsStats::new());
-        Bots { config, watch, ws, begun: 0, own: 0, nth: 0 }
+        Bots { config, watch, ws, begun: 0, own: 0, nth: 0, begun_udp: 0, udp: ByUdp::default() }
     }
 
     fn add(&self, which: impl FnOnce(&Counts) -> &AtomicU64, n: u64) {
@@ -163,18 +186,23 @@ impl Bots {
     fn begin(&mut self, scope: &mut Scope<'_>) {
         // What is refused here is tried again with the next tick.
         for _ in self.begun..self.own.min(self.begun + self.config.begin_max) {
-            if scope.connect(Connect::to(self.config.server)).is_err() {
+            // As many of those that have begun come by UDP as there are to be, at any time.
+            let by_udp = (self.begun + 1) * self.config.udp_percent > self.begun_udp * 100;
+            let tag = u64::from(by_udp);
+            if scope.connect(Connect::to(self.config.server).tag(tag)).is_err() {
                 break;
             }
             self.begun += 1;
+            self.begun_udp += usize::from(by_udp);
         }
     }
 
     /// A bot got no seat: it asks again in a while.
-    fn again(&mut self, connect: impl FnOnce(Connect) -> Result<ConnId, ConnectError>) {
+    fn again(&mut self, by_udp: bool, connect: impl FnOnce(Connect) -> Result<ConnId, ConnectError>) {
         self.add(|counts| &counts.refused, 1);
-        if connect(Connect::to(self.config.server).after(AGAIN)).is_err() {
+        if connect(Connect::to(self.config.server).tag(by_udp.into()).after(AGAIN)).is_err() {
             self.begun -= 1;
+            self.begun_udp -= usize::from(by_udp);
         }
     }
 
@@ -204,6 +232,9 @@ impl Bots {
             Some(Status::OK) => serde_json::from_slice::<Seat>(&asking.body)?,
             _ => return Err(Close::Done),
         };
+        if asking.by_udp {
+            return self.by_udp(conn, &seat);
+        }
         let mut random = [0; 32];
         for bytes in random.chunks_mut(8) {
             bytes.copy_from_slice(&conn.random().to_ne_bytes());
@@ -216,14 +247,28 @@ impl Bots {
     }
 }
 
-impl Playing {
+impl Player {
+    fn new(seed: u64) -> Player {
+        Player {
+            reader: SnapshotReader::new(Arena::schema()),
+            brain: Brain::new(seed),
+            seat: None,
+            tick: 0,
+            confirm: None,
+            newest: 0,
+            sent: Vec::new(),
+        }
+    }
+
     fn hear(&mut self, message: &[u8], now: Time, watch: &BotsWatch) {
         let counts = &watch.0;
         let add = |counter: &AtomicU64, n: u64| _ = counter.fetch_add(n, Relaxed);
         add(&counts.messages, 1);
         add(&counts.bytes, message.len() as u64);
         let Ok((head, pieces)) = told(message) else { return add(&counts.bad, 1) };
-        self.tick = widen(self.tick, head.tick);
+        // Datagrams overtake each other: nothing is as it was before.
+        let tick = widen(self.tick, head.tick);
+        self.tick = self.tick.max(tick);
         let done = widen(self.newest.into(), head.input);
         let age = u64::from(self.newest).checked_sub(done).map(|age| age as usize);
         if let Some((_, sent)) = age.and_then(|age| self.sent.get(age)).filter(|_| head.age_ms < 255) {
@@ -237,9 +282,9 @@ impl Playing {
                     add(&counts.seated, 1);
                     add(&counts.joined, 1);
                 }
-                Ok(Told::Snapshot(bytes)) => match self.reader.read(self.tick, bytes) {
+                Ok(Told::Snapshot(bytes)) => match self.reader.read(tick, bytes) {
                     Ok(view) => {
-                        self.confirm = Some(self.tick);
+                        self.confirm = Some(tick);
                         self.brain.see(view, self.seat.unwrap_or(u16::MAX));
                         add(&counts.snapshots, 1);
                     }
@@ -251,12 +296,9 @@ impl Playing {
         }
     }
 
-    /// The input of one tick.
-    fn act(&mut self, conn: &mut Conn<'_>, ws: &mut WsWorker, watch: &BotsWatch) {
-        if self.seat.is_none() {
-            return;
-        }
-        let now = conn.now();
+    /// What it says with one tick: its input, and which snapshot has come.
+    fn act(&mut self, now: Time, watch: &BotsWatch) -> Option<Vec<u8>> {
+        self.seat?;
         let (buttons, aim) = self.brain.act();
         let [low, high] = (self.tick as u16).to_le_bytes();
         self.newest += 1;
@@ -267,8 +309,8 @@ impl Playing {
         if let Some(tick) = self.confirm.take() {
             saying = saying.confirm(tick);
         }
-        self.ws.ws(ws, conn).binary(&saying.into_bytes());
         watch.0.inputs.fetch_add(1, Relaxed);
+        Some(saying.into_bytes())
     }
 }
 
@@ -281,7 +323,11 @@ impl Service for Bots {
         self.begin(scope);
     }
 
-    fn open(&mut self, conn: &mut Conn<'_>) -> Result<Bot, Close> {
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<Bot, Close> {
+        Err(Close::Refused)
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_>, tag: u64) -> Result<Bot, Close> {
         conn.wake_at(conn.now() + PATIENCE);
         self.nth += 1;
         let name = format!("bot {}-{}", conn.id().worker(), self.nth);
@@ -291,7 +337,7 @@ impl Service for Bots {
             .header("content-type", "application/json")
             .body(body.as_bytes())?;
         conn.write(&out);
-        Ok(Bot(Stage::Asking(Box::new(Asking { http, status: None, body: Vec::new() }))))
+        Ok(Bot(Stage::Asking(Box::new(Asking { by_udp: tag != 0, http, status: None, body: Vec::new() }))))
     }
 
     fn connect_failed(
@@ -299,16 +345,16 @@ impl Service for Bots {
         scope: &mut Scope<'_>,
         _: &mut Sessions<Bot>,
         _: ConnId,
-        _: u64,
+        tag: u64,
         _: ConnectError,
     ) {
-        self.again(|connect| scope.connect(connect));
+        self.again(tag != 0, |connect| scope.connect(connect));
     }
 
     fn data(&mut self, conn: &mut Conn<'_>, Bot(bot): &mut Bot, input: &mut Input<'_>) -> Result<(), Close> {
         if let Stage::Asking(asking) = bot {
             match self.asked(conn, asking, input)? {
-                Some(opening) => *bot = opening,
+                Some(next) => *bot = next,
                 None => return Ok(()),
             }
         }
@@ -321,13 +367,7 @@ impl Service for Bots {
             }
             *bot = Stage::Playing(Box::new(Playing {
                 ws: WsSession::new(endpoint, &mut self.ws, conn),
-                reader: SnapshotReader::new(Arena::schema()),
-                brain: Brain::new(conn.random()),
-                seat: None,
-                tick: 0,
-                confirm: None,
-                newest: 0,
-                sent: Vec::new(),
+                player: Player::new(conn.random()),
             }));
         }
         let Stage::Playing(playing) = bot else { return Ok(()) };
@@ -339,7 +379,7 @@ impl Service for Bots {
             }
             Ok(())
         });
-        heard.iter().for_each(|message| playing.hear(message, now, &self.watch));
+        heard.iter().for_each(|message| playing.player.hear(message, now, &self.watch));
         outcome
     }
 
@@ -358,19 +398,25 @@ impl Service for Bots {
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, Bot(bot): Bot, _: Close) {
-        let Stage::Playing(playing) = bot else {
-            if !conn.is_draining() {
-                self.again(|connect| conn.connect(connect));
+        let playing = match bot {
+            Stage::Playing(playing) => playing,
+            // It plays on by UDP.
+            Stage::Gone => return,
+            Stage::Asking(_) | Stage::Opening(_) => {
+                let by_udp = matches!(&bot, Stage::Asking(asking) if asking.by_udp);
+                if !conn.is_draining() {
+                    self.again(by_udp, |connect| conn.connect(connect));
+                }
+                return;
             }
-            return;
         };
         playing.ws.closed(&mut self.ws);
-        if playing.seat.is_some() {
+        if playing.player.seat.is_some() {
             self.watch.0.seated.fetch_sub(1, Relaxed);
         }
         if !conn.is_draining() {
             self.add(|counts| &counts.lost, 1);
-            self.again(|connect| conn.connect(connect));
+            self.again(false, |connect| conn.connect(connect));
         }
     }
 
@@ -379,10 +425,23 @@ impl Service for Bots {
             self.begin(scope);
             let Bots { ws, watch, .. } = self;
             sessions.each(scope, |conn, Bot(bot)| {
-                if let Stage::Playing(playing) = bot {
-                    playing.act(conn, ws, watch);
+                if let Stage::Playing(playing) = bot
+                    && let Some(saying) = playing.player.act(conn.now(), watch)
+                {
+                    playing.ws.ws(ws, conn).binary(&saying);
                 }
             });
         }
+        self.tick_udp(scope);
+    }
+}
+
+impl DatagramService for Bots {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        self.udp.receive(socket, datagram.bytes, &self.watch);
+    }
+
+    fn draining(&mut self, socket: &mut Socket<'_>) {
+        self.udp.leave(socket);
     }
 }

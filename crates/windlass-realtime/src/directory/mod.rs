@@ -251,7 +251,7 @@ impl Directory {
     /// Answers what can be answered at once.
     pub(crate) fn ask(&mut self, ask: &Ask, now: Time) -> Result<Asked, Refused> {
         match ask {
-            Ask::Seat { how, wish } => Ok(Asked::Promise(self.seat(*how, wish, now)?)),
+            Ask::Seat { how, wish, .. } => Ok(Asked::Promise(self.seat(*how, wish, now)?)),
             Ask::List { filter, free } => Ok(Asked::List(self.list(filter, *free))),
         }
     }

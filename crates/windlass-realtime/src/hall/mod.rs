@@ -10,28 +10,30 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass::{ConnId, Time};
+use windlass::Time;
 
 use crate::config::{GameConfig, RoomKind};
 use crate::ids::RoomId;
 use crate::mail::Notice;
+use crate::outbox::Free;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Seat};
 use crate::stage::{Stage, StageSpec};
 use crate::stats::{GameStats, RoomBoard};
 use crate::ticket::Ticket;
 use crate::wire::put_end;
+pub(crate) use place::Way;
 use place::{Holder, Place};
 use running::Running;
 
 /// What a hall reaches its players by.
 pub(crate) trait Reach {
-    /// Bytes that were written to a connection and have not left; `None` if it is gone.
-    fn waiting(&mut self, conn: ConnId) -> Option<usize>;
-    /// Sends a message.
-    fn send(&mut self, conn: ConnId, message: &[u8]);
+    /// What may leave to a player now; `None` if they are gone.
+    fn free(&mut self, way: Way) -> Option<Free>;
+    /// Sends a message, and counts what only this way of sending has.
+    fn send(&mut self, way: Way, message: &[u8], stats: &mut GameStats);
     /// Ends a connection behind what was sent, and says why.
-    fn end(&mut self, conn: ConnId, why: Leave, text: &str);
+    fn end(&mut self, way: Way, why: Leave, text: &str);
 }
 
 /// All rooms of one worker.
@@ -60,8 +62,8 @@ pub(crate) enum Unclaimed {
 /// A ticket was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Claimed {
-    /// The connection that had the seat until now.
-    pub(crate) before: Option<ConnId>,
+    /// What led to whoever had the seat until now.
+    pub(crate) before: Option<Way>,
 }
 
 /// The longest message to a seat in one tick, whatever its rate allows.
@@ -131,7 +133,7 @@ impl Hall {
     }
 
     /// A connection shows a ticket: it has the seat from now on.
-    pub(crate) fn claim(&mut self, ticket: Ticket, conn: ConnId, now: Time) -> Result<Claimed, Unclaimed> {
+    pub(crate) fn claim(&mut self, ticket: Ticket, way: Way, now: Time) -> Result<Claimed, Unclaimed> {
         let Some(running) = self.rooms.get_mut(&ticket.room).filter(|running| !running.stage.is_over())
         else {
             return Err(Unclaimed::NoRoom);
@@ -146,7 +148,7 @@ impl Hall {
         };
         let stage = &mut running.stage;
         let is_player = !stage.is_spectator(seat);
-        let before = place.conn.take();
+        let before = place.way.take();
         match std::mem::take(&mut place.holder) {
             Holder::Nobody => return Err(Unclaimed::Expired),
             Holder::Kept(guest, _) => {
@@ -170,8 +172,7 @@ impl Hall {
                 self.stats.returned += 1;
             }
         }
-        let fresh =
-            Place { serial: place.serial, holder: Holder::Here, conn: Some(conn), ..Place::default() };
+        let fresh = Place { serial: place.serial, holder: Holder::Here, way: Some(way), ..Place::default() };
         // What it may say and be sent it does not get anew with a connection.
         *place = Place { messages: place.messages, input: place.input, output: place.output, ..fresh };
         place.input_at = now;
@@ -193,14 +194,14 @@ impl Hall {
     pub(crate) fn received(
         &mut self,
         ticket: Ticket,
-        conn: ConnId,
+        way: Way,
         message: &[u8],
         now: Time,
     ) -> Result<(), Leave> {
         self.stats.messages_in += 1;
         self.stats.bytes_in += message.len() as u64;
         let config = &self.config;
-        let Some((running, at)) = seated(&mut self.rooms, ticket, conn) else { return Ok(()) };
+        let Some((running, at)) = seated(&mut self.rooms, ticket, way) else { return Ok(()) };
         let place = &mut running.places[at];
         let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let allowed = place.messages.level(config.seat_messages, now) > 0
@@ -218,18 +219,18 @@ impl Hall {
     }
 
     /// A connection is gone; whoever came with it may come back.
-    pub(crate) fn lost(&mut self, ticket: Ticket, conn: ConnId, now: Time) {
+    pub(crate) fn lost(&mut self, ticket: Ticket, way: Way, now: Time) {
         let until = now + self.config.reconnect_timeout;
-        let Some((running, at)) = seated(&mut self.rooms, ticket, conn) else { return };
-        running.places[at].conn = None;
+        let Some((running, at)) = seated(&mut self.rooms, ticket, way) else { return };
+        running.places[at].way = None;
         running.places[at].holder = Holder::Away(until);
         running.stage.away(ticket.seat);
         self.stats.lost += 1;
     }
 
     /// Somebody leaves for good.
-    pub(crate) fn leave(&mut self, ticket: Ticket, conn: ConnId, why: Leave) {
-        if let Some((running, at)) = seated(&mut self.rooms, ticket, conn) {
+    pub(crate) fn leave(&mut self, ticket: Ticket, way: Way, why: Leave) {
+        if let Some((running, at)) = seated(&mut self.rooms, ticket, way) {
             vacate(running, at, why, &mut self.stats, &mut self.notices);
         }
     }
@@ -302,9 +303,9 @@ impl Hall {
         let mut out = std::mem::take(&mut self.out);
         let hz = running.pace.hz();
         for at in 0..running.places.len() {
-            let Some(conn) = running.places[at].conn else { continue };
+            let Some(way) = running.places[at].way else { continue };
             let seat = Seat(at as u16);
-            let Some(waiting) = reach.waiting(conn) else { continue };
+            let Some(free) = reach.free(way) else { continue };
             let place = &mut running.places[at];
             let allowed = place.output.level(self.config.seat_output, now).min(PACK_MAX) as usize;
             // Who has confirmed nothing for a second gets a snapshot a second: what was sent before may wait
@@ -317,18 +318,18 @@ impl Hall {
             running.head(seat, age as u8, &mut out);
             let head = out.len();
             let before = running.stage.counts().snapshots;
-            let packed = running.stage.pack(seat, allowed, waiting > 0, silent, &mut out);
+            let packed = running.stage.pack(seat, allowed, free, silent, &mut out);
             let place = &mut running.places[at];
             place.unconfirmed += (running.stage.counts().snapshots - before) as u32;
             self.stats.snapshots_stale += u64::from(packed.stale);
-            if out.len() == head && (!is_news || waiting > 0) {
+            if out.len() == head && (!is_news || free.congested) {
                 continue;
             }
             place.told = done;
             place.output.spend(self.config.seat_output, out.len() as u32, now);
             self.stats.messages_out += 1;
             self.stats.bytes_out += out.len() as u64;
-            reach.send(conn, &out);
+            reach.send(way, &out, &mut self.stats);
         }
         self.out = out;
     }
@@ -356,15 +357,15 @@ impl Hall {
 
     /// The last that a seat is told: what must come, and why it is over.
     fn end(&mut self, running: &mut Running, at: usize, why: Leave, text: &str, reach: &mut dyn Reach) {
-        let Some(conn) = running.places[at].conn else { return };
+        let Some(way) = running.places[at].way else { return };
         let seat = Seat(at as u16);
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         running.head(seat, 255, &mut out);
-        running.stage.pack(seat, PACK_MAX as usize, false, true, &mut out);
+        running.stage.pack(seat, PACK_MAX as usize, Free::ALL, true, &mut out);
         put_end(&mut out, text);
-        reach.send(conn, &out);
-        reach.end(conn, why, text);
+        reach.send(way, &out, &mut self.stats);
+        reach.end(way, why, text);
         self.out = out;
     }
 
@@ -425,12 +426,12 @@ const PIECE: usize = 16 * 1024;
 fn seated(
     rooms: &mut HashMap<RoomId, Box<Running>>,
     ticket: Ticket,
-    conn: ConnId,
+    way: Way,
 ) -> Option<(&mut Running, usize)> {
     let running = rooms.get_mut(&ticket.room)?;
     let at = usize::from(ticket.seat.0);
     let place = running.places.get(at)?;
-    (place.serial == ticket.serial && place.conn == Some(conn)).then_some((running, at))
+    (place.serial == ticket.serial && place.way == Some(way)).then_some((running, at))
 }
 
 /// Frees a seat, whoever has it.

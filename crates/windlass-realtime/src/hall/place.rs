@@ -1,9 +1,17 @@
 //! One seat of a room, as its worker has it: for whom it is kept, and which connection they come with.
 
 use windlass::{ConnId, Time};
+use windlass_proto::enet::PeerId;
 
 use crate::bucket::Bucket;
 use crate::room::Guest;
+
+/// What leads to whoever has a seat.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Way {
+    WebSocket(ConnId),
+    Udp(PeerId),
+}
 
 /// A seat.
 #[derive(Debug, Default)]
@@ -11,7 +19,7 @@ pub(crate) struct Place {
     /// Which ticket is for it.
     pub(crate) serial: u64,
     pub(crate) holder: Holder,
-    pub(crate) conn: Option<ConnId>,
+    pub(crate) way: Option<Way>,
     /// What it may still say.
     pub(crate) messages: Bucket,
     pub(crate) input: Bucket,

@@ -15,20 +15,20 @@ use crate::{Play, Rate, RecordSink, Room, RoomKind};
 /// Connections that take what they are sent, or do not.
 #[derive(Default)]
 struct Wires {
-    sent: HashMap<ConnId, Vec<Vec<u8>>>,
-    waiting: HashMap<ConnId, usize>,
-    ended: Vec<(ConnId, Leave, String)>,
+    sent: HashMap<Way, Vec<Vec<u8>>>,
+    waiting: HashMap<Way, usize>,
+    ended: Vec<(Way, Leave, String)>,
 }
 
 impl Reach for Wires {
-    fn waiting(&mut self, conn: ConnId) -> Option<usize> {
-        Some(self.waiting.get(&conn).copied().unwrap_or(0))
+    fn free(&mut self, way: Way) -> Option<Free> {
+        Some(Free { congested: self.waiting.contains_key(&way), ..Free::ALL })
     }
-    fn send(&mut self, conn: ConnId, message: &[u8]) {
-        self.sent.entry(conn).or_default().push(message.to_vec());
+    fn send(&mut self, way: Way, message: &[u8], _: &mut GameStats) {
+        self.sent.entry(way).or_default().push(message.to_vec());
     }
-    fn end(&mut self, conn: ConnId, why: Leave, text: &str) {
-        self.ended.push((conn, why, text.into()));
+    fn end(&mut self, way: Way, why: Leave, text: &str) {
+        self.ended.push((way, why, text.into()));
     }
 }
 
@@ -102,8 +102,8 @@ fn fixture(config: GameConfig) -> Fixture {
     Fixture { hall, wires: Wires::default(), now: Time::from_nanos(1_000_000_000_000), serial: 0 }
 }
 
-fn conn(number: u32) -> ConnId {
-    format!("0:{number}.1").parse().unwrap()
+fn conn(number: u32) -> Way {
+    Way::WebSocket(format!("0:{number}.1").parse().unwrap())
 }
 
 impl Fixture {

@@ -9,7 +9,7 @@ mod timers;
 use std::fmt;
 
 use crate::channel::Channel;
-use crate::outbox::{Bounds, Put};
+use crate::outbox::{Bounds, Free, Put};
 use crate::play::Play;
 use crate::random::Random;
 use crate::record::Recorder;
@@ -369,15 +369,14 @@ impl Stage {
         welcome.put(out);
     }
 
-    /// Moves to `out` what waits for a seat, as pieces: what must come up to `allowed` bytes and then, if that is left of
-    /// it, the snapshot of the last tick and what else may be lost. `congested`: the connection has not taken the last
-    /// message yet, so only what must come may leave, later; `silent`: the seat does not tell what has come, so no snapshot. Whether
-    /// one was left out.
+    /// Moves to `out` what waits for a seat, as pieces: what must come up to `allowed` bytes, and what the way is free for, and
+    /// then, if that is left of it, the snapshot of the last tick and what else may be lost. `silent`: the seat does not
+    /// tell what has come, so no snapshot. Whether one was left out.
     pub(crate) fn pack(
         &mut self,
         seat: Seat,
         allowed: usize,
-        congested: bool,
+        free: Free,
         silent: bool,
         out: &mut Vec<u8>,
     ) -> Packed {
@@ -385,14 +384,16 @@ impl Stage {
         let Some(chair) = self.core.chairs.get_mut(usize::from(seat.0)).filter(|chair| chair.here) else {
             return packed;
         };
-        if congested {
+        if free.congested {
             self.core.dropped += u64::from(chair.outbox.drop_fleeting());
             packed.stale = self.core.history.is_some();
             return packed;
         }
         let before = out.len();
         if !chair.outbox.is_empty() {
-            chair.outbox.take_reliable(allowed, out);
+            if free.reliable > 0 {
+                chair.outbox.take_reliable(allowed.min(free.reliable), out);
+            }
             let left = allowed.saturating_sub(out.len() - before);
             self.core.dropped += u64::from(!chair.outbox.take_fleeting(left, out));
         }

@@ -97,7 +97,7 @@ fn guest(name: &str) -> Guest {
 /// What a seat is sent: channels and texts.
 fn sent(stage: &mut Stage, seat: u16) -> Vec<(Channel, String)> {
     let mut out = vec![0; 5];
-    stage.pack(Seat(seat), 10_000, false, false, &mut out);
+    stage.pack(Seat(seat), 10_000, Free::ALL, false, &mut out);
     let (_, pieces) = told(&out).unwrap();
     let of = |piece| match piece {
         Ok(Told::Message(channel, bytes)) => Some((channel, String::from_utf8_lossy(bytes).into_owned())),
@@ -363,7 +363,7 @@ impl Room for Walkers {
 
 fn snapshot(stage: &mut Stage, seat: u16, allowed: usize, congested: bool) -> (Option<Vec<u8>>, Packed) {
     let mut out = vec![0; 5];
-    let packed = stage.pack(Seat(seat), allowed, congested, false, &mut out);
+    let packed = stage.pack(Seat(seat), allowed, Free { congested, ..Free::ALL }, false, &mut out);
     let (_, mut pieces) = told(&out).unwrap();
     let body = pieces
         .find_map(|piece| if let Ok(Told::Snapshot(body)) = piece { Some(body.to_vec()) } else { None });

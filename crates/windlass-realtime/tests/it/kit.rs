@@ -13,7 +13,8 @@ use windlass::{BoundAddress, Handle, Mailbox, serve};
 use windlass_http::HttpConfig;
 use windlass_realtime::wire::{SUBPROTOCOL, Saying, Told, told, widen};
 use windlass_realtime::{
-    Arena, Channel, Game, GameConfig, GameWatch, Key, Play, Room, RoomKind, Seat, SnapshotReader,
+    Arena, Channel, Game, GameConfig, GameWatch, Hasher, Key, Play, Room, RoomKind, Seat, SnapshotReader,
+    View,
 };
 
 /// Sends everybody what anybody says, and remembers it.
@@ -48,18 +49,21 @@ impl Server {
     pub(crate) fn start(config: GameConfig, workers: usize) -> Server {
         let kinds = config.kinds.iter().map(|kind| kind.name.clone());
         let (watch, mailbox) = (GameWatch::new(workers, kinds), Mailbox::new());
+        let by_udp = config.udp.is_some();
         let (config, its, mail) = (Arc::new(config), watch.clone(), mailbox.clone());
         let make = move || Game::http(config.clone(), &mail, &its, HttpConfig::default());
         let limits = windlass::Limits { source_connections_max: 0, ..windlass::Limits::default() };
-        let bound = serve(make)
+        let mut serving = serve(make)
             .mailbox(&mailbox)
             .movable()
             .tick(Game::TICK)
             .workers(workers)
             .limits(limits)
-            .tcp("127.0.0.1:0")
-            .bind()
-            .unwrap();
+            .tcp("127.0.0.1:0");
+        for worker in (0..workers).filter(|_| by_udp) {
+            serving = serving.udp_on(worker, "127.0.0.1:0");
+        }
+        let bound = serving.bind().unwrap();
         let BoundAddress::Tcp(at) = bound.addresses()[0] else { panic!("not TCP") };
         let handle = bound.handle();
         let running = Some(std::thread::spawn(move || bound.run()));
@@ -112,6 +116,16 @@ pub(crate) fn seat(at: SocketAddr, how: &str, wish: &str) -> (u16, Value) {
     request(at, "POST", &format!("/api/rooms/{how}"), wish)
 }
 
+/// A number for what is seen: the same for those who see the same.
+pub(crate) fn number_of(view: &View) -> u64 {
+    let mut hasher = Hasher::new();
+    for &id in view.ids() {
+        hasher.add(id.into());
+        (0..).map_while(|at| view.field(id, at)).for_each(|value| _ = hasher.add(value.into()));
+    }
+    hasher.finish()
+}
+
 /// A player: their WebSocket, and what they have heard.
 pub(crate) struct Player {
     pub(crate) socket: WebSocket<TcpStream>,
@@ -124,6 +138,8 @@ pub(crate) struct Player {
     pub(crate) heard: u64,
     /// What of the others is seen: their names and x, by the newest snapshot.
     pub(crate) seen: Vec<(u16, i32)>,
+    /// Ticks of snapshots, and a number for what is in each.
+    pub(crate) views: Vec<(u64, u64)>,
     pub(crate) ended: Option<String>,
     pub(crate) closed: Option<u16>,
     reader: SnapshotReader,
@@ -180,6 +196,7 @@ impl Player {
             messages: Vec::new(),
             heard: 0,
             seen: Vec::new(),
+            views: Vec::new(),
             ended: None,
             closed: None,
             reader: SnapshotReader::new(Arena::schema()),
@@ -214,6 +231,7 @@ impl Player {
                 Told::Snapshot(bytes) => {
                     let view = self.reader.read(self.tick, bytes).unwrap();
                     self.seen = view.ids().iter().map(|&id| (id, view.field(id, 0).unwrap())).collect();
+                    self.views.push((self.tick, number_of(view)));
                     confirm = Some(self.tick);
                 }
                 Told::End(why) => self.ended = Some(why.to_owned()),

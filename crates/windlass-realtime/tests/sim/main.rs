@@ -6,6 +6,8 @@
 #[path = "../../../windlass-http/tests/ws_peer/mod.rs"]
 mod ws_peer;
 
+mod peers;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;

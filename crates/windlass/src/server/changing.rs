@@ -20,7 +20,7 @@ use crate::worker::leaving::Departure;
 
 use super::estate::Bequest;
 use super::inherit::Wish;
-use super::listening::{BoundAddress, Listening};
+use super::listening::{BoundAddress, Listening, Whose};
 use super::paths::{AdoptedPath, UnixPaths};
 use super::{check_service, resolve_limits};
 
@@ -62,6 +62,8 @@ pub(super) struct Open {
     pub(super) asked: Address,
     pub(super) bound: BoundAddress,
     pub(super) service: u16,
+    /// The only worker that has sockets, if it is to be only one.
+    pub(super) pin: Option<usize>,
     /// Sockets on each worker.
     pub(super) sockets: Vec<usize>,
 }
@@ -153,6 +155,7 @@ struct Coming {
     asked: Address,
     id: u16,
     service: u16,
+    pin: Option<usize>,
     shared: Arc<ListenerShared>,
     /// The number of the listener whose sockets it goes on with.
     from: Option<u16>,
@@ -235,7 +238,7 @@ impl Plan {
                 tls: wanted.tls,
                 ..ListenerShared::default()
             };
-            plan.come(made, shared, wanted.address, service, listener)?;
+            plan.come(made, shared, (wanted.address, None), service, listener)?;
         }
         Ok(plan)
     }
@@ -270,7 +273,7 @@ impl Plan {
                     tls: spec.tls(n).cloned(),
                     ..ListenerShared::default()
                 };
-                self.come(made, shared, address.clone(), number as u16, listener)?;
+                self.come(made, shared, (address.clone(), spec.pin(n)), number as u16, listener)?;
             }
         }
         Ok(())
@@ -281,7 +284,7 @@ impl Plan {
         &mut self,
         made: &Made,
         shared: &Shared,
-        asked: Address,
+        (asked, pin): (Address, Option<usize>),
         service: u16,
         mut listener: ListenerShared,
     ) -> Result<()> {
@@ -297,8 +300,9 @@ impl Plan {
         };
         let from = self.going.iter().copied().find(|id| {
             !is_passed(*id)
-                && open(*id)
-                    .is_some_and(|open| (open.asked == asked || open.is_at(&asked)) && is_whole(*id, open))
+                && open(*id).is_some_and(|open| {
+                    open.pin == pin && (open.asked == asked || open.is_at(&asked)) && is_whole(*id, open)
+                })
         });
         let open = from.and_then(open);
         if let Some(from) = from {
@@ -308,7 +312,7 @@ impl Plan {
         listener.name = open.map(|open| open.bound.to_string()).unwrap_or_default();
         let sockets = open.map_or(0, |open| open.sockets.iter().sum());
         listener.sockets = sockets.into();
-        self.coming.push(Coming { asked, id: id as u16, service, shared: Arc::new(listener), from });
+        self.coming.push(Coming { asked, id: id as u16, service, pin, shared: Arc::new(listener), from });
         Ok(())
     }
 
@@ -323,7 +327,8 @@ impl Plan {
             if coming.from.is_some() {
                 continue;
             }
-            listening.open(&coming.asked, (coming.id, coming.service), &config, None)?;
+            let whose = Whose { id: coming.id, service: coming.service, pin: coming.pin };
+            listening.open(&coming.asked, whose, &config, None)?;
             let sockets = listening.sockets_of(coming.id).iter().sum();
             if let (Some(listener), Some(at)) = (Arc::get_mut(&mut coming.shared), listening.addresses.last())
             {
@@ -448,7 +453,8 @@ impl Plan {
             made.listeners[usize::from(*id)] = None;
         }
         for ((coming, sockets), bound) in self.coming.into_iter().zip(sockets).zip(addresses) {
-            let open = Open { asked: coming.asked, bound, service: coming.service, sockets };
+            let (asked, service, pin) = (coming.asked, coming.service, coming.pin);
+            let open = Open { asked, bound, service, pin, sockets };
             put(&mut made.listeners, coming.id, Some(open), || None);
         }
         for (service, departure) in departing {

@@ -29,6 +29,14 @@ pub(super) struct Listening {
     pub(super) adopted_paths: Vec<AdoptedPath>,
 }
 
+/// Whose a listener is: its number, that of its service, and the only worker it is for, if it is for one.
+#[derive(Clone, Copy)]
+pub(super) struct Whose {
+    pub(super) id: u16,
+    pub(super) service: u16,
+    pub(super) pin: Option<usize>,
+}
+
 impl Listening {
     pub(super) fn new(workers: usize) -> Listening {
         let per_worker = (0..workers).map(|_| Vec::new()).collect();
@@ -44,11 +52,12 @@ impl Listening {
     }
 
     /// Listens where a predecessor did: every queue has a worker, and every worker a queue.
-    fn adopt(&mut self, group: &Group, (id, service): (u16, u16), config: &Config) -> std::io::Result<()> {
+    fn adopt(&mut self, group: &Group, whose: Whose, config: &Config) -> std::io::Result<()> {
+        let Whose { id, service, pin } = whose;
         if let Local::Udp(addr) = *group.local() {
             let workers = self.udp.len();
             for (n, socket) in group.udp(udp_buffers(config))?.into_iter().enumerate() {
-                self.udp[n % workers].push((socket, addr, id, service));
+                self.udp[pin.unwrap_or(n % workers)].push((socket, addr, id, service));
             }
             self.note(BoundAddress::Udp(addr), false);
             return Ok(());
@@ -97,14 +106,18 @@ impl Listening {
     pub(super) fn open(
         &mut self,
         address: &Address,
-        (id, service): (u16, u16),
+        whose: Whose,
         config: &Config,
         inherited: Option<Group>,
     ) -> Result<()> {
+        let Whose { id, service, pin } = whose;
+        if let Some(worker) = pin.filter(|worker| *worker >= self.udp.len()) {
+            return Err(Error::config(format!("cannot listen: there is no worker {worker} for {address}")));
+        }
         let failed = |e| Error::listen(&address.to_string(), e);
         let backlog = backlog(config);
         if let Some(group) = inherited {
-            return self.adopt(&group, (id, service), config).map_err(failed);
+            return self.adopt(&group, whose, config).map_err(failed);
         }
         match address {
             Address::Tcp(text) => {
@@ -134,7 +147,7 @@ impl Listening {
                 self.per_worker[0].push((first, id, service));
                 self.note(BoundAddress::Tcp(bound), false);
             }
-            Address::Udp(text) => self.open_udp(text, (id, service), config).map_err(|e| match e {
+            Address::Udp(text) => self.open_udp(text, whose, config).map_err(|e| match e {
                 OpenError::Address(e) => Error::config(format!("cannot listen: {e}")),
                 OpenError::System(e) => failed(e),
             })?,
@@ -156,14 +169,15 @@ impl Listening {
 }
 
 impl Listening {
-    /// One socket per worker where the system spreads datagrams over them, else one for the first.
+    /// One socket per worker where the system spreads datagrams over them, else one for the first; or one for the only worker
+    /// it is for.
     fn open_udp(
         &mut self,
         text: &str,
-        (id, service): (u16, u16),
+        Whose { id, service, pin }: Whose,
         config: &Config,
     ) -> std::result::Result<(), OpenError> {
-        let workers = if listen::REUSE_PORT { self.udp.len() } else { 1 };
+        let workers = if listen::REUSE_PORT && pin.is_none() { self.udp.len() } else { 1 };
         let mut options = UdpOptions {
             reuse_port: workers > 1,
             first: true,
@@ -179,7 +193,7 @@ impl Listening {
             let (socket, _) = open(bound, &options).map_err(OpenError::System)?;
             self.udp[worker].push((socket, bound, id, service));
         }
-        self.udp[0].push((first, bound, id, service));
+        self.udp[pin.unwrap_or(0)].push((first, bound, id, service));
         self.note(BoundAddress::Udp(bound), false);
         Ok(())
     }

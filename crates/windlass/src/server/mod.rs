@@ -35,7 +35,7 @@ pub use listening::BoundAddress;
 use changing::{Changer, Ending, Made, Open, Place};
 use estate::Estate;
 use inherit::Legacy;
-use listening::Listening;
+use listening::{Listening, Whose};
 use paths::AdoptedPath;
 
 /// Worker threads of one server.
@@ -127,10 +127,11 @@ impl Server {
         legacy.assign(self.services.iter().flat_map(|spec| spec.listen()));
         let mut listening = Listening::new(workers);
         for (service, spec) in self.services.iter().enumerate() {
-            for address in spec.listen() {
+            for (n, address) in spec.listen().iter().enumerate() {
                 let id = listening.addresses.len();
                 let inherited = legacy.take(id);
-                listening.open(address, (id as u16, service as u16), &self.config, inherited)?;
+                let whose = Whose { id: id as u16, service: service as u16, pin: spec.pin(n) };
+                listening.open(address, whose, &self.config, inherited)?;
             }
         }
         let sockets: Vec<_> =
@@ -157,8 +158,8 @@ impl Server {
                 tls: spec.tls(n).cloned(),
                 ..ListenerShared::default()
             });
-            let (asked, bound) = (spec.listen()[n].clone(), bound.clone());
-            open.push(Some(Open { asked, bound, service: service as u16, sockets }));
+            let (asked, bound, pin) = (spec.listen()[n].clone(), bound.clone(), spec.pin(n));
+            open.push(Some(Open { asked, bound, service: service as u16, pin, sockets }));
         }
         let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
         for spec in &self.services {

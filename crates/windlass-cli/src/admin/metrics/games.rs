@@ -9,7 +9,7 @@ type Value = (&'static str, fn(&GameStats) -> u64);
 /// One family, and the label that its values differ by.
 type OfGame = (&'static str, &'static str, &'static str, &'static str, &'static [Value]);
 
-const OF_GAMES: [OfGame; 17] = [
+const OF_GAMES: [OfGame; 25] = [
     ("windlass_game_rooms", "gauge", "Rooms.", "", &[("", |it| it.rooms)]),
     (
         "windlass_game_seats",
@@ -82,7 +82,80 @@ const OF_GAMES: [OfGame; 17] = [
         &[("", |it| it.snapshots_stale)],
     ),
     ("windlass_game_records_lost", "counter", "Records that broke off.", "", &[("", |it| it.records_lost)]),
+    (
+        "windlass_game_udp_peers",
+        "gauge",
+        "Peers by UDP: with a seat, and those that have not shown a ticket.",
+        "kind",
+        &[("seated", |it| it.udp_seated), ("stranger", |it| it.udp_strangers)],
+    ),
+    (
+        "windlass_game_gateway_joined",
+        "counter",
+        "Seats taken and come back to, by the way.",
+        "gateway",
+        &[
+            ("websocket", |it| (it.joined + it.returned).saturating_sub(it.udp_joined)),
+            ("udp", |it| it.udp_joined),
+        ],
+    ),
+    (
+        "windlass_game_gateway_messages",
+        "counter",
+        "Messages of players and to them, by the way.",
+        "gateway",
+        &[
+            ("websocket", |it| (it.messages_in + it.messages_out).saturating_sub(udp_messages(it))),
+            ("udp", udp_messages),
+        ],
+    ),
+    (
+        "windlass_game_udp_datagrams",
+        "counter",
+        "Datagrams of ENet, and those and parts of them that were dropped.",
+        "direction",
+        &[
+            ("in", |it| it.udp_datagrams_in),
+            ("out", |it| it.udp_datagrams_out),
+            ("dropped", |it| it.udp_dropped),
+        ],
+    ),
+    (
+        "windlass_game_udp_bytes",
+        "counter",
+        "Bytes of datagrams of ENet.",
+        "direction",
+        &[("in", |it| it.udp_datagram_bytes_in), ("out", |it| it.udp_datagram_bytes_out)],
+    ),
+    (
+        "windlass_game_udp_refused",
+        "counter",
+        "Peers by UDP that were sent away or not answered, by why.",
+        "reason",
+        &[
+            ("ticket", |it| it.udp_refused_ticket),
+            ("late", |it| it.udp_refused_late),
+            ("strangers", |it| it.udp_refused_full),
+            ("channels", |it| it.udp_refused_channels),
+            ("rate", |it| it.udp_refused_rate),
+            ("peers", |it| it.udp_refused_peers),
+            ("half_open", |it| it.udp_evicted),
+            ("unproven", |it| it.udp_unproven),
+        ],
+    ),
+    ("windlass_game_udp_resent", "counter", "Commands of ENet sent again.", "", &[("", |it| it.udp_resent)]),
+    (
+        "windlass_game_udp_messages_dropped",
+        "counter",
+        "Messages by UDP dropped: for the throttle, or since no ticket had been shown.",
+        "reason",
+        &[("throttle", |it| it.udp_throttled), ("early", |it| it.udp_early)],
+    ),
 ];
+
+fn udp_messages(it: &GameStats) -> u64 {
+    it.udp_messages_in + it.udp_messages_out
+}
 
 /// Of one room: what differs from room to room and is worth a name.
 type OfRoom = (&'static str, &'static str, &'static str, fn(&RoomRow) -> f64);

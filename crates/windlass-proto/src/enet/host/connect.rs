@@ -262,6 +262,7 @@ impl Host {
         let now = self.now;
         let outgoing_bandwidth = self.config.outgoing_bandwidth;
         let counts = self.config.peers_per_address_max != usize::MAX;
+        let newcomer_max = self.config.newcomer_message_max;
         let place = self.has_place_for(entry.addr);
         let network = self.key.of_network(entry.addr.ip());
         let peer = match place {
@@ -296,6 +297,9 @@ impl Host {
         // VERIFY was the first command.
         peer.output.skip_control();
         peer.network = counts.then_some(network);
+        if newcomer_max < peer.waiting.message_max {
+            peer.set_incoming_max(newcomer_max, 0);
+        }
         if entry.answers == 1 {
             peer.pace.sample(now, now.saturating_sub(entry.at) as u32);
         }

@@ -35,6 +35,10 @@ pub const DATAGRAM_MAX: usize = MTU_MAX as usize;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
+/// Emptied messages that are kept, and the most that one may have room for.
+const SPARE_MAX: usize = 64;
+const SPARE_BYTES: usize = 2048;
+
 /// Notices to those that are no peers, at most. What is beyond is not said: they will time out.
 const FAREWELLS_MAX: usize = 1024;
 
@@ -97,8 +101,10 @@ pub struct Host {
     /// When it was asked who is due.
     looked_at: Option<u64>,
     due: Vec<u32>,
-    /// Peers with something to send, in turn.
-    queue: VecDeque<u32>,
+    /// Peers with something to send, in turn, and since when. Some had their datagram meanwhile.
+    queue: VecDeque<(u32, u64)>,
+    /// Those that had one and have more.
+    more: VecDeque<u32>,
     half_open: Table,
     buckets: Buckets,
     /// Answers to CONNECT that are to be sent.
@@ -110,6 +116,8 @@ pub struct Host {
     /// A peer has a bandwidth of its own.
     peers_limited: bool,
     events: VecDeque<Event>,
+    /// Emptied messages, to be used again.
+    spare: Vec<Vec<u8>>,
     counters: Counters,
 }
 
@@ -146,6 +154,7 @@ struct Inbox<'a> {
     peer: PeerId,
     channel: u8,
     events: &'a mut VecDeque<Event>,
+    spare: &'a mut Vec<Vec<u8>>,
     messages: &'a mut u64,
 }
 
@@ -154,6 +163,13 @@ impl Hand for Inbox<'_> {
     fn hand(&mut self, kind: Kind, bytes: Vec<u8>) {
         *self.messages += 1;
         self.events.push_back(Event::Message { peer: self.peer, channel: self.channel, kind, bytes });
+    }
+
+    #[inline]
+    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.extend_from_slice(bytes);
+        copy
     }
 }
 
@@ -186,6 +202,7 @@ impl Host {
             looked_at: None,
             due: Vec::new(),
             queue: VecDeque::new(),
+            more: VecDeque::new(),
             half_open: Table::new(config.half_open_max),
             buckets: Buckets::new(config.connects_per_second, config.connect_burst),
             answers: VecDeque::new(),
@@ -197,6 +214,7 @@ impl Host {
             divide_bandwidth: false,
             peers_limited: false,
             events: VecDeque::new(),
+            spare: Vec::new(),
             counters: Counters::default(),
             config,
         }
@@ -216,20 +234,31 @@ impl Host {
         event
     }
 
+    /// Takes the bytes of a message back once it was read: they are used for one to come, and nothing is allocated for it. Some
+    /// are kept, of up to 2 KiB each.
+    pub fn take_back(&mut self, mut bytes: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && (1..=SPARE_BYTES).contains(&bytes.capacity()) {
+            bytes.clear();
+            self.spare.push(bytes);
+        }
+    }
+
     /// When [`poll_transmit`](Host::poll_transmit) has something to do next: a time that has passed if something
     /// waits to be sent now, and nothing if nobody is there.
     pub fn next_deadline(&self) -> Option<Time> {
         let ms = if self.has_output() {
             self.now
         } else {
-            let bandwidth = self.bandwidth_deadline();
-            self.wheel.next().map_or(bandwidth, |at| Some(bandwidth.map_or(at, |other| at.min(other))))?
+            let queued = self.queue.front().map(|(_, at)| at + u64::from(self.config.linger_ms));
+            [self.bandwidth_deadline(), self.wheel.next(), queued].into_iter().flatten().min()?
         };
         Some(Time::from_nanos(ms.saturating_mul(NANOS_PER_MS)))
     }
 
     fn has_output(&self) -> bool {
-        !(self.queue.is_empty() && self.answers.is_empty() && self.farewells.is_empty())
+        let linger = self.config.linger_ms > 0;
+        !(self.more.is_empty() && self.answers.is_empty() && self.farewells.is_empty())
+            || !linger && !self.queue.is_empty()
     }
 
     /// Queues a message.
@@ -404,6 +433,14 @@ impl Host {
         }
     }
 
+    /// How long a message of a peer's may be from now on, and how many bytes of its may wait here (at least twice as many), in
+    /// place of what [`Config`] says.
+    pub fn set_incoming_max(&mut self, id: PeerId, message_max: usize, waiting_max: usize) {
+        if let Some(peer) = self.peer_mut(id) {
+            peer.set_incoming_max(message_max, waiting_max);
+        }
+    }
+
     /// How often a peer is pinged, in place of what [`Config`] says. Milliseconds, at least 1.
     pub fn set_ping_interval(&mut self, id: PeerId, interval_ms: u32) {
         if let Some(peer) = self.peer_mut(id) {
@@ -480,6 +517,11 @@ impl Host {
         self.connected
     }
 
+    /// Peers that there are, those that come and that leave included.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
     /// Bytes that the tables of those that are not connected yet take; bounded by
     /// [`Config::half_open_max`].
     pub fn half_open_bytes(&self) -> usize {
@@ -520,10 +562,20 @@ impl Host {
 
     /// Has the peer asked for its next datagram.
     fn enqueue(&mut self, index: u32) {
+        let now = self.now;
+        let Some(peer) = self.at(index) else { return };
+        if !peer.queued {
+            (peer.queued, peer.queued_at) = (true, now);
+            self.queue.push_back((index, now));
+        }
+    }
+
+    /// The same for one that has had a datagram and has more, which waits for nothing but the others.
+    fn enqueue_more(&mut self, index: u32) {
         let Some(peer) = self.at(index) else { return };
         if !peer.queued {
             peer.queued = true;
-            self.queue.push_back(index);
+            self.more.push_back(index);
         }
     }
 

@@ -244,6 +244,7 @@ impl Host {
             peer: peer.id,
             channel: number,
             events: &mut self.events,
+            spare: &mut self.spare,
             messages: &mut self.counters.messages_in,
         };
         if let Body::Unsequenced { group, bytes } = command.body {
@@ -253,7 +254,8 @@ impl Host {
             }
             if peer.is_new_unsequenced(group) {
                 peer.waiting.untaken += super::super::channel::OVERHEAD + bytes.len();
-                super::Hand::hand(&mut inbox, Kind::Unsequenced, bytes.to_vec());
+                let bytes = super::Hand::copy(&mut inbox, bytes);
+                super::Hand::hand(&mut inbox, Kind::Unsequenced, bytes);
             } else {
                 self.counters.dropped_late += 1;
             }

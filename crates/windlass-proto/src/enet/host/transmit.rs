@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::super::event::Ended;
+use super::super::event::{Ended, Kind, PeerId, SendError};
 use super::super::output::{Lost, Terrain, What};
 use super::super::peer::State;
 use super::super::wire::{
@@ -36,11 +36,88 @@ impl Host {
         Some((addr, len))
     }
 
+    /// Writes the next datagram for one peer out of its turn: acknowledgements and commands that wait for it, and `message`
+    /// (its channel, how it travels, what it says) behind them, if it can be lost and all fits into one; else it is queued
+    /// like others. So a server that speaks to each peer once in a while sends one datagram, and copies nothing.
+    ///
+    /// Nothing is written if there is nothing to send, or the throttle has dropped the message. What waits still is written
+    /// by [`poll_transmit`](Host::poll_transmit), or the next call without a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Host::send).
+    ///
+    /// # Panics
+    ///
+    /// As [`poll_transmit`](Host::poll_transmit).
+    pub fn transmit_to(
+        &mut self,
+        now: Time,
+        id: PeerId,
+        message: Option<(u8, Kind, &[u8])>,
+        buf: &mut [u8],
+    ) -> Result<Option<(SocketAddr, usize)>, SendError> {
+        assert!(buf.len() >= usize::from(self.config.mtu), "the buffer is shorter than a datagram");
+        self.set_now(now);
+        let mut loose = None;
+        if let Some((channel, kind, bytes)) = message {
+            self.check_send(id, channel, kind, bytes.len())?;
+            loose = self.as_loose(id, channel, kind, bytes);
+            if loose.is_none() {
+                self.queue_message(id, channel, kind, bytes.into());
+            }
+        }
+        let Some(peer) = self.peer_mut(id) else { return Ok(None) };
+        let was_queued = core::mem::take(&mut peer.queued);
+        if was_queued && self.queue.back().is_some_and(|(index, _)| *index == id.index) {
+            self.queue.pop_back();
+        }
+        let sent = self.write_peer(id.index, loose, buf);
+        if let Some((_, len)) = sent {
+            self.counters.datagrams_out += 1;
+            self.counters.bytes_out += len as u64;
+        }
+        Ok(sent)
+    }
+
+    /// A message that can be written at once, with its numbers.
+    fn as_loose<'b>(&mut self, id: PeerId, channel: u8, kind: Kind, bytes: &'b [u8]) -> Option<Command<'b>> {
+        let piece_max = self.piece_max(self.peer(id)?);
+        if kind == Kind::Reliable || bytes.len() > piece_max {
+            return None;
+        }
+        let peer = self.peer_mut(id)?;
+        let (flags, sequence, body) = match kind {
+            Kind::Unsequenced => {
+                (UNSEQUENCED, 0, Body::Unsequenced { group: peer.output.next_group(), bytes })
+            }
+            _ => {
+                let (reliable, own) = peer.channel(channel)?.next_unreliable()?;
+                (0, reliable, Body::Unreliable { sequence: own, bytes })
+            }
+        };
+        peer.outgoing_bytes += bytes.len() as u64;
+        self.counters.messages_out += 1;
+        Some(Command { flags, channel, sequence, body })
+    }
+
     fn next_datagram(&mut self, buf: &mut [u8]) -> Option<(SocketAddr, usize)> {
-        while let Some(index) = self.queue.pop_front() {
-            let Some(peer) = self.at(index) else { continue };
-            peer.queued = false;
-            if let Some(sent) = self.write_peer(index, buf) {
+        let (now, linger) = (self.now, u64::from(self.config.linger_ms));
+        while let Some(&(index, since)) = self.queue.front() {
+            // Else it had its datagram meanwhile.
+            let waits = self.at(index).is_some_and(|peer| peer.queued && peer.queued_at == since);
+            if waits && since + linger > now {
+                break;
+            }
+            self.queue.pop_front();
+            if waits && let Some(sent) = self.write_queued(index, buf) {
+                return Some(sent);
+            }
+        }
+        while let Some(index) = self.more.pop_front() {
+            if self.at(index).is_some_and(|peer| peer.queued)
+                && let Some(sent) = self.write_queued(index, buf)
+            {
                 return Some(sent);
             }
         }
@@ -51,6 +128,11 @@ impl Host {
         }
         let farewell = self.farewells.pop_front()?;
         Some(self.write_farewell(&farewell, buf))
+    }
+
+    fn write_queued(&mut self, index: u32, buf: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        self.at(index)?.queued = false;
+        self.write_peer(index, None, buf)
     }
 
     fn look_at_due(&mut self) {
@@ -83,8 +165,13 @@ impl Host {
         }
     }
 
-    /// What the peer has to be sent, as much as fits.
-    fn write_peer(&mut self, index: u32, buf: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    /// What the peer has to be sent, as much as fits, and behind it a message that is queued nowhere.
+    fn write_peer(
+        &mut self,
+        index: u32,
+        loose: Option<Command<'_>>,
+        buf: &mut [u8],
+    ) -> Option<(SocketAddr, usize)> {
         let now = self.now;
         let checksum_len = if self.config.checksum { CHECKSUM } else { 0 };
         let peer = self.slots.get_mut(index as usize)?.peer.as_deref_mut()?;
@@ -92,6 +179,8 @@ impl Host {
         let start = HEADER + checksum_len;
         let limit = usize::from(peer.mtu).min(buf.len());
         let mut out = Writer { out: buf, at: start };
+        let whole_limit = limit;
+        let limit = limit - loose.as_ref().map_or(0, Command::len);
 
         peer.write_owed(&mut out, limit);
         let mut filled = Default::default();
@@ -116,6 +205,14 @@ impl Host {
             peer.output.push_control(What::Ping);
             filled = peer.output.fill(&mut out, limit, &mut terrain);
         }
+        if let Some(loose) = loose {
+            debug_assert!(out.at + loose.len() <= whole_limit);
+            if terrain.pace.admits() {
+                loose.write(&mut out);
+            } else {
+                *terrain.throttled += 1;
+            }
+        }
         let len = out.at;
         let header = Header {
             peer: peer.remote_id,
@@ -135,7 +232,7 @@ impl Host {
         match after {
             After::Gone => self.remove(index, None),
             After::Leaves(code) => self.disconnect(id, code),
-            After::More => self.enqueue(index),
+            After::More => self.enqueue_more(index),
             After::Nothing => {}
         }
         self.arm(index);
