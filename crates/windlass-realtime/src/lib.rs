@@ -48,7 +48,7 @@ pub use mail::Mail;
 pub use pace::{Beat, Pace};
 pub use play::Play;
 pub use random::Random;
-pub use record::{ReplayError, Replayed, replay};
+pub use record::{ReplayError, Replayed, replay, replay_frames};
 pub use room::{Guest, Leave, Reject, Room, Seat};
 pub use snapshot::{Eye, Field, Frame, Schema, SnapshotError, SnapshotReader, View};
 pub use stage::{Counts, Received, Stage, StageSpec};

@@ -65,6 +65,10 @@ fn main() -> windlass::Result<()> {
             _ => address = argument,
         }
     }
-    datagrams(move || Echo::new(config.clone())).workers(1).udp(address).run()?;
+    let bound = datagrams(move || Echo::new(config.clone())).workers(1).udp(address).bind()?;
+    for address in bound.addresses() {
+        println!("Listening on {address}");
+    }
+    bound.run()?;
     Ok(())
 }

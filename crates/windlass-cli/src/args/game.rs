@@ -131,4 +131,9 @@ pub(crate) struct ReplayArgs {
     /// The record
     #[arg(value_name = "FILE", env = "WINDLASS_FILE", hide_env = true)]
     pub(crate) file: PathBuf,
+
+    /// Print, before all else, a line for every tick: its number, how many are there, and the hash of what clients are
+    /// shown of it, to hold against that of a client
+    #[arg(long, env = "WINDLASS_TICKS", hide_env = true)]
+    pub(crate) ticks: bool,
 }

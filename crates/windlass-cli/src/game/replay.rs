@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
-use windlass_realtime::{Arena, replay};
+use windlass_realtime::{Arena, Frame, replay_frames};
 
 use crate::args::ReplayArgs;
 use crate::print;
@@ -13,10 +13,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<()> {
     let path = args.file.display();
     let record = std::fs::read(&args.file).with_context(|| format!("cannot read {path}"))?;
     let arena = Arena::kind();
-    let replayed = replay(&record, |kind, options| (kind == arena.name).then(|| arena.make(options)))
-        .with_context(|| format!("cannot replay {path}"))?;
-    let seconds = replayed.last_tick as f64 / f64::from(replayed.spec.hz.max(1));
     let mut text = String::new();
+    let see = |frame: &Frame| {
+        if args.ticks {
+            let _ = writeln!(text, "{} {} {:016x}", frame.tick(), frame.ids().len(), frame.hash());
+        }
+    };
+    let replayed =
+        replay_frames(&record, |kind, options| (kind == arena.name).then(|| arena.make(options)), see)
+            .with_context(|| format!("cannot replay {path}"))?;
+    let seconds = replayed.last_tick as f64 / f64::from(replayed.spec.hz.max(1));
     let _ = writeln!(text, "{} of {seconds:.1} s", replayed.kind);
     let _ = writeln!(
         text,

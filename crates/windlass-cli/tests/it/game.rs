@@ -56,6 +56,13 @@ fn bots_play_and_their_matches_replay() {
             output.status.success() && said.contains("hashes are the same") && !said.contains("breaks off"),
             "{said}"
         );
+        let output = run(&["game", "replay", "--ticks", file.to_str().unwrap()]);
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let (ticks, rest) = lines.split_at(lines.len() - said.len());
+        assert!(rest == said && ticks.lines().count() > 60, "{lines}");
+        let hashes: std::collections::HashSet<&str> =
+            ticks.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
+        assert!(hashes.len() > 40, "something moves in most ticks: {}", hashes.len());
         let players = said.lines().nth(1).unwrap().split(", ").nth(1).unwrap();
         joins += players.split(' ').next().unwrap().parse::<u32>().unwrap();
     }

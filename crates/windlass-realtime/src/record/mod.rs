@@ -6,7 +6,7 @@
 
 mod replay;
 
-pub use replay::{ReplayError, Replayed, replay};
+pub use replay::{ReplayError, Replayed, replay, replay_frames};
 
 use crate::channel::Channel;
 use crate::room::{Guest, Leave, Seat};

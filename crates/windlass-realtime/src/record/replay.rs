@@ -5,6 +5,7 @@ use std::fmt;
 use super::{AWAY, BACK, CLOSE, HASH, INPUT, JOIN, LEAVE, MAGIC, MESSAGE, STOP, TICK, VERSION};
 use crate::channel::Channel;
 use crate::room::{Guest, Leave, Room, Seat};
+use crate::snapshot::Frame;
 use crate::stage::{Stage, StageSpec};
 use crate::wire::{take_bytes, take_number};
 
@@ -86,6 +87,20 @@ pub fn replay(
     record: &[u8],
     make: impl FnOnce(&str, &[u8]) -> Option<Box<dyn Room>>,
 ) -> Result<Replayed, ReplayError> {
+    replay_frames(record, make, |_| {})
+}
+
+/// The same, and `see` is lent the frame behind every tick, if the room has any: what players were shown of it, for those
+/// who look for where a client went astray.
+///
+/// # Errors
+///
+/// As of [`replay`].
+pub fn replay_frames(
+    record: &[u8],
+    make: impl FnOnce(&str, &[u8]) -> Option<Box<dyn Room>>,
+    mut see: impl FnMut(&Frame),
+) -> Result<Replayed, ReplayError> {
     let rest = record.strip_prefix(MAGIC).ok_or(ReplayError::NoRecord)?;
     let (&version, rest) = rest.split_first().ok_or(ReplayError::NoRecord)?;
     if version != VERSION {
@@ -107,11 +122,15 @@ pub fn replay(
     let mut stage = Stage::new(room, spec);
     while !rest.is_empty() && !replayed.whole {
         let at = record.len() - rest.len();
+        let ticks = replayed.ticks;
         rest = match entry(rest, &mut stage, &mut replayed)? {
             Step::Next(rest) => rest,
             Step::Short => break,
             Step::Garbled => return Err(ReplayError::Garbled(at)),
         };
+        if let Some(frame) = stage.frame().filter(|_| replayed.ticks > ticks) {
+            see(frame);
+        }
     }
     if !replayed.whole {
         replayed.hash = stage.hash();

@@ -1,6 +1,7 @@
 //! The entities of a room behind one tick.
 
 use super::schema::Schema;
+use crate::hasher::Hasher;
 
 /// What a seat sees of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +94,20 @@ impl Frame {
     /// Where an entity was, as exact as it was put.
     pub fn place(&self, id: u16) -> Option<(i32, i32)> {
         Some(self.places[self.find(id)?])
+    }
+
+    /// The number that tells whether two ends have the same: its entities in the order of their names, for each the name and
+    /// then its fields as clients read them, each added to a [`Hasher`]. A client that sees all of it comes to the same
+    /// ([`View::hash`](crate::View::hash)).
+    pub fn hash(&self) -> u64 {
+        let mut hasher = Hasher::new();
+        for (at, &id) in self.ids.iter().enumerate() {
+            hasher.add(id.into());
+            for (field, &value) in self.fields.iter().zip(self.values_at(at)) {
+                hasher.add(field.value(value).into());
+            }
+        }
+        hasher.finish()
     }
 
     pub(crate) fn find(&self, id: u16) -> Option<usize> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::schema::Schema;
 use crate::bits::BitReader;
+use crate::hasher::Hasher;
 
 /// What a client sees behind one tick: names and fields.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -33,6 +34,21 @@ impl View {
         let at = self.ids.binary_search(&id).ok()?;
         let of = self.schema.as_ref()?.fields.get(field)?;
         Some(of.value(self.values[at * self.width + field]))
+    }
+
+    /// The number that tells whether two ends have the same behind this tick: of a client that sees everything it is that
+    /// of the room's own frame ([`Frame::hash`](crate::Frame::hash)), whatever the transport and the language. The tick is
+    /// no part of it.
+    pub fn hash(&self) -> u64 {
+        let mut hasher = Hasher::new();
+        let fields = self.schema.iter().flat_map(|schema| &schema.fields);
+        for (at, &id) in self.ids.iter().enumerate() {
+            hasher.add(id.into());
+            for (field, &value) in fields.clone().zip(&self.values[at * self.width..]) {
+                hasher.add(field.value(value).into());
+            }
+        }
+        hasher.finish()
     }
 }
 

@@ -100,6 +100,8 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
             }
             let view = reader.read(tick, &out).unwrap();
             assert_eq!(contents(view), expected(frame, ids), "seed {seed}, tick {tick}");
+            let sees_all = ids == frame.ids();
+            assert_eq!(view.hash() == frame.hash(), sees_all, "seed {seed}, tick {tick}");
             if random.below(3) > 0 {
                 shown.confirm(tick as u16);
             }
@@ -132,6 +134,26 @@ fn a_message_that_comes_again_and_again_pushes_out_nothing() {
     }
     let third = said(&mut history, 3, Some(1));
     assert!(reader.read(3, &third).is_ok());
+}
+
+#[test]
+fn a_hash_is_of_names_and_of_every_field_and_of_nothing_else() {
+    let of = |tick, id, values: &[i32; 3]| {
+        let mut frame = Frame::new(&schema());
+        frame.begin(tick);
+        frame.put(id, (values[0], 7), values);
+        frame.hash()
+    };
+    let hash = of(1, 5, &[4, 8, 3]);
+    assert_eq!(hash, of(2, 5, &[4, 8, 3]));
+    assert_eq!(hash, of(1, 5, &[7, 8, 3]), "as exact as clients are told");
+    for other in [of(1, 6, &[4, 8, 3]), of(1, 5, &[8, 8, 3]), of(1, 5, &[4, 12, 3]), of(1, 5, &[4, 8, 4])] {
+        assert_ne!(hash, other);
+    }
+    // For those who write a client: names and fields as numbers of eight bytes, FNV-1a.
+    let mut hasher = crate::Hasher::new();
+    [5, 4, 8, 3].iter().for_each(|&number| _ = hasher.add(number));
+    assert_eq!((hash, hash), (hasher.finish(), 0x6146_3a41_cdd9_fd0f));
 }
 
 #[test]

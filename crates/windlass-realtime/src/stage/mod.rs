@@ -14,7 +14,7 @@ use crate::play::Play;
 use crate::random::Random;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Room, Seat};
-use crate::snapshot::{Baseline, Eye, History, write};
+use crate::snapshot::{Baseline, Eye, Frame, History, write};
 use crate::wire::{Head, SNAPSHOT, Said, Welcome, WireError, put_piece, said};
 use chair::Chair;
 use timers::Timers;
@@ -354,6 +354,11 @@ impl Stage {
     /// The number that tells whether two rooms are in the same state.
     pub fn hash(&self) -> u64 {
         self.room.hash()
+    }
+
+    /// The frame behind the last tick; `None` without a schema, and before the first tick.
+    pub fn frame(&self) -> Option<&Frame> {
+        self.core.history.as_ref()?.newest()
     }
 
     /// Whether the room wants to close.

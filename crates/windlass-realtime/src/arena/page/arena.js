@@ -11,6 +11,8 @@ const $ = (id) => document.getElementById(id);
 const canvas = new Canvas($("world"));
 const rules = await (await fetch("/rules.json")).json();
 const text = new TextDecoder();
+// Where fingers are what there is to point with.
+const thumbs = matchMedia("(pointer: coarse)");
 
 let game = null;
 
@@ -80,11 +82,19 @@ function connect(seat, tries = 0) {
     sessionStorage.removeItem("seat");
     game = null;
     $("why").textContent = reason ? `It is over: ${reason}.` : "";
-    $("door").hidden = false;
     $("scores").replaceChildren();
     $("link").textContent = "";
+    seated(false);
     lobby();
   };
+}
+
+/** What is there in a seat, and what is not. */
+function seated(is_so) {
+  $("door").hidden = is_so;
+  $("play-bar").hidden = !is_so;
+  $("dash").hidden = !is_so || game.spectator || !thumbs.matches;
+  $("down").hidden = true;
 }
 
 /* -------- one game -------- */
@@ -123,7 +133,7 @@ class Game {
 
   begin({ seat, hz, tick, room }) {
     Object.assign(this, { seat, hz, tick, room });
-    $("door").hidden = true;
+    seated(true);
     clearInterval(this.timer);
     this.timer = setInterval(() => this.input(), 1000 / hz);
   }
@@ -161,6 +171,9 @@ class Game {
         break;
       case 2:
         news(`${this.name(body[1])} brought down ${this.name(body[2])}`);
+        if (body[2] === this.seat && !this.spectator) {
+          $("down").textContent = `${this.name(body[1])} brought you down. Back in a moment …`;
+        }
         if (this.names.has(body[1])) this.names.get(body[1]).score = view.getUint16(3, true);
         break;
       case 3: this.names.set(body[1], { score: view.getUint16(2, true), name: text.decode(body.subarray(4)) }); break;
@@ -255,7 +268,11 @@ const controls = {
     return { buttons, aim: this.aim };
   },
 
-  stick() { return [...this.touches.values()].find((touch) => touch.moves); },
+  /** Thumbs that are down: of the left hand, and of the right. */
+  sticks() {
+    const touches = [...this.touches.values()];
+    return [touches.find((touch) => touch.moves), touches.find((touch) => touch.shoots)];
+  },
 };
 
 const typing = ({ target }) => target instanceof HTMLInputElement;
@@ -267,6 +284,10 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("keyup", ({ code }) => controls.keys.delete(code));
 addEventListener("blur", () => { controls.keys.clear(); controls.mouse = false; controls.touches.clear(); });
+
+$("leave").onclick = () => game?.leave();
+$("dash").addEventListener("pointerdown", (event) => { event.preventDefault(); controls.dash = true; });
+thumbs.addEventListener("change", () => { if (game) seated($("door").hidden); });
 
 const world = $("world");
 world.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -309,13 +330,22 @@ function picture(now) {
   const shots = game?.shots ?? [];
   for (const shot of shots) shot.age = now - shot.born;
   if (game) game.shots = shots.filter((shot) => shot.age < 160);
-  canvas.draw(rules, players, shots, own, controls.stick());
+  const sticks = game && !game.spectator && game.body && thumbs.matches ? controls.sticks() : null;
+  canvas.draw(rules, players, shots, own, sticks);
+  if (own) {
+    $("down").hidden = game.health > 0;
+    $("dash").style.setProperty("--ready", `${100 - own.dash / rules.dashEvery * 100}%`);
+  }
   if (!game || now - told_at < 250) return;
   told_at = now;
   // For those who look at the page without eyes.
   $("world").dataset.players = players.map(({ seat, x, y }) => `${seat}:${Math.round(x)},${Math.round(y)}`).join(" ");
   const best = game.scores(players).toSorted((a, b) => b.score - a.score || a.seat - b.seat);
-  $("scores").replaceChildren(...best.map((player) => {
+  // Where there is little room, the best ones, and oneself.
+  const most = Math.min(innerWidth, innerHeight) < 600 ? 5 : 16;
+  const shown = best.filter((player, at) => at < most || (player.seat === game.seat && !game.spectator));
+  if (shown.length > most) shown.splice(most - 1, 1);
+  $("scores").replaceChildren(...shown.map((player) => {
     const line = document.createElement("li"), name = document.createElement("span");
     name.textContent = player.name;
     name.style.color = player.seat === game.seat ? "" : colour(player.seat);
@@ -325,8 +355,10 @@ function picture(now) {
   }));
   game.received = game.received.filter(([at]) => now - at < 1000);
   const bytes = game.received.reduce((sum, [, size]) => sum + size, 0);
-  const rtt = game.rtt === null ? "" : `${Math.max(0, Math.round(game.rtt))} ms · `;
-  $("link").textContent = `${rtt}${(bytes / 1024).toFixed(1)} KiB/s · ${game.received.length}/s`;
+  const rtt = game.rtt === null ? null : Math.max(0, Math.round(game.rtt));
+  $("link").dataset.is = rtt === null || rtt < 80 ? "good" : rtt < 180 ? "fair" : "poor";
+  const head = rtt === null ? "" : `${rtt} ms · `;
+  $("link").textContent = `${head}${(bytes / 1024).toFixed(1)} KiB/s · ${game.received.length}/s`;
 }
 
 /* -------- begin -------- */

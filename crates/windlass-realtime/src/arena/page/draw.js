@@ -30,8 +30,11 @@ export class Canvas {
     return Math.round(Math.atan2(y - this.height / 2, x - this.width / 2) / Math.PI * 128) & 255;
   }
 
-  /** Draws one picture: `players` with x, y, aim, health, dash, name, seat; `shots` with x, y, aim, reach, age. */
-  draw(rules, players, shots, own, stick) {
+  /**
+   * Draws one picture: `players` with x, y, aim, health, dash, name, seat; `shots` with x, y, aim, reach, age; where thumbs
+   * play, `sticks` of the left and of the right one, each with x, y, dx, dy if it is down.
+   */
+  draw(rules, players, shots, own, sticks) {
     const { pen, scale, centre } = this;
     if (own) Object.assign(centre, { x: own.x, y: own.y });
     const at = (x, y) => [(x - centre.x) * scale + this.width / 2, (y - centre.y) * scale + this.height / 2];
@@ -76,7 +79,7 @@ export class Canvas {
     }
     pen.globalAlpha = 1;
     for (const player of players) this.player(rules, player, at(player.x, player.y), player === own);
-    if (stick) this.stick(stick);
+    if (sticks) sticks.forEach((stick, right) => this.stick(stick, right === 1));
   }
 
   player(rules, player, [x, y], isOwn) {
@@ -104,6 +107,13 @@ export class Canvas {
       pen.strokeStyle = "#e8ecf4";
       pen.lineWidth = 2;
       pen.stroke();
+      if (player.dash > 0) {
+        // Until the next dash: a ring that closes.
+        pen.strokeStyle = "#ffffff80";
+        pen.beginPath();
+        pen.arc(x, y, radius + 5, -Math.PI / 2, (1.5 - 2 * player.dash / rules.dashEvery) * Math.PI);
+        pen.stroke();
+      }
     }
     pen.globalAlpha = 1;
     pen.fillStyle = "#e8ecf4";
@@ -116,16 +126,30 @@ export class Canvas {
     }
   }
 
-  stick({ x, y, dx, dy }) {
-    const { pen } = this;
-    pen.strokeStyle = "#ffffff40";
+  /** A stick under a thumb, or where one may be put down. */
+  stick(stick, isRight) {
+    const { pen } = this, size = 52;
+    const rest = { x: isRight ? this.width - 92 : 92, y: this.height - 120, dx: 0, dy: 0 };
+    const { x, y, dx, dy } = stick ?? rest;
+    const far = Math.max(1, Math.hypot(dx, dy) / size);
+    pen.globalAlpha = stick ? 1 : 0.45;
+    pen.fillStyle = "#ffffff0d";
+    pen.strokeStyle = "#ffffff50";
     pen.lineWidth = 2;
     pen.beginPath();
-    pen.arc(x, y, 48, 0, 7);
-    pen.stroke();
-    pen.fillStyle = "#ffffff50";
-    pen.beginPath();
-    pen.arc(x + dx, y + dy, 20, 0, 7);
+    pen.arc(x, y, size, 0, 7);
     pen.fill();
+    pen.stroke();
+    pen.fillStyle = isRight ? "#ff8f6b90" : "#5ad1a490";
+    pen.beginPath();
+    pen.arc(x + dx / far, y + dy / far, 22, 0, 7);
+    pen.fill();
+    if (!stick) {
+      pen.fillStyle = "#e8ecf4";
+      pen.font = "12px system-ui, sans-serif";
+      pen.textAlign = "center";
+      pen.fillText(isRight ? "shoot" : "move", x, y + 4);
+    }
+    pen.globalAlpha = 1;
   }
 }

@@ -63,6 +63,18 @@ export class Snapshots {
   }
 }
 
+/** What two ends that see the same have in common: FNV-1a of names and fields, each as eight bytes. In hexadecimal. */
+export function hash({ entities }) {
+  let hash = 0xcbf29ce484222325n;
+  for (const [id, fields] of entities) {
+    for (const number of [id, ...fields]) {
+      let bytes = BigInt.asUintN(64, BigInt(number));
+      for (let n = 0; n < 8; n++, bytes >>= 8n) hash = BigInt.asUintN(64, (hash ^ bytes & 255n) * 0x100000001b3n);
+    }
+  }
+  return hash.toString(16).padStart(16, "0");
+}
+
 /** The head of a message, and its pieces. */
 export function told(buffer) {
   const bytes = new Uint8Array(buffer), view = new DataView(buffer);

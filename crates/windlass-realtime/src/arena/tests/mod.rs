@@ -335,7 +335,8 @@ fn the_page_comes_to_the_same() {
                     .iter()
                     .map(|&id| (id, (0..6).map(|field| view.field(id, field).unwrap()).collect::<Vec<_>>()))
                     .collect();
-                let _ = writeln!(messages, "{n} {hex} {}", serde_json::to_string(&seen).unwrap());
+                let (seen, hash) = (serde_json::to_string(&seen).unwrap(), view.hash());
+                let _ = writeln!(messages, "{n} {hex} {seen} {hash:016x}");
             }
             stage.confirm(Seat(2), n as u16);
         }
@@ -352,7 +353,7 @@ fn the_page_comes_to_the_same() {
 const CHECK: &str = r#"
 import { readFileSync } from "node:fs";
 import { step } from "./rules.mjs";
-import { Snapshots, saying, told, widen } from "./wire.mjs";
+import { Snapshots, hash, saying, told, widen } from "./wire.mjs";
 const rules = JSON.parse(readFileSync("rules.json", "utf8"));
 const lines = (name) => readFileSync(name, "utf8").trim().split("\n");
 const same = (a, b, what) => { if (a !== b) throw new Error(`${what}: ${a} is not ${b}`); };
@@ -365,11 +366,12 @@ for (const line of lines("steps.txt")) {
 }
 const snapshots = new Snapshots();
 for (const line of lines("messages.txt")) {
-  const [tick, hex, seen] = line.split(" ");
+  const [tick, hex, seen, hashed] = line.split(" ");
   const { head, pieces } = told(new Uint8Array(hex.match(/../g).map((byte) => parseInt(byte, 16))).buffer);
   same([head.tick, head.input, head.age].join(), [tick, 7, 9].join(), "head");
   const view = snapshots.read(Number(tick), pieces.find(({ tag }) => tag === 4).body);
   same(JSON.stringify([...view.entities]), seen, `tick ${tick}`);
+  same(hash(view), hashed, `the hash of tick ${tick}`);
   read++;
 }
 same(widen(65530, 4), 65540, "widen");
