@@ -143,7 +143,10 @@ fuzz_target!(|script: &[u8]| {
         let counts = stage.counts();
         stage.tick(n);
         assert!(stage.counts().ticks <= counts.ticks + 1);
-        assert!(stage.counts().inputs <= counts.inputs + 2 * u64::from(SEATS), "two for a seat in a tick at most");
+        assert!(
+            stage.counts().inputs <= counts.inputs + 2 * u64::from(SEATS),
+            "two for a seat in a tick at most"
+        );
         for seat in 0..SEATS {
             let mut message = stage.tell(Seat(seat));
             if message.is_empty() {
