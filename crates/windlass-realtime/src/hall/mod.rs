@@ -36,9 +36,7 @@ pub(crate) trait Reach {
     /// Ends a connection behind what was sent, and says why.
     fn end(&mut self, way: Way, why: Leave, text: &str);
     /// Where a player comes from, for people to read, and how many bytes wait to leave to them.
-    fn shown(&mut self, _: Way) -> (Option<String>, usize) {
-        (None, 0)
-    }
+    fn shown(&mut self, way: Way) -> (Option<String>, usize);
 }
 
 /// All rooms of one worker.

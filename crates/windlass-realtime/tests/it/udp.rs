@@ -207,7 +207,7 @@ fn a_disconnect_keeps_the_seat_and_the_end_of_the_room_is_told() {
         (last.code(), last.why.clone())
     });
     server.stop();
-    assert_eq!(ended.join().unwrap(), (Some(4002), Some("the room is over".to_owned())));
+    assert_eq!(ended.join().unwrap(), (Some(4002), Some("the server stops".to_owned())));
 }
 
 #[test]

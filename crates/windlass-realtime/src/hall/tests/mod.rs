@@ -33,6 +33,9 @@ impl Reach for Wires {
     fn end(&mut self, way: Way, why: Leave, text: &str) {
         self.ended.push((way, why, text.into()));
     }
+    fn shown(&mut self, way: Way) -> (Option<String>, usize) {
+        (None, self.waiting.get(&way).copied().unwrap_or_default())
+    }
 }
 
 thread_local! {
