@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod arena;
+mod began;
 mod bits;
 mod bots;
 mod bucket;
