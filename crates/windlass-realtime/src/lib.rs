@@ -28,6 +28,7 @@ mod random;
 mod record;
 mod room;
 mod snapshot;
+mod spare;
 mod stage;
 mod stats;
 mod ticket;

@@ -11,7 +11,7 @@ use crate::pace::Pace;
 use crate::room::Seat;
 use crate::stage::Stage;
 use crate::stats::{Figures, Slot};
-use crate::wire::{Head, Said, WireError, said};
+use crate::wire::{Head, INPUTS_MAX, Said, WireError, said};
 
 pub(super) struct Running {
     pub(super) id: RoomId,
@@ -63,8 +63,9 @@ impl Running {
             match piece? {
                 Said::Inputs(inputs) => {
                     // The oldest first.
-                    let all: Vec<_> = inputs.iter().collect();
-                    for (tick, input) in all.into_iter().rev() {
+                    let mut all = [(0, &[][..]); INPUTS_MAX];
+                    let count = all.iter_mut().zip(inputs.iter()).map(|(to, input)| *to = input).count();
+                    for &(tick, input) in all[..count].iter().rev() {
                         if self.stage.input(seat, tick, input) {
                             self.places[usize::from(seat.0)].input_at = now;
                         }
