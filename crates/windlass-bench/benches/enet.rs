@@ -18,6 +18,7 @@ use rusty_enet::{EventNoRef, HostSettings, MTU_MAX, Packet, PacketKind, PacketRe
 use windlass::Time;
 use windlass::proto::enet::{Config, DATAGRAM_MAX, Event, Host, Kind, PeerId};
 
+/// Turns of each, unless `WINDLASS_ENET_TURNS` says so.
 const TURNS: usize = 21;
 /// Messages of one turn, each way.
 const MESSAGES: usize = 9000;
@@ -293,6 +294,7 @@ fn main() {
         let nanos = u64::try_from(begin.elapsed().as_nanos()).expect("a short run");
         Time::from_nanos(nanos + 1_000_000_000)
     };
+    let turns = std::env::var("WINDLASS_ENET_TURNS").map_or(TURNS, |turns| turns.parse().expect("a number"));
     println!(
         "| peers, of whom so many at a time | windlass: datagrams per CPU second | rusty_enet (ours to it) | system calls alone |"
     );
@@ -311,7 +313,7 @@ fn main() {
         at_theirs.join(&mut theirs, &clock);
 
         let mut rates = [const { Vec::new() }; 3];
-        for turn in 0..TURNS {
+        for turn in 0..turns {
             for n in 0..3 {
                 rates[(n + turn) % 3].push(match (n + turn) % 3 {
                     0 => slice(&mut ours, &mut at_ours, &clock, count, of),

@@ -29,6 +29,12 @@ enum Command {
     /// The server behind the HTTP proxies of `compare proxy`.
     #[command(hide = true)]
     Origin(compare::OriginArgs),
+    /// The control of ticks of `compare game`: a timer alone.
+    #[command(hide = true)]
+    Timer(compare::TimerArgs),
+    /// The control of players of `compare game`: sockets alone.
+    #[command(hide = true)]
+    Sockets(compare::SocketsArgs),
     /// Slow clients of the proxies of `compare proxy`.
     #[command(hide = true)]
     Slow(compare::SlowArgs),
@@ -47,6 +53,8 @@ enum Compare {
     Proxy(compare::ProxyArgs),
     /// MQTT brokers: `windlass hub` beside mosquitto, which comes from the system's packages, rmqtt and rumqttd.
     Hub(compare::HubArgs),
+    /// The game server: `windlass game` with thousands of players, beside a timer and sockets that do nothing else.
+    Game(compare::GameArgs),
     /// Key-value servers: `windlass resp` beside redis-server, which comes from the system's packages.
     Resp(compare::RespArgs),
     /// Caches: `windlass memcached` beside memcached, which comes from the system's packages.
@@ -82,11 +90,14 @@ fn main() -> ExitCode {
         Command::Compare(Compare::Relay(args)) => compare::relay(args),
         Command::Compare(Compare::Proxy(args)) => compare::proxy(args),
         Command::Compare(Compare::Hub(args)) => compare::hub(args),
+        Command::Compare(Compare::Game(args)) => compare::game(args),
         Command::Compare(Compare::Resp(args)) => compare::resp(args),
         Command::Compare(Compare::Memcached(args)) => compare::memcached(args),
         #[cfg(feature = "tls")]
         Command::Compare(Compare::Tls(args)) => compare::tls(args),
         Command::Compare(Compare::Http(args)) => compare::http(args),
+        Command::Timer(args) => compare::timer(args),
+        Command::Sockets(args) => compare::sockets(args),
         Command::Pinned(args) => compare::pinned(args),
         Command::Origin(args) => compare::origin(args),
         Command::Slow(args) => compare::slow(args),

@@ -11,6 +11,7 @@ use windlass_http::{App, DatagramApp, Http, HttpConfig, Later, Push, ReceiveApp,
 use windlass_proto::http::Status;
 use windlass_proto::ws::HandshakeError;
 
+use crate::began::Began;
 use crate::bucket::Addresses;
 use crate::config::GameConfig;
 use crate::directory::{Asked, Directory};
@@ -80,6 +81,7 @@ pub struct Game {
     worker: Option<usize>,
     directory: Option<Directory>,
     addresses: Addresses,
+    began: Began,
     /// Answers that could not be sent to where they are due.
     stuck: Vec<(Later, Answer)>,
 }
@@ -119,6 +121,7 @@ impl Game {
             worker: None,
             directory: None,
             addresses: Addresses::default(),
+            began: Began::default(),
             stuck: Vec::new(),
         };
         Http::new(game)
@@ -523,7 +526,7 @@ impl App for Game {
     fn due(&mut self, push: &mut Push<'_, '_, Game>) {
         self.settle(push.scope().worker());
         let now = push.scope().now();
-        let begun = self.hall.clock();
+        let begun = self.hall.clock().map(|clock| self.began.at(now, clock));
         let Game { hall, ws, udp, .. } = &mut *self;
         // One tick of each room for which it is time. Who is late still is due again in the next turn: nobody makes up for
         // two ticks while others wait for one, and connections are served in between.

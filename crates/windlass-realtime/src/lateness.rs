@@ -1,18 +1,30 @@
-//! How late ticks were: counts in buckets of powers of two.
+//! How late ticks were: counts in buckets, four to each power of two.
 
 use std::time::Duration;
 
-/// How late the ticks of a room were. Buckets end at 64 µs, 128 µs, and so on to 131 ms; the last has all above.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+/// How late the ticks of a room were. Buckets end at every 16 µs up to 64 µs, and then at four places between one power of
+/// two and the next, to 131 ms; the last has all above.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lateness {
     counts: [u64; Lateness::BUCKETS],
     sum_us: u64,
     max_us: u64,
 }
 
+/// Buckets to a power of two.
+const PARTS: usize = 4;
+/// Where the first ends.
+const FINEST_US: u64 = 16;
+
+impl Default for Lateness {
+    fn default() -> Lateness {
+        Lateness::of([0; Lateness::BUCKETS], 0, 0)
+    }
+}
+
 impl Lateness {
     /// How many buckets there are.
-    pub const BUCKETS: usize = 13;
+    pub const BUCKETS: usize = PARTS + 11 * PARTS + 1;
 
     pub(crate) fn of(counts: [u64; Lateness::BUCKETS], sum_us: u64, max_us: u64) -> Lateness {
         Lateness { counts, sum_us, max_us }
@@ -27,11 +39,15 @@ impl Lateness {
     }
 
     fn bucket(us: u64) -> usize {
-        (0..Lateness::BUCKETS - 1).find(|&at| us <= Lateness::end_us(at)).unwrap_or(Lateness::BUCKETS - 1)
+        // Ends are in their bucket, so it is the last microsecond before that is looked at.
+        let steps = us.saturating_sub(1) / FINEST_US;
+        let octave = steps.checked_ilog2().unwrap_or(0).saturating_sub(PARTS.ilog2()) as usize;
+        (octave * PARTS + (steps >> octave) as usize).min(Lateness::BUCKETS - 1)
     }
 
     const fn end_us(at: usize) -> u64 {
-        64 << at
+        let octave = (at / PARTS).saturating_sub(1);
+        ((at - octave * PARTS) as u64 + 1) * (FINEST_US << octave)
     }
 
     /// Adds what another has counted.
@@ -41,6 +57,16 @@ impl Lateness {
         }
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.max_us = self.max_us.max(other.max_us);
+    }
+
+    /// Buckets of powers of two, from 64 µs on, for where the others are too many: the longest that is in it, `None` for the
+    /// last, and how many are.
+    pub fn octaves(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
+        self.counts.chunks(PARTS).enumerate().map(|(nth, counts)| {
+            let end = (counts.len() == PARTS)
+                .then(|| Duration::from_micros(Lateness::end_us(nth * PARTS + PARTS - 1)));
+            (end, counts.iter().sum())
+        })
     }
 
     /// Each bucket: the longest that is in it, `None` for the last, and how many are.

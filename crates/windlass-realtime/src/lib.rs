@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod arena;
+mod began;
 mod bits;
 mod bots;
 mod bucket;
@@ -28,6 +29,7 @@ mod random;
 mod record;
 mod room;
 mod snapshot;
+mod spare;
 mod stage;
 mod stats;
 mod ticket;

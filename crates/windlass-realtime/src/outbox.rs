@@ -1,6 +1,7 @@
 //! What waits to be sent to one seat, until its next message leaves.
 
 use crate::channel::Channel;
+use crate::spare::Spare;
 use crate::wire::{piece_len, put_piece};
 
 /// Messages for one seat, each as the piece of a message that it will be (see [`wire`](crate::wire)).
@@ -46,21 +47,28 @@ pub(crate) enum Put {
 }
 
 impl Outbox {
-    pub(crate) fn put(&mut self, channel: Channel, bytes: &[u8], bounds: &Bounds) -> Put {
+    /// Puts a message behind the others of its channel. Memory comes from `spare`, and goes back there when it has left.
+    pub(crate) fn put(
+        &mut self,
+        channel: Channel,
+        bytes: &[u8],
+        bounds: &Bounds,
+        spare: &mut Spare<u8>,
+    ) -> Put {
         let len = piece_len(bytes.len());
         match channel {
             Channel::Reliable => {
                 if self.reliable.len() - self.taken + len > bounds.reliable_max {
                     return Put::Full;
                 }
-                put_piece(&mut self.reliable, channel.code(), bytes);
+                put_piece(of(&mut self.reliable, spare), channel.code(), bytes);
                 Put::Queued
             }
             Channel::Unreliable => {
                 if self.fleeting.len() + len > bounds.fleeting_max {
                     return Put::Dropped;
                 }
-                put_piece(&mut self.fleeting, channel.code(), bytes);
+                put_piece(of(&mut self.fleeting, spare), channel.code(), bytes);
                 Put::Queued
             }
             Channel::Sequenced => {
@@ -69,7 +77,7 @@ impl Outbox {
                 if len > bounds.fleeting_max {
                     return Put::Dropped;
                 }
-                put_piece(&mut self.sequenced, channel.code(), bytes);
+                put_piece(of(&mut self.sequenced, spare), channel.code(), bytes);
                 if replaced { Put::Dropped } else { Put::Queued }
             }
         }
@@ -81,7 +89,7 @@ impl Outbox {
 
     /// Moves to `out` what must come, in order, as long as it is no more than `allowed` bytes: at least one piece, or one
     /// that is longer would never leave.
-    pub(crate) fn take_reliable(&mut self, allowed: usize, out: &mut Vec<u8>) {
+    pub(crate) fn take_reliable(&mut self, allowed: usize, out: &mut Vec<u8>, spare: &mut Spare<u8>) {
         let waiting = &self.reliable[self.taken..];
         let mut end = 0;
         while let Some(len) = crate::wire::first_len(&waiting[end..]) {
@@ -94,18 +102,20 @@ impl Outbox {
         self.taken += end;
         if self.taken == self.reliable.len() {
             // A seat with nothing to say holds no memory.
-            (self.reliable, self.taken) = (Vec::new(), 0);
+            spare.give(std::mem::take(&mut self.reliable));
+            self.taken = 0;
         }
     }
 
     /// Moves to `out` what may be lost, if it is no more than `allowed` bytes; else it is dropped, and false.
-    pub(crate) fn take_fleeting(&mut self, allowed: usize, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn take_fleeting(&mut self, allowed: usize, out: &mut Vec<u8>, spare: &mut Spare<u8>) -> bool {
         let fits = self.fleeting.len() + self.sequenced.len() <= allowed;
         if fits {
             out.extend_from_slice(&self.sequenced);
             out.extend_from_slice(&self.fleeting);
         }
-        (self.fleeting, self.sequenced) = (Vec::new(), Vec::new());
+        spare.give(std::mem::take(&mut self.fleeting));
+        spare.give(std::mem::take(&mut self.sequenced));
         fits
     }
 
@@ -115,6 +125,14 @@ impl Outbox {
         self.fleeting = Vec::new();
         any
     }
+}
+
+/// What waits, with memory to write more of it to.
+fn of<'a>(waiting: &'a mut Vec<u8>, spare: &mut Spare<u8>) -> &'a mut Vec<u8> {
+    if waiting.capacity() == 0 {
+        *waiting = spare.take();
+    }
+    waiting
 }
 
 #[cfg(test)]

@@ -172,11 +172,18 @@ impl GameStats {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LatenessCell {
     counts: [AtomicU64; Lateness::BUCKETS],
     sum_us: AtomicU64,
     max_us: AtomicU64,
+}
+
+impl Default for LatenessCell {
+    fn default() -> LatenessCell {
+        let counts = std::array::from_fn(|_| AtomicU64::default());
+        LatenessCell { counts, sum_us: AtomicU64::default(), max_us: AtomicU64::default() }
+    }
 }
 
 impl LatenessCell {

@@ -30,7 +30,7 @@ const OF_BYTES: [&str; 12] = [
 ];
 
 /// Calls and errors by name.
-type Calls = BTreeMap<String, (u64, u64)>;
+pub(super) type Calls = BTreeMap<String, (u64, u64)>;
 
 /// What one peer called on one workload.
 pub(crate) struct Counted {
@@ -104,7 +104,7 @@ fn trace(workload: &Workload, peer: &Peer, place: &Place, time: Duration, summar
 }
 
 /// Reads the table of `strace -c`: share, seconds, time per call, calls, errors or nothing, name.
-fn parse(summary: &str) -> Calls {
+pub(super) fn parse(summary: &str) -> Calls {
     let mut calls = Calls::new();
     for line in summary.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::peers::Layout;
 
 /// The word behind `windlass-bench compare` of those that write one.
-const WRITERS: [&str; 2] = ["proxy", "hub"];
+const WRITERS: [&str; 3] = ["proxy", "hub", "game"];
 
 /// What stands before and behind the section of one of them.
 fn begin(by: &str) -> String {

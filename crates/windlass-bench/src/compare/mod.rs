@@ -11,6 +11,7 @@ mod calls;
 mod drive;
 mod figures;
 mod foreign;
+mod game;
 mod http;
 mod hub;
 mod kept;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use game::{GameArgs, SocketsArgs, TimerArgs, main as game, sockets, timer};
 pub use http::{HttpCompareArgs, main as http};
 pub use hub::{HubArgs, main as hub};
 pub use memcached::{MemcachedArgs, main as memcached};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Subcommand};
 use windlass::Address;
 
 use super::{SERVING, ServingArgs, workers};
@@ -89,7 +90,9 @@ Examples:
   windlass game bots 500 192.0.2.7:7777 --for 1min
       Five hundred somewhere else, for a minute.
   windlass game bots 100 --udp=50
-      A hundred, every second of them by UDP, as `windlass game --udp` takes them.";
+      A hundred, every second of them by UDP, as `windlass game --udp` takes them.
+  windlass game bots 500 --hz 60 --json
+      At the pace of a server whose tick_hz is 60, for a program to read.";
 
 const REPLAY_ABOUT: &str = "\
 Play a recorded match again, and see whether it comes to the same end
@@ -119,10 +122,20 @@ pub(crate) struct BotsArgs {
     #[arg(env = "WINDLASS_UDP", hide_env = true, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) udp: u8,
 
+    /// Inputs of each in a second: as many as ticks of the server's rooms
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(env = "WINDLASS_HZ", hide_env = true, value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub(crate) hz: u32,
+
     /// Worker threads
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
     pub(crate) workers: usize,
+
+    /// What they have seen since their start as JSON, one object in a line
+    #[arg(long, action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    #[arg(env = "WINDLASS_JSON", hide_env = true)]
+    pub(crate) json: bool,
 }
 
 /// The flags of `windlass game replay`.

@@ -59,7 +59,8 @@ fn bots(at: SocketAddr, count: usize) -> windlass::Serve<windlass_realtime::Bots
 
     // All of them on one worker: the others make none.
     let (config, watch) = (BotsConfig::new(at, count), BotsWatch::default());
-    serve(move || Bots::new(config.clone(), watch.clone())).name("demo bots").tick(Bots::TICK)
+    let tick = config.tick();
+    serve(move || Bots::new(config.clone(), watch.clone())).name("demo bots").tick(tick)
 }
 
 /// What `windlass init demo` begins with, and `windlass demo` serves. `port` is given the usual port of a

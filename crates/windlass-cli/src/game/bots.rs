@@ -29,18 +29,18 @@ pub(super) fn run(args: &BotsArgs) -> Result<()> {
     config.host = args.server.clone();
     config.workers = workers;
     config.udp_percent = args.udp.into();
+    config.hz = args.hz;
     let watch = BotsWatch::default();
     let counting = watch.clone();
     let limits = Limits { idle_timeout: Duration::from_secs(60), ..Limits::default() };
-    let service = serve(move || Bots::new(config.clone(), counting.clone()))
-        .tick(Bots::TICK)
-        .datagrams()
-        .workers(workers);
+    let tick = config.tick();
+    let service =
+        serve(move || Bots::new(config.clone(), counting.clone())).tick(tick).datagrams().workers(workers);
     let bound =
         signals::stop_on_signals(service.limits(limits).bind()?).context("cannot watch for signals")?;
     let handle = bound.handle();
     let (stop, stopped) = channel::<()>();
-    let (seen, duration, count) = (watch.clone(), args.duration, args.count);
+    let (seen, duration, count, json) = (watch.clone(), args.duration, args.count, args.json);
     let teller = std::thread::spawn(move || {
         let begun = Instant::now();
         let mut before = BotsSeen::default();
@@ -56,7 +56,9 @@ pub(super) fn run(args: &BotsArgs) -> Result<()> {
                 return;
             }
             let now = seen.seen();
-            if from.elapsed() >= PERIOD {
+            if json {
+                print(object(&now, begun.elapsed()).as_bytes());
+            } else if from.elapsed() >= PERIOD {
                 print(line(&before, &now, count, from.elapsed()).as_bytes());
             }
             before = now;
@@ -69,7 +71,7 @@ pub(super) fn run(args: &BotsArgs) -> Result<()> {
     let _ = teller.join();
     outcome?;
     let seen = watch.seen();
-    print(summary(&seen, took).as_bytes());
+    print(if args.json { object(&seen, took) } else { summary(&seen, took) }.as_bytes());
     ensure!(seen.bad == 0, "{} messages or snapshots could not be read", seen.bad);
     ensure!(seen.joined > 0, "nobody got a seat at {}", args.server);
     Ok(())
@@ -93,6 +95,13 @@ fn by_udp(seated: u64) -> String {
     if seated == 0 { String::new() } else { format!(", {seated} by UDP") }
 }
 
+/// All that was counted, for a program.
+fn object(seen: &BotsSeen, took: Duration) -> String {
+    let counts = seen.entries().map(|(name, value)| (name.to_owned(), value.into()));
+    let took = ("seconds".to_owned(), took.as_secs_f64().into());
+    format!("{}\n", serde_json::Value::Object(std::iter::once(took).chain(counts).collect()))
+}
+
 /// How long it took until a snapshot had what a bot did.
 fn answered(before: &BotsSeen, now: &BotsSeen) -> String {
     match now.answered.saturating_sub(before.answered) {
@@ -103,12 +112,13 @@ fn answered(before: &BotsSeen, now: &BotsSeen) -> String {
 
 fn summary(seen: &BotsSeen, took: Duration) -> String {
     format!(
-        "{} seats taken, {} lost, {} refusals; {} snapshots, {} unreadable, in {:.1} s{}\n",
+        "{} seats taken, {} lost, {} refusals; {} snapshots, {} unreadable, {} ticks missed, in {:.1} s{}\n",
         thousands(seen.joined),
         thousands(seen.lost),
         thousands(seen.refused),
         thousands(seen.snapshots),
         thousands(seen.bad),
+        thousands(seen.missed),
         took.as_secs_f64(),
         answered(&BotsSeen::default(), seen),
     )

@@ -97,13 +97,12 @@ impl Arena {
 
     /// A place where nobody stands near, or the best of some.
     fn spawn(&self, play: &mut Play<'_>) -> (i32, i32) {
-        let alive: Vec<Body> =
-            self.players.iter().flatten().filter(|it| it.health > 0).map(|player| player.body).collect();
+        let alive = || self.players.iter().flatten().filter(|it| it.health > 0).map(|player| player.body);
         let (mut best, mut distance) = ((RADIUS, RADIUS), -1);
         for _ in 0..12 {
             let (x, y) = (play.between(RADIUS, SIDE - RADIUS), play.between(RADIUS, SIDE - RADIUS));
-            let far = |body: &Body| i64::from(body.x - x).pow(2) + i64::from(body.y - y).pow(2);
-            let nearest = alive.iter().map(far).min().unwrap_or(0);
+            let far = |body: Body| i64::from(body.x - x).pow(2) + i64::from(body.y - y).pow(2);
+            let nearest = alive().map(far).min().unwrap_or(0);
             if !rules::blocked(x, y) && nearest > distance {
                 (best, distance) = ((x, y), nearest);
             }
@@ -127,13 +126,10 @@ impl Arena {
                 }
             }
         }
-        let mut shot = vec![SHOT, seat.0 as u8];
-        for number in [x, y] {
-            shot.extend_from_slice(&(number as u16).to_le_bytes());
-        }
-        shot.push(aim);
-        shot.extend_from_slice(&(reach.min(RANGE) as u16).to_le_bytes());
-        shot.push(struck.map_or(255, |seat| seat.0 as u8));
+        let [[x, x_high], [y, y_high], [far, far_high]] =
+            [x, y, reach.min(RANGE)].map(|number| (number as u16).to_le_bytes());
+        let hit = struck.map_or(255, |seat| seat.0 as u8);
+        let shot = [SHOT, seat.0 as u8, x, x_high, y, y_high, aim, far, far_high, hit];
         play.send_all(Channel::Unreliable, &shot);
         let Some(struck) = struck else { return };
         let Some(other) = self.player(struck) else { return };

@@ -44,12 +44,28 @@ pub struct BotsConfig {
     /// Of a hundred, so many come by UDP; the others by WebSocket. The [`Bots`] take datagrams then: they are served with
     /// [`Serve::datagrams`](windlass::Serve::datagrams).
     pub udp_percent: usize,
+    /// Inputs of each in a second: ticks of the server's rooms, of which they know nothing before they are in one.
+    pub hz: u32,
 }
 
 impl BotsConfig {
     /// So many players of a server.
     pub fn new(server: SocketAddr, count: usize) -> BotsConfig {
-        BotsConfig { server, host: server.to_string(), count, workers: 1, begin_max: 8, udp_percent: 0 }
+        BotsConfig {
+            server,
+            host: server.to_string(),
+            count,
+            workers: 1,
+            begin_max: 8,
+            udp_percent: 0,
+            hz: 30,
+        }
+    }
+
+    /// The period to give to [`Serve::tick`](windlass::Serve::tick). Players are not in step, so neither are bots: in each
+    /// of these ticks some of them act, and all of them within [`BotsConfig::hz`].
+    pub fn tick(&self) -> Duration {
+        Duration::from_secs(1) / self.hz.max(1) / PHASES as u32
     }
 }
 
@@ -66,6 +82,13 @@ macro_rules! counts {
         #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
         #[non_exhaustive]
         pub struct BotsSeen { $($(#[doc = $doc])+ pub $name: u64,)* }
+
+        impl BotsSeen {
+            /// Names and values of all of them, in the order of their declaration.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
 
         impl BotsWatch {
             /// What they have seen so far.
@@ -95,6 +118,9 @@ counts! {
     bytes,
     /// Snapshots read.
     snapshots,
+    /// Ticks between the first and the last of which nothing came: left out for a seat that does not keep up, or skipped
+    /// by their room.
+    missed,
     /// Snapshots that could not be read, or messages that are none.
     bad,
     /// Milliseconds from inputs to the snapshots that have them, all together.
@@ -146,6 +172,8 @@ struct Player {
     reader: SnapshotReader,
     brain: Brain,
     seat: Option<u16>,
+    /// In which ticks of ours it acts.
+    phase: u64,
     tick: u64,
     confirm: Option<u64>,
     newest: u32,
@@ -168,11 +196,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Inputs remembered to measure how long they took.
 const SENT_MAX: usize = 60;
+/// Into how many parts the time between two inputs is divided, each with bots of its own.
+const PHASES: u64 = 8;
 
 impl Bots {
-    /// The period to give to [`Serve::tick`](windlass::Serve::tick): that of the arena.
-    pub const TICK: Duration = Duration::from_nanos(1_000_000_000 / 30);
-
     /// Those of worker `worker`, which is given its share of them.
     pub fn new(config: BotsConfig, watch: BotsWatch) -> Bots {
         let ws = WsWorker::new(WsServerConfig::default(), WsStats::new());
@@ -253,6 +280,7 @@ impl Player {
             reader: SnapshotReader::new(Arena::schema()),
             brain: Brain::new(seed),
             seat: None,
+            phase: seed % PHASES,
             tick: 0,
             confirm: None,
             newest: 0,
@@ -267,8 +295,11 @@ impl Player {
         add(&counts.bytes, message.len() as u64);
         let Ok((head, pieces)) = told(message) else { return add(&counts.bad, 1) };
         // Datagrams overtake each other: nothing is as it was before.
-        let tick = widen(self.tick, head.tick);
-        self.tick = self.tick.max(tick);
+        let (before, tick) = (self.tick, widen(self.tick, head.tick));
+        self.tick = before.max(tick);
+        if self.seat.is_some() {
+            add(&counts.missed, tick.saturating_sub(before + 1));
+        }
         let done = widen(self.newest.into(), head.input);
         let age = u64::from(self.newest).checked_sub(done).map(|age| age as usize);
         if let Some((_, sent)) = age.and_then(|age| self.sent.get(age)).filter(|_| head.age_ms < 255) {
@@ -422,19 +453,25 @@ impl Service for Bots {
         }
     }
 
-    fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Bot>, _: Tick) {
+    fn tick(&mut self, scope: &mut Scope<'_>, sessions: &mut Sessions<Bot>, tick: Tick) {
+        // Those whose tick was missed act too, so that each has its inputs in a second.
+        let phases = tick.missed.saturating_add(1).min(PHASES);
+        let is_due = |phase: u64| tick.number.wrapping_sub(phase) % PHASES < phases;
         if !scope.is_draining() {
-            self.begin(scope);
+            if is_due(0) {
+                self.begin(scope);
+            }
             let Bots { ws, watch, .. } = self;
             sessions.each(scope, |conn, Bot(bot)| {
                 if let Stage::Playing(playing) = bot
+                    && is_due(playing.player.phase)
                     && let Some(saying) = playing.player.act(conn.now(), watch)
                 {
                     playing.ws.ws(ws, conn).binary(&saying);
                 }
             });
         }
-        self.tick_udp(scope);
+        self.tick_udp(scope, is_due);
     }
 }
 

@@ -52,7 +52,7 @@ impl Bots {
     }
 
     /// What all that play by UDP do with one tick.
-    pub(super) fn tick_udp(&mut self, scope: &mut Scope<'_>) {
+    pub(super) fn tick_udp(&mut self, scope: &mut Scope<'_>, is_due: impl Fn(u64) -> bool) {
         let Bots { udp, watch, .. } = &mut *self;
         for (to, ticket) in std::mem::take(&mut udp.wanted) {
             let taken = !scope.is_draining() && udp.take(scope, to, ticket);
@@ -61,7 +61,7 @@ impl Bots {
         let now = scope.now();
         for line in &mut udp.lines {
             if let Some(mut socket) = scope.socket(line.socket) {
-                udp.again += line.act(&mut socket, now, watch);
+                udp.again += line.act(&mut socket, now, watch, &is_due);
             }
         }
         for _ in 0..std::mem::take(&mut udp.again) {
@@ -121,11 +121,19 @@ impl ByUdp {
 }
 
 impl Line {
-    /// What each bot does with a tick; how many are gone meanwhile.
-    fn act(&mut self, socket: &mut Socket<'_>, now: Time, watch: &BotsWatch) -> usize {
+    /// What each bot for whom it is time does with a tick; how many are gone meanwhile.
+    fn act(
+        &mut self,
+        socket: &mut Socket<'_>,
+        now: Time,
+        watch: &BotsWatch,
+        is_due: impl Fn(u64) -> bool,
+    ) -> usize {
         let mut buf = [0; DATAGRAM_MAX];
         if !self.leaving {
-            for (&peer, (_, player)) in &mut self.players {
+            for (&peer, (_, player)) in
+                self.players.iter_mut().filter(|(_, (_, player))| is_due(player.phase))
+            {
                 let Some(saying) = player.act(now, watch) else { continue };
                 let message = Some((SEQUENCED, Kind::Unreliable, &saying[..]));
                 if let Ok(Some((to, len))) = self.host.transmit_to(now, peer, message, &mut buf) {

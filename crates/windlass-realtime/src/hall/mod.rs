@@ -50,6 +50,7 @@ pub(crate) struct Hall {
     pub(crate) stats: GameStats,
     pub(crate) board: RoomBoard,
     out: Vec<u8>,
+    due: Vec<RoomId>,
 }
 
 /// Why a ticket is not taken.
@@ -82,6 +83,7 @@ impl Hall {
             stats: GameStats::default(),
             board,
             out: Vec::new(),
+            due: Vec::new(),
         }
     }
 
@@ -271,16 +273,17 @@ impl Hall {
     /// Makes the next tick of each room for which it is due; rooms that are late still are due again when it returns.
     /// `begun` is the clock's time at `now`: with a clock, what others have taken since counts.
     pub(crate) fn due(&mut self, now: Time, begun: Option<Duration>, reach: &mut dyn Reach) {
-        let mut due = Vec::new();
+        let mut due = std::mem::take(&mut self.due);
         while let Some(Reverse((_, id))) = self.agenda.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.agenda.pop();
             due.push(id);
         }
-        for id in due {
+        for id in due.drain(..) {
             let passed =
                 self.clock().zip(begun).map_or(Duration::ZERO, |(now, begun)| now.saturating_sub(begun));
             self.turn(id, now + passed, reach);
         }
+        self.due = due;
     }
 
     /// The time of the clock it was given, if it was.

@@ -2,6 +2,7 @@
 
 use super::{Bounds, Outbox, Put};
 use crate::channel::Channel::{Reliable, Sequenced, Unreliable};
+use crate::spare::Spare;
 use crate::wire::Pieces;
 
 const BOUNDS: Bounds = Bounds { reliable_max: 30, fleeting_max: 12 };
@@ -12,15 +13,15 @@ fn read(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 #[test]
 fn what_must_come_leaves_in_order_however_little_is_allowed() {
-    let mut outbox = Outbox::default();
+    let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
     for n in 0..7 {
-        assert_eq!(outbox.put(Reliable, &[n, n], &BOUNDS), Put::Queued);
+        assert_eq!(outbox.put(Reliable, &[n, n], &BOUNDS, &mut spare), Put::Queued);
     }
-    assert_eq!(outbox.put(Reliable, b"full", &BOUNDS), Put::Full);
+    assert_eq!(outbox.put(Reliable, b"full", &BOUNDS, &mut spare), Put::Full);
     let mut seen = Vec::new();
     for allowed in [0, 9, 100] {
         let mut out = Vec::new();
-        outbox.take_reliable(allowed, &mut out);
+        outbox.take_reliable(allowed, &mut out, &mut spare);
         seen.push(read(&out).into_iter().map(|(_, body)| body[0]).collect::<Vec<_>>());
     }
     assert_eq!(seen, [vec![0], vec![1, 2], vec![3, 4, 5, 6]]);
@@ -29,29 +30,29 @@ fn what_must_come_leaves_in_order_however_little_is_allowed() {
 
 #[test]
 fn room_comes_back_with_what_has_left() {
-    let mut outbox = Outbox::default();
+    let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
     let long = [7; 20];
     for _ in 0..100 {
-        assert_eq!(outbox.put(Reliable, &long, &BOUNDS), Put::Queued);
-        assert_eq!(outbox.put(Reliable, &long, &BOUNDS), Put::Full);
-        outbox.take_reliable(1_000, &mut Vec::new());
+        assert_eq!(outbox.put(Reliable, &long, &BOUNDS, &mut spare), Put::Queued);
+        assert_eq!(outbox.put(Reliable, &long, &BOUNDS, &mut spare), Put::Full);
+        outbox.take_reliable(1_000, &mut Vec::new(), &mut spare);
     }
 }
 
 #[test]
 fn the_newest_counts_and_the_rest_may_be_lost() {
-    let mut outbox = Outbox::default();
-    assert_eq!(outbox.put(Sequenced, b"old", &BOUNDS), Put::Queued);
-    assert_eq!(outbox.put(Sequenced, b"new", &BOUNDS), Put::Dropped);
-    assert_eq!(outbox.put(Unreliable, b"one", &BOUNDS), Put::Queued);
-    assert_eq!(outbox.put(Unreliable, b"two", &BOUNDS), Put::Queued);
-    assert_eq!(outbox.put(Unreliable, b"three", &BOUNDS), Put::Dropped);
+    let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+    assert_eq!(outbox.put(Sequenced, b"old", &BOUNDS, &mut spare), Put::Queued);
+    assert_eq!(outbox.put(Sequenced, b"new", &BOUNDS, &mut spare), Put::Dropped);
+    assert_eq!(outbox.put(Unreliable, b"one", &BOUNDS, &mut spare), Put::Queued);
+    assert_eq!(outbox.put(Unreliable, b"two", &BOUNDS, &mut spare), Put::Queued);
+    assert_eq!(outbox.put(Unreliable, b"three", &BOUNDS, &mut spare), Put::Dropped);
     let mut out = Vec::new();
-    assert!(outbox.take_fleeting(15, &mut out));
+    assert!(outbox.take_fleeting(15, &mut out, &mut spare));
     let text = |it: &str| it.as_bytes().to_vec();
     assert_eq!(read(&out), [(1, text("new")), (2, text("one")), (2, text("two"))]);
-    assert_eq!(outbox.put(Unreliable, b"four", &BOUNDS), Put::Queued);
+    assert_eq!(outbox.put(Unreliable, b"four", &BOUNDS, &mut spare), Put::Queued);
     out.clear();
-    assert!(!outbox.take_fleeting(3, &mut out));
+    assert!(!outbox.take_fleeting(3, &mut out, &mut spare));
     assert!(out.is_empty() && outbox.is_empty());
 }

@@ -7,7 +7,8 @@
 
 use super::frame::Frame;
 use super::schema::Field;
-use crate::bits::BitWriter;
+use super::shared::Shared;
+use crate::bits::{BitRow, BitWriter, PutBits};
 
 /// What a seat has: a frame, and what it saw of it.
 #[derive(Clone, Copy)]
@@ -16,49 +17,91 @@ pub(crate) struct Baseline<'a> {
     pub(crate) ids: &'a [u16],
 }
 
-/// Writes what of `frame` a seat sees (`ids`), as its difference to `baseline`, which is fewer than 256 ticks older.
-pub(crate) fn write(frame: &Frame, ids: &[u16], baseline: Option<Baseline<'_>>, out: &mut Vec<u8>) {
+/// Writes what of `frame` a seat sees (`ids`), as its difference to `baseline`, which is fewer than 256 ticks older. What
+/// other seats were written of the same frame is in `shared`.
+pub(crate) fn write(
+    frame: &Frame,
+    ids: &[u16],
+    baseline: Option<Baseline<'_>>,
+    shared: &mut Shared,
+    out: &mut Vec<u8>,
+) {
     let offset = baseline.map_or(0, |baseline| frame.tick() - baseline.frame.tick());
     debug_assert!(offset < 256);
     out.push(offset as u8);
     let mut bits = BitWriter::new(out);
-    let known = baseline.map_or(&[][..], |baseline| baseline.ids);
-    let (mut left, mut new) = (ids.iter().copied().peekable(), Vec::new());
-    for &id in known {
-        // Those before it are new.
-        while let Some(before) = left.next_if(|&next| next < id) {
-            new.push(before);
-        }
-        let now = left.next_if_eq(&id).and_then(|id| frame.find(id));
-        let was = baseline.and_then(|baseline| Some((baseline.frame, baseline.frame.find(id)?)));
-        let (Some(now), Some((old, was))) = (now, was) else {
-            bits.put(0b11, 2);
-            continue;
-        };
-        let (was, now) = (old.values_at(was), frame.values_at(now));
-        if was == now {
-            bits.put(0, 1);
-            continue;
-        }
-        bits.put(0b01, 2);
-        for (field, (&was, &now)) in frame.fields().iter().zip(was.iter().zip(now)) {
-            difference(&mut bits, field, was, now);
+    let (rows, new) = shared.of(frame);
+    let mut left = ids.iter().copied().peekable();
+    if let Some(Baseline { frame: old, ids: known }) = baseline {
+        let mut differences = rows.differences(old);
+        let mut near = 0;
+        for &id in known {
+            // Those before it are new.
+            while let Some(before) = left.next_if(|&next| next < id) {
+                new.push(before);
+            }
+            let seen = left.next_if_eq(&id).is_some();
+            let Some(was) = old.find_from(&mut near, id).filter(|_| seen) else {
+                bits.put(0b11, 2);
+                continue;
+            };
+            let write = |to: &mut dyn PutBits| match frame.find(id) {
+                Some(now) => change(to, frame.fields(), old.values_at(was), frame.values_at(now)),
+                None => to.put(0b11, 2),
+            };
+            match differences.as_mut().and_then(|rows| rows.get_mut(was)) {
+                Some(row) => bits.put_row(filled(row, write)),
+                None => write(&mut bits),
+            }
         }
     }
     new.extend(left);
-    for id in new {
-        let Some(at) = frame.find(id) else { continue };
-        bits.put(1, 1);
-        bits.put(u32::from(id), 16);
-        for (field, &value) in frame.fields().iter().zip(frame.values_at(at)) {
-            bits.put(value, field.bits());
+    let (mut fresh, mut near) = (rows.fresh(frame), 0);
+    for id in new.drain(..) {
+        let Some(at) = frame.find_from(&mut near, id) else { continue };
+        let write = |to: &mut dyn PutBits| whole(to, frame.fields(), id, frame.values_at(at));
+        match fresh.as_mut().and_then(|rows| rows.get_mut(at)) {
+            Some(row) => bits.put_row(filled(row, write)),
+            None => write(&mut bits),
         }
     }
     bits.put(0, 1);
     bits.end();
 }
 
-fn difference(bits: &mut BitWriter<'_>, field: &Field, was: u32, now: u32) {
+/// A row as it is, or as it is now that it has been written.
+fn filled(row: &mut BitRow, write: impl FnOnce(&mut dyn PutBits)) -> BitRow {
+    if row.is_empty() {
+        write(row);
+    }
+    *row
+}
+
+/// The most bits that one entity takes, if it was there before, or is new.
+pub(super) fn longest(fields: &[Field]) -> u32 {
+    let all: u32 = fields.iter().map(Field::bits).sum();
+    (2 + 2 * fields.len() as u32 + all).max(17 + all)
+}
+
+fn whole(bits: &mut dyn PutBits, fields: &[Field], id: u16, values: &[u32]) {
+    bits.put(1, 1);
+    bits.put(u32::from(id), 16);
+    for (field, &value) in fields.iter().zip(values) {
+        bits.put(value, field.bits());
+    }
+}
+
+fn change(bits: &mut dyn PutBits, fields: &[Field], was: &[u32], now: &[u32]) {
+    if was == now {
+        return bits.put(0, 1);
+    }
+    bits.put(0b01, 2);
+    for (field, (&was, &now)) in fields.iter().zip(was.iter().zip(now)) {
+        difference(bits, field, was, now);
+    }
+}
+
+fn difference(bits: &mut dyn PutBits, field: &Field, was: u32, now: u32) {
     if was == now {
         return bits.put(0, 1);
     }

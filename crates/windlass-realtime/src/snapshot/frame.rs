@@ -114,6 +114,15 @@ impl Frame {
         self.ids.binary_search(&id).ok()
     }
 
+    /// The same for names that are asked for in order: `near` is where the last was found.
+    pub(crate) fn find_from(&self, near: &mut usize, id: u16) -> Option<usize> {
+        // The next one, mostly.
+        let rest = self.ids.get(*near..)?;
+        let found = if rest.first() == Some(&id) { 0 } else { rest.binary_search(&id).ok()? };
+        *near += found + 1;
+        Some(*near - 1)
+    }
+
     pub(crate) fn values_at(&self, at: usize) -> &[u32] {
         &self.values[at * self.fields.len()..][..self.fields.len()]
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::frame::Frame;
 use super::schema::Schema;
+use crate::spare::Spare;
 
 /// The last frames of a room, the newest last.
 #[derive(Debug)]
@@ -66,24 +67,32 @@ impl History {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Shown {
     /// The ticks of frames, and what was shown of each: `None` is all of it.
-    frames: VecDeque<(u64, Option<Box<[u16]>>)>,
+    frames: VecDeque<(u64, Option<Vec<u16>>)>,
     confirmed: Option<u64>,
 }
 
 impl Shown {
-    pub(crate) fn show(&mut self, tick: u64, ids: Option<&[u16]>) {
+    /// A frame was shown. Memory for the names comes from `spare`, and goes back there.
+    pub(crate) fn show(&mut self, tick: u64, ids: Option<&[u16]>, spare: &mut Spare<u16>) {
         if self.frames.len() == SHOWN_MAX {
             // Not the one that is a baseline, or the seat would get a whole one for no reason.
             let first = usize::from(self.frames.front().map(|(tick, _)| *tick) == self.confirmed);
-            self.frames.remove(first);
+            if let Some((_, Some(ids))) = self.frames.remove(first) {
+                spare.give(ids);
+            }
         }
-        self.frames.push_back((tick, ids.map(Box::from)));
+        let ids = ids.map(|ids| {
+            let mut kept = spare.take();
+            kept.extend_from_slice(ids);
+            kept
+        });
+        self.frames.push_back((tick, ids));
     }
 
     /// The seat has got the frame of a tick whose lowest 16 bits these are. What it was never shown is nothing.
-    pub(crate) fn confirm(&mut self, low: u16) {
+    pub(crate) fn confirm(&mut self, low: u16, spare: &mut Spare<u16>) {
         let Some(at) = self.frames.iter().rposition(|(tick, _)| *tick as u16 == low) else { return };
-        self.frames.drain(..at);
+        self.frames.drain(..at).filter_map(|(_, ids)| ids).for_each(|ids| spare.give(ids));
         self.confirmed = self.frames.front().map(|(tick, _)| *tick);
     }
 

@@ -11,12 +11,14 @@ mod frame;
 mod history;
 mod reader;
 mod schema;
+mod shared;
 
 pub(crate) use delta::{Baseline, write};
 pub use frame::{Eye, Frame};
 pub(crate) use history::{History, Shown};
 pub use reader::{SnapshotError, SnapshotReader, View};
 pub use schema::{Field, Schema};
+pub(crate) use shared::Shared;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! What is written of a frame is what is read, whatever was lost on the way.
 
 use super::{
-    Baseline, Eye, Field, Frame, History, Schema, Shown, SnapshotError, SnapshotReader, View, write,
+    Baseline, Eye, Field, Frame, History, Schema, Shared, Shown, SnapshotError, SnapshotReader, View, write,
 };
 use crate::Random;
+use crate::spare::Spare;
 
 fn schema() -> Schema {
     Schema::new([Field::new(-1_000, 4, 12).small(5), Field::new(-1_000, 4, 12), Field::new(0, 1, 8).small(4)])
@@ -74,6 +75,7 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
         let mut random = Random::new(seed);
         let mut history = History::new(schema(), 30);
         let (mut shown, mut reader) = (Shown::default(), SnapshotReader::new(schema()));
+        let (mut shared, mut spare) = (Shared::default(), Spare::default());
         let mut whole = 0;
         for tick in 1..400u64 {
             history.add(tick, |frame| play(&mut random, frame, 20));
@@ -93,8 +95,8 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
             });
             whole += u32::from(baseline.is_none());
             let mut out = Vec::new();
-            write(frame, ids, baseline, &mut out);
-            shown.show(tick, (eye != Eye::All).then_some(&seen));
+            write(frame, ids, baseline, &mut shared, &mut out);
+            shown.show(tick, (eye != Eye::All).then_some(&seen), &mut spare);
             if random.below(4) == 0 {
                 continue;
             }
@@ -103,7 +105,7 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
             let sees_all = ids == frame.ids();
             assert_eq!(view.hash() == frame.hash(), sees_all, "seed {seed}, tick {tick}");
             if random.below(3) > 0 {
-                shown.confirm(tick as u16);
+                shown.confirm(tick as u16, &mut spare);
             }
         }
         assert!(whole < 40, "most of them stand on a baseline: {whole}");
@@ -123,7 +125,7 @@ fn a_message_that_comes_again_and_again_pushes_out_nothing() {
             Baseline { frame, ids: frame.ids() }
         });
         let mut bytes = Vec::new();
-        write(frame, frame.ids(), baseline, &mut bytes);
+        write(frame, frame.ids(), baseline, &mut Shared::default(), &mut bytes);
         bytes
     };
     let first = said(&mut history, 1, None);
@@ -165,7 +167,7 @@ fn nothing_moves_and_nothing_is_said() {
         (0..16).for_each(|id| frame.put(id, (0, 0), &[1, 2, 3]));
     }
     let mut out = Vec::new();
-    write(&two, two.ids(), Some(Baseline { frame: &one, ids: one.ids() }), &mut out);
+    write(&two, two.ids(), Some(Baseline { frame: &one, ids: one.ids() }), &mut Shared::default(), &mut out);
     // The offset, a bit for each, and one for the end.
     assert_eq!(out.len(), 1 + 3);
 }
@@ -246,20 +248,51 @@ fn the_past_ends_after_a_quarter_of_a_second() {
 }
 
 #[test]
+fn what_seats_share_is_what_each_would_be_written_alone() {
+    for seed in 0..20 {
+        let mut random = Random::new(seed);
+        let mut history = History::new(schema(), 30);
+        let mut shared = Shared::default();
+        for tick in 1..60 {
+            history.add(tick, |frame| play(&mut random, frame, 20));
+            history.newest_mut().unwrap().sort();
+            // More baselines than are kept, and none.
+            for _ in 0..12 {
+                let frame = history.newest().unwrap();
+                let near =
+                    |random: &mut Random| Eye::Near { x: random.between(-900, 900), y: 0, radius: 700 };
+                let (mut seen, mut saw) = (Vec::new(), Vec::new());
+                frame.seen(near(&mut random), &mut seen);
+                let old = tick.checked_sub(random.below(7)).and_then(|tick| history.at(tick));
+                let old = old.filter(|old| old.tick() < tick);
+                if let Some(old) = old {
+                    old.seen(near(&mut random), &mut saw);
+                }
+                let baseline = old.map(|old| Baseline { frame: old, ids: &saw });
+                let (mut alone, mut together) = (Vec::new(), Vec::new());
+                write(frame, &seen, baseline, &mut Shared::default(), &mut alone);
+                write(frame, &seen, baseline, &mut shared, &mut together);
+                assert_eq!(alone, together, "seed {seed}, tick {tick}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_baseline_stays_as_long_as_it_is_one() {
-    let mut shown = Shown::default();
-    shown.show(1, None);
-    shown.confirm(7);
+    let (mut shown, mut spare) = (Shown::default(), Spare::default());
+    shown.show(1, None, &mut spare);
+    shown.confirm(7, &mut spare);
     assert!(shown.baseline().is_none(), "it was never shown");
-    shown.confirm(1);
+    shown.confirm(1, &mut spare);
     for tick in 2..200 {
-        shown.show(tick, Some(&[1]));
+        shown.show(tick, Some(&[1]), &mut spare);
     }
     assert_eq!(shown.baseline(), Some((1, None)));
-    shown.confirm(2);
+    shown.confirm(2, &mut spare);
     assert_eq!(shown.baseline(), Some((1, None)), "that one is forgotten");
-    shown.confirm(199);
+    shown.confirm(199, &mut spare);
     assert_eq!(shown.baseline(), Some((199, Some(&[1][..]))));
-    shown.confirm(1);
+    shown.confirm(1, &mut spare);
     assert_eq!(shown.baseline().unwrap().0, 199, "no way back");
 }

@@ -17,8 +17,8 @@ pub(crate) struct Chair {
     pub(crate) joined: bool,
     pub(crate) outbox: Outbox,
     pub(crate) shown: Shown,
-    /// Inputs that wait for a tick, in their order: the client's tick, when it came, and what.
-    pub(crate) inputs: VecDeque<(u32, Box<[u8]>)>,
+    /// Inputs that wait for a tick, in their order.
+    pub(crate) inputs: Inputs,
     /// The last that came.
     pub(crate) newest: Option<u32>,
     /// The last that was given to the room.
@@ -48,9 +48,9 @@ impl Chair {
         self.newest = Some(client_tick);
         let full = self.inputs.len() == WAITING_MAX;
         if full {
-            self.inputs.pop_front();
+            self.inputs.pop(&mut Vec::new());
         }
-        self.inputs.push_back((client_tick, input.into()));
+        self.inputs.push(client_tick, input);
         (true, full)
     }
 
@@ -70,10 +70,42 @@ impl Chair {
         self.outbox.drop_fleeting();
         // A page that was loaded anew counts from the beginning.
         (self.newest, self.done) = (None, None);
-        self.inputs = VecDeque::new();
+        self.inputs = Inputs::default();
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Chair::default();
+    }
+}
+
+/// Inputs in a row: the client's tick and how long each is, and the bytes of all of them.
+#[derive(Default, Debug)]
+pub(crate) struct Inputs {
+    each: VecDeque<(u32, usize)>,
+    bytes: VecDeque<u8>,
+}
+
+/// Bytes of memory that a seat keeps whose inputs have all been taken.
+const KEPT_MAX: usize = 1_024;
+
+impl Inputs {
+    pub(crate) fn len(&self) -> usize {
+        self.each.len()
+    }
+
+    fn push(&mut self, client_tick: u32, input: &[u8]) {
+        self.each.push_back((client_tick, input.len()));
+        self.bytes.extend(input);
+    }
+
+    /// Moves the oldest to `input`, in the place of what is in it; its tick.
+    pub(crate) fn pop(&mut self, input: &mut Vec<u8>) -> Option<u32> {
+        let (client_tick, len) = self.each.pop_front()?;
+        input.clear();
+        input.extend(self.bytes.drain(..len));
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_MAX {
+            self.bytes = VecDeque::new();
+        }
+        Some(client_tick)
     }
 }

@@ -14,8 +14,9 @@ use crate::play::Play;
 use crate::random::Random;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Room, Seat};
-use crate::snapshot::{Baseline, Eye, Frame, History, write};
-use crate::wire::{Head, SNAPSHOT, Said, Welcome, WireError, put_piece, said};
+use crate::snapshot::{Baseline, Eye, Frame, History, Shared, write};
+use crate::spare::Spare;
+use crate::wire::{Head, INPUTS_MAX, SNAPSHOT, Said, Welcome, WireError, put_piece, said};
 use chair::Chair;
 use timers::Timers;
 
@@ -78,6 +79,18 @@ pub(crate) struct Core {
     pub(crate) over: bool,
     dropped: u64,
     recorder: Option<Recorder>,
+    spare: Spares,
+}
+
+/// Memory that every tick uses again.
+#[derive(Default)]
+struct Spares {
+    input: Vec<u8>,
+    body: Vec<u8>,
+    seen: Vec<u16>,
+    shared: Shared,
+    messages: Spare<u8>,
+    ids: Spare<u16>,
 }
 
 impl Core {
@@ -88,7 +101,7 @@ impl Core {
         if chair.away && channel != Channel::Reliable {
             return;
         }
-        match chair.outbox.put(channel, message, &self.bounds) {
+        match chair.outbox.put(channel, message, &self.bounds, &mut self.spare.messages) {
             Put::Queued => {}
             Put::Dropped => self.dropped += 1,
             Put::Full => {
@@ -140,6 +153,7 @@ impl Stage {
             over: false,
             dropped: 0,
             recorder,
+            spare: Spares::default(),
         };
         let mut stage = Stage { room, core, counts: Counts::default() };
         stage.room.open(&mut Play::new(&mut stage.core));
@@ -214,8 +228,9 @@ impl Stage {
             match piece? {
                 Said::Inputs(inputs) => {
                     // The oldest first.
-                    let all: Vec<_> = inputs.iter().collect();
-                    for (tick, input) in all.into_iter().rev() {
+                    let mut all = [(0, &[][..]); INPUTS_MAX];
+                    let count = all.iter_mut().zip(inputs.iter()).map(|(to, input)| *to = input).count();
+                    for &(tick, input) in all[..count].iter().rev() {
                         received.input |= self.input(seat, tick, input);
                     }
                 }
@@ -247,8 +262,8 @@ impl Stage {
 
     /// A seat's snapshot of a tick has come; these are the lowest 16 bits of it.
     pub fn confirm(&mut self, seat: Seat, tick_low: u16) {
-        if let Some(chair) = self.chair(seat).filter(|chair| chair.here) {
-            chair.shown.confirm(tick_low);
+        if let Some(chair) = self.core.chairs.get_mut(usize::from(seat.0)).filter(|chair| chair.here) {
+            chair.shown.confirm(tick_low, &mut self.core.spare.ids);
         }
     }
 
@@ -292,13 +307,15 @@ impl Stage {
         if n <= self.core.tick || self.core.over {
             return;
         }
+        let mut input = std::mem::take(&mut self.core.spare.input);
         for at in 0..usize::from(self.core.spec.players_max) {
             for _ in 0..self.core.chairs[at].inputs_due() {
-                let Some((client_tick, input)) = self.core.chairs[at].inputs.pop_front() else { break };
+                let Some(client_tick) = self.core.chairs[at].inputs.pop(&mut input) else { break };
                 self.core.chairs[at].done = Some(client_tick);
                 self.give_input(Seat(at as u16), client_tick, &input);
             }
         }
+        self.core.spare.input = input;
         // Behind the inputs: what a room is told of them is the tick before, as in a replay.
         self.core.tick = n;
         self.core.record(|recorder| recorder.tick(n));
@@ -445,11 +462,12 @@ impl Stage {
         }
         let before = out.len();
         if !chair.outbox.is_empty() {
+            let spare = &mut self.core.spare.messages;
             if free.reliable > 0 {
-                chair.outbox.take_reliable(allowed.min(free.reliable), out);
+                chair.outbox.take_reliable(allowed.min(free.reliable), out, spare);
             }
             let left = allowed.saturating_sub(out.len() - before);
-            self.core.dropped += u64::from(!chair.outbox.take_fleeting(left, out));
+            self.core.dropped += u64::from(!chair.outbox.take_fleeting(left, out, spare));
         }
         if !silent && out.len() - before < allowed {
             self.snapshot(seat, out);
@@ -466,13 +484,13 @@ impl Stage {
             _ => self.room.eye(seat),
         };
         let Some(newest) = history.newest_mut() else { return };
-        let mut seen = Vec::new();
+        let Spares { seen, body, shared, ids: spare, .. } = &mut self.core.spare;
         match eye {
             Eye::Shut => return,
             Eye::All => {}
             Eye::Near { .. } => {
                 newest.sort();
-                newest.seen(eye, &mut seen);
+                newest.seen(eye, seen);
             }
         }
         let Some(frame) = history.newest() else { return };
@@ -486,10 +504,10 @@ impl Stage {
         self.counts.snapshots += 1;
         self.counts.snapshots_whole += u64::from(baseline.is_none());
         let all = eye == Eye::All;
-        let mut body = Vec::with_capacity(64);
-        write(frame, if all { frame.ids() } else { &seen }, baseline, &mut body);
-        put_piece(out, SNAPSHOT, &body);
-        chair.shown.show(frame.tick(), (!all).then_some(&seen));
+        body.clear();
+        write(frame, if all { frame.ids() } else { seen }, baseline, shared, body);
+        put_piece(out, SNAPSHOT, body);
+        chair.shown.show(frame.tick(), (!all).then_some(seen), spare);
     }
 }
 

@@ -12,8 +12,8 @@ fn forty_bots_find_seats_play_and_leave() {
     let server = Server::start(config(), 2);
     let (watch, its) = (BotsWatch::default(), BotsConfig::new(server.at, 40));
     let counting = watch.clone();
-    let bound =
-        serve(move || Bots::new(its.clone(), counting.clone())).tick(Bots::TICK).workers(1).bind().unwrap();
+    let tick = its.tick();
+    let bound = serve(move || Bots::new(its.clone(), counting.clone())).tick(tick).workers(1).bind().unwrap();
     let handle = bound.handle();
     let running = std::thread::spawn(move || bound.run());
     eventually("all have a seat", || watch.seen().seated == 40);

@@ -1,5 +1,7 @@
 //! What Prometheus is told of games and of their rooms. Where there is none, it is told nothing of them.
 
+use std::time::Duration;
+
 use windlass_realtime::{GameStats, Lateness, RoomRow};
 
 use super::Page;
@@ -213,7 +215,7 @@ impl Page {
         let name = "windlass_game_tick_lateness_seconds";
         self.family(name, "histogram", "How late ticks were, of all rooms.");
         for (game, stats, _) in games {
-            self.lateness(name, &[("game", game)], &stats.lateness);
+            self.lateness(name, &[("game", game)], &stats.lateness, stats.lateness.buckets());
         }
         for (name, kind, help, of) in OF_ROOMS {
             self.family(name, kind, help);
@@ -225,14 +227,22 @@ impl Page {
         let name = "windlass_game_room_tick_lateness_seconds";
         self.family(name, "histogram", "How late the ticks of a room were.");
         for (game, room) in rooms(games) {
-            self.lateness(name, &[("game", game), ("room", &room.room.to_string())], &room.lateness);
+            let labels = [("game", game), ("room", &room.room.to_string())];
+            // Fewer of them: there are many rooms.
+            self.lateness(name, &labels, &room.lateness, room.lateness.octaves());
         }
         self
     }
 
-    fn lateness(&mut self, name: &str, labels: &[(&str, &str)], lateness: &Lateness) {
+    fn lateness(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        lateness: &Lateness,
+        buckets: impl Iterator<Item = (Option<Duration>, u64)>,
+    ) {
         let mut below = 0;
-        for (end, count) in lateness.buckets() {
+        for (end, count) in buckets {
             below += count;
             let end = end.map_or("+Inf".to_owned(), |end| end.as_secs_f64().to_string());
             let labels: Vec<(&str, &str)> = labels.iter().copied().chain([("le", end.as_str())]).collect();
