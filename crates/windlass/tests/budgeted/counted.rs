@@ -154,7 +154,7 @@ impl<S: Service> DatagramService for NoDatagrams<S> {
 fn a_million_messages(at: &At<'_>) {
     // Not a multiple of the message, so that each batch ends inside one.
     let batch = [7; MESSAGE * 100 + 32];
-    let mut back = [0; MESSAGE * 100 + 32];
+    let mut back = [0; MESSAGE * 102];
     let counts = counted(|| {
         let mut stream = TcpStream::connect(at.four).unwrap();
         let mut owed = 0;
