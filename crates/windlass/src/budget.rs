@@ -236,7 +236,7 @@ impl Budget {
         if message > 0 {
             lines.push(MemoryLine::new("messages in mailboxes", 2 * workers * mailbox, message));
         }
-        if services.iter().any(|spec| spec.has_datagrams()) {
+        if sockets > 0 {
             lines.push(MemoryLine::new("datagrams received", workers * batch, STRIDE));
             let queue = 2 * datagram_output + datagrams * crate::datagram::queue::RUN_BYTES;
             lines.push(MemoryLine::new("datagrams queued", workers * sockets, queue));

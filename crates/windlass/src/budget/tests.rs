@@ -1,3 +1,5 @@
+//! How budgets are divided: no more than there is, hardly less, and by what there will be.
+
 use super::*;
 use crate::{Close, Conn, Input, Server, Service, serve};
 
