@@ -12,9 +12,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::args::UpgradeArgs;
-use crate::config::Loaded;
 use crate::config::shape::ServerTable;
 use crate::config::value::FilePath;
+use crate::config::{File, Loaded};
 use crate::{configured, print};
 
 /// The program as it was found when this process began: a new one may be in its place by now.
@@ -48,11 +48,8 @@ pub(crate) fn run(args: &UpgradeArgs) -> Result<()> {
     let pid = child.id();
     match ready(child, args.timeout) {
         Ready::Serves => {
-            let mut text = format!("Process {pid} serves; the one before it finishes with its connections\n");
-            #[cfg(feature = "realtime")]
-            if !loaded.file.game.is_empty() {
-                text += &about_rooms(super::limits(&loaded.file).handover_drain_timeout);
-            }
+            let text = format!("Process {pid} serves; the one before it finishes with its connections\n");
+            let text = text + &about_rooms(&loaded.file);
             print(text.as_bytes());
             Ok(())
         }
@@ -66,16 +63,21 @@ pub(crate) fn run(args: &UpgradeArgs) -> Result<()> {
     }
 }
 
-/// What becomes of the rooms of the process before.
-#[cfg(feature = "realtime")]
-fn about_rooms(timeout: Duration) -> String {
-    let most = match timeout.is_zero() {
-        true => String::new(),
-        false => format!(", for {} at most", crate::quantity::show_duration(&timeout)),
-    };
-    format!(
-        "Rooms of games stay with it until their players have left{most}; new ones are in the new process\n"
-    )
+/// What becomes of the rooms of games of the process before; nothing where there are none.
+fn about_rooms(file: &File) -> String {
+    #[cfg(feature = "realtime")]
+    if !file.game.is_empty() {
+        let timeout = super::limits(file).handover_drain_timeout;
+        let most = match timeout.is_zero() {
+            true => String::new(),
+            false => format!(", for {} at most", crate::quantity::show_duration(&timeout)),
+        };
+        return format!(
+            "Rooms of games stay with it until their players have left{most}; new ones are in the new process\n"
+        );
+    }
+    let _ = file;
+    String::new()
 }
 
 fn control_of(loaded: &Loaded) -> Result<PathBuf> {
