@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use windlass_proto::Time;
-use windlass_proto::enet::{Config, DATAGRAM_MAX, Host, Kind};
+use windlass_proto::enet::{Config, DATAGRAM_MAX, Event, Host, Kind};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -16,6 +16,7 @@ const MS: Duration = Duration::from_millis(1);
 
 fn main() {
     idle_peers();
+    a_message_with_every_tick();
     a_million_strangers();
 }
 
@@ -76,6 +77,59 @@ fn idle_peers() {
     assert!(each <= 4096, "{each}");
     assert!(each >= 500, "{each}: something is not counted");
     drop((client, server));
+}
+
+/// Two ends that tell each other something that may be lost with every tick allocate nothing for it.
+fn a_message_with_every_tick() {
+    let here: SocketAddr = "10.0.0.1:1".parse().unwrap();
+    let there: SocketAddr = "10.0.0.2:2".parse().unwrap();
+    let mut client = Host::new(Config { accept: false, ..Config::default() }, [5; 16]);
+    let mut server = Host::new(Config { linger_ms: 40, ..Config::default() }, [6; 16]);
+    let mut now = Time::ZERO + MS * 1000;
+    let ours = client.connect(now, here, 3, 0).unwrap();
+    for _ in 0..3 {
+        now += MS;
+        pass(now, &mut client, |_| there, &mut server);
+        now += MS * 50;
+        pass(now, &mut server, |_| here, &mut client);
+    }
+    let theirs = server.peers().next().unwrap();
+    let mut buf = [0; DATAGRAM_MAX];
+    let (mut datagrams, mut heard) = (0, 0);
+    let mut region = Region::new(ALLOCATOR);
+    for tick in 0..2000 {
+        if tick == 100 {
+            // Tables have the size that they need.
+            region = Region::new(ALLOCATOR);
+            (datagrams, heard) = (0, 0);
+        }
+        now += MS * 33;
+        let message = Some((1, Kind::Unreliable, &[7; 100][..]));
+        if let Some((_, len)) = client.transmit_to(now, ours, message, &mut buf).unwrap() {
+            server.receive(now, there, &buf[..len]);
+        }
+        pass(now, &mut client, |_| there, &mut server);
+        if let Some((_, len)) = server.transmit_to(now, theirs, message, &mut buf).unwrap() {
+            datagrams += 1;
+            client.receive(now, here, &buf[..len]);
+        }
+        while let Some((_, len)) = server.poll_transmit(now, &mut buf) {
+            datagrams += 1;
+            client.receive(now, here, &buf[..len]);
+        }
+        for host in [&mut client, &mut server] {
+            while let Some(event) = host.poll_event() {
+                if let Event::Message { bytes, .. } = event {
+                    heard += 1;
+                    host.take_back(bytes);
+                }
+            }
+        }
+    }
+    let change = region.change();
+    println!("{heard} messages in {datagrams} datagrams one way took {} allocations", change.allocations);
+    assert_eq!((heard, datagrams), (3800, 1900), "acknowledgements go along");
+    assert_eq!(change.allocations, 0);
 }
 
 /// Distinct CONNECTs cost at most 1 MiB, draw no more bytes than they are, and nobody who is real is kept out.

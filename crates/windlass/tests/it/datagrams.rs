@@ -7,8 +7,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use windlass::{
-    Close, Conn, Datagram, DatagramReceive, DatagramService, Input, Limits, Mailbox, Outgoing, Scope, Server,
-    Service, Socket, Tick, datagrams, serve,
+    Change, Close, Conn, Datagram, DatagramReceive, DatagramService, Input, Limits, Mailbox, Outgoing, Scope,
+    Server, Service, Socket, Tick, datagrams, serve,
 };
 
 use crate::harness::*;
@@ -339,4 +339,47 @@ fn ticks_and_the_last_words() {
     server.ended_well();
     let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, addr.port()));
     assert!(closed.is_ok(), "the port is free again");
+}
+
+/// Answers with its worker and a name.
+struct Where(&'static str);
+
+impl DatagramService for Where {
+    fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
+        let answer = format!("{} {}", self.0, socket.id().worker());
+        socket.reply(&datagram, answer.as_bytes());
+    }
+}
+
+#[test]
+fn a_port_of_one_worker_is_that_workers_for_whoever_sends_to_it() {
+    let config = || one_worker(limits()).workers(2);
+    let serve = |name| datagrams(move || Where(name)).name(name);
+    let error = serve("a").config(config()).udp_on(2, "127.0.0.1:0").bind().map(drop).unwrap_err();
+    assert!(error.to_string().contains("there is no worker 2"), "{error}");
+    let any = "127.0.0.1:0";
+    let bound = serve("a").config(config()).udp_on(1, any).udp_on(0, any).udp(any).bind().unwrap();
+    let at: Vec<SocketAddr> = bound.addresses().iter().map(|at| at.udp().unwrap()).collect();
+    let server = Running::run(bound);
+    let ask = |to: SocketAddr| {
+        let socket = client(to);
+        socket.send(b"?").unwrap();
+        String::from_utf8(receive(&socket)).unwrap()
+    };
+    // Thirty peers: by addresses they would be spread over both.
+    let all = |to: SocketAddr, answer: &str| assert!((0..30).all(|_| ask(to) == answer), "{answer}");
+    all(at[0], "a 1");
+    all(at[1], "a 0");
+    // Whoever comes after it, on the same workers, has the same sockets; on another it is another socket, for which the
+    // address is not free.
+    let next = |first, second| {
+        serve("b").udp_on(first, at[0].to_string()).udp_on(second, at[1].to_string()).udp(at[2].to_string())
+    };
+    let error = server.handle.apply(Change::new().remove("a").add(next(0, 1))).map(drop).unwrap_err();
+    assert!(error.to_string().contains("cannot listen"), "{error}");
+    all(at[0], "a 1");
+    server.handle.apply(Change::new().remove("a").add(next(1, 0))).unwrap();
+    all(at[0], "b 1");
+    all(at[1], "b 0");
+    server.stop();
 }
