@@ -33,7 +33,7 @@ class Browser:
         inner = [fcntl.fcntl(it, fcntl.F_DUPFD, 10) for it in (commands, answers)]
         script = f'exec "$@" 3<&{inner[0]} 4>&{inner[1]}'
         self.process = subprocess.Popen(
-            ["sh", "-c", script, "sh", program(), *FLAGS, f"--user-data-dir={self.home}/profile", "about:blank"],
+            ["bash", "-c", script, "bash", program(), *FLAGS, f"--user-data-dir={self.home}/profile", "about:blank"],
             pass_fds=inner, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self.home}, start_new_session=True,
         )
@@ -53,7 +53,7 @@ class Browser:
                 elif tab := self.tabs.get(message.get("sessionId")):
                     tab.event(message["method"], message["params"])
 
-    def call(self, method, session=None, **params):
+    def call(self, method, session=None, answered=True, **params):
         answer = queue.Queue()
         with self.lock:
             self.asked += 1
@@ -62,6 +62,8 @@ class Browser:
             if session:
                 question["sessionId"] = session
             os.write(self.commands, json.dumps(question).encode() + b"\0")
+        if not answered:
+            return None
         told = answer.get(timeout=WAIT)
         if "error" in told:
             raise RuntimeError(f"{method}: {told['error']}")
@@ -102,6 +104,10 @@ class Tab:
 
     def open(self, url):
         self.call("Page.navigate", url=url)
+
+    def crash(self):
+        """Kills it; the dead do not answer."""
+        self.browser.call("Page.crash", self.session, answered=False)
 
     def eval(self, expression):
         told = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)

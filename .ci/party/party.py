@@ -184,10 +184,10 @@ class Page(Guest):
 
 
 class Server:
-    def __init__(self, windlass, records, udp):
+    def __init__(self, windlass, records):
         self.windlass, self.records = windlass, records
-        command = [windlass, "game", "127.0.0.1:0", "--workers", "2", "--record", records, "-q"]
-        self.process = subprocess.Popen(command + udp, stdout=subprocess.PIPE, text=True)
+        command = [windlass, "game", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--workers", "2", "--record", records, "-q"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         lines = (line.removeprefix("Listening on ").strip() for line in self.process.stdout)
         self.at = next(line for line in lines if not line.startswith("udp:"))
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
@@ -278,7 +278,7 @@ def killed(phone, guests, seats):
     """The phone's tab dies, is loaded anew, and has the same seat."""
     seat, watcher = phone.seat, next(guest for guest in guests if guest is not phone)
     phone.stop()
-    threading.Thread(target=phone.tab.call, args=("Page.crash",), daemon=True).start()
+    phone.tab.crash()
     assert phone.tab.crashed.wait(WAIT), "the tab lives on"
     phone.now = {}
     until(lambda: seat not in watcher.now, guests, "its player is away")
@@ -309,10 +309,11 @@ def invite(server, room, folder, browser):
             skip(f"{name} is not here, and not at the party")
             continue
         its = seat(name)
-        if way == "udp" and "udp" not in its:
-            skip(f"the server has no datagrams for {name}")
-            continue
-        where = [server.at, its["path"]] if way == "ws" else [its["udp"]["host"], str(its["udp"]["port"]), its["ticket"]]
+        if way == "ws":
+            where = [server.at, its["path"]]
+        else:
+            # Without a host it is that of the server.
+            where = [its["udp"].get("host", "127.0.0.1"), str(its["udp"]["port"]), its["ticket"]]
         guests.append(Program(name, [*map(str, command), *where]))
     if browser is None:
         skip("no chromium: no browser is at the party")
@@ -329,7 +330,7 @@ def main():
     windlass, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     pictures = folder.parent / "screenshots"
     records = tempfile.mkdtemp(prefix="party-records-")
-    server, browser, guests = Server(windlass, records, sys.argv[3:]), None, []
+    server, browser, guests = Server(windlass, records), None, []
     try:
         browser = page.Browser() if page.program() else None
         # The seat that comes with it is taken by nobody, and given away in time.

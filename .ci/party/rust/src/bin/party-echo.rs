@@ -39,6 +39,8 @@ const FRAGMENTS: u8 = 3;
 const CHANNELS: u8 = 4;
 /// What either end says of itself when it connects, and when it leaves.
 const CODE: u32 = 0x5eed;
+/// Interval, acceleration, deceleration: neither end holds back what may be lost, however busy the machine is.
+const THROTTLE: (u32, u32, u32) = (5_000, 32, 0);
 
 struct Rusty {
     host: Host<UdpSocket>,
@@ -87,7 +89,10 @@ impl Client for Rusty {
         let mut came = Vec::new();
         while let Some(event) = self.host.service().unwrap() {
             match event.no_ref() {
-                EventNoRef::Connect { .. } => self.connected = true,
+                EventNoRef::Connect { .. } => {
+                    self.host.peer_mut(self.peer).set_throttle(THROTTLE.0, THROTTLE.1, THROTTLE.2);
+                    self.connected = true;
+                }
                 EventNoRef::Disconnect { .. } => self.left = true,
                 EventNoRef::Receive { channel_id, packet, .. } => {
                     came.push((channel_id, packet.data().to_vec()))
@@ -150,7 +155,10 @@ impl Client for Ours {
         let mut came = Vec::new();
         while let Some(event) = self.host.poll_event() {
             match event {
-                Event::Connected { .. } => self.connected = true,
+                Event::Connected { .. } => {
+                    self.host.set_throttle(self.peer, THROTTLE.0, THROTTLE.1, THROTTLE.2);
+                    self.connected = true;
+                }
                 Event::Disconnected { ended, .. } => {
                     assert_eq!(ended, windlass_proto::enet::Ended::Local, "the other end has not left");
                     self.left = true;
@@ -204,7 +212,7 @@ fn lens(channel: u8) -> Vec<usize> {
 /// Everything there and back.
 fn echo(mut client: impl Client, what: &str) {
     let begun = Instant::now();
-    let mut patience = |is_so: bool, what: &str| {
+    let patience = |is_so: bool, what: &str| {
         assert!(begun.elapsed() < Duration::from_secs(60), "not in time: {what}");
         thread::sleep(Duration::from_millis(2));
         !is_so
