@@ -36,7 +36,6 @@ pub mod identity;
 pub mod import;
 pub mod inspect;
 pub mod journal;
-mod memory;
 mod post;
 mod quota;
 mod reach;

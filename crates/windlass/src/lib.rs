@@ -42,7 +42,6 @@
 #![deny(missing_docs)]
 
 mod address;
-mod budget;
 mod change;
 mod close;
 mod config;
@@ -87,7 +86,6 @@ pub use windlass_proto::{Input, Time};
 pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
-pub use budget::{MemoryLine, MemoryPlan};
 pub use change::{Applied, Change};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};

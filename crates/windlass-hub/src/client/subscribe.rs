@@ -8,7 +8,6 @@ use windlass_proto::mqtt::{
 };
 
 use super::Client;
-use crate::memory;
 use crate::route::Entry;
 use crate::service::Hub;
 use crate::session::{Key, Replay, Subscription};
@@ -229,12 +228,6 @@ impl Hub {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
         }
-        let bytes = if is_new { memory::of_subscription(filter.as_str()) } else { 0 };
-        if self.memory.lacks(bytes) && is_new {
-            self.stats.denied_subscribe += 1;
-            self.stats.memory_subscriptions_refused += 1;
-            return Err(Reason::QuotaExceeded);
-        }
         if self.routes.insert(filter, key, Entry { options, id }).is_err() {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
@@ -248,7 +241,6 @@ impl Hub {
                 if session.subscriptions.is_empty() {
                     session.subscriptions.reserve_exact(1);
                 }
-                session.charge.add(memory::of_subscription(filter.as_str()));
                 session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
             }
         }
@@ -312,7 +304,6 @@ impl Hub {
             return Reason::NoSubscriptionExisted;
         };
         let removed = session.subscriptions.swap_remove(at);
-        session.charge.sub(memory::of_subscription(&removed.filter));
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         self.tell_removed(key, filter, removed.options.qos);

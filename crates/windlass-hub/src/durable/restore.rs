@@ -13,7 +13,6 @@ use crate::journal::{
     Mark, MessageNumber, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
     RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
-use crate::memory;
 use crate::route::Entry;
 use crate::route::retained::Kept;
 use crate::service::Hub;
@@ -80,7 +79,7 @@ impl Hub {
             // It may have been allowed when it was made.
             if !Topic::new(&will.topic).is_ok_and(|topic| rights.may_write(topic)) {
                 self.stats.denied_publish += 1;
-            } else if let Some(message) = will.message(self.now, &self.memory) {
+            } else if let Some(message) = will.message(self.now) {
                 self.stats.wills += 1;
                 self.publish_kept(scope, &message, will.retain);
             }
@@ -118,9 +117,7 @@ impl Hub {
             })
             .collect();
         self.watch.totals().sessions.add(1);
-        let in_flight_max = usize::from(self.config.in_flight_max) + usize::from(self.config.receive_max);
-        let charge = self.memory.charge(memory::of_session(&client_id, in_flight_max));
-        let key = self.sessions.add(&client_id, self.now, charge);
+        let key = self.sessions.add(&client_id, self.now);
         let enforced = level == 5 && self.config.when_receive_exceeded == WhenExceeded::Disconnect;
         let receive_max = self.config.receive_max;
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -129,7 +126,7 @@ impl Hub {
         session.expiry = expiry_s;
         session.will = found.will.as_ref().map(|will| Box::new(restored_will(will)));
         for queued in queued {
-            session.queue.push(queued, &self.memory);
+            session.queue.push(queued);
         }
         if !in_flight.is_empty() {
             session.outgoing = Some(Box::new(Outgoing::restore(in_flight)));
@@ -158,7 +155,6 @@ impl Hub {
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
-                session.charge.add(memory::of_subscription(&filter));
                 session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
                 self.tell_added(key, parsed, Entry { options, id }, None);
             }
@@ -172,7 +168,7 @@ impl Hub {
         let mark = Mark::recovered(found.number, self.worker);
         Message::restored(&found.topic, properties, found.payload.clone(), found.qos, expires, version, mark)
             .ok()
-            .map(|message| Arc::new(message.counted(&self.memory)))
+            .map(Arc::new)
     }
 
     /// The engine's time at these Unix milliseconds; now, if they have passed.

@@ -16,7 +16,6 @@ use windlass::{ConnId, Time};
 use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
 use crate::access::Belonging;
-use crate::memory::Charge;
 use crate::route::elsewhere::State;
 use message::Message;
 pub(crate) use pump::Pumped;
@@ -61,8 +60,6 @@ pub(crate) struct Session {
     pub(crate) standing: Option<State>,
     /// The publication that this session is among the receivers of, and where.
     pub(crate) mark: (u64, u32),
-    /// What it is counted with, its subscriptions included.
-    pub(crate) charge: Charge,
 }
 
 /// A message in flight. Without its content there is nothing to send again.
@@ -119,7 +116,7 @@ pub(crate) struct Replay {
 }
 
 impl Session {
-    pub(crate) fn new(client_id: Arc<str>, now: Time, charge: Charge) -> Session {
+    pub(crate) fn new(client_id: Arc<str>, now: Time) -> Session {
         Session {
             client_id,
             number: 0,
@@ -138,7 +135,6 @@ impl Session {
             timer: None,
             standing: None,
             mark: (0, 0),
-            charge,
         }
     }
 

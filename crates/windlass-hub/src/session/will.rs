@@ -6,7 +6,6 @@ use windlass::{Bytes, Time};
 use windlass_proto::mqtt::{self, PropertiesBuf, QoS, Topic};
 
 use super::message::Message;
-use crate::memory::Memory;
 
 /// The will of a connection, and of its session until it is published or taken back.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,10 +34,9 @@ impl Will {
     }
 
     /// The message it is from now on: its expiry interval begins when it is published.
-    pub(crate) fn message(&self, now: Time, memory: &Memory) -> Option<Arc<Message>> {
+    pub(crate) fn message(&self, now: Time) -> Option<Arc<Message>> {
         let topic = Topic::new(&self.topic).ok()?;
         let (properties, payload) = (self.properties.properties(), self.payload.clone());
-        let message = Message::new(topic, properties, payload, self.qos, now);
-        Some(Arc::new(message.counted(memory)))
+        Some(Arc::new(Message::new(topic, properties, payload, self.qos, now)))
     }
 }

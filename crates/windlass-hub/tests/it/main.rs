@@ -10,7 +10,6 @@ mod identity;
 mod inspect;
 mod kit;
 mod limits;
-mod memory;
 mod parcels;
 mod proxied;
 mod qos;

@@ -3,7 +3,6 @@
 #![cfg(unix)]
 
 mod backpressure;
-mod budget;
 mod by_hand;
 mod change;
 mod child;
