@@ -2,6 +2,7 @@
 //!
 //! A hall has no connections, only their names: what is to be written goes to whoever lends it a [`Reach`].
 
+mod phase;
 mod place;
 mod running;
 
@@ -15,6 +16,7 @@ use windlass::{ConnId, Time};
 use crate::config::{GameConfig, RoomKind};
 use crate::ids::RoomId;
 use crate::mail::Notice;
+use crate::pace::Pace;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Seat};
 use crate::stage::{Stage, StageSpec};
@@ -88,7 +90,10 @@ impl Hall {
         let (room, bounds) = (of.make(options), self.bounds());
         let recorder = self.config.record.as_ref().map(|_| Recorder::new(&of.name, options, &spec));
         let stage = Stage::with(room, spec, bounds, recorder);
-        let running = Running::new(id, kind, stage, now);
+        let mut running = Running::new(id, kind, stage, now);
+        let alike = self.rooms.values().map(|other| other.pace).filter(|pace| pace.hz() == running.pace.hz());
+        let epoch = phase::apart(now, running.pace.hz(), alike.map(|pace| pace.epoch()));
+        running.pace = Pace::new(epoch, running.pace.hz());
         self.agenda.push(Reverse((running.pace.next(), id)));
         self.rooms.insert(id, Box::new(running));
         self.stats.rooms_opened += 1;
