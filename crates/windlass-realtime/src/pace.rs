@@ -56,6 +56,11 @@ impl Pace {
         Pace { epoch, hz: hz.clamp(Pace::HZ_MIN, Pace::HZ_MAX), done: 0, skipped: 0 }
     }
 
+    /// The time that ticks are counted from.
+    pub fn epoch(&self) -> Time {
+        self.epoch
+    }
+
     /// Ticks a second.
     pub fn hz(&self) -> u32 {
         self.hz

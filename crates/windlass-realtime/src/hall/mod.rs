@@ -3,6 +3,7 @@
 //! A hall has no connections, only their names: what is to be written goes to whoever lends it a [`Reach`].
 
 mod detail;
+mod phase;
 mod place;
 mod running;
 
@@ -17,6 +18,7 @@ use crate::config::{GameConfig, Overrun, RoomKind};
 use crate::ids::RoomId;
 use crate::mail::Notice;
 use crate::outbox::Free;
+use crate::pace::Pace;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Seat};
 use crate::stage::{Stage, StageSpec};
@@ -95,6 +97,9 @@ impl Hall {
         let stage = Stage::with(room, spec, bounds, recorder);
         let mut running = Running::new(id, kind, stage, now);
         running.sink = self.config.record.clone();
+        let alike = self.rooms.values().map(|other| other.pace).filter(|pace| pace.hz() == running.pace.hz());
+        let epoch = phase::apart(now, running.pace.hz(), alike.map(|pace| pace.epoch()));
+        running.pace = Pace::new(epoch, running.pace.hz());
         self.agenda.push(Reverse((running.pace.next(), id)));
         self.rooms.insert(id, Box::new(running));
         self.stats.rooms_opened += 1;
