@@ -23,10 +23,11 @@ const EACH: usize = 2;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Nobody is refused for a machine that has no time for the server: who is reset here was lost.
-const NEVER_SHED: &str = "[limits]\noverload_lag_max = \"0s\"\n";
+pub(crate) const NEVER_SHED: &str = "[limits]\noverload_lag_max = \"0s\"\n";
 
-fn length() -> Duration {
-    let Ok(text) = std::env::var("WINDLASS_SOAK") else { return USUALLY };
+/// What `WINDLASS_SOAK` says, or else this.
+pub(crate) fn length(usually: Duration) -> Duration {
+    let Ok(text) = std::env::var("WINDLASS_SOAK") else { return usually };
     let (number, unit) = match text.strip_suffix('m') {
         Some(number) => (number, 60),
         None => (text.strip_suffix('s').unwrap_or(&text), 1),
@@ -94,7 +95,7 @@ fn soak<B>(
             })
         })
         .collect();
-    let (began, length) = (Instant::now(), length());
+    let (began, length) = (Instant::now(), length(USUALLY));
     let mut warm = None;
     for n in 1.. {
         if began.elapsed() >= length {

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::bars::{Bar, Is};
-use super::serving::{Bots, Game, Program, SEATS};
+use super::serving::{BY_UDP, Bots, Game, Program, SEATS};
 use super::{GameArgs, sockets};
 use crate::compare::figures::{median, spread};
 use crate::proc::Cpu;
@@ -29,8 +29,9 @@ struct Round {
     /// Of all messages there should be, those that came; and of inputs, to the server.
     delivered: f64,
     heard: f64,
-    /// For each player in a second: messages, and bytes of them as they are written to sockets.
+    /// For each player in a second: messages, packets to write them, and bytes as they are written to sockets.
     messages: f64,
+    packets: f64,
     bytes: f64,
     /// CPU-seconds in a second of what only has the sockets.
     floor: f64,
@@ -49,15 +50,11 @@ struct By {
 }
 
 const WEBSOCKET: By = By { name: "WebSocket", args: &[], table: "", headers: TCP, most: 4.0 };
-const DATAGRAMS: By = By { name: "UDP", args: &["--udp"], table: UDP_TABLE, headers: UDP, most: 3.2 };
-/// All of them come from one address here, and at once.
-const UDP_TABLE: &str = "[game.udp]\nlisten = \"127.0.0.1:0\"\npeers_max = 10000\naddress_peers_max = 10000\n\
-    address_connect_rate = 1000000\n";
+const DATAGRAMS: By = By { name: "UDP", args: &["--udp"], table: BY_UDP, headers: UDP, most: 3.2 };
 
 pub(super) fn section(args: &GameArgs, program: &Program) -> Result<(String, Vec<Bar>)> {
     let (mut text, mut bars) = (String::new(), Vec::new());
-    let ways = if args.udp { &[WEBSOCKET, DATAGRAMS][..] } else { &[WEBSOCKET] };
-    for &by in ways {
+    for by in [WEBSOCKET, DATAGRAMS] {
         let (found, more) = of(args, program, by)?;
         text += &found;
         bars.extend(more);
@@ -97,7 +94,7 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
         told("inputs that came to the server, of those sent", &|round| round.heard),
         told("messages to a player in a second", &|round| round.messages),
         told("bytes to a player in a second", &|round| round.bytes),
-        told("the same with headers of IP and below", &|round| round.bytes + by.headers * round.messages),
+        told("the same with headers of IP and below", &|round| round.bytes + by.headers * round.packets),
     ];
     if !by.args.is_empty() {
         rows.retain(|row| row[0] != "sockets alone");
@@ -105,7 +102,7 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
     let mut text = format!(
         "\n## {} players in {} rooms at {HZ} Hz, by {}\n\nEach bot moves and shoots, sends an input for every tick and reads \
          every snapshot; it counts ticks between the first and the last that did not come. Bytes are those written to \
-         sockets, with the frames around them. \"Sockets alone\" is a program with as many connections, which reads and \
+         sockets, with the frames around them, or all of ENet's datagrams. \"Sockets alone\" is a program with as many connections, which reads and \
          writes as many bytes as often, and does nothing else.\n\n{}",
         text::thousands(players as i64),
         players / SEATS,
@@ -127,7 +124,7 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
     let bars = vec![
         cpu,
         Bar::new(
-            "ticks that came, of those there were",
+            format!("ticks that came, of those there were, by {}", by.name),
             middle(&|round| round.delivered),
             Is::AtLeast(0.999),
         ),
@@ -137,8 +134,8 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
             Is::AtMost(by.most),
         ),
         Bar::new(
-            "the same with headers of IP and below",
-            middle(&|round| round.bytes + by.headers * round.messages) / 1e3,
+            format!("the same with headers of IP and below, by {}", by.name),
+            middle(&|round| round.bytes + by.headers * round.packets) / 1e3,
             Is::Told,
         ),
     ];
@@ -188,10 +185,16 @@ fn once(args: &GameArgs, program: &Program, by: By, players: usize) -> Result<Ro
     // Bots tell once a second, so what they tell of is not the same stretch of time.
     let said = after.said.duration_since(before.said).as_secs_f64();
     let (messages, missed) = (seen("messages"), seen("missed"));
-    let written = match by.args {
-        [] => grown("windlass_service_sent_bytes_total{service=\"game\"}"),
-        _ => grown("windlass_game_bytes_total{direction=\"out\"}"),
+    let out = grown("windlass_game_messages_total{direction=\"out\"}");
+    // A WebSocket's message is one write, and that one packet; ENet has datagrams with nothing but acknowledgements too.
+    let (written, packets) = match by.args {
+        [] => (grown("windlass_service_sent_bytes_total{service=\"game\"}"), out),
+        _ => (
+            grown("windlass_game_udp_bytes_total{direction=\"out\"}"),
+            grown("windlass_game_udp_datagrams_total{direction=\"out\"}"),
+        ),
     };
+    ensure!(out > 0.0 && written > 0.0 && packets > 0.0, "the server does not say what it has sent");
     let inputs = grown("windlass_game_messages_total{direction=\"in\"}");
     Ok(Round {
         server: server.total as f64 / 1e9 / seconds,
@@ -199,7 +202,8 @@ fn once(args: &GameArgs, program: &Program, by: By, players: usize) -> Result<Ro
         waited: server.waited as f64 / 1e9 / seconds,
         delivered: messages / (messages + missed),
         heard: (inputs / seconds) / (seen("inputs") / said),
-        messages: grown("windlass_game_messages_total{direction=\"out\"}") / seconds / players as f64,
+        messages: out / seconds / players as f64,
+        packets: packets / seconds / players as f64,
         bytes: written / seconds / players as f64,
         floor: f64::NAN,
     })

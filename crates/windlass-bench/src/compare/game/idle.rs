@@ -1,4 +1,4 @@
-//! What a player costs in memory who does nothing.
+//! What a player costs in memory who does nothing, or next to nothing.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::GameArgs;
 use super::bars::{Bar, Is};
-use super::serving::Program;
+use super::serving::{BY_UDP, Program};
 use super::witness::Lobby;
 use crate::compare::figures::{median, spread};
 use crate::proc::resident_kib;
@@ -20,34 +20,67 @@ const MORE: usize = 2_048;
 /// Until nothing grows any more: a room keeps 64 frames, and confirms that do not come are waited for.
 const REST: Duration = Duration::from_secs(5);
 const MOST: f64 = 8_192.0;
+const MOST_BY_UDP: f64 = 4_096.0;
 
 pub(super) fn section(args: &GameArgs, program: &Program) -> Result<(String, Vec<Bar>)> {
-    let [first, more] = [FIRST, MORE].map(|count| if args.quick { count / 4 } else { count });
-    let mut all = Vec::new();
+    let counts = [FIRST, MORE].map(|count| if args.quick { count / 4 } else { count });
+    let (mut sockets, mut datagrams) = (Vec::new(), Vec::new());
     for nth in 0..args.rounds {
-        let game = program.game(HZ, &[])?;
-        let mut lobby = Lobby::connect(game.at)?;
-        let mut players = Vec::new();
-        let mut grow = |count| -> Result<u64> {
-            for _ in 0..count {
-                players.push(lobby.sit("join-or-create", &json!({}))?);
-            }
-            std::thread::sleep(REST);
-            resident_kib(game.pid())
-        };
-        let before = grow(first)?;
-        let each = (grow(more)? as f64 - before as f64) * 1024.0 / more as f64;
-        eprintln!("round {} idle: {each:.0} B of a player", nth + 1);
-        all.push(each);
+        sockets.push(by_websocket(program, counts)?);
+        datagrams.push(by_udp(program, counts)?);
+        let last = [&sockets, &datagrams].map(|all| all.last().copied().unwrap_or(f64::NAN));
+        eprintln!(
+            "round {} idle: {:.0} B of a player by WebSocket, {:.0} B by UDP",
+            nth + 1,
+            last[0],
+            last[1]
+        );
     }
+    let [first, more] = counts.map(|count| text::thousands(count as i64));
     let text = format!(
-        "\n## A player who does nothing\n\n{} bytes: resident memory of the server with {} players more than with {}, all \
-         of them seated, by WebSocket, in rooms of 16 that tick {HZ} times a second. Rooms are in it, and frames; the \
-         system's sockets are not.\n",
-        spread(&all),
-        text::thousands(more as i64),
-        text::thousands(first as i64),
+        "\n## A player who does nothing\n\n{} bytes by WebSocket, {} bytes by UDP: resident memory of the server with \
+         {more} players more than with {first}, all of them seated, in rooms of 16 that tick {HZ} times a second. Those by \
+         WebSocket say nothing at all; by UDP, where who is silent is gone, they are bots that act once a second. Rooms are \
+         in it, and frames; the system's sockets are not.\n",
+        spread(&sockets),
+        spread(&datagrams),
     );
-    let each = median(&all).unwrap_or(f64::NAN);
-    Ok((text, vec![Bar::new("bytes of an idle player, by WebSocket", each, Is::AtMost(MOST))]))
+    let each = |all: &[f64]| median(all).unwrap_or(f64::NAN);
+    let bars = vec![
+        Bar::new("bytes of an idle player, by WebSocket", each(&sockets), Is::AtMost(MOST)),
+        Bar::new("bytes of an idle player, by UDP", each(&datagrams), Is::AtMost(MOST_BY_UDP)),
+    ];
+    Ok((text, bars))
+}
+
+/// What each of the second lot of players adds.
+fn added(more: usize, [before, after]: [u64; 2]) -> f64 {
+    (after as f64 - before as f64) * 1024.0 / more as f64
+}
+
+fn by_websocket(program: &Program, counts: [usize; 2]) -> Result<f64> {
+    let game = program.game(HZ, &[])?;
+    let mut lobby = Lobby::connect(game.at)?;
+    let mut players = Vec::new();
+    let mut grow = |count| -> Result<u64> {
+        for _ in 0..count {
+            players.push(lobby.sit("join-or-create", &json!({}))?);
+        }
+        std::thread::sleep(REST);
+        resident_kib(game.pid())
+    };
+    Ok(added(counts[1], [grow(counts[0])?, grow(counts[1])?]))
+}
+
+fn by_udp(program: &Program, counts: [usize; 2]) -> Result<f64> {
+    let game = program.game_with(HZ, BY_UDP, &[])?;
+    let mut players = Vec::new();
+    let mut grow = |count| -> Result<u64> {
+        players.push(program.bots(&game, count, 1, &["--udp"])?);
+        std::thread::sleep(REST);
+        resident_kib(game.pid())
+    };
+    let seen = [grow(counts[0])?, grow(counts[1])?];
+    players.into_iter().try_for_each(super::serving::Bots::end)?;
+    Ok(added(counts[1], seen))
 }

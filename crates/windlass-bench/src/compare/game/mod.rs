@@ -50,9 +50,6 @@ pub struct GameArgs {
     /// Only these parts: ticks, players, idle, drift, enet
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Players of a server by UDP too
-    #[arg(long)]
-    udp: bool,
     /// The windlass binary to measure instead of the workspace's; its bots are the workspace's
     #[arg(long, value_name = "PATH")]
     windlass: Option<PathBuf>,

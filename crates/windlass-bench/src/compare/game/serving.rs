@@ -25,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// From the last who sat down to the measurement.
 pub(super) const SETTLED: Duration = Duration::from_secs(2);
 
+/// Lines of a game's table, for players by UDP. All of them come from one address here, and at once.
+pub(super) const BY_UDP: &str = "[game.udp]\nlisten = \"127.0.0.1:0\"\npeers_max = 10000\n\
+    address_peers_max = 10000\nstrangers_max = 10000\naddress_connect_rate = 1000000\n";
+
 /// What is measured, and where.
 pub(super) struct Program {
     pub(super) server: PathBuf,
@@ -66,8 +70,10 @@ impl Program {
         Ok(Game { server, admin, at })
     }
 
-    /// Starts so many bots, and waits until all of them sit.
+    /// Starts so many bots, and waits until all of them sit, beside those who do.
     pub(super) fn bots(&self, game: &Game, count: usize, hz: u32, more: &[&str]) -> Result<Bots> {
+        let seats = || Ok::<f64, anyhow::Error>(game.metrics()?.get("windlass_game_seats{kind=\"player\"}"));
+        let all = seats()? + count as f64;
         let mut command = Command::new(&self.bots);
         command.args(["game", "bots", &count.to_string(), &game.at.to_string(), "--json"]);
         let mut child = command
@@ -89,7 +95,7 @@ impl Program {
         });
         let mut bots = Bots { child, said };
         let begun = Instant::now();
-        while game.metrics()?.get("windlass_game_seats{kind=\"player\"}") < count as f64 {
+        while seats()? < all {
             ensure!(bots.child.try_wait()?.is_none(), "the bots have ended");
             ensure!(begun.elapsed() < PATIENCE, "not all of {count} bots have got a seat");
             std::thread::sleep(Duration::from_millis(200));
