@@ -4,9 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::peers::Peer;
 
@@ -40,9 +40,18 @@ pub(super) fn version(program: &str, option: &str) -> String {
     first.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// A port that nobody had a moment ago.
+/// A port that nobody had a moment ago, another one each time. It is below those that connections get for their own
+/// end, of which thousands may be open when the server is started.
 pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 8_000) as u16;
+    loop {
+        let port = first + NEXT.fetch_add(1, Relaxed);
+        ensure!(port < 32_768, "no port is free");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
 }
 
 /// A folder for configuration files, gone when dropped.

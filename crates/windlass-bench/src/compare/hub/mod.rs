@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use self::bars::Measured;
 use self::peers::{COMMITS, KEEPS, MOSQUITTO, OURS};
 use super::drive::Drive;
-use super::figures::Figures;
+use super::figures::{Figures, Run};
 use super::foreign::Files;
 use super::namespace::in_namespace;
 use super::peers::{Layout, Peer};
@@ -145,7 +145,7 @@ pub fn main(args: HubArgs) -> Result<()> {
         if kept.is_empty() {
             continue;
         }
-        let found = measure((args.rounds, args.seconds), std::slice::from_ref(workload), &kept, &place)?;
+        let found = measure_those_that_can(&args, workload, &mut kept, &place)?;
         markdown += &Section { title: None, workload, peers: &kept, runs: &found }.to_markdown();
         runs.extend(found);
     }
@@ -153,13 +153,20 @@ pub fn main(args: HubArgs) -> Result<()> {
         let steady: Vec<Workload> = workloads.into_iter().filter(Workload::scales).collect();
         markdown += &calls::section_of(&peers, &place, &steady)?.map(|(text, _)| text).unwrap_or_default();
     }
-    let (stalled, pairs) = beside_stalled(&args, &peers, &place);
+    let (stalled, pairs) = beside_stalled(&args, (&layout, &peers), &place)?;
     markdown += &stalled;
     let mut began = Vec::new();
     if args.wants(STARTS) {
-        let (section, some) = restart::section(args.rounds.min(START_ROUNDS), &peers, &place, args.retained)?;
-        markdown += &section;
-        began = some;
+        // With folders of their own: what other workloads have retained counts against the same bounds.
+        let files = Files::new()?;
+        let fresh = again(&args, (&layout, &files), &peers)?;
+        match restart::section(args.rounds.min(START_ROUNDS), &fresh, &place, args.retained) {
+            Ok((section, some)) => {
+                markdown += &section;
+                began = some;
+            }
+            Err(error) => eprintln!("NOT MEASURED: {STARTS}: {error:#}"),
+        }
     }
     let mut two = Vec::new();
     if args.wants(TWO) {
@@ -171,7 +178,8 @@ pub fn main(args: HubArgs) -> Result<()> {
     let titled = bars.as_ref().map(|table| format!("\n## Against the bars\n\n{table}"));
     let markdown = head(&args, &peers) + &titled.unwrap_or_default() + &markdown;
     println!("{markdown}");
-    if let Some(table) = bars {
+    // Not without some of them.
+    if let Some(table) = bars.filter(|_| !began.is_empty()) {
         record(&args, &layout, &table)?;
     }
     if args.output.as_os_str() != "-" {
@@ -197,15 +205,39 @@ fn record(args: &HubArgs, layout: &Layout, table: &str) -> Result<()> {
 }
 
 /// One subscriber that stalls among the others.
-fn beside_stalled(args: &HubArgs, peers: &[Peer], place: &Place) -> (String, Vec<stalled::Stalled>) {
-    let Some(workload) = HUB.iter().find(|workload| workload.id == FAN_OUT) else {
-        return Default::default();
-    };
+fn beside_stalled(
+    args: &HubArgs,
+    (layout, peers): (&Layout, &[Peer]),
+    place: &Place,
+) -> Result<(String, Vec<stalled::Stalled>)> {
+    let workload = HUB.iter().find(|workload| workload.id == FAN_OUT).filter(|_| args.wants(BESIDE_STALLED));
+    let Some(workload) = workload else { return Ok(Default::default()) };
+    // Two of each serve at the same time: those that cannot choose a port are told another one.
+    let files = Files::new()?;
     let some: Vec<Peer> = peers.iter().filter(|peer| takes_part(peer, workload)).cloned().collect();
-    if !args.wants(BESIDE_STALLED) {
-        return Default::default();
-    }
-    stalled::section((args.rounds, args.seconds), workload, &some, place)
+    let others = again(args, (layout, &files), &some)?;
+    let pairs: Vec<[Peer; 2]> = some.into_iter().zip(others).map(|(one, other)| [one, other]).collect();
+    Ok(stalled::section((args.rounds, args.seconds), workload, &pairs, place))
+}
+
+/// Measures a workload. A broker of crates.io that fails it in the middle is left out, and it begins again: what was
+/// measured of all others is not lost for that.
+fn measure_those_that_can(
+    args: &HubArgs,
+    workload: &Workload,
+    kept: &mut Vec<Peer>,
+    place: &Place,
+) -> Result<Vec<Run>> {
+    let (length, workload) = ((args.rounds, args.seconds), std::slice::from_ref(workload));
+    let failed = match measure(length, workload, kept, place) {
+        Ok(runs) => return Ok(runs),
+        Err(error) => error,
+    };
+    let before = kept.len();
+    kept.retain(|peer| !peers::FOREIGN.contains(&&*peer.name));
+    ensure!((1..before).contains(&kept.len()), failed);
+    eprintln!("LEFT OUT: {}: {failed:#}", peers::FOREIGN.join(" and "));
+    measure(length, workload, kept, place)
 }
 
 /// Tries whether a broker can do it at all.
@@ -225,6 +257,18 @@ fn does(peer: &Peer, workload: &Workload, place: &Place) -> Result<()> {
 fn takes_part(peer: &Peer, workload: &Workload) -> bool {
     let keeps = [KEEPS, COMMITS].contains(&peer.name.as_str());
     if workload.id == "D1" { keeps || peer.name == OURS || peer.name == MOSQUITTO } else { !keeps }
+}
+
+/// The same brokers once more, with other ports, and folders in `files`.
+fn again(args: &HubArgs, (layout, files): (&Layout, &Files), peers: &[Peer]) -> Result<Vec<Peer>> {
+    let others = peers::all(layout, files, args.windlass.as_deref())?;
+    peers
+        .iter()
+        .map(|peer| {
+            let other = others.iter().find(|other| other.name == peer.name);
+            other.cloned().with_context(|| format!("{} is not there any more", peer.name))
+        })
+        .collect()
 }
 
 /// Deliveries a second with two workers to those with one, of each turn or run; by workload.

@@ -17,6 +17,9 @@ pub(super) const OURS: &str = "windlass";
 /// Ours, which acknowledges what is on disk.
 pub(super) const COMMITS: &str = "windlass-commits";
 
+/// Those of crates.io.
+pub(super) const FOREIGN: [&str; 2] = ["rmqtt", "rumqttd"];
+
 /// All of them, in the order of the tables.
 pub(super) fn all(layout: &Layout, files: &Files, windlass: Option<&Path>) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::super::drive::Drive;
 use super::super::figures::{median, spread};
@@ -51,14 +51,15 @@ struct Round {
 pub(super) fn section(
     (rounds, seconds): (u64, Duration),
     workload: &Workload,
-    peers: &[Peer],
+    peers: &[[Peer; 2]],
     place: &Place,
 ) -> (String, Vec<Stalled>) {
     let (mut pairs, mut all) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        for peer in peers {
+        for two in peers {
+            let peer = &two[0];
             // Whoever cannot do it is told so, and is no reason to lose what was measured of all others.
-            match once(seconds, workload, peer, place) {
+            match once(seconds, workload, two, place) {
                 Ok((some, about)) => {
                     let ratios: Vec<f64> = some.iter().map(Stalled::ratio).collect();
                     eprintln!(
@@ -74,12 +75,20 @@ pub(super) fn section(
             }
         }
     }
-    (table(peers, &pairs, &all), pairs)
+    let names: Vec<&str> = peers.iter().map(|two| &*two[0].name).collect();
+    (table(&names, &pairs, &all), pairs)
 }
 
-fn once(seconds: Duration, workload: &Workload, peer: &Peer, place: &Place) -> Result<(Vec<Stalled>, Round)> {
-    let start = || Server::start(peer, place.server(), false, &[]);
-    let servers = [start()?, start()?];
+fn once(
+    seconds: Duration,
+    workload: &Workload,
+    two: &[Peer; 2],
+    place: &Place,
+) -> Result<(Vec<Stalled>, Round)> {
+    let [peer, other] = two;
+    let start = |peer| Server::start(peer, place.server(), false, &[]);
+    let servers = [start(peer)?, start(other)?];
+    ensure!(address(&servers[0])? != address(&servers[1])?, "there is one where there should be two");
     let mut loads = [Drive::of(workload, &servers[0])?, Drive::of(workload, &servers[1])?];
     for load in &mut loads {
         load.slice(SLICE)?;
@@ -114,19 +123,19 @@ fn once(seconds: Duration, workload: &Workload, peer: &Peer, place: &Place) -> R
     Ok((pairs, round))
 }
 
-fn table(peers: &[Peer], pairs: &[Stalled], rounds: &[Round]) -> String {
+fn table(peers: &[&str], pairs: &[Stalled], rounds: &[Round]) -> String {
     let rows: Vec<Vec<String>> = peers
         .iter()
-        .filter(|peer| rounds.iter().any(|round| round.peer == peer.name))
-        .map(|peer| {
+        .filter(|peer| rounds.iter().any(|round| round.peer == **peer))
+        .map(|&peer| {
             let of = |figure: fn(&Stalled) -> f64| -> Vec<f64> {
-                pairs.iter().filter(|pair| pair.peer == peer.name).map(figure).collect()
+                pairs.iter().filter(|pair| pair.peer == peer).map(figure).collect()
             };
             let middle = |figure| median(&of(figure)).map_or("-".into(), text::number);
-            let its = || rounds.iter().filter(|round| round.peer == peer.name);
+            let its = || rounds.iter().filter(|round| round.peer == peer);
             let grown: Vec<f64> = its().map(|round| round.grown).collect();
             vec![
-                peer.name.clone(),
+                peer.to_owned(),
                 middle(|pair| pair.p99.0),
                 middle(|pair| pair.p99.1),
                 spread(&of(Stalled::ratio)),
