@@ -13,7 +13,7 @@ use crate::service::Hub;
 use crate::session::message::{Message, Publication, seconds_left};
 use crate::session::queue::{How, Ids, Queued};
 use crate::session::{Key, Sent};
-use crate::siblings::parcel::{Parcel, Passed};
+use crate::siblings::parcel::{Change, Parcel, Passed};
 use crate::siblings::posted::Post;
 
 /// How often a message for a group is passed on for want of the member that was chosen. Each time the worker that chose
@@ -103,12 +103,23 @@ impl Hub {
         None
     }
 
-    /// Passes a message on to the workers that the last search has found; how many.
+    /// Passes a message on to the workers that the last search has found; how many. If it changes what is retained, the
+    /// others are told of that.
     fn pass_on(&mut self, publication: &mut Publication<'_>, hops: u8) -> usize {
         let Some(elsewhere) = self.routes.elsewhere.as_deref_mut() else { return 0 };
         let mut workers = 0;
-        for worker in 0..self.siblings.workers() {
-            let Some(found) = elsewhere.found(worker) else { continue };
+        let change = publication.change.take();
+        for worker in (0..self.siblings.workers()).filter(|worker| *worker != self.worker) {
+            let found = elsewhere.found(worker);
+            let mut change = change.clone();
+            // At once, unless the message goes to all there whose filters match, whenever it arrives: a subscription that
+            // is not known here begins when what was told before it is has arrived.
+            if found.as_ref().is_none_or(|found| !found.routed)
+                && let Some(change) = change.take()
+            {
+                self.siblings.tell(worker, Parcel::Changed(change));
+            }
+            let Some(found) = found else { continue };
             let chosen = std::mem::take(&mut found.chosen);
             let (message, retain, routed) = (publication.message(), publication.retain, found.routed);
             let (mut number, mut until) = (0, 0);
@@ -122,7 +133,8 @@ impl Hub {
             }
             let chosen = (!chosen.is_empty()).then(|| chosen.into_boxed_slice());
             let passed = Passed { message, retain, routed, hops, chosen, number };
-            self.siblings.pass(worker, passed, until, self.durable.journal.committed());
+            let committed = self.durable.journal.committed();
+            self.siblings.pass(worker, change, passed, (until, committed));
             workers += 1;
         }
         workers
@@ -145,7 +157,7 @@ impl Hub {
     }
 
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to
-    /// [MQTT-3.3.1-7]).
+    /// [MQTT-3.3.1-7]). The other workers hear of it when it is published, right behind this.
     pub(crate) fn retain(&mut self, publication: &mut Publication<'_>) -> Reason {
         let totals = self.watch.totals();
         let version = self.kept.next_version(totals, self.durable.unix_us(self.now));
@@ -156,8 +168,7 @@ impl Hub {
             if was || self.siblings.are_there() {
                 self.durable.retained_gone(topic, version);
                 if self.siblings.are_there() {
-                    let topic: Arc<str> = topic.as_str().into();
-                    self.siblings.tell_all(|| Parcel::RetainedGone(topic.clone(), version));
+                    publication.change = Some(Change::Gone(topic.as_str().into(), version));
                 }
             }
             return Reason::Success;
@@ -167,7 +178,9 @@ impl Hub {
         match self.kept.insert(message.clone(), totals, max, bytes_max) {
             Ok(()) => {
                 self.durable.retained(&message);
-                self.siblings.tell_all(|| Parcel::Retained(message.clone()));
+                if self.siblings.are_there() {
+                    publication.change = Some(Change::Retained(message));
+                }
                 Reason::Success
             }
             Err(_) => {

@@ -305,6 +305,10 @@ impl Hub {
             held_bytes: 0,
             sent: 0,
         }));
+        // What is retained meanwhile may not have waited for it.
+        for replay in session.scans.iter_mut().flat_map(|scans| scans.iter_mut()) {
+            replay.asked = self.kept.ask();
+        }
         self.durable.connected(session, if v5 { 5 } else { 4 });
         let is_durable = found_durable || session.number != 0;
         if let Some(at) = session.timer.take() {

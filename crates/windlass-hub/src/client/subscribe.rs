@@ -19,6 +19,8 @@ pub(crate) struct Waiting {
     question: u64,
     conn: ConnId,
     key: Key,
+    /// Which of the sessions that were at this place.
+    generation: u32,
     is_unsubscribe: bool,
     id: PacketId,
     /// Each filter with its answer.
@@ -30,6 +32,9 @@ pub(crate) struct Waiting {
 pub(crate) struct Answer {
     filter: Box<str>,
     reason: Reason,
+    /// Until then the session gets no messages for it, but those for which it had it before. So whatever is published
+    /// meanwhile, and retained, comes to it once.
+    begins: bool,
     /// Retained messages come behind it: how.
     replay: Option<(SubscribeOptions, u32)>,
 }
@@ -49,7 +54,9 @@ impl Hub {
             for subscription in subscribe.filters.iter() {
                 let (reason, replays) = self.add_subscription(key, subscription, id);
                 let replay = replays.then_some((subscription.options, id));
-                answers.push(Answer { filter: subscription.filter.as_str().into(), reason, replay });
+                let filter = subscription.filter;
+                let begins = !reason.is_error() && begins_later(filter);
+                answers.push(Answer { filter: filter.as_str().into(), reason, begins, replay });
             }
             self.ask_all(conn, client, key, (false, subscribe.id, answers));
             return Ok(());
@@ -80,8 +87,9 @@ impl Hub {
         key: Key,
         (is_unsubscribe, id, answers): (bool, PacketId, Vec<Answer>),
     ) {
-        let question = self.siblings.ask();
-        self.asked.push_back(Waiting { question, conn: conn.id(), key, is_unsubscribe, id, answers });
+        let (question, conn_id, generation) = (self.siblings.ask(), conn.id(), self.sessions.generation(key));
+        let waiting = Waiting { question, conn: conn_id, key, generation, is_unsubscribe, id, answers };
+        self.asked.push_back(waiting);
         client.awaits_all = true;
         conn.pause();
     }
@@ -90,7 +98,11 @@ impl Hub {
     pub(crate) fn answer_asked(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>) {
         let answered = self.siblings.answered();
         while let Some(waiting) = self.asked.pop_front_if(|waiting| waiting.question <= answered) {
-            let Waiting { conn, key, is_unsubscribe, id, answers, .. } = waiting;
+            let Waiting { conn, key, generation, is_unsubscribe, id, mut answers, .. } = waiting;
+            if self.sessions.generation(key) == generation {
+                // Whether somebody waits for the answer or not: the session has it.
+                answers.iter_mut().filter(|it| it.begins).for_each(|answer| self.put_to_use(key, answer));
+            }
             let Some((mut conn, client)) = clients.get(scope, conn) else { continue };
             client.awaits_all = false;
             // What it has said meanwhile was not read.
@@ -117,19 +129,36 @@ impl Hub {
         }
     }
 
+    /// The session gets messages for a subscription from here on, if it still has it.
+    fn put_to_use(&mut self, key: Key, answer: &mut Answer) {
+        let Ok(filter) = Filter::new(&answer.filter) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(subscription) = session.subscription(filter) else { return };
+        let entry = Entry { options: subscription.options, id: subscription.id };
+        if self.routes.insert(filter, key, entry).is_err() {
+            (answer.reason, answer.replay) = (Reason::QuotaExceeded, None);
+            self.stats.denied_subscribe += 1;
+            self.remove_subscription(key, filter);
+        }
+    }
+
     /// Another worker has no room for a filter: whoever waits to be told of it has not got it.
     pub(crate) fn refused_elsewhere(&mut self, filter: &str) {
-        let mut keys = Vec::new();
+        let mut refused = Vec::new();
         for waiting in self.asked.iter_mut().filter(|waiting| !waiting.is_unsubscribe) {
             let same = |answer: &&mut Answer| !answer.reason.is_error() && *answer.filter == *filter;
             for answer in waiting.answers.iter_mut().filter(same) {
-                (answer.reason, answer.replay) = (Reason::QuotaExceeded, None);
-                keys.push(waiting.key);
+                (answer.reason, answer.begins, answer.replay) = (Reason::QuotaExceeded, false, None);
+                refused.push((waiting.key, waiting.generation, waiting.conn));
             }
         }
         let Ok(filter) = Filter::new(filter) else { return };
-        for key in keys {
-            self.stats.denied_subscribe += 1;
+        for (key, generation, conn) in refused {
+            if self.sessions.generation(key) != generation {
+                continue;
+            }
+            // Nobody is told who is gone.
+            self.stats.denied_subscribe += u64::from(self.is_linked(key, conn));
             self.remove_subscription(key, filter);
         }
     }
@@ -143,8 +172,9 @@ impl Hub {
         // One that is under way for this filter begins again, with all that it has not sent.
         self.stop_replay(key, filter);
         if let Some(session) = self.sessions.get_mut(key) {
-            let filter = filter.as_str().into();
-            session.scans.get_or_insert_default().push_back(Replay { filter, scan: None, options, id });
+            let (filter, asked) = (filter.as_str().into(), self.kept.ask());
+            let replay = Replay { filter, scan: None, asked, is_noted: false, options, id };
+            session.scans.get_or_insert_default().push_back(replay);
         }
     }
 
@@ -223,16 +253,21 @@ impl Hub {
         if session.number != 0 && self.durable.admit().is_err() {
             return Err(Reason::QuotaExceeded);
         }
-        let is_new = !self.routes.contains(filter, key);
+        let before = session.subscription(filter).map(|before| before.options.qos);
+        let is_new = before.is_none();
         if is_new && session.subscriptions.len() >= subscriptions_max {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
         }
-        if self.routes.insert(filter, key, Entry { options, id }).is_err() {
+        let has_room = if self.siblings.are_there() && begins_later(filter) {
+            !is_new || self.routes.may_take(filter)
+        } else {
+            self.routes.insert(filter, key, Entry { options, id }).is_ok()
+        };
+        if !has_room {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
         }
-        let before = session.subscription(filter).map(|before| before.options.qos);
         // It takes the place of one with the same filter ([MQTT-3.8.4-3]).
         match session.subscription(filter) {
             Some(before) => (before.options, before.id) = (options, id),
@@ -245,6 +280,11 @@ impl Hub {
             }
         }
         self.durable.subscribed(session, filter, options, id);
+        // What is under way for the one before is still to be sent.
+        let replays = session.scans.iter_mut().flat_map(|scans| scans.iter_mut());
+        for replay in replays.filter(|replay| *replay.filter == *filter.as_str()) {
+            replay.is_noted = false;
+        }
         let replays = match options.retain_handling {
             RetainHandling::Send => true,
             RetainHandling::SendIfNew => is_new,
@@ -281,7 +321,7 @@ impl Hub {
             let mut answers = Vec::new();
             for filter in unsubscribe.filters.iter() {
                 let reason = self.remove_subscription(key, filter);
-                answers.push(Answer { filter: filter.as_str().into(), reason, replay: None });
+                answers.push(Answer { filter: filter.as_str().into(), reason, begins: false, replay: None });
             }
             self.ask_all(conn, client, key, (true, unsubscribe.id, answers));
             return Ok(());
@@ -310,4 +350,10 @@ impl Hub {
         self.stop_replay(key, filter);
         Reason::Success
     }
+}
+
+/// Whether a subscription begins with its answer, where there are other workers. A member of a group gets what others
+/// have chosen it for as soon as they know it: there is nobody else who would.
+fn begins_later(filter: Filter<'_>) -> bool {
+    filter.group().is_none()
 }

@@ -4,11 +4,11 @@ use windlass::Time;
 use windlass_proto::mqtt::{Filter, PacketId, QoS, Reason, SubscribeOptions, Topic};
 
 use super::Durable;
-use crate::journal::{Body, Groups, How, Ids, MessageNumber, Record, SessionNumber, Way};
+use crate::journal::{Body, Groups, How, Ids, MessageNumber, REPLAYS, Record, SessionNumber, Way};
 use crate::session::message::Message;
 use crate::session::queue::Queued;
 use crate::session::will::Will;
-use crate::session::{Sent, Session};
+use crate::session::{Replay, Sent, Session, Subscription};
 use crate::siblings::posted::Post;
 
 /// Whether what it is given is written down: a session of number 0 never was. One that was and ends with its
@@ -112,6 +112,17 @@ impl Durable {
             let (session, filter, options) = (session.number, filter.as_str(), options.to_byte());
             self.journal.record(&Record::Subscribed { session, filter, options, id });
         }
+    }
+
+    /// Retained messages are still to be sent for a subscription, or not any more: what is not said with
+    /// [`subscribed`](Durable::subscribed) are not.
+    pub(crate) fn replays(&mut self, session: &Session, replay: &Replay, are_there: bool) {
+        let subscription = session.subscriptions.iter().find(|it| it.filter == replay.filter);
+        let Some(Subscription { filter, options, id }) = subscription.filter(|_| is_durable(session)) else {
+            return;
+        };
+        let options = options.to_byte() | if are_there { REPLAYS } else { 0 };
+        self.journal.record(&Record::Subscribed { session: session.number, filter, options, id: *id });
     }
 
     pub(crate) fn unsubscribed(&mut self, session: &Session, filter: Filter<'_>) {

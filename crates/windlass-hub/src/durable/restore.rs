@@ -10,7 +10,7 @@ use windlass_proto::mqtt::{
 
 use crate::config::WhenExceeded;
 use crate::journal::{
-    Mark, MessageNumber, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
+    Mark, MessageNumber, REPLAYS, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
     RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
 use crate::route::Entry;
@@ -19,7 +19,7 @@ use crate::service::Hub;
 use crate::session::message::Message;
 use crate::session::queue::{How, Ids, Queued};
 use crate::session::will::Will;
-use crate::session::{Sent, Subscription};
+use crate::session::{Replay, Sent, Subscription};
 
 impl Hub {
     /// Takes in what the log holds for this worker, before any client is there.
@@ -149,13 +149,18 @@ impl Hub {
             }
         }
         for (filter, subscription) in found.subscriptions {
-            let Ok(options) = SubscribeOptions::from_byte(subscription.options) else { continue };
-            let id = subscription.id;
+            let Ok(options) = SubscribeOptions::from_byte(subscription.options & !REPLAYS) else { continue };
+            let (id, replays) = (subscription.id, subscription.options & REPLAYS != 0);
             let Ok(parsed) = Filter::new(&filter) else { continue };
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
                 session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
+                if replays {
+                    let filter = filter.clone();
+                    let replay = Replay { filter, scan: None, asked: 0, is_noted: true, options, id };
+                    session.scans.get_or_insert_default().push_back(replay);
+                }
                 self.tell_added(key, parsed, Entry { options, id }, None);
             }
         }

@@ -4,7 +4,7 @@ use windlass_proto::mqtt::{InFlight, QoS, Scan};
 
 use super::Durable;
 use super::record::how;
-use crate::journal::Record;
+use crate::journal::{REPLAYS, Record};
 use crate::service::Hub;
 use crate::session::{Key, Session};
 use crate::siblings::posted::Post;
@@ -97,7 +97,11 @@ impl Durable {
             self.will(session);
         }
         for subscription in &session.subscriptions {
-            let (filter, options) = (&*subscription.filter, subscription.options.to_byte());
+            let (filter, mut options) = (&*subscription.filter, subscription.options.to_byte());
+            let mut replays = session.scans.iter().flat_map(|scans| scans.iter());
+            if replays.any(|replay| replay.filter == subscription.filter) {
+                options |= REPLAYS;
+            }
             self.journal.record(&Record::Subscribed {
                 session: number,
                 filter,

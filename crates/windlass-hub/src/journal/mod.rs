@@ -67,6 +67,7 @@ pub use disk::{Disk, DiskFile, DiskLock, Folder, SimDisk, SimPlan};
 pub use latency::Latency;
 pub use log::{Durability, Log, LogConfig, LogError, LogStatus};
 pub use mark::Mark;
+pub(crate) use record::REPLAYS;
 pub use record::{Body, Groups, How, Ids, MessageNumber, Record, RecordError, SessionNumber, Way};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained, RecoveredSession,

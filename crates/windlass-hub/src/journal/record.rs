@@ -16,6 +16,9 @@ pub type SessionNumber = u64;
 /// The number of a message: given by [`Journal::message`](super::Journal::message), and never again.
 pub type MessageNumber = u64;
 
+/// In the options of [`Record::Subscribed`]: retained messages are still to be sent.
+pub(crate) const REPLAYS: u8 = 0x80;
+
 /// One change. Text and bytes are borrowed, from the hub's state or from the log.
 ///
 /// Every record stands on its own: one of a session or message that is not known any more changes nothing, and one
@@ -66,7 +69,8 @@ pub enum Record<'b> {
         session: SessionNumber,
         /// With the group, if it is shared.
         filter: &'b str,
-        /// [`SubscribeOptions::to_byte`](windlass_proto::mqtt::SubscribeOptions::to_byte).
+        /// [`SubscribeOptions::to_byte`](windlass_proto::mqtt::SubscribeOptions::to_byte). With bit 7, which is reserved
+        /// there, retained messages are still to be sent for it: they are looked for anew after a start.
         options: u8,
         /// The subscription identifier; 0: none.
         id: u32,

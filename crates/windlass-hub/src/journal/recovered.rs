@@ -59,7 +59,8 @@ pub struct RecoveredSession {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct RecoveredSubscription {
-    /// [`SubscribeOptions::from_byte`](windlass_proto::mqtt::SubscribeOptions::from_byte) reads them.
+    /// [`SubscribeOptions::from_byte`](windlass_proto::mqtt::SubscribeOptions::from_byte) reads them, without bit 7: see
+    /// [`Record::Subscribed`](super::Record::Subscribed).
     pub options: u8,
     /// The subscription identifier; 0: none.
     pub id: u32,

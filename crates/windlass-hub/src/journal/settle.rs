@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use windlass_proto::mqtt::{Filter, Matched, QoS, SubscribeOptions, Subscriptions, Topic, TreeLimits};
 
 use super::batch::Batch;
-use super::record::{How, Ids, Record, SessionNumber};
+use super::record::{How, Ids, REPLAYS, Record, SessionNumber};
 use super::recovered::RecoveredSubscription;
 use super::replay::{Posted, Replay};
 use crate::siblings::home;
@@ -32,7 +32,7 @@ struct Merged {
 impl Merged {
     /// One more of its subscriptions matches a message of this QoS.
     fn add(&mut self, subscription: &RecoveredSubscription, qos: QoS) {
-        let Ok(options) = SubscribeOptions::from_byte(subscription.options) else { return };
+        let Ok(options) = SubscribeOptions::from_byte(subscription.options & !REPLAYS) else { return };
         self.qos = self.qos.max(options.qos.min(qos));
         self.retain_as_published |= options.retain_as_published;
         self.ids.extend(Some(subscription.id).filter(|id| *id != 0));

@@ -87,11 +87,21 @@ impl Routes {
         self.tree.nodes() + self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.nodes())
     }
 
+    /// Whether there is no room for another filter: of all workers together, and levels that several of them have count
+    /// for each.
+    fn is_full(&self) -> bool {
+        self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max
+    }
+
+    /// Whether there may be room for a filter.
+    pub(crate) fn may_take(&self, filter: Filter<'_>) -> bool {
+        !self.is_full() && filter.levels().count() <= self.limits.levels_max
+    }
+
     /// Adds a subscription, or replaces it; whether it was there.
     pub(crate) fn insert(&mut self, filter: Filter<'_>, key: Key, entry: Entry) -> Result<bool, TreeError> {
         let member = (self.worker, key);
-        // Of all workers together; levels that several of them have count for each.
-        if self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max && !self.contains(filter, key) {
+        if self.is_full() && !self.contains(filter, key) {
             return Err(TreeError::Full);
         }
         match self.groups(filter) {

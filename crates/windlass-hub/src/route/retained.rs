@@ -40,7 +40,9 @@ struct Gone {
 /// Retained messages, within their limits.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    tree: Retained<Arc<Message>>,
+    tree: Retained<Held>,
+    /// How many subscriptions have asked for what is retained.
+    asked: u64,
     /// Which worker this is, of how many.
     worker: usize,
     workers: usize,
@@ -59,6 +61,14 @@ pub(crate) struct Kept {
     gone_by_age: VecDeque<(Time, Arc<str>)>,
 }
 
+/// One of them.
+#[derive(Debug)]
+struct Held {
+    message: Arc<Message>,
+    /// As it came here, so many subscriptions had asked for what is retained.
+    asked: u64,
+}
+
 /// Why a message was not retained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full;
@@ -70,6 +80,7 @@ impl Kept {
     pub(crate) fn new(limits: TreeLimits) -> Kept {
         Kept {
             tree: Retained::new(limits),
+            asked: 0,
             worker: 0,
             workers: 1,
             own: 0,
@@ -130,7 +141,7 @@ impl Kept {
         bytes_max: usize,
     ) -> Result<(), Full> {
         let topic = message.topic().map_err(|_| Full)?;
-        let before = self.tree.get(topic);
+        let before = self.tree.get(topic).map(|held| &held.message);
         if is_hub_s(&message) {
             return self.put(message, totals);
         }
@@ -154,7 +165,7 @@ impl Kept {
     pub(crate) fn take(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
         let version = message.version;
         let Ok(topic) = message.topic() else { return Err(Full) };
-        if self.tree.get(topic).is_some_and(|it| it.version >= version)
+        if self.tree.get(topic).is_some_and(|it| it.message.version >= version)
             || self.gone.get(topic.as_str()).is_some_and(|it| it.version >= version)
         {
             return Ok(());
@@ -170,7 +181,7 @@ impl Kept {
     fn put(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
         let topic = message.topic().map_err(|_| Full)?;
         let (len, expires, is_own) = (message.len(), message.expires.is_some(), self.counts(&message));
-        match self.tree.insert(topic, message.clone()) {
+        match self.tree.insert(topic, Held { message: message.clone(), asked: self.asked }) {
             Ok(before) => {
                 self.left(before, totals);
                 self.expiring += usize::from(expires);
@@ -190,8 +201,8 @@ impl Kept {
         }
     }
 
-    fn left(&mut self, before: Option<Arc<Message>>, totals: &Totals) -> bool {
-        let Some(before) = before else { return false };
+    fn left(&mut self, before: Option<Held>, totals: &Totals) -> bool {
+        let Some(Held { message: before, .. }) = before else { return false };
         self.expiring -= usize::from(before.expires.is_some());
         if self.counts(&before) {
             self.own -= 1;
@@ -204,7 +215,7 @@ impl Kept {
 
     /// Keeps nothing of a topic any more, as of this version; whether there was something.
     pub(crate) fn remove(&mut self, topic: Topic<'_>, version: u64, totals: &Totals, now: Time) -> bool {
-        if self.tree.get(topic).is_some_and(|it| it.version > version) {
+        if self.tree.get(topic).is_some_and(|it| it.message.version > version) {
             return false;
         }
         if self.workers > 1 {
@@ -263,8 +274,35 @@ impl Kept {
     }
 
     /// See [`Retained::proceed`].
-    pub(crate) fn proceed(&self, scan: &mut Scan, nodes: usize, found: impl FnMut(&Arc<Message>)) -> bool {
-        self.tree.proceed(scan, nodes, found)
+    pub(crate) fn proceed(
+        &self,
+        scan: &mut Scan,
+        nodes: usize,
+        mut found: impl FnMut(&Arc<Message>),
+    ) -> bool {
+        self.tree.proceed(scan, nodes, |held| found(&held.message))
+    }
+
+    /// A subscription asks for what is retained now: its number, for [`proceed_for`](Kept::proceed_for). What is retained
+    /// from here on comes to it as it is published.
+    pub(crate) fn ask(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked
+    }
+
+    /// The same as [`proceed`](Kept::proceed), of what was retained before this question.
+    pub(crate) fn proceed_for(
+        &self,
+        asked: u64,
+        scan: &mut Scan,
+        nodes: usize,
+        mut found: impl FnMut(&Arc<Message>),
+    ) -> bool {
+        self.tree.proceed(scan, nodes, |held| {
+            if held.asked < asked {
+                found(&held.message);
+            }
+        })
     }
 
     /// See [`Retained::children`].
@@ -272,9 +310,11 @@ impl Kept {
         &'k self,
         above: Option<&str>,
         max: usize,
-        found: impl FnMut(Child<'k, Arc<Message>>),
+        mut found: impl FnMut(Child<'k, Arc<Message>>),
     ) -> bool {
-        self.tree.children(above, max, found)
+        self.tree.children(above, max, |Child { name, value, has_children }| {
+            found(Child { name, value: value.map(|held| &held.message), has_children });
+        })
     }
 
     pub(crate) fn end(&mut self, scan: Scan) {
@@ -298,7 +338,7 @@ impl Kept {
         }
         let Some(mut scan) = self.sweep.take() else { return };
         let mut expired = Vec::new();
-        let over = self.tree.proceed(&mut scan, SWEEP_NODES, |message| {
+        let over = self.tree.proceed(&mut scan, SWEEP_NODES, |Held { message, .. }| {
             if message.is_expired(now) {
                 expired.push(message.clone());
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::journal::Mark;
+use crate::siblings::parcel::Change;
 use windlass::{Bytes, Time};
 use windlass_proto::EncodeError;
 use windlass_proto::mqtt::{
@@ -157,6 +158,8 @@ pub(crate) struct Publication<'p> {
     pub(crate) retain: bool,
     pub(crate) expires: Option<Time>,
     pub(crate) now: Time,
+    /// What is retained of its topic from now on: other workers hear of that together with the message.
+    pub(crate) change: Option<Change>,
     /// Made when it is first needed.
     kept: Option<Arc<Message>>,
 }
@@ -171,7 +174,7 @@ impl<'p> Publication<'p> {
         now: Time,
     ) -> Publication<'p> {
         let expires = expires(properties, now);
-        Publication { topic, properties, payload, qos, retain, expires, now, kept: None }
+        Publication { topic, properties, payload, qos, retain, expires, now, change: None, kept: None }
     }
 
     /// One that is kept already.
@@ -188,6 +191,7 @@ impl<'p> Publication<'p> {
             retain,
             expires: message.expires,
             now,
+            change: None,
             kept: Some(message.clone()),
         })
     }

@@ -111,6 +111,10 @@ pub(crate) struct Replay {
     /// How far the search is; `None` before it begins. It does not outlive the connection, since the tree keeps all of
     /// its places for it: in the next one it begins again.
     pub(crate) scan: Option<Scan>,
+    /// Which question it answers: what is retained later comes as it is published.
+    pub(crate) asked: u64,
+    /// The journal has it that this is not over.
+    pub(crate) is_noted: bool,
     pub(crate) options: SubscribeOptions,
     pub(crate) id: u32,
 }

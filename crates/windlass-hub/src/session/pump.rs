@@ -26,10 +26,27 @@ pub(crate) enum Pumped {
 impl Hub {
     /// Sends a client what waits for it, as far as it takes it.
     pub(crate) fn pump(&mut self, reach: &mut dyn Reach, key: Key) -> Pumped {
-        if !self.send_again(reach, key) || !self.send_queue(reach, key) {
-            return Pumped::Waits;
+        let pumped = match self.send_again(reach, key) && self.send_queue(reach, key) {
+            true => self.send_retained(reach, key),
+            false => Pumped::Waits,
+        };
+        if self.sessions.get(key).is_some_and(|session| session.number != 0 && session.scans.is_some()) {
+            self.note_replays(key);
         }
-        self.send_retained(reach, key)
+        pumped
+    }
+
+    /// Writes down that retained messages are still to be sent: mostly they are all sent at once, and nothing is to be
+    /// written.
+    fn note_replays(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        // Taken out, so that the session can be looked at.
+        let Some(mut scans) = session.scans.take() else { return };
+        for replay in scans.iter_mut().filter(|replay| !replay.is_noted) {
+            replay.is_noted = true;
+            self.durable.replays(session, replay, true);
+        }
+        session.scans = Some(scans);
     }
 
     /// What was sent before the connection was a new one, in its order ([MQTT-4.4.0-1], [MQTT-4.6.0-1]). Whether
@@ -184,10 +201,16 @@ impl Hub {
                 replay.scan = Filter::new(&replay.filter).ok().map(|filter| self.kept.scan(filter));
             }
             let over = match &mut replay.scan {
-                Some(scan) => self.kept.proceed(scan, STEP_NODES, |message| found.push(message.clone())),
+                Some(scan) => {
+                    let asked = replay.asked;
+                    self.kept.proceed_for(asked, scan, STEP_NODES, |message| found.push(message.clone()))
+                }
                 None => true,
             };
             if over && let Some(replay) = session.scan_over() {
+                if replay.is_noted {
+                    self.durable.replays(session, &replay, false);
+                }
                 self.kept.drop_replay(replay);
             }
             for message in found.drain(..) {

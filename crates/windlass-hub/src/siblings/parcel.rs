@@ -24,10 +24,8 @@ pub struct Batch {
 pub(crate) enum Parcel {
     /// A message for sessions of yours.
     Message(Passed),
-    /// A message is retained for its topic.
-    Retained(Arc<Message>),
-    /// Nothing is retained for this topic any more, as of a version.
-    RetainedGone(Arc<str>, u64),
+    /// Something else is retained.
+    Changed(Change),
     /// A session of mine has a filter from now on.
     Added {
         filter: Arc<str>,
@@ -53,6 +51,15 @@ pub(crate) enum Parcel {
     Refused(Arc<str>),
     /// Ends the connection of a client of yours.
     Kick(Box<str>),
+}
+
+/// What is retained of a topic from now on.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// This message.
+    Retained(Arc<Message>),
+    /// Nothing any more, as of a version.
+    Gone(Arc<str>, u64),
 }
 
 /// A message that is passed on.
@@ -81,8 +88,8 @@ impl Parcel {
             Parcel::Message(Passed { message, chosen, .. }) => {
                 message.len() + chosen.as_ref().map_or(0, |chosen| chosen.len() * size_of::<Chosen>())
             }
-            Parcel::Retained(message) => message.len(),
-            Parcel::RetainedGone(text, _)
+            Parcel::Changed(Change::Retained(message)) => message.len(),
+            Parcel::Changed(Change::Gone(text, _))
             | Parcel::Added { filter: text, .. }
             | Parcel::Removed { filter: text, .. }
             | Parcel::Left(_, text)

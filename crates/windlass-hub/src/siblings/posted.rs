@@ -8,7 +8,7 @@ use std::sync::Arc;
 use windlass_proto::mqtt::QoS;
 
 use super::Siblings;
-use super::parcel::{Parcel, Passed};
+use super::parcel::{Change, Parcel, Passed};
 use crate::session::message::Message;
 
 /// What one worker has posted to another, and is not known to be taken.
@@ -18,7 +18,7 @@ pub(crate) struct Posted {
     bytes: u64,
     /// Messages that leave when their being posted is committed, or that come behind such: the record that has to be. So
     /// they arrive in the order of their numbers, and one that is taken means that all before it are.
-    later: VecDeque<(u64, Passed)>,
+    later: VecDeque<(u64, Parcel)>,
 }
 
 /// One of them: what a checkpoint writes down anew.
@@ -87,14 +87,24 @@ impl Siblings {
     }
 
     /// Tells a worker of a message: at once, unless a record has to be committed first, or others wait for theirs, behind
-    /// which it stays.
-    pub(crate) fn pass(&mut self, worker: usize, passed: Passed, until: u64, committed: u64) {
+    /// which it stays. If it is retained too, that comes with it: a subscription there that begins meanwhile gets it by
+    /// the one or by the other.
+    pub(crate) fn pass(
+        &mut self,
+        worker: usize,
+        change: Option<Change>,
+        passed: Passed,
+        (until, committed): (u64, u64),
+    ) {
         let Some(sibling) = self.each.get_mut(worker) else { return };
         let later = &mut sibling.posted.later;
-        if until > committed || passed.message.qos > QoS::AtMostOnce && !later.is_empty() {
-            later.push_back((until, passed));
-        } else {
-            self.tell(worker, Parcel::Message(passed));
+        let waits = until > committed || passed.message.qos > QoS::AtMostOnce && !later.is_empty();
+        for parcel in change.map(Parcel::Changed).into_iter().chain([Parcel::Message(passed)]) {
+            if waits {
+                self.each[worker].posted.later.push_back((until, parcel));
+            } else {
+                self.tell(worker, parcel);
+            }
         }
     }
 
@@ -106,10 +116,10 @@ impl Siblings {
             {
                 sibling.kept.committed = number;
             }
-            while let Some((_, passed)) =
+            while let Some((_, parcel)) =
                 self.each[worker].posted.later.pop_front_if(|(until, _)| *until <= committed)
             {
-                self.tell(worker, Parcel::Message(passed));
+                self.tell(worker, parcel);
             }
         }
     }

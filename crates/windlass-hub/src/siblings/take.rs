@@ -4,7 +4,7 @@ use windlass::{Scope, Sessions as Clients};
 use windlass_proto::mqtt::{Filter, Reason, Topic};
 
 use super::Batch;
-use super::parcel::Parcel;
+use super::parcel::{Change, Parcel};
 use crate::client::Client;
 use crate::reach::Reach;
 use crate::service::Hub;
@@ -48,10 +48,10 @@ impl Hub {
         let Some(elsewhere) = self.routes.elsewhere.as_deref_mut() else { return };
         match parcel {
             Parcel::Message(passed) => self.passed_on(reach, passed),
-            Parcel::Retained(message) => {
+            Parcel::Changed(Change::Retained(message)) => {
                 self.stats.retained_refused += u64::from(self.kept.take(message, totals).is_err());
             }
-            Parcel::RetainedGone(topic, version) => {
+            Parcel::Changed(Change::Gone(topic, version)) => {
                 if let Ok(topic) = Topic::new(&topic) {
                     self.kept.remove(topic, version, totals, self.now);
                 }

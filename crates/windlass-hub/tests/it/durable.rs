@@ -106,6 +106,53 @@ fn what_was_retained_before_a_start_waits_for_sessions_after_it() {
     assert!(heard.starts_with("CONNACK Success present; PUBLISH kept \"once\" q1 #1 dup retain"), "{heard}");
 }
 
+/// Who was told that it has subscribed gets what is retained, whatever comes between: what was sent may come again.
+#[test]
+fn what_is_retained_comes_though_the_power_goes_in_between() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let mut sender = desk.join(V5, "sender");
+    for n in 1..=100 {
+        let topic = format!("kept/{n}");
+        let publish = Publish::new(Topic::new(&topic).unwrap(), b"x");
+        let publish = Publish { retain: true, qos: QoS::AtLeastOnce, id: Some(number(n)), ..publish };
+        desk.say(&mut sender, &Packet::Publish(publish));
+        assert_eq!(desk.hear(&mut sender).len(), 1);
+    }
+    let (mut receiver, _) = desk.join_for_good(V5, "receiver");
+    let heard = desk.subscribe(&mut receiver, "kept/+", QoS::AtLeastOnce);
+    assert_eq!(heard.len(), 1 + 20, "as many as may be in flight");
+    // Also when a checkpoint has written it down anew, and when it has been found once already.
+    let mut disk = disk.crash();
+    for _ in 0..2 {
+        let (mut desk, status) =
+            with(&disk, 0, LogConfig::default().segment_bytes(4_000).checkpoint_bytes(1));
+        desk.wait(5.0);
+        assert!(status.checkpoints() > 0);
+        disk = disk.crash();
+    }
+    let (mut desk, _) = on(&disk, 0);
+    let (mut receiver, heard) = desk.join_for_good(V5, "receiver");
+    let mut heard: Vec<String> = heard.split("; ").map(str::to_owned).collect();
+    heard.extend(desk.hear(&mut receiver));
+    let mut topics = std::collections::BTreeSet::new();
+    while !heard.is_empty() {
+        for text in std::mem::take(&mut heard) {
+            let Some(rest) = text.strip_prefix("PUBLISH ") else { continue };
+            let words: Vec<&str> = rest.split(' ').collect();
+            topics.insert(words[0].to_owned());
+            let id = words.iter().find_map(|word| word.strip_prefix('#')).expect("QoS 1");
+            heard.extend(desk.puback(&mut receiver, id.parse().unwrap()));
+        }
+    }
+    assert_eq!(topics.len(), 100);
+    // It is over, and does not begin again.
+    desk.wait(1.0);
+    let (mut desk, _) = on(&disk.crash(), 0);
+    let (_, heard) = desk.join_for_good(V5, "receiver");
+    assert_eq!(heard, "CONNACK Success present");
+}
+
 #[test]
 fn exchanges_go_on_where_they_were() {
     let disk = disk();

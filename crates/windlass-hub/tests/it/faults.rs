@@ -299,6 +299,71 @@ fn one_that_stops_reading_among_a_thousand() {
     }
 }
 
+/// What it comes to for the server, and for each receiver, to pass on some messages; with somebody beside the receivers
+/// who has stopped reading, or without.
+fn passing_on(qos: QoS, when: WhenQueueFull, with_stalled: bool) -> Vec<(&'static str, u64)> {
+    let config = HubConfig::default().output_max(64 << 10).queue_max(20).when_queue_full(when);
+    let mut desk = Desk::new(config.in_flight_max(u16::MAX));
+    let mut sender = desk.join(V5, "sender");
+    let mut receivers: Vec<Device> = (0..MANY).map(|n| desk.join(V3, &format!("r{n}"))).collect();
+    for receiver in &mut receivers {
+        desk.subscribe(receiver, "t", qos);
+    }
+    let id = (qos != QoS::AtMostOnce).then(|| number(1));
+    let publish = |desk: &mut Desk, sender: &mut Device, topic, payload: &[u8]| {
+        let publish = Publish::new(Topic::new(topic).unwrap(), payload);
+        desk.say(sender, &Packet::Publish(Publish { qos, id, ..publish }));
+        desk.hear(sender);
+    };
+    let mut stalled = desk.join(V3, "stalled");
+    if with_stalled {
+        desk.subscribe(&mut stalled, "t", qos);
+        desk.subscribe(&mut stalled, "its/own", qos);
+        for _ in 0..80 {
+            publish(&mut desk, &mut sender, "its/own", &[b'x'; 64 << 10]);
+        }
+    }
+    // What is seen to now and then is not among what is counted.
+    desk.wait(10.0);
+    let counters = |desk: &Desk| desk.harness.handle().stats().counters;
+    let before = counters(&desk);
+    let mut bytes = 0;
+    for _ in 0..20 {
+        publish(&mut desk, &mut sender, "t", &[b'y'; 1_000]);
+        bytes +=
+            receivers.iter().map(|receiver| desk.harness.receive(receiver.peer).len() as u64).sum::<u64>();
+    }
+    let after = counters(&desk);
+    let mut counts = vec![("received by the others", bytes)];
+    let timed = ["busy_nanos", "lag_nanos", "lag_min_nanos", "overloaded_nanos"];
+    counts.extend(
+        after
+            .entries()
+            .zip(before.entries())
+            .map(|((name, after), (_, before))| (name, after.saturating_sub(before)))
+            .filter(|(name, _)| !timed.contains(name)),
+    );
+    counts
+}
+
+/// Of one that has stopped reading nobody else notices anything: the same turns, calls and bytes for their messages as
+/// without it, to the last. What it costs the hub to queue a message for it, and to drop another, is in no call.
+#[test]
+fn one_that_has_stopped_reading_costs_the_others_nothing() {
+    for (qos, when) in [
+        (QoS::AtMostOnce, WhenQueueFull::DropNewest),
+        (QoS::AtMostOnce, WhenQueueFull::DropOldest),
+        (QoS::AtLeastOnce, WhenQueueFull::DropOldest),
+    ] {
+        let (without, beside) = (passing_on(qos, when, false), passing_on(qos, when, true));
+        let all = MANY as u64 * 20;
+        assert!(without[0].1 >= all * 1_000, "they get all of it: {without:?}");
+        let writes = without.iter().find(|(name, _)| *name == "writes").unwrap().1;
+        assert!((all..all + 200).contains(&writes), "each with a call of its own: {writes}");
+        assert_eq!(without, beside, "{qos:?} {when:?}");
+    }
+}
+
 /// Somebody who breaks a limit is told so or ended, and what others have is as it was.
 #[test]
 fn every_limit_has_an_end_for_who_breaks_it() {

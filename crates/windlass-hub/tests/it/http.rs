@@ -14,7 +14,7 @@ use windlass_hub::{Done, HubConfig, Mail, QoS};
 use windlass_proto::mqtt::{Packet, Property};
 
 use crate::durable::{disk, on};
-use crate::identity::{TOKEN, config, hub};
+use crate::identity::{TOKEN, config, hub, set, users};
 use crate::kit::{Desk, V3, V5};
 use crate::workers::workers;
 
@@ -217,6 +217,25 @@ fn a_token_is_enough() {
     assert_eq!(ask(&mut desk, "/publish/a/b", &bearer.replace('.', ","), "x"), "401");
     desk.wait(5.1);
     assert_eq!(ask(&mut desk, "/publish/a/b", &bearer, "x"), "401", "it has ended");
+}
+
+/// Whoever was somebody when its head came, and is not when its body has, publishes nothing.
+#[test]
+fn who_is_revoked_between_head_and_body_publishes_nothing() {
+    let before = config(RULES);
+    let without_roger = IdentityConfig { passwords: users(&[("anna", "a")]), ..before.clone() };
+    let read_only = IdentityConfig { acl: config("user roger\ntopic read open/#\n").acl, ..before.clone() };
+    for (then, expected) in [(before.clone(), "204"), (without_roger, "401"), (read_only, "403")] {
+        let mut desk = Desk::new(hub(before.clone()));
+        let peer = desk.harness.connect_from(IpAddr::from([127, 0, 0, 1]));
+        let whole = request("/publish/open/x", ROGER, "12");
+        let (head, last) = whole.split_at(whole.len() - 1);
+        desk.harness.send(peer, head);
+        set(&mut desk, then);
+        desk.harness.send(peer, last);
+        assert_eq!(status(&heard(&mut desk, peer)), expected);
+        assert_eq!(desk.stats().http_published, u64::from(expected == "204"));
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ const RULES: &str = "user roger\ntopic readwrite open/#\ntopic deny open/secret\
                      user boss\ntopic #\n\
                      pattern readwrite own/%c/#\n";
 
-fn users(users: &[(&str, &str)]) -> Option<Arc<Passwords>> {
+pub(crate) fn users(users: &[(&str, &str)]) -> Option<Arc<Passwords>> {
     let cheap = Hashing::Pbkdf2 { rounds: 1 };
     let text = users.iter().fold(String::new(), |text, (user, password)| {
         passwords::set(&text, user, password.as_bytes(), cheap).unwrap()
@@ -66,7 +66,7 @@ fn stay(desk: &mut Desk, id: &str, user: &str) -> (Device, String) {
     })
 }
 
-fn set(desk: &mut Desk, config: IdentityConfig) {
+pub(crate) fn set(desk: &mut Desk, config: IdentityConfig) {
     desk.tell(|| Mail::Set(Box::new(hub(config.clone()).sys_interval(std::time::Duration::ZERO))));
 }
 

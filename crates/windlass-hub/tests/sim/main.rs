@@ -6,6 +6,7 @@
 mod device;
 mod hasty;
 mod kills;
+mod newcomer;
 mod retainer;
 mod rival;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use device::{Device, Ledger, Role};
 use hasty::{Hasty, Listener, News};
+use newcomer::{Newcomer, Wall};
 use retainer::{Board, Retainer};
 use rival::{Contest, Rival};
 use windlass::sim::{self, Sim};
@@ -91,22 +93,23 @@ fn nothing_is_lost_doubled_or_reordered() {
 /// The same with a journal: what waits for a disk comes late, and in its order, whoever is gone meanwhile.
 #[test]
 fn nothing_is_lost_doubled_or_reordered_behind_a_journal() {
-    sim::check("hub durable", 0..SEEDS, |sim| {
-        let disk = SimDisk::new(sim.rng().next_u64(), SimPlan::default());
-        let opened = Log::open(disk, LogConfig::default(), 0).expect("it opens");
-        let kept = Mutex::new(Some(opened));
-        let take: TakeLog = Arc::new(move || kept.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let pool = Offload::new(OffloadConfig { threads: 1, ..OffloadConfig::default() });
-        let its = pool.clone();
-        crowd(sim.every_job_returns(), |sim, config| {
-            hub_of(
-                sim,
-                config,
-                move |hub, mailbox| hub.journal(take.clone(), mailbox, &pool),
-                move |service| service.offload(&its),
-            )
-        });
-    });
+    sim::check("hub durable", 0..SEEDS, |sim| crowd(sim, durable_hub));
+}
+
+/// A hub with a journal on a disk that only takes its time.
+fn durable_hub(sim: &mut Sim, config: HubConfig) -> &mut Sim {
+    let disk = SimDisk::new(sim.rng().next_u64(), SimPlan::default());
+    let opened = Log::open(disk, LogConfig::default(), 0).expect("it opens");
+    let kept = Mutex::new(Some(opened));
+    let take: TakeLog = Arc::new(move || kept.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let pool = Offload::new(OffloadConfig { threads: 1, ..OffloadConfig::default() });
+    let its = pool.clone();
+    hub_of(
+        sim.every_job_returns(),
+        config,
+        move |hub, mailbox| hub.journal(take.clone(), mailbox, &pool),
+        move |service| service.offload(&its),
+    )
 }
 
 #[test]
@@ -175,4 +178,40 @@ fn all_workers_agree_on_what_is_retained() {
                 Retainer::new(looks, true, of_looks.clone())
             });
     });
+}
+
+/// Some who retain, and some who come and go.
+fn newcomers<'s>(sim: &'s mut Sim, with: impl FnOnce(&'s mut Sim, HubConfig) -> &'s mut Sim) {
+    let retainers = 1 + sim.rng().below(3) as usize;
+    // Few, so that each is retained again and again; or many, so that looking for them takes its time.
+    let topics = if sim.rng().chance(1, 2) { 3 } else { 30 };
+    let config = HubConfig {
+        queue_max: 100_000,
+        in_flight_max: 1 + sim.rng().below(20) as u16,
+        between_workers_max: 1 << sim.rng().below(24),
+        ..HubConfig::default()
+    };
+    let wall = Rc::new(RefCell::new(Wall::of(retainers, topics)));
+    let (of_newcomers, mut number, mut newcomer) = (wall.clone(), 0, 0);
+    with(sim, config)
+        .clients(retainers, move |_| {
+            number += 1;
+            newcomer::Retainer::new(number, wall.clone())
+        })
+        .clients(3, move |_| {
+            newcomer += 1;
+            Newcomer::new(newcomer, of_newcomers.clone())
+        });
+}
+
+/// What is retained while somebody subscribes comes once.
+#[test]
+fn a_message_comes_to_a_new_subscription_once() {
+    sim::check("hub newcomers", 0..SEEDS, |sim| newcomers(sim, hub));
+}
+
+/// The same with a journal, for which a message waits on its way to another worker.
+#[test]
+fn a_message_comes_to_a_new_subscription_once_behind_a_journal() {
+    sim::check("hub newcomers durable", 0..SEEDS, |sim| newcomers(sim, durable_hub));
 }

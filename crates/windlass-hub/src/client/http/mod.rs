@@ -14,7 +14,7 @@ use windlass_proto::mqtt::{PropertiesBuf, Property, QoS, Reason, Topic};
 use super::publish::may_be_published;
 use super::{Client, Stage, Wire};
 use crate::durable::Done;
-use crate::identity::{Checked, Judged, Presented, Refusal, Who};
+use crate::identity::{Checked, Judged, Presented, Refusal, Standing, Who};
 use crate::service::Hub;
 use crate::session::message::Publication;
 use request::{Credentials, Wanted};
@@ -35,9 +35,19 @@ enum At {
     /// It is being found out who it is from. The connection is paused.
     Judging(Box<Wanted>),
     /// Its body comes.
-    Body(Box<Wanted>),
+    Body(Box<(Wanted, Author)>),
     /// Its answer waits for a commit. The connection is paused.
     Held,
+}
+
+/// Who a request is from.
+#[derive(Debug)]
+struct Author {
+    who: Who,
+    /// An id that nobody can have asked for, if it has none: rules about `%c` are for sessions.
+    id: Box<str>,
+    /// Which identity it was last held to.
+    revision: u32,
 }
 
 /// An answer that is no success: its status, and why in words for people.
@@ -97,9 +107,10 @@ impl Hub {
                     }
                 }
                 Ok(Some(RequestPart::End)) => {
-                    if let At::Body(wanted) = std::mem::replace(&mut requests.at, At::Head) {
+                    if let At::Body(asked) = std::mem::replace(&mut requests.at, At::Head) {
                         let body = std::mem::take(&mut requests.body);
-                        let outcome = self.publish_request(conn, client, &wanted, &body);
+                        let (wanted, author) = *asked;
+                        let outcome = self.publish_request(conn, client, (&wanted, &author), &body);
                         let durable = outcome.is_ok() && (wanted.qos > QoS::AtMostOnce || wanted.retain);
                         self.answer_request(conn, client, outcome, durable);
                     }
@@ -198,20 +209,21 @@ impl Hub {
         verdict: Result<Who, Refusal>,
     ) {
         let outcome = match verdict {
-            Ok(who) => self.may_publish(conn, client, &wanted, &who),
+            Ok(who) => self.may_publish(conn, client, &wanted, who),
             Err(why) => {
                 self.count_refusal(why);
                 Err(match why {
                     Refusal::ClientId => (Status::FORBIDDEN, "such a client cannot publish by HTTP\n"),
-                    _ => (Status::UNAUTHORIZED, "the user or the password is wrong, or missing\n"),
+                    _ => UNKNOWN,
                 })
             }
         };
-        if outcome.is_err() {
-            return self.answer_request(conn, client, outcome, false);
-        }
+        let author = match outcome {
+            Ok(author) => author,
+            Err(why) => return self.answer_request(conn, client, Err(why), false),
+        };
         let Wire::Http(requests) = &mut client.wire else { return };
-        requests.at = At::Body(Box::new(wanted));
+        requests.at = At::Body(Box::new((wanted, author)));
         if requests.http.is_continue_awaited() {
             let mut out = Vec::new();
             if requests.http.send_continue(&mut out).is_ok() {
@@ -226,8 +238,8 @@ impl Hub {
         conn: &mut Conn<'_>,
         client: &mut Client,
         wanted: &Wanted,
-        who: &Who,
-    ) -> Result<(), Refused> {
+        who: Who,
+    ) -> Result<Author, Refused> {
         if wanted.length.is_some_and(|length| length > self.config.packet_max as u64) {
             return Err((Status::CONTENT_TOO_LARGE, "longer than `packet_max`\n"));
         }
@@ -256,17 +268,38 @@ impl Hub {
                 }
             }
         }
-        // An id that nobody can have asked for: rules about `%c` are for sessions.
         let id = match &who.client_id {
-            Some(id) => id.to_string(),
-            None => format!("http-{:016x}{:016x}", conn.random(), conn.random()),
+            Some(id) => (**id).into(),
+            None => format!("http-{:016x}{:016x}", conn.random(), conn.random()).into(),
         };
-        let rights = self.config.identity.rights(who, &id);
-        if !may_be_published(&wanted.topic) || !rights.may_write(topic) {
+        let author = Author { who, id, revision: self.access.revision() };
+        self.may_author(conn, client, topic, &author)?;
+        self.may_keep(wanted)?;
+        Ok(author)
+    }
+
+    /// Whether somebody is let in, and may publish to a topic, by the identity of now: it was judged earlier, by that of
+    /// then.
+    fn may_author(
+        &mut self,
+        conn: &Conn<'_>,
+        client: &Client,
+        topic: Topic<'_>,
+        author: &Author,
+    ) -> Result<(), Refused> {
+        let Author { who, id, .. } = author;
+        let is_local = client.is_local(conn.peer());
+        let is_over = who.expires_at_unix_ms.is_some_and(|end| end <= self.durable.unix_ms(self.now));
+        if is_over || self.config.identity.standing(who, id, is_local) == Standing::Revoked {
+            self.stats.revoked += 1;
+            return Err(UNKNOWN);
+        }
+        let rights = self.config.identity.rights(who, id);
+        if !may_be_published(topic.as_str()) || !rights.may_write(topic) {
             self.stats.denied_publish += 1;
             return Err((Status::FORBIDDEN, "not allowed to publish there\n"));
         }
-        self.may_keep(wanted)
+        Ok(())
     }
 
     fn may_keep(&mut self, wanted: &Wanted) -> Result<(), Refused> {
@@ -285,7 +318,7 @@ impl Hub {
         &mut self,
         conn: &mut Conn<'_>,
         client: &mut Client,
-        wanted: &Wanted,
+        (wanted, author): (&Wanted, &Author),
         body: &[u8],
     ) -> Result<(), Refused> {
         if let Some(load) = &client.counted {
@@ -298,6 +331,10 @@ impl Hub {
         }
         self.may_keep(wanted)?;
         let topic = Topic::new(&wanted.topic).map_err(|_| BAD_TOPIC)?;
+        // Its body may have been long in coming.
+        if author.revision != self.access.revision() || author.who.expires_at_unix_ms.is_some() {
+            self.may_author(conn, client, topic, author)?;
+        }
         let mut properties = PropertiesBuf::new();
         let expiry = wanted.expiry_seconds.map(Property::MessageExpiry);
         let content_type = wanted.content_type.as_deref().map(Property::ContentType);
@@ -356,5 +393,6 @@ impl Hub {
     }
 }
 
+const UNKNOWN: Refused = (Status::UNAUTHORIZED, "the user or the password is wrong, or missing\n");
 const BUSY: Refused = (Status::SERVICE_UNAVAILABLE, "too many are being looked at: try again\n");
 const BAD_TOPIC: Refused = (Status::BAD_REQUEST, "no topic that can be published to\n");

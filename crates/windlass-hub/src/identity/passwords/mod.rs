@@ -156,12 +156,13 @@ pub struct PasswordCheck {
 }
 
 impl PasswordCheck {
-    /// Computes the hash, and whether the password is right. It takes milliseconds, and up to 256 MiB for as long,
+    /// Computes the hash, and whether the password is right: an empty one never is. It takes milliseconds, and up to 256 MiB for as long,
     /// as the line in the file says.
     pub fn run(&self) -> bool {
         let Some(entry) = &self.entry else { return false };
-        // In this order: the hash is computed for who is not there too.
-        entry.stored.is(&self.password) & self.known
+        // In this order: the hash is computed for who is not there too. Who says none must not get in by a line that
+        // somebody has made with an empty one.
+        entry.stored.is(&self.password) & self.known & !self.password.is_empty()
     }
 
     pub(super) fn password(&self) -> &[u8] {

@@ -105,6 +105,13 @@ fn all_mistakes_are_told_at_once() {
     assert!(!wrong("roger:secret")[0].split_once(": ").unwrap().1.contains("secret"));
 }
 
+/// As Mosquitto has it. A CONNECT without a password would have it too.
+#[test]
+fn an_empty_password_is_never_right() {
+    let passwords = Passwords::parse(&set("", "a", b"", QUICK).unwrap()).unwrap();
+    assert!(!passwords.check("a", b"").run());
+}
+
 /// A line may not ask for all memory, or for minutes: who can write one could end the server.
 #[test]
 fn hashes_have_bounds() {
