@@ -127,7 +127,19 @@ fn what_is_retained_comes_though_the_power_goes_in_between() {
     for _ in 0..2 {
         let (mut desk, status) =
             with(&disk, 0, LogConfig::default().segment_bytes(4_000).checkpoint_bytes(1));
-        desk.wait(5.0);
+        let mut sender = desk.join(V5, "sender");
+        for n in 0..1_000 {
+            let publish = Publish::new(Topic::new("other").unwrap(), &[b'x'; 100]);
+            let publish = Publish { retain: true, qos: QoS::AtLeastOnce, id: Some(number(1)), ..publish };
+            desk.say(&mut sender, &Packet::Publish(publish));
+            assert_eq!(desk.hear(&mut sender).len(), 1);
+            if n % 10 == 0 {
+                desk.wait(0.2);
+            }
+            if status.checkpoints() > 0 {
+                break;
+            }
+        }
         assert!(status.checkpoints() > 0);
         disk = disk.crash();
     }

@@ -341,7 +341,8 @@ fn passing_on(qos: QoS, when: WhenQueueFull, with_stalled: bool) -> Vec<(&'stati
             .entries()
             .zip(before.entries())
             .map(|((name, after), (_, before))| (name, after.saturating_sub(before)))
-            .filter(|(name, _)| !timed.contains(name)),
+            // A peak is one of all that was before, the filling of what has stopped reading too.
+            .filter(|(name, _)| !timed.contains(name) && !name.ends_with("_peak_bytes")),
     );
     counts
 }
