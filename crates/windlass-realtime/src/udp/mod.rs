@@ -10,7 +10,7 @@
 mod config;
 mod parts;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -57,7 +57,6 @@ const FAREWELL_MS: (u32, u32) = (1_000, 3_000);
 #[derive(Clone, Copy, Debug)]
 struct Known {
     peer: PeerId,
-    addr: SocketAddr,
     seat: Option<Ticket>,
 }
 
@@ -82,8 +81,9 @@ pub(crate) struct Udp {
     strangers: VecDeque<(Time, PeerId)>,
     strange: usize,
     seated: usize,
-    /// To which of our addresses peers send, if the socket has all of them.
-    asked: HashMap<SocketAddr, IpAddr>,
+    /// To which of our addresses peers send, if the socket has all of them. By [`PeerId::index`], until another one has that
+    /// place: who is sent away is told so from there too, and told again.
+    asked: Vec<Option<(PeerId, IpAddr)>>,
     /// The same of whoever sent the datagram that is looked at.
     asking: Option<(SocketAddr, IpAddr)>,
     /// When the socket's deadline is.
@@ -130,7 +130,7 @@ impl Udp {
             strangers: VecDeque::new(),
             strange: 0,
             seated: 0,
-            asked: HashMap::new(),
+            asked: Vec::new(),
             asking: None,
             wake: None,
             blocked: false,
@@ -215,18 +215,21 @@ impl Udp {
     }
 
     fn arrived(&mut self, peer: PeerId, addr: SocketAddr, channels: usize, now: Time, stats: &mut GameStats) {
+        if let Some((_, to)) = self.asking.filter(|(from, _)| *from == addr) {
+            if self.asked.len() <= peer.index() {
+                self.asked.resize(peer.index() + 1, None);
+            }
+            self.asked[peer.index()] = Some((peer, to));
+        }
         if self.closing || channels < CHANNELS.into() {
             let code = if self.closing { CLOSED.0.into() } else { FEW_CHANNELS };
             stats.udp_refused_channels += u64::from(!self.closing);
-            return self.part(peer, code);
+            return self.turn_away(peer, code);
         }
         if self.known.len() <= peer.index() {
             self.known.resize(peer.index() + 1, None);
         }
-        self.known[peer.index()] = Some(Known { peer, addr, seat: None });
-        if let Some((_, to)) = self.asking.filter(|(from, _)| *from == addr) {
-            self.asked.insert(addr, to);
-        }
+        self.known[peer.index()] = Some(Known { peer, seat: None });
         self.strange += 1;
         self.strangers.push_back((now + self.limits.ticket_timeout, peer));
         while self.strange > self.limits.strangers_max {
@@ -234,7 +237,7 @@ impl Udp {
             let Some((_, oldest)) = self.strangers.pop_front() else { break };
             if self.is_stranger(oldest) {
                 stats.udp_refused_full += 1;
-                self.dismiss(oldest, NO_TICKET.0.into());
+                self.turn_away(oldest, NO_TICKET.0.into());
             }
         }
     }
@@ -248,7 +251,7 @@ impl Udp {
         let ticket = std::str::from_utf8(text).ok().and_then(|text| Ticket::read(text, &self.config.key));
         let Some(ticket) = ticket.filter(|ticket| usize::from(ticket.worker) == self.worker) else {
             hall.stats.udp_refused_ticket += 1;
-            return self.dismiss(peer, NO_TICKET.0.into());
+            return self.turn_away(peer, NO_TICKET.0.into());
         };
         let way = Way::Udp(peer);
         let (code, why) = match hall.claim(ticket, way, now) {
@@ -353,8 +356,13 @@ impl Udp {
     fn write(&self, socket: &mut Socket<'_>, to: SocketAddr, len: usize) {
         let bytes = &self.buf[..len];
         let asking = || self.asking.filter(|(from, _)| *from == to).map(|(_, asked)| asked);
+        let of_peer = || {
+            let peer = self.host.addressee()?;
+            let (its, asked) = self.asked.get(peer.index()).copied().flatten()?;
+            (its == peer).then_some(asked)
+        };
         let asked = match self.bound {
-            Some(bound) if bound.is_wildcard => self.asked.get(&to).copied().or_else(asking),
+            Some(bound) if bound.is_wildcard => of_peer().or_else(asking),
             _ => None,
         };
         match asked {
@@ -371,19 +379,20 @@ impl Udp {
     /// The name of a peer's connection is nobody's any more, and the peer is told why, behind all that it was sent.
     fn dismiss(&mut self, peer: PeerId, code: u32) {
         self.forget(peer);
-        self.part(peer, code);
-    }
-
-    fn part(&mut self, peer: PeerId, code: u32) {
         let (least, most) = FAREWELL_MS;
         self.host.set_timeouts(peer, 4, least, most);
         self.host.disconnect_later(peer, code);
     }
 
+    /// The same for one who has shown no ticket: in one datagram, and whether it comes or not, their place is free for others.
+    fn turn_away(&mut self, peer: PeerId, code: u32) {
+        self.forget(peer);
+        self.host.disconnect_now(peer, code);
+    }
+
     fn forget(&mut self, peer: PeerId) -> Option<Known> {
         let known = self.known.get_mut(peer.index())?.take_if(|known| known.peer == peer)?;
         *(if known.seat.is_some() { &mut self.seated } else { &mut self.strange }) -= 1;
-        self.asked.remove(&known.addr);
         Some(known)
     }
 
@@ -410,7 +419,7 @@ impl Udp {
             self.strangers.pop_front();
             if is_strange {
                 stats.udp_refused_late += 1;
-                self.dismiss(peer, NO_TICKET.0.into());
+                self.turn_away(peer, NO_TICKET.0.into());
             }
         }
     }
@@ -433,12 +442,14 @@ impl Udp {
         }
     }
 
-    /// The server ends: who has no seat has none any more, and who has one was told by their room.
+    /// The server ends: who has no seat has none any more, and who has one was told by their room. Nobody comes now, not even
+    /// back: what is waited for becomes only less.
     pub(crate) fn close(&mut self) {
         self.closing = true;
+        self.host.set_accept(false);
         for (_, peer) in std::mem::take(&mut self.strangers) {
             if self.is_stranger(peer) {
-                self.dismiss(peer, CLOSED.0.into());
+                self.turn_away(peer, CLOSED.0.into());
             }
         }
     }

@@ -47,6 +47,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: GameConfig, workers: usize) -> Server {
+        Server::start_at(config, workers, "127.0.0.1:0")
+    }
+
+    /// With its sockets for datagrams at this address.
+    pub(crate) fn start_at(config: GameConfig, workers: usize, udp: &str) -> Server {
         let kinds = config.kinds.iter().map(|kind| kind.name.clone());
         let (watch, mailbox) = (GameWatch::new(workers, kinds), Mailbox::new());
         let by_udp = config.udp.is_some();
@@ -61,7 +66,7 @@ impl Server {
             .limits(limits)
             .tcp("127.0.0.1:0");
         for worker in (0..workers).filter(|_| by_udp) {
-            serving = serving.udp_on(worker, "127.0.0.1:0");
+            serving = serving.udp_on(worker, udp);
         }
         let bound = serving.bind().unwrap();
         let BoundAddress::Tcp(at) = bound.addresses()[0] else { panic!("not TCP") };
