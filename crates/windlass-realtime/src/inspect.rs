@@ -22,7 +22,7 @@ pub enum Question {
     End {
         /// Which.
         room: RoomId,
-        /// What they are told.
+        /// What they are told: what is longer than 120 bytes is cut.
         why: String,
     },
     /// The end of a seat: whoever has it, or is to have it, is told why. It is free then, also for them.
@@ -31,7 +31,7 @@ pub enum Question {
         room: RoomId,
         /// Which seat.
         seat: Seat,
-        /// What they are told.
+        /// What they are told: what is longer than 120 bytes is cut.
         why: String,
     },
 }

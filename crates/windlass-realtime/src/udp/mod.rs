@@ -15,17 +15,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use windlass::{Datagram, Outgoing, Socket, SocketId, Time};
-use windlass_proto::enet::{Config, Counters, DATAGRAM_MAX, Event, Host, Kind, PeerId, PeerStats};
+use windlass_http::ws::CloseCode;
+use windlass_proto::enet::{Config, Counters, DATAGRAM_MAX, Event, Host, Kind, PeerId, PeerStats, SendError};
 
 pub use config::UdpConfig;
 
 use crate::config::GameConfig;
 use crate::gate::{CLOSED, ELSEWHERE, EXPIRED, NO_TICKET, REJECTED, SLOW, code_of};
-use crate::hall::{Hall, Unclaimed, Way};
+use crate::hall::{Hall, PACK_MAX, Unclaimed, Way};
 use crate::outbox::Free;
 use crate::stats::GameStats;
 use crate::ticket::Ticket;
-use crate::wire::{Head, put_end};
+use crate::wire::{END_MAX, HEAD_BYTES, Head, piece_len, put_end, short};
 use parts::Parts;
 
 /// Channels that a peer has to ask for: reliable, sequenced, unreliable.
@@ -52,6 +53,18 @@ const BLOCKED_AT: usize = 256 * 1024;
 
 /// Who has been sent away is waited for so long, in milliseconds: at least, and at most.
 const FAREWELL_MS: (u32, u32) = (1_000, 3_000);
+
+/// Bytes of the longest message that is sent: all that may wait for a seat, and the end behind it. What may be lost leaves only
+/// if it is no more than a tick's worth ([`PACK_MAX`]); behind so much a snapshot has as much room again.
+fn longest(config: &GameConfig) -> usize {
+    let tick = PACK_MAX as usize;
+    HEAD_BYTES + config.reliable_max.max(2 * tick) + piece_len(END_MAX)
+}
+
+/// Bytes that may be queued to one peer: what may be on its way, and behind it a message, and the last one.
+fn output_max(longest: usize) -> usize {
+    2 * (longest + UNDERWAY_MAX)
+}
 
 /// A peer that is connected.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +106,8 @@ pub(crate) struct Udp {
     /// The server ends: nobody new is let in.
     closing: bool,
     parts: Parts,
+    /// Bytes of the longest message that is sent.
+    longest: usize,
     buf: Box<[u8]>,
 }
 
@@ -103,15 +118,15 @@ impl Udp {
         for (count, half) in seed.chunks_exact_mut(8).enumerate() {
             half.copy_from_slice(&config.key.number(&what, count as u64).to_le_bytes());
         }
-        let longest = config.message_max.max(config.reliable_max + 64);
+        let longest = longest(&config);
         let silence = u32::try_from(limits.silence_timeout.as_millis()).unwrap_or(u32::MAX);
         let enet = Config {
             peers_max: limits.peers_max,
             peers_per_address_max: limits.address_peers_max,
             channels_max: CHANNELS,
-            message_max: longest,
+            message_max: longest.max(config.message_max),
             newcomer_message_max: STRANGER_MESSAGE_MAX,
-            output_max: 2 * (longest + UNDERWAY_MAX),
+            output_max: output_max(longest),
             half_open_max: limits.half_open_max,
             linger_ms: LINGER_MS,
             connects_per_second: limits.address_connects.per_second,
@@ -131,6 +146,7 @@ impl Udp {
             strange: 0,
             seated: 0,
             asked: Vec::new(),
+            longest,
             asking: None,
             wake: None,
             blocked: false,
@@ -138,6 +154,13 @@ impl Udp {
             parts: Parts::default(),
             buf: vec![0; DATAGRAM_MAX].into(),
         }
+    }
+
+    /// Other settings of the game: what may wait for a seat from now on may leave in one message, too. What waits already is
+    /// no less for it.
+    pub(crate) fn set(&mut self, config: &GameConfig) {
+        self.longest = self.longest.max(longest(config));
+        self.host.set_outgoing_max(self.longest, output_max(self.longest));
     }
 
     /// Looks which socket it has, if it has not been told so.
@@ -281,7 +304,7 @@ impl Udp {
         };
         let mut out = Vec::new();
         Head::default().put(&mut out);
-        put_end(&mut out, &why);
+        put_end(&mut out, short(&why));
         let _ = self.host.send(peer, RELIABLE, Kind::Reliable, &out);
         self.dismiss(peer, code.0.into());
     }
@@ -326,10 +349,12 @@ impl Udp {
         let mut parts = std::mem::take(&mut self.parts);
         parts.split(message, self.host.stats(peer).map_or(0, |stats| usize::from(stats.mtu)));
         if let Some(reliable) = parts.reliable()
-            && self.host.send(peer, RELIABLE, Kind::Reliable, reliable).is_err()
+            && let Err(error) = self.host.send(peer, RELIABLE, Kind::Reliable, reliable)
         {
-            // More than `free` allowed cannot be; whoever is wrong about it, a gap it may not have.
-            self.host.disconnect(peer, SLOW.0.into());
+            // More than `free` allowed cannot be, or longer than the longest; whoever is wrong about it, a gap it may not have.
+            let code = if error == SendError::TooLong { CloseCode::INTERNAL } else { SLOW };
+            debug_assert_ne!(error, SendError::TooLong, "{} bytes", reliable.len());
+            self.host.disconnect(peer, code.0.into());
         }
         for (fits, unreliable) in parts.unreliable() {
             let kind = if fits { Kind::Unsequenced } else { Kind::Unreliable };
@@ -337,8 +362,11 @@ impl Udp {
             let _ = self.host.send(peer, UNRELIABLE, kind, unreliable);
         }
         let sequenced = parts.sequenced().map(|message| (SEQUENCED, Kind::Unreliable, message));
-        if let Ok(Some((to, len))) = self.host.transmit_to(now, peer, sequenced, &mut self.buf) {
-            self.write(socket, to, len);
+        match self.host.transmit_to(now, peer, sequenced, &mut self.buf) {
+            Ok(Some((to, len))) => self.write(socket, to, len),
+            // A snapshot beyond all measure: it may be lost, and is.
+            Err(SendError::TooLong) => stats.snapshots_stale += 1,
+            _ => {}
         }
         self.parts = parts;
         self.flush_peer(socket, peer);

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use windlass_proto::enet::Kind;
+use windlass_realtime::inspect::{Ask, Question};
 use windlass_realtime::wire::Saying;
-use windlass_realtime::{GameConfig, Rate, UdpConfig};
+use windlass_realtime::{Channel, Game, GameConfig, Rate, UdpConfig};
 
-use crate::kit::{Server, config, eventually, seat};
+use crate::kit::{Player, Server, config, eventually, seat};
 use crate::peer::{Peer, place};
 
 const CHAT: &str = r#"{"kind":"chat"}"#;
@@ -123,4 +124,38 @@ fn a_stop_waits_for_nobody_who_only_comes_now() {
     floods.into_iter().for_each(|(_, passing)| _ = passing.join().unwrap());
     // `drain_timeout` is 10 s.
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn the_end_is_told_behind_all_that_waits_however_long_both_are() {
+    for why in ["short".to_owned(), "w".repeat(120), "long ".repeat(1_000)] {
+        let server = Server::start(by_udp().reliable_max(1_024).message_max(600), 1);
+        let mut peer = Peer::join(server.at, "create", r#"{"kind":"slow"}"#);
+        let room = peer.room.parse().unwrap();
+        // Right behind a tick, so that it waits for the next one.
+        let tick = server.watch.stats().ticks;
+        eventually("a tick", || server.watch.stats().ticks > tick);
+        (0..4u8).for_each(|n| peer.say_reliable(&[n; 248]));
+        peer.run(Duration::from_millis(300));
+        Ask::send(&server.mailbox, Question::End { room, why: why.clone() }, |_| {}).unwrap();
+        peer.run_until("the end", |peer| peer.ended.is_some());
+        assert_eq!((peer.code(), peer.messages.len()), (Some(4002), 4), "{} bytes", why.len());
+        // What is too long is cut.
+        assert_eq!(peer.why.as_deref(), Some(&why[..why.len().min(120)]));
+    }
+}
+
+#[test]
+fn what_may_wait_from_now_on_may_leave_too() {
+    let server = Server::start(by_udp().reliable_max(2_000).message_max(1_000), 1);
+    let peer = Peer::join(server.at, "create", CHAT);
+    let wish = format!(r#"{{"room":"{}"}}"#, peer.room);
+    drop(peer);
+    assert!(Game::set(&server.mailbox, by_udp().reliable_max(100_000).message_max(50_000)));
+    std::thread::sleep(Duration::from_millis(300));
+    let mut peer = Peer::join(server.at, "join", &wish);
+    let mut page = Player::join(server.at, "join", &wish);
+    page.say(Saying::new().message(Channel::Reliable, &[7; 10_000]));
+    peer.run_until("the message", |peer| !peer.messages.is_empty() || peer.ended.is_some());
+    assert_eq!((peer.messages.len(), peer.code()), (1, None));
 }
