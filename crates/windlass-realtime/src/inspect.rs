@@ -125,7 +125,7 @@ pub struct SeatEntry {
     pub subject: Option<String>,
     /// Where they come from, while they are here.
     pub address: Option<String>,
-    /// By which way, while they are here: `websocket`.
+    /// By which way, while they are here: `websocket` or `udp`.
     pub gateway: Option<&'static str>,
     /// For how long they have had it, or it has been kept for them.
     pub since_seconds: f64,
