@@ -174,6 +174,9 @@ impl Game {
         });
         self.ws.set_config(ws_config(&config));
         self.hall.set(config.clone());
+        if let Some(udp) = &mut self.udp {
+            udp.set(&config);
+        }
         if let Some(directory) = &mut self.directory {
             directory.set(config.clone());
         }

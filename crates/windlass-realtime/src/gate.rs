@@ -12,7 +12,7 @@ use crate::game::Game;
 use crate::hall::{Unclaimed, Way};
 use crate::room::Leave;
 use crate::ticket::Ticket;
-use crate::wire::SUBPROTOCOL;
+use crate::wire::{SUBPROTOCOL, short};
 
 /// A connection of a player: an upgraded connection of the game's [`Http`](windlass_http::Http).
 #[derive(Debug)]
@@ -134,13 +134,6 @@ impl Gate {
             session.ws(ws, conn).close(ELSEWHERE, "the seat was taken over");
         }
     }
-}
-
-/// What fits into a Close frame (RFC 6455 section 5.5), cut between two characters.
-fn short(text: &str) -> &str {
-    const MAX: usize = 120;
-    let end = (0..=MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    &text[..end]
 }
 
 impl Upgraded<Game> for Gate {

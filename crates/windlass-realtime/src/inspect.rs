@@ -22,7 +22,7 @@ pub enum Question {
     End {
         /// Which.
         room: RoomId,
-        /// What they are told.
+        /// What they are told: what is longer than 120 bytes is cut.
         why: String,
     },
     /// The end of a seat: whoever has it, or is to have it, is told why. It is free then, also for them.
@@ -31,7 +31,7 @@ pub enum Question {
         room: RoomId,
         /// Which seat.
         seat: Seat,
-        /// What they are told.
+        /// What they are told: what is longer than 120 bytes is cut.
         why: String,
     },
 }
@@ -125,7 +125,7 @@ pub struct SeatEntry {
     pub subject: Option<String>,
     /// Where they come from, while they are here.
     pub address: Option<String>,
-    /// By which way, while they are here: `websocket`.
+    /// By which way, while they are here: `websocket` or `udp`.
     pub gateway: Option<&'static str>,
     /// For how long they have had it, or it has been kept for them.
     pub since_seconds: f64,

@@ -120,7 +120,7 @@ impl<'a> Play<'a> {
 
 /// At most so many bytes of text, cut between two characters.
 fn short(text: &str) -> String {
-    const MAX: usize = 120;
+    const MAX: usize = crate::wire::END_MAX;
     let mut out = String::new();
     for c in text.chars().take_while(|c| !c.is_control()) {
         if out.len() + c.len_utf8() > MAX {

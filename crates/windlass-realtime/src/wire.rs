@@ -243,6 +243,15 @@ impl Welcome<'_> {
     }
 }
 
+/// Bytes of the text that says why a seat is over: it fits into a Close frame too (RFC 6455 section 5.5).
+pub(crate) const END_MAX: usize = 120;
+
+/// At most [`END_MAX`] bytes of a text, cut between two characters.
+pub(crate) fn short(text: &str) -> &str {
+    let end = (0..=END_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}
+
 pub(crate) fn put_end(out: &mut Vec<u8>, why: &str) {
     put_piece(out, END, why.as_bytes());
 }

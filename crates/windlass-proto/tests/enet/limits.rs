@@ -207,3 +207,51 @@ fn there_may_be_more_peers_than_ids() {
     net.run(3000, &mut [&mut server, &mut one, &mut other]);
     assert_eq!(server.host.connected(), 5000, "{:?}", server.host.counters());
 }
+
+#[test]
+fn what_may_be_sent_and_who_may_come_is_set_later_too() {
+    let mut pair = Pair::new(Net::new(35), Config { message_max: 1_000, ..Config::default() });
+    let (peer, host) = (pair.at_client, &mut pair.client.host);
+    assert_eq!(host.send(peer, 0, Kind::Reliable, &[0; 1_001]), Err(SendError::TooLong));
+    host.set_outgoing_max(2_000, 2_500);
+    assert_eq!(host.send(peer, 0, Kind::Reliable, &[0; 2_001]), Err(SendError::TooLong));
+    assert_eq!(host.send(peer, 0, Kind::Unreliable, &[0; 2_000]), Ok(()));
+    assert_eq!(host.send(peer, 0, Kind::Unreliable, &[0; 1_000]), Err(SendError::Full));
+    // What may come is as it was: the longer one is not put together.
+    pair.run(100);
+    assert_eq!(pair.server.messages(0).len(), 0);
+    pair.server.host.set_accept(false);
+    let refused = pair.server.host.counters().refused_connect;
+    pair.client.host.connect(pair.net.now, pair.server.addr(), 1, 0).unwrap();
+    pair.run(100);
+    assert!(pair.server.host.counters().refused_connect > refused);
+    assert_eq!((pair.server.host.live(), pair.client.host.connected()), (1, 1));
+}
+
+#[test]
+fn whose_datagram_it_was_is_known_to_the_last() {
+    let mut buf = [0; 4096];
+    for now in [false, true] {
+        let mut pair = Pair::new(Net::new(36), Config::default());
+        let (at, peer) = (pair.net.now, pair.at_server);
+        let host = &mut pair.server.host;
+        while host.poll_transmit(at, &mut buf).is_some() {}
+        if now {
+            host.disconnect_now(peer, 9);
+        } else {
+            host.disconnect(peer, 9);
+        }
+        // Also of one who is no peer any more, and only told so.
+        assert!(host.poll_transmit(at, &mut buf).is_some());
+        assert_eq!((host.addressee(), host.live()), (Some(peer), usize::from(!now)));
+        // An answer is nobody's yet.
+        let mut other = Ours::new("10.0.0.3:7000", Config { accept: false, ..Config::default() });
+        other.host.connect(at, pair.server.addr(), 1, 0).unwrap();
+        let (_, len) = other.host.poll_transmit(at, &mut buf).unwrap();
+        let asked = buf[..len].to_vec();
+        let host = &mut pair.server.host;
+        host.receive(at, other.addr(), &asked);
+        let (to, _) = host.poll_transmit(at, &mut buf).unwrap();
+        assert_eq!((to, host.addressee()), (other.addr(), None));
+    }
+}

@@ -24,7 +24,7 @@ use crate::room::{Guest, Leave, Reject, Seat};
 use crate::stage::{Stage, StageSpec};
 use crate::stats::{GameStats, RoomBoard};
 use crate::ticket::Ticket;
-use crate::wire::put_end;
+use crate::wire::{put_end, short};
 pub(crate) use place::Way;
 use place::{Holder, Place, PlaceCounts};
 use running::Running;
@@ -73,7 +73,7 @@ pub(crate) struct Claimed {
 }
 
 /// The longest message to a seat in one tick, whatever its rate allows.
-const PACK_MAX: u64 = 64 * 1024;
+pub(crate) const PACK_MAX: u64 = 64 * 1024;
 
 impl Hall {
     pub(crate) fn new(config: Arc<GameConfig>, board: RoomBoard) -> Hall {
@@ -408,6 +408,7 @@ impl Hall {
         out.clear();
         running.head(seat, 255, &mut out);
         running.stage.pack(seat, PACK_MAX as usize, Free::ALL, true, &mut out);
+        let text = short(text);
         put_end(&mut out, text);
         reach.send(way, &out, &mut self.stats);
         reach.end(way, why, text);

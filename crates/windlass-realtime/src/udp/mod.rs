@@ -10,22 +10,23 @@
 mod config;
 mod parts;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use windlass::{Datagram, Outgoing, Socket, SocketId, Time};
-use windlass_proto::enet::{Config, Counters, DATAGRAM_MAX, Event, Host, Kind, PeerId, PeerStats};
+use windlass_http::ws::CloseCode;
+use windlass_proto::enet::{Config, Counters, DATAGRAM_MAX, Event, Host, Kind, PeerId, PeerStats, SendError};
 
 pub use config::UdpConfig;
 
 use crate::config::GameConfig;
 use crate::gate::{CLOSED, ELSEWHERE, EXPIRED, NO_TICKET, REJECTED, SLOW, code_of};
-use crate::hall::{Hall, Unclaimed, Way};
+use crate::hall::{Hall, PACK_MAX, Unclaimed, Way};
 use crate::outbox::Free;
 use crate::stats::GameStats;
 use crate::ticket::Ticket;
-use crate::wire::{Head, put_end};
+use crate::wire::{END_MAX, HEAD_BYTES, Head, piece_len, put_end, short};
 use parts::Parts;
 
 /// Channels that a peer has to ask for: reliable, sequenced, unreliable.
@@ -53,11 +54,22 @@ const BLOCKED_AT: usize = 256 * 1024;
 /// Who has been sent away is waited for so long, in milliseconds: at least, and at most.
 const FAREWELL_MS: (u32, u32) = (1_000, 3_000);
 
+/// Bytes of the longest message that is sent: all that may wait for a seat, and the end behind it. What may be lost leaves only
+/// if it is no more than a tick's worth ([`PACK_MAX`]); behind so much a snapshot has as much room again.
+fn longest(config: &GameConfig) -> usize {
+    let tick = PACK_MAX as usize;
+    HEAD_BYTES + config.reliable_max.max(2 * tick) + piece_len(END_MAX)
+}
+
+/// Bytes that may be queued to one peer: what may be on its way, and behind it a message, and the last one.
+fn output_max(longest: usize) -> usize {
+    2 * (longest + UNDERWAY_MAX)
+}
+
 /// A peer that is connected.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     peer: PeerId,
-    addr: SocketAddr,
     seat: Option<Ticket>,
 }
 
@@ -82,8 +94,9 @@ pub(crate) struct Udp {
     strangers: VecDeque<(Time, PeerId)>,
     strange: usize,
     seated: usize,
-    /// To which of our addresses peers send, if the socket has all of them.
-    asked: HashMap<SocketAddr, IpAddr>,
+    /// To which of our addresses peers send, if the socket has all of them. By [`PeerId::index`], until another one has that
+    /// place: who is sent away is told so from there too, and told again.
+    asked: Vec<Option<(PeerId, IpAddr)>>,
     /// The same of whoever sent the datagram that is looked at.
     asking: Option<(SocketAddr, IpAddr)>,
     /// When the socket's deadline is.
@@ -93,6 +106,8 @@ pub(crate) struct Udp {
     /// The server ends: nobody new is let in.
     closing: bool,
     parts: Parts,
+    /// Bytes of the longest message that is sent.
+    longest: usize,
     buf: Box<[u8]>,
 }
 
@@ -103,15 +118,15 @@ impl Udp {
         for (count, half) in seed.chunks_exact_mut(8).enumerate() {
             half.copy_from_slice(&config.key.number(&what, count as u64).to_le_bytes());
         }
-        let longest = config.message_max.max(config.reliable_max + 64);
+        let longest = longest(&config);
         let silence = u32::try_from(limits.silence_timeout.as_millis()).unwrap_or(u32::MAX);
         let enet = Config {
             peers_max: limits.peers_max,
             peers_per_address_max: limits.address_peers_max,
             channels_max: CHANNELS,
-            message_max: longest,
+            message_max: longest.max(config.message_max),
             newcomer_message_max: STRANGER_MESSAGE_MAX,
-            output_max: 2 * (longest + UNDERWAY_MAX),
+            output_max: output_max(longest),
             half_open_max: limits.half_open_max,
             linger_ms: LINGER_MS,
             connects_per_second: limits.address_connects.per_second,
@@ -130,7 +145,8 @@ impl Udp {
             strangers: VecDeque::new(),
             strange: 0,
             seated: 0,
-            asked: HashMap::new(),
+            asked: Vec::new(),
+            longest,
             asking: None,
             wake: None,
             blocked: false,
@@ -138,6 +154,13 @@ impl Udp {
             parts: Parts::default(),
             buf: vec![0; DATAGRAM_MAX].into(),
         }
+    }
+
+    /// Other settings of the game: what may wait for a seat from now on may leave in one message, too. What waits already is
+    /// no less for it.
+    pub(crate) fn set(&mut self, config: &GameConfig) {
+        self.longest = self.longest.max(longest(config));
+        self.host.set_outgoing_max(self.longest, output_max(self.longest));
     }
 
     /// Looks which socket it has, if it has not been told so.
@@ -215,18 +238,21 @@ impl Udp {
     }
 
     fn arrived(&mut self, peer: PeerId, addr: SocketAddr, channels: usize, now: Time, stats: &mut GameStats) {
+        if let Some((_, to)) = self.asking.filter(|(from, _)| *from == addr) {
+            if self.asked.len() <= peer.index() {
+                self.asked.resize(peer.index() + 1, None);
+            }
+            self.asked[peer.index()] = Some((peer, to));
+        }
         if self.closing || channels < CHANNELS.into() {
             let code = if self.closing { CLOSED.0.into() } else { FEW_CHANNELS };
             stats.udp_refused_channels += u64::from(!self.closing);
-            return self.part(peer, code);
+            return self.turn_away(peer, code);
         }
         if self.known.len() <= peer.index() {
             self.known.resize(peer.index() + 1, None);
         }
-        self.known[peer.index()] = Some(Known { peer, addr, seat: None });
-        if let Some((_, to)) = self.asking.filter(|(from, _)| *from == addr) {
-            self.asked.insert(addr, to);
-        }
+        self.known[peer.index()] = Some(Known { peer, seat: None });
         self.strange += 1;
         self.strangers.push_back((now + self.limits.ticket_timeout, peer));
         while self.strange > self.limits.strangers_max {
@@ -234,7 +260,7 @@ impl Udp {
             let Some((_, oldest)) = self.strangers.pop_front() else { break };
             if self.is_stranger(oldest) {
                 stats.udp_refused_full += 1;
-                self.dismiss(oldest, NO_TICKET.0.into());
+                self.turn_away(oldest, NO_TICKET.0.into());
             }
         }
     }
@@ -248,7 +274,7 @@ impl Udp {
         let ticket = std::str::from_utf8(text).ok().and_then(|text| Ticket::read(text, &self.config.key));
         let Some(ticket) = ticket.filter(|ticket| usize::from(ticket.worker) == self.worker) else {
             hall.stats.udp_refused_ticket += 1;
-            return self.dismiss(peer, NO_TICKET.0.into());
+            return self.turn_away(peer, NO_TICKET.0.into());
         };
         let way = Way::Udp(peer);
         let (code, why) = match hall.claim(ticket, way, now) {
@@ -278,7 +304,7 @@ impl Udp {
         };
         let mut out = Vec::new();
         Head::default().put(&mut out);
-        put_end(&mut out, &why);
+        put_end(&mut out, short(&why));
         let _ = self.host.send(peer, RELIABLE, Kind::Reliable, &out);
         self.dismiss(peer, code.0.into());
     }
@@ -323,10 +349,12 @@ impl Udp {
         let mut parts = std::mem::take(&mut self.parts);
         parts.split(message, self.host.stats(peer).map_or(0, |stats| usize::from(stats.mtu)));
         if let Some(reliable) = parts.reliable()
-            && self.host.send(peer, RELIABLE, Kind::Reliable, reliable).is_err()
+            && let Err(error) = self.host.send(peer, RELIABLE, Kind::Reliable, reliable)
         {
-            // More than `free` allowed cannot be; whoever is wrong about it, a gap it may not have.
-            self.host.disconnect(peer, SLOW.0.into());
+            // More than `free` allowed cannot be, or longer than the longest; whoever is wrong about it, a gap it may not have.
+            let code = if error == SendError::TooLong { CloseCode::INTERNAL } else { SLOW };
+            debug_assert_ne!(error, SendError::TooLong, "{} bytes", reliable.len());
+            self.host.disconnect(peer, code.0.into());
         }
         for (fits, unreliable) in parts.unreliable() {
             let kind = if fits { Kind::Unsequenced } else { Kind::Unreliable };
@@ -334,8 +362,11 @@ impl Udp {
             let _ = self.host.send(peer, UNRELIABLE, kind, unreliable);
         }
         let sequenced = parts.sequenced().map(|message| (SEQUENCED, Kind::Unreliable, message));
-        if let Ok(Some((to, len))) = self.host.transmit_to(now, peer, sequenced, &mut self.buf) {
-            self.write(socket, to, len);
+        match self.host.transmit_to(now, peer, sequenced, &mut self.buf) {
+            Ok(Some((to, len))) => self.write(socket, to, len),
+            // A snapshot beyond all measure: it may be lost, and is.
+            Err(SendError::TooLong) => stats.snapshots_stale += 1,
+            _ => {}
         }
         self.parts = parts;
         self.flush_peer(socket, peer);
@@ -353,8 +384,13 @@ impl Udp {
     fn write(&self, socket: &mut Socket<'_>, to: SocketAddr, len: usize) {
         let bytes = &self.buf[..len];
         let asking = || self.asking.filter(|(from, _)| *from == to).map(|(_, asked)| asked);
+        let of_peer = || {
+            let peer = self.host.addressee()?;
+            let (its, asked) = self.asked.get(peer.index()).copied().flatten()?;
+            (its == peer).then_some(asked)
+        };
         let asked = match self.bound {
-            Some(bound) if bound.is_wildcard => self.asked.get(&to).copied().or_else(asking),
+            Some(bound) if bound.is_wildcard => of_peer().or_else(asking),
             _ => None,
         };
         match asked {
@@ -371,19 +407,20 @@ impl Udp {
     /// The name of a peer's connection is nobody's any more, and the peer is told why, behind all that it was sent.
     fn dismiss(&mut self, peer: PeerId, code: u32) {
         self.forget(peer);
-        self.part(peer, code);
-    }
-
-    fn part(&mut self, peer: PeerId, code: u32) {
         let (least, most) = FAREWELL_MS;
         self.host.set_timeouts(peer, 4, least, most);
         self.host.disconnect_later(peer, code);
     }
 
+    /// The same for one who has shown no ticket: in one datagram, and whether it comes or not, their place is free for others.
+    fn turn_away(&mut self, peer: PeerId, code: u32) {
+        self.forget(peer);
+        self.host.disconnect_now(peer, code);
+    }
+
     fn forget(&mut self, peer: PeerId) -> Option<Known> {
         let known = self.known.get_mut(peer.index())?.take_if(|known| known.peer == peer)?;
         *(if known.seat.is_some() { &mut self.seated } else { &mut self.strange }) -= 1;
-        self.asked.remove(&known.addr);
         Some(known)
     }
 
@@ -410,7 +447,7 @@ impl Udp {
             self.strangers.pop_front();
             if is_strange {
                 stats.udp_refused_late += 1;
-                self.dismiss(peer, NO_TICKET.0.into());
+                self.turn_away(peer, NO_TICKET.0.into());
             }
         }
     }
@@ -433,12 +470,14 @@ impl Udp {
         }
     }
 
-    /// The server ends: who has no seat has none any more, and who has one was told by their room.
+    /// The server ends: who has no seat has none any more, and who has one was told by their room. Nobody comes now, not even
+    /// back: what is waited for becomes only less.
     pub(crate) fn close(&mut self) {
         self.closing = true;
+        self.host.set_accept(false);
         for (_, peer) in std::mem::take(&mut self.strangers) {
             if self.is_stranger(peer) {
-                self.dismiss(peer, CLOSED.0.into());
+                self.turn_away(peer, CLOSED.0.into());
             }
         }
     }

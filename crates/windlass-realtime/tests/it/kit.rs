@@ -13,8 +13,8 @@ use windlass::{BoundAddress, Handle, Mailbox, serve};
 use windlass_http::HttpConfig;
 use windlass_realtime::wire::{SUBPROTOCOL, Saying, Told, told, widen};
 use windlass_realtime::{
-    Arena, Channel, Game, GameConfig, GameWatch, Hasher, Key, Play, Room, RoomKind, Seat, SnapshotReader,
-    View,
+    Arena, Channel, Game, GameConfig, GameWatch, Hasher, Key, Mail, Play, Room, RoomKind, Seat,
+    SnapshotReader, View,
 };
 
 /// Sends everybody what anybody says, and remembers it.
@@ -35,18 +35,25 @@ impl Room for Chat {
 
 pub(crate) fn config() -> GameConfig {
     let chat = RoomKind::new("chat", |_| Box::new(Chat::default())).hz(60).players_max(16);
-    GameConfig::new(Key::new(&[5; 32]), [Arena::kind(), chat])
+    let slow = RoomKind::new("slow", |_| Box::new(Chat::default())).hz(1).players_max(16);
+    GameConfig::new(Key::new(&[5; 32]), [Arena::kind(), chat, slow])
 }
 
 pub(crate) struct Server {
     pub(crate) at: SocketAddr,
     pub(crate) watch: GameWatch,
     pub(crate) handle: Handle,
+    pub(crate) mailbox: Mailbox<Mail>,
     running: Option<JoinHandle<windlass::Result<windlass::Summary>>>,
 }
 
 impl Server {
     pub(crate) fn start(config: GameConfig, workers: usize) -> Server {
+        Server::start_at(config, workers, "127.0.0.1:0")
+    }
+
+    /// With its sockets for datagrams at this address.
+    pub(crate) fn start_at(config: GameConfig, workers: usize, udp: &str) -> Server {
         let kinds = config.kinds.iter().map(|kind| kind.name.clone());
         let (watch, mailbox) = (GameWatch::new(workers, kinds), Mailbox::new());
         let by_udp = config.udp.is_some();
@@ -61,13 +68,13 @@ impl Server {
             .limits(limits)
             .tcp("127.0.0.1:0");
         for worker in (0..workers).filter(|_| by_udp) {
-            serving = serving.udp_on(worker, "127.0.0.1:0");
+            serving = serving.udp_on(worker, udp);
         }
         let bound = serving.bind().unwrap();
         let BoundAddress::Tcp(at) = bound.addresses()[0] else { panic!("not TCP") };
         let handle = bound.handle();
         let running = Some(std::thread::spawn(move || bound.run()));
-        Server { at, watch, handle, running }
+        Server { at, watch, handle, mailbox, running }
     }
 
     pub(crate) fn stop(&mut self) {

@@ -10,6 +10,7 @@ mod peer;
 mod play;
 mod ticks;
 mod udp;
+mod udp_ends;
 mod virtual_time;
 #[path = "../../../windlass-http/tests/ws_peer/mod.rs"]
 mod ws_peer;

@@ -274,6 +274,7 @@ impl Host {
             self.counters.refused_full += 1;
             if self.farewells.len() < FAREWELLS_MAX {
                 self.farewells.push_back(Farewell {
+                    peer: None,
                     addr: entry.addr,
                     remote_id: entry.remote_id,
                     remote_session: entry.remote_session,

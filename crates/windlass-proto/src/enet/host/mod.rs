@@ -88,6 +88,8 @@ const FAREWELLS_MAX: usize = 1024;
 pub struct Host {
     config: Config,
     key: Key,
+    /// Bytes of a message that is sent.
+    outgoing_max: usize,
     /// Milliseconds of the last time that was passed in.
     now: u64,
     slots: Vec<Slot>,
@@ -110,6 +112,8 @@ pub struct Host {
     /// Answers to CONNECT that are to be sent.
     answers: VecDeque<Place>,
     farewells: VecDeque<Farewell>,
+    /// For whom the datagram was that was written last.
+    addressee: Option<PeerId>,
     coder: Option<Coder>,
     bandwidth_at: u64,
     divide_bandwidth: bool,
@@ -142,6 +146,8 @@ struct Slot {
 /// A DISCONNECT to somebody who is no peer any more, or could not become one.
 #[derive(Debug)]
 struct Farewell {
+    /// Who it was, if it was one.
+    peer: Option<PeerId>,
     addr: SocketAddr,
     remote_id: u16,
     remote_session: u8,
@@ -191,6 +197,7 @@ impl Host {
         };
         Host {
             key: Key::new(seed),
+            outgoing_max: config.message_max,
             now: 0,
             slots: Vec::new(),
             free: Vec::new(),
@@ -207,6 +214,7 @@ impl Host {
             buckets: Buckets::new(config.connects_per_second, config.connect_burst),
             answers: VecDeque::new(),
             farewells: VecDeque::new(),
+            addressee: None,
             coder: config
                 .compression
                 .then(|| Coder { model: RangeCoder::new(), scratch: vec![0; DATAGRAM_MAX].into() }),
@@ -303,7 +311,7 @@ impl Host {
             return Err(SendError::Channel);
         }
         let piece = self.piece_max(peer);
-        if len > self.config.message_max || (kind == Kind::Unsequenced && len > piece) {
+        if len > self.outgoing_max || (kind == Kind::Unsequenced && len > piece) {
             return Err(SendError::TooLong);
         }
         let cost = len + OVERHEAD * len.div_ceil(piece).max(1);
@@ -396,6 +404,7 @@ impl Host {
     pub fn disconnect_now(&mut self, id: PeerId, code: u32) {
         let Some(peer) = self.peer_mut(id) else { return };
         let farewell = Farewell {
+            peer: Some(id),
             addr: peer.addr,
             remote_id: peer.remote_id,
             remote_session: peer.remote_session,
@@ -439,6 +448,19 @@ impl Host {
         if let Some(peer) = self.peer_mut(id) {
             peer.set_incoming_max(message_max, waiting_max);
         }
+    }
+
+    /// How long a message may be that is sent from now on, and how many bytes may be queued to one peer, in place of what
+    /// [`Config::message_max`] and [`Config::output_max`] say. What may come stays as it is.
+    pub fn set_outgoing_max(&mut self, message_max: usize, output_max: usize) {
+        self.outgoing_max = message_max.min(i32::MAX as usize);
+        self.config.output_max = output_max;
+    }
+
+    /// Whether CONNECT is answered from now on, in place of what [`Config::accept`] says. Whoever was answered before may
+    /// still become a peer.
+    pub fn set_accept(&mut self, accept: bool) {
+        self.config.accept = accept;
     }
 
     /// How often a peer is pinged, in place of what [`Config`] says. Milliseconds, at least 1.
@@ -510,6 +532,14 @@ impl Host {
             let peer = slot.peer.as_ref()?;
             peer.is_connected().then_some(peer.id)
         })
+    }
+
+    /// For which peer the datagram was that [`poll_transmit`](Host::poll_transmit) or
+    /// [`transmit_to`](Host::transmit_to) gave last: for an owner with several addresses, who has to know which of them this
+    /// peer knows it by. The peer may be gone by now, since that was the last it was told. `None`: for somebody who is no
+    /// peer, or not yet.
+    pub fn addressee(&self) -> Option<PeerId> {
+        self.addressee
     }
 
     /// How many are connected.

@@ -121,12 +121,14 @@ impl Host {
                 return Some(sent);
             }
         }
+        self.addressee = None;
         while let Some(place) = self.answers.pop_front() {
             if let Some(sent) = self.write_answer(place, buf) {
                 return Some(sent);
             }
         }
         let farewell = self.farewells.pop_front()?;
+        self.addressee = farewell.peer;
         Some(self.write_farewell(&farewell, buf))
     }
 
@@ -222,6 +224,7 @@ impl Host {
         };
         let connect_id = if peer.remote_id == NO_PEER { 0 } else { peer.connect_id };
         let (addr, id) = (peer.addr, peer.id);
+        self.addressee = Some(id);
 
         let after = match peer.state {
             State::Left if !peer.owes() => After::Gone,
