@@ -37,6 +37,8 @@ def main():
     peer = host.connect(enet.Address(b"127.0.0.1", port), 4, CODE)
     event = host.service(10_000)
     assert event.type == enet.EVENT_TYPE_CONNECT, "not connected"
+    # This end holds nothing back, however busy the machine is. The other end cannot be told so by pyenet; `echo.c` does.
+    peer.packetThrottleDeceleration = 0
     sent = {channel: [message(n, length) for n, length in enumerate(LENS[channel])] for channel in LENS}
     came = {channel: [] for channel in LENS}
 
@@ -62,8 +64,7 @@ def main():
         assert all(it == sent[channel][n] for n, it in zip(numbers, came[channel])), f"channel {channel}: bytes"
         assert len(set(numbers)) == len(numbers), f"channel {channel}: nothing comes twice"
         assert channel == UNSEQUENCED or numbers == sorted(numbers), f"channel {channel}: order"
-        # pyenet has no way to say that nothing is to be held back on a busy machine; `echo.c` has.
-        assert numbers, f"channel {channel}: nothing came"
+        assert 2 * len(numbers) >= len(sent[channel]), f"channel {channel}: only {len(numbers)} came"
     peer.disconnect(CODE)
     event = host.service(10_000)
     assert event.type == enet.EVENT_TYPE_DISCONNECT, "the other end has not let go"

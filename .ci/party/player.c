@@ -245,7 +245,8 @@ int main(int argc, char **argv) {
     require(host != NULL && enet_address_set_host(&address, argv[1]) == 0, "no such host");
     ENetPeer *peer = enet_host_connect(host, &address, 3, 0);
     require(peer != NULL, "no connection");
-    enet_uint32 leaving = 0;
+    int leaving = 0;
+    enet_uint32 since = 0;
     for (;;) {
         ENetEvent event;
         enet_uint8 out[64];
@@ -267,8 +268,9 @@ int main(int argc, char **argv) {
         }
         if (!leaving && is_over()) {
             send_packet(peer, 0, FAREWELL, sizeof FAREWELL, ENET_PACKET_FLAG_RELIABLE);
-            leaving = enet_time_get() | 1;
+            leaving = 1;
+            since = enet_time_get();
         }
-        require(!leaving || enet_time_get() - leaving < 10000, "the farewell is not heard");
+        require(!leaving || enet_time_get() - since < 10000, "the farewell is not heard");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use windlass::Address;
 
 use crate::args::{CheckArgs, ConfigArgs, InitArgs, ReportFormat, RunArgs};
 use crate::config::shape::TlsTable;
@@ -58,6 +59,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
     match args.format {
         ReportFormat::Text => {
             let listeners: usize = config::services(&file).iter().map(|service| service.listen.len()).sum();
+            let ports: usize =
+                config::udp_ports(&file).iter().flat_map(|(_, ports)| ports).map(Vec::len).sum();
+            let listeners = listeners + ports;
             let es = if listeners == 1 { "" } else { "es" };
             let path = args.config.display();
             let mut text = format!("{path}: nothing is wrong; {listeners} address{es} to listen on\n");
@@ -160,6 +164,10 @@ fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 wrong(&service.place_of(at), why);
             }
         }
+    }
+    for (here, ports) in config::udp_ports(file) {
+        let refused = |port: &Address| serving::try_listen(port).err();
+        ports.iter().flatten().filter_map(refused).for_each(|why| wrong(&here, why));
     }
     for (at, Listen(address)) in file.admin.listen.iter().enumerate() {
         if let Err(why) = serving::try_listen(address) {

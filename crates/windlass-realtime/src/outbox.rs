@@ -104,6 +104,11 @@ impl Outbox {
             // A seat with nothing to say holds no memory.
             spare.give(std::mem::take(&mut self.reliable));
             self.taken = 0;
+        } else if self.taken > self.reliable.len() - self.taken {
+            // Something always waits for a seat that keeps up only just: what has left must not pile up before it. Each
+            // byte is moved for one that has left at most.
+            self.reliable.drain(..self.taken);
+            self.taken = 0;
         }
     }
 

@@ -31,6 +31,11 @@ macro_rules! counts {
                 [$((stringify!($name), self.$name),)*].into_iter()
             }
 
+            /// The same, to be set: so that whoever tells them to others can try whether each of them is told.
+            pub fn entries_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut u64)> {
+                [$((stringify!($name), &mut self.$name),)*].into_iter()
+            }
+
             fn add(&mut self, cell: &Cell) {
                 $(self.$name += cell.$name.load(Relaxed);)*
                 self.lateness.merge(&cell.lateness.load());
@@ -99,7 +104,7 @@ counts! {
     bytes_in,
     /// Messages from players that were dropped, since they had too many.
     messages_dropped,
-    /// Messages to players: one with a tick.
+    /// Messages to players: one with a tick, and the last that a seat is told.
     messages_out,
     /// Bytes of them.
     bytes_out,

@@ -61,6 +61,14 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         }
         listens(&service.path, &service.listen, &mut addresses, places, problems);
     }
+    for (here, ports) in super::udp_ports(file) {
+        match ports {
+            Ok(ports) => {
+                ports.iter().for_each(|port| listens_at(here.clone(), port, &mut addresses, places, problems))
+            }
+            Err(few) => push(problems, place(&here), few, |problem| problem),
+        }
+    }
     let logs = services.iter().map(|service| (service.path.as_str(), service.access_log, service.lines));
     for (path, log, kind) in logs.chain([("admin", file.admin.access_log.as_ref(), Kind::Requests)]) {
         if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
@@ -160,7 +168,7 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     #[cfg(feature = "proxy")]
     proxies(file, places, problems);
     for (path, wrong, range) in [
-        ("server.workers", file.server.workers.0 > 1_024, "at most 1,024"),
+        ("server.workers", file.server.workers.0 > super::WORKERS_MAX, "at most 1,024"),
         ("server.scratch", !(4 << 10..=16 << 20).contains(&file.server.scratch.0), "from 4KiB to 16MiB"),
         #[cfg(feature = "kv")]
         ("store.value_max", !(1..=512 << 20).contains(&file.store.value_max.0), "from 1 to 512MiB"),
@@ -446,22 +454,27 @@ fn listens(
     problems: &mut Vec<Problem>,
 ) {
     for (at, address) in listen.iter().enumerate() {
-        // The system chooses another port each time.
-        if has_port_zero(address) {
-            continue;
-        }
-        let here = format!("{path}.listen[{at}]");
-        if let Some(first) = addresses.insert(address.to_string(), here.clone()) {
-            push(
-                problems,
-                places.get(&here).cloned(),
-                format!("`{address}` is listened on twice"),
-                |problem| match places.get(&first) {
-                    Some(first) => problem.other(first.clone(), "first here"),
-                    None => problem,
-                },
-            );
-        }
+        listens_at(format!("{path}.listen[{at}]"), address, addresses, places, problems);
+    }
+}
+
+fn listens_at(
+    here: String,
+    address: &Address,
+    addresses: &mut BTreeMap<String, String>,
+    places: &Places,
+    problems: &mut Vec<Problem>,
+) {
+    // The system chooses another port each time.
+    if has_port_zero(address) {
+        return;
+    }
+    if let Some(first) = addresses.insert(address.to_string(), here.clone()) {
+        let what = format!("`{address}` is listened on twice");
+        push(problems, places.get(&here).cloned(), what, |problem| match places.get(&first) {
+            Some(first) => problem.other(first.clone(), "first here"),
+            None => problem,
+        });
     }
 }
 

@@ -170,6 +170,12 @@ impl UdpTable {
             .address_connects(Rate::new(rate, rate.saturating_mul(4)))
     }
 
+    /// Whether all is as it was, but for what players are told: that alone can be told a game that runs.
+    pub(crate) fn same_but_host(one: Option<&UdpTable>, other: Option<&UdpTable>) -> bool {
+        let hostless = |table: Option<&UdpTable>| table.map(|it| UdpTable { host: None, ..it.clone() });
+        hostless(one) == hostless(other)
+    }
+
     /// Where each worker listens; `None` if there are not so many ports.
     pub(crate) fn addresses(&self, workers: usize) -> Option<Vec<String>> {
         let (Address::Tcp(text) | Address::Udp(text)) = &self.listen.0 else { return None };

@@ -220,6 +220,32 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
     services
 }
 
+/// Workers that a file may ask for.
+const WORKERS_MAX: usize = 1_024;
+
+/// Where players of games come by datagrams: where that is in the file, and the port of each worker, or why there are not so
+/// many.
+pub(crate) fn udp_ports(file: &File) -> Vec<(String, Result<Vec<Address>, String>)> {
+    #[cfg(feature = "realtime")]
+    {
+        // More workers, and what is no port at all, are other problems.
+        let ports = crate::game::udp_ports(crate::serving::workers(file).min(WORKERS_MAX));
+        let tables = file.game.iter().enumerate().filter_map(|(at, game)| Some((at, game.udp.as_ref()?)));
+        let tables = tables.filter(|(_, udp)| !matches!(udp.listen.0, Address::Unix(_)));
+        let ports_of = |(at, udp): (usize, &game::UdpTable)| {
+            let addresses = udp.addresses(ports).map(|them| them.into_iter().map(Address::Udp).collect());
+            let few = || format!("no {ports} ports from {} on, one for each worker", udp.listen.0);
+            (format!("game[{at}].udp.listen"), addresses.ok_or_else(few))
+        };
+        tables.map(ports_of).collect()
+    }
+    #[cfg(not(feature = "realtime"))]
+    {
+        let _ = file;
+        Vec::new()
+    }
+}
+
 /// The files that a server of this configuration writes: its logs.
 #[cfg_attr(
     any(not(unix), target_vendor = "apple"),

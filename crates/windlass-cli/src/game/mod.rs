@@ -199,6 +199,12 @@ fn one<'l>(links: &'l BTreeMap<String, Link>, name: Option<&str>) -> Option<&'l 
     }
 }
 
+/// Ports that a game with so many workers has for players by UDP.
+pub(crate) fn udp_ports(workers: usize) -> usize {
+    // Where connections cannot move all rooms are on the first.
+    if cfg!(windows) { 1 } else { workers }
+}
+
 /// The service of one table.
 pub(crate) fn service(
     table: &GameTable,
@@ -244,8 +250,7 @@ pub(crate) fn service(
     let owner = owner("game", &table.name);
     let mut service = listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))?;
     if let Some(udp) = &table.udp {
-        // Where connections cannot move all rooms are on the first.
-        let ports = if cfg!(windows) { 1 } else { workers };
+        let ports = udp_ports(workers);
         let addresses = udp.addresses(ports).with_context(|| {
             format!("game `{}`: no {ports} ports from {} on, one for each worker", table.name, udp.listen.0)
         })?;

@@ -36,6 +36,8 @@ use certificates::Certificates;
 pub(crate) use certificates::settings as tls_settings;
 #[cfg(feature = "hub")]
 pub(crate) use plan::cores;
+#[cfg(feature = "realtime")]
+pub(crate) use plan::workers;
 pub(crate) use plan::{ADMIN, limits};
 pub(crate) use plan::{listening, owner};
 pub(crate) use reload::Reloader;

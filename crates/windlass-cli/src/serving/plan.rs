@@ -74,7 +74,7 @@ pub(crate) fn cores() -> usize {
 
 /// How many workers the engine has then.
 #[cfg(feature = "realtime")]
-fn workers(file: &File) -> usize {
+pub(crate) fn workers(file: &File) -> usize {
     match file.server.workers.0 {
         0 => cores(),
         workers => workers,

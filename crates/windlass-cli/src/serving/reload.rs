@@ -17,6 +17,8 @@ use windlass::{Change, Handle};
 
 use super::difference::{Difference, units};
 use super::{Told, plan};
+#[cfg(feature = "realtime")]
+use crate::config::game::UdpTable;
 use crate::config::{self, File, Loaded, Places, Problem, Sources, Wrong};
 use crate::{configured, logs, notify};
 
@@ -253,6 +255,14 @@ impl InEffect {
                     .restart_needed
                     .push(format!("message_max of the game {}, beyond what it began with", game.name));
                 game.message_max = top;
+            }
+            if !UdpTable::same_but_host(game.udp.as_ref(), before.udp.as_ref()) {
+                report.restart_needed.push(format!("udp of the game {}", game.name));
+                let host = game.udp.take().map(|udp| udp.host);
+                game.udp = before.udp.clone();
+                if let (Some(udp), Some(host)) = (&mut game.udp, host) {
+                    udp.host = host;
+                }
             }
         }
     }

@@ -119,6 +119,48 @@ fn check_tries_what_only_the_machine_can_tell() {
 }
 
 #[test]
+#[cfg(feature = "realtime")]
+fn check_sees_where_players_of_games_come_by_udp() {
+    let folder = Folder::new("check-udp");
+    let checked = |text: &str, more: &[&str]| {
+        let path = folder.file("w.toml", &format!("[server]\nworkers = 3\n{text}"));
+        let output = run(&[&["check", "-c", &path], more].concat());
+        (output.status.code(), text_of(&output))
+    };
+    let game = |name: &str, port: &str| {
+        format!(
+            "[[game]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\n[game.udp]\nlisten = \"127.0.0.1:{port}\"\n"
+        )
+    };
+    // Each worker has a port of its own.
+    let (code, said) = checked(&game("one", "0"), &[]);
+    assert!(code == Some(0) && said.contains("4 addresses to listen on"), "{said}");
+    let both = [game("one", "7801"), game("two", "7803")].concat();
+    let (code, said) = checked(&both, &["--no-environment"]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("`udp:127.0.0.1:7803` is listened on twice") && said.contains("first here"),
+        "{said}"
+    );
+    assert!(said.contains("w.toml:12:1\n") && said.contains("one thing is wrong"), "{said}");
+    let other = format!("{}[[echo]]\nlisten = \"udp:127.0.0.1:7802\"\n", game("one", "7801"));
+    assert_eq!(checked(&other, &["--no-environment"]).0, Some(78), "the second worker's");
+    let other = other.replace(":7802", ":7804").replace("udp:127", "127");
+    assert_eq!(checked(&other, &["--no-environment"]).0, Some(0));
+    let (code, said) = checked(&game("one", "65534"), &["--no-environment"]);
+    assert!(code == Some(78) && said.contains("no 3 ports from 127.0.0.1:65534 on"), "{said}");
+    // And what only this machine can tell.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (code, said) = checked(&game("one", &socket.local_addr().unwrap().port().to_string()), &[]);
+    assert!(code == Some(78) && said.contains("in use by another process"), "{said}");
+}
+
+#[cfg(feature = "realtime")]
+fn text_of(output: &std::process::Output) -> String {
+    text([&output.stdout[..], &output.stderr].concat())
+}
+
+#[test]
 fn init_writes_what_serves_and_overwrites_nothing() {
     let folder = Folder::new("init");
     let path = folder.path("windlass.toml");

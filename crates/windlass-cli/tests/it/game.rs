@@ -166,7 +166,7 @@ fn two_tabs_in_one_room_see_each_other_move() {
 }
 
 /// The host and port of a seat's datagrams.
-fn udp_of(at: &str) -> (Value, u64) {
+pub(crate) fn udp_of(at: &str) -> (Value, u64) {
     let mut stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     let head =

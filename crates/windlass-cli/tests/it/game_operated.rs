@@ -9,6 +9,7 @@ use serde_json::Value;
 use tungstenite::{Message, WebSocket};
 use windlass_realtime::wire::{SUBPROTOCOL, Saying, Told, told, widen};
 
+use crate::game::udp_of;
 use crate::served::*;
 use crate::server::*;
 
@@ -136,6 +137,38 @@ fn open(at: &str, path: &str, origin: Option<&str>) -> Result<WebSocket<TcpStrea
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+#[test]
+fn a_reload_says_what_of_udp_has_to_wait() {
+    let (at, port) = (free(), free());
+    let number: u64 = port.rsplit_once(':').unwrap().1.parse().unwrap();
+    let file = |udp: &str| format!("{LOG}[server]\nworkers = 1\n[[game]]\nlisten = \"{at}\"\n{udp}");
+    let udp = format!("[game.udp]\nlisten = \"{port}\"\nhost = \"a.example\"\n");
+    let served = Served::start("game-reload-udp", &file(&udp));
+    assert_eq!(udp_of(&at), ("a.example".into(), number));
+    // What players are told is told anew, for it is only said.
+    assert!(served.reload(&file(&udp.replace("a.example", "b.example"))));
+    assert_eq!(udp_of(&at), ("b.example".into(), number));
+    assert_eq!((served.count("settings of game"), served.count("restart needed")), (1, 0));
+    // All else waits, and that is said; what is said beside it counts.
+    let other = free();
+    let told = [
+        udp.replace("a.example", "b.example") + "peers_max = 7\n",
+        udp.replace("a.example", "b.example").replace(&port, &other),
+        String::new(),
+    ];
+    for (n, table) in told.iter().enumerate() {
+        assert!(served.reload(&file(table)));
+        assert_eq!(served.count("udp of the game game"), n + 1, "{}", served.log());
+        assert_eq!(udp_of(&at), ("b.example".into(), number));
+    }
+    assert_eq!(served.count("settings of game"), 1, "nothing is said to be done: {}", served.log());
+    let both = udp.replace("a.example", "c.example") + "silence_timeout = \"9s\"\n";
+    assert!(served.reload(&file(&both)));
+    assert_eq!(udp_of(&at), ("c.example".into(), number));
+    assert_eq!((served.count("settings of game"), served.count("udp of the game game")), (2, 4));
+    served.stop();
 }
 
 #[test]

@@ -369,11 +369,7 @@ impl Hall {
             }
             place.told = done;
             place.output.spend(self.config.seat_output, out.len() as u32, now);
-            place.counts.messages_out += 1;
-            place.counts.bytes_out += out.len() as u64;
-            running.bytes_out += out.len() as u64;
-            self.stats.messages_out += 1;
-            self.stats.bytes_out += out.len() as u64;
+            running.count_sent(at, out.len(), &mut self.stats);
             reach.send(way, &out, &mut self.stats);
         }
         self.out = out;
@@ -410,7 +406,10 @@ impl Hall {
         running.stage.pack(seat, PACK_MAX as usize, Free::ALL, true, &mut out);
         let text = short(text);
         put_end(&mut out, text);
-        reach.send(way, &out, &mut self.stats);
+        if reach.free(way).is_some() {
+            running.count_sent(at, out.len(), &mut self.stats);
+            reach.send(way, &out, &mut self.stats);
+        }
         reach.end(way, why, text);
         self.out = out;
     }

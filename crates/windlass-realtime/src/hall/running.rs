@@ -11,7 +11,7 @@ use crate::lateness::Lateness;
 use crate::pace::Pace;
 use crate::room::Seat;
 use crate::stage::Stage;
-use crate::stats::{Figures, Slot};
+use crate::stats::{Figures, GameStats, Slot};
 use crate::wire::{Head, WireError};
 
 pub(super) struct Running {
@@ -84,6 +84,15 @@ impl Running {
             place.unconfirmed = 0;
         }
         Ok(received.farewell)
+    }
+
+    /// A seat is sent a message of so many bytes.
+    pub(super) fn count_sent(&mut self, at: usize, len: usize, stats: &mut GameStats) {
+        let len = len as u64;
+        let counts = &mut self.places[at].counts;
+        (counts.messages_out, counts.bytes_out) = (counts.messages_out + 1, counts.bytes_out + len);
+        (stats.messages_out, stats.bytes_out) = (stats.messages_out + 1, stats.bytes_out + len);
+        self.bytes_out += len;
     }
 
     /// Since when nobody is in it, and nobody expected.

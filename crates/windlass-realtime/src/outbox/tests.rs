@@ -3,7 +3,7 @@
 use super::{Bounds, Outbox, Put};
 use crate::channel::Channel::{Reliable, Sequenced, Unreliable};
 use crate::spare::Spare;
-use crate::wire::Pieces;
+use crate::wire::{Pieces, put_piece};
 
 const BOUNDS: Bounds = Bounds { reliable_max: 30, fleeting_max: 12 };
 
@@ -55,4 +55,23 @@ fn the_newest_counts_and_the_rest_may_be_lost() {
     out.clear();
     assert!(!outbox.take_fleeting(3, &mut out, &mut spare));
     assert!(out.is_empty() && outbox.is_empty());
+}
+
+#[test]
+fn what_has_left_is_not_held_though_something_always_waits() {
+    let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+    let bounds = Bounds { reliable_max: 4_096, fleeting_max: 4_096 };
+    let (mut out, mut expected) = (Vec::new(), 0..);
+    let message = |n: u32| [&n.to_be_bytes()[..], &[0; 96]].concat();
+    outbox.put(Reliable, &message(0), &bounds, &mut spare);
+    for n in 1..10_000 {
+        assert_eq!(outbox.put(Reliable, &message(n), &bounds, &mut spare), Put::Queued);
+        out.clear();
+        outbox.take_reliable(1, &mut out, &mut spare);
+        let mut piece = Vec::new();
+        put_piece(&mut piece, Reliable.code(), &message(expected.next().unwrap()));
+        assert_eq!(out, piece);
+        assert!(!outbox.is_empty());
+        assert!(outbox.reliable.capacity() <= 4 * bounds.reliable_max, "{}", outbox.reliable.capacity());
+    }
 }

@@ -11,7 +11,7 @@ type Value = (&'static str, fn(&GameStats) -> u64);
 /// One family, and the label that its values differ by.
 type OfGame = (&'static str, &'static str, &'static str, &'static str, &'static [Value]);
 
-const OF_GAMES: [OfGame; 27] = [
+const OF_GAMES: [OfGame; 29] = [
     ("windlass_game_rooms", "gauge", "Rooms.", "", &[("", |it| it.rooms)]),
     (
         "windlass_game_seats",
@@ -126,6 +126,20 @@ const OF_GAMES: [OfGame; 27] = [
         ],
     ),
     (
+        "windlass_game_gateway_bytes",
+        "counter",
+        "Bytes of them, by the way.",
+        "gateway",
+        &[("websocket", |it| (it.bytes_in + it.bytes_out).saturating_sub(udp_bytes(it))), ("udp", udp_bytes)],
+    ),
+    (
+        "windlass_game_udp_connected",
+        "counter",
+        "Peers of ENet that have connected.",
+        "",
+        &[("", |it| it.udp_connected)],
+    ),
+    (
         "windlass_game_udp_datagrams",
         "counter",
         "Datagrams of ENet, and those and parts of them that were dropped.",
@@ -171,6 +185,10 @@ const OF_GAMES: [OfGame; 27] = [
 
 fn udp_messages(it: &GameStats) -> u64 {
     it.udp_messages_in + it.udp_messages_out
+}
+
+fn udp_bytes(it: &GameStats) -> u64 {
+    it.udp_bytes_in + it.udp_bytes_out
 }
 
 /// Of one room: what differs from room to room and is worth a name.

@@ -97,6 +97,27 @@ fn a_room_is_ended_from_outside_and_no_other() {
 }
 
 #[test]
+fn the_last_that_a_seat_is_told_counts_as_all_that_it_is_sent() {
+    let mut it = fixture(config());
+    it.open(1, 0);
+    let tickets = [0, 1, 2].map(|seat| it.join(1, seat, u32::from(seat) + 1));
+    it.pass(1_000, 100);
+    let before = it.hall.stats;
+    let heard = |it: &mut Fixture| (1..=3).flat_map(|n| it.heard(n)).collect::<Vec<_>>();
+    heard(&mut it);
+    // One by an operator, one by its room, one with its room.
+    assert!(it.hall.kick(RoomId(1), Seat(0), "out", &mut it.wires));
+    it.say(tickets[1], 2, b"kick").unwrap();
+    it.pass(100, 100);
+    assert!(it.hall.end_room(RoomId(1), "enough", &mut it.wires));
+    assert_eq!(it.wires.ended.len(), 3);
+    let sent = heard(&mut it);
+    let bytes: usize = sent.iter().map(Vec::len).sum();
+    assert_eq!(it.hall.stats.messages_out - before.messages_out, sent.len() as u64);
+    assert_eq!(it.hall.stats.bytes_out - before.bytes_out, bytes as u64);
+}
+
+#[test]
 fn when_the_server_stops_rooms_are_told_and_end_in_their_time() {
     let mut it = fixture(config().stop_timeout(Duration::from_secs(2)));
     for room in 1..=5 {
