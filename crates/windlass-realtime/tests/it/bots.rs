@@ -1,7 +1,5 @@
 //! Bots play, against one server and with each other.
 
-use std::time::Duration;
-
 use windlass::serve;
 use windlass_realtime::{Bots, BotsConfig, BotsWatch};
 
@@ -17,14 +15,14 @@ fn forty_bots_find_seats_play_and_leave() {
     let handle = bound.handle();
     let running = std::thread::spawn(move || bound.run());
     eventually("all have a seat", || watch.seen().seated == 40);
-    let (before, begun) = (watch.seen(), std::time::Instant::now());
-    std::thread::sleep(Duration::from_secs(2));
-    let (after, took) = (watch.seen(), begun.elapsed().as_secs_f64());
+    // Of 40 at 30 Hz that is a second's worth: how long a busy machine takes for it is no matter.
+    let before = watch.seen();
+    eventually("all have played", || {
+        let now = watch.seen();
+        now.snapshots > before.snapshots + 1_200 && now.inputs > before.inputs + 1_200 && now.answered > 0
+    });
+    let after = watch.seen();
     assert_eq!((after.bad, after.lost), (0, 0), "{after:?}");
-    // On a busy machine ticks may be late and be caught up with, but not be lost by the dozen.
-    let snapshots = (after.snapshots - before.snapshots) as f64;
-    assert!(snapshots > 40.0 * 30.0 * took * 0.5, "{snapshots} snapshots in {took} s");
-    assert!(after.inputs > before.inputs + 1_000 && after.answered > 0, "{after:?}");
     let stats = server.watch.stats();
     assert_eq!((stats.rooms, stats.players), (3, 40));
     assert_eq!(stats.left_abuse + stats.left_slow + stats.messages_dropped, 0);
