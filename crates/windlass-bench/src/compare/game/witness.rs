@@ -15,10 +15,11 @@ const MASKED: u8 = 0x80;
 /// The tag of a piece with which a player says that a snapshot came.
 const CONFIRM: u8 = 5;
 
-/// A connection that asks for seats, one after another.
+/// A connection that asks for seats, one after another; another one when the server has had enough of it.
 pub(super) struct Lobby {
     stream: TcpStream,
     at: SocketAddr,
+    ends: bool,
 }
 
 impl Lobby {
@@ -26,10 +27,13 @@ impl Lobby {
         let stream = TcpStream::connect(at)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Lobby { stream, at })
+        Ok(Lobby { stream, at, ends: false })
     }
 
     fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<Value> {
+        if self.ends {
+            *self = Lobby::connect(self.at)?;
+        }
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             self.at,
@@ -38,11 +42,13 @@ impl Lobby {
         self.stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
         let head = head_of(&mut self.stream)?;
         ensure!(head.starts_with("HTTP/1.1 200 "), "it answers {}", head.lines().next().unwrap_or_default());
-        let length = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        let field = |name: &str| {
+            let fields = head.lines().filter_map(|line| line.split_once(':'));
+            fields.into_iter().find_map(|(its, value)| its.eq_ignore_ascii_case(name).then(|| value.trim()))
         };
-        let length = head.lines().find_map(length).context("it does not say how long its answer is")?;
+        let length = field("content-length").and_then(|length| length.parse().ok());
+        let length: usize = length.context("it does not say how long its answer is")?;
+        self.ends = field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         Ok(serde_json::from_slice(&body)?)
