@@ -67,9 +67,7 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
     let mut rounds = Vec::new();
     for nth in 0..args.rounds {
         let mut round = once(args, program, by, players)?;
-        if by.args.is_empty() {
-            round.floor = floor(args, program, &round, players)?;
-        }
+        round.floor = floor(args, program, by, &round, players)?;
         eprintln!(
             "round {} {players} players by {}: {:.3} CPU-s/s, bots {:.3}; {:.4} delivered; {:.0} B/s to each; sockets alone {:.3}",
             nth + 1,
@@ -85,7 +83,7 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
     let each = |of: &dyn Fn(&Round) -> f64| -> Vec<f64> { rounds.iter().map(of).collect() };
     let middle = |of: &dyn Fn(&Round) -> f64| median(&each(of)).unwrap_or(f64::NAN);
     let told = |what: &str, of: &dyn Fn(&Round) -> f64| vec![what.to_owned(), spread(&each(of))];
-    let mut rows = vec![
+    let rows = vec![
         told("CPU-seconds in a second, the server's", &|round| round.server),
         told("the bots'", &|round| round.bots),
         told("sockets alone", &|round| round.floor),
@@ -96,14 +94,11 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
         told("bytes to a player in a second", &|round| round.bytes),
         told("the same with headers of IP and below", &|round| round.bytes + by.headers * round.packets),
     ];
-    if !by.args.is_empty() {
-        rows.retain(|row| row[0] != "sockets alone");
-    }
     let mut text = format!(
         "\n## {} players in {} rooms at {HZ} Hz, by {}\n\nEach bot moves and shoots, sends an input for every tick and reads \
          every snapshot; it counts ticks between the first and the last that did not come. Bytes are those written to \
-         sockets, with the frames around them, or all of ENet's datagrams. \"Sockets alone\" is a program with as many connections, which reads and \
-         writes as many bytes as often, and does nothing else.\n\n{}",
+         sockets, with the frames around them, or all of ENet's datagrams. \"Sockets alone\" is a program with as many \
+         connections, or one socket of datagrams, which reads and writes as many bytes as often, and does nothing else.\n\n{}",
         text::thousands(players as i64),
         players / SEATS,
         by.name,
@@ -112,15 +107,13 @@ fn of(args: &GameArgs, program: &Program, by: By) -> Result<(String, Vec<Bar>)> 
     if args.strace && by.args.is_empty() {
         text += &calls(program)?;
     }
-    let mut cpu = Bar::new(
+    let cpu = Bar::new(
         format!("CPU-s/s, {} players at {HZ} Hz by {}", text::thousands(players as i64), by.name),
         middle(&|round| round.server),
         // A tenth of the players is no measure of it.
         if args.quick { Is::Told } else { Is::AtMost(0.35) },
-    );
-    if by.args.is_empty() {
-        cpu = cpu.beside(middle(&|round| round.floor));
-    }
+    )
+    .beside(middle(&|round| round.floor));
     let bars = vec![
         cpu,
         Bar::new(
@@ -210,8 +203,9 @@ fn once(args: &GameArgs, program: &Program, by: By, players: usize) -> Result<Ro
 }
 
 /// The same bytes without a game.
-fn floor(args: &GameArgs, program: &Program, round: &Round, players: usize) -> Result<f64> {
-    sockets::run(program, players, HZ, (round.bytes / round.messages.max(1.0)) as usize, args.seconds)
+fn floor(args: &GameArgs, program: &Program, by: By, round: &Round, players: usize) -> Result<f64> {
+    let bytes = (round.bytes / round.packets.max(1.0)) as usize;
+    sockets::run(program, players, HZ, bytes, !by.args.is_empty(), args.seconds)
 }
 
 /// System calls for each player and tick, of a server with fewer players.
