@@ -28,7 +28,7 @@ fn receiver(address: SocketAddr, version: u8, id: u8, qos: u8) -> TcpStream {
     connect.extend([version, 0, 0, 0]);
     // For ever, where that has to be said.
     connect.extend_from_slice(if version == 5 { b"\x05\x11\xff\xff\xff\xff" } else { b"" });
-    connect.extend([0, 2, b'r', id]);
+    connect.extend([0, 2, b'r', b'0' + id]);
     connect[1] = connect.len() as u8 - 2;
     stream.write_all(&connect).unwrap();
     let (first, _) = packet(&mut stream);
@@ -69,14 +69,15 @@ fn all_who_get_a_message_share_its_payload() {
     let (mailbox, watch) = (Mailbox::new(), HubWatch::new(2));
     let hub = HubConfig::default().sys_interval(Duration::ZERO).packet_max(LEN + 1024);
     let its = mailbox.clone();
-    let service = serve(move || Hub::new(hub.clone(), &watch).spread(&its, 2)).mailbox(&mailbox).tick(Hub::TICK);
+    let service =
+        serve(move || Hub::new(hub.clone(), &watch).spread(&its, 2)).mailbox(&mailbox).tick(Hub::TICK);
     let bound = service.movable().input_max(LEN + 1024).config(config).tcp("127.0.0.1:0").bind().unwrap();
     let (address, handle) = (bound.addresses()[0].tcp().unwrap(), bound.handle());
     let server = thread::spawn(move || bound.run().unwrap());
 
     let mut receivers: Vec<_> =
         (0..RECEIVERS).map(|id| receiver(address, 4 + id % 2, id, id / 2 % 3)).collect();
-    let mut sender = receiver(address, 4, 255, 0);
+    let mut sender = receiver(address, 4, RECEIVERS, 0);
     sender.write_all(b"\xa2\x07\0\x02\0\x03t/#").unwrap();
     assert_eq!(packet(&mut sender).0, 0xb0);
     let body = 2 + 3 + 2 + LEN;

@@ -30,7 +30,8 @@ fn a_head_is_laid_out_once_for_each_version() {
     let mut templates = Templates::default();
     for topic in ["first", "second"] {
         templates.clear();
-        let (old, new) = (head(&mut templates, Version::V311, topic), head(&mut templates, Version::V5, topic));
+        let (old, new) =
+            (head(&mut templates, Version::V311, topic), head(&mut templates, Version::V5, topic));
         assert_eq!((&old[4..], &new[4..new.len() - 1]), (topic.as_bytes(), topic.as_bytes()));
         for (version, laid_out) in [(Version::V311, &old), (Version::V5, &new)] {
             // Nothing is looked at any more: not even that this is another topic.

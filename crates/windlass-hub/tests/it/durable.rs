@@ -82,6 +82,25 @@ fn what_was_acknowledged_is_there_after_the_power_went() {
     assert_eq!(heard, ["SUBACK #9 [Success]", "PUBLISH kept \"for later\" q0 retain"]);
 }
 
+/// A message of QoS 1 waits for the disk on its way to a session that is kept: whole, however long it is.
+#[test]
+fn what_waits_for_the_disk_is_sent_whole() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut receiver, _) = desk.join_for_good(V5, "receiver");
+    desk.subscribe(&mut receiver, "t", QoS::ExactlyOnce);
+    let mut sender = desk.join(V5, "sender");
+    for (id, len) in (1..).zip([10, 2_047, 2_048, 50_000]) {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let payload: String = (0..len).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
+            desk.publish_at(&mut sender, "t", &payload, qos, id + 10 * qos as u16);
+            let heard = desk.hear(&mut receiver);
+            let expected = format!("PUBLISH t \"{payload}\" q{} #", qos as u8);
+            assert!(heard.len() == 1 && heard[0].starts_with(&expected), "{len} {qos:?}");
+        }
+    }
+}
+
 /// Who was told that it has subscribed has, under a lower limit too, wherever its messages are published: workers hold
 /// the filters of all others, and what one of them has no room for is no less somebody's.
 #[test]

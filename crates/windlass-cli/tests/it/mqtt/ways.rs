@@ -74,7 +74,11 @@ fn through_our_own_hub_over_tls() {
             let way = ["-L", &place, "--cafile", &ca];
             there_and_back(&[&way[..], shows].concat());
             let web = if scheme == "wss" { &["--ws"][..] } else { &[] };
-            large(&files, &[&["-h", "localhost", "-p", port, "--cafile", &ca][..], web, shows].concat(), 1_500_000);
+            large(
+                &files,
+                &[&["-h", "localhost", "-p", port, "--cafile", &ca][..], web, shows].concat(),
+                1_500_000,
+            );
             if mutual {
                 let output = run(&[&["pub"][..], &way, &["-t", "a", "-m", "x", "-q", "1"]].concat());
                 assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));

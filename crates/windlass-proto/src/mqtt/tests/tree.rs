@@ -356,7 +356,8 @@ fn a_search_costs_what_its_topic_is_deep() {
     assert_eq!(cost(&mut tree, "a/b/c/d"), (6, 3));
     assert_eq!(cost(&mut tree, "z/b/c/d"), (1, 0));
     for n in 0..20_000 {
-        for pattern in [format!("a/b/c/{n}"), format!("a/{n}/c/d"), format!("{n}/b/c/d"), format!("{n}/+/#")] {
+        for pattern in [format!("a/b/c/{n}"), format!("a/{n}/c/d"), format!("{n}/b/c/d"), format!("{n}/+/#")]
+        {
             tree.insert(filter(&pattern), n, ()).unwrap();
         }
     }
