@@ -1,5 +1,7 @@
 //! The entities of a room behind one tick.
 
+use std::sync::Arc;
+
 use super::schema::Schema;
 use crate::hasher::Hasher;
 
@@ -26,12 +28,13 @@ pub enum Eye {
 #[derive(Clone, Debug)]
 pub struct Frame {
     tick: u64,
-    fields: Vec<super::Field>,
+    fields: Arc<[super::Field]>,
     cell: i32,
     ids: Vec<u16>,
+    /// Empty once nobody may look back so far.
     places: Vec<(i32, i32)>,
     values: Vec<u32>,
-    /// Where in `ids` they stand, by the cell they are in: filled when somebody asks.
+    /// Where in `ids` they stand, by the cell they are in: filled when somebody asks, and of the newest alone.
     grid: Vec<(i32, i32, u32)>,
 }
 
@@ -55,6 +58,26 @@ impl Frame {
         self.places.clear();
         self.values.clear();
         self.grid.clear();
+    }
+
+    /// Gives away the memory of what only the newest frame has.
+    pub(crate) fn take_grid(&mut self) -> Vec<(i32, i32, u32)> {
+        std::mem::take(&mut self.grid)
+    }
+
+    /// Gives away the memory of what only those have that may be looked back at; nothing if it has none.
+    pub(crate) fn take_places(&mut self) -> Option<Vec<(i32, i32)>> {
+        (self.places.capacity() > 0).then(|| std::mem::take(&mut self.places))
+    }
+
+    /// Takes such memory of others, unless it has its own.
+    pub(crate) fn take_over(&mut self, places: Option<Vec<(i32, i32)>>, grid: Vec<(i32, i32, u32)>) {
+        if let Some(places) = places.filter(|_| self.places.capacity() == 0) {
+            self.places = places;
+        }
+        if self.grid.capacity() == 0 {
+            self.grid = grid;
+        }
     }
 
     /// Entities of a frame at most; more are left out.
@@ -93,7 +116,7 @@ impl Frame {
 
     /// Where an entity was, as exact as it was put.
     pub fn place(&self, id: u16) -> Option<(i32, i32)> {
-        Some(self.places[self.find(id)?])
+        self.places.get(self.find(id)?).copied()
     }
 
     /// The number that tells whether two ends have the same: its entities in the order of their names, for each the name and

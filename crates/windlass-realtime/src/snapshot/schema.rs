@@ -1,5 +1,7 @@
 //! What an entity is: numbers, each within bounds and in steps.
 
+use std::sync::Arc;
+
 /// One number of an entity, as it travels: from a least value, in steps, in so many bits.
 ///
 /// Differences are small mostly, so there are two forms of one: a short one of [`small`](Field::small) bits, and the whole
@@ -79,7 +81,8 @@ impl Field {
 /// What the entities of a room are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schema {
-    pub(crate) fields: Vec<Field>,
+    /// Shared by all frames of a room: they are many.
+    pub(crate) fields: Arc<[Field]>,
     pub(crate) cell: i32,
 }
 
@@ -88,7 +91,7 @@ impl Schema {
     pub fn new(fields: impl Into<Vec<Field>>) -> Schema {
         let mut fields = fields.into();
         fields.truncate(Schema::FIELDS_MAX);
-        Schema { fields, cell: 256 }
+        Schema { fields: fields.into(), cell: 256 }
     }
 
     /// Fields of an entity at most.
