@@ -369,33 +369,16 @@ impl Channel {
         took
     }
 
-    // Where the reliable message of this number is, or belongs. Mostly it belongs to the end.
+    // Where the reliable message of this number is, or belongs. The queue is in order, as seen from the last that was
+    // handed out; a peer chooses how long it is and where it asks, so that must not matter.
     fn place_reliable(&self, number: u16) -> Result<usize, usize> {
         let distance = number.wrapping_sub(self.in_reliable);
-        for (place, held) in self.reliable.iter().enumerate().rev() {
-            let other = held.reliable.wrapping_sub(self.in_reliable);
-            if other == distance {
-                return Ok(place);
-            }
-            if other < distance {
-                return Err(place + 1);
-            }
-        }
-        Err(0)
+        place(&self.reliable, distance, |held| held.reliable.wrapping_sub(self.in_reliable))
     }
 
     fn place_unreliable(&self, reliable: u16, number: u16) -> Result<usize, usize> {
         let key = (reliable.wrapping_sub(self.in_reliable), number);
-        for (place, held) in self.unreliable.iter().enumerate().rev() {
-            let other = (held.reliable.wrapping_sub(self.in_reliable), held.unreliable);
-            if other == key {
-                return Ok(place);
-            }
-            if other < key {
-                return Err(place + 1);
-            }
-        }
-        Err(0)
+        place(&self.unreliable, key, |held| (held.reliable.wrapping_sub(self.in_reliable), held.unreliable))
     }
 
     /// Hands out what has waited for the reliable messages that are there now.
@@ -453,6 +436,15 @@ impl Channel {
             waiting.held -= held.cost();
             self.unreliable.pop_front();
         }
+    }
+}
+
+// Mostly it belongs to the end.
+pub(super) fn place<T, K: Ord>(queue: &VecDeque<T>, key: K, of: impl Fn(&T) -> K) -> Result<usize, usize> {
+    match queue.back() {
+        None => Err(0),
+        Some(last) if of(last) < key => Err(queue.len()),
+        _ => queue.binary_search_by(|held| of(held).cmp(&key)),
     }
 }
 
