@@ -90,8 +90,7 @@ export class List {
   head(column) {
     const sort = this.sorts[column.name];
     if (!sort) return column;
-    const what = column.title ? column.title[0].toLowerCase() + column.title.slice(1) : sort.replace("_", " ");
-    const title = `Sort by ${what}`;
+    const title = `Sort by ${sort.replace("_", " ")}`;
     const by = () => {
       this.sort.value = sort;
       this.from(1);
