@@ -401,7 +401,7 @@ impl Channel {
             hand_out(hand, waiting, Kind::Reliable, held.bytes);
             self.behind_reliable(waiting, hand);
         }
-        give_back(&mut self.reliable);
+        give_back(&mut self.reliable, 0);
     }
 
     /// Hands out the whole unreliable messages behind the reliable one that has come last, and drops what is too
@@ -425,7 +425,7 @@ impl Channel {
             }
         }
         self.drop_overtaken(waiting);
-        give_back(&mut self.unreliable);
+        give_back(&mut self.unreliable, 0);
     }
 
     fn drop_overtaken(&mut self, waiting: &mut Waiting) {
@@ -453,11 +453,22 @@ fn hand_out(hand: &mut impl Hand, waiting: &mut Waiting, kind: Kind, bytes: Vec<
     hand.hand(kind, bytes);
 }
 
-/// An empty queue keeps no memory that it will hardly need again.
-pub(super) fn give_back<T>(queue: &mut VecDeque<T>) {
-    if queue.is_empty() && queue.capacity() > 8 {
+/// Entries that an empty queue keeps memory for: most peers have one or two things on their way.
+pub(super) const KEPT: usize = 2;
+
+/// An empty queue keeps no memory that it will hardly need again: no more than for so many entries.
+pub(super) fn give_back<T>(queue: &mut VecDeque<T>, kept: usize) {
+    if queue.is_empty() && queue.capacity() > kept {
         *queue = VecDeque::new();
     }
+}
+
+/// Puts an entry into a queue that has few of them, mostly: with no room for more before they are there.
+pub(super) fn append<T>(queue: &mut VecDeque<T>, entry: T) {
+    if queue.len() == queue.capacity() && queue.len() <= KEPT {
+        queue.reserve_exact(1);
+    }
+    queue.push_back(entry);
 }
 
 #[cfg(test)]

@@ -33,7 +33,9 @@ pub struct Frame {
     ids: Vec<u16>,
     /// Empty once nobody may look back so far.
     places: Vec<(i32, i32)>,
-    values: Vec<u32>,
+    /// The fields of each, in as many bytes as they need.
+    values: Vec<u8>,
+    row: usize,
     /// Where in `ids` they stand, by the cell they are in: filled when somebody asks, and of the newest alone.
     grid: Vec<(i32, i32, u32)>,
 }
@@ -45,6 +47,7 @@ impl Frame {
             tick: 0,
             fields: schema.fields.clone(),
             cell: schema.cell,
+            row: schema.row,
             ids: Vec::new(),
             places: Vec::new(),
             values: Vec::new(),
@@ -90,15 +93,14 @@ impl Frame {
             return;
         }
         let Err(at) = self.ids.binary_search(&id) else { return };
-        let width = self.fields.len();
+        let behind = self.values.len();
         let given = values.iter().copied().chain(std::iter::repeat(0));
-        let quantised = self.fields.iter().zip(given).map(|(field, value)| field.quantise(value));
-        if at == self.ids.len() {
-            // As all do that are put in order.
-            self.values.extend(quantised);
-        } else {
-            let quantised: Vec<u32> = quantised.collect();
-            self.values.splice(at * width..at * width, quantised);
+        for (field, value) in self.fields.iter().zip(given) {
+            field.keep(field.quantise(value), &mut self.values);
+        }
+        // Most are put in order.
+        if at < self.ids.len() {
+            self.values[at * self.row..].rotate_right(self.values.len() - behind);
         }
         self.ids.insert(at, id);
         self.places.insert(at, place);
@@ -126,8 +128,9 @@ impl Frame {
         let mut hasher = Hasher::new();
         for (at, &id) in self.ids.iter().enumerate() {
             hasher.add(id.into());
-            for (field, &value) in self.fields.iter().zip(self.values_at(at)) {
-                hasher.add(field.value(value).into());
+            let mut row = self.values_at(at);
+            for field in self.fields.iter() {
+                hasher.add(field.value(field.take(&mut row)).into());
             }
         }
         hasher.finish()
@@ -146,8 +149,9 @@ impl Frame {
         Some(*near - 1)
     }
 
-    pub(crate) fn values_at(&self, at: usize) -> &[u32] {
-        &self.values[at * self.fields.len()..][..self.fields.len()]
+    /// The fields of an entity, one behind the other: each [takes](super::Field::take) its own. Equal if all of them are.
+    pub(crate) fn values_at(&self, at: usize) -> &[u8] {
+        &self.values[at * self.row..][..self.row]
     }
 
     pub(crate) fn fields(&self) -> &[super::Field] {

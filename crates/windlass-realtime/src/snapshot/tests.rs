@@ -19,7 +19,8 @@ fn contents(view: &View) -> Vec<(u16, Vec<i32>)> {
 fn expected(frame: &Frame, seen: &[u16]) -> Vec<(u16, Vec<i32>)> {
     let fields = frame.fields().to_vec();
     let of = |id: u16| {
-        frame.values_at(frame.find(id).unwrap()).iter().zip(&fields).map(|(&q, f)| f.value(q)).collect()
+        let mut row = frame.values_at(frame.find(id).unwrap());
+        fields.iter().map(|field| field.value(field.take(&mut row))).collect()
     };
     seen.iter().map(|&id| (id, of(id))).collect()
 }
