@@ -36,7 +36,7 @@ pub const DATAGRAM_MAX: usize = MTU_MAX as usize;
 const NANOS_PER_MS: u64 = 1_000_000;
 
 /// Emptied messages that are kept, and the most that one may have room for.
-const SPARE_MAX: usize = 64;
+const SPARE_MAX: usize = 256;
 const SPARE_BYTES: usize = 2048;
 
 /// Events that memory is kept for, when all were taken.
