@@ -164,7 +164,8 @@ impl<'a> Iterator for Pieces<'a> {
 
 /// How many messages for the room there are in one of a seat's.
 pub(crate) fn count_messages(message: &[u8]) -> u32 {
-    let of_channels = Pieces::new(message).filter(|piece| matches!(piece, Ok((tag, _)) if Channel::of_code(*tag).is_some()));
+    let of_channels = Pieces::new(message)
+        .filter(|piece| matches!(piece, Ok((tag, _)) if Channel::of_code(*tag).is_some()));
     u32::try_from(of_channels.count()).unwrap_or(u32::MAX)
 }
 

@@ -113,7 +113,9 @@ impl Quiet {
                     self.host.send(peer, 0, Kind::Reliable, ticket.as_bytes()).unwrap();
                 }
                 // The welcome is the first that comes on this channel; who is there comes later.
-                Event::Message { channel: 0, bytes, .. } => self.welcomed += usize::from(bytes.get(5) == Some(&0)),
+                Event::Message { channel: 0, bytes, .. } => {
+                    self.welcomed += usize::from(bytes.get(5) == Some(&0))
+                }
                 Event::Disconnected { .. } => panic!("{event:?}"),
                 _ => {}
             }

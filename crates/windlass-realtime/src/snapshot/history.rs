@@ -131,7 +131,11 @@ impl Saw {
             Saw::Bits(u64::MAX) => frame.ids(),
             Saw::Bits(bits) => {
                 names.clear();
-                names.extend((0..u64::BITS).filter(|at| bits >> at & 1 == 1).filter_map(|at| frame.ids().get(at as usize)));
+                names.extend(
+                    (0..u64::BITS)
+                        .filter(|at| bits >> at & 1 == 1)
+                        .filter_map(|at| frame.ids().get(at as usize)),
+                );
                 names
             }
             Saw::Names(names) => names,

@@ -1,7 +1,8 @@
 //! What is written of a frame is what is read, whatever was lost on the way.
 
 use super::{
-    Baseline, Eye, Field, Frame, History, Saw, Schema, Shared, Shown, SnapshotError, SnapshotReader, View, write,
+    Baseline, Eye, Field, Frame, History, Saw, Schema, Shared, Shown, SnapshotError, SnapshotReader, View,
+    write,
 };
 use crate::Random;
 use crate::spare::Spare;
@@ -270,7 +271,8 @@ fn what_seats_share_is_what_each_would_be_written_alone() {
                 let old = tick.checked_sub(random.below(7)).and_then(|tick| history.at(tick));
                 let old = old.filter(|old| old.tick() < tick);
                 // Some of them: only the newest knows who is near.
-                let saw: Vec<u16> = old.map_or(&[][..], Frame::ids).iter().copied().filter(|_| random.below(3) > 0).collect();
+                let saw: Vec<u16> =
+                    old.map_or(&[][..], Frame::ids).iter().copied().filter(|_| random.below(3) > 0).collect();
                 let baseline = old.map(|old| Baseline { frame: old, ids: &saw });
                 let (mut alone, mut together) = (Vec::new(), Vec::new());
                 write(frame, &seen, baseline, &mut Shared::default(), &mut alone);
@@ -345,6 +347,9 @@ fn only_frames_that_may_be_looked_back_at_know_places() {
         history.newest_mut().unwrap().sort();
         let known = (1..=tick).filter(|&tick| history.at(tick).is_some_and(|frame| frame.place(3).is_some()));
         assert_eq!(known.count() as u64, tick.min(60 / 4 + 1));
-        assert_eq!(history.past(1).unwrap().place(3).map(|place| place.0 as u64), Some(tick.saturating_sub(15).max(1)));
+        assert_eq!(
+            history.past(1).unwrap().place(3).map(|place| place.0 as u64),
+            Some(tick.saturating_sub(15).max(1))
+        );
     }
 }

@@ -203,7 +203,9 @@ fn command(args: &GameArgs) -> String {
     if !args.only.is_empty() {
         out += &format!(" --only {}", args.only.join(","));
     }
-    for (name, is) in [("windlass PATH", args.windlass.is_some()), ("strace", args.strace), ("urgent", args.urgent)] {
+    for (name, is) in
+        [("windlass PATH", args.windlass.is_some()), ("strace", args.strace), ("urgent", args.urgent)]
+    {
         if is {
             out += &format!(" --{name}");
         }

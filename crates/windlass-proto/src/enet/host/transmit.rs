@@ -248,7 +248,14 @@ impl Host {
 
     /// Puts header and checksum in front of commands that stand at `start`, behind room for them, compressed if
     /// that is agreed and helps. Gives back how long it is.
-    fn seal(&mut self, mut header: Header, connect_id: u32, buf: &mut [u8], start: usize, len: usize) -> usize {
+    fn seal(
+        &mut self,
+        mut header: Header,
+        connect_id: u32,
+        buf: &mut [u8],
+        start: usize,
+        len: usize,
+    ) -> usize {
         let checksum_len = if self.config.checksum { CHECKSUM } else { 0 };
         let mut deflated = None;
         if let Some(coder) = &mut self.coder {

@@ -423,7 +423,11 @@ fn many_messages_in_one_are_as_many() {
     };
     let heard_by_room = |it: &Fixture| it.hall.stage(RoomId(1)).unwrap().counts().messages;
     assert_eq!(it.hall.received(one, conn(1), &of(10_000), it.now), Ok(()));
-    assert_eq!((heard_by_room(&it), it.hall.stats.messages_dropped), (0, 1), "more than there may be at once");
+    assert_eq!(
+        (heard_by_room(&it), it.hall.stats.messages_dropped),
+        (0, 1),
+        "more than there may be at once"
+    );
     for _ in 0..4 {
         assert_eq!(it.hall.received(one, conn(1), &of(8), it.now), Ok(()));
     }
