@@ -100,7 +100,8 @@ impl Frame {
         }
         // Most are put in order.
         if at < self.ids.len() {
-            self.values[at * self.row..].rotate_right(self.values.len() - behind);
+            let len = self.values.len() - behind;
+            self.values[at * self.row..].rotate_right(len);
         }
         self.ids.insert(at, id);
         self.places.insert(at, place);

@@ -287,7 +287,7 @@ fn what_seats_share_is_what_each_would_be_written_alone() {
 fn a_baseline_stays_as_long_as_its_frame() {
     let (mut shown, mut spare) = (Shown::default(), Spare::default());
     let mut history = History::new(schema(), 60);
-    let mut show = |history: &mut History, shown: &mut Shown, tick| {
+    let show = |history: &mut History, shown: &mut Shown, tick| {
         history.add(tick, |frame| (0..3).for_each(|id| frame.put(id, (0, 0), &[])));
         let saw = Saw::of(history.newest().unwrap(), &[1], &mut Spare::default());
         shown.show(history, saw, &mut Spare::default());
