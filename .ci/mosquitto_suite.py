@@ -4,6 +4,9 @@ Nothing of Mosquitto's is needed but the folder `test` of its sources (as `apt-g
 psutil from PyPI. Where the scripts look for the broker stands this file: it takes the broker's arguments, has `windlass
 hub import` read its configuration, and becomes the hub. Scripts about what is Mosquitto's alone are left out: plugins,
 bridges, its dynamic security, control topics, files of its persistence, its HTTP API, Sparkplug.
+
+It fails if a script does that is not among those for which the hub does otherwise, for reasons that stand in
+benches/CONFORMANCE.md.
 """
 
 import ast
@@ -19,6 +22,26 @@ import sys
 import tempfile
 
 ABOUT_MOSQUITTO = re.compile(r"plugin|bridge|dynsec|15-persist|control|sparkplug|http-api|16-|psk|extended")
+# Scripts of 2.1.2 that want what the hub does not do. Some of them pass where the machine is quick or slow enough.
+OTHERWISE = """
+    01-bad-initial-packets 01-connect-575314 01-connect-accept-protocol 01-connect-auto-id
+    01-connect-global-max-clients 01-connect-global-max-connections 01-connect-listener-allow-anonymous
+    01-connect-max-keepalive 01-connect-uname-or-anon 01-connect-unix-socket 01-connect-zero-length-id
+    02-subpub-qos0-oversize-payload 02-subpub-qos1-message-expiry 02-subpub-qos1-oversize-payload 02-subpub-qos2
+    02-subpub-qos2-max-inflight-bytes 02-subscribe-long-topic 03-publish-c2b-disconnect-qos2 03-publish-dollar-v5
+    03-publish-long-topic 03-publish-qos1-max-inflight-expire 03-publish-qos2-dup 03-publish-qos2-reuse-mid
+    04-retain-check-source 04-retain-check-source-persist 04-retain-check-source-persist-diff-port
+    04-retain-upgrade-outgoing-qos 07-will-delay 07-will-delay-reconnect 07-will-delay-recover 07-will-invalid-utf8
+    07-will-oversize-payload 07-will-takeover 08-ssl-connect-cert-auth-expired-allowed
+    08-ssl-connect-cert-auth-revoked 08-ssl-connect-no-identity 09-acl-access-variants 09-acl-change 09-acl-empty-file
+    09-pwfile-parse-invalid 10-listener-mount-point 11-message-expiry 11-persistent-subscription-no-local
+    12-prop-maximum-packet-size-publish-qos1 12-prop-maximum-packet-size-publish-qos2 13-websocket-bad-origin
+    21-proxy-bad-version 21-proxy-v1-bad 21-proxy-v1-success 21-proxy-v2-bad-config 21-proxy-v2-bad-header
+    21-proxy-v2-ipv4 21-proxy-v2-ipv6 21-proxy-v2-local 21-proxy-v2-ssl-cipher 21-proxy-v2-ssl-common-name-failure
+    21-proxy-v2-ssl-common-name-success 21-proxy-v2-ssl-require-cert-failure 21-proxy-v2-ssl-require-cert-success
+    21-proxy-v2-ssl-require-tls-failure 21-proxy-v2-ssl-require-tls-success 21-proxy-v2-unix 21-proxy-v2-websockets
+    23-security-acl-file-reload
+""".split()
 SECONDS = 90
 AT_ONCE = 3
 FIRST_PORT = 14_000
@@ -126,17 +149,23 @@ def suite(sources, windlass):
                     os.killpg(process.pid, signal.SIGKILL)
                 slots.put(slot)
 
-        passed = 0
+        passed, unexpected = 0, []
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as threads:
             for (_, name, more), (status, said) in zip(scripts, threads.map(run, scripts)):
                 passed += status == 0
-                print(f"=== {name} {more}".rstrip() + (" ok" if status == 0 else f" FAILED {status}"), flush=True)
+                known = name.removesuffix(".py") in OTHERWISE
+                if status != 0 and not known:
+                    unexpected.append(name)
+                how = "ok" if status == 0 else f"as listed: {status}" if known else f"FAILED {status}"
+                print(f"=== {name} {more}".rstrip() + f" {how}", flush=True)
                 if status != 0:
                     print(said[-6000:])
         for name in os.listdir(os.path.join(test, "broker")):
             if name.startswith(".hub-"):
                 os.remove(os.path.join(test, "broker", name))
         print(f"{passed} of {len(scripts)}")
+        if unexpected:
+            sys.exit("not as listed: " + " ".join(unexpected))
 
 
 if __name__ == "__main__":

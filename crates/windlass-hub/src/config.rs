@@ -115,7 +115,8 @@ config! {
     subscriptions_max: usize = 10_000,
     /// Levels of all filters, and of all topics of retained messages, that are kept: about 100 bytes each. Default
     /// 16,777,216 of each. Where there are several workers, each keeps those of all: a level counts once for filters of
-    /// its own sessions, once for those of others, and once for shared ones.
+    /// its own sessions, once for those of others, and once for shared ones. Subscriptions that a start has found are kept
+    /// whatever it is.
     nodes_max: usize = 1 << 24,
     /// Messages that wait for one session, those in flight not counted. Default 1,000.
     queue_max: usize = 1_000,

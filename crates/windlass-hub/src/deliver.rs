@@ -225,8 +225,9 @@ impl Hub {
             }
         };
         if passes {
+            let whole = publication.whole();
             let Publication { topic, properties, payload, .. } = *publication;
-            let letter = Letter { topic, properties, payload, expiry };
+            let letter = Letter { topic, properties, payload, whole: whole.as_ref(), expiry };
             let mut form = Form { qos, id: None, dup: false, retain, ids, hold: false };
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
@@ -246,7 +247,7 @@ impl Hub {
                             self.durable.done(number, id);
                         }
                         if form.hold && sent == Some(Ok(())) {
-                            self.durable.hold(key, link.conn, false, self.post.packet());
+                            self.durable.hold((key, link.conn, false), self.post.packet(), whole.as_ref());
                         }
                         sent
                     }

@@ -1,7 +1,8 @@
 //! One message to one client: bytes in its output.
 //!
 //! The head is laid out once for each version. What all receivers of a version get alike, most often everything, is
-//! one packet that is put together once and copied to each, or shared if it is long.
+//! one packet that is put together once and copied to each. A long payload is never copied: it follows its head as the
+//! one that all receivers of all versions have.
 
 use windlass::{Bytes, Conn};
 use windlass_proto::EncodeError;
@@ -12,8 +13,8 @@ use crate::reach::Reach;
 use crate::session::Link;
 use crate::session::message::Templates;
 
-/// Packets of at least this many bytes are shared among their receivers instead of copied.
-const SHARE_MIN: usize = 2048;
+/// Payloads of at least this many bytes are shared among their receivers instead of copied.
+pub(crate) const SHARE_MIN: usize = 2048;
 
 /// What is sent of a message, whoever gets it.
 #[derive(Clone, Copy)]
@@ -21,6 +22,8 @@ pub(crate) struct Letter<'l> {
     pub(crate) topic: Topic<'l>,
     pub(crate) properties: Properties<'l>,
     pub(crate) payload: &'l [u8],
+    /// The payload as all have it, if it is long: [`SHARE_MIN`].
+    pub(crate) whole: Option<&'l Bytes>,
     /// Seconds until it expires.
     pub(crate) expiry: Option<u32>,
 }
@@ -59,8 +62,8 @@ pub(crate) struct Post {
 #[derive(Debug, Default)]
 struct Alike {
     ready: bool,
+    /// Without the payload, if that is long.
     packet: Vec<u8>,
-    shared: Option<Bytes>,
 }
 
 impl Post {
@@ -70,7 +73,6 @@ impl Post {
         self.templates.clear();
         for alike in &mut self.alike {
             alike.ready = false;
-            alike.shared = None;
         }
     }
 
@@ -107,7 +109,7 @@ impl Post {
         conn: &mut Conn<'_>,
     ) -> Result<(), Unsent> {
         let Post { templates, packet, alike } = self;
-        let Letter { topic, properties, payload, expiry } = *letter;
+        let Letter { topic, properties, payload, whole, expiry } = *letter;
         let Form { qos, id, dup, retain, ids, hold } = *form;
         let v5 = link.version == Version::V5;
         let ids = if v5 { ids } else { &[] };
@@ -119,20 +121,14 @@ impl Post {
             if !alike.ready {
                 let template = template(templates, link.version, topic, properties, payload.len())?;
                 alike.packet.clear();
-                put(template, &delivery, payload, usize::MAX, &mut alike.packet)?;
-                if alike.packet.len() >= SHARE_MIN {
-                    alike.shared = Some(std::mem::take(&mut alike.packet).into());
-                }
+                put(template, &delivery, letter, usize::MAX, &mut alike.packet)?;
                 alike.ready = true;
             }
-            let len = alike.shared.as_ref().map_or(alike.packet.len(), |shared| shared.len());
-            if len > link.send_max {
+            if alike.packet.len() + whole.map_or(0, Bytes::len) > link.send_max {
                 return Err(Unsent::TooLong);
             }
-            match &alike.shared {
-                Some(shared) => conn.write_shared(shared.clone()),
-                None => conn.write(&alike.packet),
-            }
+            conn.write(&alike.packet);
+            whole.inspect(|whole| conn.write_shared(Bytes::clone(whole)));
             return Ok(());
         }
         let template = template(templates, link.version, topic, properties, payload.len())?;
@@ -149,14 +145,16 @@ impl Post {
             let head = FrameHead::whole(Opcode::Binary, template.len(&delivery) as u64).encode();
             packet.extend_from_slice(head.as_ref());
         }
-        put(template, &delivery, payload, link.send_max, packet)?;
+        put(template, &delivery, letter, link.send_max, packet)?;
         if !hold {
             conn.write(packet);
+            whole.inspect(|whole| conn.write_shared(Bytes::clone(whole)));
         }
         Ok(())
     }
 
-    /// The packet that was put together last, in its frame of a WebSocket if it has one.
+    /// The packet that was put together last, in its frame of a WebSocket if it has one; without its payload, if that is
+    /// long.
     pub(crate) fn packet(&self) -> &[u8] {
         &self.packet
     }
@@ -177,14 +175,19 @@ fn template<'t>(
     templates.get(version, topic, properties, payload).map_err(|_| Unsent::TooLong)
 }
 
+/// What is put together of a packet: all of it, unless its payload is sent as it is.
 fn put(
     template: &windlass_proto::mqtt::PublishTemplate,
     delivery: &Delivery<'_>,
-    payload: &[u8],
+    letter: &Letter<'_>,
     max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), Unsent> {
-    template.put(delivery, payload, max, out).map_err(|error| match error {
+    let put = match letter.whole {
+        Some(_) => template.put_head(delivery, max, out),
+        None => template.put(delivery, letter.payload, max, out),
+    };
+    put.map_err(|error| match error {
         EncodeError::TooLong { .. } => Unsent::TooLong,
         // None of ours can be: they were checked when they came.
         _ => Unsent::TooLong,

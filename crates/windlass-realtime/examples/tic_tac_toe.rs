@@ -42,11 +42,9 @@ impl Room for TicTacToe {
     }
     fn message(&mut self, play: &mut Play<'_>, seat: Seat, _: Channel, message: &[u8]) {
         let (&[at], b'0' | b'1') = (message, self.state()) else { return };
-        let Some(field) = self.fields.get_mut(usize::from(at)).filter(|field| **field == b'.') else {
-            return;
-        };
+        let Some(mark) = self.fields.get_mut(usize::from(at)).filter(|mark| **mark == b'.') else { return };
         if seat.0 == self.turn && play.players().count() == 2 {
-            *field = [b'X', b'O'][usize::from(seat.0)];
+            *mark = [b'X', b'O'][usize::from(seat.0)];
             self.turn = 1 - self.turn;
             self.tell(play);
             if !self.state().is_ascii_digit() {

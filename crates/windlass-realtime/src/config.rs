@@ -212,7 +212,8 @@ config! {
     /// Bytes that one seat is sent. Over it, snapshots are left out, and what must come waits. Default 64 KiB a second,
     /// 128 KiB at once.
     seat_output: Rate = Rate::new(64 * 1024, 128 * 1024),
-    /// Messages of one player. Those over it are dropped. Default 250 a second, 500 at once.
+    /// Messages of one player: what they send at once, and what of it is for the room, one by one. Those over it are dropped.
+    /// Default 250 a second, 500 at once.
     seat_messages: Rate = Rate::new(250, 500),
     /// Bytes of them. Messages over it are dropped. Default 64 KiB a second, 128 KiB at once.
     seat_input: Rate = Rate::new(64 * 1024, 128 * 1024),

@@ -207,14 +207,14 @@ impl Game {
     }
 
     /// Which worker this is.
-    pub(crate) fn settle(&mut self, worker: usize) {
+    pub(crate) fn settle(&mut self, worker: usize, now: Time) {
         if self.worker.is_none() {
             self.worker = Some(worker);
             self.hall.board = RoomBoard::new(self.watch.clone(), worker);
             let limits = self.config.udp.clone();
             self.udp = limits.map(|limits| Udp::new(self.config.clone(), limits, worker));
             if worker == DIRECTORY {
-                self.directory = Some(Directory::new(self.config.clone(), self.mailbox.workers()));
+                self.directory = Some(Directory::new(self.config.clone(), self.mailbox.workers(), now));
             }
         }
     }
@@ -243,8 +243,8 @@ impl Game {
 
     /// Asks the directory, on whatever worker this is.
     fn ask(&mut self, ask: Ask, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Replied {
-        self.settle(reply.conn().id().worker());
         let now = reply.conn().now();
+        self.settle(reply.conn().id().worker(), now);
         let rate = self.config.address_requests;
         if let Some(addr) = request.peer.addr()
             && !self.addresses.take(addr.ip(), rate, now)
@@ -511,7 +511,8 @@ impl App for Game {
     }
 
     fn tick(&mut self, push: &mut Push<'_, '_, Game>, _: Tick) {
-        self.settle(push.scope().worker());
+        let now = push.scope().now();
+        self.settle(push.scope().worker(), now);
         self.relieve(push);
         if let Some(udp) = &mut self.udp {
             udp.find_socket(push.scope());
@@ -527,8 +528,8 @@ impl App for Game {
     }
 
     fn due(&mut self, push: &mut Push<'_, '_, Game>) {
-        self.settle(push.scope().worker());
         let now = push.scope().now();
+        self.settle(push.scope().worker(), now);
         let begun = self.hall.clock().map(|clock| self.began.at(now, clock));
         let Game { hall, ws, udp, .. } = &mut *self;
         // One tick of each room for which it is time. Who is late still is due again in the next turn: nobody makes up for
@@ -555,8 +556,8 @@ impl ReceiveApp for Game {
     type Message = Mail;
 
     fn receive(&mut self, push: &mut Push<'_, '_, Game>, mail: Mail) {
-        self.settle(push.scope().worker());
         let now = push.scope().now();
+        self.settle(push.scope().worker(), now);
         match mail.0 {
             Inner::Ask { ask, later, tries } => self.asked(ask, later, tries, now),
             Inner::Answer { later, answer } => answered(push, later, answer),
@@ -594,7 +595,7 @@ impl Game {
 
 impl DatagramApp for Game {
     fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
-        self.settle(socket.id().worker());
+        self.settle(socket.id().worker(), socket.now());
         if let Some(udp) = &mut self.udp {
             udp.receive(socket, &datagram);
             self.after(socket);

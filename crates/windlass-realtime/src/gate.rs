@@ -138,7 +138,7 @@ impl Gate {
 
 impl Upgraded<Game> for Gate {
     fn open(&mut self, game: &mut Game, conn: &mut Conn<'_>) -> Result<(), Close> {
-        game.settle(conn.id().worker());
+        game.settle(conn.id().worker(), conn.now());
         match conn.move_to(self.ticket.worker.into()) {
             Ok(()) => {
                 conn.wake_at(conn.now() + MOVE_TIMEOUT);
@@ -222,7 +222,7 @@ impl MoveUpgraded<Game> for Gate {
     }
 
     fn move_in(game: &mut Game, conn: &mut Conn<'_>, seed: GateSeed) -> Result<Gate, Close> {
-        game.settle(conn.id().worker());
+        game.settle(conn.id().worker(), conn.now());
         // Only those that are agreed to ever ask to move.
         let endpoint = seed.endpoint.ok_or(Close::Aborted)?;
         let mut gate = Gate { ticket: seed.ticket, state: State::Agreed(endpoint) };

@@ -97,7 +97,7 @@ impl<'a> Play<'a> {
     /// `tick`, and never more than 250 ms back, since others are hit where they were then. `None` without a schema, and
     /// before the first frame.
     pub fn past(&self, tick: u64) -> Option<&Frame> {
-        self.core.history.as_ref()?.past(tick, self.core.spec.hz)
+        self.core.history.as_ref()?.past(tick)
     }
 
     /// Has a player leave, and tells them why.

@@ -14,7 +14,7 @@ impl<T> Spare<T> {
     /// How many are kept: some for each seat of a room of 16.
     const KEPT_MAX: usize = 64;
     /// How long the longest is that is kept.
-    const CAPACITY_MAX: usize = 1_024;
+    const CAPACITY_MAX: usize = 256;
 
     /// An empty one.
     pub(crate) fn take(&mut self) -> Vec<T> {
@@ -42,7 +42,7 @@ mod tests {
             spare.give(vec![n; 8]);
         }
         spare.give(Vec::new());
-        spare.give(Vec::with_capacity(2_000));
+        spare.give(Vec::with_capacity(500));
         assert_eq!(spare.0.len(), Spare::<i32>::KEPT_MAX);
         assert!(spare.0.iter().all(|buffer| buffer.is_empty() && buffer.capacity() == 8));
         assert_eq!(spare.take().capacity(), 8);

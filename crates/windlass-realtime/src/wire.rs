@@ -18,6 +18,10 @@
 //! unreliable messages. (One that does not fit into a datagram comes there in fragments.) From a seat, the first message is
 //! the ticket as text, reliable and on channel 0; whatever comes behind it may take any channel.
 //!
+//! A snapshot is the difference to one that the seat has said has come, up to 255 ticks before: so long a client keeps what it
+//! has read. A message that a seat sends counts as many ([`seat_messages`](crate::GameConfig::seat_messages)) if it brings
+//! several for the room (tags 1 to 3).
+//!
 //! A seat repeats the inputs before its newest one (three, say): what is lost with one message comes with the next.
 
 use std::fmt;
@@ -156,6 +160,13 @@ impl<'a> Iterator for Pieces<'a> {
             }
         }
     }
+}
+
+/// How many messages for the room there are in one of a seat's.
+pub(crate) fn count_messages(message: &[u8]) -> u32 {
+    let of_channels = Pieces::new(message)
+        .filter(|piece| matches!(piece, Ok((tag, _)) if Channel::of_code(*tag).is_some()));
+    u32::try_from(of_channels.count()).unwrap_or(u32::MAX)
 }
 
 /// What a seat says.

@@ -29,6 +29,7 @@ files![
     "hub.js",
     "topics.js",
     "games.js",
+    "list.js",
     "connections.js",
     "turn.js",
     "beats.js",

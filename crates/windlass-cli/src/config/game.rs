@@ -120,6 +120,10 @@ pub(crate) struct UdpTable {
     pub(crate) strangers_max: Count,
     /// Connections that one address may ask for in a second; more get no answer.
     pub(crate) address_connect_rate: Count,
+    /// A CRC-32 in every datagram, as with `enet_crc32`: players must have it then, and may not else.
+    pub(crate) checksum: bool,
+    /// Compress datagrams with ENet's range coder where that makes them shorter: players must be able to read them then.
+    pub(crate) compression: bool,
 }
 
 impl Default for UdpTable {
@@ -134,6 +138,8 @@ impl Default for UdpTable {
             address_peers_max: Count(config.address_peers_max),
             strangers_max: Count(config.strangers_max),
             address_connect_rate: Count(config.address_connects.per_second as usize),
+            checksum: config.checksum,
+            compression: config.compression,
         }
     }
 }
@@ -168,6 +174,8 @@ impl UdpTable {
             .address_peers_max(self.address_peers_max.0)
             .strangers_max(self.strangers_max.0)
             .address_connects(Rate::new(rate, rate.saturating_mul(4)))
+            .checksum(self.checksum)
+            .compression(self.compression)
     }
 
     /// Whether all is as it was, but for what players are told: that alone can be told a game that runs.

@@ -1,10 +1,12 @@
 //! `windlass game` and `[[game]]`: bots, records, metrics, and two tabs of a browser in one room.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::dashboard::browser::Browser;
@@ -28,21 +30,63 @@ fn matches(folder: &str) -> Vec<PathBuf> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
+/// Has bots play until it is enough by what they say once a second, however long a busy machine takes for it. Then they are
+/// asked to leave. Their last line is in the output.
+fn bots(args: &[&str], mut is_enough: impl FnMut(&str) -> bool) -> Output {
+    let mut command = windlass(&[&["game", "bots"], args].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let (mut said, begun) = (String::new(), Instant::now());
+    loop {
+        let at = said.len();
+        if stdout.read_line(&mut said).unwrap() == 0 || is_enough(&said[at..]) {
+            break;
+        }
+        if begun.elapsed() > 6 * LONG {
+            let _ = child.kill();
+            panic!("not enough in time: {said}");
+        }
+    }
+    // Unless they have ended by themselves.
+    let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+    stdout.read_to_string(&mut said).unwrap();
+    Output { stdout: said.into_bytes(), ..child.wait_with_output().unwrap() }
+}
+
+/// So many of them sit, and have been shown so many snapshots.
+fn have_played(seated: u64, snapshots: u64) -> impl FnMut(&str) -> bool {
+    move |line| {
+        let seen: Value = serde_json::from_str(line).unwrap();
+        seen["seated"] == seated && seen["snapshots"].as_u64().unwrap() >= snapshots
+    }
+}
+
+/// Metrics, once they have all of these lines.
+fn metrics_with(admin: &str, lines: &[&str]) -> String {
+    let begun = Instant::now();
+    loop {
+        let metrics = get(admin, "/metrics");
+        let missing = lines.iter().find(|line| !metrics.contains(&format!("{line}\n")));
+        let Some(missing) = missing else { return metrics };
+        assert!(begun.elapsed() < LONG, "{missing} in\n{metrics}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn bots_play_and_their_matches_replay() {
     let folder = Folder::new("matches");
     let records = folder.path("records");
     let server =
         Server::command(&["game", "127.0.0.1:0", "--workers", "2", "--record", &records, "--log", "text"]);
-    let output = run(&["game", "bots", "20", &server.address, "--for", "3s"]);
+    // Four seconds' worth for each.
+    let output = bots(&["20", &server.address, "--json"], have_played(20, 20 * 120));
     let said = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}{errors}");
-    let last = said.lines().last().unwrap();
-    assert!(
-        last.starts_with("20 seats taken, 0 lost, 0 refusals; ") && last.contains(", 0 unreadable, "),
-        "{said}"
-    );
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let counts = ["joined", "lost", "refused", "bad"].map(|name| last[name].as_u64().unwrap());
+    assert_eq!(counts, [20, 0, 0, 0], "{said}");
     assert!(get(&server.address, "/").contains("<title>Arena</title>"));
     let (status, summary, log) = server.stop();
     assert!(status.success(), "{summary}{log}");
@@ -88,23 +132,21 @@ fn a_file_says_what_a_game_is_and_metrics_tell_of_it() {
          [[game]]\nlisten = \"{at}\"\ntick_hz = 60\nplayers_max = 2\nempty_timeout = \"1h\"\n"
     );
     let served = Served::start("game", &text);
-    let output = run(&["game", "bots", "3", &at, "--for", "2s"]);
+    let output = bots(&["3", &at, "--json"], have_played(3, 3 * 60));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let rooms = json(&get(&at, "/api/rooms"));
     assert_eq!(rooms.as_array().unwrap().len(), 2);
     assert_eq!(rooms[0]["players_max"], 2);
-    // Shown four times a second.
-    std::thread::sleep(Duration::from_millis(600));
-    let metrics = get(&admin, "/metrics");
-    for line in [
-        "windlass_game_rooms{game=\"game\"} 2",
-        "windlass_game_joined_total{game=\"game\"} 3",
-        "windlass_game_left_total{game=\"game\",reason=\"left\"} 3",
-        "windlass_game_seats{game=\"game\",kind=\"player\"} 0",
-        "# TYPE windlass_game_tick_lateness_seconds histogram",
-    ] {
-        assert!(metrics.contains(&format!("{line}\n")), "{line} in\n{metrics}");
-    }
+    let metrics = metrics_with(
+        &admin,
+        &[
+            "windlass_game_rooms{game=\"game\"} 2",
+            "windlass_game_joined_total{game=\"game\"} 3",
+            "windlass_game_left_total{game=\"game\",reason=\"left\"} 3",
+            "windlass_game_seats{game=\"game\",kind=\"player\"} 0",
+            "# TYPE windlass_game_tick_lateness_seconds histogram",
+        ],
+    );
     let room = rooms[0]["room"].as_str().unwrap();
     let count = format!("windlass_game_room_tick_lateness_seconds_count{{game=\"game\",room=\"{room}\"}} ");
     let ticks: f64 = metrics.lines().find_map(|line| line.strip_prefix(&count)).unwrap().parse().unwrap();
@@ -182,11 +224,11 @@ pub(crate) fn udp_of(at: &str) -> (Value, u64) {
 fn bots_come_by_udp_too_and_each_worker_has_a_port() {
     let server =
         Server::command(&["game", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--workers", "2", "--log", "text"]);
-    let output = run(&["game", "bots", "20", &server.address, "--udp=50", "--for", "4s"]);
+    let all_sit = |line: &str| line.starts_with("20 of 20 seated, 10 by UDP, ");
+    let output = bots(&["20", &server.address, "--udp=50"], all_sit);
     let said = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}{errors}");
-    assert!(said.contains("20 of 20 seated, 10 by UDP, "), "{said}");
     let last = said.lines().last().unwrap();
     assert!(
         last.starts_with("20 seats taken, 0 lost, 0 refusals; ") && last.contains(", 0 unreadable, "),
@@ -217,19 +259,16 @@ fn a_file_says_where_players_come_by_udp() {
     let port: u64 = udp.rsplit_once(':').unwrap().1.parse().unwrap();
     assert_eq!(udp_of(&at), (Value::from("play.example.com"), port));
     // The name leads nowhere, and bots come to where they have asked.
-    let output = run(&["game", "bots", "3", &at, "--udp", "--for", "2s"]);
+    let output = bots(&["3", &at, "--udp", "--json"], have_played(3, 3));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    std::thread::sleep(Duration::from_millis(600));
-    let metrics = get(&admin, "/metrics");
-    for line in [
+    let lines = [
         "windlass_game_gateway_joined_total{game=\"game\",gateway=\"udp\"} 3",
         "windlass_game_gateway_joined_total{game=\"game\",gateway=\"websocket\"} 0",
         "windlass_game_udp_peers{game=\"game\",kind=\"seated\"} 0",
         "windlass_game_udp_refused_total{game=\"game\",reason=\"ticket\"} 0",
         "windlass_game_left_total{game=\"game\",reason=\"left\"} 3",
-    ] {
-        assert!(metrics.contains(&format!("{line}\n")), "{line} in\n{metrics}");
-    }
+    ];
+    metrics_with(&admin, &lines);
     let wrong = text.replace("[game.udp]", "[game.udp]\npeers_max = 0");
     assert!(!served.reload(&wrong), "and what is wrong changes nothing");
 }

@@ -11,7 +11,7 @@ mod walk;
 use std::collections::VecDeque;
 use std::fmt;
 
-use windlass::{Answer, ConnId, Mailbox, Offload, Scope, Sessions as Clients, Time, Work};
+use windlass::{Answer, Bytes, ConnId, Mailbox, Offload, Scope, Sessions as Clients, Time, Work};
 
 pub(crate) use opening::Opening;
 pub use opening::{OpenLog, TakeLog};
@@ -63,6 +63,8 @@ struct Held {
     key: Key,
     is_websocket: bool,
     packets: Vec<u8>,
+    /// A long payload, behind them.
+    payload: Option<Bytes>,
     /// What of it counts in [`Link::held_bytes`].
     counted: usize,
 }
@@ -168,12 +170,18 @@ impl Durable {
         (link.held > committed).then_some(link.held)
     }
 
-    /// Keeps packets until all that is recorded now is committed.
-    pub(crate) fn hold(&mut self, key: Key, conn: ConnId, is_websocket: bool, packets: &[u8]) {
+    /// Keeps packets until all that is recorded now is committed, and the payload that is behind the last of them, if that
+    /// is not among them.
+    pub(crate) fn hold(
+        &mut self,
+        (key, conn, is_websocket): (Key, ConnId, bool),
+        packets: &[u8],
+        payload: Option<&Bytes>,
+    ) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(packets);
-        let until = self.journal.recorded();
-        self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer, counted: 0 });
+        let (until, payload) = (self.journal.recorded(), payload.cloned());
+        self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer, payload, counted: 0 });
     }
 
     /// Keeps an answer to a request of HTTP until all that is recorded now is committed, unless it is already. The
@@ -183,7 +191,8 @@ impl Durable {
         let waits = until > self.journal.committed();
         if waits {
             let (packets, counted) = (answer.to_vec(), usize::from(is_last));
-            self.held.push_back(Held { until, conn, key: NOBODY, is_websocket: false, packets, counted });
+            let (key, is_websocket, payload) = (NOBODY, false, None);
+            self.held.push_back(Held { until, conn, key, is_websocket, packets, payload, counted });
         }
         waits
     }
@@ -253,6 +262,7 @@ impl Hub {
                         key,
                         is_websocket,
                         packets,
+                        payload: None,
                         counted,
                     });
                 }
@@ -271,9 +281,10 @@ impl Hub {
     pub(crate) fn release(&mut self, scope: &mut Scope<'_>) {
         let committed = self.durable.journal.committed();
         while let Some(held) = self.durable.held.pop_front_if(|held| held.until <= committed) {
-            let Held { conn, key, is_websocket, mut packets, counted, .. } = held;
+            let Held { conn, key, is_websocket, mut packets, payload, counted, .. } = held;
             if let Some(mut conn) = scope.conn(conn) {
                 wire::write(&mut conn, is_websocket, &packets);
+                payload.map(|payload| conn.write_shared(payload));
                 match (key, counted) {
                     (NOBODY, 0) => conn.resume(),
                     (NOBODY, _) => conn.close(),

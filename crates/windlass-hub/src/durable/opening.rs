@@ -71,6 +71,9 @@ impl Hub {
             self.durable.opening =
                 if is_durable && self.siblings.are_there() { Opening::Awaited } else { Opening::Over };
         }
+        if self.has_no_log() {
+            self.routes.hold_to_limits(false);
+        }
         if let Opening::Taken(take) = &self.durable.opening {
             let taken = take();
             let (log, recovered) = taken.map_or_else(Default::default, |(log, found)| (Some(log), found));

@@ -118,6 +118,12 @@ impl Elsewhere {
         }
     }
 
+    /// Holds what is added from here on to these limits.
+    pub(super) fn set_limits(&mut self, limits: TreeLimits) {
+        self.workers.set_limits(limits);
+        self.groups.set_limits(limits);
+    }
+
     /// Shared subscriptions of this worker's sessions.
     pub(crate) fn own(&self) -> usize {
         self.own

@@ -15,6 +15,7 @@ use elsewhere::{Chosen, Elsewhere, Joined};
 #[derive(Debug)]
 pub(crate) struct Routes {
     limits: TreeLimits,
+    are_held: bool,
     /// Where there are other workers, without the shared ones: those are there.
     tree: Subscriptions<Key, Entry>,
     /// `None`: there are no other workers.
@@ -52,10 +53,14 @@ pub(crate) struct Target {
 
 const NONE: u32 = u32::MAX;
 
+/// As deep as a tree goes.
+const UNBOUNDED: TreeLimits = TreeLimits { levels_max: usize::MAX, nodes_max: usize::MAX };
+
 impl Routes {
     pub(crate) fn new(limits: TreeLimits) -> Routes {
         Routes {
             limits,
+            are_held: true,
             tree: Subscriptions::new(limits),
             elsewhere: None,
             worker: 0,
@@ -64,6 +69,17 @@ impl Routes {
             is_heard: false,
             ids: Vec::new(),
         }
+    }
+
+    /// Whether new subscriptions are held to limits, from here on. Those of the start are not, however many levels a lower
+    /// limit or another number of workers leaves for them: clients have been told that they have them.
+    pub(crate) fn hold_to_limits(&mut self, are_held: bool) {
+        let limits = if are_held { self.limits } else { UNBOUNDED };
+        self.tree.set_limits(limits);
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.set_limits(limits);
+        }
+        self.are_held = are_held;
     }
 
     /// The worker begins, as one of several.
@@ -90,7 +106,7 @@ impl Routes {
     /// Whether there is no room for another filter: of all workers together, and levels that several of them have count
     /// for each.
     fn is_full(&self) -> bool {
-        self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max
+        self.are_held && self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max
     }
 
     /// Whether there may be room for a filter.

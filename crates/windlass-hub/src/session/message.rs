@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::journal::Mark;
+use crate::post::SHARE_MIN;
 use crate::siblings::parcel::Change;
 use windlass::{Bytes, Time};
 use windlass_proto::EncodeError;
@@ -98,6 +99,11 @@ impl Message {
         self.expires.is_some_and(|at| at <= now)
     }
 
+    /// The payload as all have it, if it is long.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        Some(&self.payload).filter(|payload| payload.len() >= SHARE_MIN)
+    }
+
     /// Whole seconds until it expires: what is left of its interval ([MQTT-3.3.2-6]).
     pub(crate) fn seconds_left(&self, now: Time) -> Option<u32> {
         self.expires.map(|at| seconds_left(at, now))
@@ -160,6 +166,8 @@ pub(crate) struct Publication<'p> {
     pub(crate) now: Time,
     /// What is retained of its topic from now on: other workers hear of that together with the message.
     pub(crate) change: Option<Change>,
+    /// The payload, for all who share it; made when it is first needed.
+    bytes: Option<Bytes>,
     /// Made when it is first needed.
     kept: Option<Arc<Message>>,
 }
@@ -174,7 +182,18 @@ impl<'p> Publication<'p> {
         now: Time,
     ) -> Publication<'p> {
         let expires = expires(properties, now);
-        Publication { topic, properties, payload, qos, retain, expires, now, change: None, kept: None }
+        Publication {
+            topic,
+            properties,
+            payload,
+            qos,
+            retain,
+            expires,
+            now,
+            change: None,
+            bytes: None,
+            kept: None,
+        }
     }
 
     /// One that is kept already.
@@ -192,6 +211,7 @@ impl<'p> Publication<'p> {
             expires: message.expires,
             now,
             change: None,
+            bytes: Some(message.payload.clone()),
             kept: Some(message.clone()),
         })
     }
@@ -201,7 +221,7 @@ impl<'p> Publication<'p> {
         if let Some(kept) = &self.kept {
             return Arc::new(Message { version, ..Message::clone(kept) });
         }
-        let payload = Bytes::copy_from_slice(self.payload);
+        let payload = self.bytes();
         let mut message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
         message.version = version;
         self.kept.insert(Arc::new(message)).clone()
@@ -209,11 +229,20 @@ impl<'p> Publication<'p> {
 
     /// The message to keep: one for all who keep it.
     pub(crate) fn message(&mut self) -> Arc<Message> {
-        self.kept
-            .get_or_insert_with(|| {
-                let payload = Bytes::copy_from_slice(self.payload);
-                Arc::new(Message::new(self.topic, self.properties, payload, self.qos, self.now))
-            })
-            .clone()
+        if let Some(kept) = &self.kept {
+            return kept.clone();
+        }
+        let payload = self.bytes();
+        let message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
+        self.kept.insert(Arc::new(message)).clone()
+    }
+
+    /// The payload as all have it who get it or keep it, if it is long.
+    pub(crate) fn whole(&mut self) -> Option<Bytes> {
+        (self.payload.len() >= SHARE_MIN).then(|| self.bytes())
+    }
+
+    fn bytes(&mut self) -> Bytes {
+        self.bytes.get_or_insert_with(|| Bytes::copy_from_slice(self.payload)).clone()
     }
 }

@@ -79,8 +79,8 @@ impl Hub {
                         continue;
                     }
                     let (properties, payload) = (message.properties(), &*message.payload);
-                    let letter =
-                        Letter { topic, properties, payload, expiry: message.seconds_left(self.now) };
+                    let (whole, expiry) = (message.whole(), message.seconds_left(self.now));
+                    let letter = Letter { topic, properties, payload, whole, expiry };
                     let ids = how.ids.as_slice();
                     let form = Form { qos, id: Some(id), dup: true, retain: how.retain, ids, hold: false };
                     self.post.begin();
@@ -147,7 +147,8 @@ impl Hub {
         let Queued { message, how } = queued;
         let Ok(topic) = message.topic() else { return };
         let (properties, payload) = (message.properties(), &*message.payload);
-        let letter = Letter { topic, properties, payload, expiry: message.seconds_left(self.now) };
+        let (whole, expiry) = (message.whole(), message.seconds_left(self.now));
+        let letter = Letter { topic, properties, payload, whole, expiry };
         let ids = how.ids.as_slice();
         let mut form = Form { qos: how.qos, id: None, dup: false, retain: how.retain, ids, hold: false };
         if how.qos != QoS::AtMostOnce {
@@ -168,7 +169,7 @@ impl Hub {
             Some(Ok(())) => {
                 self.stats.sent(how.qos, payload.len());
                 if form.hold {
-                    self.durable.hold(key, link.conn, false, self.post.packet());
+                    self.durable.hold((key, link.conn, false), self.post.packet(), whole);
                 }
             }
             Some(Err(Unsent::TooLong)) => {

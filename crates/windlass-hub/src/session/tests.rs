@@ -1,5 +1,8 @@
-//! What a session takes while nothing happens.
+//! What a session takes while nothing happens, and what is there once for all.
 
+use windlass_proto::mqtt::{Delivery, Properties, QoS, Topic, TopicForm, Version};
+
+use super::message::Templates;
 use super::{Link, Session, Subscription};
 use crate::client::Client;
 
@@ -8,4 +11,31 @@ use crate::client::Client;
 fn a_session_that_is_idle_is_small() {
     let sizes = [size_of::<Client>(), size_of::<Session>(), size_of::<Link>(), size_of::<Subscription>()];
     assert!(sizes.iter().sum::<usize>() <= 480, "{sizes:?}");
+}
+
+/// Head of a message about `topic` for a receiver of `version`, if it were asked for now.
+fn head(templates: &mut Templates, version: Version, topic: &str) -> Vec<u8> {
+    let template = templates.get(version, Topic::new(topic).unwrap(), Properties::NONE, 0).unwrap();
+    let (qos, topic) = (QoS::AtMostOnce, TopicForm::Name);
+    let delivery =
+        Delivery { qos, id: None, dup: false, retain: false, subscription_ids: &[], topic, expiry: None };
+    let mut out = Vec::new();
+    template.put_head(&delivery, usize::MAX, &mut out).unwrap();
+    out
+}
+
+/// However many receivers a message has: whoever comes behind the first of a version gets what was laid out for that one.
+#[test]
+fn a_head_is_laid_out_once_for_each_version() {
+    let mut templates = Templates::default();
+    for topic in ["first", "second"] {
+        templates.clear();
+        let (old, new) =
+            (head(&mut templates, Version::V311, topic), head(&mut templates, Version::V5, topic));
+        assert_eq!((&old[4..], &new[4..new.len() - 1]), (topic.as_bytes(), topic.as_bytes()));
+        for (version, laid_out) in [(Version::V311, &old), (Version::V5, &new)] {
+            // Nothing is looked at any more: not even that this is another topic.
+            assert_eq!(&head(&mut templates, version, "other"), laid_out);
+        }
+    }
 }

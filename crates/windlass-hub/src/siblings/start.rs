@@ -108,6 +108,7 @@ impl Hub {
             return;
         }
         self.durable.opening = Opening::Over;
+        self.routes.hold_to_limits(true);
         self.resume_sessions(scope);
         let (now, timeout) = (self.now, self.config.connect_timeout);
         clients.each(scope, |conn, client| match &mut client.stage {

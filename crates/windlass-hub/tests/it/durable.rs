@@ -82,6 +82,62 @@ fn what_was_acknowledged_is_there_after_the_power_went() {
     assert_eq!(heard, ["SUBACK #9 [Success]", "PUBLISH kept \"for later\" q0 retain"]);
 }
 
+/// A message of QoS 1 waits for the disk on its way to a session that is kept: whole, however long it is.
+#[test]
+fn what_waits_for_the_disk_is_sent_whole() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut receiver, _) = desk.join_for_good(V5, "receiver");
+    desk.subscribe(&mut receiver, "t", QoS::ExactlyOnce);
+    let mut sender = desk.join(V5, "sender");
+    for (id, len) in (1..).zip([10, 2_047, 2_048, 50_000]) {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let payload: String = (0..len).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
+            desk.publish_at(&mut sender, "t", &payload, qos, id + 10 * qos as u16);
+            let heard = desk.hear(&mut receiver);
+            let expected = format!("PUBLISH t \"{payload}\" q{} #", qos as u8);
+            assert!(heard.len() == 1 && heard[0].starts_with(&expected), "{len} {qos:?}");
+        }
+    }
+}
+
+/// Who was told that it has subscribed has, under a lower limit too, wherever its messages are published: workers hold
+/// the filters of all others, and what one of them has no room for is no less somebody's.
+#[test]
+fn subscriptions_outlive_a_lower_limit_on_all_workers() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let filter = |n: usize| match n {
+        0 => "$share/g/0/b/c".to_owned(),
+        n => format!("{n}/b/c"),
+    };
+    for n in 0..9 {
+        let (mut device, _) = desk.join_for_good(V5, &format!("device{n}"));
+        let heard = desk.subscribe(&mut device, &filter(n), QoS::AtLeastOnce);
+        assert_eq!(heard, ["SUBACK #9 [GrantedQos1]"]);
+    }
+    let config = HubConfig::default().nodes_max(5).unix_ms(1_000);
+    let (mut desk, _) = serving(&disk.crash(), config, LogConfig::default());
+    let mut devices: Vec<_> = (0..9).map(|n| desk.join_for_good(V5, &format!("device{n}")).0).collect();
+    assert_eq!(desk.stats().subscriptions, 9);
+    for n in 0..9 {
+        let mut sender = desk.join(V5, &format!("sender{n}"));
+        for topic in 0..9 {
+            desk.publish(&mut sender, &format!("{topic}/b/c"), "x");
+        }
+    }
+    for (n, device) in devices.iter_mut().enumerate() {
+        assert_eq!(desk.hear(device).len(), 9, "{n}");
+    }
+    // What is new is held to the limit, and what is there can be asked for again, and goes.
+    assert_eq!(desk.subscribe(&mut devices[1], "new", QoS::AtLeastOnce), ["SUBACK #9 [QuotaExceeded]"]);
+    assert_eq!(desk.subscribe(&mut devices[1], "1/b/c", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+    for (n, device) in devices.iter_mut().enumerate() {
+        assert_eq!(desk.unsubscribe(device, &filter(n)), ["UNSUBACK #8 [Success]"]);
+    }
+    assert_eq!(desk.subscribe(&mut devices[1], "new", QoS::AtLeastOnce), ["SUBACK #9 [GrantedQos1]"]);
+}
+
 #[test]
 fn what_was_retained_before_a_start_waits_for_sessions_after_it() {
     let disk = disk();

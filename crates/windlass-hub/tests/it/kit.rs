@@ -21,6 +21,7 @@ pub(crate) struct Desk {
     pub(crate) harness: Harness,
     pub(crate) watch: HubWatch,
     pub(crate) mailbox: Mailbox<Mail>,
+    workers: usize,
 }
 
 /// A client.
@@ -54,26 +55,36 @@ impl Desk {
         pool: &Offload<Done>,
         keep: impl Fn(Hub, &Mailbox<Mail>, &Offload<Done>) -> Hub + Send + Sync + 'static,
     ) -> Desk {
-        let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers()));
+        Desk::spread(workers(), config, pool, keep)
+    }
+
+    /// The same with so many workers, whatever the tests are run with.
+    pub(crate) fn spread(
+        workers: usize,
+        config: HubConfig,
+        pool: &Offload<Done>,
+        keep: impl Fn(Hub, &Mailbox<Mail>, &Offload<Done>) -> Hub + Send + Sync + 'static,
+    ) -> Desk {
+        let (mailbox, watch) = (Mailbox::new(), HubWatch::new(workers));
         let (its, to_itself, commits) = (watch.clone(), mailbox.clone(), pool.clone());
         let config = config.sys_interval(Duration::ZERO);
         let input_max = config.packet_max + 1024;
-        let made = move || Hub::new(config.clone(), &its).spread(&to_itself, workers());
+        let made = move || Hub::new(config.clone(), &its).spread(&to_itself, workers);
         let to_itself = mailbox.clone();
         let service = serve(move || keep(made(), &to_itself, &commits))
             .mailbox(&mailbox)
             .offload(pool)
             .tick(Hub::TICK)
             .movable()
-            .workers(workers())
+            .workers(workers)
             .idle_timeout(Duration::ZERO)
             .input_max(input_max);
-        Desk { harness: Harness::new(service), watch, mailbox }
+        Desk { harness: Harness::new(service), watch, mailbox, workers }
     }
 
     /// Tells all workers something.
     pub(crate) fn tell(&mut self, mail: impl Fn() -> Mail) {
-        for worker in 0..workers() {
+        for worker in 0..self.workers {
             self.mailbox.send(worker, mail()).unwrap();
         }
         self.harness.settle();

@@ -18,6 +18,7 @@ mod rules;
 mod sessions;
 mod storm;
 mod subscriptions;
+mod sys_topics;
 mod version5;
 mod websocket;
 mod wills;

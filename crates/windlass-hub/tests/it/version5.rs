@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use windlass_hub::{Authenticator, Exchange, HubConfig, QoS, Reason, Step};
-use windlass_proto::mqtt::{Auth, Connect, Packet, Property, Publish, Secret, Topic};
+use windlass_proto::mqtt::{Auth, Connect, Packet, Property, Publish, Secret, SubscribeOptions, Topic};
 
-use crate::kit::{Desk, V3, V5, properties};
+use crate::kit::{Desk, V3, V5, number, properties};
 
 #[test]
 fn aliases_of_clients_stand_for_topics() {
@@ -120,6 +120,73 @@ fn the_longest_packet_of_a_client_holds() {
     let heard = desk.hear(&mut one);
     assert!(heard.len() == 1 && heard[0].starts_with("PUBLISH t \"short\" q1"), "{heard:?}");
     assert_eq!(desk.stats().dropped_too_long, 30, "they count as sent ([MQTT-3.1.2-25])");
+    // Where the payload is sent apart from its head, both count.
+    let small = properties(&[Property::MaximumPacketSize(5_000)]);
+    let mut two = desk.join_with(&Connect { properties: small.properties(), ..Connect::new(V5, "two") });
+    desk.subscribe(&mut two, "t", QoS::AtLeastOnce);
+    for (head, qos) in [(7, QoS::AtMostOnce), (9, QoS::AtLeastOnce)] {
+        for len in [5_000 - head, 5_001 - head] {
+            let payload = "x".repeat(len);
+            match qos {
+                QoS::AtMostOnce => desk.publish(&mut sender, "t", &payload),
+                _ => drop(desk.publish_at(&mut sender, "t", &payload, qos, 31)),
+            }
+            assert_eq!(desk.hear(&mut two).len(), usize::from(len + head == 5_000), "{len}");
+        }
+    }
+}
+
+/// Payloads that are copied for each receiver, and those that are shared among them: whatever the way.
+#[test]
+fn payloads_of_any_length_come_whole_in_every_form() {
+    let mut desk = Desk::new(HubConfig::default());
+    let mut sender = desk.join(V5, "sender");
+    let takes = properties(&[Property::TopicAliasMaximum(1), Property::SessionExpiry(u32::MAX)]);
+    let connect =
+        Connect { clean_start: false, properties: takes.properties(), ..Connect::new(V5, "aliased") };
+    let mut all = Vec::new();
+    for (version, id) in [(V3, "old"), (V5, "new")] {
+        all.push((desk.join(version, id), 0));
+    }
+    all.push((desk.join_with(&connect), 0));
+    all.push((desk.join(V5, "numbered"), 7));
+    let mut number_of = 0;
+    for len in [1, 2_047, 2_048, 2_049, 100_000] {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            // Anew, so that nothing waits for acknowledgements.
+            for (device, id) in &mut all {
+                desk.unsubscribe(device, "t/long");
+                desk.subscribe_with(device, "t/long", SubscribeOptions::new(qos), *id);
+            }
+            number_of += 1;
+            let payload: String = (0..len).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
+            let expires = properties(&[Property::MessageExpiry(60), Property::User("a", "b")]);
+            let publish = Publish::new(Topic::new("t/long").unwrap(), payload.as_bytes());
+            let id = (qos != QoS::AtMostOnce).then(|| number(number_of));
+            let said = Publish { qos, id, properties: expires.properties(), ..publish };
+            desk.say(&mut sender, &Packet::Publish(said));
+            desk.hear(&mut sender);
+            for (at, (device, _)) in all.iter_mut().enumerate() {
+                let heard = desk.hear(device);
+                assert_eq!(heard.len(), 1, "{at}, {len} bytes, {qos:?}");
+                assert!(heard[0].contains(&format!(" \"{payload}\" q{}", qos as u8)), "{at}, {len}, {qos:?}");
+                assert_eq!(heard[0].contains("TopicAlias(1)"), at == 2);
+                assert_eq!(heard[0].contains("SubscriptionId(7)"), at == 3);
+                assert_eq!(heard[0].contains("MessageExpiry(60)"), at != 0);
+            }
+        }
+    }
+    // All of it again, behind one another: with one read, and from what is kept.
+    let (aliased, _) = all.swap_remove(2);
+    desk.lose(&aliased);
+    let (mut again, heard) = desk.connect(&connect);
+    let mut heard: Vec<String> = heard.split("; ").skip(1).map(str::to_owned).collect();
+    heard.extend(desk.hear(&mut again));
+    assert_eq!(heard.len(), 10, "what was sent and not acknowledged");
+    for (text, len) in heard.iter().zip([1, 1, 2_047, 2_047, 2_048, 2_048, 2_049, 2_049, 100_000, 100_000]) {
+        let payload = text.split('"').nth(1).map(str::len);
+        assert_eq!((text.contains(" dup"), payload), (true, Some(len)));
+    }
 }
 
 #[test]

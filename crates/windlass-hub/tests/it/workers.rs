@@ -4,6 +4,7 @@
 
 use std::process::Command;
 
+use windlass::Offload;
 use windlass_hub::{HubConfig, QoS};
 use windlass_proto::mqtt::{Connect, Packet, Publish, Topic};
 
@@ -185,5 +186,49 @@ fn a_member_of_a_group_that_waits_with_retained_messages_is_passed_over() {
             desk.publish_at(&mut sender, "t", "x", QoS::AtLeastOnce, number);
         }
         assert!(!desk.hear(&mut slow).is_empty(), "{names:?}");
+    }
+}
+
+/// Each worker holds the filters of all others to the limit: one that has no room refuses what there was room for where
+/// it was asked. Then nobody has the filter, and who asked is told so.
+#[test]
+fn who_is_refused_by_another_worker_has_no_subscription() {
+    for group in ["", "$share/g/"] {
+        // Three levels fit twice where they are one's own and once another's, and not where both are others'.
+        let nodes_max = if group.is_empty() { 5 } else { 4 };
+        let config = HubConfig::default().nodes_max(nodes_max);
+        let mut desk = Desk::spread(3, config, &Offload::default(), |hub, _, _| hub);
+        let mut devices: Vec<_> = (0..9).map(|n| desk.join(V5, &format!("device{n}"))).collect();
+        let mut has = Vec::new();
+        for (n, device) in devices.iter_mut().enumerate() {
+            let heard = desk.subscribe(device, &format!("{group}{n}/b/c"), QoS::AtMostOnce);
+            has.push(heard == ["SUBACK #9 [Success]"]);
+            assert!(has[n] || heard == ["SUBACK #9 [QuotaExceeded]"], "{heard:?}");
+        }
+        let count = has.iter().filter(|has| **has).count();
+        assert_eq!(count, 1, "{has:?}");
+        let stats = desk.stats();
+        assert_eq!((stats.subscriptions, stats.denied_subscribe), (1, 8));
+        for n in 0..devices.len() {
+            let mut sender = devices.remove(n);
+            for topic in 0..9 {
+                desk.publish(&mut sender, &format!("{topic}/b/c"), "x");
+            }
+            devices.insert(n, sender);
+        }
+        for (n, device) in devices.iter_mut().enumerate() {
+            assert_eq!(desk.hear(device).len(), if has[n] { 9 } else { 0 }, "{n} of {has:?}");
+        }
+        for (n, device) in devices.iter_mut().enumerate() {
+            let gone = if has[n] { "Success" } else { "NoSubscriptionExisted" };
+            let heard = desk.unsubscribe(device, &format!("{group}{n}/b/c"));
+            assert_eq!(heard, [format!("UNSUBACK #8 [{gone}]")], "{n} of {has:?}");
+        }
+        // And no worker keeps a level of what was refused: one filter has room for all there are.
+        let filter = format!("{group}{}", ["x"; 5][..nodes_max].join("/"));
+        for device in &mut devices {
+            assert_eq!(desk.subscribe(device, &filter, QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
+            assert_eq!(desk.unsubscribe(device, &filter), ["UNSUBACK #8 [Success]"]);
+        }
     }
 }

@@ -369,33 +369,16 @@ impl Channel {
         took
     }
 
-    // Where the reliable message of this number is, or belongs. Mostly it belongs to the end.
+    // Where the reliable message of this number is, or belongs. The queue is in order, as seen from the last that was
+    // handed out; a peer chooses how long it is and where it asks, so that must not matter.
     fn place_reliable(&self, number: u16) -> Result<usize, usize> {
         let distance = number.wrapping_sub(self.in_reliable);
-        for (place, held) in self.reliable.iter().enumerate().rev() {
-            let other = held.reliable.wrapping_sub(self.in_reliable);
-            if other == distance {
-                return Ok(place);
-            }
-            if other < distance {
-                return Err(place + 1);
-            }
-        }
-        Err(0)
+        place(&self.reliable, distance, |held| held.reliable.wrapping_sub(self.in_reliable))
     }
 
     fn place_unreliable(&self, reliable: u16, number: u16) -> Result<usize, usize> {
         let key = (reliable.wrapping_sub(self.in_reliable), number);
-        for (place, held) in self.unreliable.iter().enumerate().rev() {
-            let other = (held.reliable.wrapping_sub(self.in_reliable), held.unreliable);
-            if other == key {
-                return Ok(place);
-            }
-            if other < key {
-                return Err(place + 1);
-            }
-        }
-        Err(0)
+        place(&self.unreliable, key, |held| (held.reliable.wrapping_sub(self.in_reliable), held.unreliable))
     }
 
     /// Hands out what has waited for the reliable messages that are there now.
@@ -418,7 +401,7 @@ impl Channel {
             hand_out(hand, waiting, Kind::Reliable, held.bytes);
             self.behind_reliable(waiting, hand);
         }
-        give_back(&mut self.reliable);
+        give_back(&mut self.reliable, 0);
     }
 
     /// Hands out the whole unreliable messages behind the reliable one that has come last, and drops what is too
@@ -442,7 +425,7 @@ impl Channel {
             }
         }
         self.drop_overtaken(waiting);
-        give_back(&mut self.unreliable);
+        give_back(&mut self.unreliable, 0);
     }
 
     fn drop_overtaken(&mut self, waiting: &mut Waiting) {
@@ -456,16 +439,36 @@ impl Channel {
     }
 }
 
+// Mostly it belongs to the end.
+pub(super) fn place<T, K: Ord>(queue: &VecDeque<T>, key: K, of: impl Fn(&T) -> K) -> Result<usize, usize> {
+    match queue.back() {
+        None => Err(0),
+        Some(last) if of(last) < key => Err(queue.len()),
+        _ => queue.binary_search_by(|held| of(held).cmp(&key)),
+    }
+}
+
 fn hand_out(hand: &mut impl Hand, waiting: &mut Waiting, kind: Kind, bytes: Vec<u8>) {
     waiting.untaken += OVERHEAD + bytes.len();
     hand.hand(kind, bytes);
 }
 
-/// An empty queue keeps no memory that it will hardly need again.
-pub(super) fn give_back<T>(queue: &mut VecDeque<T>) {
-    if queue.is_empty() && queue.capacity() > 8 {
+/// Entries that an empty queue keeps memory for: most peers have one or two things on their way.
+pub(super) const KEPT: usize = 2;
+
+/// An empty queue keeps no memory that it will hardly need again: no more than for so many entries.
+pub(super) fn give_back<T>(queue: &mut VecDeque<T>, kept: usize) {
+    if queue.is_empty() && queue.capacity() > kept {
         *queue = VecDeque::new();
     }
+}
+
+/// Puts an entry into a queue that has few of them, mostly: with no room for more before they are there.
+pub(super) fn append<T>(queue: &mut VecDeque<T>, entry: T) {
+    if queue.len() == queue.capacity() && queue.len() <= KEPT {
+        queue.reserve_exact(1);
+    }
+    queue.push_back(entry);
 }
 
 #[cfg(test)]

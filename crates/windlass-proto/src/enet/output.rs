@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-use super::channel::{Channel, OVERHEAD, give_back};
+use super::channel::{Channel, KEPT, OVERHEAD, append, give_back};
 use super::pace::{Pace, SCALE};
 use super::wire::{ACKNOWLEDGE, Body, Command, Fragment, NO_CHANNEL, Terms, Throttle, UNSEQUENCED, Writer};
 
@@ -165,6 +165,8 @@ pub(super) struct Output {
     loose: VecDeque<Queued>,
     reliable: VecDeque<Queued>,
     sent: VecDeque<Queued>,
+    /// Commands among the loose ones that are acknowledged.
+    controls: u32,
     order: u32,
     /// What all of it is counted as.
     pub(super) bytes: usize,
@@ -189,6 +191,7 @@ impl Output {
             loose: VecDeque::new(),
             reliable: VecDeque::new(),
             sent: VecDeque::new(),
+            controls: 0,
             order: 0,
             bytes: 0,
             in_transit: 0,
@@ -210,6 +213,11 @@ impl Output {
         !(self.loose.is_empty() && self.reliable.is_empty() && self.again.is_empty())
     }
 
+    /// Something that wants to be acknowledged may be sent.
+    pub(super) fn has_reliable(&self) -> bool {
+        self.controls > 0 || !self.reliable.is_empty() || !self.again.is_empty()
+    }
+
     /// Something was sent that wants to be acknowledged, or will be.
     pub(super) fn expects_acknowledgement(&self) -> bool {
         !self.sent.is_empty() || !self.again.is_empty()
@@ -221,6 +229,7 @@ impl Output {
         self.loose = VecDeque::new();
         self.reliable = VecDeque::new();
         self.sent = VecDeque::new();
+        self.controls = 0;
         self.bytes = 0;
         self.in_transit = 0;
         self.next_timeout = u64::MAX;
@@ -234,15 +243,16 @@ impl Output {
             Queued { what, flags, channel, sequence, order: self.order, attempts: 0, sent_at: 0, timeout: 0 };
         self.bytes += queued.cost();
         if reliable {
-            self.reliable.push_back(queued);
+            append(&mut self.reliable, queued);
         } else {
-            self.loose.push_back(queued);
+            append(&mut self.loose, queued);
         }
     }
 
     /// A command of no channel, acknowledged.
     pub(super) fn push_control(&mut self, what: What) {
         self.control = self.control.wrapping_add(1);
+        self.controls += 1;
         self.push(what, ACKNOWLEDGE, NO_CHANNEL, self.control);
     }
 
@@ -328,6 +338,7 @@ impl Output {
                 continue;
             }
             filled.reliable = true;
+            self.controls -= u32::from(matches!(source, Source::Loose));
             if next.attempts == 0
                 && next.what.is_message()
                 && let Some(Some(channel)) = terrain.channels.get_mut(usize::from(next.channel))
@@ -344,11 +355,11 @@ impl Output {
             next.sent_at = terrain.now;
             self.in_transit += message_len;
             self.next_timeout = self.next_timeout.min(terrain.now + u64::from(next.timeout));
-            self.sent.push_back(next);
+            append(&mut self.sent, next);
         }
-        give_back(&mut self.again);
-        give_back(&mut self.loose);
-        give_back(&mut self.reliable);
+        give_back(&mut self.again, 0);
+        give_back(&mut self.loose, KEPT);
+        give_back(&mut self.reliable, KEPT);
         filled
     }
 
@@ -399,7 +410,7 @@ impl Output {
         }
         if self.sent.is_empty() {
             self.next_timeout = u64::MAX;
-            give_back(&mut self.sent);
+            give_back(&mut self.sent, KEPT);
         }
         Some(queued.what)
     }

@@ -15,6 +15,9 @@ use super::wire::{ACK_LEN, Body, Command, Throttle, WINDOW_MAX, WINDOW_MIN, Writ
 /// Acknowledgements that wait for a datagram, at most. A peer that wants more at once gets them when it sends again.
 const ACKS_MAX: usize = 4096;
 
+/// Those that memory is kept for: they are short.
+const OWED_KEPT: usize = 8;
+
 const WINDOW_SCALE: u32 = 64 * 1024;
 
 /// Unsequenced messages are told apart within so many, and taken up to so many windows ahead.
@@ -185,7 +188,7 @@ impl Peer {
             let body = Body::Acknowledge { sequence: owed.sequence, sent_time: owed.sent_time };
             Command { flags: 0, channel: owed.channel, sequence: owed.sequence, body }.write(out);
         }
-        give_back(&mut self.owed);
+        give_back(&mut self.owed, OWED_KEPT);
     }
 
     /// Whether this unsequenced message is new; it is not the next time.
@@ -208,6 +211,13 @@ impl Peer {
         let new = *word & bit == 0;
         *word |= bit;
         new
+    }
+
+    /// It is connected, has acknowledged nothing for a while and owes nothing: a ping is due.
+    pub(super) fn is_silent(&self, now: u64) -> bool {
+        now.saturating_sub(self.heard_at) >= u64::from(self.ping_interval)
+            && self.state == State::Connected
+            && !self.output.expects_acknowledgement()
     }
 
     /// When it wants to be looked at: something may be lost, or a ping is due.

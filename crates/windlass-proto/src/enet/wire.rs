@@ -49,6 +49,8 @@ const UNRELIABLE_FRAGMENT: u8 = 12;
 
 /// Bytes of the longest header in front of the commands, without its checksum.
 pub(super) const HEADER: usize = 4;
+/// The same of one that does not carry its time.
+pub(super) const SHORT_HEADER: usize = 2;
 pub(super) const CHECKSUM: usize = 4;
 /// Bytes of commands, by their number; those that carry a message without it.
 pub(super) const ACK_LEN: usize = 8;
@@ -211,6 +213,18 @@ impl<'b> Command<'b> {
             _ => return None,
         };
         Some(Command { flags: first & !NUMBER_MASK, channel, sequence, body })
+    }
+
+    /// Whether it brings a message, or a part of one.
+    pub(super) fn is_message(&self) -> bool {
+        matches!(
+            self.body,
+            Body::Reliable(_)
+                | Body::Unreliable { .. }
+                | Body::Fragment(_)
+                | Body::Unsequenced { .. }
+                | Body::UnreliableFragment(_)
+        )
     }
 
     /// The bytes of it, message included.

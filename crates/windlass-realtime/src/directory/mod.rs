@@ -3,7 +3,7 @@
 //! One worker has the directory. It alone gives seats away, so there are never more than a room has: a seat is taken from
 //! the moment it is promised until its room's worker says that it is free again, whatever happens in between.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +27,11 @@ pub(crate) struct Directory {
     given: u64,
     /// What each worker has to do: seats taken times ticks, and a tick for the room itself.
     load: Vec<u64>,
-    /// Join tokens that were taken, by when they end.
-    spent: BTreeSet<(u64, String)>,
-    born: Option<Time>,
+    /// Join tokens that were taken: by when they end, and by what they are called.
+    spent: BTreeSet<(u64, Arc<str>)>,
+    names: HashSet<Arc<str>>,
+    /// When it was made, which is at [`GameConfig::unix_ms`].
+    born: Time,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ const SPENT_MAX: usize = 100_000;
 const LIST_MAX: usize = 200;
 
 impl Directory {
-    pub(crate) fn new(config: Arc<GameConfig>, workers: usize) -> Directory {
+    pub(crate) fn new(config: Arc<GameConfig>, workers: usize, now: Time) -> Directory {
         Directory {
             config,
             rooms: HashMap::new(),
@@ -83,7 +85,8 @@ impl Directory {
             given: 0,
             load: vec![0; workers.max(1)],
             spent: BTreeSet::new(),
-            born: None,
+            names: HashSet::new(),
+            born: now,
         }
     }
 
@@ -143,7 +146,9 @@ impl Directory {
         self.load[listing.worker] += u64::from(listing.hz);
         if let Some(claims) = claims {
             // Only now: a token is not lost to a room that is full.
-            self.spent.insert((claims.exp, claims.jti));
+            let name: Arc<str> = claims.jti.into();
+            self.names.insert(name.clone());
+            self.spent.insert((claims.exp, name));
         }
         let ticket = Ticket { worker: listing.worker as u16, room, seat: Seat(seat), serial: self.given };
         Ok(Promise { ticket, guest, open })
@@ -159,14 +164,16 @@ impl Directory {
     ) -> Result<Option<Claims>, Refused> {
         let Some(key) = &self.config.token_key else { return Ok(None) };
         let claims = wish.token.as_ref().and_then(|token| Claims::read(token, key)).ok_or(Refused::Token)?;
-        let born = *self.born.get_or_insert(now);
-        let unix = (Duration::from_millis(self.config.unix_ms) + now.since(born)).as_secs();
-        let behind = self.spent.split_off(&(unix, String::new()));
-        self.spent = behind;
+        let unix = (Duration::from_millis(self.config.unix_ms) + now.since(self.born)).as_secs();
+        while self.spent.first().is_some_and(|(end, _)| *end < unix) {
+            if let Some((_, name)) = self.spent.pop_first() {
+                self.names.remove(&name);
+            }
+        }
         let room_fits =
             claims.room.as_ref().is_none_or(|room| wanted.is_some_and(|wanted| *room == wanted.to_string()));
         let kind_fits = claims.kind.as_ref().is_none_or(|name| self.config.kinds[kind].name == *name);
-        let fresh = claims.exp > unix && !self.spent.iter().any(|(_, jti)| *jti == claims.jti);
+        let fresh = claims.exp > unix && !self.names.contains(claims.jti.as_str());
         if room_fits && kind_fits && fresh && self.spent.len() < SPENT_MAX {
             Ok(Some(claims))
         } else {
@@ -199,12 +206,14 @@ impl Directory {
             return Err(Refused::Busy);
         }
         let of = &self.config.kinds[kind];
-        let players_max = wish.players_max.unwrap_or(of.players_max).clamp(1, of.players_max);
+        // Seats have a number of sixteen bits, those of spectators behind the others.
+        let most = of.players_max.max(1);
+        let players_max = wish.players_max.unwrap_or(most).clamp(1, most);
         let spec = StageSpec {
             seed: self.config.key.number("seed", self.opened),
             hz: of.hz,
             players_max,
-            spectators_max: of.spectators_max,
+            spectators_max: of.spectators_max.min(u16::MAX - players_max),
         };
         let least = (0..self.load.len()).min_by_key(|&worker| self.load[worker]).unwrap_or(0);
         let worker = self.config.home.filter(|home| *home < self.load.len()).unwrap_or(least);

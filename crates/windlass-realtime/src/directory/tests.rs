@@ -17,7 +17,7 @@ fn config() -> GameConfig {
 }
 
 fn directory(config: GameConfig) -> Directory {
-    Directory::new(Arc::new(config), 3)
+    Directory::new(Arc::new(config), 3, Time::ZERO)
 }
 
 fn wish() -> Wish {
@@ -68,7 +68,7 @@ fn where_connections_cannot_move_all_rooms_are_in_one_place() {
     for _ in 0..9 {
         assert_eq!(directory.seat(How::Create, &wish(), Time::ZERO).unwrap().ticket.worker, 1);
     }
-    let mut elsewhere = super::Directory::new(Arc::new(config().home(Some(7))), 3);
+    let mut elsewhere = super::Directory::new(Arc::new(config().home(Some(7))), 3, Time::ZERO);
     assert!(elsewhere.seat(How::Create, &wish(), Time::ZERO).unwrap().ticket.worker < 3);
 }
 
@@ -168,8 +168,9 @@ fn what_is_to_do_adds_up_to_nothing_when_all_is_over() {
 #[test]
 fn a_token_lets_one_in_once_until_it_ends() {
     let key = Key::new(&[2; 32]);
-    let mut directory = directory(config().token_key(Some(key.clone())).unix_ms(1_000_000));
     let start = Time::from_nanos(5_000_000_000);
+    let with_key = config().token_key(Some(key.clone())).unix_ms(1_000_000);
+    let mut directory = Directory::new(Arc::new(with_key), 3, start);
     let with = |json: &str| Wish { token: Some(sign_token(json, &key)), ..wish() };
     assert_eq!(directory.seat(How::Create, &wish(), start), Err(Refused::Token));
     let ann = with(r#"{"sub":"ann","exp":1010,"jti":"1"}"#);
@@ -195,4 +196,35 @@ fn a_token_lets_one_in_once_until_it_ends() {
     let none = with(r#"{"sub":"dan","exp":3000,"jti":"5"}"#);
     assert!(directory.seat(How::Create, &none, later(500)).is_ok());
     assert_eq!(directory.spent.len(), 2 + 1, "what has ended is forgotten");
+}
+
+#[test]
+fn a_token_ends_in_time_however_long_nobody_came() {
+    let key = Key::new(&[2; 32]);
+    let with_key = config().token_key(Some(key.clone())).unix_ms(1_000_000);
+    let start = Time::from_nanos(5_000_000_000);
+    let mut directory = Directory::new(Arc::new(with_key), 3, start);
+    let token = |exp: u64| Wish {
+        token: Some(sign_token(&format!(r#"{{"sub":"ann","exp":{exp},"jti":"{exp}"}}"#), &key)),
+        ..wish()
+    };
+    // The first who comes, an hour after the server: what ended half an hour ago has ended.
+    let now = start + Duration::from_secs(3_600);
+    assert_eq!(directory.seat(How::Create, &token(1_000 + 1_800), now), Err(Refused::Token));
+    assert!(directory.seat(How::Create, &token(1_000 + 3_601), now).is_ok());
+}
+
+#[test]
+fn a_kind_whose_seats_make_no_sense_is_taken_as_the_nearest_that_does() {
+    let mut none = RoomKind::new("none", |_| Box::new(Nothing) as Box<dyn Room>);
+    none.players_max = 0;
+    let many = RoomKind::new("many", |_| Box::new(Nothing) as Box<dyn Room>)
+        .players_max(60_000)
+        .spectators_max(60_000);
+    let mut directory = directory(GameConfig::new(Key::new(&[1; 32]), [none, many]));
+    let first = directory.seat(How::Create, &wish(), Time::ZERO).unwrap();
+    assert_eq!(first.open.unwrap().spec.players_max, 1);
+    let many = Wish { kind: Some("many".into()), ..wish() };
+    let spec = directory.seat(How::Create, &many, Time::ZERO).unwrap().open.unwrap().spec;
+    assert_eq!((spec.players_max, spec.spectators_max), (60_000, 5_535));
 }

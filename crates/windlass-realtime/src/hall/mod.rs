@@ -24,7 +24,7 @@ use crate::room::{Guest, Leave, Reject, Seat};
 use crate::stage::{Stage, StageSpec};
 use crate::stats::{GameStats, RoomBoard};
 use crate::ticket::Ticket;
-use crate::wire::{put_end, short};
+use crate::wire::{count_messages, put_end, short};
 pub(crate) use place::Way;
 use place::{Holder, Place, PlaceCounts};
 use running::Running;
@@ -132,8 +132,7 @@ impl Hall {
         else {
             return false;
         };
-        let Some(place) = running.places.get_mut(usize::from(ticket.seat.0)).filter(|place| place.is_free())
-        else {
+        let Some(place) = running.place_mut(ticket.seat).filter(|place| place.is_free()) else {
             return false;
         };
         let until = now + self.config.reservation_timeout;
@@ -237,7 +236,9 @@ impl Hall {
         let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
         place.counts.messages_in += 1;
         place.counts.bytes_in += u64::from(len);
-        let allowed = place.messages.level(config.seat_messages, now) > 0
+        // One that brings many to the room is as many as that.
+        let count = count_messages(message).max(1);
+        let allowed = place.messages.level(config.seat_messages, now) >= u64::from(count)
             && place.input.level(config.seat_input, now) > 0;
         if !allowed {
             self.stats.messages_dropped += 1;
@@ -245,7 +246,7 @@ impl Hall {
             place.dropped += 1;
             return if place.dropped > config.seat_dropped_max { Err(Leave::Abuse) } else { Ok(()) };
         }
-        place.messages.spend(config.seat_messages, 1, now);
+        place.messages.spend(config.seat_messages, count, now);
         place.input.spend(config.seat_input, len, now);
         place.dropped = 0;
         let farewell = running.received(ticket.seat, message, now).map_err(|_| Leave::Abuse)?;

@@ -43,7 +43,8 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn new(id: RoomId, kind: usize, stage: Stage, now: Time) -> Running {
         let spec = stage.spec();
-        let seats = usize::from(spec.players_max) + usize::from(spec.spectators_max);
+        // Of spectators when one comes: most rooms have none.
+        let seats = usize::from(spec.players_max);
         let pace = Pace::new(now, spec.hz);
         Running {
             id,
@@ -65,6 +66,18 @@ impl Running {
             slot: Slot::default(),
             empty_since: Some(now),
         }
+    }
+
+    /// The place of a seat, if the room has it.
+    pub(super) fn place_mut(&mut self, seat: Seat) -> Option<&mut Place> {
+        let (at, spec) = (usize::from(seat.0), self.stage.spec());
+        if at >= usize::from(spec.players_max) + usize::from(spec.spectators_max) {
+            return None;
+        }
+        if self.places.len() <= at {
+            self.places.resize_with(at + 1, Place::default);
+        }
+        self.places.get_mut(at)
     }
 
     /// What stands in front of every message.

@@ -215,7 +215,8 @@ fn entry<'a>(rest: &'a [u8], stage: &mut Stage, replayed: &mut Replayed) -> Resu
         INPUT => {
             let (client_tick, rest) = or!(take_number(rest), Short);
             let (input, rest) = or!(take_bytes(rest), Short);
-            stage.give_input(seat, or!(u32::try_from(client_tick).ok(), Garbled), input);
+            let client_tick = or!(u32::try_from(client_tick).ok().filter(|_| stage.is_taken(seat)), Garbled);
+            stage.give_input(seat, client_tick, input);
             replayed.inputs += 1;
             rest
         }

@@ -83,21 +83,21 @@ pub(super) fn longest(fields: &[Field]) -> u32 {
     (2 + 2 * fields.len() as u32 + all).max(17 + all)
 }
 
-fn whole(bits: &mut dyn PutBits, fields: &[Field], id: u16, values: &[u32]) {
+fn whole(bits: &mut dyn PutBits, fields: &[Field], id: u16, mut values: &[u8]) {
     bits.put(1, 1);
     bits.put(u32::from(id), 16);
-    for (field, &value) in fields.iter().zip(values) {
-        bits.put(value, field.bits());
+    for field in fields {
+        bits.put(field.take(&mut values), field.bits());
     }
 }
 
-fn change(bits: &mut dyn PutBits, fields: &[Field], was: &[u32], now: &[u32]) {
+fn change(bits: &mut dyn PutBits, fields: &[Field], mut was: &[u8], mut now: &[u8]) {
     if was == now {
         return bits.put(0, 1);
     }
     bits.put(0b01, 2);
-    for (field, (&was, &now)) in fields.iter().zip(was.iter().zip(now)) {
-        difference(bits, field, was, now);
+    for field in fields {
+        difference(bits, field, field.take(&mut was), field.take(&mut now));
     }
 }
 

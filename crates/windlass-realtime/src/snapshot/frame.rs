@@ -1,5 +1,7 @@
 //! The entities of a room behind one tick.
 
+use std::sync::Arc;
+
 use super::schema::Schema;
 use crate::hasher::Hasher;
 
@@ -26,12 +28,15 @@ pub enum Eye {
 #[derive(Clone, Debug)]
 pub struct Frame {
     tick: u64,
-    fields: Vec<super::Field>,
+    fields: Arc<[super::Field]>,
     cell: i32,
     ids: Vec<u16>,
+    /// Empty once nobody may look back so far.
     places: Vec<(i32, i32)>,
-    values: Vec<u32>,
-    /// Where in `ids` they stand, by the cell they are in: filled when somebody asks.
+    /// The fields of each, in as many bytes as they need.
+    values: Vec<u8>,
+    row: usize,
+    /// Where in `ids` they stand, by the cell they are in: filled when somebody asks, and of the newest alone.
     grid: Vec<(i32, i32, u32)>,
 }
 
@@ -42,6 +47,7 @@ impl Frame {
             tick: 0,
             fields: schema.fields.clone(),
             cell: schema.cell,
+            row: schema.row,
             ids: Vec::new(),
             places: Vec::new(),
             values: Vec::new(),
@@ -57,6 +63,26 @@ impl Frame {
         self.grid.clear();
     }
 
+    /// Gives away the memory of what only the newest frame has.
+    pub(crate) fn take_grid(&mut self) -> Vec<(i32, i32, u32)> {
+        std::mem::take(&mut self.grid)
+    }
+
+    /// Gives away the memory of what only those have that may be looked back at; nothing if it has none.
+    pub(crate) fn take_places(&mut self) -> Option<Vec<(i32, i32)>> {
+        (self.places.capacity() > 0).then(|| std::mem::take(&mut self.places))
+    }
+
+    /// Takes such memory of others, unless it has its own.
+    pub(crate) fn take_over(&mut self, places: Option<Vec<(i32, i32)>>, grid: Vec<(i32, i32, u32)>) {
+        if let Some(places) = places.filter(|_| self.places.capacity() == 0) {
+            self.places = places;
+        }
+        if self.grid.capacity() == 0 {
+            self.grid = grid;
+        }
+    }
+
     /// Entities of a frame at most; more are left out.
     pub const ENTITIES_MAX: usize = 4_096;
 
@@ -67,15 +93,15 @@ impl Frame {
             return;
         }
         let Err(at) = self.ids.binary_search(&id) else { return };
-        let width = self.fields.len();
+        let behind = self.values.len();
         let given = values.iter().copied().chain(std::iter::repeat(0));
-        let quantised = self.fields.iter().zip(given).map(|(field, value)| field.quantise(value));
-        if at == self.ids.len() {
-            // As all do that are put in order.
-            self.values.extend(quantised);
-        } else {
-            let quantised: Vec<u32> = quantised.collect();
-            self.values.splice(at * width..at * width, quantised);
+        for (field, value) in self.fields.iter().zip(given) {
+            field.keep(field.quantise(value), &mut self.values);
+        }
+        // Most are put in order.
+        if at < self.ids.len() {
+            let len = self.values.len() - behind;
+            self.values[at * self.row..].rotate_right(len);
         }
         self.ids.insert(at, id);
         self.places.insert(at, place);
@@ -93,7 +119,7 @@ impl Frame {
 
     /// Where an entity was, as exact as it was put.
     pub fn place(&self, id: u16) -> Option<(i32, i32)> {
-        Some(self.places[self.find(id)?])
+        self.places.get(self.find(id)?).copied()
     }
 
     /// The number that tells whether two ends have the same: its entities in the order of their names, for each the name and
@@ -103,8 +129,9 @@ impl Frame {
         let mut hasher = Hasher::new();
         for (at, &id) in self.ids.iter().enumerate() {
             hasher.add(id.into());
-            for (field, &value) in self.fields.iter().zip(self.values_at(at)) {
-                hasher.add(field.value(value).into());
+            let mut row = self.values_at(at);
+            for field in self.fields.iter() {
+                hasher.add(field.value(field.take(&mut row)).into());
             }
         }
         hasher.finish()
@@ -123,8 +150,9 @@ impl Frame {
         Some(*near - 1)
     }
 
-    pub(crate) fn values_at(&self, at: usize) -> &[u32] {
-        &self.values[at * self.fields.len()..][..self.fields.len()]
+    /// The fields of an entity, one behind the other: each [takes](super::Field::take) its own. Equal if all of them are.
+    pub(crate) fn values_at(&self, at: usize) -> &[u8] {
+        &self.values[at * self.row..][..self.row]
     }
 
     pub(crate) fn fields(&self) -> &[super::Field] {

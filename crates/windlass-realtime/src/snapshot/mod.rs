@@ -15,7 +15,7 @@ mod shared;
 
 pub(crate) use delta::{Baseline, write};
 pub use frame::{Eye, Frame};
-pub(crate) use history::{History, Shown};
+pub(crate) use history::{History, Saw, Shown};
 pub use reader::{SnapshotError, SnapshotReader, View};
 pub use schema::{Field, Schema};
 pub(crate) use shared::Shared;

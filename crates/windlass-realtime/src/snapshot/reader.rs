@@ -41,7 +41,7 @@ impl View {
     /// no part of it.
     pub fn hash(&self) -> u64 {
         let mut hasher = Hasher::new();
-        let fields = self.schema.iter().flat_map(|schema| &schema.fields);
+        let fields = self.schema.iter().flat_map(|schema| schema.fields.iter());
         for (at, &id) in self.ids.iter().enumerate() {
             hasher.add(id.into());
             for (field, &value) in fields.clone().zip(&self.values[at * self.width..]) {
@@ -83,8 +83,8 @@ impl fmt::Display for SnapshotError {
 
 impl std::error::Error for SnapshotError {}
 
-/// Views that are kept, as baselines of those to come.
-const KEPT: usize = 64;
+/// Views that are kept, as baselines of those to come: a snapshot says in a byte how many ticks back its own is.
+const KEPT_TICKS: u64 = 255;
 
 impl SnapshotReader {
     /// For the snapshots of a room with this schema.
@@ -153,7 +153,8 @@ impl SnapshotReader {
             self.views[at] = view;
             return Ok(&self.views[at]);
         }
-        if self.views.len() == KEPT {
+        let is_old = |old: &View| old.tick.saturating_add(KEPT_TICKS) < tick;
+        while self.views.front().is_some_and(is_old) || self.views.len() as u64 > KEPT_TICKS {
             self.views.pop_front();
         }
         self.views.push_back(view);

@@ -1,5 +1,7 @@
 //! What an entity is: numbers, each within bounds and in steps.
 
+use std::sync::Arc;
+
 /// One number of an entity, as it travels: from a least value, in steps, in so many bits.
 ///
 /// Differences are small mostly, so there are two forms of one: a short one of [`small`](Field::small) bits, and the whole
@@ -47,6 +49,30 @@ impl Field {
         self.small
     }
 
+    /// Bytes of a value as a frame keeps it: frames are many.
+    fn bytes(&self) -> usize {
+        match self.bits {
+            0..=8 => 1,
+            9..=16 => 2,
+            _ => 4,
+        }
+    }
+
+    /// Puts a quantised value behind others, as a frame keeps it.
+    pub(crate) fn keep(&self, quantised: u32, kept: &mut Vec<u8>) {
+        kept.extend_from_slice(&quantised.to_le_bytes()[..self.bytes()]);
+    }
+
+    /// Takes the first of values that are kept so, of which this field's is one.
+    pub(crate) fn take(&self, kept: &mut &[u8]) -> u32 {
+        let mut value = [0; 4];
+        if let Some((first, rest)) = kept.split_at_checked(self.bytes()) {
+            value[..first.len()].copy_from_slice(first);
+            *kept = rest;
+        }
+        u32::from_le_bytes(value)
+    }
+
     fn mask(&self) -> u32 {
         u32::MAX >> (32 - self.bits)
     }
@@ -79,7 +105,10 @@ impl Field {
 /// What the entities of a room are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schema {
-    pub(crate) fields: Vec<Field>,
+    /// Shared by all frames of a room: they are many.
+    pub(crate) fields: Arc<[Field]>,
+    /// Bytes of an entity's fields, as a frame keeps them.
+    pub(crate) row: usize,
     pub(crate) cell: i32,
 }
 
@@ -88,7 +117,8 @@ impl Schema {
     pub fn new(fields: impl Into<Vec<Field>>) -> Schema {
         let mut fields = fields.into();
         fields.truncate(Schema::FIELDS_MAX);
-        Schema { fields, cell: 256 }
+        let row = fields.iter().map(Field::bytes).sum();
+        Schema { fields: fields.into(), row, cell: 256 }
     }
 
     /// Fields of an entity at most.

@@ -1,7 +1,8 @@
 //! What is written of a frame is what is read, whatever was lost on the way.
 
 use super::{
-    Baseline, Eye, Field, Frame, History, Schema, Shared, Shown, SnapshotError, SnapshotReader, View, write,
+    Baseline, Eye, Field, Frame, History, Saw, Schema, Shared, Shown, SnapshotError, SnapshotReader, View,
+    write,
 };
 use crate::Random;
 use crate::spare::Spare;
@@ -19,7 +20,8 @@ fn contents(view: &View) -> Vec<(u16, Vec<i32>)> {
 fn expected(frame: &Frame, seen: &[u16]) -> Vec<(u16, Vec<i32>)> {
     let fields = frame.fields().to_vec();
     let of = |id: u16| {
-        frame.values_at(frame.find(id).unwrap()).iter().zip(&fields).map(|(&q, f)| f.value(q)).collect()
+        let mut row = frame.values_at(frame.find(id).unwrap());
+        fields.iter().map(|field| field.value(field.take(&mut row))).collect()
     };
     seen.iter().map(|&id| (id, of(id))).collect()
 }
@@ -78,7 +80,8 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
         let (mut shared, mut spare) = (Shared::default(), Spare::default());
         let mut whole = 0;
         for tick in 1..400u64 {
-            history.add(tick, |frame| play(&mut random, frame, 20));
+            // More than there are bits in what is remembered of a frame, in every other round.
+            history.add(tick, |frame| play(&mut random, frame, if seed % 2 == 0 { 20 } else { 90 }));
             let eye = match random.below(3) {
                 0 => Eye::All,
                 _ => Eye::Near { x: random.between(-900, 900), y: random.between(-900, 900), radius: 500 },
@@ -89,14 +92,16 @@ fn what_is_lost_on_the_way_changes_nothing_of_what_comes() {
             newest.seen(eye, &mut seen);
             let frame = history.newest().unwrap();
             let ids = if eye == Eye::All { frame.ids() } else { &seen };
-            let baseline = shown.baseline().and_then(|(tick, ids)| {
+            let mut known = Vec::new();
+            let baseline = shown.baseline().and_then(|(tick, saw)| {
                 let old = history.at(tick)?;
-                Some(Baseline { frame: old, ids: ids.unwrap_or(old.ids()) })
+                Some(Baseline { frame: old, ids: saw.names(old, &mut known) })
             });
             whole += u32::from(baseline.is_none());
             let mut out = Vec::new();
             write(frame, ids, baseline, &mut shared, &mut out);
-            shown.show(tick, (eye != Eye::All).then_some(&seen), &mut spare);
+            let saw = if eye == Eye::All { Saw::ALL } else { Saw::of(frame, &seen, &mut spare) };
+            shown.show(&history, saw, &mut spare);
             if random.below(4) == 0 {
                 continue;
             }
@@ -234,17 +239,17 @@ fn places_at_the_ends_of_numbers_do_not_overflow() {
 #[test]
 fn the_past_ends_after_a_quarter_of_a_second() {
     let mut history = History::new(schema(), 60);
-    assert!(history.past(1, 60).is_none());
+    assert!(history.past(1).is_none());
     // Ticks 50 to 54 were skipped.
     for tick in (1..=100).filter(|tick| !(50..55).contains(tick)) {
         history.add(tick, |frame| frame.put(1, (tick as i32, 0), &[]));
     }
-    let place = |tick| history.past(tick, 60).unwrap().place(1).unwrap().0;
+    let place = |tick| history.past(tick).unwrap().place(1).unwrap().0;
     assert_eq!((place(100), place(200), place(93), place(85)), (100, 100, 93, 85));
     assert_eq!((place(84), place(1)), (85, 85));
     let mut sparse = History::new(schema(), 60);
     [10, 90].into_iter().for_each(|tick| sparse.add(tick, |_| {}));
-    assert_eq!(sparse.past(85, 60).map(Frame::tick), Some(90), "what is too old is not shown instead");
+    assert_eq!(sparse.past(85).map(Frame::tick), Some(90), "what is too old is not shown instead");
 }
 
 #[test]
@@ -261,13 +266,13 @@ fn what_seats_share_is_what_each_would_be_written_alone() {
                 let frame = history.newest().unwrap();
                 let near =
                     |random: &mut Random| Eye::Near { x: random.between(-900, 900), y: 0, radius: 700 };
-                let (mut seen, mut saw) = (Vec::new(), Vec::new());
+                let mut seen = Vec::new();
                 frame.seen(near(&mut random), &mut seen);
                 let old = tick.checked_sub(random.below(7)).and_then(|tick| history.at(tick));
                 let old = old.filter(|old| old.tick() < tick);
-                if let Some(old) = old {
-                    old.seen(near(&mut random), &mut saw);
-                }
+                // Some of them: only the newest knows who is near.
+                let saw: Vec<u16> =
+                    old.map_or(&[][..], Frame::ids).iter().copied().filter(|_| random.below(3) > 0).collect();
                 let baseline = old.map(|old| Baseline { frame: old, ids: &saw });
                 let (mut alone, mut together) = (Vec::new(), Vec::new());
                 write(frame, &seen, baseline, &mut Shared::default(), &mut alone);
@@ -279,20 +284,72 @@ fn what_seats_share_is_what_each_would_be_written_alone() {
 }
 
 #[test]
-fn a_baseline_stays_as_long_as_it_is_one() {
+fn a_baseline_stays_as_long_as_its_frame() {
     let (mut shown, mut spare) = (Shown::default(), Spare::default());
-    shown.show(1, None, &mut spare);
+    let mut history = History::new(schema(), 60);
+    let show = |history: &mut History, shown: &mut Shown, tick| {
+        history.add(tick, |frame| (0..3).for_each(|id| frame.put(id, (0, 0), &[])));
+        let saw = Saw::of(history.newest().unwrap(), &[1], &mut Spare::default());
+        shown.show(history, saw, &mut Spare::default());
+    };
+    show(&mut history, &mut shown, 1);
     shown.confirm(7, &mut spare);
     assert!(shown.baseline().is_none(), "it was never shown");
     shown.confirm(1, &mut spare);
-    for tick in 2..200 {
-        shown.show(tick, Some(&[1]), &mut spare);
-    }
-    assert_eq!(shown.baseline(), Some((1, None)));
+    (2..=60).for_each(|tick| show(&mut history, &mut shown, tick));
+    assert_eq!(shown.baseline(), Some((1, &Saw::Bits(0b10))));
+    (61..200).for_each(|tick| show(&mut history, &mut shown, tick));
+    assert_eq!(shown.baseline(), None, "its frame is gone");
     shown.confirm(2, &mut spare);
-    assert_eq!(shown.baseline(), Some((1, None)), "that one is forgotten");
+    assert_eq!(shown.baseline(), None, "that one is forgotten");
     shown.confirm(199, &mut spare);
-    assert_eq!(shown.baseline(), Some((199, Some(&[1][..]))));
+    assert_eq!(shown.baseline(), Some((199, &Saw::Bits(0b10))));
     shown.confirm(1, &mut spare);
     assert_eq!(shown.baseline().unwrap().0, 199, "no way back");
+}
+
+#[test]
+fn a_seat_stands_on_a_baseline_if_it_is_no_more_than_a_second_away() {
+    for (hz, away) in [(20, 19), (30, 25), (60, 55), (128, 120), (240, 220)] {
+        let (mut history, mut shared) = (History::new(schema(), hz), Shared::default());
+        let (mut shown, mut spare) = (Shown::default(), Spare::default());
+        let mut reader = SnapshotReader::new(schema());
+        let mut random = Random::new(hz.into());
+        let mut under_way = std::collections::VecDeque::new();
+        let mut whole = Vec::new();
+        for tick in 1..=4 * u64::from(hz) {
+            history.add(tick, |frame| play(&mut random, frame, 20));
+            let (frame, mut known, mut out) = (history.newest().unwrap(), Vec::new(), Vec::new());
+            let baseline = shown.baseline().and_then(|(tick, saw)| {
+                let old = history.at(tick)?;
+                Some(Baseline { frame: old, ids: saw.names(old, &mut known) })
+            });
+            if baseline.is_none() {
+                whole.push(tick);
+            }
+            write(frame, frame.ids(), baseline, &mut shared, &mut out);
+            assert!(reader.read(tick, &out).is_ok(), "{hz} Hz, tick {tick}");
+            shown.show(&history, Saw::ALL, &mut spare);
+            under_way.push_back(tick);
+            if under_way.len() > away {
+                shown.confirm(under_way.pop_front().unwrap() as u16, &mut spare);
+            }
+        }
+        assert_eq!(whole.len(), away + 1, "{hz} Hz: {whole:?}");
+    }
+}
+
+#[test]
+fn only_frames_that_may_be_looked_back_at_know_places() {
+    let mut history = History::new(schema(), 60);
+    for tick in 1..=200 {
+        history.add(tick, |frame| (0..16).for_each(|id| frame.put(id, (tick as i32, 0), &[])));
+        history.newest_mut().unwrap().sort();
+        let known = (1..=tick).filter(|&tick| history.at(tick).is_some_and(|frame| frame.place(3).is_some()));
+        assert_eq!(known.count() as u64, tick.min(60 / 4 + 1));
+        assert_eq!(
+            history.past(1).unwrap().place(3).map(|place| place.0 as u64),
+            Some(tick.saturating_sub(15).max(1))
+        );
+    }
 }

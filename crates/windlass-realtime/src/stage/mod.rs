@@ -14,7 +14,7 @@ use crate::play::Play;
 use crate::random::Random;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Room, Seat};
-use crate::snapshot::{Baseline, Eye, Frame, History, Shared, write};
+use crate::snapshot::{Baseline, Eye, Frame, History, Saw, Shared, write};
 use crate::spare::Spare;
 use crate::wire::{Head, INPUTS_MAX, SNAPSHOT, Said, Welcome, WireError, put_piece, said};
 use chair::Chair;
@@ -88,6 +88,7 @@ struct Spares {
     input: Vec<u8>,
     body: Vec<u8>,
     seen: Vec<u16>,
+    known: Vec<u16>,
     shared: Shared,
     messages: Spare<u8>,
     ids: Spare<u16>,
@@ -138,7 +139,8 @@ impl Stage {
     ) -> Stage {
         spec.hz = spec.hz.clamp(crate::Pace::HZ_MIN, crate::Pace::HZ_MAX);
         spec.spectators_max = spec.spectators_max.min(u16::MAX - spec.players_max);
-        let chairs = usize::from(spec.players_max) + usize::from(spec.spectators_max);
+        // Of spectators when one comes: most rooms have none.
+        let chairs = usize::from(spec.players_max);
         let history = room.schema().map(|schema| History::new(schema, spec.hz));
         let random = Random::new(spec.seed);
         let core = Core {
@@ -177,9 +179,14 @@ impl Stage {
     /// What the room rejects them with; or that there is no such seat, or that it is taken.
     pub fn join(&mut self, seat: Seat, guest: &Guest) -> Result<(), Reject> {
         let is_player = !self.is_spectator(seat);
-        let Some(chair) = self.core.chairs.get_mut(usize::from(seat.0)) else {
+        let (at, spec) = (usize::from(seat.0), &self.core.spec);
+        if at >= usize::from(spec.players_max) + usize::from(spec.spectators_max) {
             return Err(Reject("no such seat".into()));
-        };
+        }
+        if self.core.chairs.len() <= at {
+            self.core.chairs.resize_with(at + 1, Chair::default);
+        }
+        let chair = &mut self.core.chairs[at];
         if chair.taken() {
             return Err(Reject("the seat is taken".into()));
         }
@@ -484,7 +491,7 @@ impl Stage {
             _ => self.room.eye(seat),
         };
         let Some(newest) = history.newest_mut() else { return };
-        let Spares { seen, body, shared, ids: spare, .. } = &mut self.core.spare;
+        let Spares { seen, known, body, shared, ids: spare, .. } = &mut self.core.spare;
         match eye {
             Eye::Shut => return,
             Eye::All => {}
@@ -495,19 +502,19 @@ impl Stage {
         }
         let Some(frame) = history.newest() else { return };
         let chair = &mut self.core.chairs[usize::from(seat.0)];
-        let baseline = chair.shown.baseline().and_then(|(tick, ids)| {
-            // What is further back than a byte tells is of no use.
-            let old = history.at(tick).filter(|old| frame.tick() - old.tick() < 256)?;
-            Some(Baseline { frame: old, ids: ids.unwrap_or(old.ids()) })
+        let baseline = chair.shown.baseline().and_then(|(tick, saw)| {
+            // What is further back than a byte tells is of no use: ticks may have been skipped.
+            let old = history.at(tick).filter(|old| (1..256).contains(&(frame.tick() - old.tick())))?;
+            Some(Baseline { frame: old, ids: saw.names(old, known) })
         });
-        let baseline = baseline.filter(|baseline| baseline.frame.tick() < frame.tick());
         self.counts.snapshots += 1;
         self.counts.snapshots_whole += u64::from(baseline.is_none());
         let all = eye == Eye::All;
         body.clear();
         write(frame, if all { frame.ids() } else { seen }, baseline, shared, body);
         put_piece(out, SNAPSHOT, body);
-        chair.shown.show(frame.tick(), (!all).then_some(seen), spare);
+        let saw = if all { Saw::ALL } else { Saw::of(frame, seen, spare) };
+        chair.shown.show(history, saw, spare);
     }
 }
 

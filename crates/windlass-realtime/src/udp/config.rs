@@ -27,6 +27,12 @@ pub struct UdpConfig {
     /// How often one address may ask for a connection; of IPv6 one network of 64 bits. What is over it gets no answer.
     /// Default 128 a second, 512 at once.
     pub address_connects: Rate,
+    /// Whether there is a CRC-32 in every datagram, as with `enet_crc32`. Players must have it then, and may not else.
+    /// Default `false`.
+    pub checksum: bool,
+    /// Whether datagrams are compressed with ENet's range coder where that makes them shorter. Players must be able to read
+    /// them then; without it, what comes compressed is dropped. Default `false`.
+    pub compression: bool,
 }
 
 impl Default for UdpConfig {
@@ -40,6 +46,8 @@ impl Default for UdpConfig {
             strangers_max: 512,
             half_open_max: 8_192,
             address_connects: Rate::new(128, 512),
+            checksum: false,
+            compression: false,
         }
     }
 }
@@ -68,4 +76,6 @@ setters! {
     strangers_max: usize,
     half_open_max: usize,
     address_connects: Rate,
+    checksum: bool,
+    compression: bool,
 }

@@ -131,6 +131,8 @@ impl Udp {
             linger_ms: LINGER_MS,
             connects_per_second: limits.address_connects.per_second,
             connect_burst: limits.address_connects.burst,
+            checksum: limits.checksum,
+            compression: limits.compression,
             timeout_minimum_ms: silence / 2,
             timeout_maximum_ms: silence,
             ..Config::default()
@@ -347,7 +349,8 @@ impl Udp {
         stats.udp_bytes_out += message.len() as u64;
         let now = socket.now();
         let mut parts = std::mem::take(&mut self.parts);
-        parts.split(message, self.host.stats(peer).map_or(0, |stats| usize::from(stats.mtu)));
+        let mtu = self.host.stats(peer).map_or(0, |stats| usize::from(stats.mtu));
+        parts.split(message, mtu, self.limits.checksum);
         if let Some(reliable) = parts.reliable()
             && let Err(error) = self.host.send(peer, RELIABLE, Kind::Reliable, reliable)
         {

@@ -5,6 +5,8 @@ use crate::wire::{HEAD_BYTES, SNAPSHOT, first_len};
 
 /// Bytes of a datagram that are not an unsequenced message: ENet's header, and the longest in front of a message.
 const AROUND: usize = 28;
+/// Of a checksum.
+const CHECKSUM: usize = 4;
 
 /// The parts of one message, each with its head. Kept to be filled again.
 #[derive(Default, Debug)]
@@ -22,8 +24,8 @@ pub(super) struct Parts {
 const KEPT: usize = 4 * 1024;
 
 impl Parts {
-    /// Takes a message apart, for datagrams of `mtu` bytes.
-    pub(super) fn split(&mut self, message: &[u8], mtu: usize) {
+    /// Takes a message apart, for datagrams of `mtu` bytes, a checksum included or not.
+    pub(super) fn split(&mut self, message: &[u8], mtu: usize, checksum: bool) {
         for part in [&mut self.reliable, &mut self.sequenced, &mut self.unreliable] {
             part.clear();
             part.shrink_to(KEPT);
@@ -31,7 +33,8 @@ impl Parts {
         self.ends.clear();
         let Some((head, mut rest)) = message.split_at_checked(HEAD_BYTES) else { return };
         self.bare = rest.is_empty();
-        let fits = |len: usize| len + AROUND <= mtu;
+        let around = AROUND + if checksum { CHECKSUM } else { 0 };
+        let fits = |len: usize| len + around <= mtu;
         // Where the last of the unreliable begins.
         let mut begin = 0;
         while let Some(len) = first_len(rest) {
@@ -107,7 +110,7 @@ mod tests {
         let mut parts = Parts::default();
         let mut message = with_head(&[(3, 10), (3, 700), (1, 4), (2, 5), (2, 6), (4, 90)]);
         put_end(&mut message, "over");
-        parts.split(&message, 1392);
+        parts.split(&message, 1392, false);
         let mut reliable = with_head(&[(3, 10), (3, 700)]);
         put_end(&mut reliable, "over");
         assert_eq!(parts.reliable(), Some(&reliable[..]));
@@ -115,7 +118,7 @@ mod tests {
         let unreliable: Vec<_> = parts.unreliable().collect();
         assert_eq!(unreliable, [(true, &with_head(&[(2, 5), (2, 6)])[..])]);
         // What was there is gone with the next.
-        parts.split(&with_head(&[(4, 1)]), 1392);
+        parts.split(&with_head(&[(4, 1)]), 1392, false);
         assert_eq!((parts.reliable(), parts.unreliable().count()), (None, 0));
         assert_eq!(parts.sequenced(), Some(&with_head(&[(4, 1)])[..]));
     }
@@ -123,16 +126,16 @@ mod tests {
     #[test]
     fn a_head_alone_is_sequenced() {
         let mut parts = Parts::default();
-        parts.split(&HEAD, 1392);
+        parts.split(&HEAD, 1392, false);
         assert_eq!(parts.sequenced(), Some(&HEAD[..]));
-        parts.split(&with_head(&[(3, 1)]), 1392);
+        parts.split(&with_head(&[(3, 1)]), 1392, false);
         assert_eq!(parts.sequenced(), None);
     }
 
     #[test]
     fn unreliable_messages_fill_datagrams_and_one_that_is_too_long_goes_alone() {
         let mut parts = Parts::default();
-        parts.split(&with_head(&[(2, 300), (2, 200), (2, 100), (2, 900), (2, 3), (2, 4)]), 576);
+        parts.split(&with_head(&[(2, 300), (2, 200), (2, 100), (2, 900), (2, 3), (2, 4)]), 576, false);
         let unreliable: Vec<_> = parts.unreliable().map(|(fits, bytes)| (fits, bytes.to_vec())).collect();
         let expected = [
             (true, with_head(&[(2, 300), (2, 200)])),
@@ -141,5 +144,14 @@ mod tests {
             (true, with_head(&[(2, 3), (2, 4)])),
         ];
         assert_eq!(unreliable, expected);
+    }
+
+    #[test]
+    fn a_checksum_takes_its_part_of_a_datagram() {
+        let mut parts = Parts::default();
+        for (len, checksum, fits) in [(556, false, false), (540, false, true), (540, true, false), (536, true, true)] {
+            parts.split(&with_head(&[(2, len)]), 576, checksum);
+            assert_eq!(parts.unreliable().map(|part| part.0).collect::<Vec<_>>(), [fits], "{len} {checksum}");
+        }
     }
 }

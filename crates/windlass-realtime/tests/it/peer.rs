@@ -62,11 +62,22 @@ impl Peer {
     }
 
     pub(crate) fn at(to: SocketAddr, kept: &Value, channels: u8, ticket: Option<&str>) -> Peer {
+        Peer::speaking(to, kept, channels, ticket, Config::default())
+    }
+
+    /// With datagrams as the configuration says.
+    pub(crate) fn speaking(
+        to: SocketAddr,
+        kept: &Value,
+        channels: u8,
+        ticket: Option<&str>,
+        config: Config,
+    ) -> Peer {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let mut seed = [9; 16];
         seed[..2].copy_from_slice(&socket.local_addr().unwrap().port().to_le_bytes());
-        let mut host = Host::new(Config { accept: false, ..Config::default() }, seed);
+        let mut host = Host::new(Config { accept: false, ..config }, seed);
         let peer = host.connect(Time::ZERO, to, channels, 7).unwrap();
         Peer {
             socket,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use windlass_proto::enet::Kind;
+use windlass_proto::enet::{Config, Kind};
 use windlass_realtime::wire::Saying;
 use windlass_realtime::{Channel, GameConfig, Key, Rate, UdpConfig, sign_token};
 
@@ -350,4 +350,33 @@ fn strangers_are_few() {
     let mut peer = Peer::take(&kept);
     peer.run_until("the welcome", |peer| peer.seat.is_some());
     assert_eq!(peer.to(), place(&kept));
+}
+
+#[test]
+fn datagrams_have_a_checksum_and_are_compressed_where_the_game_says_so() {
+    let udp = UdpConfig::default().checksum(true).compression(true);
+    let server = Server::start(config().udp(Some(udp)), 1);
+    let (_, kept) = seat(server.at, "create", r#"{"kind":"chat"}"#);
+    let ticket = kept["ticket"].as_str();
+    let plain = |checksum, compression| Config { checksum, compression, ..Config::default() };
+    // Who does not know of it says nothing that means anything.
+    for (checksum, compression) in [(false, false), (false, true)] {
+        let config = plain(checksum, compression);
+        let mut peer = Peer::speaking(place(&kept), &kept, 3, ticket, config);
+        peer.run(Duration::from_millis(200));
+        assert!(!peer.connected);
+    }
+    let mut peer = Peer::speaking(place(&kept), &kept, 3, ticket, plain(true, true));
+    peer.run_until("the welcome", |peer| peer.seat.is_some());
+    // Of all lengths around a datagram's, and well to compress.
+    let lengths = [1, 100, 1_300, 1_340, 1_344, 1_348, 1_352, 1_356, 1_360, 1_364, 1_368, 1_400, 3_000];
+    for (n, len) in lengths.into_iter().enumerate() {
+        for channel in [Channel::Unreliable, Channel::Reliable] {
+            let message = vec![b'a' + n as u8; len];
+            peer.say(0, Kind::Reliable, Saying::new().message(channel, &message));
+        }
+        peer.run_until("both", |peer| peer.messages.len() == 2 * (n + 1));
+    }
+    assert!(peer.bytes < 6_000, "{} bytes of {} messages", peer.bytes, peer.messages.len());
+    assert!(peer.messages.iter().all(|(.., bytes)| lengths.contains(&(bytes.len() - 1))));
 }

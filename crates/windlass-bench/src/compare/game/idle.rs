@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::GameArgs;
 use super::bars::{Bar, Is};
+use super::quiet::Quiet;
 use super::serving::{BY_UDP, Program};
 use super::witness::Lobby;
 use crate::compare::figures::{median, spread};
@@ -40,8 +41,8 @@ pub(super) fn section(args: &GameArgs, program: &Program) -> Result<(String, Vec
     let text = format!(
         "\n## A player who does nothing\n\n{} bytes by WebSocket, {} bytes by UDP: resident memory of the server with \
          {more} players more than with {first}, all of them seated, in rooms of 16 that tick {HZ} times a second. Those by \
-         WebSocket say nothing at all; by UDP, where who is silent is gone, they are bots that act once a second. Rooms are \
-         in it, and frames; the system's sockets are not.\n",
+         WebSocket say nothing at all; those by UDP, where who is silent is gone, acknowledge what is to be acknowledged. \
+         Rooms are in it, and frames; the system's sockets are not.\n",
         spread(&sockets),
         spread(&datagrams),
     );
@@ -74,13 +75,14 @@ fn by_websocket(program: &Program, counts: [usize; 2]) -> Result<f64> {
 
 fn by_udp(program: &Program, counts: [usize; 2]) -> Result<f64> {
     let game = program.game_with(HZ, BY_UDP, &[])?;
-    let mut players = Vec::new();
+    let mut lobby = Lobby::connect(game.at)?;
+    let mut players = Quiet::new()?;
     let mut grow = |count| -> Result<u64> {
-        players.push(program.bots(&game, count, 1, &["--udp"])?);
-        std::thread::sleep(REST);
+        for _ in 0..count {
+            players.sit(&lobby.keep("join-or-create", &json!({}))?)?;
+        }
+        players.rest(REST)?;
         resident_kib(game.pid())
     };
-    let seen = [grow(counts[0])?, grow(counts[1])?];
-    players.into_iter().try_for_each(super::serving::Bots::end)?;
-    Ok(added(counts[1], seen))
+    Ok(added(counts[1], [grow(counts[0])?, grow(counts[1])?]))
 }

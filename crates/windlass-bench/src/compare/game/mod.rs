@@ -10,6 +10,7 @@ mod control;
 mod crowd;
 mod datagrams;
 mod idle;
+mod quiet;
 mod serving;
 mod sockets;
 mod ticks;
@@ -76,6 +77,26 @@ pub struct GameArgs {
 const PARTS: [&str; 5] = ["ticks", "players", "idle", "drift", "enet"];
 /// What `--quick` divides numbers of players by.
 const LESS: usize = 10;
+
+impl Default for GameArgs {
+    /// Without any argument.
+    fn default() -> GameArgs {
+        GameArgs {
+            rounds: 3,
+            seconds: Duration::from_secs(10),
+            minutes: 1,
+            quick: false,
+            only: Vec::new(),
+            windlass: None,
+            strace: false,
+            urgent: false,
+            no_build: false,
+            output: "benches/GAME.md".into(),
+            results: "benches/RESULTS.md".into(),
+            in_namespace: false,
+        }
+    }
+}
 
 impl GameArgs {
     /// What `--quick` stands for.
@@ -159,11 +180,42 @@ pub fn main(args: GameArgs) -> Result<()> {
     Ok(())
 }
 
+/// The command that measures all of it as it is meant to be.
 const COMMAND: &str = "cargo run -p windlass-bench --release -- compare game --minutes 10 --strace --urgent";
+
+/// The command that these figures are of: what was asked for, and not what could have been.
+fn command(args: &GameArgs) -> String {
+    let defaults = GameArgs::default();
+    let mut out = String::from("cargo run -p windlass-bench --release -- compare game");
+    if args.quick {
+        out += " --quick";
+    } else {
+        for (name, is, default) in [
+            ("rounds", args.rounds.to_string(), defaults.rounds.to_string()),
+            ("seconds", format!("{:?}", args.seconds), format!("{:?}", defaults.seconds)),
+            ("minutes", args.minutes.to_string(), defaults.minutes.to_string()),
+        ] {
+            if is != default {
+                out += &format!(" --{name} {is}");
+            }
+        }
+    }
+    if !args.only.is_empty() {
+        out += &format!(" --only {}", args.only.join(","));
+    }
+    for (name, is) in
+        [("windlass PATH", args.windlass.is_some()), ("strace", args.strace), ("urgent", args.urgent)]
+    {
+        if is {
+            out += &format!(" --{name}");
+        }
+    }
+    out
+}
 
 fn head(args: &GameArgs) -> String {
     let mut out = String::from("# The game server beside its bars\n\n");
-    out += &format!("Reproduce with `{COMMAND}`.\n\n");
+    out += &format!("Reproduce with `{}`.\n\n", command(args));
     for (name, value) in machine::facts() {
         out += &format!("- {name}: {value}\n");
     }
@@ -178,4 +230,33 @@ fn head(args: &GameArgs) -> String {
         args.rounds, args.seconds
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn parsed(line: &str) -> GameArgs {
+        let command = GameArgs::augment_args(clap::Command::new("game"));
+        let matches = command.try_get_matches_from(line.split(' ')).unwrap();
+        GameArgs::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn a_table_names_the_command_it_is_of() {
+        let prefix = "cargo run -p windlass-bench --release -- compare ";
+        for line in [
+            "game",
+            "game --rounds 5 --seconds 20s --minutes 10 --only idle,ticks --strace --urgent",
+            "game --quick --only enet",
+        ] {
+            assert_eq!(command(&parsed(line).settled()), format!("{prefix}{line}"));
+        }
+        assert_eq!(command(&parsed("game --minutes 10 --strace --urgent")), COMMAND);
+        // Beside what decides nothing of the figures.
+        assert_eq!(command(&parsed("game --no-build --output x.md")), format!("{prefix}game"));
+        assert_eq!(format!("{:?}", parsed("game")), format!("{:?}", GameArgs::default()));
+    }
 }

@@ -60,9 +60,14 @@ impl Lobby {
         Ok(rooms[0]["room"].as_str().context("there is no room")?.to_owned())
     }
 
+    /// Asks for a seat: what the server says of it.
+    pub(super) fn keep(&mut self, how: &str, wish: &Value) -> Result<Value> {
+        self.ask("POST", &format!("/api/rooms/{how}"), &wish.to_string())
+    }
+
     /// Asks for a seat and takes it.
     pub(super) fn sit(&mut self, how: &str, wish: &Value) -> Result<TcpStream> {
-        let seat = self.ask("POST", &format!("/api/rooms/{how}"), &wish.to_string())?;
+        let seat = self.keep(how, wish)?;
         let path = seat["path"].as_str().context("no path to a seat")?;
         let mut stream = TcpStream::connect(self.at)?;
         stream.set_read_timeout(Some(PATIENCE))?;

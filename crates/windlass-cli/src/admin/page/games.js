@@ -1,16 +1,15 @@
 // Games: what they have counted, their rooms, sorted, filtered and paged by the server, and who sits in one of them.
 
 import { get, post, trouble } from "./api.js";
-import { ask, attribute, byId, el, Table, text } from "./dom.js";
+import { ask, byId, el, Table, text } from "./dom.js";
 import * as format from "./format.js";
+import { choose, figure, List, order, tiles } from "./list.js";
 
-const PER_PAGE = 25;
 const AGAIN_MS = 2000;
 
 /** Columns that can be sorted by, and the server's word for it. */
 const SORTS = { room: "name", players: "players", open: "age", skipped: "skipped", overruns: "overruns", "99 %": "late", sent: "sent" };
 
-const figure = (name, of, title) => ({ name, of, title, kind: "figure num" });
 const rate = (value) => (Number.isFinite(value) ? `${format.bytes(value)}/s` : "–");
 
 /** What has been counted since the last time, in a second. */
@@ -38,78 +37,40 @@ class Rates {
 
 export class Games {
   constructor({ isPaused }) {
-    this.isPaused = isPaused;
-    this.page = 1;
-    [this.totals, this.rooms] = [new Rates(), new Rates()];
-    [this.choice, this.sort, this.filter] = ["games-name", "games-sort", "games-filter"].map(byId);
-    this.tiles();
-    this.table = this.list();
-    this.detail = new Detail(() => this.fetch());
-    this.sort.addEventListener("change", () => this.from(1));
-    this.choice.addEventListener("change", () => this.from(1));
-    this.filter.addEventListener("input", () => {
-      clearTimeout(this.typing);
-      this.typing = setTimeout(() => this.from(1), 250);
-    });
-    byId("games-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.from(1);
-    });
-    byId("games-back").addEventListener("click", () => this.from(this.page - 1));
-    byId("games-on").addEventListener("click", () => this.from(this.page + 1));
-    new IntersectionObserver((entries) => {
-      this.seen = entries.at(-1).isIntersecting;
-      if (this.seen) this.fetch();
-    }).observe(byId("games"));
-    setInterval(() => {
-      if (document.hidden || this.isPaused()) return;
-      if (this.detail.dialog.open) this.detail.fetch();
-      else if (this.seen) this.fetch();
-    }, AGAIN_MS);
-  }
-
-  tiles() {
-    const tile = (name) => {
-      const [value, below] = [el("span", { class: "value num" }, "–"), el("span", { class: "below" })];
-      byId("games-totals").append(el("div", { class: "total" }, el("span", { class: "name" }, name), value, below));
-      return (of, about) => {
-        text(value, of);
-        text(below, about);
-      };
-    };
-    const names = ["rooms", "players", "here", "ticks", "late, 99 %", "overruns", "from players", "to players"];
-    this.tile = Object.fromEntries(names.map((name) => [name, tile(name)]));
-  }
-
-  list() {
-    const heads = (column) => {
-      const sort = SORTS[column.name];
-      if (!sort) return column;
-      const button = el("button", { type: "button", class: "sort", title: `Sort by ${column.title ?? column.name}`, onclick: () => this.sortBy(sort) }, column.name);
-      return { ...column, head: button };
-    };
-    return new Table(byId("games-table"), {
+    [this.totals, this.rates] = [new Rates(), new Rates()];
+    this.choice = byId("games-name");
+    this.tile = tiles(byId("games-totals"), ["rooms", "players", "here", "ticks", "late, 99 %", "overruns", "from players", "to players"]);
+    this.detail = new Detail(isPaused, () => this.list.fetch());
+    this.list = new List({
+      section: "games",
+      prefix: "games",
+      path: "api/games/rooms",
+      query: () => (this.name ? { game: this.name } : null),
+      rows: ({ rooms }) => this.rows(rooms),
+      sorts: SORTS,
+      also: [this.choice],
+      words: { one: "room", all: () => `rooms${this.more > 0 ? `, and ${format.count(this.more)} that are not shown one by one` : ""}`, none: "There is no room: the first player opens one." },
+      isPaused,
+      busy: () => this.detail.dialog.open,
       caption: "Rooms",
-      hideCaption: true,
       key: (row) => row.room,
-      empty: "Waiting for the first answer.",
       columns: [
         { name: "room", of: (row) => row.room, kind: "title code" },
         { name: "kind", of: (row) => row.kind },
-        figure("players", (row) => `${row.players}/${row.players_max}`, "players, and seats for them"),
+        figure("players", (row) => `${row.players}/${row.players_max}`, "Players, and seats for them"),
         figure("watching", (row) => format.count(row.spectators), "Spectators"),
-        figure("open", (row) => format.span(row.age_seconds), "how long it is open"),
+        figure("open", (row) => format.span(row.age_seconds), "How long it is open"),
         figure("rate", (row) => `${row.hz}/s`, "Ticks a second, as they should be"),
         figure("ticks", (row) => format.short(row.ticks), "Ticks made"),
-        figure("skipped", (row) => format.short(row.skipped), "ticks skipped, since their time was long past"),
-        figure("overruns", (row) => format.short(row.overruns), "ticks longer than their period"),
+        figure("skipped", (row) => format.short(row.skipped), "Ticks skipped, since their time was long past"),
+        figure("overruns", (row) => format.short(row.overruns), "Ticks longer than their period"),
         figure("half", (row) => format.time(row.lateness_seconds[0]), "Half of all ticks were no later than this"),
-        figure("99 %", (row) => format.time(row.lateness_seconds[1]), "how late all ticks but one in a hundred were at most"),
+        figure("99 %", (row) => format.time(row.lateness_seconds[1]), "How late all ticks but one in a hundred were at most"),
         figure("latest", (row) => format.time(row.lateness_seconds[2]), "How late the latest tick was"),
         figure("received", (row) => rate(row.received_rate), "From players, in a second"),
-        figure("sent", (row) => rate(row.sent_rate), "bytes sent to players and spectators, in a second"),
-        { name: "order", kind: "action", of: (row, cell) => this.action(row, cell), head: el("span", { class: "hidden" }, "order") },
-      ].map(heads),
+        figure("sent", (row) => rate(row.sent_rate), "Bytes sent to players and spectators, in a second"),
+        order("Inspect", (row) => row.room, (row) => this.detail.open(this.name, row.room)),
+      ],
     });
   }
 
@@ -121,14 +82,7 @@ export class Games {
   update({ state }) {
     const games = state.games ?? [];
     for (const id of ["games", "games-link"]) byId(id).hidden = games.length === 0;
-    const names = games.map((game) => game.name);
-    if (names.join("\n") !== this.names) {
-      this.names = names.join("\n");
-      const chosen = this.choice.value;
-      this.choice.replaceChildren(...names.map((name) => el("option", {}, name)));
-      if (names.includes(chosen)) this.choice.value = chosen;
-      byId("games-choice").hidden = names.length < 2;
-    }
+    choose(this.choice, byId("games-choice"), games.map((game) => game.name));
     this.totals.begin(state.uptime_seconds);
     const game = games.find((game) => game.name === this.choice.value);
     if (!game) return;
@@ -147,67 +101,20 @@ export class Games {
     this.more = now.rooms - game.rooms_shown;
   }
 
-  sortBy(sort) {
-    this.sort.value = sort;
-    this.from(1);
-  }
-
-  from(page) {
-    this.page = Math.max(1, page);
-    this.fetch();
-  }
-
-  async fetch() {
-    if (byId("games").hidden || !this.name) return;
-    const query = new URLSearchParams({ game: this.name, sort: this.sort.value, filter: this.filter.value.trim(), page: this.page, per_page: PER_PAGE });
-    // Answers may overtake each other: only the last question counts.
-    const asked = this.asked = Symbol();
-    try {
-      const answer = await get(`api/games/rooms?${query}`, { signal: AbortSignal.timeout(5000) });
-      if (asked !== this.asked || !answer.ok) return;
-      this.show(await answer.json());
-    } catch {
-      // The head of the page says that the server does not answer.
-    }
-  }
-
-  show({ total, matched, rooms }) {
-    const pages = Math.max(1, Math.ceil(matched / PER_PAGE));
-    if (this.page > pages) {
-      this.from(pages);
-      return;
-    }
-    this.rooms.begin(performance.now() / 1000);
-    this.table.update(rooms.map((row) => ({
+  /** With what they have received and sent in a second. */
+  rows(rooms) {
+    this.rates.begin(performance.now() / 1000);
+    return rooms.map((row) => ({
       ...row,
-      received_rate: this.rooms.of(`${row.room} in`, row.received_bytes),
-      sent_rate: this.rooms.of(`${row.room} out`, row.sent_bytes),
-    })));
-    const filtered = this.filter.value.trim() !== "";
-    text(this.table.empty, filtered && total > 0 ? "No room fits the filter." : "There is no room: the first player opens one.");
-    const more = this.more > 0 ? `, and ${format.count(this.more)} that are not shown one by one` : "";
-    text(byId("games-count"), filtered ? `${format.count(matched)} of ${format.count(total)}` : `${format.count(total)} rooms${more}`);
-    text(byId("games-page"), `page ${this.page} of ${pages}`);
-    byId("games-back").disabled = this.page <= 1;
-    byId("games-on").disabled = this.page >= pages;
-    byId("games").querySelector(".pager").hidden = pages === 1;
-    this.table.columns.forEach((column, n) => {
-      const sort = SORTS[column.name];
-      if (sort) attribute(this.table.heads[n], "aria-sort", sort !== this.sort.value ? null : sort === "name" ? "ascending" : "descending");
-    });
-  }
-
-  action(row, cell) {
-    cell.row = row;
-    if (cell.firstChild) return;
-    cell.append(el("button", { type: "button", class: "small", onclick: () => this.detail.open(this.name, cell.row.room) },
-      "Inspect", el("span", { class: "hidden" }, ` ${row.room}`)));
+      received_rate: this.rates.of(`${row.room} in`, row.received_bytes),
+      sent_rate: this.rates.of(`${row.room} out`, row.sent_bytes),
+    }));
   }
 }
 
 /** All about one room, its end, and the end of a seat. */
 class Detail {
-  constructor(changed) {
+  constructor(isPaused, changed) {
     this.changed = changed;
     this.dialog = byId("room");
     this.facts = byId("room-facts");
@@ -228,11 +135,14 @@ class Detail {
         figure("dropped", (row) => format.short(row.messages_dropped), "Of those, messages that were too many"),
         figure("sent", (row) => format.bytes(row.bytes_out), "Bytes to them"),
         figure("left out", (row) => format.short(row.snapshots_stale), "Snapshots left out, since they do not keep up"),
-        { name: "order", kind: "action", of: (row, cell) => this.action(row, cell), head: el("span", { class: "hidden" }, "order") },
+        order("Kick…", (row) => `seat ${row.seat}`, (row) => this.kick(row)),
       ],
     });
     byId("room-end").addEventListener("click", () => this.end());
     byId("room-close").addEventListener("click", () => this.dialog.close());
+    setInterval(() => {
+      if (this.dialog.open && !document.hidden && !isPaused()) this.fetch();
+    }, AGAIN_MS);
   }
 
   open(game, room) {
@@ -288,13 +198,6 @@ class Detail {
     }
     Object.values(facts).forEach((value, n) => text(this.facts.children[n].lastChild, value));
     this.seats.update(it.seats);
-  }
-
-  action(row, cell) {
-    cell.row = row;
-    if (cell.firstChild) return;
-    cell.append(el("button", { type: "button", class: "small", onclick: () => this.kick(cell.row) },
-      "Kick…", el("span", { class: "hidden" }, ` seat ${row.seat}`)));
   }
 
   async kick({ seat, name }) {

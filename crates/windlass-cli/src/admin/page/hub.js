@@ -2,16 +2,13 @@
 // What is said in them is in topics.js.
 
 import { get, post, trouble } from "./api.js";
-import { ask, attribute, byId, el, Table, text } from "./dom.js";
+import { ask, byId, el, Table, text } from "./dom.js";
 import * as format from "./format.js";
-
-const PER_PAGE = 25;
-const AGAIN_MS = 2000;
+import { choose, figure, List, order, tiles } from "./list.js";
 
 /** Columns that can be sorted by, and the server's word for it. */
 const SORTS = { client: "name", since: "age", filters: "subscriptions", queued: "queued", "in flight": "in_flight", received: "received", sent: "sent" };
 
-const figure = (name, of, title) => ({ name, of, title, kind: "figure num" });
 const sum = (counts) => Object.values(counts ?? {}).reduce((total, n) => total + n, 0);
 
 /** A payload as text; of bytes, their digits. */
@@ -23,11 +20,9 @@ export function payload({ text: words, hex, bytes, cut } = {}) {
 
 export class Hub {
   constructor({ isPaused }) {
-    this.isPaused = isPaused;
-    this.page = 1;
     this.before = new Map();
-    [this.choice, this.sort, this.filter, this.offline] = ["hub-name", "hub-sort", "hub-filter", "hub-offline"].map(byId);
-    this.tiles();
+    [this.choice, this.offline] = ["hub-name", "hub-offline"].map(byId);
+    this.tile = tiles(byId("hub-totals"), ["clients", "subscriptions", "received", "sent", "retained", "queued", "dropped", "journal"]);
     this.rules = new Table(byId("hub-rules"), {
       caption: "Rules",
       key: (row) => row.name,
@@ -41,54 +36,19 @@ export class Hub {
         { name: "why", kind: "prose", of: (row) => Object.entries(row.dropped).map(([why, n]) => `${why.replace("_", " ")} ${format.count(n)}`).join(", ") },
       ],
     });
-    this.table = this.clients();
-    this.detail = new Detail(() => this.fetch());
-    for (const input of [this.sort, this.offline]) input.addEventListener("change", () => this.from(1));
-    this.choice.addEventListener("change", () => this.from(1));
-    this.filter.addEventListener("input", () => {
-      clearTimeout(this.typing);
-      this.typing = setTimeout(() => this.from(1), 250);
-    });
-    byId("hub-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.from(1);
-    });
-    byId("hub-back").addEventListener("click", () => this.from(this.page - 1));
-    byId("hub-on").addEventListener("click", () => this.from(this.page + 1));
-    // Asking costs the hub something, so nobody asks for what nobody sees.
-    new IntersectionObserver((entries) => {
-      this.seen = entries.at(-1).isIntersecting;
-      if (this.seen) this.fetch();
-    }).observe(byId("hub"));
-    setInterval(() => {
-      if (this.seen && !document.hidden && !this.isPaused()) this.fetch();
-    }, AGAIN_MS);
-  }
-
-  tiles() {
-    const tile = (name) => {
-      const [value, below] = [el("span", { class: "value num" }, "–"), el("span", { class: "below" })];
-      byId("hub-totals").append(el("div", { class: "total" }, el("span", { class: "name" }, name), value, below));
-      return (of, about) => {
-        text(value, of);
-        text(below, about);
-      };
-    };
-    this.tile = Object.fromEntries(["clients", "subscriptions", "received", "sent", "retained", "queued", "dropped", "journal"].map((name) => [name, tile(name)]));
-  }
-
-  clients() {
-    const heads = (column) => {
-      const sort = SORTS[column.name];
-      if (!sort) return column;
-      const button = el("button", { type: "button", class: "sort", title: `Sort by ${sort.replace("_", " ")}`, onclick: () => this.sortBy(sort) }, column.name);
-      return { ...column, head: button };
-    };
-    return new Table(byId("hub-table"), {
+    this.detail = new Detail(() => this.list.fetch());
+    this.list = new List({
+      section: "hub",
+      prefix: "hub",
+      path: "api/hubs/clients",
+      query: () => (this.name ? { hub: this.name, offline: this.offline.checked } : null),
+      rows: ({ clients }) => clients,
+      sorts: SORTS,
+      also: [this.choice, this.offline],
+      words: { one: "client", all: () => (this.offline.checked ? "sessions" : "clients"), none: "Nobody is there." },
+      isPaused,
       caption: "Clients",
-      hideCaption: true,
       key: (row) => row.id,
-      empty: "Waiting for the first answer.",
       columns: [
         { name: "client", of: (row) => row.id, kind: "title code" },
         { name: "user", of: (row) => row.user ?? "–" },
@@ -100,8 +60,8 @@ export class Hub {
         figure("in flight", (row) => format.count(row.in_flight), "Messages of QoS 1 and 2 on their way to it"),
         figure("received", (row) => format.short(row.received), "Messages that came from it"),
         figure("sent", (row) => format.short(row.sent), "Messages that went to it"),
-        { name: "order", kind: "action", of: (row, cell) => this.action(row, cell), head: el("span", { class: "hidden" }, "order") },
-      ].map(heads),
+        order("Inspect", (row) => row.id, (row) => this.detail.open(this.name, row.id)),
+      ],
     });
   }
 
@@ -113,14 +73,7 @@ export class Hub {
   update({ state }) {
     const hubs = state.hubs ?? [];
     for (const id of ["hub", "hub-link", "topics", "topics-link"]) byId(id).hidden = hubs.length === 0;
-    const names = hubs.map((hub) => hub.name);
-    if (names.join("\n") !== this.names) {
-      this.names = names.join("\n");
-      const chosen = this.choice.value;
-      this.choice.replaceChildren(...names.map((name) => el("option", {}, name)));
-      if (names.includes(chosen)) this.choice.value = chosen;
-      byId("hub-choice").hidden = names.length < 2;
-    }
+    choose(this.choice, byId("hub-choice"), hubs.map((hub) => hub.name));
     const hub = hubs.find((hub) => hub.name === this.choice.value);
     if (!hub) return;
     const { counters: now } = hub;
@@ -142,60 +95,6 @@ export class Hub {
     this.tile.journal(now.journal_commits ? format.time(now.journal_commit_us / now.journal_commits / 1e6) : "–", now.journal_commits ? "a commit, on average" : "nothing committed");
     this.rules.update(hub.rules ?? []);
     byId("hub-rules").hidden = (hub.rules ?? []).length === 0;
-  }
-
-  sortBy(sort) {
-    this.sort.value = sort;
-    this.from(1);
-  }
-
-  from(page) {
-    this.page = Math.max(1, page);
-    this.fetch();
-  }
-
-  async fetch() {
-    if (byId("hub").hidden || !this.name) return;
-    const query = new URLSearchParams({
-      hub: this.name, sort: this.sort.value, filter: this.filter.value.trim(), offline: this.offline.checked, page: this.page, per_page: PER_PAGE,
-    });
-    // Answers may overtake each other: only the last question counts.
-    const asked = this.asked = Symbol();
-    try {
-      const answer = await get(`api/hubs/clients?${query}`, { signal: AbortSignal.timeout(5000) });
-      if (asked !== this.asked || !answer.ok) return;
-      this.show(await answer.json());
-    } catch {
-      // The head of the page says that the server does not answer.
-    }
-  }
-
-  show({ total, matched, clients }) {
-    const pages = Math.max(1, Math.ceil(matched / PER_PAGE));
-    if (this.page > pages) {
-      this.from(pages);
-      return;
-    }
-    this.table.update(clients);
-    const filtered = this.filter.value.trim() !== "";
-    text(this.table.empty, filtered && total > 0 ? "No client fits the filter." : "Nobody is there.");
-    const what = this.offline.checked ? "sessions" : "clients";
-    text(byId("hub-count"), filtered ? `${format.count(matched)} of ${format.count(total)}` : `${format.count(total)} ${what}`);
-    text(byId("hub-page"), `page ${this.page} of ${pages}`);
-    byId("hub-back").disabled = this.page <= 1;
-    byId("hub-on").disabled = this.page >= pages;
-    byId("hub").querySelector(".pager").hidden = pages === 1;
-    this.table.columns.forEach((column, n) => {
-      const sort = SORTS[column.name];
-      if (sort) attribute(this.table.heads[n], "aria-sort", sort !== this.sort.value ? null : sort === "name" ? "ascending" : "descending");
-    });
-  }
-
-  action(row, cell) {
-    cell.row = row;
-    if (cell.firstChild) return;
-    cell.append(el("button", { type: "button", class: "small", onclick: () => this.detail.open(this.name, cell.row.id) },
-      "Inspect", el("span", { class: "hidden" }, ` ${row.id}`)));
   }
 }
 

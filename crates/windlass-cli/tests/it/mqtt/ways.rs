@@ -50,6 +50,43 @@ fn through_our_own_hub() {
     }
 }
 
+/// Ours at both ends, encrypted: packets by themselves and in a WebSocket, on one port, and whoever shows no certificate
+/// stays out where one is asked for.
+#[cfg(all(feature = "hub", feature = "tls"))]
+#[test]
+fn through_our_own_hub_over_tls() {
+    let Some(files) = Broker::start() else { return };
+    let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(certificate);
+    let [server, its_key] = ["server.pem", "server.key"].map(certificate);
+    for mutual in [false, true] {
+        let clients = if mutual { format!("client_ca = \"{ca}\"\n") } else { String::new() };
+        let text = format!(
+            "[server]\nworkers = 1\n[[hub]]\nlisten = \"127.0.0.1:0\"\n[hub.tls]\ncert = \"{server}\"\n\
+             key = \"{its_key}\"\n{clients}"
+        );
+        let config = files.file("hub.toml", text.as_bytes());
+        let hub = crate::server::Server::command(&["run", "-c", &config, "-q"]);
+        let (_, port) = hub.address.rsplit_once(':').unwrap();
+        let shows = ["--cert", &cert, "--key", &key];
+        let shows = if mutual { &shows[..] } else { &[] };
+        for scheme in ["mqtts", "wss"] {
+            let place = format!("{scheme}://localhost:{port}");
+            let way = ["-L", &place, "--cafile", &ca];
+            there_and_back(&[&way[..], shows].concat());
+            let web = if scheme == "wss" { &["--ws"][..] } else { &[] };
+            large(
+                &files,
+                &[&["-h", "localhost", "-p", port, "--cafile", &ca][..], web, shows].concat(),
+                1_500_000,
+            );
+            if mutual {
+                let output = run(&[&["pub"][..], &way, &["-t", "a", "-m", "x", "-q", "1"]].concat());
+                assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+    }
+}
+
 #[track_caller]
 fn large(files: &Broker, way: &[&str], size: u32) {
     let large: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();

@@ -36,8 +36,11 @@ pub const DATAGRAM_MAX: usize = MTU_MAX as usize;
 const NANOS_PER_MS: u64 = 1_000_000;
 
 /// Emptied messages that are kept, and the most that one may have room for.
-const SPARE_MAX: usize = 64;
+const SPARE_MAX: usize = 256;
 const SPARE_BYTES: usize = 2048;
+
+/// Events that memory is kept for, when all were taken.
+const EVENTS_KEPT: usize = 1024;
 
 /// Notices to those that are no peers, at most. What is beyond is not said: they will time out.
 const FAREWELLS_MAX: usize = 1024;
@@ -237,7 +240,7 @@ impl Host {
             peer.waiting.untaken = peer.waiting.untaken.saturating_sub(OVERHEAD + bytes.len());
         }
         if event.is_none() {
-            super::channel::give_back(&mut self.events);
+            super::channel::give_back(&mut self.events, EVENTS_KEPT);
         }
         event
     }
@@ -314,7 +317,9 @@ impl Host {
         if len > self.outgoing_max || (kind == Kind::Unsequenced && len > piece) {
             return Err(SendError::TooLong);
         }
-        let cost = len + OVERHEAD * len.div_ceil(piece).max(1);
+        // Mostly there is one piece, and nothing to divide.
+        let pieces = if len <= piece { 1 } else { len.div_ceil(piece) };
+        let cost = len + OVERHEAD * pieces;
         if peer.output.bytes + cost > self.config.output_max {
             return Err(SendError::Full);
         }

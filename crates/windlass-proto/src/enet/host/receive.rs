@@ -151,6 +151,8 @@ impl Host {
     }
 
     fn take_commands(&mut self, index: u32, sent_time: Option<u16>, mut commands: &[u8]) {
+        // Messages alone change nothing of when the peer is to be looked at.
+        let mut rearm = false;
         loop {
             let command = match Command::read(&mut commands) {
                 Ok(Some(command)) => command,
@@ -160,6 +162,7 @@ impl Host {
                     break;
                 }
             };
+            rearm |= !command.is_message();
             if self.take_command(index, &command) == Next::Stop {
                 break;
             }
@@ -180,7 +183,9 @@ impl Host {
         if peer.owes() || peer.output.wants_sending() {
             self.enqueue(index);
         }
-        self.arm(index);
+        if rearm {
+            self.arm(index);
+        }
     }
 
     fn take_command(&mut self, index: u32, command: &Command<'_>) -> Next {

@@ -6,7 +6,7 @@ use super::super::event::{Ended, Kind, PeerId, SendError};
 use super::super::output::{Lost, Terrain, What};
 use super::super::peer::State;
 use super::super::wire::{
-    Body, CHECKSUM, Command, HEADER, Header, NO_CHANNEL, NO_PEER, PING_LEN, UNSEQUENCED, Writer,
+    Body, CHECKSUM, Command, HEADER, Header, NO_CHANNEL, NO_PEER, PING_LEN, SHORT_HEADER, UNSEQUENCED, Writer,
 };
 use super::{Farewell, Host};
 use crate::Time;
@@ -155,8 +155,7 @@ impl Host {
                 }
                 Lost::Some => self.enqueue(index),
                 Lost::Nothing => {
-                    let due = now.saturating_sub(peer.heard_at) >= u64::from(peer.ping_interval);
-                    if due && peer.state == State::Connected && !peer.output.expects_acknowledgement() {
+                    if peer.is_silent(now) {
                         // It goes with whatever else there is.
                         self.enqueue(index);
                         continue;
@@ -177,8 +176,11 @@ impl Host {
         let now = self.now;
         let checksum_len = if self.config.checksum { CHECKSUM } else { 0 };
         let peer = self.slots.get_mut(index as usize)?.peer.as_deref_mut()?;
-        // Room for the longest header: how long it is shows when the commands are there.
-        let start = HEADER + checksum_len;
+        // A datagram with a command that is to be acknowledged carries its time, and has a longer header. Whether there is
+        // one shows when the commands are there; mostly it is known before.
+        let pings = peer.is_silent(now);
+        let timed = pings || peer.output.has_reliable();
+        let start = if timed { HEADER } else { SHORT_HEADER } + checksum_len;
         let limit = usize::from(peer.mtu).min(buf.len());
         let mut out = Writer { out: buf, at: start };
         let whole_limit = limit;
@@ -198,12 +200,7 @@ impl Host {
         if peer.output.wants_sending() {
             filled = peer.output.fill(&mut out, limit, &mut terrain);
         }
-        let silent = now.saturating_sub(peer.heard_at) >= u64::from(peer.ping_interval);
-        if silent
-            && peer.state == State::Connected
-            && !peer.output.expects_acknowledgement()
-            && out.at + PING_LEN <= limit
-        {
+        if pings && !peer.output.expects_acknowledgement() && out.at + PING_LEN <= limit {
             peer.output.push_control(What::Ping);
             filled = peer.output.fill(&mut out, limit, &mut terrain);
         }
@@ -224,6 +221,7 @@ impl Host {
         };
         let connect_id = if peer.remote_id == NO_PEER { 0 } else { peer.connect_id };
         let (addr, id) = (peer.addr, peer.id);
+        debug_assert!(timed || !filled.reliable);
         self.addressee = Some(id);
 
         let after = match peer.state {
@@ -238,18 +236,27 @@ impl Host {
             After::More => self.enqueue_more(index),
             After::Nothing => {}
         }
-        self.arm(index);
+        // Else nothing has changed of when the peer is to be looked at.
+        if timed {
+            self.arm(index);
+        }
         if len == start {
             return None;
         }
-        Some((addr, self.seal(header, connect_id, buf, len)))
+        Some((addr, self.seal(header, connect_id, buf, start, len)))
     }
 
-    /// Puts header and checksum in front of commands that stand behind room for the longest ones, compressed if
+    /// Puts header and checksum in front of commands that stand at `start`, behind room for them, compressed if
     /// that is agreed and helps. Gives back how long it is.
-    fn seal(&mut self, mut header: Header, connect_id: u32, buf: &mut [u8], len: usize) -> usize {
+    fn seal(
+        &mut self,
+        mut header: Header,
+        connect_id: u32,
+        buf: &mut [u8],
+        start: usize,
+        len: usize,
+    ) -> usize {
         let checksum_len = if self.config.checksum { CHECKSUM } else { 0 };
-        let start = HEADER + checksum_len;
         let mut deflated = None;
         if let Some(coder) = &mut self.coder {
             let max = (len - start - 1).min(coder.scratch.len());
@@ -291,7 +298,7 @@ impl Host {
         let mut out = Writer { out: buf, at: start };
         command.write(&mut out);
         let len = out.at;
-        self.seal(header, connect_id, buf, len)
+        self.seal(header, connect_id, buf, start, len)
     }
 
     fn write_farewell(&mut self, farewell: &Farewell, buf: &mut [u8]) -> (SocketAddr, usize) {

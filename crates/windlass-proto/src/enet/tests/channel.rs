@@ -1,8 +1,10 @@
 //! In which order a channel hands out what comes.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
-use super::super::channel::{Channel, Hand, Took, Waiting};
+use super::super::channel::{Channel, Hand, Took, Waiting, place};
 use super::super::event::Kind;
 use super::super::wire::Fragment;
 
@@ -148,4 +150,21 @@ fn windows_are_waited_for() {
     assert_eq!(number + 1, 7 * 4096, "nine windows on, the first is still used");
     channel.arrived(1);
     assert!(channel.may_begin(number + 1));
+}
+
+/// Who has a long queue held for them and asks where it costs most is not worth more work than others.
+#[test]
+fn a_place_in_a_long_queue_is_found_without_looking_at_all_of_it() {
+    let queue: VecDeque<u32> = (0..16_000).map(|n| 2 * n + 1).collect();
+    for number in [0, 1, 2, 3, 15_999, 16_000, 31_998, 31_999, 32_000] {
+        let looks = Cell::new(0);
+        let found = place(&queue, number, |&other| {
+            looks.set(looks.get() + 1);
+            other
+        });
+        let expected = if number % 2 == 1 { Ok(number as usize / 2) } else { Err(number as usize / 2) };
+        assert_eq!(found, expected, "{number}");
+        assert!(looks.get() <= 20, "{number}: {} looks", looks.get());
+    }
+    assert_eq!(place(&VecDeque::new(), 5, |&other: &u32| other), Err(0));
 }

@@ -255,6 +255,14 @@ fn limits_hold_and_leave_nothing_behind() {
     assert_eq!(tree.remove(filter("a/b/c"), &1), Some(()));
     assert_eq!(tree.remove(filter("a/b/c"), &2), Some(()));
     assert_eq!(tree.insert(filter("x"), 1, ()), Ok(None), "a place is free again");
+    // Under lower limits what is there stays, and is no more when it is added again.
+    tree.insert(filter("a/b/+"), 2, ()).unwrap();
+    tree.set_limits(TreeLimits { levels_max: 1, nodes_max: 1 });
+    assert_eq!(tree.insert(filter("a/b/+"), 2, ()), Ok(Some(())));
+    assert_eq!(tree.insert(filter("y"), 1, ()), Err(TreeError::Full));
+    assert_eq!(tree.insert(filter("x/y"), 1, ()), Err(TreeError::TooDeep));
+    assert_eq!(tree.remove(filter("a/b/+"), &2), Some(()));
+    tree.set_limits(limits);
     // A topic may be as deep as it likes: the search is not.
     let deep = "a/".repeat(30_000);
     let mut found = 0;
@@ -330,4 +338,31 @@ fn who_goes_down_level_by_level_finds_all() {
     assert!(!tree.children(None, 1, |_| few += 1), "there are more");
     assert_eq!(few, 1);
     assert!(tree.children(Some("nowhere/at/all"), 1, |_| panic!()));
+}
+
+/// What a search costs depends on the topic's depth and the wildcards on its way, not on how many filters there are.
+#[test]
+fn a_search_costs_what_its_topic_is_deep() {
+    let mut tree = Subscriptions::new(TreeLimits::default());
+    let mut cost = |tree: &mut Subscriptions<u32, ()>, name: &str| {
+        let (before, mut found) = (tree.lookups(), 0);
+        tree.matching(topic(name), |_| found += 1);
+        (tree.lookups() - before, found)
+    };
+    for (key, pattern) in (0..).zip(["a/b/c/d", "a/+/c/d", "a/b/#", "x/y"]) {
+        tree.insert(filter(pattern), key, ()).unwrap();
+    }
+    // Four levels, of which two are looked at on both ways; and one that nobody has below.
+    assert_eq!(cost(&mut tree, "a/b/c/d"), (6, 3));
+    assert_eq!(cost(&mut tree, "z/b/c/d"), (1, 0));
+    for n in 0..20_000 {
+        for pattern in [format!("a/b/c/{n}"), format!("a/{n}/c/d"), format!("{n}/b/c/d"), format!("{n}/+/#")]
+        {
+            tree.insert(filter(&pattern), n, ()).unwrap();
+        }
+    }
+    assert_eq!(cost(&mut tree, "a/b/c/d"), (6, 3));
+    assert_eq!(cost(&mut tree, "z/b/c/d"), (1, 0));
+    let deep = "a/".repeat(1_000) + "a";
+    assert!(cost(&mut tree, &deep).0 <= 4, "no further than filters go");
 }

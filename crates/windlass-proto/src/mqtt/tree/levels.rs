@@ -32,6 +32,9 @@ pub(super) struct Levels<T> {
     free: At,
     len: usize,
     limits: TreeLimits,
+    /// How often a name was looked up below a node.
+    #[cfg(test)]
+    pub(super) lookups: core::cell::Cell<usize>,
 }
 
 /// The hash is kept, so that the table grows without a look at the nodes.
@@ -67,14 +70,22 @@ impl<T: Value> Levels<T> {
             hasher: DefaultHashBuilder::default(),
             free: NONE,
             len: 0,
-            // A place is 32 bits, and one of them is none.
-            limits: TreeLimits {
-                nodes_max: limits.nodes_max.min(NONE as usize - 1),
-                levels_max: limits.levels_max.min(LEVELS_MAX),
-            },
+            limits,
+            #[cfg(test)]
+            lookups: core::cell::Cell::new(0),
         };
+        levels.set_limits(limits);
         levels.nodes.push(Node::new("", NONE));
         levels
+    }
+
+    /// What is added from here on is held to these.
+    pub(super) fn set_limits(&mut self, limits: TreeLimits) {
+        self.limits = TreeLimits {
+            // A place is 32 bits, and one of them is none.
+            nodes_max: limits.nodes_max.min(NONE as usize - 1),
+            levels_max: limits.levels_max.min(LEVELS_MAX),
+        };
     }
 
     /// Nodes, the root not counted.
@@ -129,6 +140,8 @@ impl<T: Value> Levels<T> {
     /// The child of this name, or [`NONE`].
     #[inline]
     pub(super) fn child(&self, parent: At, name: &str) -> At {
+        #[cfg(test)]
+        self.lookups.set(self.lookups.get() + 1);
         if self.nodes[parent as usize].child == NONE {
             return NONE;
         }
@@ -175,6 +188,9 @@ impl<T: Value> Levels<T> {
             (at, depth, missing) = (child, depth + 1, rest.clone());
         }
         let more = missing.clone().count();
+        if more == 0 {
+            return Ok(at);
+        }
         if depth + more > self.limits.levels_max {
             return Err(TreeError::TooDeep);
         }

@@ -114,6 +114,11 @@ impl<K: Ord + Clone, V> Subscriptions<K, V> {
         Subscriptions { levels: Levels::new(limits), len: 0 }
     }
 
+    /// Holds what is added from here on to these limits. What is there stays, be it over them.
+    pub fn set_limits(&mut self, limits: TreeLimits) {
+        self.levels.set_limits(limits);
+    }
+
     /// Adds a subscription, or replaces the one that `key` has with this very filter ([MQTT-3.8.4-3]), which is
     /// returned. That of a group is another one than that of nobody or of another group.
     ///
@@ -220,6 +225,12 @@ impl<K: Ord + Clone, V> Subscriptions<K, V> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// How often searches and changes have looked a name up so far.
+    #[cfg(test)]
+    pub(crate) fn lookups(&self) -> usize {
+        self.levels.lookups.get()
     }
 
     /// How many levels are kept for them: what [`TreeLimits::nodes_max`] bounds.

@@ -58,7 +58,8 @@ export class Snapshots {
     // One that comes again takes its own place: else repeated messages would push out what others stand on.
     this.views = this.views.filter((old) => old.tick !== tick);
     this.views.push(view);
-    if (this.views.length > 64) this.views.shift();
+    // A byte tells how far back a baseline is.
+    this.views = this.views.filter((old) => tick - old.tick < 256);
     return view;
   }
 }

@@ -413,6 +413,31 @@ fn a_flood_is_dropped_and_then_ends_the_seat() {
 }
 
 #[test]
+fn many_messages_in_one_are_as_many() {
+    let mut it = fixture(config().seat_messages(Rate::new(10, 20)).seat_dropped_max(50));
+    it.open(1, 0);
+    let one = it.join(1, 0, 1);
+    let of = |count: usize| {
+        let saying = (0..count).fold(Saying::new(), |saying, _| saying.message(Channel::Reliable, b"x"));
+        saying.into_bytes()
+    };
+    let heard_by_room = |it: &Fixture| it.hall.stage(RoomId(1)).unwrap().counts().messages;
+    assert_eq!(it.hall.received(one, conn(1), &of(10_000), it.now), Ok(()));
+    assert_eq!(
+        (heard_by_room(&it), it.hall.stats.messages_dropped),
+        (0, 1),
+        "more than there may be at once"
+    );
+    for _ in 0..4 {
+        assert_eq!(it.hall.received(one, conn(1), &of(8), it.now), Ok(()));
+    }
+    assert_eq!((heard_by_room(&it), it.hall.stats.messages_dropped), (16, 3));
+    it.pass(1_000, 100);
+    assert_eq!(it.hall.received(one, conn(1), &of(14), it.now), Ok(()));
+    assert_eq!(heard_by_room(&it), 30);
+}
+
+#[test]
 fn the_room_decides_who_goes_and_when_it_is_over() {
     let mut it = fixture(config());
     it.open(1, 0);
