@@ -135,6 +135,9 @@ def busybox(program):
             write(config, "[[hob]]\n")
             expect("hob" in init("reload", 6), "a wrong file is not reloaded, and is shown")
             client.ping()
+            before = process()
+            expect("hob" in init("restart", 6) and process() == before, "nor does a restart with one end who serves")
+            client.ping()
             write(config, hub(first, second))
             before = process()
             init("reload")
@@ -238,8 +241,8 @@ def limit_of(process):
 
 
 def checked(program, config):
-    how = ["--no-environment", "--config"] if reads_again(program) else []
-    subprocess.run([program, "check", *how, config], check=True, stdout=subprocess.DEVNULL)
+    how = ["--no-environment"] if reads_again(program) else []
+    subprocess.run([program, "check", *how, "--config", config], check=True, stdout=subprocess.DEVNULL)
     expect(True, f"{os.path.basename(config)} may be served as it is packaged")
 
 
@@ -315,8 +318,7 @@ def openwrt(program):
         heard = init("start", mine)
         asked = {words[0]: words[1:] for words in heard}
         expect(asked["open"] == ["main"], "one instance, main")
-        how = ["--config"] if reads_again(program) else []
-        expect(asked["command"] == [program, "run", *how, config], "of the program, with its file")
+        expect(asked["command"] == [program, "run", "--config", config], "of the program, with its file")
         expect(asked["limits"] == ["nofile=4096 4096"], "with 4,096 descriptors")
         expect(asked["respawn"] == ["3600", "5", "5"], "started again, not for ever")
         told = ["SIGHUP"] if reads_again(program) else None
@@ -417,7 +419,7 @@ def openwrt_makefile(folder):
 
     expect(make("tell").split() == ["windlass-mini", version(), f"windlass-{version()}.tar.gz"], "the Makefile is read")
     built = make("-n", "compile", chosen=("HUB", "TLS"))
-    expect('--features "config hub tls"' in built and "--no-default-features" in built, "features are those that are chosen")
+    expect('--features "hub tls"' in built and "--no-default-features" in built, "features are those that are chosen")
     make(f"DESTDIR={folder}/root", "install")
     expect(files(f"{folder}/root") == {
         "usr/bin/windlass-mini": 0o755, "etc/init.d/windlass": 0o755, "etc/config/windlass": 0o600,
@@ -425,7 +427,7 @@ def openwrt_makefile(folder):
     }, "and its files go where they belong")
 
 
-FEATURES = ("ECHO", "RELAY", "HUB", "PASSWORDS", "METRICS", "TLS")
+FEATURES = ("ECHO", "RELAY", "HUB", "METRICS", "TLS")
 
 BUILDROOT = r"""
 INSTALL = install
@@ -461,7 +463,7 @@ def buildroot(_program):
             make("tell").split() == [version(), f"windlass-{version()}.tar.gz", "crates/windlass-mini"], "the .mk is read"
         )
         built = make("compile", "BR2_PACKAGE_WINDLASS_MINI_HUB=y", "BR2_PACKAGE_WINDLASS_MINI_RELAY=y")
-        expect("--no-default-features --features config relay hub" in built, "features are those that are chosen")
+        expect("--no-default-features --features relay hub" in built, "features are those that are chosen")
         make(f"{folder}/source/install")
         expect(
             files(f"{folder}/root") == {"etc/init.d/S60windlass": 0o755, "etc/windlass.toml": 0o644},
