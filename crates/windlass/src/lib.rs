@@ -88,7 +88,7 @@ pub use bytes::Bytes;
 pub use address::{Address, AddressError};
 pub use change::{Applied, Change};
 pub use close::{Close, Fault};
-pub use config::{Config, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
+pub use config::{Config, LimitMut, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
 pub use conn::{Conn, Peer, Relayed};
 pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{

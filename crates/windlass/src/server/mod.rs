@@ -212,6 +212,8 @@ impl Server {
             on_ready: None,
             #[cfg(unix)]
             stop_pipe: None,
+            #[cfg(target_os = "linux")]
+            signals: None,
         })
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct MioSys {
     random: u64,
     #[cfg(unix)]
     stop_pipe: Option<UnixStream>,
+    #[cfg(target_os = "linux")]
+    signals: Option<super::Signals>,
     /// Kept for a successor: the sockets of this worker, and on worker 0 the place to ask for them.
     #[cfg(target_os = "linux")]
     twins: Vec<(u16, super::handover::Twin)>,
@@ -91,6 +93,8 @@ impl MioSys {
             #[cfg(unix)]
             stop_pipe: None,
             #[cfg(target_os = "linux")]
+            signals: None,
+            #[cfg(target_os = "linux")]
             twins: Vec::new(),
             #[cfg(target_os = "linux")]
             control: None,
@@ -110,6 +114,14 @@ impl MioSys {
         let mut pipe = UnixStream::from_std(pipe);
         self.poll.registry().register(&mut pipe, mio::Token(Token::STOP.0), Interest::READABLE)?;
         self.stop_pipe = Some(pipe);
+        Ok(())
+    }
+
+    /// Takes every signal for a shutdown request.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn watch_signals(&mut self, signals: super::Signals) -> io::Result<()> {
+        signals.register(self.poll.registry())?;
+        self.signals = Some(signals);
         Ok(())
     }
 
@@ -286,6 +298,10 @@ impl Sys for MioSys {
             while let Ok(n @ 1..) = pipe.read(&mut bytes) {
                 requests += n as u32;
             }
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(signals) = &self.signals {
+            requests += signals.take();
         }
         requests
     }

@@ -29,6 +29,8 @@ mod mio_sys;
 #[cfg(target_os = "linux")]
 mod pipe;
 #[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
 mod timerfd;
 mod token;
 pub(crate) mod udp;
@@ -49,6 +51,8 @@ pub(crate) use errors::{AcceptError, accept_error, is_too_long};
 pub(crate) use mio_sys::{MioListener, MioStream, MioSys};
 /// One received buffer: one datagram, or several of one flow and size (`stride`).
 pub(crate) use quinn_udp::RecvMeta as Received;
+#[cfg(target_os = "linux")]
+pub(crate) use signals::Signals;
 pub(crate) use token::{INDEX_MAX, Token, UDP_MAX};
 pub(crate) use udp::{MioUdp, UdpBuffers, ecn_of};
 
