@@ -27,6 +27,7 @@
 #![deny(missing_docs)]
 
 mod access;
+mod atomic;
 mod client;
 mod config;
 mod deliver;

@@ -42,6 +42,7 @@
 #![deny(missing_docs)]
 
 mod address;
+mod atomic;
 mod change;
 mod close;
 mod config;
@@ -90,6 +91,8 @@ pub use change::{Applied, Change};
 pub use close::{Close, Fault};
 pub use config::{Config, LimitMut, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
 pub use conn::{Conn, Peer, Relayed};
+#[cfg(all(feature = "pipe", target_os = "linux"))]
+pub use connect::Piped;
 pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{
     Datagram, DatagramReceive, DatagramService, Ecn, Only, Outgoing, Socket, SocketId, datagrams,

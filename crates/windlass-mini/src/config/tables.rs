@@ -120,6 +120,8 @@ pub(crate) struct Proxy {
     pub(crate) listen: Vec<String>,
     pub(crate) to: Vec<String>,
     pub(crate) connect_timeout: std::time::Duration,
+    /// Of a serial line behind `pipe:`; 0 leaves it as it is. `windlass` has no such thing.
+    pub(crate) baud: u32,
     /// `flows_max` and `idle_timeout` of `[proxy.udp]`.
     pub(crate) flows_max: usize,
     pub(crate) udp_idle_timeout: std::time::Duration,
@@ -278,6 +280,7 @@ impl Config {
                 listen: Vec::new(),
                 to: Vec::new(),
                 connect_timeout: std::time::Duration::from_secs(5),
+                baud: 0,
                 flows_max: 1024,
                 udp_idle_timeout: std::time::Duration::from_secs(60),
                 tls: Tls::default(),
@@ -313,6 +316,7 @@ impl Config {
                     ("listen", Slot::Texts(&mut proxy.listen)),
                     ("to", Slot::Texts(&mut proxy.to)),
                     ("connect_timeout", Slot::Time(&mut proxy.connect_timeout)),
+                    ("baud", Slot::Small(&mut proxy.baud)),
                 ]
             }
             #[cfg(feature = "relay")]

@@ -22,7 +22,7 @@ pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
         let listen: Vec<String> = table.listen.iter().map(|at| as_udp(at)).collect();
         return Ok(server.add(listening(service, &listen, &Tls::default())?));
     }
-    let remote = remote(to)?;
+    let remote = remote(to, table.baud)?;
     let timeout = table.connect_timeout;
     let service = windlass::serve(move || streams::Relay::new(remote.clone(), timeout)).name(&table.name);
     Ok(server.add(listening(service, &table.listen, &table.tls)?))
@@ -34,7 +34,14 @@ fn as_udp(listen: &str) -> String {
 }
 
 /// Where connections go.
-fn remote(to: &str) -> Result<Remote, String> {
+fn remote(to: &str, baud: u32) -> Result<Remote, String> {
+    if let Some(paths) = to.strip_prefix("pipe:") {
+        let (from, to) = match paths.split_once(',') {
+            Some((from, to)) => (from, Some(to.into())),
+            None => (paths, None),
+        };
+        return Ok(Remote::Piped(windlass::Piped { from: from.into(), to, baud }));
+    }
     match to.strip_prefix("unix:") {
         Some("") => Err("`unix:` needs a path".into()),
         Some(path) => Ok(Remote::Unix(path.into())),

@@ -11,11 +11,13 @@ pub(crate) struct Relay {
     /// Clients whose connection there is being made, each with its tag.
     waiting: Vec<(u64, ConnId)>,
     tags: u64,
+    /// The client that has the device, where there is one: bytes of several would be one stream.
+    owner: Option<ConnId>,
 }
 
 impl Relay {
     pub(crate) fn new(to: Remote, timeout: Duration) -> Relay {
-        Relay { to, timeout, waiting: Vec::new(), tags: 0 }
+        Relay { to, timeout, waiting: Vec::new(), tags: 0, owner: None }
     }
 
     /// Who waits for the connection with this tag.
@@ -29,11 +31,18 @@ impl Service for Relay {
     type Session = ();
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        let is_one = matches!(self.to, Remote::Piped(_));
+        if is_one && self.owner.is_some() {
+            return Err(Close::Refused);
+        }
         // What the client sends before there is anybody waits in its socket.
         conn.pause();
         self.tags += 1;
         conn.connect(Connect::to(self.to.clone()).timeout(self.timeout).tag(self.tags).while_draining())?;
         self.waiting.push((self.tags, conn.id()));
+        if is_one {
+            self.owner = Some(conn.id());
+        }
         Ok(())
     }
 
@@ -61,6 +70,12 @@ impl Service for Relay {
     fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
         // Paused at first, then coupled: never called.
         Ok(())
+    }
+
+    fn closed(&mut self, conn: &mut Conn<'_>, (): (), _: Close) {
+        if self.owner == Some(conn.id()) {
+            self.owner = None;
+        }
     }
 
     fn draining(&mut self, _: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {

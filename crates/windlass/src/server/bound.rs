@@ -103,7 +103,8 @@ impl Bound {
     pub fn stop_on_signals(self) -> Result<Bound> {
         #[cfg(target_os = "linux")]
         {
-            let signals = crate::sys::Signals::to_stop().map_err(|e| Error::system("cannot take signals", e))?;
+            let signals =
+                crate::sys::Signals::to_stop().map_err(|e| Error::system("cannot take signals", e))?;
             Ok(Bound { signals: Some(signals), ..self })
         }
         #[cfg(not(target_os = "linux"))]

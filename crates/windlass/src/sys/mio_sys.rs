@@ -53,6 +53,8 @@ pub(crate) enum MioStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(all(feature = "pipe", target_os = "linux"))]
+    Piped(super::piped::PipedStream),
 }
 
 pub(crate) struct MioSys {
@@ -172,6 +174,8 @@ impl MioStream {
             MioStream::Tcp(s) => s,
             #[cfg(unix)]
             MioStream::Unix(s) => s,
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => s,
         }
     }
 
@@ -184,6 +188,8 @@ impl MioStream {
             }
             #[cfg(unix)]
             MioStream::Unix(_) => {}
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => {}
         }
     }
 }
@@ -198,23 +204,47 @@ impl MioStream {
         match self {
             MioStream::Tcp(s) => s.as_fd(),
             MioStream::Unix(s) => s.as_fd(),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => s.from(),
+        }
+    }
+
+    /// What is written to: the same, unless it is no socket.
+    #[cfg(target_os = "linux")]
+    fn fd_to(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => s.to(),
+            _ => self.fd(),
         }
     }
 
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        if let MioStream::Piped(piped) = self {
+            return piped.read(buf);
+        }
         let (read, _) = rustix::net::recv(self.fd(), buf, RecvFlags::empty())?;
         Ok(read)
     }
 
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        if let MioStream::Piped(piped) = self {
+            return piped.write(buf);
+        }
         Ok(rustix::net::send(self.fd(), buf, SendFlags::NOSIGNAL)?)
     }
 
     /// Not `writev`, which cannot be told to raise no SIGPIPE.
     #[inline]
     fn writev(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        if let MioStream::Piped(piped) = self {
+            return piped.writev(bufs);
+        }
         let mut nothing = SendAncillaryBuffer::default();
         Ok(rustix::net::sendmsg(self.fd(), bufs, &mut nothing, SendFlags::NOSIGNAL)?)
     }
@@ -422,6 +452,8 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => self.poll.registry().register(s, token, TCP_INTEREST),
             #[cfg(unix)]
             MioStream::Unix(s) => self.poll.registry().register(s, token, Interest::READABLE),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => self.poll.registry().register(s, token, Interest::READABLE),
         }
     }
 
@@ -442,6 +474,8 @@ impl Sys for MioSys {
                 self.poll.registry().reregister(s, mio::Token(_token.0), both)?;
                 Ok(true)
             }
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => Ok(false),
         }
     }
 
@@ -479,7 +513,7 @@ impl Sys for MioSys {
 
     fn splice_out(&mut self, pipe: &mut Pipe, _stream: &mut MioStream, _len: usize) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
-        return pipe.empty(_stream.fd(), _len);
+        return pipe.empty(_stream.fd_to(), _len);
         #[cfg(not(target_os = "linux"))]
         match *pipe {}
     }
@@ -489,6 +523,8 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => s.local_addr().ok(),
             #[cfg(unix)]
             MioStream::Unix(_) => None,
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => None,
         }
     }
 
@@ -497,6 +533,8 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => s.take_error(),
             #[cfg(unix)]
             MioStream::Unix(s) => s.take_error(),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => Ok(None),
         }
         .unwrap_or_else(Some)
     }
@@ -506,6 +544,11 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => s.shutdown(Shutdown::Write),
             #[cfg(unix)]
             MioStream::Unix(s) => s.shutdown(Shutdown::Write),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => {
+                s.finish();
+                Ok(())
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]
 mod pipe;
+#[cfg(all(feature = "pipe", target_os = "linux"))]
+mod piped;
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(target_os = "linux")]
