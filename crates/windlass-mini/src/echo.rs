@@ -1,8 +1,11 @@
 //! `[[echo]]`: what arrives is sent back.
 
-use windlass::{Close, Conn, Datagram, DatagramService, Input, Service, Socket};
+use windlass::{Close, Conn, Input, Service};
+#[cfg(feature = "udp")]
+use windlass::{Datagram, DatagramService, Socket};
 
 /// Below are the ports of a system's own servers, other echoes among them (RFC 6335, section 6).
+#[cfg(feature = "udp")]
 const SYSTEM_PORTS: u16 = 1024;
 
 /// Sends back what arrives.
@@ -23,6 +26,7 @@ impl Service for Echo {
 
 /// Two echoes that have each other's address never stop, and one datagram with a forged sender introduces them. So
 /// nobody is answered who speaks from where a server would, as `windlass echo` has it.
+#[cfg(feature = "udp")]
 impl DatagramService for Echo {
     fn datagram(&mut self, socket: &mut Socket<'_>, datagram: Datagram<'_>) {
         let from = datagram.from.port();

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve(config)) => served(&config),
         Ok(Command::Check { config }) => match loaded(&config) {
             Ok(_) => {
-                say(&["nothing is wrong with it\n"]);
+                say(&[&config.to_string_lossy(), ": nothing is wrong\n"]);
                 ExitCode::SUCCESS
             }
             Err(code) => code,

@@ -12,7 +12,9 @@ pub(crate) fn run(config: &Config) -> Result<(), String> {
     let mut looked = crate::metrics::Looked::default();
     #[cfg(feature = "echo")]
     for echo in &config.echo {
-        let service = windlass::serve(|| crate::echo::Echo).name(&echo.name).datagrams();
+        let service = windlass::serve(|| crate::echo::Echo).name(&echo.name);
+        #[cfg(feature = "udp")]
+        let service = service.datagrams();
         server = server.add(listening(service, &echo.listen, &echo.tls)?);
     }
     #[cfg(feature = "relay")]

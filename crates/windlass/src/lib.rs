@@ -58,6 +58,7 @@ mod mailbox;
 mod moving;
 mod observe;
 mod offload;
+mod parts;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;

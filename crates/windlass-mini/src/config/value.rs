@@ -38,6 +38,8 @@ impl Slot<'_> {
         match (self, value) {
             (Slot::Text(to), Value::Text(text)) => *to = text,
             (Slot::Texts(to), Value::Texts(texts)) => *to = texts,
+            // A list of one, as `windlass` takes it too.
+            (Slot::Texts(to), Value::Text(text)) => *to = vec![text],
             (Slot::Flag(to), Value::Flag(flag)) => *to = flag,
             (Slot::Word(words, to), Value::Text(text)) => *to = word(words, &text)?,
             (Slot::Full(to), Value::Text(text)) => {

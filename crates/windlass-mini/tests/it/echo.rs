@@ -95,7 +95,7 @@ fn a_right_one_is_said_to_be() {
     let path = folder.file("a.toml", ECHO);
     let out = output(&["check", "-c", path.to_str().unwrap()]);
     assert!(out.status.success());
-    assert_eq!(out.stdout, b"nothing is wrong with it\n");
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), format!("{}: nothing is wrong\n", path.display()));
 }
 
 #[test]

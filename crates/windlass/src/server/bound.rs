@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
+use crate::parts;
 use crate::serve::ServiceSpec;
 use crate::shared::Shared;
 use crate::sys::MioSys;
@@ -123,7 +124,9 @@ impl Bound {
         let holds = line.clone();
         let changer = ending.0.clone();
         let opening = move || {
-            if let Some((predecessor, path)) = predecessor {
+            if parts::HANDOVER
+                && let Some((predecessor, path)) = predecessor
+            {
                 let failed =
                     |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
                 let held = predecessor.ready(taken).map_err(failed)?;
@@ -144,7 +147,8 @@ impl Bound {
         #[cfg(unix)]
         let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
         let (mut threads, mut failed) = (Vec::new(), None);
-        for index in (1..per_worker.len()).rev() {
+        let workers = if parts::THREADS { per_worker.len() } else { 1 };
+        for index in (1..workers).rev() {
             let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
             let twins = twins.pop().unwrap_or_default();
             let (services, handoffs) = (services.clone(), handoffs.clone());
@@ -182,7 +186,7 @@ impl Bound {
             sys.keep_for_successor(twins.pop().unwrap_or_default(), control.take())
         });
         #[cfg(unix)]
-        if let Some(pipe) = later_requests {
+        if let Some(pipe) = later_requests.filter(|_| parts::THREADS) {
             hear_requests(pipe, &threads, &shared);
         }
         for thread in threads {

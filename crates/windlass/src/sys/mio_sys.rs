@@ -25,6 +25,7 @@ use crate::connect::Remote;
 
 #[cfg(target_os = "linux")]
 use super::pipe::Pipe;
+use crate::parts;
 /// There is no splicing here.
 #[cfg(not(target_os = "linux"))]
 pub(crate) enum Pipe {}
@@ -135,7 +136,7 @@ impl MioSys {
         control: Option<super::handover::Control>,
     ) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        {
+        if parts::HANDOVER {
             self.twins = twins;
             if let Some(mut control) = control {
                 control.register(self.poll.registry())?;
@@ -338,6 +339,9 @@ impl Sys for MioSys {
 
     #[cfg(target_os = "linux")]
     fn control(&mut self, now: Time) -> super::ControlTurn {
+        if !parts::HANDOVER {
+            return super::ControlTurn::default();
+        }
         let registry = self.poll.registry();
         let gone = self.successor.as_mut().is_some_and(|successor| successor.is_gone(registry));
         if gone {
@@ -349,6 +353,9 @@ impl Sys for MioSys {
 
     #[cfg(target_os = "linux")]
     fn stop_listening(&mut self) {
+        if !parts::HANDOVER {
+            return;
+        }
         self.twins.clear();
         if let Some(control) = self.control.take() {
             self.successor = control.close(self.poll.registry());
