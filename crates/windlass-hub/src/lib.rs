@@ -27,6 +27,7 @@
 #![deny(missing_docs)]
 
 mod access;
+mod atomic;
 mod client;
 mod config;
 mod deliver;
@@ -36,10 +37,12 @@ pub mod identity;
 pub mod import;
 pub mod inspect;
 pub mod journal;
+mod parts;
 mod post;
 mod quota;
 mod reach;
 mod route;
+#[cfg_attr(not(feature = "rules"), path = "rules/absent.rs")]
 pub mod rules;
 mod service;
 mod session;

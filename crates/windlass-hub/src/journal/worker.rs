@@ -11,6 +11,7 @@ use super::latency::Latency;
 use super::log::{Durability, Log};
 use super::mark::Mark;
 use super::record::{Body, MessageNumber, Record, SessionNumber};
+use crate::parts;
 
 /// What one worker writes down. Owned by its service; it never blocks.
 ///
@@ -167,7 +168,7 @@ impl Journal {
     /// Whether anything is written down.
     #[inline]
     pub fn is_on(&self) -> bool {
-        self.log.is_some()
+        parts::JOURNAL && self.log.is_some()
     }
 
     /// A number for a session that begins. No other, on any worker or before a restart, has it.

@@ -5,9 +5,10 @@
 //! names stay.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::atomic::AtomicU64;
 use crate::server::Handle;
 
 /// What one worker has counted of one listener, or of one service's own connections.

@@ -14,6 +14,7 @@ use crate::datagram::table::{SocketSlot, canonical, flag};
 use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
 use crate::observe::trace::Of;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::sys::{Outbound, Readiness, Received, Sys, Token, UdpBuffers, ecn_of};
 use crate::wheel::reached;
@@ -297,7 +298,9 @@ impl<Y: Sys> Worker<Y> {
             let wanted = if slot.is(flag::BUSY) { BATCH_MAX } else { BATCH_FIRST };
             let (sys, socket) = self.io.socket(index);
             let result = self.inbound.receive(wanted, |bufs, received| sys.receive(socket, bufs, received));
-            if let Some(trace) = &mut self.io.trace {
+            if parts::OBSERVE
+                && let Some(trace) = &mut self.io.trace
+            {
                 let got = |&n: &usize| self.inbound.received[..n].iter().map(|one| one.len as u64).sum();
                 let bytes = result.as_ref().map_or(0, got);
                 trace.ended("read", Of::Nothing, "UDP socket", bytes, self.io.sys.now());
