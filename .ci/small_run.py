@@ -94,8 +94,20 @@ def refused(port):
         return True
 
 
+def reads_well(box, script):
+    """Whether busybox's shell can read it, and shellcheck finds nothing, if it is here. Its dash is the nearest."""
+    subprocess.run([box, "sh", "-n", script], check=True)
+    if not shutil.which("shellcheck"):
+        print(f"  NOT TRIED: no shellcheck for {os.path.basename(script)}")
+        return
+    # Variables that rc.common reads.
+    done = subprocess.run(["shellcheck", "-s", "dash", "-e", "SC2034", script], stdout=subprocess.PIPE, text=True)
+    expect(done.returncode == 0, f"shellcheck finds nothing in {os.path.basename(script)} {done.stdout}")
+
+
 def busybox(program):
     box = shutil.which("busybox") or missing("no busybox: its init script was not tried")
+    reads_well(box, f"{PACKAGING}/busybox/S60windlass")
     with tempfile.TemporaryDirectory() as folder:
         tools = os.path.join(folder, "bin")
         os.mkdir(tools)
@@ -293,6 +305,7 @@ def uci(path):
 
 def openwrt(program):
     shell = shutil.which("busybox") or missing("no busybox: the init script of OpenWrt was not tried")
+    reads_well(shell, f"{PACKAGING}/openwrt/files/windlass.init")
     with tempfile.TemporaryDirectory() as folder:
         port, other = free_port(), free_port()
         rc = write(f"{folder}/rc.common", RC_COMMON)

@@ -32,7 +32,12 @@ impl Broker {
         Filter::new(text).ok()
     }
 
-    fn say(&mut self, packet: &Packet<'_>, out: &mut PutSlice<'_>, log: &mut dyn Write) -> Result<(), Failure> {
+    fn say(
+        &mut self,
+        packet: &Packet<'_>,
+        out: &mut PutSlice<'_>,
+        log: &mut dyn Write,
+    ) -> Result<(), Failure> {
         put("broker", &mut self.mqtt, packet, out, log)
     }
 }
@@ -42,7 +47,12 @@ impl Peer for Broker {
         Ok(())
     }
 
-    fn received(&mut self, input: &mut Input<'_>, out: &mut PutSlice<'_>, log: &mut dyn Write) -> Result<bool, Failure> {
+    fn received(
+        &mut self,
+        input: &mut Input<'_>,
+        out: &mut PutSlice<'_>,
+        log: &mut dyn Write,
+    ) -> Result<bool, Failure> {
         let packet = self.mqtt.decode(input).map_err(|error| Failure::Protocol(error.label()))?;
         let Some(packet) = packet else { return Ok(false) };
         heard("broker", &packet, log)?;

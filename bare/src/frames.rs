@@ -47,7 +47,11 @@ impl Asking {
 
     /// What came of it.
     pub(crate) fn report(&self, log: &mut dyn Write) -> Result<(), Failure> {
-        writeln!(log, "frames: {} there and back, {} bytes of messages, each the same", self.back, self.bytes)?;
+        writeln!(
+            log,
+            "frames: {} there and back, {} bytes of messages, each the same",
+            self.back, self.bytes
+        )?;
         Ok(())
     }
 }
@@ -57,7 +61,12 @@ impl Peer for Asking {
         (0..AHEAD).try_for_each(|_| self.send(out, log))
     }
 
-    fn received(&mut self, input: &mut Input<'_>, out: &mut PutSlice<'_>, log: &mut dyn Write) -> Result<bool, Failure> {
+    fn received(
+        &mut self,
+        input: &mut Input<'_>,
+        out: &mut PutSlice<'_>,
+        log: &mut dyn Write,
+    ) -> Result<bool, Failure> {
         let message = self.codec.decode(input).map_err(|error| Failure::Protocol(error.label()))?;
         let Some(message) = message else { return Ok(false) };
         let (bytes, len) = frame(self.back);
@@ -97,7 +106,12 @@ impl Peer for Answering {
         Ok(())
     }
 
-    fn received(&mut self, input: &mut Input<'_>, out: &mut PutSlice<'_>, _: &mut dyn Write) -> Result<bool, Failure> {
+    fn received(
+        &mut self,
+        input: &mut Input<'_>,
+        out: &mut PutSlice<'_>,
+        _: &mut dyn Write,
+    ) -> Result<bool, Failure> {
         let message = self.codec.decode(input).map_err(|error| Failure::Protocol(error.label()))?;
         let Some(message) = message else { return Ok(false) };
         // A message is lent as `&mut`: it is turned round where it is.

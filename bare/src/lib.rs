@@ -23,9 +23,9 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use broker::Broker;
 use frames::{Answering, Asking};
+pub use peer::Failure;
 use peer::{Buffers, End};
 use sensor::Sensor;
-pub use peer::Failure;
 pub use wire::Wire;
 
 /// The port of the broker, as IANA has it.
@@ -91,7 +91,11 @@ pub fn run(memory: &mut Memory, log: &mut dyn fmt::Write) -> Result<(), Failure>
             | broker.turn(&mut sockets, log)?
             | asking.turn(&mut sockets, log)?
             | answering.turn(&mut sockets, log)?;
-        if sensor.is_over(&sockets) && broker.is_over(&sockets) && asking.is_over(&sockets) && answering.is_over(&sockets) {
+        if sensor.is_over(&sockets)
+            && broker.is_over(&sockets)
+            && asking.is_over(&sockets)
+            && answering.is_over(&sockets)
+        {
             break;
         }
         if stirred || wire.is_busy() {

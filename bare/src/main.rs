@@ -4,14 +4,15 @@
 
 #[cfg(target_os = "none")]
 mod board {
-    //! What starts, and what ends.
+    //! What starts, and what ends. A fault stops the board where it is: the debugger sees it, and who waits for the end
+    //! does so in vain.
 
     use core::fmt::Write;
     use core::panic::PanicInfo;
 
-    use cortex_m_rt::{ExceptionFrame, entry, exception};
+    use cortex_m_rt::entry;
     use cortex_m_semihosting::debug::{self, EXIT_FAILURE, EXIT_SUCCESS};
-    use cortex_m_semihosting::hio::{self, HostStream};
+    use cortex_m_semihosting::hio;
     use windlass_bare::Memory;
 
     #[entry]
@@ -27,19 +28,10 @@ mod board {
         stop()
     }
 
-    #[exception]
-    fn HardFault(frame: &ExceptionFrame) -> ! {
-        told(|out| writeln!(out, "fault at {:#x}", frame.pc()))
-    }
-
     #[panic_handler]
     fn panicked(info: &PanicInfo<'_>) -> ! {
-        told(|out| writeln!(out, "{info}"))
-    }
-
-    fn told(tell: impl FnOnce(&mut HostStream) -> core::fmt::Result) -> ! {
         if let Ok(mut out) = hio::hstdout() {
-            _ = tell(&mut out);
+            _ = writeln!(out, "{info}");
         }
         stop()
     }
@@ -61,5 +53,9 @@ fn main() -> std::process::ExitCode {
     if let Err(failure) = result {
         _ = writeln!(std::io::stderr(), "failed: {failure:?}");
     }
-    if result.is_ok() && told.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    if result.is_ok() && told.is_ok() {
+        std::process::ExitCode::SUCCESS
+    } else {
+        std::process::ExitCode::FAILURE
+    }
 }

@@ -50,7 +50,12 @@ pub(crate) trait Peer {
 
     /// Bytes have come. Takes what is complete, and answers at most one message: what it says at once is bounded by
     /// that. False if nothing is complete.
-    fn received(&mut self, input: &mut Input<'_>, out: &mut PutSlice<'_>, log: &mut dyn Write) -> Result<bool, Failure>;
+    fn received(
+        &mut self,
+        input: &mut Input<'_>,
+        out: &mut PutSlice<'_>,
+        log: &mut dyn Write,
+    ) -> Result<bool, Failure>;
 
     /// Whether this end has said and heard everything.
     fn is_done(&self) -> bool;
@@ -86,7 +91,8 @@ pub(crate) struct End<'m, P> {
 impl<'m, P: Peer> End<'m, P> {
     pub(crate) fn new(peer: P, memory: &'m mut Buffers, sockets: &mut SocketSet<'m>) -> End<'m, P> {
         let Buffers { receive, send, input, out } = memory;
-        let (receive, send) = (tcp::SocketBuffer::new(&mut receive[..]), tcp::SocketBuffer::new(&mut send[..]));
+        let (receive, send) =
+            (tcp::SocketBuffer::new(&mut receive[..]), tcp::SocketBuffer::new(&mut send[..]));
         let handle = sockets.add(tcp::Socket::new(receive, send));
         End { peer, handle, input, received: 0, out, said: 0..0, opened: false }
     }

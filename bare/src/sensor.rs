@@ -4,8 +4,8 @@ use core::fmt::Write;
 use core::num::NonZeroU16;
 
 use windlass_proto::mqtt::{
-    Ack, Connect, Disconnect, Filter, Filters, Limits, Mqtt, Packet, PacketId, Properties, Property, Publish, QoS,
-    Reason, Subscribe, SubscribeOptions, Subscription, Topic, Version,
+    Ack, Connect, Disconnect, Filter, Filters, Limits, Mqtt, Packet, PacketId, Properties, Property, Publish,
+    QoS, Reason, Subscribe, SubscribeOptions, Subscription, Topic, Version,
 };
 use windlass_proto::{Decode, Encode, Input, PutSlice};
 
@@ -28,7 +28,12 @@ impl Sensor {
         Sensor { mqtt: Mqtt::client(Version::V5, LIMITS), done: false }
     }
 
-    fn say(&mut self, packet: &Packet<'_>, out: &mut PutSlice<'_>, log: &mut dyn Write) -> Result<(), Failure> {
+    fn say(
+        &mut self,
+        packet: &Packet<'_>,
+        out: &mut PutSlice<'_>,
+        log: &mut dyn Write,
+    ) -> Result<(), Failure> {
         put("sensor", &mut self.mqtt, packet, out, log)
     }
 }
@@ -94,7 +99,12 @@ impl Peer for Sensor {
         self.say(&Packet::Connect(connect), out, log)
     }
 
-    fn received(&mut self, input: &mut Input<'_>, out: &mut PutSlice<'_>, log: &mut dyn Write) -> Result<bool, Failure> {
+    fn received(
+        &mut self,
+        input: &mut Input<'_>,
+        out: &mut PutSlice<'_>,
+        log: &mut dyn Write,
+    ) -> Result<bool, Failure> {
         let packet = self.mqtt.decode(input).map_err(|error| Failure::Protocol(error.label()))?;
         let Some(packet) = packet else { return Ok(false) };
         heard("sensor", &packet, log)?;
@@ -103,7 +113,11 @@ impl Peer for Sensor {
                 let filter = Filter::new("garden/+/valve").map_err(|_| Failure::Unexpected("no filter"))?;
                 let filters = [Subscription { filter, options: SubscribeOptions::new(QoS::AtLeastOnce) }];
                 let (id, properties) = (SUBSCRIBED, Properties::NONE);
-                self.say(&Packet::Subscribe(Subscribe { id, properties, filters: Filters::new(&filters) }), out, log)?;
+                self.say(
+                    &Packet::Subscribe(Subscribe { id, properties, filters: Filters::new(&filters) }),
+                    out,
+                    log,
+                )?;
             }
             Packet::Suback(suback) if suback.id == SUBSCRIBED => {
                 if !suback.reasons.iter().eq([Reason::GrantedQos1]) {

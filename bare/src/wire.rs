@@ -68,7 +68,8 @@ impl Device for Wire {
         let free = (self.first + self.count) % PACKETS;
         // They differ: never are there as many packets as places.
         let [packet, room] = self.packets.get_disjoint_mut([received, free]).ok()?;
-        let sending = Sending { room, count: &mut self.count, sent: &mut self.sent, largest: &mut self.largest };
+        let sending =
+            Sending { room, count: &mut self.count, sent: &mut self.sent, largest: &mut self.largest };
         Some((Received(packet), sending))
     }
 
