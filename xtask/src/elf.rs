@@ -38,8 +38,9 @@ const INTERPRETER: u64 = 3;
 /// Reads the head of the program at `path`.
 pub(crate) fn read(path: &Path) -> io::Result<Elf> {
     let bytes = fs::read(path)?;
-    parse(&bytes)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{}: is no ELF file", path.display())))
+    parse(&bytes).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: is no ELF file", path.display()))
+    })
 }
 
 fn parse(bytes: &[u8]) -> Option<Elf> {
@@ -59,8 +60,11 @@ fn parse(bytes: &[u8]) -> Option<Elf> {
     let (offset, size_at, count_at) = if wide { (32, 54, 56) } else { (28, 42, 44) };
     let (table, size, count) = (number(offset, word)?, number(size_at, 2)?, number(count_at, 2)?);
     let (address_at, stored_at, taken_at) = if wide { (16, 32, 40) } else { (8, 16, 20) };
-    let mut elf =
-        Elf { kind: Kind { bits: word as u8 * 8, big_endian, machine }, interpreted: false, loaded: Vec::new() };
+    let mut elf = Elf {
+        kind: Kind { bits: word as u8 * 8, big_endian, machine },
+        interpreted: false,
+        loaded: Vec::new(),
+    };
     for index in 0..count {
         let entry = table.checked_add(index * size)?;
         match number(entry, 4)? {

@@ -21,8 +21,7 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: cargo run -p xtask -- tidy [ROOT] | links DIR | dist [TARGET] | dist --stage BINARY DIR | \
+const USAGE: &str = "usage: cargo run -p xtask -- tidy [ROOT] | links DIR | dist [TARGET] | dist --stage BINARY DIR | \
      cross [--plain] [TARGET..] | bare";
 
 fn main() -> ExitCode {

@@ -93,12 +93,17 @@ pub(crate) fn run(root: &Path, args: &[&str]) -> io::Result<()> {
     let unknown = named.iter().find(|name| TARGETS.iter().all(|target| !is(target, name)));
     if let Some(unknown) = unknown {
         let known: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
-        return Err(io::Error::other(format!("no target is named {unknown}: there are {}", known.join(", "))));
+        return Err(io::Error::other(format!(
+            "no target is named {unknown}: there are {}",
+            known.join(", ")
+        )));
     }
     let mut table = String::from(
         "| target | edition | bytes | echo, 10 MB | hub | TLS 1.3 |\n| --- | --- | --- | --- | --- | --- |\n",
     );
-    for target in TARGETS.iter().filter(|target| named.is_empty() || named.iter().any(|name| is(target, name))) {
+    for target in
+        TARGETS.iter().filter(|target| named.is_empty() || named.iter().any(|name| is(target, name)))
+    {
         for edition in EDITIONS.iter().filter(|edition| !edition.tls || !plain) {
             println!("cross: {}, {}", target.name, edition.name);
             let program = build(root, target, edition)?;

@@ -189,5 +189,9 @@ fn said(command: &mut Command) -> io::Result<Vec<u8>> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     let why = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(output.stdout) } else { Err(io::Error::other(format!("{program}: {why}"))) }
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(io::Error::other(format!("{program}: {why}")))
+    }
 }
