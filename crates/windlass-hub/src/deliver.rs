@@ -6,7 +6,6 @@ use windlass_proto::mqtt::{Outgoing, QoS, Reason, SUBSCRIPTION_ID_MAX};
 
 use crate::access::Readers;
 use crate::config::WhenQueueFull;
-use crate::parts;
 use crate::post::{Form, Letter, Unsent};
 use crate::reach::Reach;
 use crate::route::elsewhere::{Chosen, State};
@@ -29,9 +28,7 @@ impl Hub {
         from: Option<Key>,
         publication: &mut Publication<'_>,
     ) -> bool {
-        if parts::INSPECT
-            && let Some(lens) = &mut self.lens
-        {
+        if let Some(lens) = &mut self.lens {
             lens.saw(publication);
         }
         if !self.config.rules.is_empty() {

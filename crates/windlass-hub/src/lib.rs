@@ -35,6 +35,7 @@ mod durable;
 mod exchange;
 pub mod identity;
 pub mod import;
+#[cfg_attr(not(feature = "inspect"), path = "inspect/absent.rs")]
 pub mod inspect;
 pub mod journal;
 mod parts;

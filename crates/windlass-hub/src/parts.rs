@@ -5,8 +5,6 @@
 pub(crate) const CHECKS: bool = cfg!(any(feature = "passwords", feature = "jwt"));
 /// What outlives the process.
 pub(crate) const JOURNAL: bool = cfg!(feature = "journal");
-/// What an operator asks.
-pub(crate) const INSPECT: bool = cfg!(feature = "inspect");
 /// Connections that begin with a request: WebSockets, and publishing by HTTP.
 pub(crate) const HTTP: bool = cfg!(feature = "http");
 /// Sessions dealt out among several workers.

@@ -341,7 +341,7 @@ impl Service for Hub {
             self.ask_for_log(scope);
             self.walk();
         }
-        if parts::INSPECT && self.lens.as_ref().is_some_and(|lens| lens.is_over(self.now)) {
+        if self.lens.as_ref().is_some_and(|lens| lens.is_over(self.now)) {
             self.lens = None;
         }
         self.gauge();
@@ -362,9 +362,7 @@ impl Receive for Hub {
         self.now = scope.now();
         match mail {
             Mail::Commit => return self.seen_to(scope, false),
-            Mail::Ask(ask) if parts::INSPECT => self.asked(scope, clients, ask),
-            // Nobody asks: what could is not there.
-            Mail::Ask(_) => {}
+            Mail::Ask(ask) => self.asked(scope, clients, ask),
             Mail::Batch(batch) if parts::SPREAD => self.take(scope, clients, *batch),
             Mail::Begin(beginning) if parts::JOURNAL => self.begin_with(scope, clients, *beginning),
             // Nobody sends them either.

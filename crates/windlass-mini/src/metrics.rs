@@ -46,7 +46,7 @@ impl Service for Admin {
     }
 
     fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
-        let bytes = input.as_slice();
+        let bytes = input.peek();
         let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(()) };
         let line = bytes[..end].split(|&byte| byte == b'\r').next().unwrap_or_default();
         let mut words = line.split(|&byte| byte == b' ');

@@ -1,6 +1,6 @@
 //! What a configuration may hold: each table with its keys, and where their values go.
 
-use windlass::{Config as Engine, LimitMut, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
+use windlass::{Config as Engine, LimitMut, Limits};
 
 use super::Problem;
 use super::value::Slot;

@@ -13,7 +13,7 @@ enum Never {}
 pub struct Recent(());
 
 #[derive(Debug)]
-pub(super) struct Remember(#[expect(dead_code, reason = "there is none")] Never);
+pub(super) struct Remember(Never);
 
 pub(super) struct Keeper;
 
