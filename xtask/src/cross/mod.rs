@@ -27,6 +27,8 @@ struct Target {
     lld: bool,
     /// Whether rustup has no std for it: it is built from source.
     from_source: bool,
+    /// What rustc has to be told beside that.
+    flags: &'static str,
     kind: Kind,
 }
 
@@ -41,6 +43,7 @@ const TARGETS: &[Target] = &[
         emulator: None,
         lld: true,
         from_source: false,
+        flags: "",
         kind: kind(64, false, 62),
     },
     Target {
@@ -48,6 +51,7 @@ const TARGETS: &[Target] = &[
         emulator: Some("qemu-aarch64-static"),
         lld: true,
         from_source: false,
+        flags: "",
         kind: kind(64, false, 183),
     },
     Target {
@@ -55,6 +59,7 @@ const TARGETS: &[Target] = &[
         emulator: Some("qemu-arm-static"),
         lld: false,
         from_source: false,
+        flags: "",
         kind: kind(32, false, 40),
     },
     Target {
@@ -62,6 +67,7 @@ const TARGETS: &[Target] = &[
         emulator: Some("qemu-riscv64-static"),
         lld: false,
         from_source: false,
+        flags: "",
         kind: kind(64, false, 243),
     },
     // Big-endian, 32 bits, and no atomic integers of 64.
@@ -70,6 +76,9 @@ const TARGETS: &[Target] = &[
         emulator: Some("qemu-mips-static"),
         lld: false,
         from_source: true,
+        // Whether libc has a function, std asks by a weak symbol; in a program that may be loaded anywhere the linker
+        // gives one that is not there the address where the program begins, and std calls it.
+        flags: "-Crelocation-model=static",
         kind: kind(32, true, 8),
     },
 ];
@@ -153,14 +162,18 @@ fn build(root: &Path, target: &Target, edition: &Edition) -> io::Result<PathBuf>
         // What rustup does not have is built for this target alone; a compiler of the stable channel has to be told
         // that it may. zig brings the objects that a program begins and ends with.
         cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
-        cargo.env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), "-Clink-self-contained=no");
+        let flags = format!("-Clink-self-contained=no {}", target.flags);
+        cargo.env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags);
     }
     cargo.args(["--locked", "-p", "windlass-mini", "--profile", "mini", "--target", target.name]);
     cargo.args(["--no-default-features", "--features", edition.features]);
-    cargo.arg("--target-dir").arg(root.join("target/cross").join(edition.name));
+    let folder = root.join("target/cross");
+    cargo.arg("--target-dir").arg(&folder);
     say(cargo.current_dir(root))?;
-    let folder = root.join("target/cross").join(edition.name).join(target.name);
-    Ok(folder.join("mini/windlass-mini"))
+    // The next edition takes its place.
+    let program = folder.join(format!("windlass-mini-{}-{}", target.name, edition.name));
+    fs::copy(folder.join(target.name).join("mini/windlass-mini"), &program)?;
+    Ok(program)
 }
 
 /// Whether there is a std for it, asking rustup for one if need be.
