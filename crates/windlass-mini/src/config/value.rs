@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn quantities_mean_what_they_say() {
-        assert_eq!((size("512"), size("64KiB"), size("1.5 mb")), (Some(512), Some(65_536), Some(1_572_800)));
+        assert_eq!((size("512"), size("64KiB"), size("1.5 mb")), (Some(512), Some(65_536), Some(1_572_864)));
         assert_eq!((size("1GiB"), size("x"), size("1XB"), size("")), (Some(1 << 30), None, None, None));
         assert_eq!(time("1.5m"), Some(Duration::from_secs(90)));
         assert_eq!((time("250ms"), time("0")), (Some(Duration::from_millis(250)), Some(Duration::ZERO)));
