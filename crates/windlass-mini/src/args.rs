@@ -78,7 +78,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         _ => {}
     }
     let Some((name, usual)) = SERVICES.iter().find(|(name, _)| *name == command) else {
-        return Err(wrong(&["there is no command `", &command, "`"].concat()));
+        return Err(wrong(&crate::joined(&["there is no command `", &command, "`"])));
     };
     if listen.is_empty() {
         listen.push((*usual).to_owned());
@@ -89,7 +89,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
 }
 
 fn wrong(what: &str) -> String {
-    [what, "; see --help"].concat()
+    crate::joined(&[what, "; see --help"])
 }
 
 fn value(parser: &mut lexopt::Parser) -> Result<OsString, String> {

@@ -53,9 +53,10 @@ fn identity(table: &Table) -> Result<Identity, String> {
         "" => None,
         path => {
             let text = std::fs::read_to_string(path)
-                .map_err(|error| ["cannot read ", path, ": ", crate::words(&error)].concat())?;
-            let acl = Acl::parse(&text)
-                .map_err(|mistakes| [path, ": ", mistakes.first().map_or("", |it| &it.what)].concat())?;
+                .map_err(|error| crate::joined(&["cannot read ", path, ": ", crate::words(&error)]))?;
+            let acl = Acl::parse(&text).map_err(|mistakes| {
+                crate::joined(&[path, ": ", mistakes.first().map_or("", |it| &it.what)])
+            })?;
             Some(std::sync::Arc::new(acl))
         }
     };

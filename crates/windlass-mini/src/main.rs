@@ -64,7 +64,8 @@ fn main() -> ExitCode {
 fn loaded(path: &std::path::Path) -> Result<config::Config, ExitCode> {
     config::load(path).map_err(|problem| {
         let path = path.to_string_lossy();
-        let line = if problem.line == 0 { String::new() } else { [":", &problem.line.to_string()].concat() };
+        let line =
+            if problem.line == 0 { String::new() } else { crate::joined(&[":", &problem.line.to_string()]) };
         complain(&["error: ", &path, &line, ": ", &problem.what, "\n"]);
         ExitCode::from(EXIT_CONFIG)
     })
@@ -79,6 +80,12 @@ fn served(config: &config::Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One text of all these, by one piece of code for all who need that.
+#[inline(never)]
+fn joined(parts: &[&str]) -> String {
+    parts.concat()
 }
 
 /// Writes to stdout, in one piece. A reader that has gone is no reason to fail.

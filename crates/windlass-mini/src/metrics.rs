@@ -118,14 +118,14 @@ impl Looked {
         family(&mut page, "windlass_connections", "gauge");
         sample(&mut page, "windlass_connections", "", server.connections() as u64);
         for (name, kind, value) in FAMILIES {
-            let name = ["windlass_", name].concat();
+            let name = crate::joined(&["windlass_", name]);
             family(&mut page, &name, kind);
             sample(&mut page, &name, "", value(&counters));
         }
         family(&mut page, "windlass_connections_closed_total", "counter");
         for (reason, count) in counters.closes() {
             if count > 0 {
-                let label = ["{reason=\"", reason, "\"}"].concat();
+                let label = crate::joined(&["{reason=\"", reason, "\"}"]);
                 sample(&mut page, "windlass_connections_closed_total", &label, count);
             }
         }
@@ -139,11 +139,11 @@ impl Looked {
         }
         #[cfg(feature = "hub")]
         for (name, kind, value) in HUB_FAMILIES.iter().filter(|_| !self.hubs.is_empty()) {
-            let name = ["windlass_hub_", name].concat();
+            let name = crate::joined(&["windlass_hub_", name]);
             family(&mut page, &name, kind);
             for (hub, watch) in &self.hubs {
                 let hub = hub.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                sample(&mut page, &name, &["{hub=\"", &hub, "\"}"].concat(), value(&watch.stats()));
+                sample(&mut page, &name, &crate::joined(&["{hub=\"", &hub, "\"}"]), value(&watch.stats()));
             }
         }
         page
@@ -151,9 +151,9 @@ impl Looked {
 }
 
 fn family(page: &mut String, name: &str, kind: &str) {
-    *page += &["# TYPE ", name, " ", kind, "\n"].concat();
+    *page += &crate::joined(&["# TYPE ", name, " ", kind, "\n"]);
 }
 
 fn sample(page: &mut String, name: &str, label: &str, value: u64) {
-    *page += &[name, label, " ", &value.to_string(), "\n"].concat();
+    *page += &crate::joined(&[name, label, " ", &value.to_string(), "\n"]);
 }

@@ -79,7 +79,7 @@ fn acceptor(tls: &Tls) -> Result<windlass::TlsAcceptor, String> {
     let mut server = TlsServer::new(identity);
     if !tls.client_ca.is_empty() {
         let pem = std::fs::read(&tls.client_ca)
-            .map_err(|error| ["cannot read ", &tls.client_ca, ": ", crate::words(&error)].concat())?;
+            .map_err(|error| crate::joined(&["cannot read ", &tls.client_ca, ": ", crate::words(&error)]))?;
         server = server.clients(match tls.client_certificate {
             1 => ClientCertificates::Optional(pem),
             _ => ClientCertificates::Required(pem),

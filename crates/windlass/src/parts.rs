@@ -3,6 +3,8 @@
 //!
 //! Each is a feature of the crate, on by default; who asks a server for what is not there is told so, by an error.
 
+/// Listening at names, which the system resolves; without it, at addresses and `localhost`.
+pub(crate) const NAMES: bool = cfg!(feature = "names");
 /// More than one worker, and threads for work that blocks.
 pub(crate) const THREADS: bool = cfg!(feature = "threads");
 /// UDP sockets.

@@ -186,7 +186,7 @@ impl Journal {
     /// new work is taken in.
     #[inline]
     pub fn record(&mut self, record: &Record<'_>) -> u64 {
-        if self.log.is_none() {
+        if !self.is_on() {
             return 0;
         }
         self.last += 1;
@@ -276,6 +276,9 @@ impl Journal {
         pool: &Offload<A>,
         wrap: impl FnOnce(Committed) -> A + Send + 'static,
     ) -> bool {
+        if !parts::JOURNAL {
+            return false;
+        }
         let now = scope.now();
         let Some((job, timeout)) = self.job(now) else { return false };
         match pool.submit_within(scope, timeout, move || wrap(job())) {

@@ -39,7 +39,7 @@ impl Problem {
 /// Reads the file at `path`.
 pub(crate) fn load(path: &std::path::Path) -> Result<Config, Problem> {
     use std::io::Read;
-    let cannot = |why: &str| Problem::at(0, &["cannot read it: ", why].concat());
+    let cannot = |why: &str| Problem::at(0, &crate::joined(&["cannot read it: ", why]));
     let file = std::fs::File::open(path).map_err(|error| cannot(crate::words(&error)))?;
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(crate::words(&error)))?;
@@ -56,7 +56,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Problem> {
     let mut seen: Vec<String> = Vec::new();
     toml::read(text, &mut |said, line| match said {
         Said::Entry(path) => {
-            let below = [&path, "."].concat();
+            let below = crate::joined(&[&path, "."]);
             seen.retain(|key| !key.starts_with(&below));
             if config.begin(&path, line) {
                 Ok(())
@@ -66,14 +66,15 @@ pub(crate) fn parse(text: &str) -> Result<Config, Problem> {
         }
         Said::Table(path) => match config.slots(&path) {
             Some(_) => Ok(()),
-            None if tables::LISTS.contains(&&*path) => {
-                Err(Problem::at(line, &["`", &path, "` is a list: write it as [[", &path, "]]"].concat()))
-            }
+            None if tables::LISTS.contains(&&*path) => Err(Problem::at(
+                line,
+                &crate::joined(&["`", &path, "` is a list: write it as [[", &path, "]]"]),
+            )),
             None => Err(unknown("table", &path, tables::TABLES, line)),
         },
         Said::Key(path, value) => {
             if seen.contains(&path) {
-                return Err(Problem::at(line, &["`", &path, "` is said twice"].concat()));
+                return Err(Problem::at(line, &crate::joined(&["`", &path, "` is said twice"])));
             }
             set(&mut config, &path, value, line)?;
             seen.push(path);
@@ -94,7 +95,7 @@ fn set(config: &mut Config, path: &str, value: Value, line: u32) -> Result<(), P
     let names: Vec<&'static str> = slots.iter().map(|(name, _)| *name).collect();
     match slots.into_iter().find(|(name, _)| *name == key) {
         Some((_, slot)) => {
-            slot.set(value).map_err(|what| Problem::at(line, &["`", path, "`", &what].concat()))
+            slot.set(value).map_err(|what| Problem::at(line, &crate::joined(&["`", path, "`", &what])))
         }
         None => Err(unknown("key", path, &names, line)),
     }
@@ -107,11 +108,11 @@ fn unknown(kind: &str, path: &str, known: &[&'static str], line: u32) -> Problem
         Some((_, name)) => (&path[..path.len() - name.len()], name),
         None => ("", path),
     };
-    let mut what = ["this program has no ", kind, " `", path, "`"].concat();
+    let mut what = crate::joined(&["this program has no ", kind, " `", path, "`"]);
     if let Some(meant) = nearest(name, known.iter().copied()) {
-        what = [&what, ": did you mean `", front, meant, "`?"].concat();
+        what = crate::joined(&[&what, ": did you mean `", front, meant, "`?"]);
     } else if kind != "key" {
-        what = [&what, ": there are ", &known.join(", ")].concat();
+        what = crate::joined(&[&what, ": there are ", &known.join(", ")]);
     }
     Problem { line, what }
 }

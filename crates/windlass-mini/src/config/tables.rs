@@ -381,7 +381,9 @@ impl Config {
         if self.workers > 1 {
             return Err(Problem::at(0, "`server.workers` should be 1: this program has one thread"));
         }
-        self.limits.check().map_err(|what| Problem { line: 0, what: ["`limits`: ", &what].concat() })?;
+        self.limits
+            .check()
+            .map_err(|what| Problem { line: 0, what: crate::joined(&["`limits`: ", &what]) })?;
         #[cfg(feature = "metrics")]
         if !self.admin.iter().all(|listen| is_here(listen)) {
             return Err(Problem::at(
@@ -392,7 +394,10 @@ impl Config {
         #[cfg(feature = "hub")]
         for hub in &self.hub {
             if let Some(why) = hub.check() {
-                return Err(Problem::at(hub.line, &["in the [[hub]] that begins here, ", why].concat()));
+                return Err(Problem::at(
+                    hub.line,
+                    &crate::joined(&["in the [[hub]] that begins here, ", why]),
+                ));
             }
         }
         #[cfg(feature = "relay")]
@@ -418,7 +423,7 @@ impl Config {
             let lists = LISTS.join("]] or [[");
             return Err(Problem {
                 line: 0,
-                what: ["nothing is served: there should be an [[", &lists, "]]"].concat(),
+                what: crate::joined(&["nothing is served: there should be an [[", &lists, "]]"]),
             });
         }
         for (line, listens, tls) in all {

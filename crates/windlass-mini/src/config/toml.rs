@@ -143,11 +143,11 @@ impl Reader<'_> {
         if !self.eat(b'=') {
             return Err(Problem::at(
                 line,
-                &["`", &key, "` has no value: write it as `", &key, " = ..`"].concat(),
+                &crate::joined(&["`", &key, "` has no value: write it as `", &key, " = ..`"]),
             ));
         }
         self.space(false);
-        let key = if table.is_empty() { key } else { [table, ".", &key].concat() };
+        let key = if table.is_empty() { key } else { crate::joined(&[table, ".", &key]) };
         if self.eat(b'{') {
             (self.take)(Said::Table(key.clone()), line)?;
             self.space(false);

@@ -34,7 +34,7 @@ pub(crate) enum Slot<'c> {
 impl Slot<'_> {
     /// Puts `value` there; or what is wrong with it, in words behind the key's name.
     pub(crate) fn set(self, value: Value) -> Result<(), String> {
-        let wrong = |wanted: &str| Err([" should be ", wanted].concat());
+        let wrong = |wanted: &str| Err(crate::joined(&[" should be ", wanted]));
         match (self, value) {
             (Slot::Text(to), Value::Text(text)) => *to = text,
             (Slot::Texts(to), Value::Texts(texts)) => *to = texts,
@@ -90,7 +90,7 @@ impl Slot<'_> {
 /// The number of a word among those that may stand there.
 fn word(words: &[&str], text: &str) -> Result<u8, String> {
     let at = words.iter().position(|word| *word == text);
-    at.map(|at| at as u8).ok_or_else(|| [" should be `", &words.join("` or `"), "`"].concat())
+    at.map(|at| at as u8).ok_or_else(|| crate::joined(&[" should be `", &words.join("` or `"), "`"]))
 }
 
 /// `512`, `64KiB`, `1.5MiB`: units are powers of 1,024.
@@ -147,27 +147,28 @@ fn split(text: &str) -> (&str, &str) {
     (&text[..at], text[at..].trim())
 }
 
-/// A number with an optional fraction, times its unit, without floating point; `None` if it is none, or too large.
+/// A number with an optional fraction, of which four digits count, times its unit, without floating point; `None` if it
+/// is none, or too large.
 fn scaled(number: &str, factor: u64) -> Option<u64> {
-    let (mut whole, mut part, mut place, mut behind, mut digits) = (0u64, 0u64, factor, false, false);
+    let (mut whole, mut part, mut parts, mut is_behind, mut is_number) = (0u64, 0u64, 1u64, false, false);
     for byte in number.bytes() {
         match byte {
             b'_' => {}
-            b'.' if !behind => behind = true,
+            b'.' if !is_behind => is_behind = true,
             b'0'..=b'9' => {
                 let digit = u64::from(byte - b'0');
-                digits = true;
-                if behind {
-                    place /= 10;
-                    part += digit * place;
-                } else {
+                is_number = true;
+                if !is_behind {
                     whole = whole.checked_mul(10)?.checked_add(digit)?;
+                } else if parts < 10_000 {
+                    (part, parts) = (part * 10 + digit, parts * 10);
                 }
             }
             _ => return None,
         }
     }
-    if digits { whole.checked_mul(factor)?.checked_add(part) } else { None }
+    // The longest unit is a day, of nanoseconds: ten thousand of them are within 64 bits.
+    if is_number { whole.checked_mul(factor)?.checked_add(part * factor / parts) } else { None }
 }
 
 #[cfg(test)]
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn quantities_mean_what_they_say() {
-        assert_eq!((size("512"), size("64KiB"), size("1.5 mb")), (Some(512), Some(65_536), Some(1_572_800)));
+        assert_eq!((size("512"), size("64KiB"), size("1.5 mb")), (Some(512), Some(65_536), Some(1_572_864)));
         assert_eq!((size("1GiB"), size("x"), size("1XB"), size("")), (Some(1 << 30), None, None, None));
         assert_eq!(time("1.5m"), Some(Duration::from_secs(90)));
         assert_eq!((time("250ms"), time("0")), (Some(Duration::from_millis(250)), Some(Duration::ZERO)));

@@ -30,7 +30,7 @@ pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
 
 /// With `mode = "udp"`, `HOST:PORT` is the same as `udp:HOST:PORT`.
 fn as_udp(listen: &str) -> String {
-    if listen.starts_with("udp:") { listen.into() } else { ["udp:", listen].concat() }
+    if listen.starts_with("udp:") { listen.into() } else { crate::joined(&["udp:", listen]) }
 }
 
 /// Where connections go.
@@ -51,5 +51,6 @@ fn remote(to: &str, baud: u32) -> Result<Remote, String> {
 
 /// Names are not asked for: that would take another thread.
 fn address(to: &str) -> Result<SocketAddr, String> {
-    to.parse().map_err(|_| ["`", to, "` is no address with a port, and names are for `windlass`"].concat())
+    to.parse()
+        .map_err(|_| crate::joined(&["`", to, "` is no address with a port, and names are for `windlass`"]))
 }

@@ -171,7 +171,7 @@ impl Server {
             open.push(Some(Open { asked, bound, service: service as u16, pin, sockets }));
         }
         let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
-        for spec in &self.services {
+        for spec in self.services.iter().filter(|_| parts::OBSERVE) {
             // In the order in which they were given.
             shared.cells.host(&spec.name(), workers, workers);
         }

@@ -102,6 +102,9 @@ impl<Y: Sys> Io<Y> {
 impl<Y: Sys> DirectUdp for Io<Y> {
     #[inline]
     fn send(&mut self, index: u32, out: &Outbound<'_>) -> io::Result<()> {
+        if !parts::UDP {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let began = self.traced_from();
         let (sys, socket) = self.socket(index);
         let result = sys.send(socket, out);
@@ -113,10 +116,16 @@ impl<Y: Sys> DirectUdp for Io<Y> {
     }
 
     fn segments_max(&self, index: u32) -> usize {
+        if !parts::UDP {
+            return 1;
+        }
         self.sys.segments_max(self.udp[index as usize].as_ref().expect(NO_SOCKET)).max(1)
     }
 
     fn want_room(&mut self, index: u32, generation: u32, wanted: bool) -> io::Result<()> {
+        if !parts::UDP {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let (sys, socket) = self.socket(index);
         super::io::again(|| sys.want_room(socket, Token::udp(index, generation), wanted))
     }
@@ -128,6 +137,9 @@ impl<Y: Sys> DirectUdp for Io<Y> {
         peer: SocketAddr,
         buffers: UdpBuffers,
     ) -> io::Result<(SocketAddr, usize)> {
+        if !parts::UDP {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let (socket, local) = super::io::again(|| self.sys.connect_udp(peer, buffers))?;
         self.put_socket(index, socket);
         if let Err(e) = self.register_udp(index, generation) {

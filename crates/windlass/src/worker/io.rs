@@ -219,6 +219,9 @@ impl<Y: Sys> Direct for Io<Y> {
     }
 
     fn splice_out(&mut self, index: u32, pipe: u32, len: usize) -> Result<usize> {
+        if !parts::CONNECT {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let began = self.traced_from();
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
@@ -230,6 +233,9 @@ impl<Y: Sys> Direct for Io<Y> {
     }
 
     fn give_pipe(&mut self, pipe: u32, empty: bool) {
+        if !parts::CONNECT {
+            return;
+        }
         if empty {
             self.pipes.idle.push(pipe);
         } else {

@@ -166,10 +166,10 @@ impl<Y: Sys> Worker<Y> {
         let listeners = shared.listeners();
         core.tags = listeners.iter().map(|listener| listener.tag).collect();
         core.locals = listeners.iter().map(|listener| listener.local).collect();
-        for (n, listener) in listeners.iter().enumerate() {
+        for (n, listener) in listeners.iter().enumerate().filter(|_| parts::OBSERVE) {
             core.flows.put_listener(n as u16, shared.cells.of_listener(&listener.name, shared.workers.len()));
         }
-        for (n, service) in services.iter().enumerate() {
+        for (n, service) in services.iter().enumerate().filter(|_| parts::OBSERVE) {
             core.flows.put_service(n as u16, shared.cells.of_service(&service.name, shared.workers.len()));
         }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
@@ -478,7 +478,9 @@ impl<Y: Sys> Worker<Y> {
         core.counters.buffered_bytes = core.buffered as u64;
         let bucket = self.turn_times.record(took);
         self.shared.workers[self.index].stats.store(&core.counters, &self.turn_times, bucket);
-        core.flows.publish(self.index);
+        if parts::OBSERVE {
+            core.flows.publish(self.index);
+        }
         core.traffic.expire(core.now);
     }
 }
