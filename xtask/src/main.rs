@@ -7,16 +7,22 @@
 //!
 //! `cargo run -p xtask -- dist [TARGET]` makes the tarball of a release, and `dist --stage BINARY DIR` what goes
 //! into packages beside a binary ([`mod@dist`]).
+//!
+//! `cargo run -p xtask -- cross [--plain] [TARGET..]` builds `windlass-mini` for small machines and tries it under
+//! qemu ([`cross`]); `bare` does the same for the codecs where there is no operating system ([`bare`]).
 
+mod bare;
+mod cross;
 mod dist;
+mod elf;
 mod site;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: cargo run -p xtask -- tidy [ROOT] | links DIR | dist [TARGET] | dist --stage BINARY DIR";
+const USAGE: &str = "usage: cargo run -p xtask -- tidy [ROOT] | links DIR | dist [TARGET] | dist --stage BINARY DIR | \
+     cross [--plain] [TARGET..] | bare";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +30,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::workspace_root(),
         ["tidy", root] => PathBuf::from(root),
         ["links", root] => return links(Path::new(root)),
+        ["bare"] => return done("bare", bare::run(&tidy::workspace_root())),
+        ["cross", ref rest @ ..] => return done("cross", cross::run(&tidy::workspace_root(), rest)),
         ["dist"] => return dist(None),
         ["dist", "--stage", binary, folder] => {
             let staged = dist::stage(&tidy::workspace_root(), Path::new(binary), Path::new(folder));
@@ -65,6 +73,16 @@ fn told(task: &str, made: std::io::Result<PathBuf>) -> ExitCode {
             println!("{task}: {}", path.display());
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            eprintln!("{task}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn done(task: &str, tried: std::io::Result<()>) -> ExitCode {
+    match tried {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{task}: {error}");
             ExitCode::FAILURE

@@ -13,6 +13,7 @@ use windlass_proto::mqtt::{Filter, Reason, Topic};
 use crate::client::{Asking, Client, Stage};
 use crate::durable::Done;
 use crate::identity::{Checked, Identity, Judged, Presented, Recent, Refusal, Rights, Standing, Who};
+use crate::parts;
 use crate::reach::Reach;
 use crate::route::elsewhere::Reader;
 use crate::service::Hub;
@@ -129,7 +130,8 @@ impl Hub {
             Judged::Refused(why) => return Err(self.unknown(client, why)),
             Judged::Check(check) => check,
         };
-        let Some(pool) = self.access.pool.clone() else {
+        let pool = if parts::CHECKS { self.access.pool.clone() } else { None };
+        let Some(pool) = pool else {
             let checked = check.run();
             return self.checked(conn, client, asking, checked);
         };
@@ -152,7 +154,7 @@ impl Hub {
         answer: Answer<Done>,
     ) {
         let Some((mut conn, client)) = clients.get(scope, id) else { return };
-        if matches!(client.stage, Stage::Http) {
+        if parts::HTTP && matches!(client.stage, Stage::Http) {
             self.request_checked(&mut conn, client, answer.result);
             return self.see_to();
         }

@@ -6,6 +6,7 @@ use windlass_proto::mqtt::{Outgoing, QoS, Reason, SUBSCRIPTION_ID_MAX};
 
 use crate::access::Readers;
 use crate::config::WhenQueueFull;
+use crate::parts;
 use crate::post::{Form, Letter, Unsent};
 use crate::reach::Reach;
 use crate::route::elsewhere::{Chosen, State};
@@ -91,7 +92,7 @@ impl Hub {
             revision: self.access.revision(),
             topic: publication.topic,
         };
-        let elsewhere = self.routes.elsewhere.as_deref_mut()?;
+        let elsewhere = self.routes.elsewhere.as_deref_mut().filter(|_| parts::SPREAD)?;
         let here = elsewhere.choose_again(readers, &self.sessions, &gone.filter);
         if let Some((key, entry)) = here {
             let generation = self.sessions.generation(key);
@@ -106,7 +107,8 @@ impl Hub {
     /// Passes a message on to the workers that the last search has found; how many. If it changes what is retained, the
     /// others are told of that.
     fn pass_on(&mut self, publication: &mut Publication<'_>, hops: u8) -> usize {
-        let Some(elsewhere) = self.routes.elsewhere.as_deref_mut() else { return 0 };
+        let elsewhere = self.routes.elsewhere.as_deref_mut().filter(|_| parts::SPREAD);
+        let Some(elsewhere) = elsewhere else { return 0 };
         let mut workers = 0;
         let change = publication.change.take();
         for worker in (0..self.siblings.workers()).filter(|worker| *worker != self.worker) {

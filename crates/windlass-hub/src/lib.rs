@@ -27,6 +27,7 @@
 #![deny(missing_docs)]
 
 mod access;
+mod atomic;
 mod client;
 mod config;
 mod deliver;
@@ -34,12 +35,15 @@ mod durable;
 mod exchange;
 pub mod identity;
 pub mod import;
+#[cfg_attr(not(feature = "inspect"), path = "inspect/absent.rs")]
 pub mod inspect;
 pub mod journal;
+mod parts;
 mod post;
 mod quota;
 mod reach;
 mod route;
+#[cfg_attr(not(feature = "rules"), path = "rules/absent.rs")]
 pub mod rules;
 mod service;
 mod session;

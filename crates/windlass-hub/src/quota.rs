@@ -5,12 +5,13 @@ use std::sync::Arc;
 #[allow(clippy::disallowed_types, reason = "taken when a client comes, never for a message")]
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use windlass::Time;
 use windlass_proto::mqtt::Reason;
 
+use crate::atomic::AtomicU64;
 use crate::identity::UserLimits;
 
 /// What bounds are counted in.

@@ -17,6 +17,7 @@ use crate::config::HubConfig;
 use crate::durable::{Durable, HELD_MAX};
 use crate::exchange::Authenticator;
 use crate::inspect::{Ask, lens::Lens};
+use crate::parts;
 use crate::post::Post;
 use crate::route::Routes;
 use crate::route::retained::Kept;
@@ -336,8 +337,10 @@ impl Service for Hub {
         }
         self.hold_to_account(scope);
         self.kept.sweep(self.now, self.watch.totals());
-        self.ask_for_log(scope);
-        self.walk();
+        if parts::JOURNAL {
+            self.ask_for_log(scope);
+            self.walk();
+        }
         if self.lens.as_ref().is_some_and(|lens| lens.is_over(self.now)) {
             self.lens = None;
         }
@@ -360,8 +363,10 @@ impl Receive for Hub {
         match mail {
             Mail::Commit => return self.seen_to(scope, false),
             Mail::Ask(ask) => self.asked(scope, clients, ask),
-            Mail::Batch(batch) => self.take(scope, clients, *batch),
-            Mail::Begin(beginning) => self.begin_with(scope, clients, *beginning),
+            Mail::Batch(batch) if parts::SPREAD => self.take(scope, clients, *batch),
+            Mail::Begin(beginning) if parts::JOURNAL => self.begin_with(scope, clients, *beginning),
+            // Nobody sends them either.
+            Mail::Batch(_) | Mail::Begin(_) => {}
             Mail::Kick(client_id) => self.kick(scope, &client_id),
             Mail::Set(config) => {
                 self.sys.set_interval(config.sys_interval);

@@ -1,8 +1,9 @@
 //! What a hub counts: plain numbers on each worker, added up when somebody asks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
+use crate::atomic::AtomicU64;
 use crate::journal::Latency;
 use crate::totals::Totals;
 

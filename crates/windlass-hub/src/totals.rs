@@ -4,10 +4,11 @@
 //! another. What is counted by user is in `quota.rs`.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use windlass::Time;
 
+use crate::atomic::AtomicU64;
 use crate::quota::Users;
 
 /// The counts of all workers of one hub.

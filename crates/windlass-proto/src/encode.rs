@@ -1,5 +1,6 @@
 //! Messages to bytes: the other half of [`Decode`](crate::Decode).
 
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
@@ -18,6 +19,7 @@ pub trait Put {
     fn put(&mut self, bytes: &[u8]);
 }
 
+#[cfg(feature = "alloc")]
 impl Put for Vec<u8> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
@@ -29,6 +31,74 @@ impl<P: Put + ?Sized> Put for &mut P {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         (**self).put(bytes);
+    }
+}
+
+/// Memory of a fixed size as an output: for those who have no heap.
+///
+/// A piece that does not fit is not taken, and neither is any behind it; [`wanted`](PutSlice::wanted) counts them all
+/// the same, so that one looks at the end whether everything is there.
+///
+/// ```
+/// use windlass_proto::{Encode, Lines, PutSlice};
+///
+/// let mut memory = [0; 8];
+/// let mut out = PutSlice::new(&mut memory);
+/// Lines::max(5).encode(b"hello", &mut out)?;
+/// assert_eq!(out.whole(), Some(&b"hello\n"[..]));
+/// Lines::max(5).encode(b"world", &mut out)?;
+/// assert_eq!((out.whole(), out.wanted()), (None, 12));
+/// # Ok::<(), windlass_proto::EncodeError>(())
+/// ```
+pub struct PutSlice<'m> {
+    memory: &'m mut [u8],
+    wanted: usize,
+}
+
+impl<'m> PutSlice<'m> {
+    /// From the first byte of `memory` on.
+    pub fn new(memory: &'m mut [u8]) -> PutSlice<'m> {
+        PutSlice { memory, wanted: 0 }
+    }
+
+    /// All that was put; `None` if it did not fit.
+    pub fn whole(&self) -> Option<&[u8]> {
+        self.memory.get(..self.wanted)
+    }
+
+    /// Bytes that were put, whether they fit or not.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.wanted = 0;
+    }
+}
+
+/// The numbers only: output may hold a secret.
+impl fmt::Debug for PutSlice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutSlice").field("room", &self.memory.len()).field("wanted", &self.wanted).finish()
+    }
+}
+
+impl Put for PutSlice<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let from = self.wanted;
+        self.wanted = from.saturating_add(bytes.len());
+        if let Some(room) = self.memory.get_mut(from..self.wanted) {
+            room.copy_from_slice(bytes);
+        }
+    }
+}
+
+/// Text, for `write!`: an error says that it did not fit.
+impl fmt::Write for PutSlice<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text.as_bytes());
+        if self.whole().is_some() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 

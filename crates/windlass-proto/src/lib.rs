@@ -12,6 +12,10 @@
 //! belongs to which request. [`testing`] holds a codec to the contract: any
 //! split of the bytes must give the same messages.
 //!
+//! Without the feature `alloc`, which is on by default, nothing in here needs a heap: framing, [`Lines`], the codec of
+//! [`mqtt`], those of [`memcached`] and
+//! [`proxy_protocol`], and the decoders of [`resp`] are left, and write into memory of a fixed size ([`PutSlice`]).
+//!
 //! ```
 //! use windlass_proto::{Decode, Input, Lines};
 //!
@@ -28,15 +32,19 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "alloc")]
 pub mod correlate;
 mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 mod encode;
+#[cfg(feature = "alloc")]
 pub mod enet;
 pub mod framing;
+#[cfg(feature = "alloc")]
 pub mod http;
 mod input;
 mod lines;
@@ -44,17 +52,21 @@ pub mod memcached;
 pub mod mqtt;
 pub mod proxy_protocol;
 pub mod resp;
+#[cfg(feature = "alloc")]
 pub mod testing;
 mod time;
+#[cfg(feature = "alloc")]
 mod tls_hello;
+#[cfg(feature = "alloc")]
 pub mod ws;
 
 pub use decode::Decode;
-pub use encode::{Encode, EncodeError, Put};
+pub use encode::{Encode, EncodeError, Put, PutSlice};
 pub use input::Input;
 pub use lines::{Lines, LinesError};
 pub use time::Time;
+#[cfg(feature = "alloc")]
 pub use tls_hello::{CLIENT_HELLO_MAX, ClientHello, ClientHelloError};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests;

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::parts;
+
 /// Where to listen: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for every address of the machine (IPv4 and
 /// IPv6), the same behind `udp:` for datagrams, or `unix:PATH`.
 ///
@@ -88,13 +90,23 @@ impl Address {
             let port = port.parse().map_err(|_| AddressError::BadPort(port.into()))?;
             return Ok(vec![(std::net::Ipv6Addr::UNSPECIFIED, port).into()]);
         }
-        let found = host_port.to_socket_addrs().map(|addrs| addrs.collect::<Vec<_>>()).unwrap_or_default();
+        let found = if parts::NAMES {
+            host_port.to_socket_addrs().map(|addrs| addrs.collect::<Vec<_>>()).unwrap_or_default()
+        } else {
+            literal(host_port).into_iter().collect()
+        };
         if found.is_empty() {
             let host = host_port.rsplit_once(':').map_or(host_port, |(host, _)| host);
             return Err(AddressError::UnknownHost(host.into()));
         }
         Ok(found)
     }
+}
+
+/// An address as it is, or `localhost`.
+fn literal(host_port: &str) -> Option<SocketAddr> {
+    let local = || host_port.strip_prefix("localhost:")?.parse().ok();
+    host_port.parse().ok().or_else(|| Some((std::net::Ipv4Addr::LOCALHOST, local()?).into()))
 }
 
 impl fmt::Display for Address {
@@ -130,6 +142,11 @@ mod tests {
             assert_eq!(bad.parse::<Address>(), Err(error));
         }
         assert_eq!(Address::resolve(":7"), Ok(vec!["[::]:7".parse().unwrap()]));
+        assert_eq!(literal("localhost:7"), "127.0.0.1:7".parse().ok());
+        assert_eq!(
+            (literal("[::1]:7"), literal("localhost"), literal("name:7")),
+            ("[::1]:7".parse().ok(), None, None)
+        );
         assert!(Address::resolve("no.such.host.invalid:7").is_err());
     }
 }

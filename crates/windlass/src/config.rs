@@ -92,6 +92,69 @@ pub enum WhenDatagramsFull {
     DropOldest,
 }
 
+/// One limit, to be set: see [`Limits::each_mut`].
+#[derive(PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum LimitMut<'l> {
+    /// So many bytes.
+    Bytes(&'l mut usize),
+    /// So many of something.
+    Count(&'l mut usize),
+    /// The same.
+    Number(&'l mut u32),
+    /// So long.
+    Time(&'l mut Duration),
+    /// What happens when a server is full.
+    Full(&'l mut WhenFull),
+    /// What happens when a worker is overloaded.
+    Overloaded(&'l mut WhenOverloaded),
+    /// What happens when a socket's queue is full.
+    DatagramsFull(&'l mut WhenDatagramsFull),
+}
+
+macro_rules! limit_mut {
+    ($($variant:ident: $ty:ty,)*) => {
+        $(impl<'l> From<&'l mut $ty> for LimitMut<'l> {
+            fn from(limit: &'l mut $ty) -> LimitMut<'l> {
+                LimitMut::$variant(limit)
+            }
+        })*
+    };
+}
+
+limit_mut! {
+    Count: usize,
+    Number: u32,
+    Time: Duration,
+    Full: WhenFull,
+    Overloaded: WhenOverloaded,
+    DatagramsFull: WhenDatagramsFull,
+}
+
+/// Limits that are counts of bytes. The others are counts of something else.
+pub(crate) const BYTES: &[&str] = &[
+    "read_budget_bytes",
+    "input_max",
+    "output_high",
+    "output_low",
+    "output_max",
+    "buffered_max",
+    "write_progress_min",
+    "datagram_output_max",
+    "datagram_receive_buffer_bytes",
+    "datagram_send_buffer_bytes",
+];
+
+impl<'l> LimitMut<'l> {
+    /// The one of this name: bytes are no other count.
+    fn named(self, name: &str) -> LimitMut<'l> {
+        match self {
+            LimitMut::Count(bytes) if BYTES.contains(&name) => LimitMut::Bytes(bytes),
+            other => other,
+        }
+    }
+}
+
 macro_rules! limits {
     ($(#[doc = $doc:literal] $name:ident: $ty:ty = $default:expr,)*) => {
         /// The bounds of a server. Every one has a safe default; `0` in a count, or a zero duration,
@@ -107,9 +170,29 @@ macro_rules! limits {
             }
         }
 
+        /// How many there are.
+        const LIMITS: usize = [$(stringify!($name)),*].len();
+
         impl Limits {
             /// The names of all limits, in the order of their declaration, each with its text.
             pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), $doc),)*];
+
+            /// Every limit by its name, in the order of their declaration, to be set by it.
+            ///
+            /// ```
+            /// use windlass::{LimitMut, Limits};
+            ///
+            /// let mut limits = Limits::default();
+            /// for (name, limit) in limits.each_mut() {
+            ///     if let ("input_max", LimitMut::Bytes(bytes)) = (name, limit) {
+            ///         *bytes = 4096;
+            ///     }
+            /// }
+            /// assert_eq!(limits.input_max, 4096);
+            /// ```
+            pub fn each_mut(&mut self) -> [(&'static str, LimitMut<'_>); LIMITS] {
+                [$((stringify!($name), LimitMut::from(&mut self.$name).named(stringify!($name))),)*]
+            }
 
             /// The same, each with its value.
             pub(crate) fn values(&self) -> Vec<(&'static str, &'static str, LimitValue)> {

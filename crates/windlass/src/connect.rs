@@ -26,6 +26,32 @@ pub enum Remote {
     Tcp(SocketAddr),
     /// The path of a Unix stream socket.
     Unix(PathBuf),
+    /// A device, named pipes, or the like.
+    #[cfg(all(feature = "pipe", target_os = "linux"))]
+    Piped(Piped),
+}
+
+/// What is no socket and has bytes come and go all the same: a serial line, named pipes, `/dev/stdin` with
+/// `/dev/stdout`. Feature `pipe`, on Linux. A file has no readiness and is refused (`PermissionDenied`).
+///
+/// A terminal is made raw: bytes pass as they are. Nobody is kept from opening the same once more; who wants it for
+/// one connection at a time has to see to that.
+#[cfg(all(feature = "pipe", target_os = "linux"))]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Piped {
+    /// What is read from.
+    pub from: PathBuf,
+    /// What is written to; `None`: the same. To a named pipe that nobody reads, connecting fails.
+    pub to: Option<PathBuf>,
+    /// Bits per second of a serial line; 0: as it is.
+    pub baud: u32,
+}
+
+#[cfg(all(feature = "pipe", target_os = "linux"))]
+impl From<Piped> for Remote {
+    fn from(piped: Piped) -> Remote {
+        Remote::Piped(piped)
+    }
 }
 
 impl From<SocketAddr> for Remote {
@@ -51,6 +77,8 @@ impl fmt::Display for Remote {
         match self {
             Remote::Tcp(addr) => addr.fmt(f),
             Remote::Unix(path) => write!(f, "unix:{}", path.display()),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            Remote::Piped(piped) => write!(f, "pipe:{}", piped.from.display()),
         }
     }
 }
@@ -59,7 +87,7 @@ impl Remote {
     pub(crate) fn addr(&self) -> Option<SocketAddr> {
         match self {
             Remote::Tcp(addr) => Some(*addr),
-            Remote::Unix(_) => None,
+            _ => None,
         }
     }
 }

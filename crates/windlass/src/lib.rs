@@ -42,6 +42,7 @@
 #![deny(missing_docs)]
 
 mod address;
+mod atomic;
 mod change;
 mod close;
 mod config;
@@ -57,6 +58,7 @@ mod mailbox;
 mod moving;
 mod observe;
 mod offload;
+mod parts;
 #[cfg_attr(not(feature = "planted-faults"), allow(dead_code))]
 #[doc(hidden)]
 pub mod planted;
@@ -88,8 +90,10 @@ pub use bytes::Bytes;
 pub use address::{Address, AddressError};
 pub use change::{Applied, Change};
 pub use close::{Close, Fault};
-pub use config::{Config, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
+pub use config::{Config, LimitMut, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};
 pub use conn::{Conn, Peer, Relayed};
+#[cfg(all(feature = "pipe", target_os = "linux"))]
+pub use connect::Piped;
 pub use connect::{Connect, ConnectError, Remote};
 pub use datagram::{
     Datagram, DatagramReceive, DatagramService, Ecn, Only, Outgoing, Socket, SocketId, datagrams,

@@ -12,6 +12,7 @@ use crate::hosted::{Host, Hosted};
 use crate::mailbox::{Inbox, Mailbox};
 use crate::moving::{Move, Mover};
 use crate::offload::{Offload, Work};
+use crate::parts;
 use crate::resolve::{Resolve, Resolver};
 use crate::server::{Bound, Server, Summary};
 use crate::service::{Receive, Service};
@@ -203,6 +204,7 @@ impl<S: Service> ServiceSpec for Spec<S> {
     fn cannot_listen(&self, address: &Address) -> Option<Error> {
         let name = &self.name;
         let what = match address {
+            Address::Udp(_) if !parts::UDP => format!("there are no datagrams in this build: {address}"),
             Address::Udp(_) if self.calls.is_none() => format!("{name} serves no datagrams: {address}"),
             Address::Tcp(_) | Address::Unix(_) if !self.streams => {
                 format!("{name} serves datagrams only: {address}")

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use windlass_proto::Time;
 
+use crate::atomic::AtomicU64;
 use crate::change::Changes;
 use crate::config::{Config, Limits};
 use crate::id::ConnId;

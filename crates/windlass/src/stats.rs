@@ -3,11 +3,10 @@
 //! The worker counts in plain integers and publishes them once a turn as relaxed atomic stores, so
 //! the hot path takes no lock and no locked instruction, and a reader never stops it.
 
-use std::sync::atomic::{
-    AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
-};
+use std::sync::atomic::{AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
 use std::time::Duration;
 
+use crate::atomic::AtomicU64;
 use crate::close::{KINDS, LABELS};
 use crate::tls_error::{TLS_KINDS, TLS_LABELS};
 

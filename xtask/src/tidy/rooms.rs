@@ -19,7 +19,8 @@ pub(crate) fn rules() -> Vec<Rule> {
     vec![
         Rule {
             name: "edges",
-            text: "dependencies point one way: cli -> {kv, proxy, hub, realtime} -> http -> windlass -> proto, and \
+            text: "dependencies point one way: cli -> {kv, proxy, hub, realtime} -> http -> windlass -> proto (mini, like cli, is a \
+                   program), and \
                    only the engine reaches below itself (mio, socket2, rustix, ..)",
             check: edges,
         },
@@ -47,7 +48,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         },
         Rule {
             name: "printing",
-            text: "only cli, bench, xtask, examples, the book's programs and tests print or read the environment",
+            text: "only cli, mini, bench, xtask, examples, the book's programs and tests print or read the environment",
             check: printing,
         },
         Rule {
@@ -96,6 +97,8 @@ fn may_use(name: &str) -> Option<&'static [&'static str]> {
         "windlass-http" => Some(BELOW_HTTP),
         "windlass-bench" => Some(BELOW_BENCH),
         "windlass-cli" => Some(BELOW_CLI),
+        // The same services in a file for small machines.
+        "windlass-mini" => Some(&["windlass", "windlass-proto", "windlass-hub"]),
         name if SERVICES.contains(&name) => Some(BELOW_SERVICES),
         _ => None,
     }
@@ -199,7 +202,8 @@ fn clocks_and_threads(tree: &Tree, places: &mut Places) {
 
 fn printing(tree: &Tree, places: &mut Places) {
     for source in tree.sources() {
-        let may_print = ["crates/windlass-cli/", "crates/windlass-bench/", "xtask/", BOOK];
+        let may_print =
+            ["crates/windlass-cli/", "crates/windlass-mini/", "crates/windlass-bench/", "xtask/", BOOK];
         if may_print.iter().any(|room| source.path.starts_with(room)) {
             continue;
         }

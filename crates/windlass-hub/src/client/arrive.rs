@@ -8,6 +8,7 @@ use windlass::{Close, Conn, Move, MoveError};
 use windlass_proto::mqtt::Reason;
 
 use super::{Asking, Client, Stage};
+use crate::parts;
 use crate::service::Hub;
 use crate::siblings::home;
 
@@ -22,6 +23,9 @@ impl Hub {
         let home = home(&asking.client_id, self.siblings.workers());
         if home == self.worker {
             return self.come_home(conn, client, *asking);
+        }
+        if !parts::SPREAD {
+            return Err(self.refuse(client, Reason::ServerUnavailable));
         }
         match conn.move_to(home) {
             Ok(()) => {

@@ -26,6 +26,7 @@ pub(crate) use connect::{Asking, Enhanced};
 pub(crate) use subscribe::Waiting;
 use wire::Wire;
 
+use crate::parts;
 use crate::quota::Load;
 use crate::service::Hub;
 use crate::session::Key;
@@ -115,7 +116,7 @@ impl Client {
 
     /// Whether it is a request that is not answered yet: it goes on when that is done, and not before.
     pub(crate) fn awaits_answer(&self) -> bool {
-        matches!(&self.wire, Wire::Http(requests) if requests.is_answer_pending())
+        parts::HTTP && matches!(&self.wire, Wire::Http(requests) if requests.is_answer_pending())
     }
 
     /// Whether its packets wait.
@@ -151,9 +152,9 @@ impl Hub {
         if matches!(client.wire, Wire::Unknown) {
             let Some(&first) = input.peek().first() else { return Ok(()) };
             client.wire = match first {
-                b'G' if self.config.websocket => Wire::Request(Box::default()),
+                b'G' if parts::HTTP && self.config.websocket => Wire::Request(Box::default()),
                 // No packet of MQTT begins like that, and no connection with a PUBLISH.
-                b'P' if self.config.http_publish => {
+                b'P' if parts::HTTP && self.config.http_publish => {
                     Wire::Http(Box::new(http::Requests::new(self.config.packet_max)))
                 }
                 _ => Wire::Stream,
@@ -161,6 +162,7 @@ impl Hub {
         }
         match client.wire {
             Wire::Stream => self.serve(conn, client, input),
+            _ if !parts::HTTP => Ok(()),
             Wire::Http(_) => self.requests(conn, client, input),
             _ => self.frames(conn, client, input),
         }

@@ -7,6 +7,7 @@ use windlass_proto::ws::{CloseCode, Event, HandshakeError, Origins, Upgrade, WsC
 
 use super::wire::{WebSocket, Wire};
 use super::{Client, Stage};
+use crate::parts;
 use crate::service::Hub;
 
 impl Hub {
@@ -57,6 +58,9 @@ impl Hub {
 
     /// Serves the packets that came in messages, as far as they are whole.
     pub(crate) fn unheld(&mut self, conn: &mut Conn<'_>, client: &mut Client) -> Result<(), Close> {
+        if !parts::HTTP {
+            return Ok(());
+        }
         if let Wire::Http(requests) = &client.wire {
             // The end of a request without a body waits in no input.
             let goes_on = !requests.is_answer_pending();

@@ -7,6 +7,7 @@ use windlass_proto::http::RequestHeads;
 use windlass_proto::ws::{Endpoint, FrameHead, Opcode, Role, WsConfig};
 
 use super::http::Requests;
+use crate::parts;
 
 /// How the packets of a connection travel.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl WebSocket {
 
 impl Wire {
     pub(crate) fn is_websocket(&self) -> bool {
-        matches!(self, Wire::WebSocket(_))
+        parts::HTTP && matches!(self, Wire::WebSocket(_))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::client::{Client, wire};
 use crate::journal::{
     Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, RecoveredWillDue, Refusal,
 };
+use crate::parts;
 use crate::service::{Hub, Mail};
 use crate::session::{Key, Link, Pumped};
 use crate::stats::HubStats;
@@ -122,7 +123,7 @@ impl Durable {
     /// Whether there is a log that a successor waits for. One that is still asked for here counts: whoever got it now
     /// would keep it.
     pub(crate) fn is_to_be_handed_over(&self) -> bool {
-        self.is_on() || !matches!(self.opening, Opening::Over)
+        parts::JOURNAL && (self.is_on() || !matches!(self.opening, Opening::Over))
     }
 
     /// Puts the journal's numbers among those of the hub; how long its commits took.
@@ -161,6 +162,9 @@ impl Durable {
     /// The record that must be committed before what was put together for this connection leaves; `None`: it may.
     /// Behind what waits, all waits.
     fn waits_for(&mut self, link: Option<&mut Link>) -> Option<u64> {
+        if !parts::JOURNAL {
+            return None;
+        }
         let is_binding = std::mem::take(&mut self.binding);
         let link = link?;
         let committed = self.journal.committed();
@@ -199,7 +203,9 @@ impl Durable {
 
     /// What was recorded is on its way, if nothing is.
     pub(crate) fn commit(&mut self, scope: &mut Scope<'_>) {
-        if let Some(pool) = &self.pool {
+        if parts::JOURNAL
+            && let Some(pool) = &self.pool
+        {
             self.journal.submit(scope, pool, Done::Committed);
         }
     }

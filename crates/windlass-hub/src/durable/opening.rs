@@ -10,6 +10,7 @@ use windlass::{Conn, Mailbox, Offload, Scope, Sessions as Clients};
 use super::Done;
 use crate::client::{Client, Stage};
 use crate::journal::{Log, LogError, Recovered};
+use crate::parts;
 use crate::service::{Hub, Mail};
 
 /// Opens the log: what [`Hub::journal_later`] is given. It blocks.
@@ -54,7 +55,7 @@ impl Hub {
 
     /// Whether the client waits for the log; what it says stays where it is.
     pub(crate) fn waits_for_log(&self, conn: &mut Conn<'_>, client: &Client) -> bool {
-        let waits = self.has_no_log() && matches!(client.stage, Stage::New);
+        let waits = parts::JOURNAL && self.has_no_log() && matches!(client.stage, Stage::New);
         if waits {
             conn.pause();
             conn.cancel_wake();
@@ -65,6 +66,9 @@ impl Hub {
     /// The worker starts: the log is the first one's, who deals it out.
     pub(crate) fn begin_log(&mut self, scope: &mut Scope<'_>, clients: &mut Clients<Client>) {
         self.durable.begin(self.watch.totals().epoch(self.config.unix_ms, self.now));
+        if !parts::JOURNAL {
+            return;
+        }
         if self.worker != 0 {
             let is_durable = self.has_no_log();
             // One without sessions has nothing to wait for.

@@ -281,6 +281,7 @@ impl fmt::Debug for Check {
 pub struct Checked {
     /// Who it is, or why it is refused.
     pub verdict: Result<Who, Refusal>,
+    #[cfg_attr(not(feature = "passwords"), allow(dead_code, reason = "there is nothing to remember"))]
     pub(super) remember: Option<Remember>,
 }
 

@@ -53,6 +53,7 @@ impl<'t> Part<'t> {
     }
 
     /// What stands before and behind the first `by`.
+    #[cfg_attr(not(feature = "passwords"), allow(dead_code, reason = "their files are read so"))]
     pub(crate) fn split_once(self, by: char) -> Option<(Part<'t>, Part<'t>)> {
         let (before, behind) = self.text.split_once(by)?;
         let at = self.at + before.len() + by.len_utf8();

@@ -8,7 +8,6 @@ use std::io;
 use std::sync::Arc;
 #[allow(clippy::disallowed_types, reason = "only threads that may block wait for it, never a worker")]
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::disk::{Disk, DiskLock};
 use super::recover;
 use super::recovered::Recovered;
 use super::segments::{Place, Segments};
+use crate::atomic::AtomicU64;
 
 /// When what was done is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

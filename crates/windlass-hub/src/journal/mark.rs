@@ -1,10 +1,10 @@
 //! What a message knows of its text in the log.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::record::MessageNumber;
+use crate::atomic::AtomicU64;
 
 /// Which text of a message is in the log: kept with the message, for [`Journal::message`](super::Journal::message).
 ///

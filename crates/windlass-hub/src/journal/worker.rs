@@ -11,6 +11,7 @@ use super::latency::Latency;
 use super::log::{Durability, Log};
 use super::mark::Mark;
 use super::record::{Body, MessageNumber, Record, SessionNumber};
+use crate::parts;
 
 /// What one worker writes down. Owned by its service; it never blocks.
 ///
@@ -167,7 +168,7 @@ impl Journal {
     /// Whether anything is written down.
     #[inline]
     pub fn is_on(&self) -> bool {
-        self.log.is_some()
+        parts::JOURNAL && self.log.is_some()
     }
 
     /// A number for a session that begins. No other, on any worker or before a restart, has it.
@@ -185,7 +186,7 @@ impl Journal {
     /// new work is taken in.
     #[inline]
     pub fn record(&mut self, record: &Record<'_>) -> u64 {
-        if self.log.is_none() {
+        if !self.is_on() {
             return 0;
         }
         self.last += 1;
@@ -275,6 +276,9 @@ impl Journal {
         pool: &Offload<A>,
         wrap: impl FnOnce(Committed) -> A + Send + 'static,
     ) -> bool {
+        if !parts::JOURNAL {
+            return false;
+        }
         let now = scope.now();
         let Some((job, timeout)) = self.job(now) else { return false };
         match pool.submit_within(scope, timeout, move || wrap(job())) {

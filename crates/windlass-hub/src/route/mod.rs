@@ -8,6 +8,7 @@ use windlass_proto::mqtt::{
 };
 
 use crate::access::Readers;
+use crate::parts;
 use crate::session::{Key, Sessions};
 use elsewhere::{Chosen, Elsewhere, Joined};
 
@@ -85,28 +86,33 @@ impl Routes {
     /// The worker begins, as one of several.
     pub(crate) fn begin(&mut self, worker: usize, workers: usize) {
         self.worker = worker as u16;
+        if !parts::SPREAD {
+            return;
+        }
         self.elsewhere = Some(Box::new(Elsewhere::new(worker, workers, self.limits)));
     }
 
     /// Subscriptions of this worker's sessions.
     pub(crate) fn len(&self) -> usize {
-        self.tree.len() + self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.own())
+        self.tree.len()
+            + self.elsewhere.as_ref().filter(|_| parts::SPREAD).map_or(0, |elsewhere| elsewhere.own())
     }
 
     /// Those who know of shared subscriptions, where there are several workers.
     fn groups(&mut self, filter: Filter<'_>) -> Option<&mut Elsewhere> {
-        self.elsewhere.as_deref_mut().filter(|_| filter.group().is_some())
+        self.elsewhere.as_deref_mut().filter(|_| parts::SPREAD && filter.group().is_some())
     }
 
     /// Levels of filters that are kept: of all workers, at most.
     fn nodes(&self) -> usize {
-        self.tree.nodes() + self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.nodes())
+        self.tree.nodes()
+            + self.elsewhere.as_ref().filter(|_| parts::SPREAD).map_or(0, |elsewhere| elsewhere.nodes())
     }
 
     /// Whether there is no room for another filter: of all workers together, and levels that several of them have count
     /// for each.
     fn is_full(&self) -> bool {
-        self.are_held && self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max
+        self.are_held && parts::SPREAD && self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max
     }
 
     /// Whether there may be room for a filter.
@@ -148,7 +154,9 @@ impl Routes {
     /// that are connected, else of those that come back; and only of those who may read the topic.
     pub(crate) fn find(&mut self, readers: Readers<'_>, from: Option<Key>, sessions: &mut Sessions) {
         self.find_own(readers, from, sessions);
-        if let Some(elsewhere) = &mut self.elsewhere {
+        if parts::SPREAD
+            && let Some(elsewhere) = &mut self.elsewhere
+        {
             for &(key, entry) in elsewhere.find(readers, sessions) {
                 self.is_heard = true;
                 note(&mut self.targets, &mut self.ids, self.search, sessions, key, entry);

@@ -306,6 +306,7 @@ impl Kept {
     }
 
     /// See [`Retained::children`].
+    #[cfg_attr(not(feature = "inspect"), allow(dead_code, reason = "an operator asks"))]
     pub(crate) fn children<'k>(
         &'k self,
         above: Option<&str>,

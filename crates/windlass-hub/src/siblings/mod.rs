@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 
 use windlass::{ConnId, Mailbox, SendError};
 
+use crate::parts;
 use crate::service::Mail;
 pub use parcel::Batch;
 use parcel::Parcel;
@@ -30,7 +31,7 @@ const SAY_AT: u64 = 16;
 
 /// The worker that has the session of a client identifier, of so many.
 pub(crate) fn home(client_id: &str, workers: usize) -> usize {
-    if workers <= 1 {
+    if !parts::SPREAD || workers <= 1 {
         return 0;
     }
     // FNV-1a, and behind it how MurmurHash3 ends, since it mixes little by itself. What it comes to is the same for ever:
@@ -94,7 +95,7 @@ impl Siblings {
     /// The worker begins. Whether it is one of several that have sessions.
     pub(crate) fn begin(&mut self, worker: usize) -> bool {
         self.worker = worker;
-        let is_one = self.workers > 1 && worker < self.workers;
+        let is_one = parts::SPREAD && self.workers > 1 && worker < self.workers;
         if is_one {
             self.each = (0..self.workers).map(|_| Sibling::default()).collect();
         }
@@ -109,13 +110,13 @@ impl Siblings {
 
     /// How many workers have sessions; at least 1.
     pub(crate) fn workers(&self) -> usize {
-        self.workers.max(1)
+        if parts::SPREAD { self.workers.max(1) } else { 1 }
     }
 
     /// Whether there are others.
     #[inline]
     pub(crate) fn are_there(&self) -> bool {
-        !self.each.is_empty()
+        parts::SPREAD && !self.each.is_empty()
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
@@ -125,6 +126,9 @@ impl Siblings {
 
     /// Tells one of them something.
     pub(crate) fn tell(&mut self, worker: usize, parcel: Parcel) {
+        if !parts::SPREAD {
+            return;
+        }
         let Some(sibling) = self.each.get_mut(worker) else { return };
         sibling.sent += parcel.weight();
         self.is_full |= sibling.is_full(self.max);
@@ -155,7 +159,7 @@ impl Siblings {
     /// Whether clients are not to be read for now: one of the others has more on its way than it should.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.is_full
+        parts::SPREAD && self.is_full
     }
 
     /// This one is not read, and is to be told of by [`relieved`](Siblings::relieved).
@@ -173,11 +177,14 @@ impl Siblings {
     #[inline]
     pub(crate) fn are_due(&self) -> bool {
         let at = self.max / SAY_AT + 1;
-        self.each.iter().any(|sibling| !sibling.out.is_empty() || sibling.owes_word(at))
+        parts::SPREAD && self.each.iter().any(|sibling| !sibling.out.is_empty() || sibling.owes_word(at))
     }
 
     /// Sends what there is. With `all`, also word of what was dealt with that can wait.
     pub(crate) fn send(&mut self, all: bool) {
+        if !parts::SPREAD {
+            return;
+        }
         let Some(mailbox) = &self.mailbox else { return };
         let at = if all { 1 } else { self.max / SAY_AT + 1 };
         for (worker, sibling) in self.each.iter_mut().enumerate() {

@@ -8,7 +8,8 @@
 //!
 //! Beside the codec stand machines that a broker or a client needs and that no socket is needed for:
 //! [`Outgoing`] and [`Incoming`] for QoS 1 and 2, [`AliasesIn`] and [`AliasesOut`], [`PublishTemplate`] for one
-//! message to many receivers, [`Subscriptions`] and [`Retained`] for topics.
+//! message to many receivers, [`Subscriptions`] and [`Retained`] for topics. They, and properties to send
+//! ([`PropertiesBuf`]), need the feature `alloc`; the codec does not.
 //!
 //! Read [`Packet`] first, then `codec`, then `properties`. Clauses are cited as the specifications number them;
 //! where the two versions number one rule differently, that of 3.1.1 stands first:
@@ -32,48 +33,62 @@
 //! ```
 
 mod ack;
+#[cfg(feature = "alloc")]
 mod alias;
 mod codec;
 mod connack;
 mod connect;
 mod disconnect;
 mod error;
+#[cfg(feature = "alloc")]
 mod incoming;
 mod limits;
+#[cfg(feature = "alloc")]
 mod outgoing;
 mod packet;
 mod properties;
+#[cfg(feature = "alloc")]
+mod properties_buf;
 mod property;
 mod publish;
 mod read;
 mod reason;
 mod subscribe;
+#[cfg(feature = "alloc")]
 mod template;
 mod topic;
+#[cfg(feature = "alloc")]
 mod tree;
 mod write;
 
 pub use ack::Ack;
+#[cfg(feature = "alloc")]
 pub use alias::{AliasesIn, AliasesOut};
 pub use codec::Mqtt;
 pub use connack::Connack;
 pub use connect::{Connect, Secret, Will};
 pub use disconnect::{Auth, Disconnect};
 pub use error::{Fault, MqttError};
+#[cfg(feature = "alloc")]
 pub use incoming::{Arrival, Incoming, IncomingError, Ticket};
 pub use limits::Limits;
+#[cfg(feature = "alloc")]
 pub use outgoing::{InFlight, Outgoing, OutgoingError, Resend};
 pub use packet::{Kind, Packet, PacketId, QoS, Side, Version};
-pub use properties::{Properties, PropertiesBuf};
+pub use properties::Properties;
+#[cfg(feature = "alloc")]
+pub use properties_buf::PropertiesBuf;
 pub use property::{Place, Property};
 pub use publish::Publish;
 pub use reason::Reason;
 pub use subscribe::{
     Filters, Names, Reasons, RetainHandling, Suback, Subscribe, SubscribeOptions, Subscription, Unsubscribe,
 };
+#[cfg(feature = "alloc")]
 pub use template::{Delivery, PublishTemplate, SUBSCRIPTION_ID_MAX, TopicForm};
 pub use topic::{Filter, Topic, TopicError};
+#[cfg(feature = "alloc")]
 pub use tree::{Child, Group, Matched, Retained, Scan, Subscriptions, TreeError, TreeLimits};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests;

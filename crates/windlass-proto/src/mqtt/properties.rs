@@ -1,13 +1,11 @@
-//! All properties of one packet: a view of those that came, and a buffer for those to send (section 2.2.2 of
-//! version 5).
+//! All properties of one packet: a view of those that came (section 2.2.2 of version 5).
 
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::limits::Rules;
 use super::property::{self, Place, Property};
 use super::read::{Reader, VARINT_MAX};
-use super::write::{put_varint, varint_len};
+use super::write::put_varint;
 use super::{Kind, MqttError, Side, Version};
 use crate::{EncodeError, Put};
 
@@ -27,7 +25,7 @@ use crate::{EncodeError, Put};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Properties<'b> {
-    bytes: &'b [u8],
+    pub(super) bytes: &'b [u8],
 }
 
 macro_rules! getters {
@@ -80,6 +78,33 @@ impl<'b> Properties<'b> {
     #[inline]
     pub const fn as_bytes(self) -> &'b [u8] {
         self.bytes
+    }
+
+    /// Properties to send, as [`Property::encode`] put them one behind the other: without a heap, for which there is
+    /// `PropertiesBuf`. Whether they may stand in a packet is checked when it is encoded.
+    ///
+    /// ```
+    /// use windlass_proto::PutSlice;
+    /// use windlass_proto::mqtt::{Properties, Property};
+    ///
+    /// let mut memory = [0; 16];
+    /// let mut out = PutSlice::new(&mut memory);
+    /// Property::SessionExpiry(3600).encode(&mut out)?;
+    /// let properties = Properties::encoded(out.whole().unwrap())?;
+    /// assert_eq!(properties.session_expiry(), Some(3600));
+    /// # Ok::<(), windlass_proto::EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are none of that.
+    pub fn encoded(bytes: &'b [u8]) -> Result<Properties<'b>, EncodeError> {
+        let mut reader = Reader::new(bytes, Kind::Publish);
+        while !reader.is_empty() {
+            let read = reader.u8().and_then(|id| Property::read(id, &mut reader));
+            read.map_err(|_| EncodeError::Invalid)?;
+        }
+        Ok(Properties { bytes })
     }
 
     /// All of them, in order.
@@ -159,7 +184,7 @@ impl<'b> Properties<'b> {
 }
 
 /// That each property may stand there, once, with its value. One pass, whatever they are.
-fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules) -> Result<(), MqttError> {
+pub(super) fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules) -> Result<(), MqttError> {
     let mut reader = Reader::new(bytes, kind);
     let (mut seen, mut user) = (0_u64, 0_usize);
     while !reader.is_empty() {
@@ -205,84 +230,5 @@ fn check(bytes: &[u8], kind: Kind, place: Place, rules: &Rules) -> Result<(), Mq
 impl fmt::Debug for Properties<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Properties({} bytes)", self.bytes.len())
-    }
-}
-
-/// Properties of a packet to send. Whether they may stand in it is checked when it is encoded.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct PropertiesBuf {
-    bytes: Vec<u8>,
-}
-
-impl PropertiesBuf {
-    /// None yet.
-    pub const fn new() -> PropertiesBuf {
-        PropertiesBuf { bytes: Vec::new() }
-    }
-
-    /// Some that were checked.
-    pub(super) fn of(bytes: &[u8]) -> PropertiesBuf {
-        PropertiesBuf { bytes: bytes.to_vec() }
-    }
-
-    /// Those of a message that was kept: bytes as [`Properties::as_bytes`] gave them, from wherever they were.
-    ///
-    /// # Errors
-    ///
-    /// If they are not what a server may send in a PUBLISH.
-    pub fn kept(bytes: &[u8]) -> Result<PropertiesBuf, MqttError> {
-        let rules = Rules::of_kept(Version::V5, Side::Server);
-        check(bytes, Kind::Publish, Place::Packet(Kind::Publish), &rules)?;
-        Ok(PropertiesBuf { bytes: bytes.to_vec() })
-    }
-
-    /// Adds one behind those that are there.
-    ///
-    /// # Errors
-    ///
-    /// If its value has no encoding: a text that is too long or holds U+0000, or a number that may not be.
-    pub fn push(&mut self, property: Property<'_>) -> Result<&mut PropertiesBuf, EncodeError> {
-        property.check()?;
-        property.put(&mut self.bytes);
-        Ok(self)
-    }
-
-    /// Adds all of `properties` that `keep` keeps, as they are.
-    pub fn extend(
-        &mut self,
-        properties: Properties<'_>,
-        mut keep: impl FnMut(&Property<'_>) -> bool,
-    ) -> &mut PropertiesBuf {
-        for property in properties.iter().filter(|property| keep(property)) {
-            property.put(&mut self.bytes);
-        }
-        self
-    }
-
-    /// Forgets all of them, and keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
-    /// What a packet takes.
-    #[inline]
-    pub fn properties(&self) -> Properties<'_> {
-        Properties { bytes: &self.bytes }
-    }
-
-    /// Bytes they take in a packet, with their length in front.
-    pub fn len(&self) -> usize {
-        varint_len(self.bytes.len() as u32) + self.bytes.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-}
-
-impl fmt::Debug for PropertiesBuf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.properties().fmt(f)
     }
 }

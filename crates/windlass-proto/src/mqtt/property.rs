@@ -226,6 +226,17 @@ impl<'b> Property<'b> {
         })
     }
 
+    /// Puts it as it stands in a packet: what [`Properties::encoded`](super::Properties::encoded) takes, one or several.
+    ///
+    /// # Errors
+    ///
+    /// If its value has no encoding: a text that is too long or holds U+0000, or a number that may not be.
+    pub fn encode(&self, out: &mut (impl Put + ?Sized)) -> Result<(), EncodeError> {
+        self.check()?;
+        self.put(out);
+        Ok(())
+    }
+
     /// That it has an encoding.
     pub(super) fn check(&self) -> Result<(), EncodeError> {
         let valid = |valid: bool| if valid { Ok(()) } else { Err(EncodeError::Invalid) };

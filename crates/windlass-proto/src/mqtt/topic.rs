@@ -74,6 +74,7 @@ impl<'b> Topic<'b> {
     }
 
     /// One that was checked when it was kept.
+    #[cfg(feature = "alloc")]
     pub(super) fn kept(text: &'b str) -> Topic<'b> {
         Topic(text)
     }

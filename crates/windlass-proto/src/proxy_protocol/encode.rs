@@ -1,12 +1,11 @@
 //! Putting a header in front of a connection.
 
-use alloc::format;
-use alloc::vec::Vec;
+use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
 
 use super::tlv::crc32c;
 use super::{Addresses, Header, ProxyProtocol, SIGNATURE, V1_MAX, Version, kind};
-use crate::{Encode, EncodeError, Put};
+use crate::{Encode, EncodeError, Put, PutSlice};
 
 /// Paths of Unix sockets have this size, whatever is in them.
 const UNIX_PATH: usize = 108;
@@ -31,11 +30,13 @@ fn line(header: &Header<'_>, out: &mut (impl Put + ?Sized)) -> Result<(), Encode
             let (from, to) = one_family(source, destination);
             let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
             let (from_port, to_port) = (source.port(), destination.port());
-            let text = format!("PROXY {family} {from} {to} {from_port} {to_port}\r\n");
-            if text.len() > V1_MAX {
+            let mut memory = [0; V1_MAX];
+            let mut text = PutSlice::new(&mut memory);
+            let fits = write!(text, "PROXY {family} {from} {to} {from_port} {to_port}\r\n");
+            let Some(text) = text.whole().filter(|_| fits.is_ok()) else {
                 return Err(EncodeError::TooLong { max: V1_MAX });
-            }
-            out.put(text.as_bytes());
+            };
+            out.put(text);
         }
         _ => out.put(b"PROXY UNKNOWN\r\n"),
     }
@@ -57,7 +58,8 @@ fn one_family(source: SocketAddr, destination: SocketAddr) -> (IpAddr, IpAddr) {
 impl ProxyProtocol {
     /// Section 2.2.
     fn binary(&self, header: &Header<'_>, out: &mut (impl Put + ?Sized)) -> Result<(), EncodeError> {
-        let mut body = Vec::new();
+        let mut memory = [0; 2 * UNIX_PATH];
+        let mut body = PutSlice::new(&mut memory);
         let (command, family) = match header.addresses {
             Addresses::Local => (0x20, 0),
             Addresses::Unknown => (0x21, 0),
@@ -79,34 +81,35 @@ impl ProxyProtocol {
                         return Err(EncodeError::Length);
                     }
                     body.put(path);
-                    body.resize(body.len() + UNIX_PATH - path.len(), 0);
+                    body.put(&[0; UNIX_PATH][path.len()..]);
                 }
                 (0x21, 0x30 | protocol(datagram))
             }
         };
-        if family == 0 && !header.tlvs.as_bytes().is_empty() {
+        let tlvs = header.tlvs.as_bytes();
+        if family == 0 && !tlvs.is_empty() {
             // Whoever reads it skips all of it.
             return Err(EncodeError::Head);
         }
-        body.put(header.tlvs.as_bytes());
-        let sums = self.sums && family != 0;
-        if sums {
-            body.put(&[kind::CRC32C, 0, 4, 0, 0, 0, 0]);
-        }
-        let length = u16::try_from(body.len()).map_err(|_| EncodeError::Length)?;
-        if body.len() > self.length_max {
+        // Two paths are the most there are.
+        let Some(addresses) = body.whole() else { return Err(EncodeError::Length) };
+        let mut sum: &[u8] = if self.sums && family != 0 { &[kind::CRC32C, 0, 4, 0, 0, 0, 0] } else { &[] };
+        let total = addresses.len() + tlvs.len() + sum.len();
+        let length = u16::try_from(total).map_err(|_| EncodeError::Length)?;
+        if total > self.length_max {
             return Err(EncodeError::TooLong { max: self.length_max });
         }
-        if sums {
-            let pieces = [&SIGNATURE[..], &[command, family], &length.to_be_bytes(), &body];
-            let sum = crc32c(pieces).to_be_bytes();
-            let at = body.len() - sum.len();
-            body[at..].copy_from_slice(&sum);
+        let head = [command, family, (length >> 8) as u8, length as u8];
+        let mut summed = [kind::CRC32C, 0, 4, 0, 0, 0, 0];
+        if !sum.is_empty() {
+            // Over the header with zeros where it stands.
+            let pieces = [&SIGNATURE[..], &head, addresses, tlvs, sum];
+            summed[3..].copy_from_slice(&crc32c(pieces).to_be_bytes());
+            sum = &summed;
         }
-        out.put(&SIGNATURE);
-        out.put(&[command, family]);
-        out.put(&length.to_be_bytes());
-        out.put(&body);
+        for piece in [&SIGNATURE[..], &head, addresses, tlvs, sum] {
+            out.put(piece);
+        }
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! What version 2 says beyond addresses: type, length, value (section 2.2).
 
-use alloc::vec::Vec;
 use core::fmt;
+
+use crate::Put;
 
 /// Types of TLVs (sections 2.2.1 to 2.2.8).
 pub mod kind {
@@ -41,11 +42,11 @@ pub struct Tlv<'b> {
 
 impl Tlv<'_> {
     /// Appends it to `out`. False, and nothing appended, if its value is too long: it takes up to 65,535 bytes.
-    pub fn put(&self, out: &mut Vec<u8>) -> bool {
+    pub fn put(&self, out: &mut (impl Put + ?Sized)) -> bool {
         let Ok(length) = u16::try_from(self.value.len()) else { return false };
-        out.push(self.kind);
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(self.value);
+        let [high, low] = length.to_be_bytes();
+        out.put(&[self.kind, high, low]);
+        out.put(self.value);
         true
     }
 }

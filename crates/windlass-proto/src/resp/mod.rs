@@ -29,6 +29,7 @@
 //! ```
 
 mod command;
+#[cfg(feature = "alloc")]
 mod encode;
 mod error;
 mod inline;
@@ -36,10 +37,11 @@ mod number;
 mod reply;
 
 pub use command::{Args, Command, Commands, RespLimits};
+#[cfg(feature = "alloc")]
 pub use encode::{Encoder, Version};
 pub use error::RespError;
 pub use number::{decimal, parse_decimal};
 pub use reply::{Elements, Replies, Reply, Value};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests;

@@ -12,6 +12,7 @@ mod lines;
 mod memcached_ascii;
 mod memcached_binary;
 mod proxy_protocol;
+mod put_slice;
 mod samples;
 mod testing;
 mod time;

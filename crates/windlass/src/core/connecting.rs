@@ -16,6 +16,7 @@ use super::{Core, Tick};
 use crate::config::TIMEOUT_MAX;
 use crate::connect::{Connect, ConnectError};
 use crate::id::ConnId;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::shared::Shared;
 use crate::sys::Readiness;
@@ -95,6 +96,9 @@ const NO_ATTEMPT: &str = "a connecting slot has an attempt";
 impl Core {
     /// Takes note of a connection to be made, if limits allow it.
     pub(crate) fn connect(&mut self, service: u16, connect: Connect) -> Result<ConnId, ConnectError> {
+        if !parts::CONNECT {
+            return Err(ConnectError::Other(std::io::ErrorKind::Unsupported.into()));
+        }
         let stopping = self.connecting.stopping || self.members[usize::from(service)].aborted;
         if stopping || self.is_draining(service) && !connect.while_draining {
             return Err(ConnectError::Shutdown);

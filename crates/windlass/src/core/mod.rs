@@ -29,6 +29,7 @@ use crate::datagram::table::Sockets;
 use crate::id::ConnId;
 use crate::observe::flows::{Flow, Flows};
 use crate::observe::traffic::TrafficTable;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::serve::OwnLimits;
 use crate::shared::Shared;
@@ -418,7 +419,9 @@ impl Core {
     /// After the turn: closed slots may be reused.
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.freed);
-        self.udp.recycle();
+        if parts::UDP {
+            self.udp.recycle();
+        }
     }
 
     /// Our address on a connection, where its listener tells.

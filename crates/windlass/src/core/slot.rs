@@ -7,8 +7,10 @@ use windlass_proto::Time;
 use super::output::Output;
 use crate::wheel::Tick;
 
-/// State bits of a connection.
+/// State bits of a connection. One that this build knows no use for is none, and asking for it is no code.
 pub(crate) mod flag {
+    use crate::parts;
+
     /// The slot is in use.
     pub(crate) const LIVE: u32 = 1;
     /// Reading may find something.
@@ -53,16 +55,16 @@ pub(crate) mod flag {
     /// was cut off.
     pub(crate) const RESET: u32 = 1 << 21;
     /// Being connected by us: in use, but not LIVE yet, and `wake` is when to look at it.
-    pub(crate) const CONNECTING: u32 = 1 << 24;
+    pub(crate) const CONNECTING: u32 = if parts::CONNECT { 1 << 24 } else { 0 };
     /// On the list of ended connections whose next step is to be taken.
     pub(crate) const SETTLING: u32 = 1 << 20;
     /// It speaks TLS: what is written is encrypted, what is read decrypted.
-    pub(crate) const TLS: u32 = 1 << 30;
+    pub(crate) const TLS: u32 = if cfg!(feature = "tls") { 1 << 30 } else { 0 };
     /// The TLS handshake is not over, and the service does not know of the connection; `wake` is the
     /// handshake's deadline.
-    pub(crate) const HANDSHAKE: u32 = 1 << 31;
+    pub(crate) const HANDSHAKE: u32 = if cfg!(feature = "tls") { 1 << 31 } else { 0 };
     /// About to move to another worker: not read until it is there.
-    pub(crate) const MOVING: u32 = 1 << 22;
+    pub(crate) const MOVING: u32 = if parts::THREADS { 1 << 22 } else { 0 };
     /// Its service stays while others drain.
     pub(crate) const STAYS: u32 = 1 << 23;
     /// Its output being congested is no reason to stop reading: its service bounds that otherwise.
@@ -70,7 +72,7 @@ pub(crate) mod flag {
     /// The service knows that its peer has nothing more to say: no FIN of it is waited for.
     pub(crate) const SILENT: u32 = 1 << 26;
     /// Coupled with another connection: its input goes there, and its output comes from there.
-    pub(crate) const RELAYED: u32 = 1 << 28;
+    pub(crate) const RELAYED: u32 = if parts::CONNECT { 1 << 28 } else { 0 };
 }
 
 /// The `listener` of a connection that we made.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::core::slot::NO_LISTENER;
 use crate::core::{Core, Direct};
 use crate::observe::flows::Flow;
+use crate::parts;
 use crate::sys::{UDP_MAX, UdpBuffers};
 use crate::wheel::{Tick, Wheel, reached};
 
@@ -331,6 +332,9 @@ impl Core {
         service: u16,
         peer: SocketAddr,
     ) -> io::Result<SocketId> {
+        if !parts::UDP {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let refused = || io::Error::new(io::ErrorKind::QuotaExceeded, "sockets_max is reached");
         if self.udp.open >= self.limits.sockets_max || self.is_draining(service) {
             self.counters.sockets_refused += 1;

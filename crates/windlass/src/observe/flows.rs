@@ -5,9 +5,11 @@
 //! names stay.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::atomic::AtomicU64;
+use crate::parts;
 use crate::server::Handle;
 
 /// What one worker has counted of one listener, or of one service's own connections.
@@ -167,6 +169,9 @@ impl Flows {
     /// Counts in the row of a service and, for all but what it makes itself, in that of a listener.
     #[inline]
     pub(crate) fn count(&mut self, service: u16, listener: u16, add: impl Fn(&mut Flow)) {
+        if !parts::OBSERVE {
+            return;
+        }
         let Flows { listeners, services, touched } = self;
         if let Some(row) = services.get_mut(usize::from(service)) {
             add(&mut row.flow);

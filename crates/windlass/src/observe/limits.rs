@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::config::{WhenDatagramsFull, WhenFull, WhenOverloaded};
+use crate::config::{BYTES, WhenDatagramsFull, WhenFull, WhenOverloaded};
 use crate::server::Handle;
 use crate::stats::Counters;
 
@@ -83,20 +83,6 @@ pub struct LimitUse {
     /// How often it was reached since the start, where that is counted.
     pub reached: Option<u64>,
 }
-
-/// Limits that are counts of bytes. The others are counts of something else.
-const BYTES: &[&str] = &[
-    "read_budget_bytes",
-    "input_max",
-    "output_high",
-    "output_low",
-    "output_max",
-    "buffered_max",
-    "write_progress_min",
-    "datagram_output_max",
-    "datagram_receive_buffer_bytes",
-    "datagram_send_buffer_bytes",
-];
 
 impl Handle {
     /// Every limit of the server, in the order of their declaration, with how much of it is used. Services

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use windlass_proto::Time;
 
+use crate::parts;
 use crate::wheel::Tick;
 
 /// The table is kept this long after the last question.
@@ -56,14 +57,18 @@ impl TrafficTable {
 
     #[inline]
     pub(crate) fn received(&mut self, index: u32, n: usize) {
-        if let Some(row) = self.rows.get_mut(index as usize) {
+        if parts::OBSERVE
+            && let Some(row) = self.rows.get_mut(index as usize)
+        {
             row.count.received += n as u64;
         }
     }
 
     #[inline]
     pub(crate) fn sent(&mut self, index: u32, n: usize) {
-        if let Some(row) = self.rows.get_mut(index as usize) {
+        if parts::OBSERVE
+            && let Some(row) = self.rows.get_mut(index as usize)
+        {
             row.count.sent += n as u64;
         }
     }
@@ -79,7 +84,7 @@ impl TrafficTable {
     /// What a connection brings along from another worker.
     #[cold]
     pub(crate) fn set(&mut self, index: u32, now: Tick, count: Traffic) {
-        if !self.on {
+        if !parts::OBSERVE || !self.on {
             return;
         }
         if self.rows.len() <= index as usize {
@@ -112,7 +117,7 @@ impl TrafficTable {
     /// Gives the table back when nobody has asked for long enough.
     #[inline]
     pub(crate) fn expire(&mut self, now: Time) {
-        if self.expires.is_some_and(|at| at <= now) {
+        if parts::OBSERVE && self.expires.is_some_and(|at| at <= now) {
             (self.on, self.expires) = (false, None);
             self.rows = Vec::new();
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
+use crate::parts;
 use crate::serve::ServiceSpec;
 use crate::shared::Shared;
 use crate::sys::MioSys;
@@ -45,6 +46,8 @@ pub struct Bound {
     pub(super) on_ready: Option<Box<dyn FnOnce() + Send>>,
     #[cfg(unix)]
     pub(super) stop_pipe: Option<std::os::unix::net::UnixStream>,
+    #[cfg(target_os = "linux")]
+    pub(super) signals: Option<crate::sys::Signals>,
 }
 
 impl Bound {
@@ -90,6 +93,25 @@ impl Bound {
         self
     }
 
+    /// Takes SIGTERM and SIGINT for requests to shut down, as [`Bound::stop_pipe`] takes bytes: they come to worker 0
+    /// through its poll, without a handler and without a thread. From here on they are blocked in this thread and in those
+    /// that it starts; a thread that was there before would be killed by them. They are what they were once worker 0 has
+    /// ended: who asks again while other workers drain ends the process.
+    ///
+    /// # Errors
+    ///
+    /// The system's. `Unsupported` elsewhere than on Linux.
+    pub fn stop_on_signals(self) -> Result<Bound> {
+        #[cfg(target_os = "linux")]
+        {
+            let signals =
+                crate::sys::Signals::to_stop().map_err(|e| Error::system("cannot take signals", e))?;
+            Ok(Bound { signals: Some(signals), ..self })
+        }
+        #[cfg(not(target_os = "linux"))]
+        Err(Error::system("cannot take signals", std::io::ErrorKind::Unsupported.into()))
+    }
+
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
     /// of its own.
     pub fn run(self) -> Result<Summary> {
@@ -102,7 +124,9 @@ impl Bound {
         let holds = line.clone();
         let changer = ending.0.clone();
         let opening = move || {
-            if let Some((predecessor, path)) = predecessor {
+            if parts::HANDOVER
+                && let Some((predecessor, path)) = predecessor
+            {
                 let failed =
                     |e| Error::system(format!("cannot take over from the server at {}", path.display()), e);
                 let held = predecessor.ready(taken).map_err(failed)?;
@@ -118,10 +142,13 @@ impl Bound {
         let handoffs = ending.0.handoffs.clone();
         #[cfg(unix)]
         let mut stop_pipe = self.stop_pipe;
+        #[cfg(target_os = "linux")]
+        let mut signals = self.signals;
         #[cfg(unix)]
         let later_requests = stop_pipe.as_ref().and_then(|pipe| pipe.try_clone().ok());
         let (mut threads, mut failed) = (Vec::new(), None);
-        for index in (1..per_worker.len()).rev() {
+        let workers = if parts::THREADS { per_worker.len() } else { 1 };
+        for index in (1..workers).rev() {
             let listeners = (per_worker.pop().unwrap_or_default(), udp.pop().unwrap_or_default());
             let twins = twins.pop().unwrap_or_default();
             let (services, handoffs) = (services.clone(), handoffs.clone());
@@ -152,10 +179,14 @@ impl Bound {
             if let Some(pipe) = stop_pipe.take() {
                 sys.watch_stop_pipe(pipe)?;
             }
+            #[cfg(target_os = "linux")]
+            if let Some(signals) = signals.take() {
+                sys.watch_signals(signals)?;
+            }
             sys.keep_for_successor(twins.pop().unwrap_or_default(), control.take())
         });
         #[cfg(unix)]
-        if let Some(pipe) = later_requests {
+        if let Some(pipe) = later_requests.filter(|_| parts::THREADS) {
             hear_requests(pipe, &threads, &shared);
         }
         for thread in threads {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::parts;
 use crate::sys::UdpBuffers;
 use crate::sys::handover::Local;
 use crate::sys::listen::{self, TcpOptions};
@@ -116,7 +117,9 @@ impl Listening {
         }
         let failed = |e| Error::listen(&address.to_string(), e);
         let backlog = backlog(config);
-        if let Some(group) = inherited {
+        if parts::HANDOVER
+            && let Some(group) = inherited
+        {
             return self.adopt(&group, whose, config).map_err(failed);
         }
         match address {
@@ -146,6 +149,9 @@ impl Listening {
                 }
                 self.per_worker[0].push((first, id, service));
                 self.note(BoundAddress::Tcp(bound), false);
+            }
+            Address::Udp(_) if !parts::UDP => {
+                return Err(failed(std::io::ErrorKind::Unsupported.into()));
             }
             Address::Udp(text) => self.open_udp(text, whose, config).map_err(|e| match e {
                 OpenError::Address(e) => Error::config(format!("cannot listen: {e}")),

@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::config::{Config, TIMEOUT_MAX};
 use crate::error::{Error, Result};
 use crate::handover::Inherited;
+use crate::parts;
 use crate::serve::{OwnLimits, Serve, ServiceSpec};
 use crate::service::Service;
 use crate::shared::{ListenerShared, Shared};
@@ -115,7 +116,12 @@ impl Server {
         if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
             return Err(error);
         }
+        if !parts::HANDOVER && (!self.inherited.is_empty() || self.handover_socket.is_some()) {
+            return Err(Error::config("there is no hand-over of sockets in this build"));
+        }
         let workers = match self.config.workers {
+            0 if !parts::THREADS => 1,
+            n if n > 1 && !parts::THREADS => return Err(Error::config("this build has one worker")),
             0 => thread::available_parallelism().map_or(1, |n| n.get()),
             n => n,
         };
@@ -123,13 +129,16 @@ impl Server {
             return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
         }
         self.services.iter().try_for_each(|spec| check_service(&**spec))?;
-        let mut legacy = Legacy::new(self.inherited)?;
-        legacy.assign(self.services.iter().flat_map(|spec| spec.listen()));
+        let mut legacy = Legacy::default();
+        if parts::HANDOVER {
+            legacy = Legacy::new(self.inherited)?;
+            legacy.assign(self.services.iter().flat_map(|spec| spec.listen()));
+        }
         let mut listening = Listening::new(workers);
         for (service, spec) in self.services.iter().enumerate() {
             for (n, address) in spec.listen().iter().enumerate() {
                 let id = listening.addresses.len();
-                let inherited = legacy.take(id);
+                let inherited = if parts::HANDOVER { legacy.take(id) } else { None };
                 let whose = Whose { id: id as u16, service: service as u16, pin: spec.pin(n) };
                 listening.open(address, whose, &self.config, inherited)?;
             }
@@ -162,7 +171,7 @@ impl Server {
             open.push(Some(Open { asked, bound, service: service as u16, pin, sockets }));
         }
         let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
-        for spec in &self.services {
+        for spec in self.services.iter().filter(|_| parts::OBSERVE) {
             // In the order in which they were given.
             shared.cells.host(&spec.name(), workers, workers);
         }
@@ -172,7 +181,9 @@ impl Server {
             }
         }
         let mut estate = Estate::default();
-        if let Some(path) = self.handover_socket {
+        if parts::HANDOVER
+            && let Some(path) = self.handover_socket
+        {
             let failed = |e| Error::system(format!("cannot hand over at {}", path.display()), e);
             let at_path = |passed: &mut Passed| matches!(passed.local(), Local::Unix(at) if *at == path);
             let passed = legacy.control.take_if(at_path);
@@ -185,7 +196,9 @@ impl Server {
                 unix_paths.push(path, None);
             }
         }
-        legacy.close_rest();
+        if parts::HANDOVER {
+            legacy.close_rest();
+        }
         unix_paths.shared = Some(shared.clone());
         let there = |spec: Box<dyn ServiceSpec>| {
             let own = spec.own_limits();
@@ -199,7 +212,9 @@ impl Server {
             hands_over: estate.control.is_some(),
         };
         let changer = Changer::new(Arc::new(Handoffs::new(workers)), made);
-        let _ = shared.changes.set(Box::new(changer.clone()));
+        if parts::CHANGE {
+            let _ = shared.changes.set(Box::new(changer.clone()));
+        }
         Ok(Bound {
             ending: Ending(changer),
             shared,
@@ -212,6 +227,8 @@ impl Server {
             on_ready: None,
             #[cfg(unix)]
             stop_pipe: None,
+            #[cfg(target_os = "linux")]
+            signals: None,
         })
     }
 }

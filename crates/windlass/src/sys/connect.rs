@@ -19,6 +19,8 @@ pub(super) fn begin(
         Remote::Unix(path) => unix(path),
         #[cfg(not(unix))]
         Remote::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        Remote::Piped(piped) => Ok((MioStream::Piped(super::piped::PipedStream::open(piped)?), true)),
     }
 }
 
@@ -102,6 +104,9 @@ pub(super) fn is_done(stream: &MioStream) -> io::Result<bool> {
             }
             Ok(present(s.peer_addr())?.is_some())
         }
+        // Open is open.
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        MioStream::Piped(_) => Ok(true),
     }
 }
 

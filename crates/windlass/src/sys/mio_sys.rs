@@ -25,6 +25,7 @@ use crate::connect::Remote;
 
 #[cfg(target_os = "linux")]
 use super::pipe::Pipe;
+use crate::parts;
 /// There is no splicing here.
 #[cfg(not(target_os = "linux"))]
 pub(crate) enum Pipe {}
@@ -53,6 +54,8 @@ pub(crate) enum MioStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(all(feature = "pipe", target_os = "linux"))]
+    Piped(super::piped::PipedStream),
 }
 
 pub(crate) struct MioSys {
@@ -64,6 +67,8 @@ pub(crate) struct MioSys {
     random: u64,
     #[cfg(unix)]
     stop_pipe: Option<UnixStream>,
+    #[cfg(target_os = "linux")]
+    signals: Option<super::Signals>,
     /// Kept for a successor: the sockets of this worker, and on worker 0 the place to ask for them.
     #[cfg(target_os = "linux")]
     twins: Vec<(u16, super::handover::Twin)>,
@@ -91,6 +96,8 @@ impl MioSys {
             #[cfg(unix)]
             stop_pipe: None,
             #[cfg(target_os = "linux")]
+            signals: None,
+            #[cfg(target_os = "linux")]
             twins: Vec::new(),
             #[cfg(target_os = "linux")]
             control: None,
@@ -113,6 +120,14 @@ impl MioSys {
         Ok(())
     }
 
+    /// Takes every signal for a shutdown request.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn watch_signals(&mut self, signals: super::Signals) -> io::Result<()> {
+        signals.register(self.poll.registry())?;
+        self.signals = Some(signals);
+        Ok(())
+    }
+
     /// Keeps the twins of this worker's sockets, and serves the control socket if it is given one.
     #[cfg_attr(not(target_os = "linux"), allow(unused_variables, reason = "there are none"))]
     pub(crate) fn keep_for_successor(
@@ -121,7 +136,7 @@ impl MioSys {
         control: Option<super::handover::Control>,
     ) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        {
+        if parts::HANDOVER {
             self.twins = twins;
             if let Some(mut control) = control {
                 control.register(self.poll.registry())?;
@@ -160,6 +175,8 @@ impl MioStream {
             MioStream::Tcp(s) => s,
             #[cfg(unix)]
             MioStream::Unix(s) => s,
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => s,
         }
     }
 
@@ -172,6 +189,8 @@ impl MioStream {
             }
             #[cfg(unix)]
             MioStream::Unix(_) => {}
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => {}
         }
     }
 }
@@ -186,23 +205,47 @@ impl MioStream {
         match self {
             MioStream::Tcp(s) => s.as_fd(),
             MioStream::Unix(s) => s.as_fd(),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => s.from(),
+        }
+    }
+
+    /// What is written to: the same, unless it is no socket.
+    #[cfg(target_os = "linux")]
+    fn fd_to(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => s.to(),
+            _ => self.fd(),
         }
     }
 
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        if let MioStream::Piped(piped) = self {
+            return piped.read(buf);
+        }
         let (read, _) = rustix::net::recv(self.fd(), buf, RecvFlags::empty())?;
         Ok(read)
     }
 
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        if let MioStream::Piped(piped) = self {
+            return piped.write(buf);
+        }
         Ok(rustix::net::send(self.fd(), buf, SendFlags::NOSIGNAL)?)
     }
 
     /// Not `writev`, which cannot be told to raise no SIGPIPE.
     #[inline]
     fn writev(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(all(feature = "pipe", target_os = "linux"))]
+        if let MioStream::Piped(piped) = self {
+            return piped.writev(bufs);
+        }
         let mut nothing = SendAncillaryBuffer::default();
         Ok(rustix::net::sendmsg(self.fd(), bufs, &mut nothing, SendFlags::NOSIGNAL)?)
     }
@@ -287,11 +330,18 @@ impl Sys for MioSys {
                 requests += n as u32;
             }
         }
+        #[cfg(target_os = "linux")]
+        if let Some(signals) = &self.signals {
+            requests += signals.take();
+        }
         requests
     }
 
     #[cfg(target_os = "linux")]
     fn control(&mut self, now: Time) -> super::ControlTurn {
+        if !parts::HANDOVER {
+            return super::ControlTurn::default();
+        }
         let registry = self.poll.registry();
         let gone = self.successor.as_mut().is_some_and(|successor| successor.is_gone(registry));
         if gone {
@@ -303,6 +353,9 @@ impl Sys for MioSys {
 
     #[cfg(target_os = "linux")]
     fn stop_listening(&mut self) {
+        if !parts::HANDOVER {
+            return;
+        }
         self.twins.clear();
         if let Some(control) = self.control.take() {
             self.successor = control.close(self.poll.registry());
@@ -406,6 +459,8 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => self.poll.registry().register(s, token, TCP_INTEREST),
             #[cfg(unix)]
             MioStream::Unix(s) => self.poll.registry().register(s, token, Interest::READABLE),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => self.poll.registry().register(s, token, Interest::READABLE),
         }
     }
 
@@ -426,6 +481,8 @@ impl Sys for MioSys {
                 self.poll.registry().reregister(s, mio::Token(_token.0), both)?;
                 Ok(true)
             }
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => Ok(false),
         }
     }
 
@@ -463,7 +520,7 @@ impl Sys for MioSys {
 
     fn splice_out(&mut self, pipe: &mut Pipe, _stream: &mut MioStream, _len: usize) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
-        return pipe.empty(_stream.fd(), _len);
+        return pipe.empty(_stream.fd_to(), _len);
         #[cfg(not(target_os = "linux"))]
         match *pipe {}
     }
@@ -473,6 +530,8 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => s.local_addr().ok(),
             #[cfg(unix)]
             MioStream::Unix(_) => None,
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => None,
         }
     }
 
@@ -481,6 +540,8 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => s.take_error(),
             #[cfg(unix)]
             MioStream::Unix(s) => s.take_error(),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(_) => Ok(None),
         }
         .unwrap_or_else(Some)
     }
@@ -490,6 +551,11 @@ impl Sys for MioSys {
             MioStream::Tcp(s) => s.shutdown(Shutdown::Write),
             #[cfg(unix)]
             MioStream::Unix(s) => s.shutdown(Shutdown::Write),
+            #[cfg(all(feature = "pipe", target_os = "linux"))]
+            MioStream::Piped(s) => {
+                s.finish();
+                Ok(())
+            }
         }
     }
 

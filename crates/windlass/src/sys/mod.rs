@@ -28,6 +28,10 @@ pub(crate) mod listen;
 mod mio_sys;
 #[cfg(target_os = "linux")]
 mod pipe;
+#[cfg(all(feature = "pipe", target_os = "linux"))]
+mod piped;
+#[cfg(target_os = "linux")]
+mod signals;
 #[cfg(target_os = "linux")]
 mod timerfd;
 mod token;
@@ -49,6 +53,8 @@ pub(crate) use errors::{AcceptError, accept_error, is_too_long};
 pub(crate) use mio_sys::{MioListener, MioStream, MioSys};
 /// One received buffer: one datagram, or several of one flow and size (`stride`).
 pub(crate) use quinn_udp::RecvMeta as Received;
+#[cfg(target_os = "linux")]
+pub(crate) use signals::Signals;
 pub(crate) use token::{INDEX_MAX, Token, UDP_MAX};
 pub(crate) use udp::{MioUdp, UdpBuffers, ecn_of};
 

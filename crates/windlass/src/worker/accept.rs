@@ -15,6 +15,7 @@ use crate::config::WhenFull;
 use crate::core::flush;
 use crate::core::slot::{PeerAddr, flag};
 use crate::moving::Placement;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::shared::{RUNNING, Shared};
 use crate::sys::{AcceptError, Sys, Token, accept_error};
@@ -459,7 +460,7 @@ impl<Y: Sys> Worker<Y> {
             Placement::Here => None,
             Placement::Worker(other) => Some(other),
         };
-        if placed.is_some_and(|other| self.sheds_for(other, service)) {
+        if parts::THREADS && placed.is_some_and(|other| self.sheds_for(other, service)) {
             // It was placed there, and nobody else may serve it.
             self.give_back(n);
             if let Some(source) = PeerAddr::new(peer).source().filter(|_| source_counted) {
@@ -468,7 +469,8 @@ impl<Y: Sys> Worker<Y> {
             self.count_shed();
             return self.io.sys.close(handed.stream, false, true);
         }
-        let elsewhere = placed.filter(|&other| other != self.index && other < self.shared.workers.len());
+        let elsewhere = placed
+            .filter(|&other| parts::THREADS && other != self.index && other < self.shared.workers.len());
         let ours = match elsewhere {
             Some(other) => self.hand_over(other, handed),
             None => Some(handed),
@@ -501,7 +503,7 @@ impl<Y: Sys> Worker<Y> {
     /// Among equals chance decides, or all workers would send their newcomers to the same one.
     fn less_loaded(&mut self) -> Option<usize> {
         let (workers, lead) = (&self.shared.workers, self.shared.config.rebalance_lead);
-        if workers.len() < 2 || lead == 0 || self.shared.stop_state() != RUNNING {
+        if !parts::THREADS || workers.len() < 2 || lead == 0 || self.shared.stop_state() != RUNNING {
             return None;
         }
         let mine = workers[self.index].load.load(Relaxed);
@@ -521,7 +523,8 @@ impl<Y: Sys> Worker<Y> {
         loop {
             match self.handoffs.next(self.index) {
                 Some(Incoming::Stream(handed)) => self.adopt(handed),
-                Some(Incoming::Order(order)) => self.change(order),
+                Some(Incoming::Order(order)) if parts::CHANGE => self.change(order),
+                Some(Incoming::Order(_)) => {}
                 None => return,
             }
         }
@@ -532,7 +535,7 @@ impl<Y: Sys> Worker<Y> {
         let Handed { stream, peer, listener, service, source_counted, moved } = handed;
         let Some(index) = self.core.insert(peer, service, listener) else {
             self.core.counters.shed_full += 1;
-            if moved.is_some() {
+            if parts::THREADS && moved.is_some() {
                 self.lose_moved(service, listener);
             }
             self.io.sys.close(stream, false, true);
@@ -546,7 +549,9 @@ impl<Y: Sys> Worker<Y> {
         let generation = self.core.slot(index).generation;
         self.core.counters.registers += 1;
         let registered = self.io.register(index, generation);
-        if let Some(moved) = moved {
+        if parts::THREADS
+            && let Some(moved) = moved
+        {
             return self.move_in(index, moved, registered);
         }
         if registered.is_err() {

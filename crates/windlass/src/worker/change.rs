@@ -12,6 +12,7 @@ use crate::config::Limits;
 use crate::core::slot::flag;
 use crate::datagram::table::flag as udp_flag;
 use crate::hosted::Hosted;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::serve::{OwnLimits, ServiceSpec};
@@ -347,9 +348,13 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.core.members[usize::from(service)].leaving = true;
-        self.core.shut_connecting_for(service, false);
+        if parts::CONNECT {
+            self.core.shut_connecting_for(service, false);
+        }
         // Nobody leaves for another worker any more.
-        self.move_out();
+        if parts::THREADS {
+            self.move_out();
+        }
         // What has been sent by now is answered: one more read for each.
         for index in 0..self.core.slots.len() as u32 {
             let slot = self.core.slot(index);

@@ -14,6 +14,7 @@ use crate::datagram::table::{SocketSlot, canonical, flag};
 use crate::datagram::{Datagram, Socket};
 use crate::hosted::Hosted;
 use crate::observe::trace::Of;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::sys::{Outbound, Readiness, Received, Sys, Token, UdpBuffers, ecn_of};
 use crate::wheel::reached;
@@ -101,6 +102,9 @@ impl<Y: Sys> Io<Y> {
 impl<Y: Sys> DirectUdp for Io<Y> {
     #[inline]
     fn send(&mut self, index: u32, out: &Outbound<'_>) -> io::Result<()> {
+        if !parts::UDP {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let began = self.traced_from();
         let (sys, socket) = self.socket(index);
         let result = sys.send(socket, out);
@@ -112,10 +116,16 @@ impl<Y: Sys> DirectUdp for Io<Y> {
     }
 
     fn segments_max(&self, index: u32) -> usize {
+        if !parts::UDP {
+            return 1;
+        }
         self.sys.segments_max(self.udp[index as usize].as_ref().expect(NO_SOCKET)).max(1)
     }
 
     fn want_room(&mut self, index: u32, generation: u32, wanted: bool) -> io::Result<()> {
+        if !parts::UDP {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let (sys, socket) = self.socket(index);
         super::io::again(|| sys.want_room(socket, Token::udp(index, generation), wanted))
     }
@@ -127,6 +137,9 @@ impl<Y: Sys> DirectUdp for Io<Y> {
         peer: SocketAddr,
         buffers: UdpBuffers,
     ) -> io::Result<(SocketAddr, usize)> {
+        if !parts::UDP {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let (socket, local) = super::io::again(|| self.sys.connect_udp(peer, buffers))?;
         self.put_socket(index, socket);
         if let Err(e) = self.register_udp(index, generation) {
@@ -297,7 +310,9 @@ impl<Y: Sys> Worker<Y> {
             let wanted = if slot.is(flag::BUSY) { BATCH_MAX } else { BATCH_FIRST };
             let (sys, socket) = self.io.socket(index);
             let result = self.inbound.receive(wanted, |bufs, received| sys.receive(socket, bufs, received));
-            if let Some(trace) = &mut self.io.trace {
+            if parts::OBSERVE
+                && let Some(trace) = &mut self.io.trace
+            {
                 let got = |&n: &usize| self.inbound.received[..n].iter().map(|one| one.len as u64).sum();
                 let bytes = result.as_ref().map_or(0, got);
                 trace.ended("read", Of::Nothing, "UDP socket", bytes, self.io.sys.now());

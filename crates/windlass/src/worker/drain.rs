@@ -9,6 +9,7 @@ use crate::close::Close;
 use crate::core::slot::flag;
 use crate::datagram::table::{SocketSlot, flag as udp_flag};
 use crate::mailbox::Shut;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::shared::{DRAINING, RUNNING, STOPPING, SUPERSEDED};
@@ -54,15 +55,19 @@ impl<Y: Sys> Worker<Y> {
         if requested == RUNNING {
             return;
         }
-        self.close_retired_sockets();
+        if parts::HANDOVER {
+            self.close_retired_sockets();
+        }
         if requested == STOPPING && self.phase != Phase::Stopping {
             return self.stop_now();
         }
         match self.phase {
-            Phase::Running if requested == SUPERSEDED => self.be_superseded(),
+            Phase::Running if parts::HANDOVER && requested == SUPERSEDED => self.be_superseded(),
             Phase::Superseded { .. } if planted(Fault::SupersededForEver) => {}
             Phase::Running | Phase::Superseded { .. } if requested == DRAINING => self.begin_drain(),
-            Phase::Superseded { deadline: Some(at) } if self.core.now >= at => self.begin_drain(),
+            Phase::Superseded { deadline: Some(at) } if parts::HANDOVER && self.core.now >= at => {
+                self.begin_drain()
+            }
             Phase::LastRead { deadline } => {
                 self.phase = Phase::Draining { deadline };
                 self.tell_draining();
@@ -100,7 +105,7 @@ impl<Y: Sys> Worker<Y> {
         let socket =
             |slot: &SocketSlot| slot.is(udp_flag::LIVE) && !core.members[usize::from(slot.service)].stays;
         self.shared.workers[self.index].load.load(Relaxed) == core.staying
-            && (core.udp.open == 0 || !core.udp.slots.iter().any(socket))
+            && (!parts::UDP || core.udp.open == 0 || !core.udp.slots.iter().any(socket))
     }
 
     pub(super) fn is_stopped(&mut self) -> bool {
@@ -108,7 +113,7 @@ impl<Y: Sys> Worker<Y> {
             && !matches!(self.phase, Phase::LastRead { .. })
             && self.core.counters.connections == 0
             && self.acceptors.iter().all(|acceptor| acceptor.listener.is_none())
-            && self.core.udp.open == 0
+            && (!parts::UDP || self.core.udp.open == 0)
             && self.core.closing.is_empty()
             && self.handoffs.close_if_empty(self.index);
         if !ended || self.phase == Phase::Stopping {
@@ -132,9 +137,13 @@ impl<Y: Sys> Worker<Y> {
                 self.close_acceptor(n);
             }
         }
-        self.core.shut_connecting(false);
+        if parts::CONNECT {
+            self.core.shut_connecting(false);
+        }
         // Nobody leaves any more: those who waited to are read on, in time for the last read.
-        self.move_out();
+        if parts::THREADS {
+            self.move_out();
+        }
         // What a connection has sent before we stopped is answered: one more read for each.
         for index in 0..self.core.slots.len() as u32 {
             if self.core.slot(index).is(flag::LIVE) {
@@ -142,7 +151,9 @@ impl<Y: Sys> Worker<Y> {
                 self.core.queue(index);
             }
         }
-        self.last_receive();
+        if parts::UDP {
+            self.last_receive();
+        }
         let deadline = self.core.now + self.core.limits.drain_timeout;
         self.phase = Phase::LastRead { deadline };
     }
@@ -166,7 +177,9 @@ impl<Y: Sys> Worker<Y> {
                 self.tell_one_draining(index);
             }
         }
-        self.tell_sockets_draining(None);
+        if parts::UDP {
+            self.tell_sockets_draining(None);
+        }
     }
 
     pub(super) fn tell_one_draining(&mut self, index: u32) {
@@ -185,7 +198,7 @@ impl<Y: Sys> Worker<Y> {
             }
             _ if self.has_told(self.core.slots[index as usize].service) => self.tell_late_of_drain(index),
             _ if self.core.members[usize::from(self.core.slots[index as usize].service)].leaving => {}
-            Phase::Superseded { .. } => self.tell_one_superseded(index),
+            Phase::Superseded { .. } if parts::HANDOVER => self.tell_one_superseded(index),
             Phase::Draining { .. } if !self.core.slot(index).is(flag::STAYS) => {
                 self.tell_late_of_drain(index);
             }
@@ -213,7 +226,9 @@ impl<Y: Sys> Worker<Y> {
         self.core.draining = true;
         self.close_listeners();
         self.phase = Phase::Stopping;
-        self.core.shut_connecting(true);
+        if parts::CONNECT {
+            self.core.shut_connecting(true);
+        }
         self.adopt_handed_over();
         let mut left = self.core.limits.closes_per_turn_max;
         for index in 0..self.core.slots.len() as u32 {
@@ -226,6 +241,8 @@ impl<Y: Sys> Worker<Y> {
             }
         }
         self.end();
-        self.close_sockets();
+        if parts::UDP {
+            self.close_sockets();
+        }
     }
 }

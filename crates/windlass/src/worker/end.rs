@@ -8,6 +8,7 @@ use crate::close::Close;
 use crate::conn::Conn;
 use crate::core::slot::flag;
 use crate::observe::trace::Of;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::sys::Sys;
 
@@ -58,7 +59,7 @@ impl<Y: Sys> Worker<Y> {
         self.core.count(index, |flow| flow.ended += 1);
         self.core.counters.closed_by[why.kind()] += 1;
         let service = self.core.slot(index).service as usize;
-        if self.io.trace.is_some() {
+        if self.io.is_traced() {
             self.begin_entry();
             self.trace_ended("close", Of::Slot(index), why.label().into());
         }
@@ -153,7 +154,9 @@ impl<Y: Sys> Worker<Y> {
     pub(super) fn destroy(&mut self, index: u32, reset: bool) {
         self.io.close(index, true, reset);
         self.core.counters.closes_done += 1;
-        if let Some(trace) = &mut self.io.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.io.trace
+        {
             // The slot's generation goes with it.
             let id = self.core.id(index);
             trace.name(Some(index), |_| id);

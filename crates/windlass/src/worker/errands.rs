@@ -19,6 +19,7 @@ use crate::observe::errands::{CloseHow, Errand, Taking, TraceAnswer};
 use crate::observe::inspect::{Part, Sort};
 use crate::observe::trace::{Of, Recorder};
 use crate::observe::{ConnEntry, ConnState};
+use crate::parts;
 use crate::shared::{ListenerShared, Shared};
 use crate::sys::{Readiness, Sys, Token};
 
@@ -218,7 +219,7 @@ impl<Y: Sys> Worker<Y> {
     /// A turn begins: it is written down if somebody waits for one that has something to tell.
     #[inline]
     pub(super) fn begin_trace(&mut self) {
-        if !self.observing.tracing.is_empty() {
+        if parts::OBSERVE && !self.observing.tracing.is_empty() {
             self.io.trace = Some(Box::new(Recorder::new()));
         }
     }
@@ -226,7 +227,9 @@ impl<Y: Sys> Worker<Y> {
     /// Its poll has returned, at `now`.
     #[inline]
     pub(super) fn trace_polled(&mut self, now: Time) {
-        if let Some(trace) = &mut self.io.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.io.trace
+        {
             trace.polled(self.turn_ended, now);
         }
     }
@@ -234,7 +237,7 @@ impl<Y: Sys> Worker<Y> {
     /// A step of the turn begins.
     #[inline]
     pub(super) fn step_begins(&mut self, name: &'static str) {
-        if self.io.trace.is_some() {
+        if self.io.is_traced() {
             self.trace_step(name);
         }
     }
@@ -242,7 +245,9 @@ impl<Y: Sys> Worker<Y> {
     #[cold]
     fn trace_step(&mut self, name: &'static str) {
         let now = self.io.sys.now();
-        if let Some(trace) = &mut self.io.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.io.trace
+        {
             trace.step(name, now);
         }
     }
@@ -257,7 +262,9 @@ impl<Y: Sys> Worker<Y> {
     /// The same where the coarse clock has been asked a moment ago.
     #[inline]
     pub(super) fn begin_entry(&mut self) {
-        if let Some(trace) = &mut self.io.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.io.trace
+        {
             trace.begin(self.io.sys.now());
         }
     }
@@ -265,7 +272,7 @@ impl<Y: Sys> Worker<Y> {
     /// A newcomer was accepted.
     #[inline]
     pub(super) fn trace_accept(&mut self, listener: u16) {
-        if self.io.trace.is_some() {
+        if self.io.is_traced() {
             let listener = self.listeners.get(usize::from(listener));
             let name = listener.map(|listener| listener.name.clone()).unwrap_or_default();
             self.trace_ended("accept", Of::Nothing, name);
@@ -275,7 +282,9 @@ impl<Y: Sys> Worker<Y> {
     /// Something that began with `begin` is over.
     #[cold]
     pub(super) fn trace_ended(&mut self, what: &'static str, of: Of, detail: String) {
-        if let Some(trace) = &mut self.io.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.io.trace
+        {
             trace.ended(what, of, detail, 0, self.io.sys.now());
         }
     }
@@ -296,7 +305,7 @@ impl<Y: Sys> Worker<Y> {
     /// The turn is over: those who wait for one get it, if it had anything to do.
     #[inline]
     pub(super) fn end_trace(&mut self) {
-        if self.io.trace.is_some() {
+        if self.io.is_traced() {
             self.tell_trace();
         }
     }

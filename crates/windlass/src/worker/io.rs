@@ -8,6 +8,7 @@ use windlass_proto::Time;
 use crate::connect::Connect;
 use crate::core::{Direct, TABLE_RESERVED_MAX};
 use crate::observe::trace::{Of, Recorder};
+use crate::parts;
 use crate::sys::{Sys, Token};
 
 pub(super) struct Io<Y: Sys> {
@@ -56,23 +57,31 @@ impl<Y: Sys> Io<Y> {
     pub(super) fn read(&mut self, index: u32, buf: &mut [u8]) -> Result<usize> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         let result = self.sys.read(stream, buf);
-        if self.trace.is_some() {
+        if self.is_traced() {
             self.trace_read(index, &result);
         }
         result
     }
 
+    /// Whether this turn is written down.
+    #[inline]
+    pub(super) fn is_traced(&self) -> bool {
+        parts::OBSERVE && self.trace.is_some()
+    }
+
     /// When a call begins, if the turn is written down.
     #[inline]
     pub(super) fn traced_from(&mut self) -> Option<Time> {
-        if self.trace.is_some() { Some(self.sys.now()) } else { None }
+        if self.is_traced() { Some(self.sys.now()) } else { None }
     }
 
     /// Notes a call that is over.
     #[cold]
     pub(super) fn traced(&mut self, what: &'static str, of: Of, bytes: u64, began: Time) {
         let now = self.sys.now();
-        if let Some(trace) = &mut self.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.trace
+        {
             trace.inside(what, of, bytes, began, now);
         }
     }
@@ -85,7 +94,9 @@ impl<Y: Sys> Io<Y> {
             Err(e) if e.kind() == ErrorKind::WouldBlock => (0, "nothing there"),
             Err(_) => (0, "failed"),
         };
-        if let Some(trace) = &mut self.trace {
+        if parts::OBSERVE
+            && let Some(trace) = &mut self.trace
+        {
             trace.ended("read", Of::Slot(index), detail, bytes, now);
         }
     }
@@ -123,7 +134,7 @@ impl<Y: Sys> Io<Y> {
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
         let result = self.sys.splice_in(stream, pipe, len);
-        if self.trace.is_some() {
+        if self.is_traced() {
             self.trace_read(index, &result);
         }
         result
@@ -208,6 +219,9 @@ impl<Y: Sys> Direct for Io<Y> {
     }
 
     fn splice_out(&mut self, index: u32, pipe: u32, len: usize) -> Result<usize> {
+        if !parts::CONNECT {
+            return Err(ErrorKind::Unsupported.into());
+        }
         let began = self.traced_from();
         let stream = self.streams[index as usize].as_mut().expect(NO_STREAM);
         let pipe = self.pipes.table[pipe as usize].as_mut().expect(NO_PIPE);
@@ -219,6 +233,9 @@ impl<Y: Sys> Direct for Io<Y> {
     }
 
     fn give_pipe(&mut self, pipe: u32, empty: bool) {
+        if !parts::CONNECT {
+            return;
+        }
         if empty {
             self.pipes.idle.push(pipe);
         } else {

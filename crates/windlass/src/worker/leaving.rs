@@ -12,6 +12,7 @@ use crate::core::slot::flag;
 use crate::datagram::table::flag as udp_flag;
 use crate::hosted::Host;
 use crate::mailbox::Shut;
+use crate::parts;
 use crate::scope::Scope;
 use crate::serve::ServiceSpec;
 use crate::service::Service;
@@ -159,7 +160,9 @@ impl<Y: Sys> Worker<Y> {
 
     fn abort_service(&mut self, service: u16) {
         self.core.members[usize::from(service)].aborted = true;
-        self.core.shut_connecting_for(service, true);
+        if parts::CONNECT {
+            self.core.shut_connecting_for(service, true);
+        }
         for index in 0..self.core.slots.len() as u32 {
             let slot = self.core.slot(index);
             if slot.is(flag::LIVE) && slot.service == service && !slot.is(flag::CLOSING) {

@@ -34,6 +34,7 @@ use crate::conn::Conn;
 use crate::core::slot::flag;
 use crate::core::{Core, LIST_RESERVED, flush};
 use crate::hosted::Hosted;
+use crate::parts;
 use crate::planted::{Fault, planted};
 use crate::scope::Scope;
 use crate::serve::{OwnLimits, ServiceSpec};
@@ -165,10 +166,10 @@ impl<Y: Sys> Worker<Y> {
         let listeners = shared.listeners();
         core.tags = listeners.iter().map(|listener| listener.tag).collect();
         core.locals = listeners.iter().map(|listener| listener.local).collect();
-        for (n, listener) in listeners.iter().enumerate() {
+        for (n, listener) in listeners.iter().enumerate().filter(|_| parts::OBSERVE) {
             core.flows.put_listener(n as u16, shared.cells.of_listener(&listener.name, shared.workers.len()));
         }
-        for (n, service) in services.iter().enumerate() {
+        for (n, service) in services.iter().enumerate().filter(|_| parts::OBSERVE) {
             core.flows.put_service(n as u16, shared.cells.of_service(&service.name, shared.workers.len()));
         }
         let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
@@ -204,7 +205,9 @@ impl<Y: Sys> Worker<Y> {
             turn_ended: now,
             coarse: now,
         };
-        worker.adopt_sockets(sockets)?;
+        if parts::UDP {
+            worker.adopt_sockets(sockets)?;
+        }
         Ok(worker)
     }
 
@@ -215,27 +218,39 @@ impl<Y: Sys> Worker<Y> {
         self.step_begins("run");
         self.run();
         self.step_begins("datagrams");
-        self.datagrams();
+        if parts::UDP {
+            self.datagrams();
+        }
         self.step_begins("accept");
         self.accept();
         self.step_begins("timers");
         self.timers();
-        self.socket_timers();
+        if parts::UDP {
+            self.socket_timers();
+        }
         self.step_begins("ticks");
         self.ticks();
         self.step_begins("mail");
         self.mail();
         self.step_begins("connect");
-        self.connect();
+        if parts::CONNECT {
+            self.connect();
+        }
         self.relieve();
         self.step_begins("end");
         self.end();
-        self.flush_sockets();
-        self.move_out();
+        if parts::UDP {
+            self.flush_sockets();
+        }
+        if parts::THREADS {
+            self.move_out();
+        }
         self.see_off();
         self.step_begins("drain");
         self.drain();
-        self.close_lost_pipes();
+        if parts::CONNECT {
+            self.close_lost_pipes();
+        }
         self.core.recycle();
         self.end_trace();
         self.publish();
@@ -250,10 +265,11 @@ impl<Y: Sys> Worker<Y> {
             || !core.touched.is_empty()
             || !core.closing.is_empty()
             || !core.settling.is_empty()
-            || core.udp.has_work()
-            || !core.relays.ready.is_empty()
-            || !core.connecting.due.is_empty()
-            || !core.connecting.decided.is_empty()
+            || parts::UDP && core.udp.has_work()
+            || parts::CONNECT
+                && (!core.relays.ready.is_empty()
+                    || !core.connecting.due.is_empty()
+                    || !core.connecting.decided.is_empty())
             || self.mail_left
             || core.overload.walk.is_on();
         if work_left {
@@ -283,14 +299,18 @@ impl<Y: Sys> Worker<Y> {
         let seen = core.counters.events;
         io.sys.poll(timeout, |token, readiness| {
             core.counters.events += 1;
-            if let Some(trace) = &mut io.trace {
+            if parts::OBSERVE
+                && let Some(trace) = &mut io.trace
+            {
                 errands::trace_event(trace, core.worker, token, readiness);
             }
             if token.as_conn().is_some() {
                 mark(core, token, readiness);
             } else if let Some(n) = token.as_listener() {
                 acceptors[n].ready = true;
-            } else if let Some(n) = token.as_udp() {
+            } else if parts::UDP
+                && let Some(n) = token.as_udp()
+            {
                 datagrams::mark(core, n, token, readiness);
             } else if token == Token::STOP {
                 stop = true;
@@ -309,7 +329,7 @@ impl<Y: Sys> Worker<Y> {
         self.begin_lag(seen, now);
         self.trace_polled(now);
         self.turn_ended = now;
-        if control || self.control_at.is_some_and(|at| at <= now) {
+        if parts::HANDOVER && (control || self.control_at.is_some_and(|at| at <= now)) {
             self.control();
         }
         Ok(())
@@ -325,7 +345,7 @@ impl<Y: Sys> Worker<Y> {
             self.serve(self.running[n]);
         }
         self.running.clear();
-        if !self.core.relays.ready.is_empty() {
+        if parts::CONNECT && !self.core.relays.ready.is_empty() {
             self.run_relays();
         }
         self.core.counters.run_queue = self.core.run.len() as u64;
@@ -372,7 +392,7 @@ impl<Y: Sys> Worker<Y> {
         }
         self.core.answers_due = Time::MAX;
         self.adopt_handed_over();
-        self.mail_left = self.errands();
+        self.mail_left = parts::OBSERVE && self.errands();
         for n in 0..self.services.len() {
             self.begin();
             for delivered in 0.. {
@@ -423,11 +443,11 @@ impl<Y: Sys> Worker<Y> {
         let took = now.since(self.coarse);
         self.coarse = now;
         self.core.overload.coarse = now;
-        if self.io.trace.is_some() {
+        if self.io.is_traced() {
             self.trace_callback(callback, index, service);
         }
         let limit = self.core.limits.stall_timeout;
-        if took >= limit && !limit.is_zero() {
+        if parts::OBSERVE && took >= limit && !limit.is_zero() {
             self.report_stall(callback, index, service, took);
         }
     }
@@ -458,7 +478,9 @@ impl<Y: Sys> Worker<Y> {
         core.counters.buffered_bytes = core.buffered as u64;
         let bucket = self.turn_times.record(took);
         self.shared.workers[self.index].stats.store(&core.counters, &self.turn_times, bucket);
-        core.flows.publish(self.index);
+        if parts::OBSERVE {
+            core.flows.publish(self.index);
+        }
         core.traffic.expire(core.now);
     }
 }

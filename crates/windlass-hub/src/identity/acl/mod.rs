@@ -55,6 +55,7 @@ pub struct Acl {
 pub(super) struct Grants(Arc<Tree>);
 
 impl Grants {
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "tokens bring them"))]
     pub(super) fn new<'t>(rules: impl IntoIterator<Item = (Access, &'t str)>) -> Result<Grants, RuleError> {
         let mut tree = Tree::new();
         for (access, topic) in rules {

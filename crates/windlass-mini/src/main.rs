@@ -1,0 +1,113 @@
+//! The windlass server for small machines: the same engine, services and keys as `windlass`, on one thread and in one
+//! static file.
+//!
+//! Read `args` for what can be typed, `config` for what a file may hold, `serving` for what becomes of it. Nothing
+//! here formats with `format!` what `concat` can put together: in the smallest build that would be a third of the file.
+
+mod args;
+mod config;
+#[cfg(feature = "echo")]
+mod echo;
+#[cfg(feature = "hub")]
+mod hub;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "relay")]
+mod relay;
+mod serving;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use args::Command;
+
+/// The exit code where the configuration is wrong (`EX_CONFIG` of sysexits.h), as of `windlass`.
+const EXIT_CONFIG: u8 = 78;
+/// And where the command line is.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run { config, quiet }) => match loaded(&config) {
+            Ok(mut config) => {
+                if quiet {
+                    config.quiet();
+                }
+                served(&config)
+            }
+            Err(code) => code,
+        },
+        Ok(Command::Serve(config)) => served(&config),
+        Ok(Command::Check { config }) => match loaded(&config) {
+            Ok(_) => {
+                say(&[&config.to_string_lossy(), ": nothing is wrong\n"]);
+                ExitCode::SUCCESS
+            }
+            Err(code) => code,
+        },
+        Ok(Command::Help) => {
+            say(args::HELP);
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Version) => {
+            say(&[concat!("windlass-mini ", env!("CARGO_PKG_VERSION"), "\n")]);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            complain(&["error: ", &why, "\n"]);
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// The configuration in a file; it is said what is wrong with it.
+fn loaded(path: &std::path::Path) -> Result<config::Config, ExitCode> {
+    config::load(path).map_err(|problem| {
+        let path = path.to_string_lossy();
+        let line =
+            if problem.line == 0 { String::new() } else { crate::joined(&[":", &problem.line.to_string()]) };
+        complain(&["error: ", &path, &line, ": ", &problem.what, "\n"]);
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+/// Serves until told to stop.
+fn served(config: &config::Config) -> ExitCode {
+    match serving::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&["error: ", &why, "\n"]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One text of all these, by one piece of code for all who need that.
+#[inline(never)]
+fn joined(parts: &[&str]) -> String {
+    parts.concat()
+}
+
+/// Writes to stdout, in one piece. A reader that has gone is no reason to fail.
+fn say(parts: &[&str]) {
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(parts.concat().as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes to stderr.
+fn complain(parts: &[&str]) {
+    let _ = std::io::stderr().write_all(parts.concat().as_bytes());
+}
+
+/// What went wrong, in a few words.
+fn words(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => "no such file",
+        Kind::PermissionDenied => "permission denied",
+        Kind::IsADirectory => "it is a folder",
+        Kind::AddrInUse => "the address is in use by another process",
+        Kind::AddrNotAvailable => "this machine has no such address",
+        _ => "the system refuses it",
+    }
+}

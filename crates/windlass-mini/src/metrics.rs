@@ -1,0 +1,159 @@
+//! `[admin]`: what the server has counted, for Prometheus, served by the loop that counts. The families are those of
+//! `windlass` that a small machine's operator looks at, under the same names.
+//!
+//! A request is a line that begins with `GET /metrics`, `GET /healthz` or `GET /readyz` (RFC 9112); its headers are
+//! passed over, and the connection ends with the answer.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use windlass::{Close, Conn, Counters, Handle, Input, Serve, Service};
+
+/// The longest request.
+const REQUEST_MAX: usize = 8 * 1024;
+/// How long one may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is looked at.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// Set once the server is there.
+    pub(crate) server: OnceLock<Handle>,
+    #[cfg(feature = "hub")]
+    pub(crate) hubs: Vec<(String, windlass_hub::HubWatch)>,
+}
+
+/// The service.
+pub(crate) fn service(looked: &Arc<Looked>) -> Serve<Admin> {
+    let looked = looked.clone();
+    windlass::serve(move || Admin(looked.clone()))
+        .name("admin")
+        .input_max(REQUEST_MAX)
+        .idle_timeout(TIMEOUT)
+        .never_shed()
+        .while_draining()
+        .reserve(4)
+}
+
+pub(crate) struct Admin(Arc<Looked>);
+
+impl Service for Admin {
+    type Session = ();
+
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        conn.wake_at(conn.now() + TIMEOUT);
+        Ok(())
+    }
+
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        let bytes = input.peek();
+        let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(()) };
+        let line = bytes[..end].split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let mut words = line.split(|&byte| byte == b' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (status, body) = match path.split(|&byte| byte == b'?').next().unwrap_or_default() {
+            _ if method != b"GET" => ("405 Method Not Allowed\r\nAllow: GET", "only GET\n".to_owned()),
+            b"/metrics" => ("200 OK", self.0.page()),
+            b"/healthz" => ("200 OK", "ok\n".to_owned()),
+            b"/readyz" if self.0.is_ready() => ("200 OK", "ready\n".to_owned()),
+            b"/readyz" => ("503 Service Unavailable", "not ready\n".to_owned()),
+            _ => ("404 Not Found", "there are /metrics, /healthz and /readyz\n".to_owned()),
+        };
+        let length = body.len().to_string();
+        let head = [
+            "HTTP/1.1 ",
+            status,
+            "\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\nContent-Length: ",
+            &length,
+            "\r\n\r\n",
+        ];
+        conn.write(head.concat().as_bytes());
+        conn.write(body.as_bytes());
+        input.take_all();
+        conn.close();
+        Ok(())
+    }
+}
+
+type Family = (&'static str, &'static str, fn(&Counters) -> u64);
+
+/// Families of the engine: name, kind, value.
+const FAMILIES: &[Family] = &[
+    ("connections_opened_total", "counter", |it| it.opened),
+    ("connections_ended_total", "counter", |it| it.ended),
+    ("received_bytes_total", "counter", |it| it.bytes_in),
+    ("sent_bytes_total", "counter", |it| it.bytes_out),
+    ("buffered_bytes", "gauge", |it| it.buffered_bytes),
+    ("congestions_total", "counter", |it| it.congestions),
+    ("turns_total", "counter", |it| it.turns),
+    ("overloads_total", "counter", |it| it.overloads),
+    ("memory_ended_total", "counter", |it| it.shed_memory),
+];
+
+#[cfg(feature = "hub")]
+type HubFamily = (&'static str, &'static str, fn(&windlass_hub::HubStats) -> u64);
+
+#[cfg(feature = "hub")]
+const HUB_FAMILIES: &[HubFamily] = &[
+    ("clients", "gauge", |it| it.clients),
+    ("sessions", "gauge", |it| it.sessions),
+    ("subscriptions", "gauge", |it| it.subscriptions),
+    ("retained", "gauge", |it| it.retained),
+    ("retained_bytes", "gauge", |it| it.retained_bytes),
+    ("queued", "gauge", |it| it.queued),
+    ("queued_bytes", "gauge", |it| it.queued_bytes),
+    ("packets_received_total", "counter", |it| it.packets_received),
+    ("messages_unheard_total", "counter", |it| it.unheard),
+];
+
+impl Looked {
+    fn is_ready(&self) -> bool {
+        self.server.get().is_some_and(|server| !server.is_stopping())
+    }
+
+    fn page(&self) -> String {
+        let mut page = String::new();
+        let Some(server) = self.server.get() else { return page };
+        let counters = server.stats().counters;
+        family(&mut page, "windlass_connections", "gauge");
+        sample(&mut page, "windlass_connections", "", server.connections() as u64);
+        for (name, kind, value) in FAMILIES {
+            let name = crate::joined(&["windlass_", name]);
+            family(&mut page, &name, kind);
+            sample(&mut page, &name, "", value(&counters));
+        }
+        family(&mut page, "windlass_connections_closed_total", "counter");
+        for (reason, count) in counters.closes() {
+            if count > 0 {
+                let label = crate::joined(&["{reason=\"", reason, "\"}"]);
+                sample(&mut page, "windlass_connections_closed_total", &label, count);
+            }
+        }
+        family(&mut page, "windlass_newcomers_refused_total", "counter");
+        for (reason, count) in [
+            ("{reason=\"full\"}", counters.shed_full),
+            ("{reason=\"source\"}", counters.shed_source),
+            ("{reason=\"overload\"}", counters.shed_overload),
+        ] {
+            sample(&mut page, "windlass_newcomers_refused_total", reason, count);
+        }
+        #[cfg(feature = "hub")]
+        for (name, kind, value) in HUB_FAMILIES.iter().filter(|_| !self.hubs.is_empty()) {
+            let name = crate::joined(&["windlass_hub_", name]);
+            family(&mut page, &name, kind);
+            for (hub, watch) in &self.hubs {
+                let hub = hub.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                sample(&mut page, &name, &crate::joined(&["{hub=\"", &hub, "\"}"]), value(&watch.stats()));
+            }
+        }
+        page
+    }
+}
+
+fn family(page: &mut String, name: &str, kind: &str) {
+    *page += &crate::joined(&["# TYPE ", name, " ", kind, "\n"]);
+}
+
+fn sample(page: &mut String, name: &str, label: &str, value: u64) {
+    *page += &crate::joined(&[name, label, " ", &value.to_string(), "\n"]);
+}
