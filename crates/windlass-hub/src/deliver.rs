@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use windlass_proto::mqtt::{Outgoing, QoS, Reason, SUBSCRIPTION_ID_MAX};
+use windlass_proto::mqtt::{QoS, Reason, SUBSCRIPTION_ID_MAX};
 
 use crate::access::Readers;
 use crate::config::WhenQueueFull;
+use crate::memory;
 use crate::post::{Form, Letter, Unsent};
 use crate::reach::Reach;
 use crate::route::elsewhere::{Chosen, State};
@@ -121,7 +122,8 @@ impl Hub {
             }
             let Some(found) = found else { continue };
             let chosen = std::mem::take(&mut found.chosen);
-            let (message, retain, routed) = (publication.message(), publication.retain, found.routed);
+            let message = publication.message(&self.memory);
+            let (retain, routed) = (publication.retain, found.routed);
             let (mut number, mut until) = (0, 0);
             if found.durable && publication.qos > QoS::AtMostOnce && self.durable.is_on() {
                 let durable = chosen.iter().filter(|chosen| chosen.is_durable);
@@ -173,7 +175,15 @@ impl Hub {
             }
             return Reason::Success;
         }
-        let message = publication.retained(version);
+        let before = self.kept.len_of(publication.topic);
+        // What it takes the place of gives its own back; the hub's own are few.
+        let is_own = publication.topic.as_str().starts_with("$SYS/");
+        if !is_own && self.memory.lacks(publication.to_retain().saturating_sub(before)) {
+            self.stats.retained_refused += 1;
+            self.stats.memory_retained_refused += 1;
+            return Reason::QuotaExceeded;
+        }
+        let message = publication.retained(version, &self.memory);
         let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
         match self.kept.insert(message.clone(), totals, max, bytes_max) {
             Ok(()) => {
@@ -213,7 +223,7 @@ impl Hub {
                 return;
             }
             let how = How { qos, retain, ids: Ids::of(ids) };
-            return self.wait(reach, key, Queued { message: publication.message(), how });
+            return self.keep_waiting(reach, key, publication, how);
         };
         let receive_max = link.receive_max;
         let expiry = publication.expires.map(|at| seconds_left(at, publication.now));
@@ -231,10 +241,12 @@ impl Hub {
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if crate::post::Post::takes(link, output_max, reach) {
-                let message = is_kept.then(|| publication.message());
+            } else if !(is_kept && self.memory.lacks(publication.to_keep()))
+                && crate::post::Post::takes(link, output_max, reach)
+            {
+                let message = is_kept.then(|| publication.message(&self.memory));
                 let how = How { qos, retain, ids: if is_kept { Ids::of(ids) } else { Ids::None } };
-                let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(receive_max)));
+                let outgoing = session.outgoing.get_or_insert_with(|| self.memory.outgoing(receive_max));
                 match outgoing.send(qos, Sent { message, how }) {
                     Ok(id) => {
                         form.id = Some(id);
@@ -271,7 +283,47 @@ impl Hub {
             }
         }
         let how = How { qos, retain, ids: Ids::of(ids) };
-        self.wait(reach, key, Queued { message: publication.message(), how });
+        self.keep_waiting(reach, key, publication, how);
+    }
+
+    /// Keeps a message for the queue of a session, if there is memory for it. If not, that is as if the queue were
+    /// full.
+    fn keep_waiting(&mut self, reach: &mut dyn Reach, key: Key, publication: &mut Publication<'_>, how: How) {
+        if self.memory.lacks(publication.to_keep() + memory::PLACE)
+            && !self.make_room(key, publication.to_keep() + memory::PLACE)
+        {
+            self.stats.memory_messages_dropped += 1;
+            self.stats.dropped_queue_full += 1;
+            let is_connected = self.sessions.get(key).is_some_and(|session| session.is_connected());
+            if self.config.when_queue_full == WhenQueueFull::Disconnect && is_connected {
+                self.stats.slow_consumers += 1;
+                self.disconnect(reach, key, Reason::QuotaExceeded);
+            }
+            return;
+        }
+        self.wait(reach, key, Queued { message: publication.message(&self.memory), how });
+    }
+
+    /// Drops from the queue of a session what has expired and, if the policy says so, what has waited longest, until
+    /// there is memory for so much more; whether there is.
+    fn make_room(&mut self, key: Key, bytes: usize) -> bool {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let (expired, durable, number) = (&mut self.stats.dropped_expired, &mut self.durable, session.number);
+        session.queue.drop_expired(now, |queued| {
+            *expired += 1;
+            durable.dropped(number, queued);
+        });
+        while self.memory.lacks(bytes) {
+            if self.config.when_queue_full != WhenQueueFull::DropOldest {
+                return false;
+            }
+            let Some(oldest) = session.queue.pop() else { return false };
+            self.durable.dropped(number, &oldest);
+            self.stats.dropped_queue_full += 1;
+            self.stats.memory_messages_dropped += 1;
+        }
+        true
     }
 
     /// Puts a message into the queue of a session, within its limits.
@@ -282,7 +334,7 @@ impl Hub {
         let len = queued.message.len();
         if session.queue.has_room(len, max, bytes_max) {
             self.durable.queued(session, &queued);
-            session.queue.push(queued);
+            session.queue.push(queued, &self.memory);
             if session.standing == Some(State::Idle) {
                 self.tell_state(key);
             }
@@ -309,7 +361,7 @@ impl Hub {
             return;
         }
         self.durable.queued(session, &queued);
-        session.queue.push(queued);
+        session.queue.push(queued, &self.memory);
     }
 
     /// Publishes a message that nobody sends now: a will, or one of the hub's own.

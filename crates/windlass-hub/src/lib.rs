@@ -36,6 +36,7 @@ pub mod identity;
 pub mod import;
 pub mod inspect;
 pub mod journal;
+mod memory;
 mod post;
 mod quota;
 mod reach;

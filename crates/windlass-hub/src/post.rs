@@ -8,6 +8,7 @@ use windlass_proto::EncodeError;
 use windlass_proto::mqtt::{Delivery, PacketId, Properties, QoS, Topic, TopicForm, Version};
 use windlass_proto::ws::{FrameHead, Opcode};
 
+use crate::memory::{Charge, Memory};
 use crate::reach::Reach;
 use crate::session::Link;
 use crate::session::message::Templates;
@@ -54,6 +55,10 @@ pub(crate) struct Post {
     packet: Vec<u8>,
     /// Packets of QoS 0 that many get alike, by version and RETAIN flag.
     alike: [Alike; 4],
+    /// Nothing is shared.
+    copies: bool,
+    /// What its memory is counted with, where it is bounded.
+    charge: Charge,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +69,15 @@ struct Alike {
 }
 
 impl Post {
+    /// Room for packets of so many bytes, none of which is shared from now on: what is shared is allocated anew for
+    /// each message.
+    pub(crate) fn reserve(&mut self, packet_max: usize, memory: &Memory) {
+        let packets = self.alike.iter_mut().map(|alike| &mut alike.packet).chain([&mut self.packet]);
+        packets.for_each(|packet| packet.reserve_exact(packet_max));
+        self.copies = true;
+        self.charge = memory.charge((self.alike.len() + 1) * packet_max);
+    }
+
     /// Another message from here on: call it before the first [`send`](Post::send) of each.
     #[inline]
     pub(crate) fn begin(&mut self) {
@@ -106,7 +120,7 @@ impl Post {
         link: &mut Link,
         conn: &mut Conn<'_>,
     ) -> Result<(), Unsent> {
-        let Post { templates, packet, alike } = self;
+        let Post { templates, packet, alike, copies, .. } = self;
         let Letter { topic, properties, payload, expiry } = *letter;
         let Form { qos, id, dup, retain, ids, hold } = *form;
         let v5 = link.version == Version::V5;
@@ -120,7 +134,7 @@ impl Post {
                 let template = template(templates, link.version, topic, properties, payload.len())?;
                 alike.packet.clear();
                 put(template, &delivery, payload, usize::MAX, &mut alike.packet)?;
-                if alike.packet.len() >= SHARE_MIN {
+                if alike.packet.len() >= SHARE_MIN && !*copies {
                     alike.shared = Some(std::mem::take(&mut alike.packet).into());
                 }
                 alike.ready = true;

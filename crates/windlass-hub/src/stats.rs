@@ -111,6 +111,16 @@ counts! {
     revoked,
     /// Messages not retained: the limits of retained messages were reached.
     retained_refused,
+    /// Gauge: bytes that are counted against `memory_max`.
+    memory_used,
+    /// Clients refused: there was no memory for a session.
+    memory_sessions_refused,
+    /// Subscriptions refused for want of memory; they are among those refused.
+    memory_subscriptions_refused,
+    /// Messages not retained for want of memory; they are among those not retained.
+    memory_retained_refused,
+    /// Messages dropped since there was no memory to keep them; they are among those for which a queue was full.
+    memory_messages_dropped,
     /// Messages received over the receive maximum, from clients that are only counted.
     receive_exceeded,
     /// Clients disconnected since their queue was full.

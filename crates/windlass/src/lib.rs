@@ -42,6 +42,7 @@
 #![deny(missing_docs)]
 
 mod address;
+mod budget;
 mod change;
 mod close;
 mod config;
@@ -86,6 +87,7 @@ pub use windlass_proto::{Input, Time};
 pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
+pub use budget::{MemoryLine, MemoryPlan};
 pub use change::{Applied, Change};
 pub use close::{Close, Fault};
 pub use config::{Config, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};

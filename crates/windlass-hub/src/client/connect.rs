@@ -11,6 +11,7 @@ use super::{Client, Stage, Wire};
 use crate::access::Belonging;
 use crate::config::WhenExceeded;
 use crate::exchange::{Exchange, Step};
+use crate::memory;
 use crate::service::Hub;
 use crate::session::will::Will;
 use crate::session::{Key, Link};
@@ -272,7 +273,16 @@ impl Hub {
             None if !self.watch.totals().sessions.enter(1, self.config.sessions_max) => {
                 return Err(self.refuse(client, Reason::QuotaExceeded));
             }
-            None => self.sessions.add(&asking.client_id, self.now),
+            None => {
+                let in_flight = usize::from(self.config.in_flight_max) + usize::from(self.config.receive_max);
+                let bytes = memory::of_session(&asking.client_id, in_flight);
+                if self.memory.lacks(bytes) {
+                    self.watch.totals().sessions.leave(1);
+                    self.stats.memory_sessions_refused += 1;
+                    return Err(self.refuse(client, Reason::QuotaExceeded));
+                }
+                self.sessions.add(&asking.client_id, self.now, self.memory.charge(bytes))
+            }
         };
         self.belongs(key, std::mem::take(&mut asking.belonging));
         let config = &self.config;

@@ -173,7 +173,7 @@ impl Hub {
             self.stats.denied_publish += 1;
             return;
         }
-        let Some(message) = will.message(self.now) else { return };
+        let Some(message) = will.message(self.now, &self.memory) else { return };
         self.stats.wills += 1;
         self.publish_kept(reach, &message, will.retain);
     }

@@ -1,7 +1,7 @@
 //! Messages that clients publish.
 
 use windlass::{Close, Conn};
-use windlass_proto::mqtt::{AliasesIn, Arrival, Incoming, MqttError, Publish, QoS, Reason};
+use windlass_proto::mqtt::{AliasesIn, Arrival, MqttError, Publish, QoS, Reason};
 
 use super::Client;
 use crate::config::WhenExceeded;
@@ -57,7 +57,7 @@ impl Hub {
                 let receive_max = self.config.receive_max;
                 let Some(session) = self.sessions.get_mut(key) else { return Err(Close::Done) };
                 let incoming =
-                    session.incoming.get_or_insert_with(|| Box::new(Incoming::new(receive_max, enforced)));
+                    session.incoming.get_or_insert_with(|| self.memory.incoming(receive_max, enforced));
                 let exceeded = incoming.exceeded();
                 match incoming.publish(qos, id, publish.dup) {
                     Ok(Arrival::New(ticket)) => {

@@ -8,6 +8,7 @@ use windlass_proto::mqtt::{
 };
 
 use super::Client;
+use crate::memory;
 use crate::route::Entry;
 use crate::service::Hub;
 use crate::session::{Key, Replay, Subscription};
@@ -259,6 +260,12 @@ impl Hub {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
         }
+        let bytes = if is_new { memory::of_subscription(filter.as_str()) } else { 0 };
+        if is_new && self.memory.lacks(bytes) {
+            self.stats.denied_subscribe += 1;
+            self.stats.memory_subscriptions_refused += 1;
+            return Err(Reason::QuotaExceeded);
+        }
         let has_room = if self.siblings.are_there() && begins_later(filter) {
             !is_new || self.routes.may_take(filter)
         } else {
@@ -276,6 +283,7 @@ impl Hub {
                 if session.subscriptions.is_empty() {
                     session.subscriptions.reserve_exact(1);
                 }
+                session.charge.add(memory::of_subscription(filter.as_str()));
                 session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
             }
         }
@@ -344,6 +352,7 @@ impl Hub {
             return Reason::NoSubscriptionExisted;
         };
         let removed = session.subscriptions.swap_remove(at);
+        session.charge.sub(memory::of_subscription(&removed.filter));
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         self.tell_removed(key, filter, removed.options.qos);

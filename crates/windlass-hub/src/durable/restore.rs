@@ -13,6 +13,7 @@ use crate::journal::{
     Mark, MessageNumber, REPLAYS, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
     RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
+use crate::memory;
 use crate::route::Entry;
 use crate::route::retained::Kept;
 use crate::service::Hub;
@@ -79,7 +80,7 @@ impl Hub {
             // It may have been allowed when it was made.
             if !Topic::new(&will.topic).is_ok_and(|topic| rights.may_write(topic)) {
                 self.stats.denied_publish += 1;
-            } else if let Some(message) = will.message(self.now) {
+            } else if let Some(message) = will.message(self.now, &self.memory) {
                 self.stats.wills += 1;
                 self.publish_kept(scope, &message, will.retain);
             }
@@ -117,7 +118,9 @@ impl Hub {
             })
             .collect();
         self.watch.totals().sessions.add(1);
-        let key = self.sessions.add(&client_id, self.now);
+        let in_flight_max = usize::from(self.config.in_flight_max) + usize::from(self.config.receive_max);
+        let charge = self.memory.charge(memory::of_session(&client_id, in_flight_max));
+        let key = self.sessions.add(&client_id, self.now, charge);
         let enforced = level == 5 && self.config.when_receive_exceeded == WhenExceeded::Disconnect;
         let receive_max = self.config.receive_max;
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -126,7 +129,7 @@ impl Hub {
         session.expiry = expiry_s;
         session.will = found.will.as_ref().map(|will| Box::new(restored_will(will)));
         for queued in queued {
-            session.queue.push(queued);
+            session.queue.push(queued, &self.memory);
         }
         if !in_flight.is_empty() {
             session.outgoing = Some(Box::new(Outgoing::restore(in_flight)));
@@ -155,6 +158,7 @@ impl Hub {
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
+                session.charge.add(memory::of_subscription(&filter));
                 session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
                 if replays {
                     let filter = filter.clone();
@@ -173,7 +177,7 @@ impl Hub {
         let mark = Mark::recovered(found.number, self.worker);
         Message::restored(&found.topic, properties, found.payload.clone(), found.qos, expires, version, mark)
             .ok()
-            .map(Arc::new)
+            .map(|message| Arc::new(message.counted(&self.memory)))
     }
 
     /// The engine's time at these Unix milliseconds; now, if they have passed.

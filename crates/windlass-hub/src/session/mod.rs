@@ -16,6 +16,7 @@ use windlass::{ConnId, Time};
 use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
 use crate::access::Belonging;
+use crate::memory::Charge;
 use crate::route::elsewhere::State;
 use message::Message;
 pub(crate) use pump::Pumped;
@@ -60,6 +61,8 @@ pub(crate) struct Session {
     pub(crate) standing: Option<State>,
     /// The publication that this session is among the receivers of, and where.
     pub(crate) mark: (u64, u32),
+    /// What it is counted with, its subscriptions included.
+    pub(crate) charge: Charge,
 }
 
 /// A message in flight. Without its content there is nothing to send again.
@@ -120,7 +123,7 @@ pub(crate) struct Replay {
 }
 
 impl Session {
-    pub(crate) fn new(client_id: Arc<str>, now: Time) -> Session {
+    pub(crate) fn new(client_id: Arc<str>, now: Time, charge: Charge) -> Session {
         Session {
             client_id,
             number: 0,
@@ -139,6 +142,7 @@ impl Session {
             timer: None,
             standing: None,
             mark: (0, 0),
+            charge,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What waits for a client, on its way: what is sent again, then its queue, then retained messages.
 
-use windlass_proto::mqtt::{Filter, Outgoing, QoS, Resend};
+use windlass_proto::mqtt::{Filter, QoS, Resend};
 
 use super::queue::{How, Ids, Queued};
 use super::{Key, Sent};
@@ -151,7 +151,7 @@ impl Hub {
         let ids = how.ids.as_slice();
         let mut form = Form { qos: how.qos, id: None, dup: false, retain: how.retain, ids, hold: false };
         if how.qos != QoS::AtMostOnce {
-            let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(receive_max)));
+            let outgoing = session.outgoing.get_or_insert_with(|| self.memory.outgoing(receive_max));
             let sent = match is_kept {
                 true => Sent { message: Some(message.clone()), how: how.clone() },
                 false => Sent { message: None, how: How::default() },
@@ -236,7 +236,7 @@ impl Hub {
             self.send_queued(reach, key, queued);
         } else {
             self.durable.queued(session, &queued);
-            session.queue.push(queued);
+            session.queue.push(queued, &self.memory);
             if session.standing == Some(State::Idle) {
                 self.tell_state(key);
             }

@@ -7,6 +7,7 @@ use windlass::Time;
 use windlass_proto::mqtt::QoS;
 
 use super::message::Message;
+use crate::memory::{self, Charge, Memory};
 
 /// One message that waits, and how it is to be sent.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,11 +65,19 @@ struct Waiting {
     qos_0: usize,
     /// None of them expires before this time.
     expires: Time,
+    /// What its places are counted with.
+    charge: Charge,
 }
 
 impl Default for Waiting {
     fn default() -> Waiting {
-        Waiting { messages: VecDeque::new(), bytes: 0, qos_0: 0, expires: Time::MAX }
+        Waiting {
+            messages: VecDeque::new(),
+            bytes: 0,
+            qos_0: 0,
+            expires: Time::MAX,
+            charge: Charge::default(),
+        }
     }
 }
 
@@ -101,8 +110,11 @@ impl Queue {
         self.len() < max && self.bytes() + len + OVERHEAD <= bytes_max
     }
 
-    pub(crate) fn push(&mut self, queued: Queued) {
-        let waiting = self.0.get_or_insert_default();
+    pub(crate) fn push(&mut self, queued: Queued, memory: &Memory) {
+        let waiting = self
+            .0
+            .get_or_insert_with(|| Box::new(Waiting { charge: memory.charge(0), ..Waiting::default() }));
+        waiting.charge.add(memory::PLACE);
         waiting.bytes += queued.message.len() + OVERHEAD;
         waiting.qos_0 += usize::from(queued.how.qos == QoS::AtMostOnce);
         waiting.expires = waiting.expires.min(queued.message.expires.unwrap_or(Time::MAX));
@@ -119,6 +131,7 @@ impl Queue {
         let Some(waiting) = &mut self.0 else { return };
         waiting.bytes -= queued.message.len() + OVERHEAD;
         waiting.qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
+        waiting.charge.sub(memory::PLACE);
         if waiting.messages.is_empty() && waiting.messages.capacity() > KEEP_MAX {
             self.0 = None;
         }
@@ -148,7 +161,7 @@ impl Queue {
     /// something to find.
     pub(crate) fn drop_expired(&mut self, now: Time, mut dropped: impl FnMut(&Queued)) {
         let Some(waiting) = self.0.as_deref_mut().filter(|waiting| waiting.expires <= now) else { return };
-        let Waiting { messages, bytes, qos_0, expires } = waiting;
+        let Waiting { messages, bytes, qos_0, expires, charge } = waiting;
         *expires = Time::MAX;
         messages.retain(|queued| {
             let keep = !queued.message.is_expired(now);
@@ -157,6 +170,7 @@ impl Queue {
             } else {
                 *bytes -= queued.message.len() + OVERHEAD;
                 *qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
+                charge.sub(memory::PLACE);
                 dropped(queued);
             }
             keep

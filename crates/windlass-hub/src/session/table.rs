@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use windlass::Time;
 
 use super::Session;
+use crate::memory::Charge;
 
 /// The place of a session in the table; used again when it is gone.
 pub(crate) type Key = u32;
@@ -67,9 +68,16 @@ impl Sessions {
     }
 
     /// A new session; there is none of this identifier.
-    pub(crate) fn add(&mut self, client_id: &str, now: Time) -> Key {
+    pub(crate) fn add(&mut self, client_id: &str, now: Time, charge: Charge) -> Key {
         let client_id: Arc<str> = client_id.into();
-        self.insert(Box::new(Session::new(client_id, now)))
+        self.insert(Box::new(Session::new(client_id, now, charge)))
+    }
+
+    /// Room for so many sessions.
+    pub(crate) fn reserve(&mut self, sessions: usize) {
+        self.slots.reserve_exact(sessions);
+        self.free.reserve_exact(sessions);
+        self.by_id.reserve(sessions, |named| wide(named.hash));
     }
 
     /// One that comes from elsewhere.

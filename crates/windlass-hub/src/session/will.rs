@@ -6,6 +6,7 @@ use windlass::{Bytes, Time};
 use windlass_proto::mqtt::{self, PropertiesBuf, QoS, Topic};
 
 use super::message::Message;
+use crate::memory::Memory;
 
 /// The will of a connection, and of its session until it is published or taken back.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,9 +35,10 @@ impl Will {
     }
 
     /// The message it is from now on: its expiry interval begins when it is published.
-    pub(crate) fn message(&self, now: Time) -> Option<Arc<Message>> {
+    pub(crate) fn message(&self, now: Time, memory: &Memory) -> Option<Arc<Message>> {
         let topic = Topic::new(&self.topic).ok()?;
         let (properties, payload) = (self.properties.properties(), self.payload.clone());
-        Some(Arc::new(Message::new(topic, properties, payload, self.qos, now)))
+        let message = Message::new(topic, properties, payload, self.qos, now);
+        Some(Arc::new(message.counted(memory)))
     }
 }

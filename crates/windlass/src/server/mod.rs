@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::budget::{Budget, MemoryPlan};
 use crate::config::{Config, TIMEOUT_MAX};
 use crate::error::{Error, Result};
 use crate::handover::Inherited;
@@ -108,19 +109,44 @@ impl Server {
         self
     }
 
-    /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
-    /// connections already queue.
-    pub fn bind(mut self) -> Result<Bound> {
-        self.config.limits = resolve_limits(self.config.limits)?;
-        if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
-            return Err(error);
-        }
+    /// How its memory will be divided: `None` without [`Config::memory`]. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// The budget is too little, or the limits cannot work.
+    pub fn memory_plan(&self) -> Result<Option<MemoryPlan>> {
+        Ok(self.divide(self.workers()?)?.map(|budget| budget.plan))
+    }
+
+    fn divide(&self, workers: usize) -> Result<Option<Budget>> {
+        let resolved = resolve_limits(self.config.limits.clone())?;
+        let services: Vec<&dyn ServiceSpec> = self.services.iter().map(|spec| &**spec).collect();
+        Budget::new(&self.config, workers, &services, resolved.connections_max)
+    }
+
+    fn workers(&self) -> Result<usize> {
         let workers = match self.config.workers {
             0 => thread::available_parallelism().map_or(1, |n| n.get()),
             n => n,
         };
         if workers > WORKERS_MAX {
             return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
+        }
+        Ok(workers)
+    }
+
+    /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
+    /// connections already queue.
+    pub fn bind(mut self) -> Result<Bound> {
+        if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
+            return Err(error);
+        }
+        let workers = self.workers()?;
+        let budget = self.divide(workers)?.map(Arc::new);
+        self.config.limits = resolve_limits(self.config.limits)?;
+        if let Some(budget) = &budget {
+            budget.bound(&mut self.config.limits);
+            self.config.scratch_bytes = budget.scratch;
         }
         self.services.iter().try_for_each(|spec| check_service(&**spec))?;
         let mut legacy = Legacy::new(self.inherited)?;
@@ -161,7 +187,8 @@ impl Server {
             let (asked, bound, pin) = (spec.listen()[n].clone(), bound.clone(), spec.pin(n));
             open.push(Some(Open { asked, bound, service: service as u16, pin, sockets }));
         }
-        let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
+        let shared = Shared::new(self.config.clone(), workers, listeners).with_budget(budget.clone());
+        let shared = Arc::new(shared);
         for spec in &self.services {
             // In the order in which they were given.
             shared.cells.host(&spec.name(), workers, workers);
@@ -198,7 +225,8 @@ impl Server {
             unix_paths,
             hands_over: estate.control.is_some(),
         };
-        let changer = Changer::new(Arc::new(Handoffs::new(workers)), made);
+        let changer =
+            Changer::new(Arc::new(Handoffs::new(workers, budget.map_or(0, |budget| budget.handed))), made);
         let _ = shared.changes.set(Box::new(changer.clone()));
         Ok(Bound {
             ending: Ending(changer),
