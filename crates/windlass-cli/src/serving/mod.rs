@@ -38,7 +38,7 @@ pub(crate) use certificates::settings as tls_settings;
 pub(crate) use plan::cores;
 #[cfg(feature = "realtime")]
 pub(crate) use plan::workers;
-pub(crate) use plan::{ADMIN, limits};
+pub(crate) use plan::{ADMIN, divided, limits, memory_plan};
 pub(crate) use plan::{listening, owner};
 pub(crate) use reload::Reloader;
 #[cfg(feature = "kv")]
@@ -79,6 +79,7 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
     File {
         server: ServerTable {
             scratch: Size(args.scratch),
+            memory: Size(args.memory.unwrap_or(0)),
             congestion: args.cubic.then(|| "cubic".into()),
             user: args.user.clone(),
             group: args.group.clone(),
@@ -125,7 +126,7 @@ pub(crate) fn run_flags(file: &File, args: &ServingArgs) -> Result<()> {
     if args.cubic && !cfg!(any(target_os = "linux", target_os = "freebsd")) {
         bail!("--cubic needs Linux or FreeBSD: elsewhere a program cannot choose the congestion control");
     }
-    run(file, args.quiet)
+    run(&plan::divided(file.clone())?, args.quiet)
 }
 
 /// What is different from one command to another.
@@ -189,6 +190,9 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         .collect();
     if !quiet {
         listening += &greeting;
+        if let Some(plan) = bound.memory_plan() {
+            listening += &format!("Memory\n{}", plan::whole(file, plan.clone()));
+        }
     }
     let tell = move || {
         print(listening.as_bytes());
