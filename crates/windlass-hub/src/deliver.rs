@@ -21,6 +21,10 @@ use crate::siblings::posted::Post;
 /// it did not know yet that it was gone.
 const HOPS_MAX: u8 = 8;
 
+/// How many of the oldest messages of a queue give way to one that memory is missing for, at most: each of them is looked
+/// at for every message that finds no room.
+const OLDEST_MAX: usize = 64;
+
 impl Hub {
     /// Publishes a message to everybody who subscribes; whether anybody does.
     pub(crate) fn publish(
@@ -156,6 +160,7 @@ impl Hub {
             let retain = publication.retain && target.retain_as_published;
             self.give(reach, target.key, publication, qos, retain, ids);
         }
+        self.post.fit();
     }
 
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to
@@ -175,10 +180,12 @@ impl Hub {
             }
             return Reason::Success;
         }
-        let before = self.kept.len_of(publication.topic);
-        // What it takes the place of gives its own back; the hub's own are few.
-        let is_own = publication.topic.as_str().starts_with("$SYS/");
-        if !is_own && self.memory.lacks(publication.to_retain().saturating_sub(before)) {
+        // The hub's own are few.
+        if self.memory.is_bounded() && !publication.topic.as_str().starts_with("$SYS/") && {
+            // What it takes the place of gives its own back.
+            let before = self.kept.len_of(publication.topic);
+            self.memory.lacks(publication.to_retain().saturating_sub(before))
+        } {
             self.stats.retained_refused += 1;
             self.stats.memory_retained_refused += 1;
             return Reason::QuotaExceeded;
@@ -241,12 +248,17 @@ impl Hub {
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if !(is_kept && self.memory.lacks(publication.to_keep()))
-                && crate::post::Post::takes(link, output_max, reach)
+            } else if (!self.memory.is_bounded() || {
+                let kept = if is_kept { publication.to_keep() } else { 0 };
+                let new = if session.outgoing.is_none() { memory::of_in_flight(receive_max) } else { 0 };
+                !self.memory.lacks(kept + new)
+            }) && crate::post::Post::takes(link, output_max, reach)
             {
                 let message = is_kept.then(|| publication.message(&self.memory));
                 let how = How { qos, retain, ids: if is_kept { Ids::of(ids) } else { Ids::None } };
-                let outgoing = session.outgoing.get_or_insert_with(|| self.memory.outgoing(receive_max));
+                let units = &mut session.units;
+                let outgoing =
+                    session.outgoing.get_or_insert_with(|| self.memory.outgoing(units, receive_max));
                 match outgoing.send(qos, Sent { message, how }) {
                     Ok(id) => {
                         form.id = Some(id);
@@ -289,7 +301,8 @@ impl Hub {
     /// Keeps a message for the queue of a session, if there is memory for it. If not, that is as if the queue were
     /// full.
     fn keep_waiting(&mut self, reach: &mut dyn Reach, key: Key, publication: &mut Publication<'_>, how: How) {
-        if self.memory.lacks(publication.to_keep() + memory::PLACE)
+        if self.memory.is_bounded()
+            && self.memory.lacks(publication.to_keep() + memory::PLACE)
             && !self.make_room(key, publication.to_keep() + memory::PLACE)
         {
             self.stats.memory_messages_dropped += 1;
@@ -304,8 +317,8 @@ impl Hub {
         self.wait(reach, key, Queued { message: publication.message(&self.memory), how });
     }
 
-    /// Drops from the queue of a session what has expired and, if the policy says so, what has waited longest, until
-    /// there is memory for so much more; whether there is.
+    /// Drops from the queue of a session what has expired and, if the policy says so and that is enough, what has waited
+    /// longest, until there is memory for so much more; whether there is.
     fn make_room(&mut self, key: Key, bytes: usize) -> bool {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(key) else { return false };
@@ -314,10 +327,17 @@ impl Hub {
             *expired += 1;
             durable.dropped(number, queued);
         });
+        let missing = self.memory.missing(bytes);
+        if missing == 0 {
+            return true;
+        }
+        // What others have waiting too gives back nothing but its place, and then none of it is dropped for nothing.
+        if self.config.when_queue_full != WhenQueueFull::DropOldest
+            || !session.queue.would_free(missing, OLDEST_MAX)
+        {
+            return false;
+        }
         while self.memory.lacks(bytes) {
-            if self.config.when_queue_full != WhenQueueFull::DropOldest {
-                return false;
-            }
             let Some(oldest) = session.queue.pop() else { return false };
             self.durable.dropped(number, &oldest);
             self.stats.dropped_queue_full += 1;

@@ -86,6 +86,9 @@ pub enum Mail {
     Begin(Box<Beginning>),
 }
 
+/// Of a bound on memory, so much of it is room for one packet that is put together: each worker has five such.
+const PACKETS_PART: usize = 64;
+
 impl Hub {
     /// The period of the tick by which wills are published and sessions end.
     pub const TICK: Duration = Duration::from_millis(50);
@@ -97,10 +100,11 @@ impl Hub {
         let mut sessions = Sessions::default();
         let mut post = Post::default();
         if config.memory_max > 0 {
-            let in_flight = usize::from(config.in_flight_max) + usize::from(config.receive_max);
-            let most = config.memory_max / memory::of_session("", in_flight);
-            sessions.reserve(most.min(config.sessions_max));
-            post.reserve(config.packet_max, &memory);
+            let most = config.memory_max / memory::of_session("");
+            sessions.reserve(&memory, most.min(config.sessions_max));
+            // No more than a small part, however long packets may be.
+            let part = config.memory_max / PACKETS_PART / watch.workers();
+            post.reserve(config.packet_max.min(part), &memory);
         }
         Hub {
             sys: SysTopics::new(config.sys_interval),

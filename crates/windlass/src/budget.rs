@@ -26,8 +26,9 @@ use crate::worker::datagrams::{BATCH_MAX, STRIDE};
 const SHARE: usize = 4 * 1024;
 /// Blocks are of so many bytes, at least and at most.
 const BLOCK: std::ops::RangeInclusive<usize> = 512..=4096;
-/// The least that a worker reads at once.
-const SCRATCH_LEAST: usize = 4 * 1024;
+/// The least that a worker reads at once, and the most.
+pub(crate) const SCRATCH_LEAST: usize = 4 * 1024;
+pub(crate) const SCRATCH_MOST: usize = 16 * 1024 * 1024;
 const CORK_LEAST: usize = 4 * 1024;
 /// Fewer connections are no server.
 const CONNECTIONS_LEAST: usize = 4;
@@ -88,12 +89,12 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Bytes of all lines.
     pub fn total(&self) -> usize {
-        self.lines.iter().map(MemoryLine::total).sum()
+        total(&self.lines)
     }
 
     /// Puts a part that was divided elsewhere in front, and counts it with the budget.
     pub fn with(mut self, lines: Vec<MemoryLine>, bytes: usize) -> MemoryPlan {
-        self.memory += bytes;
+        self.memory = self.memory.saturating_add(bytes);
         self.lines.splice(0..0, lines);
         self
     }
@@ -112,6 +113,11 @@ impl fmt::Display for MemoryPlan {
         row("all", "", "", self.total())?;
         row("of", "", "", self.memory)
     }
+}
+
+/// Of all of them; what a configuration asks for may be more than a number can say.
+fn total(lines: &[MemoryLine]) -> usize {
+    lines.iter().fold(0, |sum, line| sum.saturating_add(line.total()))
 }
 
 /// `1234567` as `1,234,567`.
@@ -187,16 +193,21 @@ impl Budget {
         };
         // With more of it some parts grow.
         let mut enough = short.needed;
-        while let Err(short) = divide(enough) {
+        while enough < usize::MAX
+            && let Err(short) = divide(enough)
+        {
             enough = short.needed;
         }
+        let takes = match enough {
+            usize::MAX => "more than there is anywhere".into(),
+            enough => format!("{} KiB", enough / 1024),
+        };
         Err(Error::config(format!(
-            "memory ({} bytes) is too little for {} connections on {workers} worker{}: it takes {} KiB, or fewer \
+            "memory ({} bytes) is too little for {} connections on {workers} worker{}: it takes {takes}, or fewer \
              of either",
             config.memory,
             short.connections,
             if workers == 1 { "" } else { "s" },
-            enough / 1024
         )))
     }
 
@@ -213,12 +224,17 @@ impl Budget {
         let tcp = || listen().filter(|address| matches!(address, Address::Tcp(_)));
         let sixes = tcp().any(|at| !matches!(at, Address::Tcp(at) if at.parse::<SocketAddrV4>().is_ok()));
         let sockets = listen().filter(|address| matches!(address, Address::Udp(_))).count();
-        let reserve: usize = services.iter().map(|spec| spec.reserve() * spec.listen().len()).sum();
+        // Each listener has as many more, and what is bound to UDP has no connections.
+        let streams = |address: &&Address| !matches!(address, Address::Udp(_));
+        let reserve = services.iter().fold(0_usize, |sum, spec| {
+            let listeners = spec.listen().iter().filter(streams).count();
+            sum.saturating_add(spec.reserve().saturating_mul(listeners))
+        });
 
         // What there is whatever comes.
         let of_worker = memory / workers;
         let scratch =
-            power_below(of_worker / 32).clamp(SCRATCH_LEAST, config.scratch_bytes.max(SCRATCH_LEAST));
+            power_below(of_worker / 32).clamp(SCRATCH_LEAST, config.scratch_bytes.clamp(SCRATCH_LEAST, SCRATCH_MOST));
         let cork = (scratch / 4).clamp(CORK_LEAST, CORK_MAX);
         let batch = (of_worker / 64 / STRIDE).clamp(1, BATCH_MAX);
         let datagram_output = power_below(of_worker / 64).clamp(DATAGRAM_OUTPUT.0, DATAGRAM_OUTPUT.1);
@@ -285,17 +301,19 @@ impl Budget {
         }
 
         // What is left is for connections: their tables, and the region.
-        let fixed: usize = lines.iter().map(MemoryLine::total).sum();
-        let one: usize = each.iter().map(MemoryLine::total).sum();
+        let (fixed, one) = (total(&lines), total(&each));
         let asked = limits.connections_max;
         let least = if asked > 0 { asked } else { CONNECTIONS_LEAST };
         // Room for the largest read of one connection, behind all it may have queued before.
-        let region_least =
-            (least * BLOCK.start() + Region::PER_BLOCK).max(8 * scratch + scratch / 8) * workers;
-        let needed = fixed + (least + reserve) * one + region_least;
-        if needed > memory {
-            return Err(Short { connections: least, needed: needed.next_multiple_of(64 * 1024) });
+        let blocks_least = least.saturating_mul(BLOCK.start() + Region::PER_BLOCK);
+        let region_least = blocks_least.max(8 * scratch + scratch / 8).saturating_mul(workers);
+        let tables_least = least.saturating_add(reserve).saturating_mul(one);
+        let needed = fixed.saturating_add(tables_least).saturating_add(region_least);
+        if needed > memory || needed == usize::MAX {
+            let needed = needed.checked_next_multiple_of(64 * 1024).unwrap_or(usize::MAX);
+            return Err(Short { connections: least, needed });
         }
+        // From here on all is less than the budget.
         let connections = match asked {
             0 => ((memory - fixed - reserve * one) / (one + SHARE)).clamp(least, descriptors.max(least)),
             asked => asked,

@@ -283,7 +283,7 @@ impl Hub {
                 if session.subscriptions.is_empty() {
                     session.subscriptions.reserve_exact(1);
                 }
-                session.charge.add(memory::of_subscription(filter.as_str()));
+                self.memory.take(&mut session.units, memory::of_subscription(filter.as_str()));
                 session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
             }
         }
@@ -352,7 +352,7 @@ impl Hub {
             return Reason::NoSubscriptionExisted;
         };
         let removed = session.subscriptions.swap_remove(at);
-        session.charge.sub(memory::of_subscription(&removed.filter));
+        self.memory.give(&mut session.units, memory::of_subscription(&removed.filter));
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         self.tell_removed(key, filter, removed.options.qos);

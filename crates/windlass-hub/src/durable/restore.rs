@@ -13,7 +13,7 @@ use crate::journal::{
     Mark, MessageNumber, REPLAYS, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
     RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
-use crate::memory;
+use crate::memory::{self, Charge};
 use crate::route::Entry;
 use crate::route::retained::Kept;
 use crate::service::Hub;
@@ -118,24 +118,24 @@ impl Hub {
             })
             .collect();
         self.watch.totals().sessions.add(1);
-        let in_flight_max = usize::from(self.config.in_flight_max) + usize::from(self.config.receive_max);
-        let charge = self.memory.charge(memory::of_session(&client_id, in_flight_max));
-        let key = self.sessions.add(&client_id, self.now, charge);
+        let key = self.sessions.add(&client_id, self.now);
         let enforced = level == 5 && self.config.when_receive_exceeded == WhenExceeded::Disconnect;
         let receive_max = self.config.receive_max;
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.number = number;
         session.user = (!user.is_empty()).then(|| (*user).into());
         session.expiry = expiry_s;
-        session.will = found.will.as_ref().map(|will| Box::new(restored_will(will)));
+        session.will = found.will.as_ref().map(|will| Box::new(restored_will(will).counted(&self.memory)));
         for queued in queued {
             session.queue.push(queued, &self.memory);
         }
         if !in_flight.is_empty() {
+            self.memory.take(&mut session.units, memory::of_in_flight(self.config.in_flight_max));
             session.outgoing = Some(Box::new(Outgoing::restore(in_flight)));
         }
         if !found.received.is_empty() {
             let ids = found.received.iter().filter_map(|id| PacketId::new(*id));
+            self.memory.take(&mut session.units, memory::of_in_flight(receive_max));
             session.incoming = Some(Box::new(Incoming::restore(receive_max, enforced, ids)));
         }
         match offline_since_ms {
@@ -158,7 +158,7 @@ impl Hub {
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
-                session.charge.add(memory::of_subscription(&filter));
+                self.memory.take(&mut session.units, memory::of_subscription(&filter));
                 session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
                 if replays {
                     let filter = filter.clone();
@@ -196,5 +196,6 @@ fn restored_will(found: &RecoveredWill) -> Will {
         qos: message.qos,
         retain: message.retain,
         delay: found.delay_s,
+        charge: Charge::default(),
     }
 }

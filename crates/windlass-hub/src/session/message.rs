@@ -60,9 +60,13 @@ impl Message {
         }
     }
 
-    /// The same, counted as one that is kept.
+    /// The same, counted as one that is kept or, with a version, retained.
     pub(crate) fn counted(mut self, memory: &Memory) -> Message {
-        self.charge = memory.charge(memory::of_message(self.len()));
+        let bytes = match self.version {
+            0 => memory::of_message(self.len()),
+            _ => memory::of_retained(&self.topic, self.len()),
+        };
+        self.charge = memory.charge(bytes);
         self
     }
 

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use windlass::{ConnId, Time};
-use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
+use windlass_proto::mqtt::{Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
 use crate::access::Belonging;
-use crate::memory::Charge;
+use crate::memory::{OurAliases, Units};
 use crate::route::elsewhere::State;
 use message::Message;
 pub(crate) use pump::Pumped;
@@ -60,9 +60,10 @@ pub(crate) struct Session {
     /// It has shared subscriptions, and there are other workers: how they know it to be.
     pub(crate) standing: Option<State>,
     /// The publication that this session is among the receivers of, and where.
-    pub(crate) mark: (u64, u32),
-    /// What it is counted with, its subscriptions included.
-    pub(crate) charge: Charge,
+    pub(crate) mark: u64,
+    pub(crate) mark_at: u32,
+    /// What it is counted with, its subscriptions and what is in flight included.
+    pub(crate) units: Units,
 }
 
 /// A message in flight. Without its content there is nothing to send again.
@@ -87,7 +88,7 @@ pub(crate) struct Link {
     pub(crate) send_max: usize,
     /// Messages of QoS 1 and 2 that it takes at once.
     pub(crate) receive_max: u16,
-    pub(crate) aliases: Option<Box<AliasesOut>>,
+    pub(crate) aliases: Option<Box<OurAliases>>,
     /// CONNACK has not been sent, and nothing is before it.
     pub(crate) opening: bool,
     /// What is told it waits until this record is committed.
@@ -123,7 +124,7 @@ pub(crate) struct Replay {
 }
 
 impl Session {
-    pub(crate) fn new(client_id: Arc<str>, now: Time, charge: Charge) -> Session {
+    pub(crate) fn new(client_id: Arc<str>, now: Time) -> Session {
         Session {
             client_id,
             number: 0,
@@ -141,8 +142,9 @@ impl Session {
             since: now,
             timer: None,
             standing: None,
-            mark: (0, 0),
-            charge,
+            mark: 0,
+            mark_at: 0,
+            units: Units::default(),
         }
     }
 

@@ -30,6 +30,7 @@ impl Hub {
             true => self.send_retained(reach, key),
             false => Pumped::Waits,
         };
+        self.post.fit();
         if self.sessions.get(key).is_some_and(|session| session.number != 0 && session.scans.is_some()) {
             self.note_replays(key);
         }
@@ -151,7 +152,8 @@ impl Hub {
         let ids = how.ids.as_slice();
         let mut form = Form { qos: how.qos, id: None, dup: false, retain: how.retain, ids, hold: false };
         if how.qos != QoS::AtMostOnce {
-            let outgoing = session.outgoing.get_or_insert_with(|| self.memory.outgoing(receive_max));
+            let units = &mut session.units;
+            let outgoing = session.outgoing.get_or_insert_with(|| self.memory.outgoing(units, receive_max));
             let sent = match is_kept {
                 true => Sent { message: Some(message.clone()), how: how.clone() },
                 false => Sent { message: None, how: How::default() },

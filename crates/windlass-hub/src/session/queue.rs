@@ -137,6 +137,16 @@ impl Queue {
         }
     }
 
+    /// Whether the first `most` messages or fewer give back so many bytes when they are dropped.
+    pub(crate) fn would_free(&self, bytes: usize, most: usize) -> bool {
+        let mut freed = 0;
+        self.iter().take(most).any(|queued| {
+            let alone = Arc::strong_count(&queued.message) == 1;
+            freed += memory::PLACE + if alone { queued.message.charged() } else { 0 };
+            freed >= bytes
+        })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
         self.0.iter().flat_map(|waiting| &waiting.messages)
     }

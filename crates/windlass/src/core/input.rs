@@ -7,6 +7,10 @@ use super::slot::flag;
 use crate::close::Close;
 use crate::planted::{Fault, planted};
 
+/// Input that is passed on is encrypted in pieces of so many bytes.
+#[cfg(feature = "tls")]
+const SEALED: usize = 4 * 1024;
+
 impl Core {
     /// Keeps `bytes`, which the service left untaken, in place of what was kept before: the last `fresh` of
     /// them, at most, are new.
@@ -38,11 +42,17 @@ impl Core {
     /// Puts input of one connection that waits to be passed on behind the output of another.
     pub(crate) fn pour_input(&mut self, mut residue: Box<Residue>, to: u32) {
         let len = residue.len();
-        let straight = self.pool.region.is_some() && len > 0;
+        if self.pool.region.is_none() {
+            self.buffered -= len;
+            self.give(to, &residue.bytes);
+            return self.pool.give_residue(residue);
+        }
         #[cfg(feature = "tls")]
-        let straight = straight && !self.slots[to as usize].is(flag::TLS);
+        if self.slots[to as usize].is(flag::TLS) {
+            return self.pour_sealed(residue, to);
+        }
         self.buffered -= len;
-        if straight {
+        if len > 0 {
             let output = self.slots[to as usize].output.get_or_insert_with(|| {
                 let mut output = self.pool.output();
                 output.progress = self.tick;
@@ -55,14 +65,25 @@ impl Core {
             if !whole {
                 self.end_without_block(to);
             }
-        } else if self.pool.region.is_some() {
-            // What is encrypted is copied anyway.
-            let mut bytes = vec![0; len];
-            self.pool.copy_input(&residue, &mut bytes);
-            self.give(to, &bytes);
-        } else {
-            self.give(to, &residue.bytes);
         }
+        self.pool.give_residue(residue);
+    }
+
+    /// The same where it has to be encrypted: piece by piece, each given back before what becomes of it is queued, so
+    /// that no more is needed than there is already.
+    #[cfg(feature = "tls")]
+    fn pour_sealed(&mut self, mut residue: Box<Residue>, to: u32) {
+        let mut piece = [0; SEALED];
+        while residue.len() > 0 {
+            let n = self.pool.take_input(&mut residue, &mut piece);
+            self.buffered -= n;
+            let refused = self.counters.blocks_refused;
+            self.give(to, &piece[..n]);
+            if self.counters.blocks_refused > refused {
+                break;
+            }
+        }
+        self.buffered -= residue.len();
         self.pool.give_residue(residue);
     }
 

@@ -526,17 +526,26 @@ impl Core {
     /// output for which there was no room: what lacks some bytes must not look whole. Carried out at the end
     /// of the turn, never inside a callback.
     pub(crate) fn close(&mut self, index: u32, why: Close) {
+        self.decide(index, why);
+    }
+
+    /// The same; false if its end is being carried out already.
+    fn decide(&mut self, index: u32, why: Close) -> bool {
         let slot = &mut self.slots[index as usize];
         if !slot.is(flag::CLOSING) {
             slot.set(flag::CLOSING);
             slot.clear(flag::HAS_WAKE);
             self.closing.push_back((index, why));
-        } else if matches!(why, Close::Aborted | Close::Overflow | Close::MemoryFull)
-            && let Some((_, first)) =
-                self.closing.iter_mut().find(|(n, first)| *n == index && first.is_orderly())
-        {
+            return true;
+        }
+        if !matches!(why, Close::Aborted | Close::Overflow | Close::MemoryFull) {
+            return true;
+        }
+        let Some((_, first)) = self.closing.iter_mut().find(|(n, _)| *n == index) else { return false };
+        if first.is_orderly() {
             *first = why;
         }
+        true
     }
 
     pub(crate) fn settle(&mut self, index: u32) {
@@ -692,9 +701,13 @@ impl Core {
         if short && queued > self.limits.output_high {
             return Some(Close::MemoryFull);
         }
+        (!self.has_blocks(index, more)).then_some(Close::MemoryFull)
+    }
+
+    /// Whether there is a place for `more` bytes of output, whatever the limits say.
+    pub(crate) fn has_blocks(&self, index: u32, more: usize) -> bool {
         let output = self.slots[index as usize].output.as_ref();
-        let fits = output.map_or_else(|| self.pool.fits(more), |output| output.fits(more, &self.pool));
-        (!fits).then_some(Close::MemoryFull)
+        output.map_or_else(|| self.pool.fits(more), |output| output.fits(more, &self.pool))
     }
 
     /// Appends to the queue, whatever the limits say: it has been counted already, or must not be lost.

@@ -330,6 +330,16 @@ impl Pool {
         }
     }
 
+    /// Moves as much of the front of an input as `to` has room for there, out of the blocks of a region; how much.
+    #[cfg(feature = "tls")]
+    pub(crate) fn take_input(&mut self, residue: &mut Residue, to: &mut [u8]) -> usize {
+        let Some(region) = &mut self.region else { return 0 };
+        let n = region.copy_front(&residue.chain, to);
+        region.consume(&mut residue.chain, n);
+        self.bound_reads();
+        n
+    }
+
     /// Copies an input to the front of `to`.
     pub(crate) fn copy_input(&self, residue: &Residue, to: &mut [u8]) {
         match &self.region {

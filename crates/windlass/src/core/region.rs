@@ -199,6 +199,21 @@ impl Region {
         }
     }
 
+    /// Copies as much of the front of a chain as `to` has room for; how much.
+    #[cfg(feature = "tls")]
+    pub(crate) fn copy_front(&self, chain: &Chain, to: &mut [u8]) -> usize {
+        let mut at = 0;
+        for piece in self.pieces(chain) {
+            let n = piece.len().min(to.len() - at);
+            to[at..at + n].copy_from_slice(&piece[..n]);
+            at += n;
+            if at == to.len() {
+                break;
+            }
+        }
+        at
+    }
+
     /// Moves all of one chain behind another, block by block, so that it takes hardly more room than there
     /// is already; false if even that was missing, and then the rest is lost.
     pub(crate) fn pour(&mut self, from: &mut Chain, to: &mut Chain) -> bool {

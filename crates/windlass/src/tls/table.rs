@@ -361,8 +361,13 @@ impl Core {
         if let Some(session) = self.tls.get_mut(index) {
             session.notify_close(&mut out);
             if !out.is_empty() && !self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
-                self.append(index, &out, None);
-                self.touch(index);
+                if self.has_blocks(index, out.len()) {
+                    self.append(index, &out, None);
+                    self.touch(index);
+                } else {
+                    // All that was said is on its way, and may arrive.
+                    self.counters.blocks_refused += 1;
+                }
             }
         }
         self.tls.out = out;

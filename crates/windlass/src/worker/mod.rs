@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use windlass_proto::Time;
 
+use crate::budget::{SCRATCH_LEAST, SCRATCH_MOST};
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::core::slot::flag;
@@ -178,7 +179,7 @@ impl<Y: Sys> Worker<Y> {
         for (n, service) in services.iter().enumerate() {
             core.flows.put_service(n as u16, shared.cells.of_service(&service.name, shared.workers.len()));
         }
-        let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
+        let scratch = Scratch::new(shared.config.scratch_bytes.clamp(SCRATCH_LEAST, SCRATCH_MOST));
         let room = budget.as_ref().map_or(core.limits.connections_max, |budget| budget.table);
         let list = budget.as_ref().map_or(LIST_RESERVED, |budget| budget.table);
         let batch = budget.as_ref().map_or(datagrams::BATCH_MAX, |budget| budget.batch);
