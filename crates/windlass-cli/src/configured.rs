@@ -258,7 +258,7 @@ pub(crate) fn readable(file: &File, places: &Places, problems: &mut Vec<Problem>
     }
 }
 
-fn placed(places: &Places, path: &str, what: String) -> Problem {
+pub(crate) fn placed(places: &Places, path: &str, what: String) -> Problem {
     match places.get(path) {
         Some(place) => Problem::at(place.clone(), what, ""),
         None => Problem::without_place(what),

@@ -21,9 +21,9 @@ use crate::siblings::posted::Post;
 /// it did not know yet that it was gone.
 const HOPS_MAX: u8 = 8;
 
-/// How many of the oldest messages of a queue give way to one that memory is missing for, at most: each of them is looked
-/// at for every message that finds no room.
-const OLDEST_MAX: usize = 64;
+/// How many of the oldest messages of a queue give way to one that memory is missing for, at most: more of them would be
+/// dropped than is won, and each is looked at for every message that finds no room.
+const OLDEST_MAX: usize = 8;
 
 impl Hub {
     /// Publishes a message to everybody who subscribes; whether anybody does.

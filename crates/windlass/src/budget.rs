@@ -191,13 +191,7 @@ impl Budget {
             Ok(budget) => return Ok(Some(budget)),
             Err(short) => short,
         };
-        // With more of it some parts grow.
-        let mut enough = short.needed;
-        while enough < usize::MAX
-            && let Err(short) = divide(enough)
-        {
-            enough = short.needed;
-        }
+        let enough = Budget::enough(short.needed, &divide);
         let takes = match enough {
             usize::MAX => "more than there is anywhere".into(),
             enough => format!("{} KiB", enough / 1024),
@@ -209,6 +203,28 @@ impl Budget {
             short.connections,
             if workers == 1 { "" } else { "s" },
         )))
+    }
+
+    /// The least that would do, `usize::MAX` if nothing does.
+    pub(crate) fn least(
+        config: &Config,
+        workers: usize,
+        services: &[&dyn ServiceSpec],
+        descriptors: usize,
+    ) -> usize {
+        Budget::enough(1, &|memory| Budget::divide(memory, config, workers, services, descriptors))
+    }
+
+    /// From so much on.
+    fn enough(least: usize, divide: &dyn Fn(usize) -> std::result::Result<Budget, Short>) -> usize {
+        // With more of it some parts grow.
+        let mut enough = least;
+        while enough < usize::MAX
+            && let Err(short) = divide(enough)
+        {
+            enough = short.needed;
+        }
+        enough
     }
 
     /// The same of so much.

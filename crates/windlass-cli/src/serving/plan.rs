@@ -1,9 +1,9 @@
 //! The server that a configuration describes.
 
 use anyhow::Result;
-use windlass::{Change, Config, Limits, MemoryLine, MemoryPlan, Serve, Server, Service, serve};
+use windlass::{Change, Config, Limits, Serve, Server, Service, serve};
 
-use super::{Ends, Told, Watched};
+use super::{Ends, Told, Watched, memory};
 use crate::access::Kind;
 use crate::config::File;
 use crate::config::shape::TlsTable;
@@ -57,122 +57,15 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         scratch_bytes: file.server.scratch.0,
         congestion: file.server.congestion.clone(),
         traffic: counts_traffic(file),
-        memory: memory_of_engine(file),
+        memory: memory::of_engine(file),
         ..Config::default()
     };
     let server = services(file, told, Server::new(config), &|_| true)?;
+    memory::enough_for(file, &server)?;
     Ok(match crate::process::watchdog::service(&told.bound) {
         Some(watchdog) => server.add(watchdog),
         None => server,
     })
-}
-
-/// Of `server.memory`, what is for connections and their buffers: what others do not keep.
-fn memory_of_engine(file: &File) -> usize {
-    let kept: usize = kept(file).iter().map(MemoryLine::total).sum();
-    match file.server.memory.0 {
-        0 => 0,
-        // Too little is said by the engine, which knows how much would do.
-        memory => memory.saturating_sub(kept).max(1),
-    }
-}
-
-/// What services keep by themselves, each with its bound.
-fn kept(file: &File) -> Vec<MemoryLine> {
-    let mut lines = Vec::new();
-    if file.server.memory.0 == 0 {
-        return lines;
-    }
-    #[cfg(feature = "hub")]
-    for hub in &file.hub {
-        lines.push(MemoryLine::new(format!("kept by {}", hub.name), 1, hub.memory_max.0));
-    }
-    #[cfg(feature = "kv")]
-    if !(file.resp.is_empty() && file.memcached.is_empty()) {
-        lines.push(MemoryLine::new("kept by the store", 1, file.store.memory_max.0));
-    }
-    lines
-}
-
-/// A configuration whose services keep no more than their part of `server.memory`: half of it is theirs, in equal
-/// parts, unless they say what they need.
-pub(crate) fn divided(mut file: File) -> Result<File> {
-    let memory = file.server.memory.0;
-    if memory == 0 {
-        return Ok(file);
-    }
-    let keepers = 0_usize;
-    #[cfg(feature = "hub")]
-    let keepers = keepers + file.hub.len();
-    #[cfg(feature = "kv")]
-    let keepers = keepers + usize::from(!(file.resp.is_empty() && file.memcached.is_empty()));
-    let part = memory / 2 / keepers.max(1);
-    #[cfg(feature = "hub")]
-    for hub in file.hub.iter_mut().filter(|hub| hub.memory_max.0 == 0) {
-        hub.memory_max.0 = part;
-    }
-    #[cfg(feature = "kv")]
-    {
-        file.store.memory_max.0 = file.store.memory_max.0.min(part);
-    }
-    // One message has to fit where it is read.
-    let config = Config {
-        workers: file.server.workers.0,
-        limits: limits(&file),
-        scratch_bytes: file.server.scratch.0,
-        memory: memory_of_engine(&file),
-        ..Config::default()
-    };
-    // Where that is too little it is said when it starts.
-    let Ok(Some(plan)) = Server::new(config).memory_plan() else { return Ok(file) };
-    let longest = plan.limits.input_max;
-    #[cfg(feature = "hub")]
-    for hub in &mut file.hub {
-        let lower = |size: &mut crate::config::value::Size, most: usize| size.0 = size.0.min(most);
-        lower(&mut hub.packet_max, longest);
-        lower(&mut hub.connect_max, longest);
-        lower(&mut hub.output_max, plan.limits.output_high);
-        lower(&mut hub.queue_bytes_max, hub.memory_max.0 / 4);
-        lower(&mut hub.between_workers_max, hub.memory_max.0 / 4);
-        lower(&mut hub.retained_bytes_max, hub.memory_max.0);
-    }
-    #[cfg(feature = "kv")]
-    {
-        file.store.value_max.0 = file.store.value_max.0.min(longest / 2);
-    }
-    Ok(file)
-}
-
-/// The engine's part of the plan with the others in front.
-pub(super) fn whole(file: &File, plan: MemoryPlan) -> MemoryPlan {
-    let kept = kept(file);
-    let bytes = kept.iter().map(MemoryLine::total).sum();
-    plan.with(kept, bytes)
-}
-
-/// How `server.memory` will be divided, if there is a budget. Nothing is opened but certificates.
-pub(crate) fn memory_plan(file: &File) -> Result<Option<MemoryPlan>> {
-    let mut file = file.clone();
-    #[cfg(feature = "hub")]
-    for hub in &mut file.hub {
-        (hub.data, hub.access_log) = (None, None);
-    }
-    #[cfg(feature = "kv")]
-    {
-        file.resp.iter_mut().for_each(|it| it.access_log = None);
-        file.memcached.iter_mut().for_each(|it| it.access_log = None);
-    }
-    #[cfg(feature = "proxy")]
-    file.proxy.iter_mut().for_each(|it| it.access_log = None);
-    #[cfg(feature = "realtime")]
-    file.game.iter_mut().for_each(|it| it.access_log = None);
-    file.echo.iter_mut().for_each(|it| it.access_log = None);
-    file.websocket.iter_mut().for_each(|it| it.access_log = None);
-    if file.server.memory.0 == 0 {
-        return Ok(None);
-    }
-    let plan = server(&file, &Told::default())?.memory_plan()?;
-    Ok(plan.map(|plan| whole(&file, plan)))
 }
 
 /// How many cores this machine has for us.

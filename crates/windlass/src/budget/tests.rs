@@ -1,7 +1,7 @@
 //! How budgets are divided: no more than there is, hardly less, and by what there will be.
 
 use super::*;
-use crate::{Close, Conn, Input, Server, Service, serve};
+use crate::{Close, Conn, Datagram, DatagramService, Input, Server, Service, Socket, serve};
 
 struct Big;
 
@@ -19,6 +19,10 @@ impl Service for Big {
         input.take_all();
         Ok(())
     }
+}
+
+impl DatagramService for Big {
+    fn datagram(&mut self, _: &mut Socket<'_>, _: Datagram<'_>) {}
 }
 
 fn plan(memory: usize, workers: usize, limits: Limits, address: &str) -> Result<MemoryPlan> {
@@ -109,4 +113,56 @@ fn a_table_for_people() {
     let more = plan.clone().with(vec![MemoryLine::new("retained", 10, 100)], 2_000);
     assert_eq!((more.total(), more.memory), (plan.total() + 1_000, plan.memory + 2_000));
     assert_eq!(more.lines[0].what, "retained");
+}
+
+#[test]
+fn more_than_a_number_can_say_is_too_much_and_no_panic() {
+    for connections in [usize::MAX, usize::MAX / 2, usize::MAX / 512, 1 << 40] {
+        for workers in [1, 64] {
+            let many = || Limits { connections_max: connections, ..Limits::default() };
+            let refused = plan(8 << 20, workers, many(), "127.0.0.1:0").unwrap_err().to_string();
+            assert!(refused.contains("too little"), "{refused}");
+        }
+    }
+    let all = plan(usize::MAX, 1, Limits::default(), "127.0.0.1:0").unwrap();
+    assert!(all.total() > 1 << 30);
+    let config = Config::default().workers(1).memory(8 << 20);
+    let reserved = Server::new(config).add(serve(|| Big).reserve(usize::MAX).tcp("127.0.0.1:0"));
+    assert!(reserved.memory_plan().is_err());
+    assert_eq!(reserved.memory_least().unwrap(), usize::MAX, "nothing is enough");
+    assert!(!reserved.memory_suffices(usize::MAX));
+}
+
+#[test]
+fn no_worker_reads_more_at_once_than_it_has_room_for() {
+    let config = Config { scratch_bytes: 1 << 30, ..Config::default() }.workers(1).memory(4 << 30);
+    let server = Server::new(config).add(serve(|| Big).name("big").tcp("127.0.0.1:0"));
+    let plan = server.memory_plan().unwrap().unwrap();
+    assert_eq!(line(&plan, "buffers read into").bytes, SCRATCH_MOST + 4096);
+    assert!(plan.limits.input_max <= SCRATCH_MOST / 2);
+}
+
+#[test]
+fn places_are_reserved_for_listeners_of_connections_alone() {
+    let table = |service: crate::Serve<Big>| {
+        let limits = Limits { connections_max: 100, ..Limits::default() };
+        let config = Config::default().workers(1).limits(limits).memory(8 << 20);
+        let server = Server::new(config).add(service.name("big").reserve(7));
+        let plan = server.memory_plan().unwrap().unwrap();
+        line(&plan, "connections").count
+    };
+    let two = table(serve(|| Big).tcp("127.0.0.1:0").tcp("127.0.0.1:0"));
+    assert_eq!(two, 100 + 2 * 7);
+    assert_eq!(table(serve(|| Big).tcp("127.0.0.1:0").udp("127.0.0.1:0")), 100 + 7);
+}
+
+#[test]
+fn the_least_that_does_is_enough_and_little_more() {
+    for connections in [0, 10, 5_000] {
+        let limits = Limits { connections_max: connections, ..Limits::default() };
+        let config = Config::default().workers(2).limits(limits);
+        let server = Server::new(config).add(serve(|| Big).tcp("127.0.0.1:0"));
+        let least = server.memory_least().unwrap();
+        assert!(server.memory_suffices(least) && !server.memory_suffices(least - (128 << 10)), "{least}");
+    }
 }

@@ -115,13 +115,33 @@ impl Server {
     ///
     /// The budget is too little, or the limits cannot work.
     pub fn memory_plan(&self) -> Result<Option<MemoryPlan>> {
-        Ok(self.divide(self.workers()?)?.map(|budget| budget.plan))
+        Ok(self.divide(&self.config, self.workers()?)?.map(|budget| budget.plan))
     }
 
-    fn divide(&self, workers: usize) -> Result<Option<Budget>> {
-        let resolved = resolve_limits(self.config.limits.clone())?;
-        let services: Vec<&dyn ServiceSpec> = self.services.iter().map(|spec| &**spec).collect();
-        Budget::new(&self.config, workers, &services, resolved.connections_max)
+    /// The least [`Config::memory`] that would do, in bytes: a few times 64 KiB; `usize::MAX` if none would. It may be
+    /// little more than what is needed, since with more memory some parts of it grow.
+    ///
+    /// # Errors
+    ///
+    /// The limits cannot work, or there are too many workers.
+    pub fn memory_least(&self) -> Result<usize> {
+        let (resolved, workers) = (resolve_limits(self.config.limits.clone())?, self.workers()?);
+        Ok(Budget::least(&self.config, workers, &self.specs(), resolved.connections_max))
+    }
+
+    /// Whether it would start with such a [`Config::memory`].
+    pub fn memory_suffices(&self, bytes: usize) -> bool {
+        let config = Config { memory: bytes.max(1), ..self.config.clone() };
+        self.workers().and_then(|workers| self.divide(&config, workers)).is_ok()
+    }
+
+    fn divide(&self, config: &Config, workers: usize) -> Result<Option<Budget>> {
+        let resolved = resolve_limits(config.limits.clone())?;
+        Budget::new(config, workers, &self.specs(), resolved.connections_max)
+    }
+
+    fn specs(&self) -> Vec<&dyn ServiceSpec> {
+        self.services.iter().map(|spec| &**spec).collect()
     }
 
     fn workers(&self) -> Result<usize> {
@@ -142,7 +162,7 @@ impl Server {
             return Err(error);
         }
         let workers = self.workers()?;
-        let budget = self.divide(workers)?.map(Arc::new);
+        let budget = self.divide(&self.config, workers)?.map(Arc::new);
         self.config.limits = resolve_limits(self.config.limits)?;
         if let Some(budget) = &budget {
             budget.bound(&mut self.config.limits);

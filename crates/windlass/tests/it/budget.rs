@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use windlass::{Close, Config, Conn, Input, LimitValue, Limits, Service, WhenFull, serve};
+use windlass::sim::Ending;
+use windlass::testing::Harness;
+use windlass::{Close, Config, Conn, ConnId, Input, LimitValue, Limits, Service, WhenFull, serve};
 
 use crate::harness::*;
 
@@ -201,4 +203,74 @@ fn limits_that_change_stay_within_the_budget() {
     assert_eq!(of("output_max"), LimitValue::Bytes(before.output_max as u64));
     round_trip(&mut server.connect(), &[1; 30_000]);
     server.stop();
+}
+
+/// Fills all blocks but those in which the first has left something, couples the last with the first, and ends the last.
+struct Cornered {
+    first: Option<ConnId>,
+    others: Vec<ConnId>,
+    /// Blocks, and the bytes of each.
+    blocks: (usize, usize),
+}
+
+/// What the socket of a peer takes.
+const ROOM: usize = 1_000;
+const LEFT: usize = 6_000;
+
+impl Service for Cornered {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        match input.peek()[0] {
+            b'f' => self.first = Some(conn.id()),
+            b'o' => self.others.push(conn.id()),
+            _ => {
+                input.take_all();
+                let first = self.first.expect("it came first");
+                let (blocks, block) = self.blocks;
+                let mut left = blocks - LEFT.div_ceil(block);
+                for other in &self.others {
+                    conn.write_to(*other, &[b'.'; ROOM]);
+                    // Each within its limit.
+                    let n = left.min(blocks / 5);
+                    conn.write_to(*other, &vec![b'.'; n * block]);
+                    left -= n;
+                }
+                assert_eq!(left, 0, "no block is free");
+                assert!(conn.relay(first));
+                return Err(Close::Done);
+            }
+        }
+        if input.peek()[0] == b'o' {
+            input.take_all();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_relay_whose_tail_finds_no_block_does_not_look_whole() {
+    let limits = Limits { connections_max: 8, ..limits() };
+    let config = budgeted(512 << 10, limits);
+    let plan = windlass::Server::new(config.clone()).memory_plan().unwrap().unwrap();
+    let line = plan.lines.iter().find(|line| line.what.starts_with("blocks")).unwrap();
+    // A block has its number beside it.
+    let blocks = (line.count, plan.limits.buffered_max / line.count);
+    assert_eq!((blocks.1, line.bytes), (4096, 4100), "{plan}");
+    let service = move || Cornered { first: None, others: Vec::new(), blocks };
+    let mut harness = Harness::with_buffers(serve(service).config(config), ROOM);
+    let first = harness.connect();
+    harness.send(first, [b'f'; LEFT]);
+    let others: Vec<_> = (0..6).map(|_| harness.connect()).collect();
+    for other in &others {
+        harness.send(*other, b"o");
+    }
+    let last = harness.connect();
+    harness.send(last, b"l");
+    assert_eq!(harness.why(last), Some("memory_full"), "what the first had said is lost");
+    let ending = harness.ending(last);
+    assert_eq!(ending, Some(Ending::Reset), "and nobody takes it for all there was");
+    assert!(harness.handle().stats().counters.blocks_refused > 0);
 }

@@ -88,7 +88,8 @@ of_hubs! {
     };
     memory_refused "What there was no memory for, where memory_max bounds it." what {
         session: memory_sessions_refused, subscription: memory_subscriptions_refused,
-        retained: memory_retained_refused, message: memory_messages_dropped
+        retained: memory_retained_refused, message: memory_messages_dropped,
+        client: memory_clients_ended, request: memory_requests_refused
     };
     http_requests "Requests to publish, by what became of them." outcome {
         published: http_published, refused: http_refused
