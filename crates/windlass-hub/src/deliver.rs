@@ -180,12 +180,7 @@ impl Hub {
             }
             return Reason::Success;
         }
-        // The hub's own are few.
-        if self.memory.is_bounded() && !publication.topic.as_str().starts_with("$SYS/") && {
-            // What it takes the place of gives its own back.
-            let before = self.kept.len_of(publication.topic);
-            self.memory.lacks(publication.to_retain().saturating_sub(before))
-        } {
+        if self.memory.is_bounded() && self.lacks_to_retain(publication) {
             self.stats.retained_refused += 1;
             self.stats.memory_retained_refused += 1;
             return Reason::QuotaExceeded;
@@ -205,6 +200,14 @@ impl Hub {
                 Reason::QuotaExceeded
             }
         }
+    }
+
+    /// Whether there is no memory to retain a message. The hub's own are few, and always are.
+    fn lacks_to_retain(&self, publication: &Publication<'_>) -> bool {
+        // What it takes the place of gives its own back.
+        let before = self.kept.len_of(publication.topic);
+        let is_own = publication.topic.as_str().starts_with("$SYS/");
+        !is_own && self.memory.lacks(publication.to_retain().saturating_sub(before))
     }
 
     /// Gives a message to one session: to its connection if that takes it now, else to its queue.
@@ -248,10 +251,9 @@ impl Hub {
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if (!self.memory.is_bounded() || {
-                let kept = if is_kept { publication.to_keep() } else { 0 };
-                let new = if session.outgoing.is_none() { memory::of_in_flight(receive_max) } else { 0 };
-                !self.memory.lacks(kept + new)
+            } else if !self.memory.lacks_so_much(|| {
+                let in_flight = if session.outgoing.is_none() { receive_max } else { 0 };
+                publication.to_send(is_kept) + memory::of_in_flight(in_flight)
             }) && crate::post::Post::takes(link, output_max, reach)
             {
                 let message = is_kept.then(|| publication.message(&self.memory));
@@ -301,8 +303,7 @@ impl Hub {
     /// Keeps a message for the queue of a session, if there is memory for it. If not, that is as if the queue were
     /// full.
     fn keep_waiting(&mut self, reach: &mut dyn Reach, key: Key, publication: &mut Publication<'_>, how: How) {
-        if self.memory.is_bounded()
-            && self.memory.lacks(publication.to_keep() + memory::PLACE)
+        if self.memory.lacks_so_much(|| publication.to_keep() + memory::PLACE)
             && !self.make_room(key, publication.to_keep() + memory::PLACE)
         {
             self.stats.memory_messages_dropped += 1;

@@ -91,6 +91,12 @@ impl Memory {
         })
     }
 
+    /// The same of what is worked out only where memory is bounded.
+    #[inline]
+    pub(crate) fn lacks_so_much(&self, bytes: impl FnOnce() -> usize) -> bool {
+        self.0.is_some() && self.lacks(bytes())
+    }
+
     /// Bytes over the bound.
     pub(crate) fn excess(&self) -> usize {
         self.0.as_ref().map_or(0, |pool| pool.used.load(Relaxed).saturating_sub(pool.max))

@@ -278,7 +278,7 @@ fn an_echo_without_descriptors_sheds_and_goes_on() {
     assert!(besieged.server.is_running());
     drop(many);
     eventually("somebody is served again", || says_hello(&besieged.server));
-    assert!(besieged.counted("windlass_shed_total") > 300.0, "{}", asked(&besieged.admin, "GET /metrics"));
+    assert!(besieged.counted("windlass_newcomers_refused_total") > 300.0, "{}", asked(&besieged.admin, "GET /metrics"));
     let log = besieged.held();
     assert!(log.contains("newcomers reset") || log.contains("out of descriptors"), "it says so: {log}");
 }

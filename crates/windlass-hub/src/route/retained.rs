@@ -114,7 +114,7 @@ impl Kept {
 
     /// Bytes that the message of a topic is counted with; 0 where there is none.
     pub(crate) fn len_of(&self, topic: Topic<'_>) -> usize {
-        self.tree.get(topic).map_or(0, |message| message.charged())
+        self.tree.get(topic).map_or(0, |held| held.message.charged())
     }
 
     /// Bytes of those.

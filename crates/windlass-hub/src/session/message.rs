@@ -222,6 +222,11 @@ impl<'p> Publication<'p> {
         if self.kept.is_some() { 0 } else { memory::of_message(len) }
     }
 
+    /// Bytes that sending it takes, to a session that has to keep it until it is acknowledged, or not.
+    pub(crate) fn to_send(&self, is_kept: bool) -> usize {
+        if is_kept { self.to_keep() } else { 0 }
+    }
+
     /// Bytes that retaining it takes.
     pub(crate) fn to_retain(&self) -> usize {
         let topic = self.topic.as_str();

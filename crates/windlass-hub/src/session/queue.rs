@@ -137,12 +137,13 @@ impl Queue {
         }
     }
 
-    /// Whether the first `most` messages or fewer give back so many bytes when they are dropped.
+    /// Whether the first `most` messages or fewer give back so many bytes when they are dropped: not if somebody else has
+    /// one of them too.
     pub(crate) fn would_free(&self, bytes: usize, most: usize) -> bool {
         let mut freed = 0;
-        self.iter().take(most).any(|queued| {
-            let alone = Arc::strong_count(&queued.message) == 1;
-            freed += memory::PLACE + if alone { queued.message.charged() } else { 0 };
+        let alone = |queued: &&Queued| Arc::strong_count(&queued.message) == 1;
+        self.iter().take(most).take_while(alone).any(|queued| {
+            freed += memory::PLACE + queued.message.charged();
             freed >= bytes
         })
     }

@@ -526,11 +526,11 @@ impl Core {
     /// output for which there was no room: what lacks some bytes must not look whole. Carried out at the end
     /// of the turn, never inside a callback.
     pub(crate) fn close(&mut self, index: u32, why: Close) {
-        self.decide(index, why);
+        self.close_for(index, why);
     }
 
     /// The same; false if its end is being carried out already.
-    fn decide(&mut self, index: u32, why: Close) -> bool {
+    fn close_for(&mut self, index: u32, why: Close) -> bool {
         let slot = &mut self.slots[index as usize];
         if !slot.is(flag::CLOSING) {
             slot.set(flag::CLOSING);

@@ -57,7 +57,7 @@ impl Core {
             self.drop_output(index);
             self.slot(index).set(flag::EOF | flag::RESET);
             self.settle(index);
-        } else if !self.decide(index, Close::MemoryFull) {
+        } else if !self.close_for(index, Close::MemoryFull) {
             // Its end is under way, for a reason in good order: the reset follows what is queued.
             self.slot(index).set(flag::RESET);
         }
