@@ -16,7 +16,7 @@ use crate::session::Sent;
 
 /// A session without a connection or with one, with its places in the tables and its deadlines, but without what follows,
 /// and without its client identifier.
-const SESSION: usize = 1_536;
+const SESSION: usize = 640;
 /// What is known of one message in flight, to a client or from it; maps have room for twice as many.
 const IN_FLIGHT: usize = 2 * 80;
 /// A subscription, beside its filter.

@@ -33,7 +33,7 @@ fn without_room_for_a_session_nobody_is_let_in() {
         joined.push(device);
     };
     assert_eq!(refused, "CONNACK QuotaExceeded");
-    assert!((10..30).contains(&joined.len()), "{}", joined.len());
+    assert!((30..80).contains(&joined.len()), "{}", joined.len());
     let stats = desk.stats();
     assert_eq!((stats.memory_sessions_refused, stats.sessions), (1, joined.len() as u64));
     assert!(stats.memory_used <= 40_000);
@@ -230,7 +230,7 @@ fn wills_are_counted_and_refused() {
         }
         all.push(one);
         let used = desk.stats().memory_used - before;
-        assert!(used >= all.len() as u64 * 3_000, "{used} with {}", all.len());
+        assert!(used >= all.len() as u64 * 2_200, "{used} with {}", all.len());
     };
     assert_eq!(refused, "CONNACK QuotaExceeded");
     assert!(all.len() > 5);
