@@ -18,7 +18,7 @@ use crate::session::Sent;
 /// and without its client identifier.
 const SESSION: usize = 640;
 /// What is known of one message in flight, to a client or from it; maps have room for twice as many.
-const IN_FLIGHT: usize = 2 * 80;
+const IN_FLIGHT: usize = 2 * 128;
 /// A subscription, beside its filter.
 const SUBSCRIPTION: usize = 256;
 /// One level of a filter, or of the topic of a retained message, in their trees.
@@ -86,9 +86,9 @@ impl Memory {
     /// Whether there is no room for so much more. There always is for nothing, or what makes room would find none.
     #[inline]
     pub(crate) fn lacks(&self, bytes: usize) -> bool {
-        self.0.as_ref().is_some_and(|pool| {
-            bytes > 0 && pool.used.load(Relaxed).saturating_add(bytes) > pool.max
-        })
+        self.0
+            .as_ref()
+            .is_some_and(|pool| bytes > 0 && pool.used.load(Relaxed).saturating_add(bytes) > pool.max)
     }
 
     /// The same of what is worked out only where memory is bounded.
@@ -104,7 +104,9 @@ impl Memory {
 
     /// Bytes that are missing for so much more.
     pub(crate) fn missing(&self, bytes: usize) -> usize {
-        self.0.as_ref().map_or(0, |pool| (pool.used.load(Relaxed).saturating_add(bytes)).saturating_sub(pool.max))
+        self.0
+            .as_ref()
+            .map_or(0, |pool| (pool.used.load(Relaxed).saturating_add(bytes)).saturating_sub(pool.max))
     }
 
     /// Counts so much, whether there is room for it or not.
@@ -257,7 +259,11 @@ mod tests {
         assert!(memory.lacks(1_001) && !memory.lacks(1_000));
         let mut one = memory.charge(600);
         let copy = one.clone();
-        assert_eq!((memory.used(), memory.lacks(1), memory.excess()), (1_200, true, 200), "over it, if it must be");
+        assert_eq!(
+            (memory.used(), memory.lacks(1), memory.excess()),
+            (1_200, true, 200),
+            "over it, if it must be"
+        );
         assert!(!memory.lacks(0), "what needs nothing is never refused");
         one.sub(100);
         drop(copy);

@@ -249,8 +249,8 @@ impl Budget {
 
         // What there is whatever comes.
         let of_worker = memory / workers;
-        let scratch =
-            power_below(of_worker / 32).clamp(SCRATCH_LEAST, config.scratch_bytes.clamp(SCRATCH_LEAST, SCRATCH_MOST));
+        let scratch = power_below(of_worker / 32)
+            .clamp(SCRATCH_LEAST, config.scratch_bytes.clamp(SCRATCH_LEAST, SCRATCH_MOST));
         let cork = (scratch / 4).clamp(CORK_LEAST, CORK_MAX);
         let batch = (of_worker / 64 / STRIDE).clamp(1, BATCH_MAX);
         let datagram_output = power_below(of_worker / 64).clamp(DATAGRAM_OUTPUT.0, DATAGRAM_OUTPUT.1);

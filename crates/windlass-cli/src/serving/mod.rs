@@ -35,11 +35,11 @@ use crate::{admin, limits, logs, notify, print, process, signals};
 use certificates::Certificates;
 #[cfg(feature = "tls")]
 pub(crate) use certificates::settings as tls_settings;
+pub(crate) use memory::{divided, memory_plan};
 #[cfg(feature = "hub")]
 pub(crate) use plan::cores;
 #[cfg(feature = "realtime")]
 pub(crate) use plan::workers;
-pub(crate) use memory::{divided, memory_plan};
 pub(crate) use plan::{ADMIN, limits};
 pub(crate) use plan::{listening, owner};
 pub(crate) use reload::Reloader;

@@ -101,7 +101,8 @@ fn a_reload_leaves_what_was_divided() {
 /// The answer of the admin listener.
 fn asked(admin: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        .unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     said
@@ -144,7 +145,9 @@ impl Little {
             }
             let _ = std::fs::remove_dir(&folder);
         }
-        eprintln!("SKIPPED: no group of processes with little memory can be made here, so the rest is not tested in one");
+        eprintln!(
+            "SKIPPED: no group of processes with little memory can be made here, so the rest is not tested in one"
+        );
         None
     }
 
@@ -187,7 +190,8 @@ impl Besieged {
             &format!("[log]\nformat = 'json'\n[admin]\nlisten = '127.0.0.1:0'\n{config}"),
         );
         let program = windlass(&[]);
-        let group = little.as_ref().map_or("true".into(), |it| format!("echo $$ > {}/cgroup.procs", it.0.display()));
+        let group =
+            little.as_ref().map_or("true".into(), |it| format!("echo $$ > {}/cgroup.procs", it.0.display()));
         let mut shell = std::process::Command::new("sh");
         shell.arg("-c").arg(format!("{group} && {first} && exec \"$0\" \"$@\""));
         shell.arg(program.get_program()).args(["run", "-c", file.0.to_str().unwrap()]);
@@ -244,22 +248,29 @@ fn eventually<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
 fn says_hello(server: &Server) -> Option<()> {
     let mut last = server.connect();
     let mut answer = [0; 5];
-    (last.write_all(b"hello").is_ok() && last.read_exact(&mut answer).is_ok()).then(|| assert_eq!(&answer, b"hello"))
+    (last.write_all(b"hello").is_ok() && last.read_exact(&mut answer).is_ok())
+        .then(|| assert_eq!(&answer, b"hello"))
 }
 
 #[test]
 fn five_hundred_who_do_not_read_end_no_echo() {
-    let config = "[server]\nworkers = 1\nmemory = '8MiB'\n[limits]\nwhen_full = 'shed'\n[[echo]]\nlisten = '127.0.0.1:0'\n";
+    // However slow the machine is, nobody is sent away for that.
+    let config = "[server]\nworkers = 1\nmemory = '8MiB'\n[limits]\nwhen_full = 'shed'\noverload_lag_max = 0\n[[echo]]\nlisten = '127.0.0.1:0'\n";
     let mut besieged = Besieged::start("echo", "true", config);
     let mut good = besieged.server.connect();
+    round_trip(&mut good, b"hello");
     let mut bad: Vec<_> = (0..500).map(|_| besieged.server.connect()).collect();
     let bytes = vec![7; 64 << 10];
     for round in 0..5 {
-        bad.iter_mut().for_each(|stream| drop(stuff(stream, &bytes)));
+        bad.iter_mut().for_each(|stream| {
+            stuff(stream, &bytes);
+        });
         assert!(besieged.server.is_running(), "round {round}");
     }
     // Whoever reads is served among them.
-    round_trip(&mut good, b"still here");
+    if good.write_all(b"still here").is_err() || good.read_exact(&mut [0; 10]).is_err() {
+        panic!("it was ended: {}", besieged.held());
+    }
     assert!(besieged.counted("windlass_memory_steps_total") > 0.0, "it was short of memory");
     drop(bad);
     eventually("somebody is served again", || says_hello(&besieged.server));
@@ -274,11 +285,17 @@ fn an_echo_without_descriptors_sheds_and_goes_on() {
     let mut besieged = Besieged::start("descriptors", "ulimit -n 100", config);
     let mut many: Vec<_> = (0..500).map(|_| besieged.server.connect()).collect();
     let bytes = vec![7; 64 << 10];
-    many.iter_mut().for_each(|stream| drop(stuff(stream, &bytes)));
+    many.iter_mut().for_each(|stream| {
+        stuff(stream, &bytes);
+    });
     assert!(besieged.server.is_running());
     drop(many);
     eventually("somebody is served again", || says_hello(&besieged.server));
-    assert!(besieged.counted("windlass_newcomers_refused_total") > 300.0, "{}", asked(&besieged.admin, "GET /metrics"));
+    assert!(
+        besieged.counted("windlass_newcomers_refused_total") > 300.0,
+        "{}",
+        asked(&besieged.admin, "GET /metrics")
+    );
     let log = besieged.held();
     assert!(log.contains("newcomers reset") || log.contains("out of descriptors"), "it says so: {log}");
 }
@@ -322,8 +339,17 @@ fn five_hundred_devices_that_misbehave_end_nothing_but_themselves() {
         (last.write_all(&device(0)).is_ok() && last.read_exact(&mut answer).is_ok()).then_some(answer)
     });
     assert_eq!(answer[0], 0x20, "a CONNACK: {answer:?}");
-    assert!(besieged.counted("windlass_hub_memory_refused_total") > 0.0, "{}", asked(&besieged.admin, "GET /metrics"));
-    assert!(besieged.counted("windlass_hub_memory_bytes") <= f64::from(4 << 20));
+    assert!(
+        besieged.counted("windlass_hub_memory_refused_total") > 0.0,
+        "{}",
+        asked(&besieged.admin, "GET /metrics")
+    );
+    let kept = besieged.counted("windlass_hub_memory_bytes");
+    // What is told of those who subscribe while it is full is counted all the same.
+    assert!(kept <= f64::from(4 << 20) * 17.0 / 16.0, "{kept}");
     let log = besieged.held();
-    assert!(log.contains("\"limit\":\"memory_max\"") && log.contains("no memory"), "it says what it shed: {log}");
+    assert!(
+        log.contains("\"limit\":\"memory_max\"") && log.contains("no memory"),
+        "it says what it shed: {log}"
+    );
 }

@@ -73,8 +73,9 @@ impl Hub {
                     return Err(self.no_memory_for(client));
                 }
                 let units = &mut session.units;
-                let incoming =
-                    session.incoming.get_or_insert_with(|| self.memory.incoming(units, receive_max, enforced));
+                let incoming = session
+                    .incoming
+                    .get_or_insert_with(|| self.memory.incoming(units, receive_max, enforced));
                 let exceeded = incoming.exceeded();
                 match incoming.publish(qos, id, publish.dup) {
                     Ok(Arrival::New(ticket)) => {

@@ -260,8 +260,12 @@ impl Hub {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
         }
+        // What is in flight to it from now on has room too, so that no message has to find it.
+        let receive_max = session.link.as_ref().map_or(self.config.in_flight_max, |link| link.receive_max);
+        let reserves =
+            self.memory.is_bounded() && options.qos > QoS::AtMostOnce && session.outgoing.is_none();
         let bytes = if is_new { memory::of_subscription(filter.as_str()) } else { 0 };
-        if is_new && self.memory.lacks(bytes) {
+        if self.memory.lacks(bytes + memory::of_in_flight(if reserves { receive_max } else { 0 })) {
             self.stats.denied_subscribe += 1;
             self.stats.memory_subscriptions_refused += 1;
             return Err(Reason::QuotaExceeded);
@@ -286,6 +290,9 @@ impl Hub {
                 self.memory.take(&mut session.units, memory::of_subscription(filter.as_str()));
                 session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
             }
+        }
+        if reserves {
+            session.outgoing = Some(self.memory.outgoing(&mut session.units, receive_max));
         }
         self.durable.subscribed(session, filter, options, id);
         // What is under way for the one before is still to be sent.

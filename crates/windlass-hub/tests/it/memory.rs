@@ -13,11 +13,7 @@ use crate::websocket::{REQUEST, frame};
 
 /// Packets are short, so that what is kept is most of it.
 fn bounded(bytes: usize) -> HubConfig {
-    HubConfig::default()
-        .packet_max(2_000)
-        .connect_max(2_000)
-        .sys_interval(Duration::ZERO)
-        .memory_max(bytes)
+    HubConfig::default().packet_max(2_000).connect_max(2_000).sys_interval(Duration::ZERO).memory_max(bytes)
 }
 
 #[test]
@@ -64,7 +60,7 @@ fn without_room_a_subscription_is_refused() {
     };
     assert_eq!(refused, ["SUBACK #9 [QuotaExceeded]"]);
     assert!((5..60).contains(&filters.len()), "{}", filters.len());
-    assert_eq!(desk.subscribe(&mut one, &filters[0], QoS::AtLeastOnce), ["SUBACK #9 [GrantedQos1]"], "known");
+    assert_eq!(desk.subscribe(&mut one, &filters[0], QoS::AtMostOnce), ["SUBACK #9 [Success]"], "known");
     desk.unsubscribe(&mut one, &filters[1]);
     assert_eq!(desk.subscribe(&mut one, "a/long/way/to/x", QoS::AtMostOnce), ["SUBACK #9 [Success]"]);
     assert_eq!(desk.stats().memory_subscriptions_refused, 1);
@@ -190,7 +186,7 @@ fn a_bound_alone_leaves_room_for_clients() {
 
 #[test]
 fn no_queue_is_emptied_for_what_that_does_not_make_room_for() {
-    let mut desk = Desk::new(bounded(60_000).when_queue_full(WhenQueueFull::DropOldest).queue_max(1_000));
+    let mut desk = Desk::new(bounded(100_000).when_queue_full(WhenQueueFull::DropOldest).queue_max(1_000));
     let mut sender = desk.join(V5, "sender");
     for id in ["one", "two", "three"] {
         let (mut one, _) = desk.join_for_good(V5, id);
@@ -204,7 +200,7 @@ fn no_queue_is_emptied_for_what_that_does_not_make_room_for() {
         let stats = desk.stats();
         assert!(stats.queued >= most, "{} after {most}", stats.queued);
         most = stats.queued;
-        assert!(stats.memory_used <= 60_000);
+        assert!(stats.memory_used <= 100_000);
     }
     assert!(most > 60, "{most}");
     assert_eq!(desk.stats().memory_messages_dropped, 300 - most, "the others were dropped as they came");

@@ -147,7 +147,9 @@ fn said(rng: &mut Rng, version: Version) -> Vec<u8> {
 fn run(seed: u64) {
     let mut rng = Rng::new(seed);
     let config_first = config(&mut rng);
-    let (bounded, packet_max) = (config_first.memory_max > 0, config_first.packet_max);
+    // With a bound each worker has five packets of a 64th of its part.
+    let (bounded, workers) = (config_first.memory_max > 0, crate::workers::workers());
+    let packet = config_first.packet_max.min(config_first.memory_max / 64 / workers);
     let mut desk = Desk::new(config_first);
     let mut peers = Vec::new();
     for _ in 0..400 {
@@ -225,7 +227,7 @@ fn run(seed: u64) {
     let left = (stats.sessions, stats.subscriptions, stats.queued, stats.queued_bytes);
     assert_eq!(left, (0, 0, 0, 0), "seed {seed}");
     // What is left is for packets, and of what is retained.
-    let least = if bounded { (5 * packet_max * crate::workers::workers()) as u64 } else { 0 };
+    let least = (5 * packet * workers) as u64;
     let most = least + if bounded { stats.retained * 1_500 } else { 0 };
     assert!((least..=most).contains(&stats.memory_used), "seed {seed}: {}", stats.memory_used);
     let mut last = desk.join(V5, "last");

@@ -113,7 +113,8 @@ impl AliasesOut {
     /// Bytes that the tables and the topics in them take, by and large.
     pub fn memory(&self) -> usize {
         let entry = size_of::<(Box<str>, u16)>() + 1;
-        let tables = self.numbers.capacity() * entry * 8 / 7 + self.topics.capacity() * size_of::<(Box<str>, bool)>();
+        let tables =
+            self.numbers.capacity() * entry * 8 / 7 + self.topics.capacity() * size_of::<(Box<str>, bool)>();
         // Each is in both.
         tables + self.topics.iter().map(|(topic, _)| 2 * (topic.len() + ALLOCATED)).sum::<usize>()
     }

@@ -67,7 +67,11 @@ fn another_hub_has_what_others_leave_or_is_refused() {
     let (_, _, mistakes) = follows(old(), with_hubs(8 * MIB, &[("one", 0), ("three", 3 * MIB)]));
     assert_eq!(mistakes, 1, "more than is left");
     let (file, _, mistakes) = follows(with_hubs(0, &[("one", 0)]), with_hubs(0, &[("one", 0), ("two", 0)]));
-    assert_eq!((bounds(&file), mistakes), (vec![0, 0], 0), "without a budget there is nothing to be short of");
+    assert_eq!(
+        (bounds(&file), mistakes),
+        (vec![0, 0], 0),
+        "without a budget there is nothing to be short of"
+    );
 }
 
 #[test]
