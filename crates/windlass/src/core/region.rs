@@ -311,4 +311,21 @@ mod tests {
         }
         assert_eq!(region.fresh, 2);
     }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn what_is_taken_off_the_front_gives_its_blocks_back_before_more_is_taken() {
+        let mut region = Region::new(8, 16).unwrap();
+        let mut chain = Chain::default();
+        let all: Vec<u8> = (0..100).collect();
+        assert!(region.append(&mut chain, &all));
+        let (mut piece, mut taken) = ([0; 40], Vec::new());
+        for (n, free) in [(40, 3), (40, 6), (20, 8), (0, 8)] {
+            assert_eq!(region.copy_front(&chain, &mut piece), n);
+            region.consume(&mut chain, n);
+            taken.extend_from_slice(&piece[..n]);
+            assert_eq!(region.free_bytes(), free * 16, "there is room for what becomes of it");
+        }
+        assert_eq!(taken, all);
+    }
 }
