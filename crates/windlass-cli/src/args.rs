@@ -504,6 +504,12 @@ pub(crate) struct ServingArgs {
     #[arg(env = "WINDLASS_SCRATCH", hide_env = true, value_parser = scratch)]
     pub(crate) scratch: usize,
 
+    /// One budget of memory for connections, their buffers and what is kept: divided at the start, and what there is no
+    /// room for is refused. Without it memory is taken as it is needed
+    #[arg(long, value_name = "SIZE", help_heading = SERVING)]
+    #[arg(env = "WINDLASS_MEMORY", hide_env = true, value_parser = quantity::size)]
+    pub(crate) memory: Option<usize>,
+
     /// Speak TLS on every address, with the certificate chain in this PEM file
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = SERVING)]

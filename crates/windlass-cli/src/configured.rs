@@ -68,6 +68,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
             if !args.no_environment {
                 text += &foreseen(&file);
             }
+            if let Some(plan) = serving::memory_plan(&file)? {
+                text += &format!("memory:\n{plan}");
+            }
             print(text.as_bytes());
         }
         ReportFormat::Json => print(b"[]\n"),
@@ -138,8 +141,10 @@ pub(crate) fn checked(path: &Path) -> Result<Loaded> {
 }
 
 pub(crate) fn load(path: &Path, format: ReportFormat) -> Result<Loaded> {
-    config::load(path, &|name| std::env::var(name).ok())
-        .map_err(|wrong| tell(&wrong.sources, &wrong.problems, format))
+    let mut loaded = config::load(path, &|name| std::env::var(name).ok())
+        .map_err(|wrong| tell(&wrong.sources, &wrong.problems, format))?;
+    loaded.file = serving::divided(loaded.file)?;
+    Ok(loaded)
 }
 
 fn tell(sources: &Sources, problems: &[Problem], format: ReportFormat) -> anyhow::Error {
@@ -157,6 +162,11 @@ fn tell(sources: &Sources, problems: &[Problem], format: ReportFormat) -> anyhow
 /// What only this machine can tell: certificates, addresses, descriptors.
 fn environment(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     readable(file, places, problems);
+    if problems.is_empty()
+        && let Err(why) = serving::memory_plan(file)
+    {
+        problems.push(placed(places, "server.memory", format!("{why:#}")));
+    }
     let mut wrong = |path: &str, what: String| problems.push(placed(places, path, what));
     for service in config::services(file) {
         for (at, listen) in service.listen.iter().enumerate() {
@@ -248,7 +258,7 @@ pub(crate) fn readable(file: &File, places: &Places, problems: &mut Vec<Problem>
     }
 }
 
-fn placed(places: &Places, path: &str, what: String) -> Problem {
+pub(crate) fn placed(places: &Places, path: &str, what: String) -> Problem {
     match places.get(path) {
         Some(place) => Problem::at(place.clone(), what, ""),
         None => Problem::without_place(what),

@@ -110,6 +110,13 @@ impl Links {
         self.lock().iter().map(counted).collect()
     }
 
+    /// What each has counted, and its bound on memory where it has one.
+    pub(crate) fn memory(&self) -> Vec<(String, HubStats, usize)> {
+        let links = self.lock();
+        let bounded = links.iter().filter(|(_, link)| link.config.memory_max > 0);
+        bounded.map(|(name, link)| (name.clone(), link.watch.stats(), link.config.memory_max)).collect()
+    }
+
     /// The way to the workers of a hub: of the only one, if no name is said.
     pub(crate) fn mailbox(&self, name: Option<&str>) -> Option<Mailbox<Mail>> {
         let links = self.lock();

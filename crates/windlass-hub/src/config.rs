@@ -137,6 +137,13 @@ config! {
     retained_max: usize = 1_000_000,
     /// Bytes of topics, properties and payloads of retained messages. Default 1 GiB.
     retained_bytes_max: usize = 1 << 30,
+    /// Bytes of sessions with their wills and topic aliases, subscriptions, messages in queues and in flight, retained
+    /// messages, and messages of WebSockets and requests of HTTP that have come in part, all of them together and of all
+    /// workers: each is counted with what it takes, by and large. What there is no room for is refused: clients and
+    /// subscriptions and retained messages with reason 0x97 (quota exceeded), messages as if the queue of their receiver
+    /// were full; who needs more in the middle of its connection is disconnected with 0x97, and a request answered with 503.
+    /// As the hub was started; 0: no bound.
+    memory_max: usize = 0,
     /// The highest QoS that is taken: clients of version 5 are told. Default 2.
     qos_max: QoS = QoS::ExactlyOnce,
     /// Who clients are, and what they may do. By default those on this machine are served, and nobody else.

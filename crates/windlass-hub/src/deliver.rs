@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use windlass_proto::mqtt::{Outgoing, QoS, Reason, SUBSCRIPTION_ID_MAX};
+use windlass_proto::mqtt::{QoS, Reason, SUBSCRIPTION_ID_MAX};
 
 use crate::access::Readers;
 use crate::config::WhenQueueFull;
+use crate::memory;
 use crate::parts;
 use crate::post::{Form, Letter, Unsent};
 use crate::reach::Reach;
@@ -20,6 +21,10 @@ use crate::siblings::posted::Post;
 /// How often a message for a group is passed on for want of the member that was chosen. Each time the worker that chose
 /// it did not know yet that it was gone.
 const HOPS_MAX: u8 = 8;
+
+/// How many of the oldest messages of a queue give way to one that memory is missing for, at most: more of them would be
+/// dropped than is won, and each is looked at for every message that finds no room.
+const OLDEST_MAX: usize = 8;
 
 impl Hub {
     /// Publishes a message to everybody who subscribes; whether anybody does.
@@ -123,7 +128,8 @@ impl Hub {
             }
             let Some(found) = found else { continue };
             let chosen = std::mem::take(&mut found.chosen);
-            let (message, retain, routed) = (publication.message(), publication.retain, found.routed);
+            let message = publication.message(&self.memory);
+            let (retain, routed) = (publication.retain, found.routed);
             let (mut number, mut until) = (0, 0);
             if found.durable && publication.qos > QoS::AtMostOnce && self.durable.is_on() {
                 let durable = chosen.iter().filter(|chosen| chosen.is_durable);
@@ -156,6 +162,7 @@ impl Hub {
             let retain = publication.retain && target.retain_as_published;
             self.give(reach, target.key, publication, qos, retain, ids);
         }
+        self.post.fit();
     }
 
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to
@@ -175,7 +182,12 @@ impl Hub {
             }
             return Reason::Success;
         }
-        let message = publication.retained(version);
+        if self.memory.is_bounded() && self.lacks_to_retain(publication) {
+            self.stats.retained_refused += 1;
+            self.stats.memory_retained_refused += 1;
+            return Reason::QuotaExceeded;
+        }
+        let message = publication.retained(version, &self.memory);
         let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
         match self.kept.insert(message.clone(), totals, max, bytes_max) {
             Ok(()) => {
@@ -190,6 +202,14 @@ impl Hub {
                 Reason::QuotaExceeded
             }
         }
+    }
+
+    /// Whether there is no memory to retain a message. The hub's own are few, and always are.
+    fn lacks_to_retain(&self, publication: &Publication<'_>) -> bool {
+        // What it takes the place of gives its own back.
+        let before = self.kept.len_of(publication.topic);
+        let is_own = publication.topic.as_str().starts_with("$SYS/");
+        !is_own && self.memory.lacks(publication.to_retain().saturating_sub(before))
     }
 
     /// Gives a message to one session: to its connection if that takes it now, else to its queue.
@@ -215,7 +235,7 @@ impl Hub {
                 return;
             }
             let how = How { qos, retain, ids: Ids::of(ids) };
-            return self.wait(reach, key, Queued { message: publication.message(), how });
+            return self.keep_waiting(reach, key, publication, how);
         };
         let receive_max = link.receive_max;
         let expiry = publication.expires.map(|at| seconds_left(at, publication.now));
@@ -227,17 +247,23 @@ impl Hub {
             }
         };
         if passes {
-            let whole = publication.whole();
+            let whole = if self.memory.is_bounded() { None } else { publication.whole() };
             let Publication { topic, properties, payload, .. } = *publication;
             let letter = Letter { topic, properties, payload, whole: whole.as_ref(), expiry };
             let mut form = Form { qos, id: None, dup: false, retain, ids, hold: false };
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if crate::post::Post::takes(link, output_max, reach) {
-                let message = is_kept.then(|| publication.message());
+            } else if !self.memory.lacks_so_much(|| {
+                let in_flight = if session.outgoing.is_none() { receive_max } else { 0 };
+                publication.to_send(is_kept) + memory::of_in_flight(in_flight)
+            }) && crate::post::Post::takes(link, output_max, reach)
+            {
+                let message = is_kept.then(|| publication.message(&self.memory));
                 let how = How { qos, retain, ids: if is_kept { Ids::of(ids) } else { Ids::None } };
-                let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(receive_max)));
+                let units = &mut session.units;
+                let outgoing =
+                    session.outgoing.get_or_insert_with(|| self.memory.outgoing(units, receive_max));
                 match outgoing.send(qos, Sent { message, how }) {
                     Ok(id) => {
                         form.id = Some(id);
@@ -274,7 +300,54 @@ impl Hub {
             }
         }
         let how = How { qos, retain, ids: Ids::of(ids) };
-        self.wait(reach, key, Queued { message: publication.message(), how });
+        self.keep_waiting(reach, key, publication, how);
+    }
+
+    /// Keeps a message for the queue of a session, if there is memory for it. If not, that is as if the queue were
+    /// full.
+    fn keep_waiting(&mut self, reach: &mut dyn Reach, key: Key, publication: &mut Publication<'_>, how: How) {
+        if self.memory.lacks_so_much(|| publication.to_keep() + memory::PLACE)
+            && !self.make_room(key, publication.to_keep() + memory::PLACE)
+        {
+            self.stats.memory_messages_dropped += 1;
+            self.stats.dropped_queue_full += 1;
+            let is_connected = self.sessions.get(key).is_some_and(|session| session.is_connected());
+            if self.config.when_queue_full == WhenQueueFull::Disconnect && is_connected {
+                self.stats.slow_consumers += 1;
+                self.disconnect(reach, key, Reason::QuotaExceeded);
+            }
+            return;
+        }
+        self.wait(reach, key, Queued { message: publication.message(&self.memory), how });
+    }
+
+    /// Drops from the queue of a session what has expired and, if the policy says so and that is enough, what has waited
+    /// longest, until there is memory for so much more; whether there is.
+    fn make_room(&mut self, key: Key, bytes: usize) -> bool {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let (expired, durable, number) = (&mut self.stats.dropped_expired, &mut self.durable, session.number);
+        session.queue.drop_expired(now, |queued| {
+            *expired += 1;
+            durable.dropped(number, queued);
+        });
+        let missing = self.memory.missing(bytes);
+        if missing == 0 {
+            return true;
+        }
+        // What others have waiting too gives back nothing but its place, and then none of it is dropped for nothing.
+        if self.config.when_queue_full != WhenQueueFull::DropOldest
+            || !session.queue.would_free(missing, OLDEST_MAX)
+        {
+            return false;
+        }
+        while self.memory.lacks(bytes) {
+            let Some(oldest) = session.queue.pop() else { return false };
+            self.durable.dropped(number, &oldest);
+            self.stats.dropped_queue_full += 1;
+            self.stats.memory_messages_dropped += 1;
+        }
+        true
     }
 
     /// Puts a message into the queue of a session, within its limits.
@@ -285,7 +358,7 @@ impl Hub {
         let len = queued.message.len();
         if session.queue.has_room(len, max, bytes_max) {
             self.durable.queued(session, &queued);
-            session.queue.push(queued);
+            session.queue.push(queued, &self.memory);
             if session.standing == Some(State::Idle) {
                 self.tell_state(key);
             }
@@ -312,7 +385,7 @@ impl Hub {
             return;
         }
         self.durable.queued(session, &queued);
-        session.queue.push(queued);
+        session.queue.push(queued, &self.memory);
     }
 
     /// Publishes a message that nobody sends now: a will, or one of the hub's own.

@@ -38,6 +38,7 @@ pub mod import;
 #[cfg_attr(not(feature = "inspect"), path = "inspect/absent.rs")]
 pub mod inspect;
 pub mod journal;
+mod memory;
 mod parts;
 mod post;
 mod quota;

@@ -9,6 +9,7 @@ use windlass_proto::EncodeError;
 use windlass_proto::mqtt::{Delivery, PacketId, Properties, QoS, Topic, TopicForm, Version};
 use windlass_proto::ws::{FrameHead, Opcode};
 
+use crate::memory::{Charge, Memory, OurAliases};
 use crate::reach::Reach;
 use crate::session::Link;
 use crate::session::message::Templates;
@@ -57,6 +58,12 @@ pub(crate) struct Post {
     packet: Vec<u8>,
     /// Packets of QoS 0 that many get alike, by version and RETAIN flag.
     alike: [Alike; 4],
+    /// What each of these has room for, where memory is bounded: then nothing is shared. 0 where it is not.
+    room: usize,
+    /// Where what clients know by a number is counted.
+    memory: Memory,
+    /// What its memory is counted with, where it is bounded.
+    charge: Charge,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +74,36 @@ struct Alike {
 }
 
 impl Post {
+    /// Room for packets of so many bytes, none of which is shared from now on: what is shared is allocated anew for
+    /// each message. Longer ones find theirs in the allocator until [`fit`](Post::fit).
+    pub(crate) fn reserve(&mut self, room: usize, memory: &Memory) {
+        self.packets().for_each(|packet| packet.reserve_exact(room));
+        self.room = room;
+        self.memory = memory.clone();
+        self.charge = memory.charge((self.alike.len() + 1) * room);
+    }
+
+    fn packets(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
+        self.alike.iter_mut().map(|alike| &mut alike.packet).chain([&mut self.packet])
+    }
+
+    /// The payload to share, where payloads are: what nobody counts is nowhere where memory is bounded.
+    pub(crate) fn shares<'b>(&self, whole: Option<&'b Bytes>) -> Option<&'b Bytes> {
+        whole.filter(|_| self.room == 0)
+    }
+
+    /// Gives back what a long packet has taken beyond the room there is for each, where memory is bounded.
+    #[inline]
+    pub(crate) fn fit(&mut self) {
+        let room = self.room;
+        if room > 0 {
+            self.packets().filter(|packet| packet.capacity() > room).for_each(|packet| {
+                packet.clear();
+                packet.shrink_to(room);
+            });
+        }
+    }
+
     /// Another message from here on: call it before the first [`send`](Post::send) of each.
     #[inline]
     pub(crate) fn begin(&mut self) {
@@ -108,7 +145,7 @@ impl Post {
         link: &mut Link,
         conn: &mut Conn<'_>,
     ) -> Result<(), Unsent> {
-        let Post { templates, packet, alike } = self;
+        let Post { templates, packet, alike, memory, .. } = self;
         let Letter { topic, properties, payload, whole, expiry } = *letter;
         let Form { qos, id, dup, retain, ids, hold } = *form;
         let v5 = link.version == Version::V5;
@@ -138,7 +175,7 @@ impl Post {
             && !hold
             && template.len(&delivery) + 3 <= link.send_max
         {
-            delivery.topic = aliases.form(topic);
+            delivery.topic = number(aliases, topic, memory);
         }
         packet.clear();
         if link.is_websocket {
@@ -163,6 +200,18 @@ impl Post {
 #[inline]
 fn takes(conn: &Conn<'_>, output_max: usize) -> bool {
     !conn.is_congested() || conn.output_len() < output_max
+}
+
+/// How a topic is said to a client: without memory for another number, by its name.
+fn number(aliases: &mut OurAliases, topic: Topic<'_>, memory: &Memory) -> TopicForm {
+    if memory.lacks(4 * topic.as_str().len().max(64)) {
+        return TopicForm::Name;
+    }
+    let form = aliases.topics.form(topic);
+    if matches!(form, TopicForm::NameAndAlias(_)) && memory.is_bounded() {
+        aliases.charge.set(aliases.topics.memory());
+    }
+    form
 }
 
 fn template<'t>(

@@ -17,6 +17,7 @@ use crate::config::HubConfig;
 use crate::durable::{Durable, HELD_MAX};
 use crate::exchange::Authenticator;
 use crate::inspect::{Ask, lens::Lens};
+use crate::memory::{self, Memory};
 use crate::parts;
 use crate::post::Post;
 use crate::route::Routes;
@@ -39,6 +40,8 @@ pub struct Hub {
     pub(crate) timers: Timers,
     pub(crate) durable: Durable,
     pub(crate) stats: HubStats,
+    /// What is kept is counted there.
+    pub(crate) memory: Memory,
     /// What passes, while somebody looks.
     pub(crate) lens: Option<Box<Lens>>,
     /// Mistakes of clients, by their labels.
@@ -84,6 +87,9 @@ pub enum Mail {
     Begin(Box<Beginning>),
 }
 
+/// Of a bound on memory, so much of it is room for one packet that is put together: each worker has five such.
+const PACKETS_PART: usize = 64;
+
 impl Hub {
     /// The period of the tick by which wills are published and sessions end.
     pub const TICK: Duration = Duration::from_millis(50);
@@ -91,17 +97,28 @@ impl Hub {
     /// A hub with nothing in it, whose numbers can be looked at through `watch`.
     pub fn new(config: HubConfig, watch: &HubWatch) -> Hub {
         let limits = config.tree_limits();
+        let memory = watch.totals().memory(config.memory_max);
+        let mut sessions = Sessions::default();
+        let mut post = Post::default();
+        if config.memory_max > 0 {
+            let most = config.memory_max / memory::of_session("");
+            sessions.reserve(&memory, most.min(config.sessions_max));
+            // No more than a small part, however long packets may be.
+            let part = config.memory_max / PACKETS_PART / watch.workers();
+            post.reserve(config.packet_max.min(part), &memory);
+        }
         Hub {
             sys: SysTopics::new(config.sys_interval),
             access: Access::new(&config.identity),
             config,
-            sessions: Sessions::default(),
+            sessions,
             routes: Routes::new(limits),
             kept: Kept::new(limits),
-            post: Post::default(),
+            post,
             timers: Timers::default(),
             durable: Durable::default(),
             stats: HubStats::default(),
+            memory,
             lens: None,
             mistakes: Vec::new(),
             watch: watch.clone(),
@@ -192,6 +209,8 @@ impl Hub {
         self.counting = (to, len, bytes);
         if to == self.sessions.end() {
             (self.stats.queued, self.stats.queued_bytes) = (len, bytes);
+            // Of all workers together, so one of them says it.
+            self.stats.memory_used = if self.worker == 0 { self.memory.used() as u64 } else { 0 };
             self.counting = (0, 0, 0);
         }
     }

@@ -112,6 +112,21 @@ counts! {
     revoked,
     /// Messages not retained: the limits of retained messages were reached.
     retained_refused,
+    /// Gauge: bytes that are counted against `memory_max`.
+    memory_used,
+    /// Clients refused: there was no memory for a session.
+    memory_sessions_refused,
+    /// Subscriptions refused for want of memory; they are among those refused.
+    memory_subscriptions_refused,
+    /// Messages not retained for want of memory; they are among those not retained.
+    memory_retained_refused,
+    /// Messages dropped since there was no memory to keep them; they are among those for which a queue was full.
+    memory_messages_dropped,
+    /// Clients disconnected: there was no memory for their topic aliases, for what is in flight from them, or for a message
+    /// of which a part had come.
+    memory_clients_ended,
+    /// Requests of HTTP refused: there was no memory for their bodies. They are among those refused.
+    memory_requests_refused,
     /// Messages received over the receive maximum, from clients that are only counted.
     receive_exceeded,
     /// Clients disconnected since their queue was full.
@@ -164,6 +179,11 @@ impl HubWatch {
     pub fn new(workers: usize) -> HubWatch {
         let cells = (0..workers.max(1)).map(|_| Cell::default()).collect();
         HubWatch(Arc::new(Watched { cells, totals: Totals::default() }))
+    }
+
+    /// How many workers there may be.
+    pub(crate) fn workers(&self) -> usize {
+        self.0.cells.len()
     }
 
     /// What all workers have counted.

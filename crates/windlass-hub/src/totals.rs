@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use windlass::Time;
 
 use crate::atomic::AtomicU64;
+use crate::memory::Memory;
 use crate::quota::Users;
 
 /// The counts of all workers of one hub.
@@ -21,11 +22,18 @@ pub(crate) struct Totals {
     /// The last version that one was given, or nothing being retained any more.
     pub(crate) versions: Versions,
     pub(crate) users: Users,
+    /// What is kept.
+    memory: OnceLock<Memory>,
     /// Unix milliseconds at a time of the engine's clock, which all workers share: as the first of them was told.
     epoch: OnceLock<(u64, Time)>,
 }
 
 impl Totals {
+    /// Where what is kept is counted, as the first of the workers was told to bound it.
+    pub(crate) fn memory(&self, max: usize) -> Memory {
+        self.memory.get_or_init(|| Memory::new(max)).clone()
+    }
+
     /// What time it is where the engine's clock says `now`; the same for all workers, whenever each of them began.
     pub(crate) fn epoch(&self, unix_ms: u64, now: Time) -> (u64, Time) {
         *self.epoch.get_or_init(|| (unix_ms, now))

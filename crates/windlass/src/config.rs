@@ -31,6 +31,13 @@ pub struct Config {
     /// Count every connection's bytes from its beginning, for [`Conn::traffic`](crate::Conn::traffic): 48 B
     /// more for each. Default false: they are counted while somebody looks.
     pub traffic: bool,
+    /// One budget of memory for the whole server, in bytes: what its connections and their buffers take is
+    /// divided and reserved before it starts ([`MemoryPlan`](crate::MemoryPlan)), and after that connections
+    /// are opened, served and closed without an allocation. Limits are lowered to what there is room for, and
+    /// `connections_max` follows from the budget where it is 0. Not in it: the program's own code and stacks,
+    /// what the kernel keeps for sockets, and what a service allocates by itself. Default 0: no budget, and
+    /// memory is taken as it is needed.
+    pub memory: usize,
 }
 
 impl Default for Config {
@@ -42,6 +49,7 @@ impl Default for Config {
             rebalance_lead: 2,
             congestion: None,
             traffic: false,
+            memory: 0,
         }
     }
 }
@@ -56,6 +64,12 @@ impl Config {
     /// Sets [`Config::limits`].
     pub fn limits(mut self, limits: Limits) -> Config {
         self.limits = limits;
+        self
+    }
+
+    /// Sets [`Config::memory`].
+    pub fn memory(mut self, bytes: usize) -> Config {
+        self.memory = bytes;
         self
     }
 }

@@ -434,7 +434,7 @@ pub(crate) fn broadcast(
     bytes: &[u8],
 ) {
     // Many bytes are kept once and shared, few are copied.
-    if bytes.len() >= SHARE_MIN {
+    if bytes.len() >= SHARE_MIN && core.pool.region.is_none() {
         return broadcast_shared(core, io, service, except, Bytes::copy_from_slice(bytes));
     }
     each(core, service, except, |core, index| core.write(io, index, bytes));

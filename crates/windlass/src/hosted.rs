@@ -17,6 +17,8 @@ use crate::service::{Service, Tick};
 
 /// What a worker calls. `Conn` tells which connection; its key finds the session.
 pub(crate) trait Hosted {
+    /// Room for the sessions of so many connections.
+    fn reserve(&mut self, connections: usize);
     fn place(&mut self, peer: Peer, listener: usize) -> Placement;
     #[cfg(feature = "tls")]
     fn speaks_for_others(&mut self, peer: Peer) -> bool;
@@ -83,6 +85,10 @@ const NOT_MOVABLE: &str = "only a movable service's connections move";
 const NO_SESSION: &str = "a connection in service has a session";
 
 impl<S: Service> Hosted for Host<S> {
+    fn reserve(&mut self, connections: usize) {
+        self.sessions.reserve(connections);
+    }
+
     fn place(&mut self, peer: Peer, listener: usize) -> Placement {
         self.service.place(peer, listener)
     }

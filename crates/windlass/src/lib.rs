@@ -43,6 +43,7 @@
 
 mod address;
 mod atomic;
+mod budget;
 mod change;
 mod close;
 mod config;
@@ -88,6 +89,7 @@ pub use windlass_proto::{Input, Time};
 pub use bytes::Bytes;
 
 pub use address::{Address, AddressError};
+pub use budget::{MemoryLine, MemoryPlan};
 pub use change::{Applied, Change};
 pub use close::{Close, Fault};
 pub use config::{Config, LimitMut, Limits, WhenDatagramsFull, WhenFull, WhenOverloaded};

@@ -192,7 +192,8 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// Makes the queues; false if the mailbox has some already.
     pub(crate) fn bind(&self, shared: &Arc<Shared>) -> bool {
-        let queue = || Mutex::new(Queue { messages: VecDeque::new(), open: true });
+        let room = shared.budget.as_ref().map_or(0, |budget| budget.mailbox);
+        let queue = || Mutex::new(Queue { messages: VecDeque::with_capacity(room), open: true });
         let queues = (0..shared.workers.len()).map(|_| queue()).collect();
         let taken = (0..shared.workers.len()).map(|_| AtomicUsize::new(0)).collect();
         self.inner.bound.set(Bound { queues, taken, shared: shared.clone() }).is_ok()
@@ -212,7 +213,10 @@ impl<M: Send + 'static> Mailbox<M> {
 
     /// The receiving end on one worker.
     pub(crate) fn inbox<S: Receive<Message = M>>(&self, worker: usize) -> Box<dyn Inbox<S>> {
-        Box::new(Receiving { mailbox: self.clone(), worker, taken: VecDeque::new() })
+        let budget = self.inner.bound.get().and_then(|bound| bound.shared.budget.as_ref());
+        // The two change places.
+        let taken = VecDeque::with_capacity(budget.map_or(0, |budget| budget.mailbox));
+        Box::new(Receiving { mailbox: self.clone(), worker, taken })
     }
 }
 

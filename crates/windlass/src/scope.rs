@@ -133,6 +133,10 @@ impl<S> Sessions<S> {
         Sessions { table: Vec::new(), len: 0 }
     }
 
+    pub(crate) fn reserve(&mut self, connections: usize) {
+        self.table.reserve_exact(connections);
+    }
+
     pub(crate) fn insert(&mut self, key: usize, session: S) {
         if self.table.len() <= key {
             self.table.resize_with(key + 1, || None);

@@ -77,6 +77,10 @@ trait Mail<S: Service>: Send + Sync {
     fn bind(&self, shared: &Arc<Shared>) -> bool;
     fn inbox(&self, worker: usize) -> Box<dyn Inbox<S>>;
     fn close(&self);
+    /// Bytes of one message, where a queue of them can be reserved.
+    fn message_bytes(&self) -> usize {
+        0
+    }
 }
 
 impl<S: Work> Mail<S> for Offload<S::Answer> {
@@ -104,6 +108,9 @@ impl<S: Resolve> Mail<S> for Resolver {
 }
 
 impl<S: Receive> Mail<S> for Mailbox<S::Message> {
+    fn message_bytes(&self) -> usize {
+        size_of::<S::Message>()
+    }
     fn bind(&self, shared: &Arc<Shared>) -> bool {
         self.bind(shared)
     }
@@ -170,6 +177,10 @@ pub(crate) trait ServiceSpec: Send + Sync {
     fn bind_mailbox(&self, shared: &Arc<Shared>) -> bool;
     fn close_mailbox(&self);
     fn host(&self, worker: usize) -> Box<dyn Hosted>;
+    /// Bytes of a session in its table.
+    fn session_bytes(&self) -> usize;
+    /// Bytes of one message of each of its mailboxes.
+    fn message_bytes(&self) -> usize;
 }
 
 impl<S: Service> ServiceSpec for Spec<S> {
@@ -236,6 +247,12 @@ impl<S: Service> ServiceSpec for Spec<S> {
     fn host(&self, worker: usize) -> Box<dyn Hosted> {
         let inboxes = self.mail.iter().map(|mail| mail.inbox(worker)).collect();
         Box::new(Host::new((self.make)(), inboxes, self.mover, self.calls))
+    }
+    fn session_bytes(&self) -> usize {
+        size_of::<Option<S::Session>>()
+    }
+    fn message_bytes(&self) -> usize {
+        self.mail.iter().map(|mail| mail.message_bytes()).sum()
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use windlass_proto::Time;
 
 use crate::atomic::AtomicU64;
+use crate::budget::Budget;
 use crate::change::Changes;
 use crate::config::{Config, Limits};
 use crate::id::ConnId;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     asked: AskedLimits,
     /// As the server was started, but for its limits.
     pub(crate) config: Config,
+    /// How its memory is divided, if it is.
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) workers: Vec<WorkerShared>,
     /// By number, for those who watch; each worker has a table of its own.
     listeners: Mutex<Vec<Arc<ListenerShared>>>,
@@ -165,6 +168,7 @@ impl Shared {
             limits: Mutex::new(config.limits.clone()),
             asked,
             config,
+            budget: None,
             workers: (0..workers).map(|_| WorkerShared::default()).collect(),
             listeners: Mutex::new(listeners.into_iter().map(Arc::new).collect()),
             cells: Cells::default(),
@@ -182,6 +186,15 @@ impl Shared {
             inspections: Arc::default(),
             crew: OnceLock::new(),
         }
+    }
+
+    /// The same with its memory divided.
+    pub(crate) fn with_budget(mut self, budget: Option<Arc<Budget>>) -> Shared {
+        if let Some(budget) = &budget {
+            self.sources = Mutex::new(HashMap::with_capacity(budget.sources));
+        }
+        self.budget = budget;
+        self
     }
 
     // --- Waking.

@@ -130,6 +130,9 @@ counters! {
     memory_critical,
     /// Connections ended because of the last two.
     shed_memory,
+    /// Times output or input found no block free in the region of a memory budget; its connection was ended
+    /// (`memory_full`).
+    blocks_refused,
     /// Times accepting paused because `connections_max` was reached.
     accept_paused_full,
     /// Times accepting paused because of `accept_rate_max`.

@@ -114,6 +114,8 @@ pub(crate) const FAMILIES: &[Family] = families! {
         Each("step", &[("memory_low", "80"), ("memory_short", "90"), ("memory_critical", "95")]),
         "Times so many percent of buffered_max were queued.";
     "memory_ended", Counter, One("shed_memory"), "Connections ended to get memory back, by these steps.";
+    "memory_blocks_refused", Counter, One("blocks_refused"),
+        "Connections ended because what they had to keep found no block in a budget of memory.";
     "deadlines", Counter, One("deadlines"), "Deadlines that came due.";
     "ticks", Counter, One("ticks"), "Ticks and deadlines delivered to services.";
     "ticks_missed", Counter, One("ticks_missed"), "Ticks skipped because their time had passed.";

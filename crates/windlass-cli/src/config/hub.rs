@@ -87,6 +87,10 @@ pub(crate) struct HubTable {
     pub(crate) retained_max: Count,
     /// Bytes of them.
     pub(crate) retained_bytes_max: Size,
+    /// Bytes of sessions, subscriptions, retained messages and messages that wait, of all of them together: what there is
+    /// no room for is refused, and a message dropped as if the queue of its receiver were full. 0 is no bound or, with
+    /// `memory` in [server], a part of that.
+    pub(crate) memory_max: Size,
     /// The highest QoS that is taken.
     #[schemars(range(min = 0, max = 2))]
     pub(crate) qos_max: Count,
@@ -183,6 +187,7 @@ impl Default for HubTable {
             retain: config.retain,
             retained_max: Count(config.retained_max),
             retained_bytes_max: Size(config.retained_bytes_max),
+            memory_max: Size(config.memory_max),
             qos_max: Count(config.qos_max as usize),
             websocket: config.websocket,
             http_publish: config.http_publish,
@@ -244,6 +249,7 @@ impl HubTable {
             retain: self.retain,
             retained_max: self.retained_max.0,
             retained_bytes_max: self.retained_bytes_max.0,
+            memory_max: self.memory_max.0,
             qos_max: QoS::from_bits(self.qos_max.0 as u8).unwrap_or_default(),
             websocket: self.websocket,
             http_publish: self.http_publish,

@@ -84,6 +84,10 @@ pub(crate) struct ServerTable {
     pub(crate) workers: Count,
     /// Buffer that a worker reads into, shared by all its connections: how much one call can move.
     pub(crate) scratch: Size,
+    /// One budget of memory for connections, their buffers and what hubs and stores keep: divided before the server
+    /// starts, as `windlass check` shows. What there is no room for is refused. 0 is no budget: memory is taken as it is
+    /// needed.
+    pub(crate) memory: Size,
     /// Unix socket at which the next process takes over from this one while it serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["/run/windlass/control"]))]
@@ -111,6 +115,7 @@ impl Default for ServerTable {
         ServerTable {
             workers: Count(0),
             scratch: Size(256 * 1024),
+            memory: Size(0),
             control: None,
             congestion: None,
             descriptors: Count(0),

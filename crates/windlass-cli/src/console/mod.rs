@@ -2,8 +2,10 @@
 //!
 //! Log lines, the status line and notices all pass through it, so that none garbles another. Once a
 //! second it looks at the server's counters, renews the status line, and logs the limits that were
-//! reached. Read `teller` for its queue, `status` for the line itself, `watch` for what is logged.
+//! reached. Read `teller` for its queue, `status` for the line itself, `watch` and `shed` for what is logged.
 
+#[cfg(feature = "hub")]
+mod shed;
 mod status;
 mod teller;
 mod terminal;
@@ -46,6 +48,7 @@ impl Console {
         (style, target): (Style, Target),
         level: LogLevel,
         (handle, messages): (Handle, Messages),
+        #[cfg(feature = "hub")] hubs: crate::hub::Links,
         status: bool,
     ) -> std::io::Result<Console> {
         teller.watch(handle.clone());
@@ -62,6 +65,8 @@ impl Console {
             notices,
             handle,
             messages,
+            #[cfg(feature = "hub")]
+            hubs,
         };
         thread::Builder::new().name("console".into()).spawn(move || {
             teller::keep_own();
@@ -89,12 +94,16 @@ struct Writer {
     notices: Receiver<Notice>,
     handle: Handle,
     messages: Messages,
+    #[cfg(feature = "hub")]
+    hubs: crate::hub::Links,
 }
 
 impl Writer {
     fn run(&mut self) {
         let mut last = Sample::take(&self.handle, &self.messages);
         let mut watch = Watch::new(&last.stats);
+        #[cfg(feature = "hub")]
+        let mut kept = shed::Hubs::default();
         let mut superseded = false;
         let mut due = Instant::now() + PERIOD;
         self.renew(&last, &last);
@@ -108,6 +117,8 @@ impl Writer {
             if Instant::now() >= due {
                 let now = Sample::take(&self.handle, &self.messages);
                 watch.look(&now.stats, self.handle.take_stalls());
+                #[cfg(feature = "hub")]
+                kept.look(&self.hubs);
                 if !superseded && self.handle.is_superseded() {
                     superseded = true;
                     tracing::info!(
@@ -125,6 +136,8 @@ impl Writer {
             }
         }
         watch.look(&self.handle.stats(), self.handle.take_stalls());
+        #[cfg(feature = "hub")]
+        kept.look(&self.hubs);
         self.write_own();
         self.out.clear();
         self.tell_draining();

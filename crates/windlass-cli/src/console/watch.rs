@@ -10,7 +10,7 @@ pub(super) struct Watch {
 /// A counter that tells of a limit, the limit's name, and what happened.
 type Reached = (fn(&Counters) -> u64, &'static str, &'static str);
 
-const REACHED: [Reached; 12] = [
+const REACHED: [Reached; 13] = [
     (|c| c.accept_paused_full, "connections_max", "accepting paused: as many connections as there may be"),
     (
         |c| c.accept_paused_rate,
@@ -28,6 +28,11 @@ const REACHED: [Reached; 12] = [
         |c| c.memory_short,
         "buffered_max",
         "90 % of it are queued: nobody is let in, and connections are ended",
+    ),
+    (
+        |c| c.blocks_refused,
+        "memory",
+        "connections ended: what they had to keep found no room in the budget of memory",
     ),
     (
         |c| c.datagrams_dropped,

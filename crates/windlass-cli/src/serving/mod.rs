@@ -1,11 +1,12 @@
 //! From a configuration to the last line. A file and the flags of a one-liner come to the same
 //! [`File`](crate::config::File); `plan` makes the server of it, and what is here runs it: signals, systemd,
-//! logs, the console, the summary. Read `watched` for what is told about a service while it runs, `reload`
+//! logs, the console, the summary. `memory` divides a budget. Read `watched` for what is told about a service while it runs, `reload`
 //! for how it gets another configuration, `upgrade` for how another process takes its place.
 
 mod certificates;
 mod difference;
 mod ends;
+mod memory;
 mod plan;
 pub(crate) mod reload;
 mod summary;
@@ -34,6 +35,7 @@ use crate::{admin, limits, logs, notify, print, process, signals};
 use certificates::Certificates;
 #[cfg(feature = "tls")]
 pub(crate) use certificates::settings as tls_settings;
+pub(crate) use memory::{divided, memory_plan};
 #[cfg(feature = "hub")]
 pub(crate) use plan::cores;
 #[cfg(feature = "realtime")]
@@ -79,6 +81,7 @@ pub(crate) fn from_flags(args: &ServingArgs) -> File {
     File {
         server: ServerTable {
             scratch: Size(args.scratch),
+            memory: Size(args.memory.unwrap_or(0)),
             congestion: args.cubic.then(|| "cubic".into()),
             user: args.user.clone(),
             group: args.group.clone(),
@@ -125,7 +128,7 @@ pub(crate) fn run_flags(file: &File, args: &ServingArgs) -> Result<()> {
     if args.cubic && !cfg!(any(target_os = "linux", target_os = "freebsd")) {
         bail!("--cubic needs Linux or FreeBSD: elsewhere a program cannot choose the congestion control");
     }
-    run(file, args.quiet)
+    run(&divided(file.clone())?, args.quiet)
 }
 
 /// What is different from one command to another.
@@ -189,6 +192,9 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
         .collect();
     if !quiet {
         listening += &greeting;
+        if let Some(plan) = bound.memory_plan() {
+            listening += &format!("Memory\n{}", memory::whole(file, plan.clone()));
+        }
     }
     let tell = move || {
         print(listening.as_bytes());
@@ -212,7 +218,15 @@ pub(crate) fn run_with(file: &File, front: Front, more: impl FnOnce(Server) -> S
     let console = console
         .map(|console| {
             let status = !access.is_on_stdout();
-            Console::start(console, (style, logs), file.log.level, (handle, messages.clone()), status)
+            Console::start(
+                console,
+                (style, logs),
+                file.log.level,
+                (handle, messages.clone()),
+                #[cfg(feature = "hub")]
+                told.hubs.clone(),
+                status,
+            )
         })
         .transpose()
         .context("cannot start the console")?;

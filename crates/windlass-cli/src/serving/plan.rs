@@ -3,7 +3,7 @@
 use anyhow::Result;
 use windlass::{Change, Config, Limits, Serve, Server, Service, serve};
 
-use super::{Ends, Told, Watched};
+use super::{Ends, Told, Watched, memory};
 use crate::access::Kind;
 use crate::config::File;
 use crate::config::shape::TlsTable;
@@ -57,9 +57,11 @@ pub(super) fn server(file: &File, told: &Told) -> Result<Server> {
         scratch_bytes: file.server.scratch.0,
         congestion: file.server.congestion.clone(),
         traffic: counts_traffic(file),
+        memory: memory::of_engine(file),
         ..Config::default()
     };
     let server = services(file, told, Server::new(config), &|_| true)?;
+    memory::enough_for(file, &server)?;
     Ok(match crate::process::watchdog::service(&told.bound) {
         Some(watchdog) => server.add(watchdog),
         None => server,

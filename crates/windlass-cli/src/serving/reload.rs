@@ -16,7 +16,7 @@ use serde_json::Value;
 use windlass::{Change, Handle};
 
 use super::difference::{Difference, units};
-use super::{Told, plan};
+use super::{Told, memory, plan};
 #[cfg(feature = "realtime")]
 use crate::config::game::UdpTable;
 use crate::config::{self, File, Loaded, Places, Problem, Sources, Wrong};
@@ -64,6 +64,8 @@ struct InEffect {
     quiet: bool,
     /// Bytes are counted for lines of connections, since there were some to come when it began.
     counts_traffic: bool,
+    /// What the engine was given of `server.memory` when it began.
+    engine_memory: usize,
     reloads: Arc<Mutex<Reloads>>,
     /// A signal has asked for a reload that has not begun.
     waits: Arc<AtomicBool>,
@@ -89,6 +91,7 @@ impl Reloader {
             told: told.clone(),
             quiet,
             counts_traffic: plan::counts_traffic(file),
+            engine_memory: memory::of_engine(file),
             reloads: reloads.clone(),
             waits: waits.clone(),
         };
@@ -222,6 +225,9 @@ impl InEffect {
         file.server = self.file.server.clone();
         let level = std::mem::replace(&mut file.log, self.file.log.clone()).level;
         file.log.level = level;
+        for (key, what) in memory::follow(file, &self.file, self.engine_memory, &mut report.restart_needed) {
+            problems.push(configured::placed(places, &key, what));
+        }
         #[cfg(feature = "realtime")]
         self.keep_rooms(file, report);
         #[cfg(feature = "kv")]

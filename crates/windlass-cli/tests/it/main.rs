@@ -32,6 +32,8 @@ mod hub_users;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;
+#[cfg(target_os = "linux")]
+mod memory;
 mod mqtt;
 mod process;
 #[cfg(feature = "proxy")]

@@ -23,7 +23,7 @@ impl Reach for Nobody {
 fn one_that_comes_back_with_new_tokens_has_one_end() {
     let mut hub = Hub::new(HubConfig::default(), &HubWatch::new(1));
     let now = hub.now;
-    let keys = [hub.sessions.add("a", now), hub.sessions.add("b", now)];
+    let keys = ["a", "b"].map(|id| hub.sessions.add(id, now));
     for n in 0..100 {
         for key in keys {
             let mut who = hub.config.identity.vouched(Some("u"), None).expect("it is somebody");

@@ -11,6 +11,7 @@ use super::{Client, Stage, Wire};
 use crate::access::Belonging;
 use crate::config::WhenExceeded;
 use crate::exchange::{Exchange, Step};
+use crate::memory::{self, OurAliases};
 use crate::service::Hub;
 use crate::session::will::Will;
 use crate::session::{Key, Link};
@@ -93,6 +94,12 @@ impl Hub {
                 return Err(self.refuse(client, reason));
             }
         }
+        if let Some(will) = &connect.will
+            && self.memory.lacks(Will::bytes(will))
+        {
+            self.stats.memory_sessions_refused += 1;
+            return Err(self.refuse(client, Reason::QuotaExceeded));
+        }
         let mut asking = Box::new(Asking {
             version: connect.version,
             client_id,
@@ -101,7 +108,7 @@ impl Hub {
             keep_alive: connect.keep_alive,
             user: connect.user_name.map(Into::into),
             belonging: Belonging::default(),
-            will: connect.will.as_ref().map(|will| Box::new(Will::new(will))),
+            will: connect.will.as_ref().map(|will| Box::new(Will::new(will).counted(&self.memory))),
             expiry,
             receive_max: properties.receive_maximum().unwrap_or(u16::MAX),
             topic_alias_max: properties.topic_alias_maximum().unwrap_or(0),
@@ -272,7 +279,14 @@ impl Hub {
             None if !self.watch.totals().sessions.enter(1, self.config.sessions_max) => {
                 return Err(self.refuse(client, Reason::QuotaExceeded));
             }
-            None => self.sessions.add(&asking.client_id, self.now),
+            None => {
+                if self.memory.lacks(memory::of_session(&asking.client_id)) {
+                    self.watch.totals().sessions.leave(1);
+                    self.stats.memory_sessions_refused += 1;
+                    return Err(self.refuse(client, Reason::QuotaExceeded));
+                }
+                self.sessions.add(&asking.client_id, self.now)
+            }
         };
         self.belongs(key, std::mem::take(&mut asking.belonging));
         let config = &self.config;
@@ -299,7 +313,10 @@ impl Hub {
             is_local: client.is_local(conn.peer()),
             send_max: asking.packet_max,
             receive_max,
-            aliases: (aliases > 0).then(|| Box::new(AliasesOut::new(aliases))),
+            aliases: (aliases > 0).then(|| {
+                let charge = self.memory.charge(0);
+                Box::new(OurAliases { topics: AliasesOut::new(aliases), charge })
+            }),
             opening: true,
             held: 0,
             held_bytes: 0,

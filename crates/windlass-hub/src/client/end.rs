@@ -62,6 +62,13 @@ impl Hub {
         Close::Refused
     }
 
+    /// What a client needs for what it has begun finds no memory: its connection ends with 0x97, where it can be told.
+    #[cold]
+    pub(crate) fn no_memory_for(&mut self, client: &mut Client) -> Close {
+        self.stats.memory_clients_ended += 1;
+        self.goodbye(client, Reason::QuotaExceeded)
+    }
+
     /// Ends the connection of a session for a reason of ours, from anywhere. The session learns of it when it is
     /// closed.
     pub(crate) fn disconnect(&mut self, reach: &mut dyn Reach, key: Key, reason: Reason) {
@@ -173,7 +180,7 @@ impl Hub {
             self.stats.denied_publish += 1;
             return;
         }
-        let Some(message) = will.message(self.now) else { return };
+        let Some(message) = will.message(self.now, &self.memory) else { return };
         self.stats.wills += 1;
         self.publish_kept(reach, &message, will.retain);
     }

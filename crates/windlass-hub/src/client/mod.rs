@@ -19,13 +19,14 @@ use std::time::Duration;
 
 use windlass::{Close, Conn, Input, Time};
 use windlass_proto::Decode;
-use windlass_proto::mqtt::{AliasesIn, Mqtt, MqttError, Packet, Version};
+use windlass_proto::mqtt::{Mqtt, MqttError, Packet, Version};
 use windlass_proto::proxy_protocol::ProxyProtocol;
 
 pub(crate) use connect::{Asking, Enhanced};
 pub(crate) use subscribe::Waiting;
 use wire::Wire;
 
+use crate::memory::TheirAliases;
 use crate::parts;
 use crate::quota::Load;
 use crate::service::Hub;
@@ -43,7 +44,7 @@ pub struct Client {
     /// The user whose connections it is counted among, if that has bounds.
     pub(crate) counted: Option<Arc<Load>>,
     /// Topics by the numbers that the client gave them, once it has given some.
-    pub(crate) aliases: Option<Box<AliasesIn>>,
+    pub(crate) aliases: Option<Box<TheirAliases>>,
     /// How many CONNACK said it may give.
     pub(crate) aliases_max: u16,
     /// One and a half times what the client promised, in milliseconds; zero: it promised nothing.
@@ -155,7 +156,7 @@ impl Hub {
                 b'G' if parts::HTTP && self.config.websocket => Wire::Request(Box::default()),
                 // No packet of MQTT begins like that, and no connection with a PUBLISH.
                 b'P' if parts::HTTP && self.config.http_publish => {
-                    Wire::Http(Box::new(http::Requests::new(self.config.packet_max)))
+                    Wire::Http(Box::new(http::Requests::new(self.config.packet_max, &self.memory)))
                 }
                 _ => Wire::Stream,
             };

@@ -1,10 +1,11 @@
 //! Messages that clients publish.
 
 use windlass::{Close, Conn};
-use windlass_proto::mqtt::{AliasesIn, Arrival, Incoming, MqttError, Publish, QoS, Reason};
+use windlass_proto::mqtt::{AliasesIn, Arrival, MqttError, Publish, QoS, Reason};
 
 use super::Client;
 use crate::config::WhenExceeded;
+use crate::memory::{self, TheirAliases};
 use crate::service::Hub;
 use crate::session::Key;
 use crate::session::message::Publication;
@@ -39,10 +40,22 @@ impl Hub {
         let mut aliases = client.aliases.take();
         if alias.is_some() && aliases.is_none() && client.aliases_max > 0 {
             let bytes_max = self.config.topic_alias_bytes_max;
-            aliases = Some(Box::new(AliasesIn::new(client.aliases_max, bytes_max)));
+            let (topics, charge) = (AliasesIn::new(client.aliases_max, bytes_max), self.memory.charge(0));
+            aliases = Some(Box::new(TheirAliases { topics, charge }));
+        }
+        if self.memory.is_bounded()
+            && let (Some(aliases), Some(topic), Some(alias)) = (&mut aliases, publish.topic, alias)
+        {
+            // A number that it was told it may give cannot be refused.
+            if self.memory.lacks(aliases.topics.more_for(topic, alias)) {
+                return Err(self.no_memory_for(client));
+            }
+            // Also if it turns out to be a mistake: then the connection ends.
+            let _ = aliases.topics.resolve(Some(topic), Some(alias));
+            aliases.charge.set(aliases.topics.memory());
         }
         let topic = match (&mut aliases, alias) {
-            (Some(aliases), alias) => aliases.resolve(publish.topic, alias),
+            (Some(aliases), alias) => aliases.topics.resolve(publish.topic, alias),
             (None, Some(_)) => Err(MqttError::TopicAlias),
             (None, None) => publish.topic.ok_or(MqttError::NoTopic),
         };
@@ -56,8 +69,13 @@ impl Hub {
                 let enforced = v5 && self.config.when_receive_exceeded == WhenExceeded::Disconnect;
                 let receive_max = self.config.receive_max;
                 let Some(session) = self.sessions.get_mut(key) else { return Err(Close::Done) };
-                let incoming =
-                    session.incoming.get_or_insert_with(|| Box::new(Incoming::new(receive_max, enforced)));
+                if session.incoming.is_none() && self.memory.lacks(memory::of_in_flight(receive_max)) {
+                    return Err(self.no_memory_for(client));
+                }
+                let units = &mut session.units;
+                let incoming = session
+                    .incoming
+                    .get_or_insert_with(|| self.memory.incoming(units, receive_max, enforced));
                 let exceeded = incoming.exceeded();
                 match incoming.publish(qos, id, publish.dup) {
                     Ok(Arrival::New(ticket)) => {

@@ -8,6 +8,7 @@ use windlass_proto::mqtt::{
 };
 
 use super::Client;
+use crate::memory;
 use crate::route::Entry;
 use crate::service::Hub;
 use crate::session::{Key, Replay, Subscription};
@@ -259,6 +260,16 @@ impl Hub {
             self.stats.denied_subscribe += 1;
             return Err(Reason::QuotaExceeded);
         }
+        // What is in flight to it from now on has room too, so that no message has to find it.
+        let receive_max = session.link.as_ref().map_or(self.config.in_flight_max, |link| link.receive_max);
+        let reserves =
+            self.memory.is_bounded() && options.qos > QoS::AtMostOnce && session.outgoing.is_none();
+        let bytes = if is_new { memory::of_subscription(filter.as_str()) } else { 0 };
+        if self.memory.lacks(bytes + memory::of_in_flight(if reserves { receive_max } else { 0 })) {
+            self.stats.denied_subscribe += 1;
+            self.stats.memory_subscriptions_refused += 1;
+            return Err(Reason::QuotaExceeded);
+        }
         let has_room = if self.siblings.are_there() && begins_later(filter) {
             !is_new || self.routes.may_take(filter)
         } else {
@@ -276,8 +287,12 @@ impl Hub {
                 if session.subscriptions.is_empty() {
                     session.subscriptions.reserve_exact(1);
                 }
+                self.memory.take(&mut session.units, memory::of_subscription(filter.as_str()));
                 session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
             }
+        }
+        if reserves {
+            session.outgoing = Some(self.memory.outgoing(&mut session.units, receive_max));
         }
         self.durable.subscribed(session, filter, options, id);
         // What is under way for the one before is still to be sent.
@@ -344,6 +359,7 @@ impl Hub {
             return Reason::NoSubscriptionExisted;
         };
         let removed = session.subscriptions.swap_remove(at);
+        self.memory.give(&mut session.units, memory::of_subscription(&removed.filter));
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         self.tell_removed(key, filter, removed.options.qos);

@@ -33,7 +33,7 @@ impl Hub {
             let over = match event {
                 Ok(None) => {
                     conn.write(&answer);
-                    return Ok(());
+                    return self.count_held(client);
                 }
                 Ok(Some(Event::Binary(bytes))) => {
                     held.extend_from_slice(bytes);
@@ -79,7 +79,19 @@ impl Hub {
             // One that has nothing to hold holds no memory either.
             websocket.held = if held.is_empty() { Vec::new() } else { held };
         }
-        outcome
+        outcome.and_then(|()| self.count_held(client))
+    }
+
+    /// Counts what a WebSocket holds of a message or packet whose rest is to come. Where there is no memory for what has
+    /// come more, it ends.
+    fn count_held(&mut self, client: &mut Client) -> Result<(), Close> {
+        let Wire::WebSocket(websocket) = &mut client.wire else { return Ok(()) };
+        let before = websocket.charge.bytes();
+        websocket.count();
+        if websocket.charge.bytes() > before && self.memory.excess() > 0 {
+            return Err(self.no_memory_for(client));
+        }
+        Ok(())
     }
 
     /// The request: whether it has come, and is a WebSocket's. Others are answered, and that is all.
@@ -116,7 +128,7 @@ impl Hub {
         };
         let _ = upgrade.accept(&WsConfig::default(), Some(protocol), &mut out);
         conn.write(&out);
-        client.wire = Wire::WebSocket(Box::new(WebSocket::new(self.config.connect_max)));
+        client.wire = Wire::WebSocket(Box::new(WebSocket::new(self.config.connect_max, &self.memory)));
         Ok(true)
     }
 }

@@ -7,6 +7,7 @@ use windlass_proto::http::RequestHeads;
 use windlass_proto::ws::{Endpoint, FrameHead, Opcode, Role, WsConfig};
 
 use super::http::Requests;
+use crate::memory::{Charge, Memory};
 use crate::parts;
 
 /// How the packets of a connection travel.
@@ -32,12 +33,19 @@ pub(crate) struct WebSocket {
     pub(crate) held: Vec<u8>,
     /// Bytes of a message that is taken.
     pub(crate) message_max: usize,
+    /// What it holds is counted with.
+    pub(crate) charge: Charge,
 }
 
 impl WebSocket {
-    pub(crate) fn new(message_max: usize) -> WebSocket {
+    pub(crate) fn new(message_max: usize, memory: &Memory) -> WebSocket {
         let endpoint = Endpoint::new(Role::Server, &WsConfig::default().message_max(message_max), [0; 16]);
-        WebSocket { endpoint, held: Vec::new(), message_max }
+        WebSocket { endpoint, held: Vec::new(), message_max, charge: memory.charge(0) }
+    }
+
+    /// Counts what it holds.
+    pub(crate) fn count(&mut self) {
+        self.charge.set(self.held.capacity() + self.endpoint.receiver.held());
     }
 
     /// Longer messages are taken from here on, of a client that is known.

@@ -67,7 +67,7 @@ impl Durable {
         match session.will.as_deref() {
             None => self.journal.record(&Record::WillGone { session: number }),
             Some(will) => {
-                let Will { topic, properties, payload, qos, retain, delay } = will;
+                let Will { topic, properties, payload, qos, retain, delay, .. } = will;
                 let body = Body {
                     topic,
                     payload,

@@ -13,6 +13,7 @@ use crate::journal::{
     Mark, MessageNumber, REPLAYS, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
     RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
+use crate::memory::{self, Charge};
 use crate::route::Entry;
 use crate::route::retained::Kept;
 use crate::service::Hub;
@@ -79,7 +80,7 @@ impl Hub {
             // It may have been allowed when it was made.
             if !Topic::new(&will.topic).is_ok_and(|topic| rights.may_write(topic)) {
                 self.stats.denied_publish += 1;
-            } else if let Some(message) = will.message(self.now) {
+            } else if let Some(message) = will.message(self.now, &self.memory) {
                 self.stats.wills += 1;
                 self.publish_kept(scope, &message, will.retain);
             }
@@ -124,15 +125,17 @@ impl Hub {
         session.number = number;
         session.user = (!user.is_empty()).then(|| (*user).into());
         session.expiry = expiry_s;
-        session.will = found.will.as_ref().map(|will| Box::new(restored_will(will)));
+        session.will = found.will.as_ref().map(|will| Box::new(restored_will(will).counted(&self.memory)));
         for queued in queued {
-            session.queue.push(queued);
+            session.queue.push(queued, &self.memory);
         }
         if !in_flight.is_empty() {
+            self.memory.take(&mut session.units, memory::of_in_flight(self.config.in_flight_max));
             session.outgoing = Some(Box::new(Outgoing::restore(in_flight)));
         }
         if !found.received.is_empty() {
             let ids = found.received.iter().filter_map(|id| PacketId::new(*id));
+            self.memory.take(&mut session.units, memory::of_in_flight(receive_max));
             session.incoming = Some(Box::new(Incoming::restore(receive_max, enforced, ids)));
         }
         match offline_since_ms {
@@ -155,6 +158,7 @@ impl Hub {
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
+                self.memory.take(&mut session.units, memory::of_subscription(&filter));
                 session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
                 if replays {
                     let filter = filter.clone();
@@ -173,7 +177,7 @@ impl Hub {
         let mark = Mark::recovered(found.number, self.worker);
         Message::restored(&found.topic, properties, found.payload.clone(), found.qos, expires, version, mark)
             .ok()
-            .map(Arc::new)
+            .map(|message| Arc::new(message.counted(&self.memory)))
     }
 
     /// The engine's time at these Unix milliseconds; now, if they have passed.
@@ -192,5 +196,6 @@ fn restored_will(found: &RecoveredWill) -> Will {
         qos: message.qos,
         retain: message.retain,
         delay: found.delay_s,
+        charge: Charge::default(),
     }
 }

@@ -273,13 +273,13 @@ fn note(
 ) {
     let Some(session) = sessions.get_mut(key) else { return };
     let Entry { options, id } = entry;
-    if session.mark.0 != search {
-        session.mark = (search, targets.len() as u32);
+    if session.mark != search {
+        (session.mark, session.mark_at) = (search, targets.len() as u32);
         let retain_as_published = options.retain_as_published;
         targets.push(Target { key, qos: options.qos, retain_as_published, id, next: NONE });
         return;
     }
-    let target = &mut targets[session.mark.1 as usize];
+    let target = &mut targets[session.mark_at as usize];
     target.qos = target.qos.max(options.qos);
     target.retain_as_published |= options.retain_as_published;
     if id != 0 {

@@ -112,6 +112,11 @@ impl Kept {
         self.own
     }
 
+    /// Bytes that the message of a topic is counted with; 0 where there is none.
+    pub(crate) fn len_of(&self, topic: Topic<'_>) -> usize {
+        self.tree.get(topic).map_or(0, |held| held.message.charged())
+    }
+
     /// Bytes of those.
     pub(crate) fn own_bytes(&self) -> usize {
         self.own_bytes

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::journal::Mark;
+use crate::memory::{self, Charge, Memory};
 use crate::post::SHARE_MIN;
 use crate::siblings::parcel::Change;
 use windlass::{Bytes, Time};
@@ -26,6 +27,8 @@ pub(crate) struct Message {
     pub(crate) version: u64,
     /// Its text in the journal.
     pub(crate) mark: Mark,
+    /// What it is counted with.
+    charge: Charge,
 }
 
 impl Message {
@@ -54,7 +57,18 @@ impl Message {
             expires,
             version: 0,
             mark: Mark::default(),
+            charge: Charge::default(),
         }
+    }
+
+    /// The same, counted as one that is kept or, with a version, retained.
+    pub(crate) fn counted(mut self, memory: &Memory) -> Message {
+        let bytes = match self.version {
+            0 => memory::of_message(self.len()),
+            _ => memory::of_retained(&self.topic, self.len()),
+        };
+        self.charge = memory.charge(bytes);
+        self
     }
 
     /// One that was kept in a journal.
@@ -75,6 +89,7 @@ impl Message {
             expires,
             version,
             mark,
+            charge: Charge::default(),
         })
     }
 
@@ -93,6 +108,11 @@ impl Message {
     /// Bytes it takes, by which queues are bounded.
     pub(crate) fn len(&self) -> usize {
         self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
+    /// Bytes it is counted with.
+    pub(crate) fn charged(&self) -> usize {
+        self.charge.bytes()
     }
 
     pub(crate) fn is_expired(&self, now: Time) -> bool {
@@ -216,25 +236,43 @@ impl<'p> Publication<'p> {
         })
     }
 
+    /// Bytes that keeping it takes, beyond what it takes already.
+    pub(crate) fn to_keep(&self) -> usize {
+        let len = self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len();
+        if self.kept.is_some() { 0 } else { memory::of_message(len) }
+    }
+
+    /// Bytes that sending it takes, to a session that has to keep it until it is acknowledged, or not.
+    pub(crate) fn to_send(&self, is_kept: bool) -> usize {
+        if is_kept { self.to_keep() } else { 0 }
+    }
+
+    /// Bytes that retaining it takes.
+    pub(crate) fn to_retain(&self) -> usize {
+        let topic = self.topic.as_str();
+        memory::of_retained(topic, topic.len() + self.properties.as_bytes().len() + self.payload.len())
+    }
+
     /// The message to retain, of this version: the same one, unless it was there before.
-    pub(crate) fn retained(&mut self, version: u64) -> Arc<Message> {
+    pub(crate) fn retained(&mut self, version: u64, memory: &Memory) -> Arc<Message> {
+        let charge = memory.charge(self.to_retain());
         if let Some(kept) = &self.kept {
-            return Arc::new(Message { version, ..Message::clone(kept) });
+            return Arc::new(Message { version, charge, ..Message::clone(kept) });
         }
         let payload = self.bytes();
         let mut message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
-        message.version = version;
+        (message.version, message.charge) = (version, charge);
         self.kept.insert(Arc::new(message)).clone()
     }
 
     /// The message to keep: one for all who keep it.
-    pub(crate) fn message(&mut self) -> Arc<Message> {
+    pub(crate) fn message(&mut self, memory: &Memory) -> Arc<Message> {
         if let Some(kept) = &self.kept {
             return kept.clone();
         }
         let payload = self.bytes();
         let message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
-        self.kept.insert(Arc::new(message)).clone()
+        self.kept.insert(Arc::new(message.counted(memory))).clone()
     }
 
     /// The payload as all have it who get it or keep it, if it is long.

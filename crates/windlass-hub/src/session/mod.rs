@@ -13,9 +13,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use windlass::{ConnId, Time};
-use windlass_proto::mqtt::{AliasesOut, Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
+use windlass_proto::mqtt::{Filter, Incoming, Outgoing, Scan, SubscribeOptions, Version};
 
 use crate::access::Belonging;
+use crate::memory::{OurAliases, Units};
 use crate::route::elsewhere::State;
 use message::Message;
 pub(crate) use pump::Pumped;
@@ -59,7 +60,10 @@ pub(crate) struct Session {
     /// It has shared subscriptions, and there are other workers: how they know it to be.
     pub(crate) standing: Option<State>,
     /// The publication that this session is among the receivers of, and where.
-    pub(crate) mark: (u64, u32),
+    pub(crate) mark: u64,
+    pub(crate) mark_at: u32,
+    /// What it is counted with, its subscriptions and what is in flight included.
+    pub(crate) units: Units,
 }
 
 /// A message in flight. Without its content there is nothing to send again.
@@ -84,7 +88,7 @@ pub(crate) struct Link {
     pub(crate) send_max: usize,
     /// Messages of QoS 1 and 2 that it takes at once.
     pub(crate) receive_max: u16,
-    pub(crate) aliases: Option<Box<AliasesOut>>,
+    pub(crate) aliases: Option<Box<OurAliases>>,
     /// CONNACK has not been sent, and nothing is before it.
     pub(crate) opening: bool,
     /// What is told it waits until this record is committed.
@@ -138,7 +142,9 @@ impl Session {
             since: now,
             timer: None,
             standing: None,
-            mark: (0, 0),
+            mark: 0,
+            mark_at: 0,
+            units: Units::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What waits for a client, on its way: what is sent again, then its queue, then retained messages.
 
-use windlass_proto::mqtt::{Filter, Outgoing, QoS, Resend};
+use windlass_proto::mqtt::{Filter, QoS, Resend};
 
 use super::queue::{How, Ids, Queued};
 use super::{Key, Sent};
@@ -30,6 +30,7 @@ impl Hub {
             true => self.send_retained(reach, key),
             false => Pumped::Waits,
         };
+        self.post.fit();
         if self.sessions.get(key).is_some_and(|session| session.number != 0 && session.scans.is_some()) {
             self.note_replays(key);
         }
@@ -79,7 +80,7 @@ impl Hub {
                         continue;
                     }
                     let (properties, payload) = (message.properties(), &*message.payload);
-                    let (whole, expiry) = (message.whole(), message.seconds_left(self.now));
+                    let (whole, expiry) = (self.post.shares(message.whole()), message.seconds_left(self.now));
                     let letter = Letter { topic, properties, payload, whole, expiry };
                     let ids = how.ids.as_slice();
                     let form = Form { qos, id: Some(id), dup: true, retain: how.retain, ids, hold: false };
@@ -147,12 +148,13 @@ impl Hub {
         let Queued { message, how } = queued;
         let Ok(topic) = message.topic() else { return };
         let (properties, payload) = (message.properties(), &*message.payload);
-        let (whole, expiry) = (message.whole(), message.seconds_left(self.now));
+        let (whole, expiry) = (self.post.shares(message.whole()), message.seconds_left(self.now));
         let letter = Letter { topic, properties, payload, whole, expiry };
         let ids = how.ids.as_slice();
         let mut form = Form { qos: how.qos, id: None, dup: false, retain: how.retain, ids, hold: false };
         if how.qos != QoS::AtMostOnce {
-            let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(receive_max)));
+            let units = &mut session.units;
+            let outgoing = session.outgoing.get_or_insert_with(|| self.memory.outgoing(units, receive_max));
             let sent = match is_kept {
                 true => Sent { message: Some(message.clone()), how: how.clone() },
                 false => Sent { message: None, how: How::default() },
@@ -237,7 +239,7 @@ impl Hub {
             self.send_queued(reach, key, queued);
         } else {
             self.durable.queued(session, &queued);
-            session.queue.push(queued);
+            session.queue.push(queued, &self.memory);
             if session.standing == Some(State::Idle) {
                 self.tell_state(key);
             }

@@ -7,6 +7,7 @@ use windlass::Time;
 use windlass_proto::mqtt::QoS;
 
 use super::message::Message;
+use crate::memory::{self, Charge, Memory};
 
 /// One message that waits, and how it is to be sent.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,11 +65,19 @@ struct Waiting {
     qos_0: usize,
     /// None of them expires before this time.
     expires: Time,
+    /// What its places are counted with.
+    charge: Charge,
 }
 
 impl Default for Waiting {
     fn default() -> Waiting {
-        Waiting { messages: VecDeque::new(), bytes: 0, qos_0: 0, expires: Time::MAX }
+        Waiting {
+            messages: VecDeque::new(),
+            bytes: 0,
+            qos_0: 0,
+            expires: Time::MAX,
+            charge: Charge::default(),
+        }
     }
 }
 
@@ -101,8 +110,11 @@ impl Queue {
         self.len() < max && self.bytes() + len + OVERHEAD <= bytes_max
     }
 
-    pub(crate) fn push(&mut self, queued: Queued) {
-        let waiting = self.0.get_or_insert_default();
+    pub(crate) fn push(&mut self, queued: Queued, memory: &Memory) {
+        let waiting = self
+            .0
+            .get_or_insert_with(|| Box::new(Waiting { charge: memory.charge(0), ..Waiting::default() }));
+        waiting.charge.add(memory::PLACE);
         waiting.bytes += queued.message.len() + OVERHEAD;
         waiting.qos_0 += usize::from(queued.how.qos == QoS::AtMostOnce);
         waiting.expires = waiting.expires.min(queued.message.expires.unwrap_or(Time::MAX));
@@ -119,9 +131,21 @@ impl Queue {
         let Some(waiting) = &mut self.0 else { return };
         waiting.bytes -= queued.message.len() + OVERHEAD;
         waiting.qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
+        waiting.charge.sub(memory::PLACE);
         if waiting.messages.is_empty() && waiting.messages.capacity() > KEEP_MAX {
             self.0 = None;
         }
+    }
+
+    /// Whether the first `most` messages or fewer give back so many bytes when they are dropped: not if somebody else has
+    /// one of them too.
+    pub(crate) fn would_free(&self, bytes: usize, most: usize) -> bool {
+        let mut freed = 0;
+        let alone = |queued: &&Queued| Arc::strong_count(&queued.message) == 1;
+        self.iter().take(most).take_while(alone).any(|queued| {
+            freed += memory::PLACE + queued.message.charged();
+            freed >= bytes
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
@@ -148,7 +172,7 @@ impl Queue {
     /// something to find.
     pub(crate) fn drop_expired(&mut self, now: Time, mut dropped: impl FnMut(&Queued)) {
         let Some(waiting) = self.0.as_deref_mut().filter(|waiting| waiting.expires <= now) else { return };
-        let Waiting { messages, bytes, qos_0, expires } = waiting;
+        let Waiting { messages, bytes, qos_0, expires, charge } = waiting;
         *expires = Time::MAX;
         messages.retain(|queued| {
             let keep = !queued.message.is_expired(now);
@@ -157,6 +181,7 @@ impl Queue {
             } else {
                 *bytes -= queued.message.len() + OVERHEAD;
                 *qos_0 -= usize::from(queued.how.qos == QoS::AtMostOnce);
+                charge.sub(memory::PLACE);
                 dropped(queued);
             }
             keep

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use windlass::Time;
 
 use super::Session;
+use crate::memory::{self, Memory};
 
 /// The place of a session in the table; used again when it is gone.
 pub(crate) type Key = u32;
@@ -20,6 +21,8 @@ pub(crate) struct Sessions {
     /// the table costs. Whoever connects chooses its identifier, so the hash is one that nobody can foresee.
     by_id: HashTable<Named>,
     hasher: RandomState,
+    /// Where they are counted.
+    memory: Memory,
 }
 
 /// The hash is kept, so that the table grows without a look at the sessions.
@@ -66,14 +69,23 @@ impl Sessions {
         self.slots.get(key as usize).map_or(0, |slot| slot.generation)
     }
 
-    /// A new session; there is none of this identifier.
+    /// A new session, which is counted whether there is room for it or not; there is none of this identifier.
     pub(crate) fn add(&mut self, client_id: &str, now: Time) -> Key {
         let client_id: Arc<str> = client_id.into();
-        self.insert(Box::new(Session::new(client_id, now)))
+        let mut session = Box::new(Session::new(client_id, now));
+        self.memory.take(&mut session.units, memory::of_session(&session.client_id));
+        self.insert(session)
     }
 
-    /// One that comes from elsewhere.
-    pub(crate) fn insert(&mut self, session: Box<Session>) -> Key {
+    /// Counts sessions there, and makes room for so many.
+    pub(crate) fn reserve(&mut self, memory: &Memory, sessions: usize) {
+        self.memory = memory.clone();
+        self.slots.reserve_exact(sessions);
+        self.free.reserve_exact(sessions);
+        self.by_id.reserve(sessions, |named| wide(named.hash));
+    }
+
+    fn insert(&mut self, session: Box<Session>) -> Key {
         let key = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as Key
@@ -87,7 +99,8 @@ impl Sessions {
     /// Takes a session out: its place is another's from now on.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Box<Session>> {
         let slot = self.slots.get_mut(key as usize)?;
-        let session = slot.session.take()?;
+        let mut session = slot.session.take()?;
+        self.memory.give_all(std::mem::take(&mut session.units));
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key);
         let hash = self.hash_of(&session.client_id);

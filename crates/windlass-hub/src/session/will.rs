@@ -6,6 +6,7 @@ use windlass::{Bytes, Time};
 use windlass_proto::mqtt::{self, PropertiesBuf, QoS, Topic};
 
 use super::message::Message;
+use crate::memory::{self, Charge, Memory};
 
 /// The will of a connection, and of its session until it is published or taken back.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Will {
     pub(crate) retain: bool,
     /// Seconds between the end of the connection and the message (section 3.1.3.2.2).
     pub(crate) delay: u32,
+    /// What it is counted with.
+    pub(crate) charge: Charge,
 }
 
 impl Will {
@@ -30,13 +33,28 @@ impl Will {
             qos: will.qos,
             retain: will.retain,
             delay: will.properties.will_delay().unwrap_or(0),
+            charge: Charge::default(),
         }
     }
 
+    /// Bytes that one takes.
+    pub(crate) fn bytes(will: &mqtt::Will<'_>) -> usize {
+        let properties = will.properties.as_bytes().len();
+        memory::of_message(will.topic.as_str().len() + properties + will.payload.len())
+    }
+
+    /// The same, counted.
+    pub(crate) fn counted(mut self, memory: &Memory) -> Will {
+        let len = self.topic.len() + self.properties.len() + self.payload.len();
+        self.charge = memory.charge(memory::of_message(len));
+        self
+    }
+
     /// The message it is from now on: its expiry interval begins when it is published.
-    pub(crate) fn message(&self, now: Time) -> Option<Arc<Message>> {
+    pub(crate) fn message(&self, now: Time, memory: &Memory) -> Option<Arc<Message>> {
         let topic = Topic::new(&self.topic).ok()?;
         let (properties, payload) = (self.properties.properties(), self.payload.clone());
-        Some(Arc::new(Message::new(topic, properties, payload, self.qos, now)))
+        let message = Message::new(topic, properties, payload, self.qos, now);
+        Some(Arc::new(message.counted(memory)))
     }
 }

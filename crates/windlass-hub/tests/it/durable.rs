@@ -20,7 +20,7 @@ fn with(disk: &SimDisk, unix_ms: u64, log: LogConfig) -> (Desk, LogStatus) {
     serving(disk, HubConfig::default().unix_ms(unix_ms), log)
 }
 
-fn serving(disk: &SimDisk, config: HubConfig, log: LogConfig) -> (Desk, LogStatus) {
+pub(crate) fn serving(disk: &SimDisk, config: HubConfig, log: LogConfig) -> (Desk, LogStatus) {
     let unix_ms = config.unix_ms;
     let (log, recovered) = Log::open(disk.clone(), log, unix_ms).expect("it opens");
     assert_eq!(recovered.report.problems, Vec::<String>::new());

@@ -10,6 +10,7 @@ mod identity;
 mod inspect;
 mod kit;
 mod limits;
+mod memory;
 mod parcels;
 mod proxied;
 mod qos;

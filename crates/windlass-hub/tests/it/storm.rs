@@ -45,6 +45,9 @@ fn config(rng: &mut Rng) -> HubConfig {
         queue_qos_0: rng.chance(1, 2),
         retain: !rng.chance(1, 8),
         shared: !rng.chance(1, 8),
+        memory_max: [0, 15_000, 60_000][rng.below(3) as usize],
+        // Nothing is retained but by clients.
+        sys_interval: std::time::Duration::ZERO,
         ..HubConfig::default()
     }
 }
@@ -143,7 +146,11 @@ fn said(rng: &mut Rng, version: Version) -> Vec<u8> {
 
 fn run(seed: u64) {
     let mut rng = Rng::new(seed);
-    let mut desk = Desk::new(config(&mut rng));
+    let config_first = config(&mut rng);
+    // With a bound each worker has five packets of a 64th of its part.
+    let (bounded, workers) = (config_first.memory_max > 0, crate::workers::workers());
+    let packet = config_first.packet_max.min(config_first.memory_max / 64 / workers);
+    let mut desk = Desk::new(config_first);
     let mut peers = Vec::new();
     for _ in 0..400 {
         match rng.below(20) {
@@ -219,6 +226,10 @@ fn run(seed: u64) {
     let stats = desk.stats();
     let left = (stats.sessions, stats.subscriptions, stats.queued, stats.queued_bytes);
     assert_eq!(left, (0, 0, 0, 0), "seed {seed}");
+    // What is left is for packets, and of what is retained.
+    let least = (5 * packet * workers) as u64;
+    let most = least + if bounded { stats.retained * 1_500 } else { 0 };
+    assert!((least..=most).contains(&stats.memory_used), "seed {seed}: {}", stats.memory_used);
     let mut last = desk.join(V5, "last");
     assert_eq!(desk.subscribe(&mut last, "a", QoS::AtMostOnce)[0], "SUBACK #9 [Success]", "seed {seed}");
 }

@@ -7,7 +7,7 @@ use windlass_proto::ws::{FrameHead, Opcode, apply_mask};
 use crate::kit::{Desk, V5};
 use crate::workers::workers;
 
-fn frame(opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     let key = [1, 2, 3, 4];
     let head = FrameHead { fin, mask: Some(key), ..FrameHead::whole(opcode, payload.len() as u64) };
     let mut bytes = head.encode().as_ref().to_vec();
@@ -17,7 +17,7 @@ fn frame(opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]

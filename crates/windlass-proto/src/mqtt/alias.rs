@@ -8,6 +8,9 @@ use hashbrown::HashMap;
 
 use super::{MqttError, Topic, TopicForm};
 
+/// What a small allocation takes beside its bytes.
+const ALLOCATED: usize = 16;
+
 /// The numbers a peer gives its topics. Begin anew with each connection ([MQTT-3.3.2-7]).
 #[derive(Clone, Default)]
 pub struct AliasesIn {
@@ -22,6 +25,18 @@ impl AliasesIn {
     /// Aliases up to `max`, the Topic Alias Maximum that this end said, and topics of `bytes_max` bytes in all.
     pub const fn new(max: u16, bytes_max: usize) -> AliasesIn {
         AliasesIn { max, bytes_max, bytes: 0, topics: Vec::new() }
+    }
+
+    /// Bytes that the table and the topics in it take, by and large.
+    pub fn memory(&self) -> usize {
+        let entries = self.topics.iter().flatten().count();
+        self.topics.capacity() * size_of::<Option<Box<str>>>() + self.bytes + entries * ALLOCATED
+    }
+
+    /// How much more that will be once an alias stands for `topic`, at most.
+    pub fn more_for(&self, topic: Topic<'_>, alias: u16) -> usize {
+        let entries = usize::from(alias.min(self.max)).saturating_sub(self.topics.len());
+        2 * entries * size_of::<Option<Box<str>>>() + topic.as_str().len() + ALLOCATED
     }
 
     /// The topic of a message: its own, which an alias stands for from now on if it has one, or the one that its
@@ -93,6 +108,15 @@ impl AliasesOut {
     /// takes memory here. With 0 there are none ([MQTT-3.1.2-27], [MQTT-3.2.2-18]).
     pub fn new(max: u16) -> AliasesOut {
         AliasesOut { max, ..AliasesOut::default() }
+    }
+
+    /// Bytes that the tables and the topics in them take, by and large.
+    pub fn memory(&self) -> usize {
+        let entry = size_of::<(Box<str>, u16)>() + 1;
+        let tables =
+            self.numbers.capacity() * entry * 8 / 7 + self.topics.capacity() * size_of::<(Box<str>, bool)>();
+        // Each is in both.
+        tables + self.topics.iter().map(|(topic, _)| 2 * (topic.len() + ALLOCATED)).sum::<usize>()
     }
 
     /// How to say this topic in the next message. It must go out, or the peer will not know the number: ask for what

@@ -144,6 +144,13 @@ impl Incoming {
         }
     }
 
+    /// Makes room for twice as many as may be in flight at once, so that the table is never moved: one that is at most half
+    /// full is put in order where it is.
+    pub fn reserve(&mut self) {
+        let room = 2 * self.receive_max;
+        self.entries.reserve(room.saturating_sub(self.entries.len()));
+    }
+
     /// A message came.
     ///
     /// # Errors

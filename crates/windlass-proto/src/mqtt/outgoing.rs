@@ -124,6 +124,13 @@ impl<M> Outgoing<M> {
         }
     }
 
+    /// Makes room for twice as many as may be in flight at once, so that the table is never moved: one that is at most half
+    /// full is put in order where it is.
+    pub fn reserve(&mut self) {
+        let room = 2 * self.receive_max;
+        self.entries.reserve(room.saturating_sub(self.entries.len()));
+    }
+
     /// How many messages may be sent now ([MQTT-4.9.0-2]). None while something is to be sent again: that comes
     /// first ([MQTT-4.6.0-1]).
     #[inline]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use windlass_proto::Time;
 
-use super::slot::{NO_LISTENER, PeerAddr, flag};
+use super::slot::{NO_LISTENER, flag};
 use super::{Core, Tick};
 use crate::config::TIMEOUT_MAX;
 use crate::connect::{Connect, ConnectError};
@@ -128,7 +128,7 @@ impl Core {
         let begins = if after.is_zero() { self.tick } else { self.tick_after(after) };
         // A tick at least, or its time would be over when it comes.
         let deadline = self.tick_after(after + timeout.max(Duration::from_millis(1)));
-        let (peer, tag) = (PeerAddr::new(connect.remote.addr()), connect.tag);
+        let (peer, tag) = (self.peer_addr(connect.remote.addr()), connect.tag);
         #[cfg(feature = "tls")]
         let tls = connect.tls.is_some();
         #[cfg(not(feature = "tls"))]

@@ -66,7 +66,7 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
             break;
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (filled, bytes) = output.gather(&mut slices);
+        let (filled, bytes) = output.gather(&core.pool, &mut slices);
         let result = match filled {
             1 => io.write(index, &slices[0]),
             _ => io.writev(index, &slices[..filled]),
@@ -98,7 +98,7 @@ pub(crate) fn write_through<D: Direct + ?Sized>(core: &mut Core, io: &mut D, ind
     // Too much may be before it to be sent along.
     let fits = output.as_ref().is_none_or(|output| {
         if output.pipe().is_none() {
-            (filled, queued) = output.gather(&mut slices);
+            (filled, queued) = output.gather(&core.pool, &mut slices);
         }
         queued == output.len() && filled < SLICES_MAX
     });
@@ -167,7 +167,8 @@ fn send_piped<D: Direct + ?Sized>(
 
 /// What follows once a flush has gone as far as it could.
 fn after<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32) {
-    let low = core.limits.output_low;
+    // Where hardly a block is free, nobody adds to what waits.
+    let low = if core.pool.is_short() { 0 } else { core.limits.output_low };
     let slot = &mut core.slots[index as usize];
     let left = slot.output_len();
     if slot.is(flag::CONGESTED) && left <= low && !planted(Fault::NoResume) {

@@ -8,20 +8,24 @@
 
 pub(crate) mod connecting;
 pub(crate) mod flush;
-mod output;
+mod input;
+pub(crate) mod output;
 pub(crate) mod overload;
-mod relay;
+pub(crate) mod region;
+pub(crate) mod relay;
+mod reserve;
 pub(crate) mod slot;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use windlass_proto::Time;
 
+use crate::budget::Budget;
 use crate::close::Close;
 use crate::config::Limits;
 use crate::datagram::send::DirectUdp;
@@ -43,7 +47,7 @@ use overload::Overload;
 use relay::Relays;
 use slot::{PeerAddr, Slot, flag};
 
-/// Output up to this is gathered in the worker's cork before it is sent.
+/// Output up to this is gathered in the worker's cork before it is sent; less where memory is budgeted.
 pub(crate) const CORK_MAX: usize = 64 * 1024;
 /// One write of at least this size is not copied to the cork, but sent from where it lies.
 const DIRECT_MIN: usize = 8 * 1024;
@@ -118,10 +122,16 @@ impl Members {
     }
 
     /// Takes over what the service bounds for itself, and for the rest what the server does.
-    fn bound(&mut self, own: OwnLimits, limits: &Limits) {
+    fn bound(&mut self, own: OwnLimits, limits: &Limits, input_cap: usize) {
         self.own = own;
         self.idle_timeout = own.idle_timeout.unwrap_or(limits.idle_timeout);
-        self.input_max = own.input_max.unwrap_or(limits.input_max);
+        self.input_max = own.input_max.unwrap_or(limits.input_max).min(input_cap);
+    }
+
+    /// Room for so many connections.
+    fn reserve(&mut self, connections: usize) {
+        self.slots.reserve_exact(connections);
+        self.free.reserve_exact(connections);
     }
 
     pub(crate) fn positions(&self) -> usize {
@@ -149,6 +159,8 @@ pub(crate) struct Core {
     pub(crate) locals: Vec<Option<SocketAddr>>,
 
     pub(crate) slots: Vec<Slot>,
+    /// Slots there may be.
+    slots_max: usize,
     free: Vec<u32>,
     /// Closed in this turn: free only after it, so that nothing in it can mistake them.
     freed: Vec<u32>,
@@ -157,9 +169,15 @@ pub(crate) struct Core {
 
     /// Output of the connection whose callback runs, until its flush.
     pub(crate) cork: Vec<u8>,
+    /// Bytes it holds at most.
+    pub(crate) cork_max: usize,
     pub(crate) cork_owner: u32,
     pub(crate) pool: Pool,
     pub(crate) buffered: usize,
+    /// What memory is budgeted, if it is.
+    budget: Option<Arc<Budget>>,
+    /// No service may leave more input untaken than this.
+    input_cap: usize,
     /// How late the worker is, and how full `buffered` makes it.
     pub(crate) overload: Overload,
     pub(crate) relays: Relays,
@@ -173,6 +191,9 @@ pub(crate) struct Core {
     /// Ended connections whose next step (FIN, close) is due.
     pub(crate) settling: Vec<u32>,
     pub(crate) connecting: Connecting,
+    /// Places for IPv6 addresses that nobody needs now.
+    #[allow(clippy::vec_box, reason = "a slot holds the box")]
+    sixes: Vec<Box<SocketAddrV6>>,
 
     /// Connections on their way to other workers, once their output is sent.
     pub(crate) moving: Vec<(ConnId, usize)>,
@@ -206,6 +227,9 @@ impl Core {
         let _ = slots.try_reserve_exact(room);
         let mut wheel = Wheel::new(TICK_ORIGIN);
         wheel.reserve(room);
+        // As long as is needed, where that is known.
+        let lists = shared.budget.as_ref().map_or(LIST_RESERVED, |budget| budget.table);
+        let pool = Pool::new(limits.read_budget_bytes);
         Core {
             worker,
             now,
@@ -217,20 +241,25 @@ impl Core {
             tags: Vec::new(),
             locals: Vec::new(),
             slots,
+            slots_max: INDEX_MAX as usize,
             free: Vec::new(),
             freed: Vec::new(),
             members: Vec::new(),
             wheel,
-            cork: Vec::with_capacity(CORK_MAX),
+            cork: Vec::new(),
+            cork_max: CORK_MAX,
             cork_owner: NONE,
-            pool: Pool::default(),
+            pool,
             buffered: 0,
+            budget: None,
+            input_cap: usize::MAX,
             overload: Overload::new(now),
             relays: Relays::default(),
-            run: Vec::with_capacity(LIST_RESERVED),
-            touched: Vec::with_capacity(LIST_RESERVED),
+            run: Vec::with_capacity(lists),
+            touched: Vec::with_capacity(lists),
             closing: VecDeque::new(),
             settling: Vec::new(),
+            sixes: Vec::new(),
             udp: Sockets::default(),
             moving: Vec::new(),
             workers: None,
@@ -255,7 +284,10 @@ impl Core {
     /// Makes a place for the connections of a service: a new one, or that of one that is gone.
     pub(crate) fn put_members(&mut self, service: u16, movable: bool, stays: bool, own: OwnLimits) {
         let mut members = Members { movable, stays, ..Members::default() };
-        members.bound(own, &self.limits);
+        members.bound(own, &self.limits, self.input_cap);
+        if self.budget.is_some() {
+            members.reserve(self.slots_max);
+        }
         match self.members.get_mut(usize::from(service)) {
             Some(place) => *place = members,
             None => self.members.push(members),
@@ -271,15 +303,19 @@ impl Core {
     /// Other limits from now on. What is waiting already is not cut down to them.
     pub(crate) fn set_limits(&mut self, limits: &Limits) {
         self.limits = limits.clone();
+        if let Some(budget) = &self.budget {
+            budget.bound(&mut self.limits);
+        }
+        self.pool.set_read_budget(self.limits.read_budget_bytes);
         for members in &mut self.members {
-            members.bound(members.own, limits);
+            members.bound(members.own, &self.limits, self.input_cap);
         }
         self.arm_all();
     }
 
     pub(crate) fn set_own_limits(&mut self, service: u16, own: OwnLimits) {
         let members = &mut self.members[usize::from(service)];
-        members.bound(own, &self.limits);
+        members.bound(own, &self.limits, self.input_cap);
         self.arm_all();
     }
 
@@ -344,8 +380,8 @@ impl Core {
 
     /// A slot for a new connection; `None` when there are as many as a token can name.
     pub(crate) fn insert(&mut self, peer: Option<SocketAddr>, service: u16, listener: u16) -> Option<u32> {
-        let (peer, tick) = (PeerAddr::new(peer), self.tick);
         let index = self.vacant()?;
+        let (peer, tick) = (self.peer_addr(peer), self.tick);
         let stays = self.stay_flag(service);
         let key = self.members[service as usize].add(index);
         let slot = &mut self.slots[index as usize];
@@ -371,7 +407,7 @@ impl Core {
         if let Some(index) = self.free.pop() {
             return Some(index);
         }
-        let index = u32::try_from(self.slots.len()).ok().filter(|n| *n < INDEX_MAX)?;
+        let index = u32::try_from(self.slots.len()).ok().filter(|n| (*n as usize) < self.slots_max)?;
         self.slots.push(Slot {
             output: None,
             input: None,
@@ -386,6 +422,11 @@ impl Core {
             wake: 0,
         });
         Some(index)
+    }
+
+    /// A peer's address, with a place of its own if it is long.
+    pub(crate) fn peer_addr(&mut self, addr: Option<SocketAddr>) -> PeerAddr {
+        PeerAddr::new(addr, &mut self.sixes)
     }
 
     /// Takes a connection out of its service: its session is gone.
@@ -404,9 +445,14 @@ impl Core {
             self.drop_tls(index);
         }
         self.staying -= usize::from(self.slots[index as usize].is(flag::STAYS));
-        let slot = self.slot(index);
+        let slot = &mut self.slots[index as usize];
         slot.flags = 0;
-        slot.peer = PeerAddr::Unix;
+        if let PeerAddr::V6(place) = std::mem::replace(&mut slot.peer, PeerAddr::Unix)
+            && self.sixes.len() < self.sixes.capacity()
+        {
+            self.sixes.push(place);
+        }
+        let slot = &mut self.slots[index as usize];
         if !planted(Fault::SlotReusedTooEarly) {
             slot.generation = slot.generation.wrapping_add(1);
             self.freed.push(index);
@@ -483,17 +529,26 @@ impl Core {
     /// output for which there was no room: what lacks some bytes must not look whole. Carried out at the end
     /// of the turn, never inside a callback.
     pub(crate) fn close(&mut self, index: u32, why: Close) {
+        self.close_for(index, why);
+    }
+
+    /// The same; false if its end is being carried out already.
+    fn close_for(&mut self, index: u32, why: Close) -> bool {
         let slot = &mut self.slots[index as usize];
         if !slot.is(flag::CLOSING) {
             slot.set(flag::CLOSING);
             slot.clear(flag::HAS_WAKE);
             self.closing.push_back((index, why));
-        } else if matches!(why, Close::Aborted | Close::Overflow | Close::MemoryFull)
-            && let Some((_, first)) =
-                self.closing.iter_mut().find(|(n, first)| *n == index && first.is_orderly())
-        {
+            return true;
+        }
+        if !matches!(why, Close::Aborted | Close::Overflow | Close::MemoryFull) {
+            return true;
+        }
+        let Some((_, first)) = self.closing.iter_mut().find(|(n, _)| *n == index) else { return false };
+        if first.is_orderly() {
             *first = why;
         }
+        true
     }
 
     pub(crate) fn settle(&mut self, index: u32) {
@@ -555,14 +610,15 @@ impl Core {
             return;
         }
         if self.cork_owner == index && slot.output.is_none() {
-            if bytes.len() < DIRECT_MIN && self.cork.len() + bytes.len() <= CORK_MAX {
+            if bytes.len() < DIRECT_MIN && self.cork.len() + bytes.len() <= self.cork_max {
                 self.cork.extend_from_slice(bytes);
             } else {
                 self.write_direct(io, index, bytes, None);
             }
             return;
         }
-        if bytes.len() >= DIRECT_MIN && slot.is(flag::WRITABLE) && self.cork_owner != index {
+        let much = bytes.len() >= DIRECT_MIN || slot.output_len() + bytes.len() > self.pool.gathered_max;
+        if much && slot.is(flag::WRITABLE) && self.cork_owner != index {
             return flush::write_through(self, io, index, bytes);
         }
         self.enqueue(index, bytes, None);
@@ -575,8 +631,9 @@ impl Core {
         if slot.is(NO_WRITING) {
             return;
         }
-        // Below this, copying is cheaper than counting references; and what is encrypted is copied.
-        if bytes.len() < BLOCK_SHARE_MIN || slot.is(flag::TLS) {
+        // Below this, copying is cheaper than counting references; and what is encrypted, or kept in blocks,
+        // is copied.
+        if bytes.len() < BLOCK_SHARE_MIN || slot.is(flag::TLS) || self.pool.region.is_some() {
             return self.write(io, index, &bytes);
         }
         if self.cork_owner == index && slot.output.is_none() {
@@ -626,6 +683,9 @@ impl Core {
     /// Appends to the queue, within the limits; false, and the connection ends, when there is no room.
     pub(crate) fn enqueue(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) -> bool {
         if let Some(why) = self.no_room(index, bytes.len()) {
+            if self.pool.region.is_some() {
+                self.counters.blocks_refused += u64::from(matches!(why, Close::MemoryFull));
+            }
             self.close(index, why);
             return false;
         }
@@ -641,7 +701,16 @@ impl Core {
         }
         // Short of memory, those within their high-water mark go on; the large ones pay.
         let short = self.buffered + more > self.limits.buffered_max;
-        (short && queued > self.limits.output_high).then_some(Close::MemoryFull)
+        if short && queued > self.limits.output_high {
+            return Some(Close::MemoryFull);
+        }
+        (!self.has_blocks(index, more)).then_some(Close::MemoryFull)
+    }
+
+    /// Whether there is a place for `more` bytes of output, whatever the limits say.
+    pub(crate) fn has_blocks(&self, index: u32, more: usize) -> bool {
+        let output = self.slots[index as usize].output.as_ref();
+        output.map_or_else(|| self.pool.fits(more), |output| output.fits(more, &self.pool))
     }
 
     /// Appends to the queue, whatever the limits say: it has been counted already, or must not be lost.
@@ -653,13 +722,17 @@ impl Core {
             output.progress = self.tick;
             output
         });
-        match shared {
-            Some(shared) => output.push_shared(shared.clone()),
-            None => output.push(bytes, &mut self.pool),
+        let fits = match shared {
+            // A block cannot be shared, and what is not a block is not budgeted.
+            Some(shared) if self.pool.region.is_none() => output.push_shared(shared.clone()),
+            _ => output.push(bytes, &mut self.pool),
+        };
+        if !fits {
+            return self.end_without_block(index);
         }
         self.buffered += bytes.len();
         self.counters.output_peak_bytes = self.counters.output_peak_bytes.max(queued as u64);
-        if queued >= self.limits.output_high
+        if (queued >= self.limits.output_high || self.pool.is_short())
             && !slot.is(flag::CONGESTED | flag::RELAYED)
             && !planted(Fault::NoReadPause)
         {
@@ -682,39 +755,6 @@ impl Core {
         if let Some(output) = self.slots[index as usize].output.take() {
             self.buffered -= output.len();
             self.pool.give_output(output);
-        }
-    }
-
-    // --- Input.
-
-    /// Keeps `bytes`, which the service left untaken, in place of what was kept before.
-    pub(crate) fn keep_input(&mut self, index: u32, bytes: &[u8]) {
-        if planted(Fault::ResidueDropped) {
-            return self.drop_input(index);
-        }
-        let slot = &mut self.slots[index as usize];
-        let residue = slot.input.get_or_insert_with(|| self.pool.residue());
-        self.buffered = self.buffered + bytes.len() - residue.bytes.len();
-        residue.bytes.clear();
-        residue.bytes.extend_from_slice(bytes);
-        residue.fit();
-        self.bound_input(index);
-    }
-
-    /// Counts untaken input, and holds it to the worker's bound as `enqueue` does output.
-    pub(crate) fn bound_input(&mut self, index: u32) {
-        let held = self.slots[index as usize].input.as_ref().map_or(0, |residue| residue.bytes.len());
-        self.counters.input_peak_bytes = self.counters.input_peak_bytes.max(held as u64);
-        if self.buffered > self.limits.buffered_max && held > self.limits.output_high {
-            self.close(index, Close::MemoryFull);
-            self.drop_input(index);
-        }
-    }
-
-    pub(crate) fn drop_input(&mut self, index: u32) {
-        if let Some(residue) = self.slots[index as usize].input.take() {
-            self.buffered -= residue.bytes.len();
-            self.pool.give_residue(residue);
         }
     }
 }

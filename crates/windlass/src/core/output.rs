@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::planted::{Fault, planted};
 use crate::wheel::Tick;
 
+use super::region::{Chain, Region};
 use super::slot::Residue;
 
 /// Small writes are gathered into blocks of up to this size. A power of two, like the size of every
@@ -40,6 +41,8 @@ pub(crate) struct Output {
     /// A pipe with so many bytes in it, before all pieces: what was spliced from the other end of a relay.
     piped: Option<(u32, usize)>,
     pieces: VecDeque<Piece>,
+    /// In place of all pieces where the pool has a region.
+    chain: Chain,
     /// Bytes of the first piece already sent. Invariant: less than its length.
     sent: usize,
     /// Bytes not sent.
@@ -54,9 +57,16 @@ impl Output {
         self.len
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8], pool: &mut Pool) {
+    /// Appends `bytes`; false, and nothing is appended, where a region has no room for them.
+    pub(crate) fn push(&mut self, bytes: &[u8], pool: &mut Pool) -> bool {
+        if let Some(region) = &mut pool.region {
+            let fits = region.append(&mut self.chain, bytes);
+            self.len += if fits { bytes.len() } else { 0 };
+            pool.bound_reads();
+            return fits;
+        }
         if bytes.is_empty() {
-            return;
+            return true;
         }
         self.len += bytes.len();
         if let Some(Piece::Owned(last)) = self.pieces.back_mut()
@@ -64,7 +74,7 @@ impl Output {
         {
             make_room(last, bytes.len());
             last.extend_from_slice(bytes);
-            return;
+            return true;
         }
         // The first block of a queue grows as it must; behind it, more is to be expected.
         let least = if self.pieces.is_empty() { 0 } else { BLOCK_MAX };
@@ -74,13 +84,31 @@ impl Output {
             block.extend_from_slice(chunk);
             self.pieces.push_back(Piece::Owned(block));
         }
+        true
     }
 
-    pub(crate) fn push_shared(&mut self, bytes: Bytes) {
+    /// Whether `more` bytes can be appended.
+    pub(crate) fn fits(&self, more: usize, pool: &Pool) -> bool {
+        pool.region.as_ref().is_none_or(|region| region.fits(&self.chain, more))
+    }
+
+    /// Takes what waits of an input; false where there was no room for all of it.
+    pub(crate) fn pour(&mut self, residue: &mut Residue, pool: &mut Pool) -> bool {
+        let Some(region) = &mut pool.region else { return self.push(&residue.bytes, pool) };
+        let before = self.chain.len();
+        let whole = region.pour(&mut residue.chain, &mut self.chain);
+        self.len += self.chain.len() - before;
+        pool.bound_reads();
+        whole
+    }
+
+    /// Appends bytes that are not copied. Only where there is no region.
+    pub(crate) fn push_shared(&mut self, bytes: Bytes) -> bool {
         if !bytes.is_empty() {
             self.len += bytes.len();
             self.pieces.push_back(Piece::Shared(bytes));
         }
+        true
     }
 
     /// The first of what is unsent, if it is in a pipe: which one, and how much.
@@ -118,7 +146,14 @@ impl Output {
 
     /// Fills `slices` from the front of what is unsent, none of it in a pipe, and returns how many were
     /// filled.
-    pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> (usize, usize) {
+    pub(crate) fn gather<'a>(
+        &'a self,
+        pool: &'a Pool,
+        slices: &mut [IoSlice<'a>; SLICES_MAX],
+    ) -> (usize, usize) {
+        if let Some(region) = &pool.region {
+            return region.gather(&self.chain, slices);
+        }
         let mut filled = 0;
         let mut bytes = 0;
         for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
@@ -144,6 +179,10 @@ impl Output {
     pub(crate) fn consume(&mut self, mut n: usize, pool: &mut Pool) {
         debug_assert!(n <= self.len);
         self.len -= n;
+        if let Some(region) = &mut pool.region {
+            region.consume(&mut self.chain, n);
+            return pool.bound_reads();
+        }
         while n > 0 {
             let Some(front) = self.pieces.front() else { break };
             let left = front.bytes().len() - self.sent;
@@ -174,7 +213,6 @@ impl Output {
 
 /// Memory between uses, so that a steady state allocates nothing. Bounded: the rest goes back to the
 /// allocator.
-#[derive(Default)]
 #[allow(clippy::vec_box, reason = "a slot holds the box: one word while idle, and no copy to attach it")]
 pub(crate) struct Pool {
     blocks: Vec<Vec<u8>>,
@@ -184,6 +222,16 @@ pub(crate) struct Pool {
     residues: Vec<Box<Residue>>,
     /// Pipes with bytes in them that nobody waits for any more: to be closed.
     pub(crate) lost_pipes: Vec<u32>,
+    /// Where memory is budgeted: all blocks there are, and none but these.
+    pub(crate) region: Option<Region>,
+    /// Empty queues and residues kept, of each.
+    kept: usize,
+    /// Bytes read from one connection in one turn, by its limit and by what is free of a region.
+    pub(crate) read_budget: usize,
+    read_budget_max: usize,
+    /// Bytes gathered on a connection that would take them at once, to go out in one call: in a region no
+    /// more than a block, or what one sends to a thousand would take a thousand times its room.
+    pub(crate) gathered_max: usize,
 }
 
 /// Blocks kept, of up to `BLOCK_MAX` bytes each.
@@ -193,7 +241,113 @@ const CHUNKS_KEPT: usize = 4;
 /// Empty queues kept.
 const QUEUES_KEPT: usize = 256;
 
+/// Read in spite of everything: whoever has nothing queued is served on.
+const READ_LEAST: usize = 512;
+
 impl Pool {
+    /// What is kept is made as it is needed.
+    pub(crate) fn new(read_budget: usize) -> Pool {
+        Pool {
+            blocks: Vec::new(),
+            chunks: VecDeque::new(),
+            outputs: Vec::new(),
+            residues: Vec::new(),
+            lost_pipes: Vec::new(),
+            region: None,
+            kept: 0,
+            read_budget,
+            read_budget_max: read_budget,
+            gathered_max: usize::MAX,
+        }
+    }
+
+    /// Makes all there will ever be: `region`, and queues for as many connections.
+    pub(crate) fn reserve(&mut self, region: Region, connections: usize, pipes: usize) {
+        self.outputs = (0..connections).map(|_| Box::default()).collect();
+        self.residues = (0..connections).map(|_| Box::default()).collect();
+        self.lost_pipes.reserve(pipes);
+        self.gathered_max = region.block();
+        self.region = Some(region);
+        self.kept = connections;
+        self.bound_reads();
+    }
+
+    /// Another limit on what is read in one turn.
+    pub(crate) fn set_read_budget(&mut self, most: usize) {
+        (self.read_budget, self.read_budget_max) = (most, most);
+        self.bound_reads();
+    }
+
+    /// With less and less free, less and less is read at once: what is read may have to wait here.
+    fn bound_reads(&mut self) {
+        if let Some(region) = &self.region {
+            self.read_budget = self.read_budget_max.min((region.free_bytes() / 4).max(READ_LEAST));
+        }
+    }
+
+    /// Hardly anything is free: whoever has output waiting is not read before all of it is sent.
+    pub(crate) fn is_short(&self) -> bool {
+        self.region.as_ref().is_some_and(Region::is_short)
+    }
+
+    /// Whether a new queue has room for so many bytes.
+    pub(crate) fn fits(&self, more: usize) -> bool {
+        self.region.as_ref().is_none_or(|region| more <= region.free_bytes())
+    }
+
+    /// Bytes that are in use, beyond those that are counted, because blocks are not full.
+    pub(crate) fn rounding(&self) -> usize {
+        self.region.as_ref().map_or(0, Region::rounding)
+    }
+
+    /// Keeps `bytes` as what is left of an input of which `consumed` bytes are gone and the last `fresh`
+    /// are new; false where a region has no room for them.
+    pub(crate) fn keep(&mut self, residue: &mut Residue, bytes: &[u8], fresh: usize) -> bool {
+        let Some(region) = &mut self.region else {
+            residue.bytes.clear();
+            residue.bytes.extend_from_slice(bytes);
+            residue.fit();
+            return true;
+        };
+        // Only what is not there yet is copied.
+        let fresh = fresh.min(bytes.len());
+        let held = residue.chain.len();
+        region.consume(&mut residue.chain, held.saturating_sub(bytes.len() - fresh));
+        let there = residue.chain.len();
+        let done = region.append(&mut residue.chain, &bytes[there..]);
+        self.bound_reads();
+        done
+    }
+
+    /// Takes `n` bytes off the front of an input.
+    pub(crate) fn consume_input(&mut self, residue: &mut Residue, n: usize) {
+        match &mut self.region {
+            None => drop(residue.bytes.drain(..n)),
+            Some(region) => {
+                region.consume(&mut residue.chain, n);
+                self.bound_reads();
+            }
+        }
+    }
+
+    /// Moves as much of the front of an input as `to` has room for there, out of the blocks of a region; how much.
+    #[cfg(feature = "tls")]
+    pub(crate) fn take_input(&mut self, residue: &mut Residue, to: &mut [u8]) -> usize {
+        let Some(region) = &mut self.region else { return 0 };
+        let n = region.copy_front(&residue.chain, to);
+        region.consume(&mut residue.chain, n);
+        self.bound_reads();
+        n
+    }
+
+    /// Copies an input to the front of `to`.
+    pub(crate) fn copy_input(&self, residue: &Residue, to: &mut [u8]) {
+        match &self.region {
+            None => to[..residue.bytes.len()].copy_from_slice(&residue.bytes),
+            Some(region) => region.copy_to(&residue.chain, to),
+        }
+    }
+
     /// A block that holds `len` bytes; one that must be made has room for `room`.
     fn block(&mut self, len: usize, room: usize) -> Vec<u8> {
         if len <= BLOCK_MAX
@@ -234,17 +388,21 @@ impl Pool {
 
     pub(crate) fn give_output(&mut self, mut output: Box<Output>) {
         output.clear(self);
-        if output.pieces.capacity() <= SLICES_MAX && self.outputs.len() < QUEUES_KEPT {
+        if output.pieces.capacity() <= SLICES_MAX && self.outputs.len() < QUEUES_KEPT.max(self.kept) {
             self.outputs.push(output);
         }
     }
 
     pub(crate) fn residue(&mut self) -> Box<Residue> {
-        self.residues.pop().unwrap_or_else(|| Box::new(Residue { bytes: Vec::new() }))
+        self.residues.pop().unwrap_or_default()
     }
 
     pub(crate) fn give_residue(&mut self, mut residue: Box<Residue>) {
-        if residue.bytes.capacity() <= BLOCK_MAX && self.residues.len() < BLOCKS_KEPT {
+        if let Some(region) = &mut self.region {
+            region.clear(&mut residue.chain);
+            self.bound_reads();
+        }
+        if residue.bytes.capacity() <= BLOCK_MAX && self.residues.len() < BLOCKS_KEPT.max(self.kept) {
             residue.bytes.clear();
             self.residues.push(residue);
         }
@@ -264,9 +422,9 @@ fn make_room(block: &mut Vec<u8>, more: usize) {
 mod tests {
     use super::*;
 
-    fn unsent(output: &Output) -> Vec<u8> {
+    fn unsent(output: &Output, pool: &Pool) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (n, bytes) = output.gather(&mut slices);
+        let (n, bytes) = output.gather(pool, &mut slices);
         let all = slices[..n].iter().flat_map(|s| s.to_vec()).collect::<Vec<_>>();
         assert_eq!(all.len(), bytes);
         all
@@ -276,22 +434,22 @@ mod tests {
     fn what_goes_in_comes_out_at_every_split() {
         let text: Vec<u8> = (0..=255).collect();
         for first in 0..text.len() {
-            let mut pool = Pool::default();
+            let mut pool = Pool::new(1 << 20);
             let mut output = pool.output();
             output.push(&text[..100], &mut pool);
             output.push_shared(Bytes::copy_from_slice(&text[100..150]));
             output.push(&text[150..], &mut pool);
-            assert_eq!((output.len(), unsent(&output)), (256, text.clone()));
+            assert_eq!((output.len(), unsent(&output, &pool)), (256, text.clone()));
             output.consume(first, &mut pool);
-            assert_eq!((output.len(), unsent(&output)), (256 - first, text[first..].to_vec()));
+            assert_eq!((output.len(), unsent(&output, &pool)), (256 - first, text[first..].to_vec()));
             output.consume(256 - first, &mut pool);
-            assert_eq!((output.len(), unsent(&output)), (0, vec![]));
+            assert_eq!((output.len(), unsent(&output, &pool)), (0, vec![]));
         }
     }
 
     #[test]
     fn blocks_never_grow_past_what_is_kept() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(1 << 20);
         for len in [1, 64, 511, 513, 3000, 6000, 9000, BLOCK_MAX] {
             let mut output = pool.output();
             for _ in 0..20 {
@@ -308,7 +466,7 @@ mod tests {
 
     #[test]
     fn small_writes_share_a_block_and_large_ones_are_exact() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(1 << 20);
         let mut output = pool.output();
         for _ in 0..100 {
             output.push(b"0123456789", &mut pool);
@@ -324,13 +482,13 @@ mod tests {
 
     #[test]
     fn a_few_large_pieces_are_kept_for_writes_of_their_size() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(1 << 20);
         let place = |len: usize, pool: &mut Pool| {
             let mut output = pool.output();
             output.push(&vec![7; len], pool);
             let Some(Piece::Owned(piece)) = output.pieces.back() else { panic!("owned") };
             let found = (piece.as_ptr(), piece.capacity());
-            assert_eq!(unsent(&output), vec![7; len]);
+            assert_eq!(unsent(&output, pool), vec![7; len]);
             pool.give_output(output);
             found
         };

@@ -47,6 +47,18 @@ struct End {
 }
 
 impl Relays {
+    /// What a connection costs here, in bytes.
+    pub(crate) const PER_SLOT: usize = 4 * size_of::<u32>() + size_of::<Pair>() / 2;
+
+    /// Room for `slots` connections, coupled two by two.
+    pub(crate) fn reserve(&mut self, slots: usize) {
+        self.of.reserve_exact(slots);
+        self.pairs.reserve_exact(slots / 2);
+        self.free.reserve_exact(slots / 2);
+        // One may be on it twice.
+        self.ready.reserve_exact(2 * slots);
+    }
+
     fn add(&mut self, a: u32, b: u32) {
         let end = |index| End { index, received: 0, full_reads: 0, unspliceable: false };
         let pair = Pair { ends: [end(a), end(b)] };
@@ -227,10 +239,8 @@ impl Core {
             return;
         }
         if let Some(residue) = self.slots[from as usize].input.take() {
-            self.buffered -= residue.bytes.len();
-            self.book_relayed(from, residue.bytes.len());
-            self.give(to, &residue.bytes);
-            self.pool.give_residue(residue);
+            self.book_relayed(from, residue.len());
+            self.pour_input(residue, to);
         }
         #[cfg(feature = "tls")]
         if self.slots[from as usize].is(flag::TLS) {

@@ -1,10 +1,11 @@
 //! One connection's state: what every open connection costs, so every byte is weighed.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use windlass_proto::Time;
 
 use super::output::Output;
+use super::region::Chain;
 use crate::wheel::Tick;
 
 /// State bits of a connection. One that this build knows no use for is none, and asking for it is no code.
@@ -78,12 +79,19 @@ pub(crate) mod flag {
 /// The `listener` of a connection that we made.
 pub(crate) const NO_LISTENER: u16 = u16::MAX;
 
-/// Input a service has left untaken.
+/// Input a service has left untaken: in memory of its own, or in a chain of blocks where the pool has a
+/// region.
+#[derive(Default)]
 pub(crate) struct Residue {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) chain: Chain,
 }
 
 impl Residue {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.chain.len()
+    }
+
     /// Gives back the room of a large message that is gone: limits count bytes, and memory must not
     /// be far from them.
     pub(crate) fn fit(&mut self) {
@@ -142,7 +150,7 @@ impl Slot {
     }
 
     pub(crate) fn input_len(&self) -> usize {
-        self.input.as_ref().map_or(0, |residue| residue.bytes.len())
+        self.input.as_ref().map_or(0, |residue| residue.len())
     }
 }
 
@@ -154,16 +162,29 @@ pub(crate) enum PeerAddr {
 }
 
 impl PeerAddr {
-    pub(crate) fn new(addr: Option<SocketAddr>) -> PeerAddr {
+    /// An IPv6 address goes to one of the `places`, if there is one.
+    #[allow(clippy::vec_box, reason = "it is the box that a slot gets")]
+    pub(crate) fn new(addr: Option<SocketAddr>, places: &mut Vec<Box<SocketAddrV6>>) -> PeerAddr {
         match addr {
             None => PeerAddr::Unix,
             Some(SocketAddr::V4(addr)) => PeerAddr::V4(*addr.ip(), addr.port()),
             // On a dual-stack socket an IPv4 peer comes as ::ffff:a.b.c.d; it is an IPv4 peer.
             Some(SocketAddr::V6(addr)) => match addr.ip().to_ipv4_mapped() {
                 Some(ip) => PeerAddr::V4(ip, addr.port()),
-                None => PeerAddr::V6(Box::new(addr)),
+                None => match places.pop() {
+                    Some(mut place) => {
+                        *place = addr;
+                        PeerAddr::V6(place)
+                    }
+                    None => PeerAddr::V6(Box::new(addr)),
+                },
             },
         }
+    }
+
+    /// A place for an IPv6 address.
+    pub(crate) fn place() -> Box<SocketAddrV6> {
+        Box::new(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))
     }
 
     pub(crate) fn to_addr(&self) -> Option<SocketAddr> {
@@ -177,12 +198,16 @@ impl PeerAddr {
     /// What connections are counted under: the IPv4 address or the IPv6 /64; loopback and Unix
     /// peers are not counted.
     pub(crate) fn source(&self) -> Option<IpAddr> {
-        let ip = self.to_addr()?.ip();
-        match ip {
-            ip if ip.is_loopback() => None,
-            IpAddr::V4(_) => Some(ip),
-            IpAddr::V6(ip) => Some(IpAddr::V6((u128::from(ip) >> 64 << 64).into())),
-        }
+        source_of(self.to_addr())
+    }
+}
+
+/// The same of somebody who has no slot yet.
+pub(crate) fn source_of(addr: Option<SocketAddr>) -> Option<IpAddr> {
+    match addr?.ip().to_canonical() {
+        ip if ip.is_loopback() => None,
+        ip @ IpAddr::V4(_) => Some(ip),
+        IpAddr::V6(ip) => Some(IpAddr::V6((u128::from(ip) >> 64 << 64).into())),
     }
 }
 
@@ -201,12 +226,16 @@ mod tests {
 
     #[test]
     fn sources() {
-        let source = |text: &str| PeerAddr::new(Some(text.parse().unwrap())).source();
+        let source = |text: &str| source_of(Some(text.parse().unwrap()));
         assert_eq!(source("192.0.2.7:1"), Some("192.0.2.7".parse().unwrap()));
         assert_eq!(source("[::ffff:192.0.2.7]:1"), Some("192.0.2.7".parse().unwrap()));
         assert_eq!(source("[2001:db8:1:2:3:4:5:6]:1"), Some("2001:db8:1:2::".parse().unwrap()));
         assert_eq!(source("127.0.0.1:1"), None);
         assert_eq!(source("[::1]:1"), None);
-        assert_eq!(PeerAddr::new(None).source(), None);
+        assert_eq!(source_of(None), None);
+        for text in ["[2001:db8::1]:7", "[::ffff:192.0.2.7]:1", "192.0.2.7:1"] {
+            let addr = Some(text.parse().unwrap());
+            assert_eq!(PeerAddr::new(addr, &mut Vec::new()).source(), source_of(addr));
+        }
     }
 }

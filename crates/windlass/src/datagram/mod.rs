@@ -5,7 +5,7 @@
 //! how output leaves it; the worker's part (receiving, timers, the end) is in `worker/datagrams.rs`.
 
 mod only;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod send;
 mod socket;
 pub(crate) mod table;

@@ -61,7 +61,16 @@ pub(crate) struct Queue {
     datagrams: usize,
 }
 
+/// What a queue keeps of each run beside its bytes.
+pub(crate) const RUN_BYTES: usize = size_of::<Run>();
+
 impl Queue {
+    /// One that holds so much, and never moves: `push` lets it grow to twice what is queued.
+    pub(crate) fn with_room(bytes: usize, datagrams: usize) -> Queue {
+        let (bytes, runs) = (Vec::with_capacity(2 * bytes), VecDeque::with_capacity(datagrams));
+        Queue { bytes, runs, ..Queue::default() }
+    }
+
     /// Bytes queued.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.head

@@ -158,6 +158,15 @@ impl Sockets {
         SocketId { worker, index, generation: self.slots[index as usize].generation }
     }
 
+    /// Room for so many sockets, each with a queue of so many bytes and datagrams.
+    pub(crate) fn reserve(&mut self, sockets: usize, bytes: usize, datagrams: usize) {
+        self.slots.reserve(sockets);
+        for list in [&mut self.free, &mut self.freed, &mut self.run, &mut self.touched] {
+            list.reserve(sockets);
+        }
+        self.pool = (0..sockets).map(|_| Box::new(Queue::with_room(bytes, datagrams))).collect();
+    }
+
     /// The slot of a socket that is open and not about to close.
     pub(crate) fn find(&self, worker: u16, id: SocketId) -> Option<u32> {
         let slot = self.slots.get(id.index as usize)?;

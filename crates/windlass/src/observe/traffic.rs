@@ -36,6 +36,9 @@ struct Row {
     sent_rate: f32,
 }
 
+/// What a connection costs here.
+pub(crate) const ROW_BYTES: usize = size_of::<Row>();
+
 #[derive(Default)]
 pub(crate) struct TrafficTable {
     rows: Vec<Row>,
@@ -48,6 +51,13 @@ pub(crate) struct TrafficTable {
 impl TrafficTable {
     pub(crate) fn new(always: bool) -> TrafficTable {
         TrafficTable { always, on: always, ..TrafficTable::default() }
+    }
+
+    /// Room for so many connections, where they are always counted.
+    pub(crate) fn reserve(&mut self, connections: usize) {
+        if self.always {
+            self.rows.reserve_exact(connections);
+        }
     }
 
     /// Whether every connection has been counted from its beginning.

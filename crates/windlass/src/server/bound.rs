@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Release;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::budget::MemoryPlan;
 use crate::error::{Error, Result};
 use crate::parts;
 use crate::serve::ServiceSpec;
@@ -59,6 +60,11 @@ impl Bound {
     /// The number of workers.
     pub fn workers(&self) -> usize {
         self.shared.workers.len()
+    }
+
+    /// How its memory is divided, where [`Config::memory`](crate::Config::memory) says how much there is.
+    pub fn memory_plan(&self) -> Option<&MemoryPlan> {
+        self.shared.budget.as_ref().map(|budget| &budget.plan)
     }
 
     /// Inherited sockets that no address asked for, in words. They are closed here; those who wait in

@@ -178,7 +178,10 @@ impl Plan {
         if let Some(error) = error {
             return Err(error);
         }
-        let limits = limits.map(resolve_limits).transpose()?;
+        let mut limits = limits.map(resolve_limits).transpose()?;
+        if let (Some(budget), Some(limits)) = (&shared.budget, &mut limits) {
+            budget.bound(limits);
+        }
         let mut plan = Plan {
             limits,
             own: Vec::new(),

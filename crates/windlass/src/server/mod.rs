@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::budget::{Budget, MemoryPlan};
 use crate::config::{Config, TIMEOUT_MAX};
 use crate::error::{Error, Result};
 use crate::handover::Inherited;
@@ -109,16 +110,42 @@ impl Server {
         self
     }
 
-    /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
-    /// connections already queue.
-    pub fn bind(mut self) -> Result<Bound> {
-        self.config.limits = resolve_limits(self.config.limits)?;
-        if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
-            return Err(error);
-        }
-        if !parts::HANDOVER && (!self.inherited.is_empty() || self.handover_socket.is_some()) {
-            return Err(Error::config("there is no hand-over of sockets in this build"));
-        }
+    /// How its memory will be divided: `None` without [`Config::memory`]. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// The budget is too little, or the limits cannot work.
+    pub fn memory_plan(&self) -> Result<Option<MemoryPlan>> {
+        Ok(self.divide(&self.config, self.workers()?)?.map(|budget| budget.plan))
+    }
+
+    /// The least [`Config::memory`] that would do, in bytes: a few times 64 KiB; `usize::MAX` if none would. It may be
+    /// little more than what is needed, since with more memory some parts of it grow.
+    ///
+    /// # Errors
+    ///
+    /// The limits cannot work, or there are too many workers.
+    pub fn memory_least(&self) -> Result<usize> {
+        let (resolved, workers) = (resolve_limits(self.config.limits.clone())?, self.workers()?);
+        Ok(Budget::least(&self.config, workers, &self.specs(), resolved.connections_max))
+    }
+
+    /// Whether it would start with such a [`Config::memory`].
+    pub fn memory_suffices(&self, bytes: usize) -> bool {
+        let config = Config { memory: bytes.max(1), ..self.config.clone() };
+        self.workers().and_then(|workers| self.divide(&config, workers)).is_ok()
+    }
+
+    fn divide(&self, config: &Config, workers: usize) -> Result<Option<Budget>> {
+        let resolved = resolve_limits(config.limits.clone())?;
+        Budget::new(config, workers, &self.specs(), resolved.connections_max)
+    }
+
+    fn specs(&self) -> Vec<&dyn ServiceSpec> {
+        self.services.iter().map(|spec| &**spec).collect()
+    }
+
+    fn workers(&self) -> Result<usize> {
         let workers = match self.config.workers {
             0 if !parts::THREADS => 1,
             n if n > 1 && !parts::THREADS => return Err(Error::config("this build has one worker")),
@@ -127,6 +154,25 @@ impl Server {
         };
         if workers > WORKERS_MAX {
             return Err(Error::config(format!("workers must be at most {WORKERS_MAX}")));
+        }
+        Ok(workers)
+    }
+
+    /// Opens every listener of every service. Nothing is accepted before [`Bound::run`], but
+    /// connections already queue.
+    pub fn bind(mut self) -> Result<Bound> {
+        if let Some(error) = self.services.iter_mut().find_map(|service| service.take_error()) {
+            return Err(error);
+        }
+        if !parts::HANDOVER && (!self.inherited.is_empty() || self.handover_socket.is_some()) {
+            return Err(Error::config("there is no hand-over of sockets in this build"));
+        }
+        let workers = self.workers()?;
+        let budget = self.divide(&self.config, workers)?.map(Arc::new);
+        self.config.limits = resolve_limits(self.config.limits)?;
+        if let Some(budget) = &budget {
+            budget.bound(&mut self.config.limits);
+            self.config.scratch_bytes = budget.scratch;
         }
         self.services.iter().try_for_each(|spec| check_service(&**spec))?;
         let mut legacy = Legacy::default();
@@ -170,7 +216,8 @@ impl Server {
             let (asked, bound, pin) = (spec.listen()[n].clone(), bound.clone(), spec.pin(n));
             open.push(Some(Open { asked, bound, service: service as u16, pin, sockets }));
         }
-        let shared = Arc::new(Shared::new(self.config.clone(), workers, listeners));
+        let shared = Shared::new(self.config.clone(), workers, listeners).with_budget(budget.clone());
+        let shared = Arc::new(shared);
         for spec in self.services.iter().filter(|_| parts::OBSERVE) {
             // In the order in which they were given.
             shared.cells.host(&spec.name(), workers, workers);
@@ -211,7 +258,8 @@ impl Server {
             unix_paths,
             hands_over: estate.control.is_some(),
         };
-        let changer = Changer::new(Arc::new(Handoffs::new(workers)), made);
+        let handed = budget.map_or(0, |budget| budget.handed);
+        let changer = Changer::new(Arc::new(Handoffs::new(workers, handed)), made);
         if parts::CHANGE {
             let _ = shared.changes.set(Box::new(changer.clone()));
         }

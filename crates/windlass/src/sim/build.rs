@@ -16,6 +16,7 @@ use super::run::{self, Deed, Ended, Run};
 use super::succession::{Maker, Succession};
 use super::udp::{Udp, UdpPlan};
 use super::world::World;
+use crate::budget::Budget;
 use crate::config::{Config, Limits, WhenFull, WhenOverloaded};
 use crate::connect::Remote;
 use crate::serve::{Serve, ServiceSpec, serve};
@@ -203,6 +204,12 @@ impl Sim {
         self
     }
 
+    /// A budget of memory for each server ([`Config::memory`]).
+    pub fn memory(&mut self, bytes: usize) -> &mut Sim {
+        self.config.memory = bytes;
+        self
+    }
+
     /// The bytes a worker reads at once ([`Config::scratch_bytes`]), instead of a number that is drawn.
     pub fn scratch_bytes(&mut self, bytes: usize) -> &mut Sim {
         self.config.scratch_bytes = bytes;
@@ -299,7 +306,9 @@ impl Sim {
         if limits.connections_max == 0 {
             // Sometimes fewer places than clients: then somebody has to wait, or is turned away.
             let few = !room_for_all && self.rng.chance(1, 6);
-            limits.connections_max = if few { 1 + self.rng.below(n as u64 + 1) as usize } else { n + 1000 };
+            // With a budget, room for more would be taken from what they have.
+            let spare = if self.config.memory == 0 { 1000 } else { 8 };
+            limits.connections_max = if few { 1 + self.rng.below(n as u64 + 1) as usize } else { n + spare };
         }
         if room_for_all {
             self.plan.descriptors_max = self.plan.descriptors_max.max(3 * n + 20);
@@ -325,6 +334,15 @@ impl Sim {
             panic!("the limits of this simulation cannot work: {e}");
         }
         let workers = self.config.workers;
+        let specs: Vec<&dyn ServiceSpec> = self.services.iter().map(|spec| &**spec).collect();
+        let budget = match Budget::new(&self.config, workers, &specs, usize::MAX) {
+            Ok(budget) => budget.map(Arc::new),
+            Err(e) => panic!("the memory of this simulation cannot work: {e}"),
+        };
+        if let Some(budget) = &budget {
+            budget.bound(&mut self.config.limits);
+            self.config.scratch_bytes = budget.scratch;
+        }
         let successors = if self.succession { 1 + self.rng.below(3) as usize } else { 0 };
         let mut world = World::new(self.seed, self.plan, workers + successors);
         world.servers = 1 + usize::from(self.succession);
@@ -390,7 +408,7 @@ impl Sim {
             };
             let specs = self.services.iter().map(|spec| &**spec);
             let listeners = specs.zip(&names).map(listener).collect();
-            let shared = Shared::new(self.config.clone(), workers, listeners);
+            let shared = Shared::new(self.config.clone(), workers, listeners).with_budget(budget.clone());
             for spec in &self.services {
                 shared.cells.host(&spec.name(), workers, workers);
             }
@@ -411,7 +429,7 @@ impl Sim {
         let services: Vec<Arc<dyn ServiceSpec>> = self.services.into_iter().map(Arc::from).collect();
         let first = services.first().cloned().filter(|_| self.changes);
         let maker = Maker { services, world: world.clone(), limits: limits.clone() };
-        let handoffs = Arc::new(Handoffs::new(workers));
+        let handoffs = Arc::new(Handoffs::new(workers, 0));
         let made = maker.workers(0, &shared, listeners, sockets, &handoffs);
         let changes =
             first.map(|spec| SimChanges::new(spec, shared.clone(), handoffs, world.clone(), &mut self.rng));

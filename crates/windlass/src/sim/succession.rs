@@ -173,7 +173,7 @@ impl Succession {
             }
         }
         drop(world);
-        let handoffs = Arc::new(Handoffs::new(workers));
+        let handoffs = Arc::new(Handoffs::new(workers, 0));
         self.standing = self.maker.workers(self.first, &self.shared, listeners, sockets, &handoffs);
     }
 }

@@ -273,6 +273,10 @@ impl World {
 }
 
 impl Hosted for Watched {
+    fn reserve(&mut self, connections: usize) {
+        self.inner.reserve(connections);
+    }
+
     fn place(&mut self, peer: Peer, listener: usize) -> Placement {
         self.inner.place(peer, listener)
     }

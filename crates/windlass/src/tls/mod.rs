@@ -20,4 +20,4 @@ pub use client::{TlsClient, TlsConnector, TlsTarget};
 pub use identity::TlsIdentity;
 pub use info::TlsInfo;
 pub use server::{ClientCertificates, TlsAcceptor, TlsServer, TlsVersion};
-pub(crate) use table::{Table, handshake_error};
+pub(crate) use table::{Table, WIRE, handshake_error};

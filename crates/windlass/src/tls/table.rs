@@ -10,14 +10,14 @@ use super::session::{Call, FRAGMENT, Session};
 use crate::close::Close;
 use crate::connect::ConnectError;
 use crate::core::slot::flag;
-use crate::core::{CORK_MAX, Core, Direct, flush};
+use crate::core::{Core, Direct, flush};
 use crate::id::ConnId;
 use crate::planted::{Fault, planted};
 use crate::tls_error::TlsError;
 
 /// Ciphertext read in one call, with what waited in front of it. More than [`super::session::REST_MAX`]
 /// and one read together, so that there is always room.
-const WIRE: usize = 160 * 1024;
+pub(crate) const WIRE: usize = 160 * 1024;
 /// Buffers of written plaintext kept between uses.
 const SPARE_MAX: usize = 64;
 
@@ -217,7 +217,7 @@ impl Core {
             && self.slots[index as usize].output.is_none()
             && session.pending.is_empty();
         if corked {
-            if self.cork.len() + bytes.len() <= CORK_MAX {
+            if self.cork.len() + bytes.len() <= self.cork_max {
                 return self.cork.extend_from_slice(bytes);
             }
             return self.write_tls_through(io, index, bytes);
@@ -237,7 +237,7 @@ impl Core {
     }
 
     fn seal_all(&mut self, index: u32, bytes: &[u8]) {
-        for piece in bytes.chunks(CORK_MAX) {
+        for piece in bytes.chunks(self.cork_max) {
             if self.seal(index, piece).is_err() {
                 return;
             }
@@ -249,7 +249,7 @@ impl Core {
     fn write_tls_through<D: Direct + ?Sized>(&mut self, io: &mut D, index: u32, bytes: &[u8]) {
         let mut bytes = bytes;
         loop {
-            let room = (CORK_MAX - self.cork.len()).min(bytes.len());
+            let room = (self.cork_max - self.cork.len()).min(bytes.len());
             self.cork.extend_from_slice(&bytes[..room]);
             bytes = &bytes[room..];
             if bytes.is_empty() {
@@ -361,8 +361,13 @@ impl Core {
         if let Some(session) = self.tls.get_mut(index) {
             session.notify_close(&mut out);
             if !out.is_empty() && !self.slots[index as usize].is(flag::WRITE_FAILED | flag::FINISHED) {
-                self.append(index, &out, None);
-                self.touch(index);
+                if self.has_blocks(index, out.len()) {
+                    self.append(index, &out, None);
+                    self.touch(index);
+                } else {
+                    // All that was said is on its way, and may arrive.
+                    self.counters.blocks_refused += 1;
+                }
             }
         }
         self.tls.out = out;

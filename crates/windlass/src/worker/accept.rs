@@ -13,7 +13,7 @@ use windlass_proto::Time;
 
 use crate::config::WhenFull;
 use crate::core::flush;
-use crate::core::slot::{PeerAddr, flag};
+use crate::core::slot::{flag, source_of};
 use crate::moving::Placement;
 use crate::parts;
 use crate::planted::{Fault, planted};
@@ -99,6 +99,9 @@ struct Queue<Y: Sys> {
     open: bool,
 }
 
+/// What one on its way takes in a queue.
+pub(crate) const HANDED_BYTES: usize = size_of::<Handed<crate::sys::MioStream>>();
+
 /// An admitted connection without a worker yet.
 pub(super) struct Handed<S> {
     pub(super) stream: S,
@@ -116,8 +119,12 @@ enum Incoming<Y: Sys> {
 }
 
 impl<Y: Sys> Handoffs<Y> {
-    pub(crate) fn new(workers: usize) -> Handoffs<Y> {
-        let queue = || Mutex::new(Queue { streams: VecDeque::new(), orders: VecDeque::new(), open: true });
+    /// Each queue with room for `reserved` connections from the start.
+    pub(crate) fn new(workers: usize, reserved: usize) -> Handoffs<Y> {
+        let queue = || {
+            let streams = VecDeque::with_capacity(reserved);
+            Mutex::new(Queue { streams, orders: VecDeque::new(), open: true })
+        };
         Handoffs { queues: (0..workers).map(|_| queue()).collect() }
     }
 
@@ -435,7 +442,7 @@ impl<Y: Sys> Worker<Y> {
         let mut source_counted = false;
         if self.core.limits.source_connections_max > 0
             && self.is_source_counted(listener, service, peer)
-            && let Some(source) = PeerAddr::new(peer).source()
+            && let Some(source) = source_of(peer)
         {
             if !self.shared.enter_source(source) {
                 self.core.counters.shed_source += 1;
@@ -450,7 +457,7 @@ impl<Y: Sys> Worker<Y> {
         let handed = Handed { stream, peer, listener, service, source_counted, moved: None };
         if !has_place {
             self.core.counters.shed_full += 1;
-            if let Some(source) = PeerAddr::new(peer).source().filter(|_| source_counted) {
+            if let Some(source) = source_of(peer).filter(|_| source_counted) {
                 self.shared.leave_source(source);
             }
             return self.io.sys.close(handed.stream, false, true);
@@ -463,7 +470,7 @@ impl<Y: Sys> Worker<Y> {
         if parts::THREADS && placed.is_some_and(|other| self.sheds_for(other, service)) {
             // It was placed there, and nobody else may serve it.
             self.give_back(n);
-            if let Some(source) = PeerAddr::new(peer).source().filter(|_| source_counted) {
+            if let Some(source) = source_of(peer).filter(|_| source_counted) {
                 self.shared.leave_source(source);
             }
             self.count_shed();
@@ -539,7 +546,7 @@ impl<Y: Sys> Worker<Y> {
                 self.lose_moved(service, listener);
             }
             self.io.sys.close(stream, false, true);
-            let source = if source_counted { PeerAddr::new(peer).source() } else { None };
+            let source = if source_counted { source_of(peer) } else { None };
             return self.count_out(listener, source);
         };
         if source_counted {

@@ -23,14 +23,14 @@ use super::Worker;
 use super::io::Io;
 
 /// Buffers filled by one call.
-const BATCH_MAX: usize = 32;
+pub(crate) const BATCH_MAX: usize = 32;
 /// Asked for first: on a quiet socket each buffer more is work for nothing.
 const BATCH_FIRST: usize = 4;
 /// As long as the longest datagram, and the most that the system puts together.
 const BUFFER: usize = 64 * 1024;
 /// From one buffer to the next: not a power of two, or the first lines of all of them, which is where
 /// small datagrams are, would compete for the same few places in the processor's caches.
-const STRIDE: usize = BUFFER + 3 * 64;
+pub(crate) const STRIDE: usize = BUFFER + 3 * 64;
 /// Errors of one socket in a row before receiving pauses, and for how long.
 const ERRORS_MAX: usize = 32;
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -45,18 +45,20 @@ pub(crate) type BoundUdp<U> = (U, SocketAddr, u16, u16);
 pub(super) struct Inbound {
     /// Empty on a worker that never had a socket.
     bytes: Vec<u8>,
+    /// Buffers there are.
+    batch: usize,
     received: [Received; BATCH_MAX],
 }
 
 impl Inbound {
-    pub(super) fn new() -> Inbound {
-        Inbound { bytes: Vec::new(), received: [Received::default(); BATCH_MAX] }
+    pub(super) fn new(batch: usize) -> Inbound {
+        Inbound { bytes: Vec::new(), batch, received: [Received::default(); BATCH_MAX] }
     }
 
     /// Untouched memory costs nothing, and small datagrams touch one page of each buffer.
     fn reserve(&mut self) {
         if self.bytes.is_empty() {
-            self.bytes = vec![0; BATCH_MAX * STRIDE];
+            self.bytes = vec![0; self.batch * STRIDE];
         }
     }
 
@@ -174,6 +176,15 @@ pub(super) fn mark(core: &mut Core, index: u32, token: Token, readiness: Readine
 }
 
 impl<Y: Sys> Worker<Y> {
+    /// Room for so many sockets, and for what is received from them and queued on them.
+    pub(super) fn reserve_sockets(&mut self, sockets: usize) {
+        let limits = &self.core.limits;
+        self.core.udp.reserve(sockets, limits.datagram_output_max, limits.datagrams_queued_max);
+        self.inbound.reserve();
+        self.io.udp.reserve(sockets);
+        self.sockets_running.reserve(sockets);
+    }
+
     /// Takes in the sockets the server has bound for this worker.
     pub(super) fn adopt_sockets(&mut self, sockets: Vec<BoundUdp<Y::Udp>>) -> io::Result<()> {
         for (socket, local, listener, service) in sockets {
@@ -307,7 +318,7 @@ impl<Y: Sys> Worker<Y> {
                 self.core.counters.datagram_budget_spent += 1;
                 return self.core.udp.queue(index);
             }
-            let wanted = if slot.is(flag::BUSY) { BATCH_MAX } else { BATCH_FIRST };
+            let wanted = if slot.is(flag::BUSY) { BATCH_MAX } else { BATCH_FIRST }.min(self.inbound.batch);
             let (sys, socket) = self.io.socket(index);
             let result = self.inbound.receive(wanted, |bufs, received| sys.receive(socket, bufs, received));
             if parts::OBSERVE

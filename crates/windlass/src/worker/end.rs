@@ -48,8 +48,14 @@ impl<Y: Sys> Worker<Y> {
         #[cfg(feature = "tls")]
         let why = if self.core.slot(index).is(flag::TLS) { self.core.tls_reason(index, why) } else { why };
         let relayed = self.core.slot(index).is(flag::RELAYED);
+        let mut why = why;
         if relayed {
+            let cut_off = self.core.slot(index).is(flag::RESET);
             self.core.uncouple(index, &why);
+            if !cut_off && self.core.slot(index).is(flag::RESET) && why.is_orderly() {
+                // What the other had sent last found no room here.
+                why = Close::MemoryFull;
+            }
         }
         let orderly = why.is_orderly();
         // A reset that follows what is queued.

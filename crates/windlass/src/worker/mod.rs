@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use windlass_proto::Time;
 
+use crate::budget::{SCRATCH_LEAST, SCRATCH_MOST};
 use crate::close::Close;
 use crate::conn::Conn;
 use crate::core::slot::flag;
@@ -42,7 +43,7 @@ use crate::shared::{ListenerShared, Shared, Stall};
 use crate::stats::TurnTimes;
 use crate::sys::{Readiness, Sys, Token};
 
-pub(crate) use accept::{Acceptor, Handoffs};
+pub(crate) use accept::{Acceptor, HANDED_BYTES, Handoffs};
 use datagrams::{BoundUdp, Inbound};
 use drain::Phase;
 use errands::Observing;
@@ -157,6 +158,13 @@ impl<Y: Sys> Worker<Y> {
         }
         let tickers = Ticker::start(&services, now);
         let mut core = Core::new(index as u16, &shared, now);
+        let budget = shared.budget.clone();
+        let mut services = services;
+        if let Some(budget) = &budget {
+            core.reserve(budget)?;
+            services.iter_mut().for_each(|service| service.host.reserve(budget.table));
+        }
+        core.reserve_cork();
         core.workers = sys.can_move().then_some(shared.workers.len());
         for (n, service) in services.iter().enumerate() {
             core.put_members(n as u16, service.host.is_movable(), service.stays, service.own);
@@ -172,8 +180,10 @@ impl<Y: Sys> Worker<Y> {
         for (n, service) in services.iter().enumerate().filter(|_| parts::OBSERVE) {
             core.flows.put_service(n as u16, shared.cells.of_service(&service.name, shared.workers.len()));
         }
-        let scratch = Scratch::new(shared.config.scratch_bytes.clamp(4 * 1024, 16 * 1024 * 1024));
-        let room = core.limits.connections_max;
+        let scratch = Scratch::new(shared.config.scratch_bytes.clamp(SCRATCH_LEAST, SCRATCH_MOST));
+        let room = budget.as_ref().map_or(core.limits.connections_max, |budget| budget.table);
+        let list = budget.as_ref().map_or(LIST_RESERVED, |budget| budget.table);
+        let batch = budget.as_ref().map_or(datagrams::BATCH_MAX, |budget| budget.batch);
         let mut worker = Worker {
             index,
             core,
@@ -197,15 +207,18 @@ impl<Y: Sys> Worker<Y> {
             // Whoever sent, or asked for a shutdown, before there was a waker to wake is found by looking.
             mail_left: true,
             started: false,
-            running: Vec::with_capacity(LIST_RESERVED),
-            fired: Vec::with_capacity(LIST_RESERVED),
-            inbound: Inbound::new(),
+            running: Vec::with_capacity(list),
+            fired: Vec::with_capacity(list),
+            inbound: Inbound::new(batch),
             sockets_running: Vec::new(),
             turn_times: TurnTimes::default(),
             turn_ended: now,
             coarse: now,
         };
         if parts::UDP {
+            if budget.is_some() && !sockets.is_empty() {
+                worker.reserve_sockets(sockets.len());
+            }
             worker.adopt_sockets(sockets)?;
         }
         Ok(worker)
@@ -475,7 +488,7 @@ impl<Y: Sys> Worker<Y> {
         let core = &mut self.core;
         core.counters.turns += 1;
         core.counters.busy_nanos += took;
-        core.counters.buffered_bytes = core.buffered as u64;
+        core.counters.buffered_bytes = core.held() as u64;
         let bucket = self.turn_times.record(took);
         self.shared.workers[self.index].stats.store(&core.counters, &self.turn_times, bucket);
         if parts::OBSERVE {

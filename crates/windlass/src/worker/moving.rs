@@ -75,6 +75,14 @@ impl<Y: Sys> Worker<Y> {
         let residue = self.core.slot(index).input.as_mut();
         let mut input = residue.map(|residue| std::mem::take(&mut residue.bytes)).unwrap_or_default();
         self.core.buffered -= input.len();
+        if self.core.pool.region.is_some()
+            && let Some(residue) = &self.core.slots[index as usize].input
+        {
+            // Blocks stay: each worker has its own.
+            input = vec![0; residue.len()];
+            self.core.pool.copy_input(residue, &mut input);
+            self.core.drop_input(index);
+        }
         if planted(Fault::MoveForgetsInput) {
             input.clear();
         }
@@ -134,7 +142,7 @@ impl<Y: Sys> Worker<Y> {
         let result = self.services[service].host.move_in(&mut conn, moved.seed);
         self.check_stall("move_in", Some(index), service);
         if !moved.input.is_empty() {
-            self.core.keep_input(index, &moved.input);
+            self.core.keep_input(index, &moved.input, moved.input.len());
         }
         #[cfg(feature = "tls")]
         self.core.book_tls(index);

@@ -186,7 +186,7 @@ impl<Y: Sys> Worker<Y> {
     fn look_at_memory(&mut self) {
         let core = &mut self.core;
         let before = core.overload.memory;
-        let step = core.overload.memory_step(core.buffered, core.limits.buffered_max);
+        let step = core.overload.memory_step(core.held(), core.limits.buffered_max);
         if step != before {
             self.change_step(before, step);
         }
@@ -251,7 +251,7 @@ impl<Y: Sys> Worker<Y> {
         }
         let enough = self.core.limits.buffered_max / 10 * 9;
         for (held, index) in most.into_iter().filter(|(held, _)| *held > 0) {
-            if self.core.buffered.saturating_sub(freed) < enough {
+            if self.core.held().saturating_sub(freed) < enough {
                 break;
             }
             freed += held;

@@ -34,7 +34,7 @@ impl<Y: Sys> Worker<Y> {
         if self.core.slot(index).is(flag::TLS) {
             return self.read_tls(index);
         }
-        let mut budget = self.core.limits.read_budget_bytes;
+        let mut budget = self.core.pool.read_budget;
         let mut interrupts = 0;
         loop {
             let slot = &self.core.slots[index as usize];
@@ -45,14 +45,14 @@ impl<Y: Sys> Worker<Y> {
                 // As nearly always.
                 None => (0, 0, self.core.input_max(index)),
                 Some(residue) => {
-                    let held = residue.bytes.len();
+                    let held = residue.len();
                     let room = self.core.input_max(index).saturating_sub(held);
                     if room == 0 && !planted(Fault::NoInputCap) {
                         return self.read_past_full(index);
                     }
-                    let copied = held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2);
+                    let copied = self.copies(held);
                     if copied {
-                        self.scratch[..held].copy_from_slice(&residue.bytes);
+                        self.core.pool.copy_input(residue, &mut self.scratch);
                     }
                     (held, if copied { held } else { 0 }, room.max(1))
                 }
@@ -171,7 +171,7 @@ impl<Y: Sys> Worker<Y> {
             };
             if left > 0 {
                 let end = held + n;
-                self.core.keep_input(index, &self.scratch[end - left..end]);
+                self.core.keep_input(index, &self.scratch[end - left..end], n);
             } else if held > 0 {
                 self.core.drop_input(index);
             }
@@ -184,8 +184,21 @@ impl<Y: Sys> Worker<Y> {
         self.redeliver(index);
     }
 
+    /// Whether untaken input is copied in front of what is read: always where it lies in blocks, and never
+    /// more than half of the scratch then.
+    pub(super) fn copies(&self, held: usize) -> bool {
+        self.core.pool.region.is_some() || held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2)
+    }
+
     /// Offers the untaken input where it lies.
     fn redeliver(&mut self, index: u32) {
+        if self.core.pool.region.is_some() {
+            let Some(residue) = &self.core.slots[index as usize].input else { return };
+            let held = residue.len();
+            self.core.pool.copy_input(residue, &mut self.scratch);
+            self.begin_entry();
+            return self.deliver(index, held, held, 0);
+        }
         // Out of the slot, so that the service may borrow it while the connection is lent too.
         let Some(mut residue) = self.core.slot(index).input.take_if(|residue| !residue.bytes.is_empty())
         else {
@@ -222,21 +235,36 @@ impl<Y: Sys> Worker<Y> {
         if slot.is(flag::WRITE_FAILED) {
             return self.core.close(index, Close::Reset);
         }
-        let mut residue = slot.input.take();
         let service = slot.service as usize;
-        let bytes = residue.as_mut().map_or(&mut [][..], |residue| &mut residue.bytes);
-        let mut input = Input::new(bytes);
-        let mut conn = Conn::new(&mut self.core, &mut self.io, index);
-        let result = self.services[service].host.eof(&mut conn, &mut input);
-        let left = input.len();
-        if let Some(mut residue) = residue {
-            let taken = residue.bytes.len() - left;
-            residue.bytes.drain(..taken);
-            self.core.buffered -= taken;
-            self.core.slot(index).input = Some(residue);
-            if left == 0 {
-                self.core.drop_input(index);
+        let (result, left) = if self.core.pool.region.is_some() {
+            let residue = self.core.slots[index as usize].input.as_ref();
+            let held = residue.map_or(0, |residue| residue.len());
+            if let Some(residue) = residue {
+                self.core.pool.copy_input(residue, &mut self.scratch);
             }
+            let mut input = Input::new(&mut self.scratch[..held]);
+            let mut conn = Conn::new(&mut self.core, &mut self.io, index);
+            let result = self.services[service].host.eof(&mut conn, &mut input);
+            let left = input.len();
+            self.core.consume_input(index, held - left);
+            (result, left)
+        } else {
+            let mut residue = self.core.slot(index).input.take();
+            let bytes = residue.as_mut().map_or(&mut [][..], |residue| &mut residue.bytes);
+            let mut input = Input::new(bytes);
+            let mut conn = Conn::new(&mut self.core, &mut self.io, index);
+            let result = self.services[service].host.eof(&mut conn, &mut input);
+            let left = input.len();
+            if let Some(mut residue) = residue {
+                let taken = residue.bytes.len() - left;
+                residue.bytes.drain(..taken);
+                self.core.buffered -= taken;
+                self.core.slot(index).input = Some(residue);
+            }
+            (result, left)
+        };
+        if left == 0 {
+            self.core.drop_input(index);
         }
         if planted(Fault::EofDropsOutput) {
             self.core.drop_output(index);

@@ -70,7 +70,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// Passes on what `from` has sent, within its budget and as long as `to` takes it.
     fn pass_on(&mut self, from: u32, to: u32) {
-        let mut budget = self.core.limits.read_budget_bytes;
+        let mut budget = self.core.pool.read_budget;
         let mut interrupts = 0;
         loop {
             let (source, sink) = (&self.core.slots[from as usize], &self.core.slots[to as usize]);
@@ -237,11 +237,9 @@ impl<Y: Sys> Worker<Y> {
     /// Passes on what the service had left untaken when it coupled the two.
     fn pass_untaken_on(&mut self, from: u32, to: u32) {
         let Some(residue) = self.core.slot(from).input.take() else { return };
-        self.core.buffered -= residue.bytes.len();
-        self.core.book_relayed(from, residue.bytes.len());
-        self.core.give(to, &residue.bytes);
+        self.core.book_relayed(from, residue.len());
+        self.core.pour_input(residue, to);
         flush::flush(&mut self.core, &mut self.io, to);
-        self.core.pool.give_residue(residue);
     }
 
     /// Pipes whose bytes nobody waits for any more.

@@ -17,7 +17,7 @@ use crate::tls_error::TlsError;
 
 use super::Worker;
 use super::moving::peer_of;
-use super::read::{INTERRUPTS_MAX, NO_READING, RESIDUE_COPIED_MAX};
+use super::read::{INTERRUPTS_MAX, NO_READING};
 use super::relay::{Moved, send_relayed};
 
 /// Ciphertext is read in pieces of at least this, however little of it the service has room for: what is
@@ -73,7 +73,7 @@ impl<Y: Sys> Worker<Y> {
 
     /// Reads until the socket is empty, the budget is spent, or the service has enough.
     pub(super) fn read_tls(&mut self, index: u32) {
-        let mut budget = self.core.limits.read_budget_bytes;
+        let mut budget = self.core.pool.read_budget;
         let mut interrupts = 0;
         loop {
             let slot = &self.core.slots[index as usize];
@@ -84,13 +84,13 @@ impl<Y: Sys> Worker<Y> {
                 self.core.counters.tls_handshakes_deferred += 1;
                 return self.core.queue(index);
             }
-            let held = slot.input.as_ref().map_or(0, |residue| residue.bytes.len());
+            let held = slot.input.as_ref().map_or(0, |residue| residue.len());
             let room = self.core.input_max(index).saturating_sub(held);
             let mut head = 0;
-            if held <= RESIDUE_COPIED_MAX.min(self.scratch.len() / 2)
+            if self.copies(held)
                 && let Some(residue) = &slot.input
             {
-                self.scratch[..held].copy_from_slice(&residue.bytes);
+                self.core.pool.copy_input(residue, &mut self.scratch);
                 head = held;
             }
             // At the limit, one byte more is too much, but the end may be all that follows.

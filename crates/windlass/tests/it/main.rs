@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod backpressure;
+mod budget;
 mod by_hand;
 mod change;
 mod child;

@@ -50,6 +50,7 @@ of_hubs! {
     gauge retained_bytes "Bytes of retained messages." retained_bytes;
     gauge queued "Messages that wait for their receivers." queued;
     gauge queued_bytes "Bytes of them." queued_bytes;
+    gauge memory_bytes "Bytes counted against memory_max, where there is one." memory_used;
     counter sessions_resumed "Sessions that were there again." resumed;
     counter sessions_expired "Sessions nobody came back to in time." sessions_expired;
     counter packets_received "Packets received." packets_received;
@@ -84,6 +85,11 @@ of_hubs! {
     };
     denied "What clients may not do, or over a limit." what {
         publish: denied_publish, read: denied_read, subscribe: denied_subscribe, retain: retained_refused
+    };
+    memory_refused "What there was no memory for, where memory_max bounds it." what {
+        session: memory_sessions_refused, subscription: memory_subscriptions_refused,
+        retained: memory_retained_refused, message: memory_messages_dropped,
+        client: memory_clients_ended, request: memory_requests_refused
     };
     http_requests "Requests to publish, by what became of them." outcome {
         published: http_published, refused: http_refused

@@ -15,6 +15,7 @@ use super::publish::may_be_published;
 use super::{Client, Stage, Wire};
 use crate::durable::Done;
 use crate::identity::{Checked, Judged, Presented, Refusal, Standing, Who};
+use crate::memory::{Charge, Memory};
 use crate::service::Hub;
 use crate::session::message::Publication;
 use request::{Credentials, Wanted};
@@ -25,6 +26,8 @@ pub(crate) struct Requests {
     http: ServerConn,
     at: At,
     body: Vec<u8>,
+    /// What the body is counted with.
+    charge: Charge,
 }
 
 /// How far the request under way is.
@@ -54,9 +57,9 @@ struct Author {
 type Refused = (Status, &'static str);
 
 impl Requests {
-    pub(super) fn new(body_max: usize) -> Requests {
+    pub(super) fn new(body_max: usize, memory: &Memory) -> Requests {
         let limits = Limits { body_max: body_max as u64, drain_max: 64 << 10, ..Limits::default() };
-        Requests { http: ServerConn::new(limits), at: At::Head, body: Vec::new() }
+        Requests { http: ServerConn::new(limits), at: At::Head, body: Vec::new(), charge: memory.charge(0) }
     }
 
     /// Whether the request under way waits for the pool, or its answer for a commit: who tells of that goes on with it.
@@ -103,7 +106,15 @@ impl Hub {
                 Ok(Some(RequestPart::Body(piece))) => {
                     // What is not wanted any more is read over.
                     if matches!(requests.at, At::Body(_)) {
+                        if self.memory.lacks(piece.len()) {
+                            (requests.at, requests.body) = (At::Head, Vec::new());
+                            requests.charge.set(0);
+                            self.stats.memory_requests_refused += 1;
+                            self.answer_request(conn, client, Err(NO_MEMORY), false);
+                            continue;
+                        }
                         requests.body.extend_from_slice(piece);
+                        requests.charge.set(requests.body.capacity());
                     }
                 }
                 Ok(Some(RequestPart::End)) => {
@@ -113,6 +124,9 @@ impl Hub {
                         let outcome = self.publish_request(conn, client, (&wanted, &author), &body);
                         let durable = outcome.is_ok() && (wanted.qos > QoS::AtMostOnce || wanted.retain);
                         self.answer_request(conn, client, outcome, durable);
+                        if let Wire::Http(requests) = &mut client.wire {
+                            requests.charge.set(0);
+                        }
                     }
                 }
                 Ok(Some(_)) => {}
@@ -395,4 +409,5 @@ impl Hub {
 
 const UNKNOWN: Refused = (Status::UNAUTHORIZED, "the user or the password is wrong, or missing\n");
 const BUSY: Refused = (Status::SERVICE_UNAVAILABLE, "too many are being looked at: try again\n");
+const NO_MEMORY: Refused = (Status::SERVICE_UNAVAILABLE, "no memory for more: try again\n");
 const BAD_TOPIC: Refused = (Status::BAD_REQUEST, "no topic that can be published to\n");

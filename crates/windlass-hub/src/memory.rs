@@ -1,0 +1,305 @@
+//! What a hub's memory is spent on, counted against one bound ([`HubConfig::memory_max`](crate::HubConfig::memory_max)).
+//!
+//! Sessions, subscriptions, messages that are kept, places in queues, wills, topic aliases and what has come in part each
+//! hold a [`Charge`] (a session [`Units`], which are smaller), and give back what they are counted with when they are gone,
+//! on whatever way. What has no room is asked before it is made; what must not be lost (found in the journal, passed on by
+//! another worker, a will that is published) is counted and taken all the same, and then it is others that find no room.
+//!
+//! Without a bound nothing is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use windlass_proto::mqtt::{AliasesIn, AliasesOut, Incoming, Outgoing};
+
+use crate::session::Sent;
+
+/// A session without a connection or with one, with its places in the tables and its deadlines, but without what follows,
+/// and without its client identifier.
+const SESSION: usize = 640;
+/// What is known of one message in flight, to a client or from it; maps have room for twice as many.
+const IN_FLIGHT: usize = 2 * 128;
+/// A subscription, beside its filter.
+const SUBSCRIPTION: usize = 256;
+/// One level of a filter, or of the topic of a retained message, in their trees.
+const LEVEL: usize = 160;
+/// A message that is kept, beside its topic, properties and payload; a will too.
+const MESSAGE: usize = 192;
+/// A place in a queue.
+pub(crate) const PLACE: usize = 96;
+/// A session counts in pieces of so many bytes.
+const UNIT: usize = 16;
+
+/// Bytes of a session.
+pub(crate) fn of_session(client_id: &str) -> usize {
+    SESSION + client_id.len()
+}
+
+/// Bytes of what is known of so many messages in flight, one way.
+pub(crate) fn of_in_flight(most: u16) -> usize {
+    usize::from(most) * IN_FLIGHT
+}
+
+/// Bytes of a subscription.
+pub(crate) fn of_subscription(filter: &str) -> usize {
+    // In its session, and level by level in the tree.
+    SUBSCRIPTION + 2 * filter.len() + levels(filter) * LEVEL
+}
+
+/// Bytes of a message that is kept, whoever keeps it.
+pub(crate) fn of_message(len: usize) -> usize {
+    MESSAGE + len
+}
+
+/// Bytes of one that is retained.
+pub(crate) fn of_retained(topic: &str, len: usize) -> usize {
+    MESSAGE + len + topic.len() + levels(topic) * LEVEL
+}
+
+fn levels(topic: &str) -> usize {
+    topic.bytes().filter(|byte| *byte == b'/').count() + 1
+}
+
+/// The bound, and how much of it is in use: of all workers of a hub.
+#[derive(Debug)]
+struct Pool {
+    used: AtomicUsize,
+    max: usize,
+}
+
+/// A way to the count of a hub; `default` counts nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory(Option<Arc<Pool>>);
+
+impl Memory {
+    /// Bounded by so many bytes; 0 is no bound.
+    pub(crate) fn new(max: usize) -> Memory {
+        Memory((max > 0).then(|| Arc::new(Pool { used: AtomicUsize::new(0), max })))
+    }
+
+    /// Whether anything is counted.
+    #[inline]
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether there is no room for so much more. There always is for nothing, or what makes room would find none.
+    #[inline]
+    pub(crate) fn lacks(&self, bytes: usize) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|pool| bytes > 0 && pool.used.load(Relaxed).saturating_add(bytes) > pool.max)
+    }
+
+    /// The same of what is worked out only where memory is bounded.
+    #[inline]
+    pub(crate) fn lacks_so_much(&self, bytes: impl FnOnce() -> usize) -> bool {
+        self.0.is_some() && self.lacks(bytes())
+    }
+
+    /// Bytes over the bound.
+    pub(crate) fn excess(&self) -> usize {
+        self.0.as_ref().map_or(0, |pool| pool.used.load(Relaxed).saturating_sub(pool.max))
+    }
+
+    /// Bytes that are missing for so much more.
+    pub(crate) fn missing(&self, bytes: usize) -> usize {
+        self.0
+            .as_ref()
+            .map_or(0, |pool| (pool.used.load(Relaxed).saturating_add(bytes)).saturating_sub(pool.max))
+    }
+
+    /// Counts so much, whether there is room for it or not.
+    pub(crate) fn charge(&self, bytes: usize) -> Charge {
+        let mut charge = Charge { pool: self.0.clone(), bytes: 0 };
+        charge.add(bytes);
+        charge
+    }
+
+    /// Counts so much for a session, whether there is room for it or not.
+    pub(crate) fn take(&self, units: &mut Units, bytes: usize) {
+        if let Some(pool) = &self.0 {
+            let more = Units::of(bytes).0.min(u32::MAX - units.0);
+            units.0 += more;
+            pool.used.fetch_add(more as usize * UNIT, Relaxed);
+        }
+    }
+
+    /// A session has so much less.
+    pub(crate) fn give(&self, units: &mut Units, bytes: usize) {
+        if let Some(pool) = &self.0 {
+            let less = Units::of(bytes).0.min(units.0);
+            units.0 -= less;
+            pool.used.fetch_sub(less as usize * UNIT, Relaxed);
+        }
+    }
+
+    /// A session is gone.
+    pub(crate) fn give_all(&self, units: Units) {
+        if let Some(pool) = &self.0 {
+            pool.used.fetch_sub(units.0 as usize * UNIT, Relaxed);
+        }
+    }
+
+    /// What is in flight to a client: where memory is bounded, with all the room it is counted with.
+    pub(crate) fn outgoing(&self, units: &mut Units, receive_max: u16) -> Box<Outgoing<Sent>> {
+        let mut outgoing = Box::new(Outgoing::new(receive_max));
+        if self.0.is_some() {
+            outgoing.reserve();
+            self.take(units, of_in_flight(receive_max));
+        }
+        outgoing
+    }
+
+    /// The same of what is in flight from it.
+    pub(crate) fn incoming(&self, units: &mut Units, receive_max: u16, enforced: bool) -> Box<Incoming> {
+        let mut incoming = Box::new(Incoming::new(receive_max, enforced));
+        if self.0.is_some() {
+            incoming.reserve();
+            self.take(units, of_in_flight(receive_max));
+        }
+        incoming
+    }
+
+    /// Bytes that are counted now.
+    pub(crate) fn used(&self) -> usize {
+        self.0.as_ref().map_or(0, |pool| pool.used.load(Relaxed))
+    }
+}
+
+/// The topics that a client has given numbers.
+#[derive(Debug)]
+pub(crate) struct TheirAliases {
+    pub(crate) topics: AliasesIn,
+    pub(crate) charge: Charge,
+}
+
+/// The topics that have numbers for a client.
+#[derive(Debug)]
+pub(crate) struct OurAliases {
+    pub(crate) topics: AliasesOut,
+    pub(crate) charge: Charge,
+}
+
+/// What a session is counted with: given back where it is taken out of its table, since a way to the count would make every
+/// session larger.
+#[derive(Debug, Default)]
+pub(crate) struct Units(u32);
+
+impl Units {
+    fn of(bytes: usize) -> Units {
+        Units(u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX))
+    }
+}
+
+/// What something is counted with, until it is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Charge {
+    pool: Option<Arc<Pool>>,
+    bytes: usize,
+}
+
+impl Charge {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        if let Some(pool) = &self.pool {
+            pool.used.fetch_add(bytes, Relaxed);
+            self.bytes += bytes;
+        }
+    }
+
+    /// Counts it with so much from now on.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.add(more),
+            None => self.sub(self.bytes - bytes),
+        }
+    }
+
+    pub(crate) fn sub(&mut self, bytes: usize) {
+        if let Some(pool) = &self.pool {
+            pool.used.fetch_sub(bytes, Relaxed);
+            self.bytes -= bytes;
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.sub(self.bytes);
+    }
+}
+
+/// A copy takes as much.
+impl Clone for Charge {
+    fn clone(&self) -> Charge {
+        let mut charge = Charge { pool: self.pool.clone(), bytes: 0 };
+        charge.add(self.bytes);
+        charge
+    }
+}
+
+/// How something is counted is no part of what it is.
+impl PartialEq for Charge {
+    fn eq(&self, _: &Charge) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_given_back() {
+        let memory = Memory::new(1_000);
+        assert!(memory.lacks(1_001) && !memory.lacks(1_000));
+        let mut one = memory.charge(600);
+        let copy = one.clone();
+        assert_eq!(
+            (memory.used(), memory.lacks(1), memory.excess()),
+            (1_200, true, 200),
+            "over it, if it must be"
+        );
+        assert!(!memory.lacks(0), "what needs nothing is never refused");
+        one.sub(100);
+        drop(copy);
+        assert_eq!(memory.used(), 500);
+        drop(one);
+        assert_eq!((memory.used(), memory.lacks(1_000)), (0, false));
+        assert!(!Memory::default().lacks(usize::MAX));
+        assert_eq!((Memory::default().charge(7).bytes, Memory::new(0).used()), (0, 0));
+    }
+
+    #[test]
+    fn a_charge_follows_what_grows_and_shrinks() {
+        let memory = Memory::new(1_000);
+        let mut charge = memory.charge(100);
+        for bytes in [700, 0, 12, 12, 3] {
+            charge.set(bytes);
+            assert_eq!((memory.used(), memory.missing(1_000)), (bytes, bytes));
+        }
+    }
+
+    #[test]
+    fn a_session_counts_in_units_that_are_all_given_back() {
+        let memory = Memory::new(10_000);
+        let mut units = Units::default();
+        for bytes in [1, 15, 16, 17, 1_000] {
+            memory.take(&mut units, bytes);
+        }
+        assert_eq!(memory.used(), 16 * (1 + 1 + 1 + 2 + 63));
+        memory.give(&mut units, 17);
+        assert_eq!(memory.used(), 16 * (1 + 1 + 1 + 63));
+        memory.take(&mut units, usize::MAX);
+        memory.take(&mut units, usize::MAX);
+        memory.give_all(units);
+        assert_eq!(memory.used(), 0, "even what no number can hold");
+        let mut units = Units::default();
+        Memory::default().take(&mut units, 100);
+        assert_eq!(units.0, 0);
+    }
+}

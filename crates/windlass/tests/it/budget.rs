@@ -1,0 +1,276 @@
+//! One budget of memory: what there is room for is served, what is too much is refused, and nothing is lost
+//! of what was taken on.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use windlass::sim::Ending;
+use windlass::testing::Harness;
+use windlass::{Close, Config, Conn, ConnId, Input, LimitValue, Limits, Service, WhenFull, serve};
+
+use crate::harness::*;
+
+fn budgeted(memory: usize, limits: Limits) -> Config {
+    one_worker(limits).memory(memory)
+}
+
+fn echo_in(memory: usize, limits: Limits) -> Running {
+    Running::start(serve(|| Echo).config(budgeted(memory, limits)).tcp("127.0.0.1:0"))
+}
+
+#[test]
+fn newcomers_over_what_there_is_room_for_are_refused_and_counted() {
+    let limits = Limits { when_full: WhenFull::Shed, ..limits() };
+    let bound = serve(|| Echo).config(budgeted(512 << 10, limits)).tcp("127.0.0.1:0").bind().unwrap();
+    let room = bound.memory_plan().unwrap().limits.connections_max;
+    assert!((20..200).contains(&room), "{}", bound.memory_plan().unwrap());
+    let server = Running::run(bound);
+    let mut streams: Vec<_> = (0..room).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        round_trip(stream, b"hello");
+    }
+    for n in 1..=10 {
+        let mut late = server.connect();
+        assert!(late.read(&mut [0]).is_err(), "reset");
+        server.wait_for("the count", |c| c.shed_full == n);
+    }
+    // A place that is left is taken again, and for as long as one likes.
+    for _ in 0..50 {
+        streams.pop();
+        server.wait_for("the place", |c| c.connections == room as u64 - 1);
+        let mut next = server.connect();
+        round_trip(&mut next, b"next");
+        streams.push(next);
+    }
+    server.stop();
+}
+
+/// A stream that is written to until nobody takes any more.
+fn stuff(stream: &mut TcpStream) {
+    stream.set_nonblocking(true).unwrap();
+    let piece = vec![7; 64 * 1024];
+    let mut refused = 0;
+    while refused < 3 {
+        match stream.write(&piece) {
+            Ok(_) => refused = 0,
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                refused += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+#[test]
+fn those_who_do_not_read_take_no_more_than_the_region_and_cost_others_nothing() {
+    let memory = 1 << 20;
+    let server = echo_in(memory, Limits { idle_timeout: Duration::ZERO, ..limits() });
+    let mut good = server.connect();
+    let mut bad: Vec<_> = (0..80).map(|_| server.connect()).collect();
+    for round in 0..3 {
+        for stream in &mut bad {
+            stuff(stream);
+            let held = server.counters().buffered_bytes as usize;
+            assert!(held < memory, "{held} bytes");
+        }
+        round_trip(&mut good, b"still here");
+        assert!(server.counters().congestions > 0, "round {round}");
+    }
+    let counters = server.counters();
+    assert!(counters.memory_low > 0, "it was nearly full: {counters:?}");
+    drop(bad);
+    server.wait_for("all of it to be given back", |c| c.buffered_bytes == 0 && c.connections == 1);
+    round_trip(&mut good, &[5; 20_000]);
+    server.stop();
+}
+
+/// Says more than anybody takes, whatever the limits.
+struct Loud;
+
+impl Service for Loud {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        while let Some([n]) = input.take(1) {
+            let bytes = [*n; 3_000];
+            conn.broadcast(&bytes);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn who_would_be_told_more_than_there_is_room_for_is_ended_and_that_is_counted() {
+    let config = budgeted(512 << 10, Limits { idle_timeout: Duration::ZERO, ..limits() });
+    let server = Running::start(serve(|| Loud).config(config).tcp("127.0.0.1:0"));
+    let mut speaker = server.connect();
+    let deaf: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    server.wait_for("all of them", |c| c.connections == 41);
+    // What the system keeps for each of them is a few megabytes.
+    for _ in 0..400 {
+        speaker.write_all(&[3; 50]).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+        if server.counters().closed_by("memory_full") + server.counters().closed_by("overflow") > 5 {
+            break;
+        }
+    }
+    let counters =
+        server.wait_for("somebody to be ended", |c| c.closed_by("memory_full") + c.closed_by("overflow") > 5);
+    assert!(counters.buffered_bytes < 512 << 10);
+    // The speaker is heard by whoever is there.
+    let mut listener = server.connect();
+    server.wait_for("the newcomer", |c| c.opened == 42);
+    drop(deaf);
+    server.wait_for("the others to leave", |c| c.connections == 2);
+    speaker.write_all(&[9]).unwrap();
+    expect(&mut listener, &[9; 3_000]);
+    server.stop();
+}
+
+/// Takes whole messages of a length that comes in front, so that all input lies in blocks for a while.
+struct Whole;
+
+impl Service for Whole {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        loop {
+            let bytes = input.peek();
+            let Some(len) = bytes.first_chunk().map(|len| u16::from_be_bytes(*len) as usize) else {
+                return Ok(());
+            };
+            if bytes.len() < 2 + len {
+                return Ok(());
+            }
+            if let Some(message) = input.take(2 + len) {
+                conn.write(&message[2..]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_in_many_pieces_is_put_together_from_blocks() {
+    let config = budgeted(1 << 20, limits());
+    let bound = serve(|| Whole).config(config).tcp("127.0.0.1:0").bind().unwrap();
+    let longest = bound.memory_plan().unwrap().limits.input_max - 2;
+    let server = Running::run(bound);
+    let mut stream = server.connect();
+    stream.set_nodelay(true).unwrap();
+    for (len, pieces) in [(1, 1), (700, 7), (longest, 13), (longest / 2, 40), (longest, 1), (0, 1), (9, 3)] {
+        let body: Vec<u8> = (0..len).map(|n| n as u8 ^ pieces as u8).collect();
+        let mut message = (len as u16).to_be_bytes().to_vec();
+        message.extend(&body);
+        // The end of one and the beginning of the next share a piece now and then.
+        for piece in message.chunks(message.len().div_ceil(pieces)) {
+            stream.write_all(piece).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        expect(&mut stream, &body);
+    }
+    server.wait_for("nothing to be left", |c| c.buffered_bytes == 0);
+    // One byte more than may wait is too much.
+    stream.write_all(&(longest as u16 + 10).to_be_bytes()).unwrap();
+    let _ = stream.write_all(&vec![1; longest + 10]);
+    server.wait_for("its end", |c| c.closed_by("input_full") == 1);
+    server.stop();
+}
+
+#[test]
+fn too_little_is_said_before_anything_is_opened() {
+    let refused = serve(|| Echo).config(budgeted(100 << 10, limits())).tcp("127.0.0.1:0").bind();
+    let why = refused.err().expect("refused").to_string();
+    assert!(why.contains("memory (102400 bytes) is too little") && why.contains("KiB"), "{why}");
+}
+
+#[test]
+fn limits_that_change_stay_within_the_budget() {
+    let bound = serve(|| Echo).config(budgeted(1 << 20, limits())).tcp("127.0.0.1:0").bind().unwrap();
+    let before = bound.memory_plan().unwrap().limits.clone();
+    let server = Running::run(bound);
+    round_trip(&mut server.connect(), b"there");
+    let wanted = Limits { connections_max: 50_000, output_max: 1 << 30, ..limits() };
+    server.handle.apply(windlass::Change::new().limits(wanted)).unwrap();
+    let values = server.handle.limits_in_use();
+    let of = |name: &str| values.iter().find(|limit| limit.name == name).unwrap().value;
+    assert_eq!(of("connections_max"), LimitValue::Count(before.connections_max as u64));
+    assert_eq!(of("output_max"), LimitValue::Bytes(before.output_max as u64));
+    round_trip(&mut server.connect(), &[1; 30_000]);
+    server.stop();
+}
+
+/// Fills all blocks but those in which the first has left something, couples the last with the first, and ends the last.
+struct Cornered {
+    first: Option<ConnId>,
+    others: Vec<ConnId>,
+    /// Blocks, and the bytes of each.
+    blocks: (usize, usize),
+}
+
+/// What the socket of a peer takes.
+const ROOM: usize = 1_000;
+const LEFT: usize = 6_000;
+
+impl Service for Cornered {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        match input.peek()[0] {
+            b'f' => self.first = Some(conn.id()),
+            b'o' => self.others.push(conn.id()),
+            _ => {
+                input.take_all();
+                let first = self.first.expect("it came first");
+                let (blocks, block) = self.blocks;
+                let mut left = blocks - LEFT.div_ceil(block);
+                for other in &self.others {
+                    conn.write_to(*other, &[b'.'; ROOM]);
+                    // Each within its limit.
+                    let n = left.min(blocks / 5);
+                    conn.write_to(*other, &vec![b'.'; n * block]);
+                    left -= n;
+                }
+                assert_eq!(left, 0, "no block is free");
+                assert!(conn.relay(first));
+                return Err(Close::Done);
+            }
+        }
+        if input.peek()[0] == b'o' {
+            input.take_all();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_relay_whose_tail_finds_no_block_does_not_look_whole() {
+    let limits = Limits { connections_max: 8, ..limits() };
+    let config = budgeted(512 << 10, limits);
+    let plan = windlass::Server::new(config.clone()).memory_plan().unwrap().unwrap();
+    let line = plan.lines.iter().find(|line| line.what.starts_with("blocks")).unwrap();
+    // A block has its number beside it.
+    let blocks = (line.count, plan.limits.buffered_max / line.count);
+    assert_eq!((blocks.1, line.bytes), (4096, 4100), "{plan}");
+    let service = move || Cornered { first: None, others: Vec::new(), blocks };
+    let mut harness = Harness::with_buffers(serve(service).config(config), ROOM);
+    let first = harness.connect();
+    harness.send(first, [b'f'; LEFT]);
+    let others: Vec<_> = (0..6).map(|_| harness.connect()).collect();
+    for other in &others {
+        harness.send(*other, b"o");
+    }
+    let last = harness.connect();
+    harness.send(last, b"l");
+    assert_eq!(harness.why(last), Some("memory_full"), "what the first had said is lost");
+    let ending = harness.ending(last);
+    assert_eq!(ending, Some(Ending::Reset), "and nobody takes it for all there was");
+    assert!(harness.handle().stats().counters.blocks_refused > 0);
+}
