@@ -284,7 +284,9 @@ impl Hub {
             let Held { conn, key, is_websocket, mut packets, payload, counted, .. } = held;
             if let Some(mut conn) = scope.conn(conn) {
                 wire::write(&mut conn, is_websocket, &packets);
-                payload.map(|payload| conn.write_shared(payload));
+                if let Some(payload) = payload {
+                    conn.write_shared(payload);
+                }
                 match (key, counted) {
                     (NOBODY, 0) => conn.resume(),
                     (NOBODY, _) => conn.close(),
