@@ -165,7 +165,9 @@ impl Post {
                 return Err(Unsent::TooLong);
             }
             conn.write(&alike.packet);
-            whole.inspect(|whole| conn.write_shared(Bytes::clone(whole)));
+            if let Some(whole) = whole {
+                conn.write_shared(whole.clone());
+            }
             return Ok(());
         }
         let template = template(templates, link.version, topic, properties, payload.len())?;
@@ -185,7 +187,9 @@ impl Post {
         put(template, &delivery, letter, link.send_max, packet)?;
         if !hold {
             conn.write(packet);
-            whole.inspect(|whole| conn.write_shared(Bytes::clone(whole)));
+            if let Some(whole) = whole {
+                conn.write_shared(whole.clone());
+            }
         }
         Ok(())
     }

@@ -344,7 +344,7 @@ fn who_goes_down_level_by_level_finds_all() {
 #[test]
 fn a_search_costs_what_its_topic_is_deep() {
     let mut tree = Subscriptions::new(TreeLimits::default());
-    let mut cost = |tree: &mut Subscriptions<u32, ()>, name: &str| {
+    let cost = |tree: &mut Subscriptions<u32, ()>, name: &str| {
         let (before, mut found) = (tree.lookups(), 0);
         tree.matching(topic(name), |_| found += 1);
         (tree.lookups() - before, found)

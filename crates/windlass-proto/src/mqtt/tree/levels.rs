@@ -34,8 +34,12 @@ pub(super) struct Levels<T> {
     limits: TreeLimits,
     /// How often a name was looked up below a node.
     #[cfg(test)]
-    pub(super) lookups: core::cell::Cell<usize>,
+    pub(super) lookups: Count,
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "look-ups are no change, and only tests count them")]
+pub(super) type Count = core::cell::Cell<usize>;
 
 /// The hash is kept, so that the table grows without a look at the nodes.
 #[derive(Clone, Copy)]
@@ -72,7 +76,7 @@ impl<T: Value> Levels<T> {
             len: 0,
             limits,
             #[cfg(test)]
-            lookups: core::cell::Cell::new(0),
+            lookups: Count::default(),
         };
         levels.set_limits(limits);
         levels.nodes.push(Node::new("", NONE));
