@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn a_checksum_takes_its_part_of_a_datagram() {
         let mut parts = Parts::default();
-        for (len, checksum, fits) in [(556, false, false), (540, false, true), (540, true, false), (536, true, true)] {
+        for (len, checksum, fits) in
+            [(556, false, false), (540, false, true), (540, true, false), (536, true, true)]
+        {
             parts.split(&with_head(&[(2, len)]), 576, checksum);
             assert_eq!(parts.unreliable().map(|part| part.0).collect::<Vec<_>>(), [fits], "{len} {checksum}");
         }
