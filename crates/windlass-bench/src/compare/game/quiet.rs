@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use windlass::Time;
-use windlass::proto::enet::{Config, DATAGRAM_MAX, Event, Host, Kind, PeerId};
+use windlass_proto::Time;
+use windlass_proto::enet::{Config, DATAGRAM_MAX, Event, Host, Kind, PeerId};
 
 /// How long one of them may take until they sit.
 const PATIENCE: Duration = Duration::from_secs(30);
