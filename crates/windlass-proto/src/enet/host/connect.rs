@@ -48,7 +48,7 @@ impl Host {
         let first = (drawn % u64::from(NO_PEER)) as u16;
         let own_id = (0..NO_PEER)
             .map(|step| (first + step) % NO_PEER)
-            .find(|&id| self.find(to, id).is_none())
+            .find(|&id| self.find(&to, id).is_none())
             .ok_or(ConnectError::NoId)?;
         let config = &self.config;
         let channels = channels.clamp(1, config.channels_max);
@@ -89,7 +89,7 @@ impl Host {
         // The same CONNECT finds the same id again, and with it the entry.
         for step in 0..TRIES {
             let (own_id, drawn) = id(self, step);
-            if let Some(index) = self.find(from, own_id) {
+            if let Some(index) = self.find(&from, own_id) {
                 if self.at(index).is_some_and(|peer| peer.connect_id == terms.connect_id) {
                     return;
                 }

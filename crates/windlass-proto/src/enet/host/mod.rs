@@ -579,11 +579,11 @@ impl Host {
 
     /// The peer that speaks to us by this id from this address.
     #[inline]
-    fn find(&self, addr: SocketAddr, own_id: u16) -> Option<u32> {
+    fn find(&self, addr: &SocketAddr, own_id: u16) -> Option<u32> {
         let mut index = *self.by_id.get(usize::from(own_id))?;
         while let Some(slot) = self.slots.get(index as usize) {
             let peer = slot.peer.as_ref()?;
-            if peer.addr == addr {
+            if peer.addr == *addr {
                 return Some(index);
             }
             index = peer.next_same_id;

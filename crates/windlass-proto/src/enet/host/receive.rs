@@ -42,7 +42,7 @@ impl Host {
             self.receive_from_stranger(from, header, header_len, datagram);
             return;
         }
-        if let Some(index) = self.find(from, header.peer) {
+        if let Some(index) = self.find(&from, header.peer) {
             let Some(peer) = self.at(index) else { return };
             if peer.remote_id != NO_PEER && peer.own_session != header.session {
                 self.counters.dropped_unknown += 1;
@@ -266,23 +266,24 @@ impl Host {
             }
             return Next::Go;
         }
-        let mut waiting = peer.waiting;
-        let Some(channel) = peer.channel(number) else {
+        // In place, not as a copy that is written back: it is a short way from one message to the next.
+        let waiting = &mut peer.waiting;
+        let Some(channel) = peer.channels.get_mut(usize::from(number)) else {
             self.counters.dropped_commands += 1;
             return Next::Stop;
         };
+        let channel = channel.get_or_insert_default();
         let took = match command.body {
-            Body::Reliable(bytes) => channel.take_reliable(sequence, bytes, &mut waiting, &mut inbox),
-            Body::Fragment(fragment) => channel.take_fragment(sequence, &fragment, &mut waiting, &mut inbox),
+            Body::Reliable(bytes) => channel.take_reliable(sequence, bytes, waiting, &mut inbox),
+            Body::Fragment(fragment) => channel.take_fragment(sequence, &fragment, waiting, &mut inbox),
             Body::Unreliable { sequence: own, bytes } => {
-                channel.take_unreliable(sequence, own, bytes, &mut waiting, &mut inbox)
+                channel.take_unreliable(sequence, own, bytes, waiting, &mut inbox)
             }
             Body::UnreliableFragment(fragment) => {
-                channel.take_unreliable_fragment(sequence, &fragment, &mut waiting, &mut inbox)
+                channel.take_unreliable_fragment(sequence, &fragment, waiting, &mut inbox)
             }
             _ => Took::Impossible,
         };
-        peer.waiting = waiting;
         match took {
             Took::Taken => Next::Go,
             Took::Late => {
