@@ -17,12 +17,13 @@
 //!   has reason to pass any to a server that takes none, and such a peer delays only itself.
 //! - Calls never block. `Interrupted` may be returned by any of them and means "again".
 
-// With musl on mips rustix goes through libc, and the two do not agree on how wide a second is (rustix 1.1.6, libc
-// 0.2.191): what came for nanoseconds was whatever lay on the stack, and deadlines were over at once, or in days.
-#[cfg(any(not(unix), all(target_env = "musl", target_arch = "mips")))]
+// With musl on machines of 32 bits rustix may go through libc, and the two do not agree on how wide a second is
+// (rustix 1.1.6, libc 0.2.191): what came for nanoseconds was whatever lay on the stack, and deadlines were over at
+// once, or in days.
+#[cfg(any(not(unix), all(target_env = "musl", target_pointer_width = "32")))]
 #[path = "clock_other.rs"]
 mod clock;
-#[cfg(not(any(not(unix), all(target_env = "musl", target_arch = "mips"))))]
+#[cfg(not(any(not(unix), all(target_env = "musl", target_pointer_width = "32"))))]
 #[path = "clock_unix.rs"]
 mod clock;
 mod connect;

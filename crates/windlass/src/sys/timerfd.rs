@@ -21,7 +21,7 @@ pub(super) struct TimerFd {
 impl TimerFd {
     pub(super) fn new(registry: &Registry) -> io::Result<TimerFd> {
         // There the clock of the loop is another one, for the same reason (`super::clock`).
-        if cfg!(all(target_env = "musl", target_arch = "mips")) {
+        if cfg!(all(target_env = "musl", target_pointer_width = "32")) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
