@@ -1,4 +1,4 @@
-//! The monotonic clock where there is no `clock_gettime`.
+//! The monotonic clock where there is no `clock_gettime`, or none that can be read right.
 
 use std::sync::OnceLock;
 use std::time::Instant;

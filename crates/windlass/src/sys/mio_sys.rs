@@ -30,10 +30,7 @@ use crate::parts;
 #[cfg(not(target_os = "linux"))]
 pub(crate) enum Pipe {}
 
-#[cfg(not(unix))]
-use super::clock_other as clock;
-#[cfg(unix)]
-use super::clock_unix as clock;
+use super::clock;
 
 /// Urgent data is asked about because a read stops at its mark, short of what lies behind.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -17,10 +17,15 @@
 //!   has reason to pass any to a server that takes none, and such a peer delays only itself.
 //! - Calls never block. `Interrupted` may be returned by any of them and means "again".
 
-#[cfg(not(unix))]
-mod clock_other;
-#[cfg(unix)]
-mod clock_unix;
+// With musl on machines of 32 bits rustix may go through libc, and the two do not agree on how wide a second is
+// (rustix 1.1.6, libc 0.2.191): what came for nanoseconds was whatever lay on the stack, and deadlines were over at
+// once, or in days.
+#[cfg(any(not(unix), all(target_env = "musl", target_pointer_width = "32")))]
+#[path = "clock_other.rs"]
+mod clock;
+#[cfg(not(any(not(unix), all(target_env = "musl", target_pointer_width = "32"))))]
+#[path = "clock_unix.rs"]
+mod clock;
 mod connect;
 mod errors;
 pub(crate) mod handover;
@@ -277,10 +282,7 @@ pub(crate) trait Sys: Sized + 'static {
 
 /// The monotonic clock, for threads that are no workers.
 pub(crate) fn now() -> Time {
-    #[cfg(unix)]
-    return clock_unix::now();
-    #[cfg(not(unix))]
-    clock_other::now()
+    clock::now()
 }
 
 /// Descriptors this process may have open.

@@ -20,6 +20,10 @@ pub(super) struct TimerFd {
 
 impl TimerFd {
     pub(super) fn new(registry: &Registry) -> io::Result<TimerFd> {
+        // There the clock of the loop is another one, for the same reason (`super::clock`).
+        if cfg!(all(target_env = "musl", target_pointer_width = "32")) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         registry.register(&mut SourceFd(&fd.as_raw_fd()), mio::Token(Token::TICK.0), Interest::READABLE)?;
         Ok(TimerFd { fd })
