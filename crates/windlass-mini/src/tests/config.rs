@@ -1,3 +1,5 @@
+//! What a configuration may say, what is wrong with one, and what is said of that.
+
 use super::*;
 
 fn wrong(text: &str) -> Problem {

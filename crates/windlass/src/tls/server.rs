@@ -63,7 +63,7 @@ pub enum ClientCertificates {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum TlsVersion {
-    /// TLS 1.2, RFC 5246.
+    /// TLS 1.2, RFC 5246; in a build with the feature `tls12`.
     V1_2,
     /// TLS 1.3, RFC 8446.
     V1_3,
@@ -72,10 +72,13 @@ pub enum TlsVersion {
 impl TlsVersion {
     pub(super) fn supported(versions: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> {
         let of = |version: &TlsVersion| match version {
-            TlsVersion::V1_2 => &rustls::version::TLS12,
-            TlsVersion::V1_3 => &rustls::version::TLS13,
+            #[cfg(feature = "tls12")]
+            TlsVersion::V1_2 => Some(&rustls::version::TLS12),
+            #[cfg(not(feature = "tls12"))]
+            TlsVersion::V1_2 => None,
+            TlsVersion::V1_3 => Some(&rustls::version::TLS13),
         };
-        versions.iter().map(of).collect()
+        versions.iter().filter_map(of).collect()
     }
 }
 

@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "connect")]
 use rustls::client::UnbufferedClientConnection;
+#[cfg(feature = "connect")]
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
@@ -40,6 +42,7 @@ const HELLO_MAX: usize = 64 * 1024;
 
 enum Side {
     Server(UnbufferedServerConnection),
+    #[cfg(feature = "connect")]
     Client(UnbufferedClientConnection),
 }
 
@@ -122,13 +125,22 @@ impl Session {
 
     /// Of a connection we made.
     pub(crate) fn client(target: &TlsTarget, call: Call) -> Result<Session, TlsError> {
-        let side = UnbufferedClientConnection::new(target.config.clone(), target.name.clone());
-        let mut session = Session::new(Side::Client(side.map_err(tls_error)?), Some(Box::new(call)));
-        if let ServerName::DnsName(name) = &target.name {
-            session.server_name = Some(name.as_ref().into());
+        #[cfg(not(feature = "connect"))]
+        {
+            // Nobody is called in this build.
+            let _ = (target, call);
+            Err(TlsError::Incompatible("no connections of our own".into()))
         }
-        session.hello_seen = true;
-        Ok(session)
+        #[cfg(feature = "connect")]
+        {
+            let side = UnbufferedClientConnection::new(target.config.clone(), target.name.clone());
+            let mut session = Session::new(Side::Client(side.map_err(tls_error)?), Some(Box::new(call)));
+            if let ServerName::DnsName(name) = &target.name {
+                session.server_name = Some(name.as_ref().into());
+            }
+            session.hello_seen = true;
+            Ok(session)
+        }
     }
 
     fn new(side: Side, call: Option<Box<Call>>) -> Session {
@@ -163,6 +175,7 @@ impl Session {
     pub(super) fn common(&self) -> &CommonState {
         match &self.side {
             Side::Server(side) => side,
+            #[cfg(feature = "connect")]
             Side::Client(side) => side,
         }
     }
@@ -320,6 +333,7 @@ impl Session {
     fn step(&mut self, wire: &mut [u8], plain: &mut Plain<'_>, out: &mut Vec<u8>) -> (usize, Next) {
         match &mut self.side {
             Side::Server(side) => advance(side.process_tls_records(wire), plain, out),
+            #[cfg(feature = "connect")]
             Side::Client(side) => advance(side.process_tls_records(wire), plain, out),
         }
     }
@@ -431,6 +445,7 @@ impl Session {
                 Side::Server(side) => {
                     advance_or_write(side.process_tls_records(&mut rest), &mut plain, &mut first, write)
                 }
+                #[cfg(feature = "connect")]
                 Side::Client(side) => {
                     advance_or_write(side.process_tls_records(&mut rest), &mut plain, &mut first, write)
                 }
