@@ -36,7 +36,7 @@ impl Hubs {
         self.0.retain(|name, _| all.iter().any(|(there, ..)| there == name));
         for (name, stats, most) in all {
             let told = self.0.entry(name.clone()).or_default();
-            for (message, times) in told.new(&stats) {
+            for (message, times) in told.grown(&stats) {
                 tracing::warn!(hub = name, limit = "memory_max", times, "{message}");
             }
             let bytes = stats.memory_used;
@@ -53,7 +53,7 @@ impl Hubs {
 }
 
 impl Told {
-    fn new(&mut self, stats: &HubStats) -> Vec<(&'static str, u64)> {
+    fn grown(&mut self, stats: &HubStats) -> Vec<(&'static str, u64)> {
         let told = SHED.iter().zip(&mut self.shed).map(|((count, message), told)| {
             let now = count(stats);
             (*message, now.saturating_sub(std::mem::replace(told, now)))
@@ -77,12 +77,12 @@ mod tests {
     fn only_what_is_new_is_told() {
         let mut told = Told::default();
         let mut stats = HubStats::default();
-        assert!(told.new(&stats).is_empty());
+        assert!(told.grown(&stats).is_empty());
         (stats.memory_retained_refused, stats.memory_clients_ended) = (3, 1);
-        let texts: Vec<_> = told.new(&stats).iter().map(|(text, n)| (&text[..8], *n)).collect();
+        let texts: Vec<_> = told.grown(&stats).iter().map(|(text, n)| (&text[..8], *n)).collect();
         assert_eq!(texts, [("messages", 3), ("clients ", 1)]);
         stats.memory_retained_refused = 4;
-        assert_eq!(told.new(&stats).iter().map(|(_, n)| *n).collect::<Vec<_>>(), [1]);
+        assert_eq!(told.grown(&stats).iter().map(|(_, n)| *n).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
