@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use windlass::{Close, Conn, ConnId, Connect, ConnectError, Input, Remote, Scope, Service, Sessions};
 
+/// How long a device may still answer a client that has ended its stream: it has no end of its own, and others wait.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Passes connections on to one place.
 pub(crate) struct Relay {
     to: Remote,
@@ -70,6 +73,17 @@ impl Service for Relay {
     fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
         // Paused at first, then coupled: never called.
         Ok(())
+    }
+
+    fn relay_ended(&mut self, conn: &mut Conn<'_>, (): &mut ()) -> Result<(), Close> {
+        if matches!(self.to, Remote::Piped(_)) {
+            conn.wake_at(conn.now() + LAST_WORDS);
+        }
+        Ok(())
+    }
+
+    fn timeout(&mut self, _: &mut Conn<'_>, (): &mut ()) -> Result<(), Close> {
+        Err(Close::Done)
     }
 
     fn closed(&mut self, conn: &mut Conn<'_>, (): (), _: Close) {
