@@ -644,12 +644,6 @@ impl Core {
         (!self.has_blocks(index, more)).then_some(Close::MemoryFull)
     }
 
-    /// Whether there is a place for `more` bytes of output, whatever the limits say.
-    pub(crate) fn has_blocks(&self, index: u32, more: usize) -> bool {
-        let output = self.slots[index as usize].output.as_ref();
-        output.map_or_else(|| self.pool.fits(more), |output| output.fits(more, &self.pool))
-    }
-
     /// Appends to the queue, whatever the limits say: it has been counted already, or must not be lost.
     pub(crate) fn append(&mut self, index: u32, bytes: &[u8], shared: Option<&Bytes>) {
         let queued = self.slots[index as usize].output_len() + bytes.len();

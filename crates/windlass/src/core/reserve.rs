@@ -48,6 +48,12 @@ impl Core {
         self.buffered + self.pool.rounding()
     }
 
+    /// Whether there is a place for `more` bytes of output, whatever the limits say.
+    pub(crate) fn has_blocks(&self, index: u32, more: usize) -> bool {
+        let output = self.slots[index as usize].output.as_ref();
+        output.map_or_else(|| self.pool.fits(more), |output| output.fits(more, &self.pool))
+    }
+
     /// Ends a connection for which there was no block left, and of whose output some is lost: it must not
     /// look whole.
     #[cold]
