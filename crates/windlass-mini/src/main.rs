@@ -4,6 +4,11 @@
 //! Read `args` for what can be typed, `config` for what a file may hold, `serving` for what becomes of it. Nothing
 //! here formats with `format!` what `concat` can put together: in the smallest build that would be a third of the file.
 
+#![cfg_attr(
+    not(any(feature = "echo", feature = "relay", feature = "hub")),
+    allow(dead_code, unused_mut, unreachable_code, reason = "a build without a service has nothing to do")
+)]
+
 mod args;
 mod config;
 #[cfg(feature = "echo")]

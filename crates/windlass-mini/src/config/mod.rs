@@ -12,7 +12,6 @@ use nearest::nearest;
 pub(crate) use tables::Config;
 #[cfg(feature = "hub")]
 pub(crate) use tables::Hub;
-#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
 pub(crate) use tables::Tls;
 #[cfg(feature = "relay")]
 pub(crate) use tables::{MODES, Proxy};
