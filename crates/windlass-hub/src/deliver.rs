@@ -254,11 +254,11 @@ impl Hub {
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if !self.memory.lacks_so_much(|| {
-                let in_flight = if session.outgoing.is_none() { receive_max } else { 0 };
-                publication.to_send(is_kept) + memory::of_in_flight(in_flight)
-            }) && crate::post::Post::takes(link, output_max, reach)
+            } else if !self.memory.lacks_so_much(|| publication.to_send(is_kept))
+                && crate::post::Post::takes(link, output_max, reach)
             {
+                // A session of before the start may still be without a table of what is in flight. It gets one, whether
+                // there is room or not: what would wait instead would wait for nothing.
                 let message = is_kept.then(|| publication.message(&self.memory));
                 let how = How { qos, retain, ids: if is_kept { Ids::of(ids) } else { Ids::None } };
                 let units = &mut session.units;

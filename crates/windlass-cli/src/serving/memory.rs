@@ -189,7 +189,7 @@ fn would_do(file: &File, server: &Server) -> usize {
         }
         server.memory_suffices(of_engine(&file))
     };
-    let mut most = memory.max(STEP).next_multiple_of(STEP);
+    let Some(mut most) = memory.max(STEP).checked_next_multiple_of(STEP) else { return usize::MAX };
     while !fits(most) {
         let Some(more) = most.checked_mul(2) else { return usize::MAX };
         most = more;

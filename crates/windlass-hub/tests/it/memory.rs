@@ -245,6 +245,46 @@ fn publish_as(desk: &mut Desk, device: &mut Device, topic: &str, alias: u16) -> 
 }
 
 #[test]
+fn an_alias_that_stands_for_its_topic_already_needs_nothing() {
+    let mut desk = Desk::new(bounded(40_000));
+    let (mut sender, mut filler) = (desk.join(V5, "sender"), desk.join(V5, "filler"));
+    assert!(publish_as(&mut desk, &mut sender, "a/topic", 1).is_empty());
+    for (n, len) in [1_500, 500, 100, 1].into_iter().flat_map(|len| (0..60).map(move |n| (n, len))) {
+        desk.retain(&mut filler, &format!("r/{len}/{n}"), &"x".repeat(len));
+    }
+    assert!(desk.stats().memory_used > 39_000);
+    assert!(publish_as(&mut desk, &mut sender, "a/topic", 1).is_empty(), "as before");
+    assert_eq!(desk.stats().memory_clients_ended, 0);
+}
+
+#[test]
+fn nothing_waits_for_a_client_that_is_ready_however_little_room_there_is() {
+    let disk = disk();
+    let (mut desk, _) = on(&disk, 0);
+    let (mut owner, _) = desk.join_for_good(V5, "owner");
+    desk.subscribe(&mut owner, "t", QoS::AtLeastOnce);
+    desk.wait(1.0);
+    let (mut desk, _) = serving(&disk.crash(), bounded(40_000), LogConfig::default());
+    let (mut owner, _) = desk.join_for_good(V5, "owner");
+    let mut sender = desk.join(V5, "sender");
+    // Its own table of what is under way is there then.
+    desk.publish_at(&mut sender, "nobody", "", QoS::AtLeastOnce, 1);
+    desk.hear(&mut sender);
+    for n in 0..100 {
+        if desk.stats().memory_used > 37_000 {
+            break;
+        }
+        desk.retain(&mut sender, &format!("r/{n}"), &"x".repeat(500));
+    }
+    assert!((37_000..38_500).contains(&desk.stats().memory_used), "{}", desk.stats().memory_used);
+    desk.publish_at(&mut sender, "t", "hello", QoS::AtLeastOnce, 2);
+    desk.wait(1.0);
+    let (told, heard) = (desk.hear(&mut sender), desk.hear(&mut owner));
+    assert_eq!(heard.len(), 1, "{heard:?}; {told:?}; {:?}", desk.stats());
+    assert_eq!(desk.stats().queued, 0);
+}
+
+#[test]
 fn topic_aliases_are_counted_and_end_whoever_needs_too_many() {
     let mut desk = Desk::new(bounded(40_000).topic_alias_max(100));
     let mut one = desk.join(V5, "one");

@@ -35,6 +35,10 @@ impl AliasesIn {
 
     /// How much more that will be once an alias stands for `topic`, at most.
     pub fn more_for(&self, topic: Topic<'_>, alias: u16) -> usize {
+        let known = self.topics.get(usize::from(alias).wrapping_sub(1)).and_then(Option::as_deref);
+        if known == Some(topic.as_str()) {
+            return 0;
+        }
         let entries = usize::from(alias.min(self.max)).saturating_sub(self.topics.len());
         2 * entries * size_of::<Option<Box<str>>>() + topic.as_str().len() + ALLOCATED
     }

@@ -573,11 +573,14 @@ impl Core {
         if bytes.len() < BLOCK_SHARE_MIN || slot.is(flag::TLS) || self.pool.region.is_some() {
             return self.write(io, index, &bytes);
         }
-        if self.cork_owner == index && slot.output.is_none() {
-            self.write_direct(io, index, &bytes, Some(&bytes));
-        } else {
+        if self.cork_owner != index || slot.output.is_some() {
             self.enqueue(index, &bytes, Some(&bytes));
             self.touch(index);
+        } else if bytes.len() < DIRECT_MIN && self.cork.len() + bytes.len() <= self.cork_max {
+            // A copy is cheaper than a call for each of many.
+            self.cork.extend_from_slice(&bytes);
+        } else {
+            self.write_direct(io, index, &bytes, Some(&bytes));
         }
     }
 

@@ -76,8 +76,9 @@ impl Output {
             last.extend_from_slice(bytes);
             return true;
         }
-        // The first block of a queue grows as it must; behind it, more is to be expected.
-        let least = if self.pieces.is_empty() { 0 } else { BLOCK_MAX };
+        // The first block of a queue grows as it must; behind it, more is to be expected. What stands between shared pieces is
+        // mostly a head, and each of them is a block of its own.
+        let least = if let Some(Piece::Owned(_)) = self.pieces.back() { BLOCK_MAX } else { 0 };
         // In chunks, so that memory goes back as it is sent and not only with the last byte.
         for chunk in bytes.chunks(CHUNK_MAX) {
             let mut block = pool.block(chunk.len(), chunk.len().max(least));
@@ -445,6 +446,21 @@ mod tests {
             output.consume(256 - first, &mut pool);
             assert_eq!((output.len(), unsent(&output, &pool)), (0, vec![]));
         }
+    }
+
+    #[test]
+    fn heads_between_shared_pieces_take_little() {
+        let mut pool = Pool::new(1 << 20);
+        let mut output = pool.output();
+        for _ in 0..32 {
+            output.push(&[1; 30], &mut pool);
+            output.push_shared(Bytes::from_static(&[7; 2048]));
+        }
+        let owned = output.pieces.iter().map(|piece| match piece {
+            Piece::Owned(block) => block.capacity(),
+            Piece::Shared(_) => 0,
+        });
+        assert!(owned.sum::<usize>() <= 32 * BLOCK_MIN);
     }
 
     #[test]
