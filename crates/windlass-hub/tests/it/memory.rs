@@ -245,19 +245,6 @@ fn publish_as(desk: &mut Desk, device: &mut Device, topic: &str, alias: u16) -> 
 }
 
 #[test]
-fn an_alias_that_stands_for_its_topic_already_needs_nothing() {
-    let mut desk = Desk::new(bounded(40_000));
-    let (mut sender, mut filler) = (desk.join(V5, "sender"), desk.join(V5, "filler"));
-    assert!(publish_as(&mut desk, &mut sender, "a/topic", 1).is_empty());
-    for (n, len) in [1_500, 500, 100, 1].into_iter().flat_map(|len| (0..60).map(move |n| (n, len))) {
-        desk.retain(&mut filler, &format!("r/{len}/{n}"), &"x".repeat(len));
-    }
-    assert!(desk.stats().memory_used > 39_000);
-    assert!(publish_as(&mut desk, &mut sender, "a/topic", 1).is_empty(), "as before");
-    assert_eq!(desk.stats().memory_clients_ended, 0);
-}
-
-#[test]
 fn nothing_waits_for_a_client_that_is_ready_however_little_room_there_is() {
     let disk = disk();
     let (mut desk, _) = on(&disk, 0);

@@ -69,3 +69,13 @@ fn both_ends_agree() {
         assert!(max == 0 || said.contains_key(&true), "some are said by number");
     }
 }
+
+#[test]
+fn an_alias_that_stands_for_its_topic_already_needs_no_more() {
+    let mut aliases = AliasesIn::new(10, 1_000);
+    let [one, other] = ["a/topic", "b/topic"].map(|topic| Topic::new(topic).unwrap());
+    assert!(aliases.more_for(one, 1) > 0);
+    aliases.resolve(Some(one), Some(1)).unwrap();
+    assert_eq!(aliases.more_for(one, 1), 0);
+    assert!(aliases.more_for(other, 1) > 0 && aliases.more_for(one, 2) > 0 && aliases.more_for(one, 0) > 0);
+}
