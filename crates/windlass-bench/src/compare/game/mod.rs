@@ -168,7 +168,8 @@ pub fn main(args: GameArgs) -> Result<()> {
     println!("{markdown}");
     let is_whole = args.only.is_empty() && args.windlass.is_none();
     if is_whole {
-        let about = ("game", "The game server against its bars", COMMAND);
+        let command = command(&args);
+        let about = ("game", "The game server against its bars", command.as_str());
         let paths = [args.results.as_path(), args.output.as_path()];
         kept::record(about, &layout, paths, (args.rounds, args.seconds), &table)?;
     }
@@ -179,9 +180,6 @@ pub fn main(args: GameArgs) -> Result<()> {
     }
     Ok(())
 }
-
-/// The command that measures all of it as it is meant to be.
-const COMMAND: &str = "cargo run -p windlass-bench --release -- compare game --minutes 10 --strace --urgent";
 
 /// The command that these figures are of: what was asked for, and not what could have been.
 fn command(args: &GameArgs) -> String {
@@ -254,7 +252,6 @@ mod tests {
         ] {
             assert_eq!(command(&parsed(line).settled()), format!("{prefix}{line}"));
         }
-        assert_eq!(command(&parsed("game --minutes 10 --strace --urgent")), COMMAND);
         // Beside what decides nothing of the figures.
         assert_eq!(command(&parsed("game --no-build --output x.md")), format!("{prefix}game"));
         assert_eq!(format!("{:?}", parsed("game")), format!("{:?}", GameArgs::default()));
