@@ -12,9 +12,9 @@ use nearest::nearest;
 pub(crate) use tables::Config;
 #[cfg(feature = "hub")]
 pub(crate) use tables::Hub;
-pub(crate) use tables::Tls;
 #[cfg(feature = "relay")]
-pub(crate) use tables::{MODES, Proxy};
+pub(crate) use tables::Proxy;
+pub(crate) use tables::Tls;
 use toml::{Said, Value};
 
 /// Bytes of a file: what is longer is no configuration.

@@ -79,23 +79,30 @@ impl Default for Config {
     }
 }
 
-/// A certificate and its key; none if they are empty.
+/// A certificate and its key, if it was said that there is one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tls {
     pub(crate) cert: String,
     pub(crate) key: String,
     pub(crate) client_ca: String,
+    /// A number of [`CLIENT_CERTIFICATES`].
     pub(crate) client_certificate: u8,
+    /// Whether the table stands there, be it an empty one: whoever wrote it does not want plain text.
+    pub(crate) is_said: bool,
 }
+
+/// `required`, or so much more.
+const CLIENT_CERTIFICATES: &[&str] = &["required", "optional"];
 
 impl Tls {
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there is none"))]
     fn slots(&mut self) -> Vec<(&'static str, Slot<'_>)> {
+        self.is_said = true;
         vec![
             ("cert", Slot::Text(&mut self.cert)),
             ("key", Slot::Text(&mut self.key)),
             ("client_ca", Slot::Text(&mut self.client_ca)),
-            ("client_certificate", Slot::Word(&["required", "optional"], &mut self.client_certificate)),
+            ("client_certificate", Slot::Word(CLIENT_CERTIFICATES, &mut self.client_certificate)),
         ]
     }
 }
@@ -131,6 +138,28 @@ pub(crate) struct Proxy {
 /// What a `[[proxy]]` may pass on.
 #[cfg(feature = "relay")]
 pub(crate) const MODES: &[&str] = &["tcp", "udp"];
+
+#[cfg(feature = "relay")]
+impl Proxy {
+    /// Whether it passes on datagrams.
+    pub(crate) fn is_udp(&self) -> bool {
+        MODES[usize::from(self.mode)] == "udp"
+    }
+
+    /// What cannot be, and was said here.
+    fn check(&self) -> Option<&'static str> {
+        let is_udp = self.is_udp();
+        let problems = [
+            (self.to.len() != 1, "needs one address in `to`; only `windlass` balances several"),
+            (is_udp && self.tls.is_said, "passes on datagrams, and `tls` is about connections"),
+            (
+                !is_udp && self.listen.iter().any(|it| is_datagrams(it)),
+                "needs `mode = \"udp\"` to listen for datagrams",
+            ),
+        ];
+        problems.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)
+    }
+}
 
 /// `[[hub]]`.
 #[cfg(feature = "hub")]
@@ -258,6 +287,10 @@ impl Hub {
             (!(1..=1_024).contains(&config.topic_levels_max), "topic_levels_max is from 1 to 1024"),
             (self.qos_max > 2, "qos_max is 0, 1 or 2"),
             (config.connect_timeout.is_zero(), "connect_timeout is more than 0"),
+            (
+                self.listen.iter().chain(&self.listen_plain).any(|it| is_datagrams(it)),
+                "`udp:` is for datagrams, and MQTT has none",
+            ),
         ];
         problems.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)
     }
@@ -400,11 +433,22 @@ impl Config {
                 ));
             }
         }
+        #[cfg(feature = "echo")]
+        for echo in self.echo.iter().filter(|it| it.listen.iter().any(|it| is_datagrams(it))) {
+            let why = match cfg!(feature = "udp") {
+                false => "this program was built without datagrams",
+                true if echo.tls.is_said => {
+                    "`tls` is about connections, and `udp:` in `listen` about datagrams"
+                }
+                true => continue,
+            };
+            return Err(Problem::at(echo.line, &crate::joined(&["in the [[echo]] that begins here, ", why])));
+        }
         #[cfg(feature = "relay")]
         for proxy in &self.proxy {
-            if proxy.to.len() != 1 {
-                let what = "the [[proxy]] that begins here needs one address in `to`; only `windlass` balances several";
-                return Err(Problem::at(proxy.line, what));
+            if let Some(why) = proxy.check() {
+                let what = crate::joined(&["the [[proxy]] that begins here ", why]);
+                return Err(Problem::at(proxy.line, &what));
             }
         }
         self.check_listens()
@@ -430,12 +474,22 @@ impl Config {
             if listens == 0 {
                 return Err(Problem::at(line, "the table that begins here needs an address in `listen`"));
             }
-            if tls.cert.is_empty() != tls.key.is_empty() {
+            if tls.is_said && (tls.cert.is_empty() || tls.key.is_empty()) {
                 return Err(Problem::at(line, "`tls` of the table that begins here needs `cert` and `key`"));
+            }
+            if tls.client_certificate != 0 && tls.client_ca.is_empty() {
+                let what = "`client_certificate` in `tls` of the table that begins here needs `client_ca`";
+                return Err(Problem::at(line, what));
             }
         }
         Ok(())
     }
+}
+
+/// Whether datagrams come to an address.
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
+fn is_datagrams(listen: &str) -> bool {
+    listen.starts_with("udp:")
 }
 
 /// Whether only this machine gets to an address.

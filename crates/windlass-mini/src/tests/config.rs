@@ -75,3 +75,32 @@ fn a_hub_has_the_keys_of_a_hub() {
     );
     assert!(wrong("[[hub]]\nlisten = [\":1883\"]\nqos_max = 3\n").what.contains("qos_max is 0, 1 or 2"));
 }
+
+#[cfg(all(feature = "echo", feature = "tls"))]
+#[test]
+fn tls_that_is_said_is_never_left_out() {
+    let files = "cert = \"c\"\nkey = \"k\"\n";
+    for (tls, what) in [
+        ("[echo.tls]\n", "needs `cert` and `key`"),
+        ("tls = {}\n", "needs `cert` and `key`"),
+        ("tls.client_ca = \"ca.pem\"\n", "needs `cert` and `key`"),
+        ("[echo.tls]\ncert = \"c\"\n", "needs `cert` and `key`"),
+        ("[echo.tls]\ncert = \"\"\nkey = \"\"\n", "needs `cert` and `key`"),
+        (
+            &crate::joined(&["[echo.tls]\nclient_certificate = \"optional\"\n", files]),
+            "`client_certificate` in `tls` of the table that begins here needs `client_ca`",
+        ),
+    ] {
+        let problem = wrong(&crate::joined(&["[[echo]]\nlisten = [\":7\"]\n", tls]));
+        assert!(problem.line == 1 && problem.what.contains(what), "{tls}: {problem:?}");
+    }
+    assert!(parse(&crate::joined(&["[[echo]]\nlisten = [\":7\"]\n[echo.tls]\n", files])).is_ok());
+    let problem = wrong(&crate::joined(&["[[echo]]\nlisten = [\":7\", \"udp::7\"]\n[echo.tls]\n", files]));
+    assert!(problem.line == 1 && problem.what.contains("`tls` is about connections"), "{problem:?}");
+    #[cfg(feature = "relay")]
+    {
+        let text = "[[proxy]]\nmode = \"udp\"\nlisten = [\":7\"]\nto = [\"127.0.0.1:8\"]\n[proxy.tls]\n";
+        let problem = wrong(&crate::joined(&[text, files]));
+        assert!(problem.line == 1 && problem.what.contains("`tls` is about connections"), "{problem:?}");
+    }
+}

@@ -3,6 +3,8 @@
 
 mod harness;
 
+mod check;
+
 #[cfg(feature = "echo")]
 mod echo;
 #[cfg(feature = "hub")]
