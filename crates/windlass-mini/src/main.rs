@@ -79,8 +79,11 @@ fn refused(problem: &config::Problem, file: &str) -> ExitCode {
 /// Does everything that serving begins with, up to where sockets would be opened.
 fn checked(config: &config::Config, file: &str) -> ExitCode {
     match serving::made(config) {
-        Ok(_) => {
+        Ok(made) => {
             say(&[file, ": nothing is wrong\n"]);
+            if let Some(plan) = made.plan {
+                say(&["Memory\n", &plan.to_string()]);
+            }
             ExitCode::SUCCESS
         }
         Err(problem) => refused(&problem, file),

@@ -1,7 +1,7 @@
 //! From a configuration to a server that serves: [`made`] opens nothing but the files that are named, so that it finds
 //! what is wrong for `check` too, and [`run`] serves.
 
-use windlass::{Address, Serve, Server, Service};
+use windlass::{Address, MemoryPlan, Serve, Server, Service};
 
 use crate::config::{Config, Problem, Tls};
 use crate::say;
@@ -9,6 +9,8 @@ use crate::say;
 /// A server with everything it has to know.
 pub(crate) struct Made {
     server: Server,
+    /// How memory is divided, if something is said of it.
+    pub(crate) plan: Option<MemoryPlan>,
     #[cfg(feature = "metrics")]
     looked: std::sync::Arc<crate::metrics::Looked>,
 }
@@ -63,8 +65,10 @@ pub(crate) fn made(config: &Config) -> Result<Made, Problem> {
         let service = listening(crate::metrics::service(&looked), &config.admin, &Tls::default());
         server = server.add(service.map_err(|what| Problem { line: 0, what })?);
     }
+    let plan = config.plan(&server)?;
     Ok(Made {
         server,
+        plan,
         #[cfg(feature = "metrics")]
         looked,
     })
@@ -78,6 +82,9 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     let _ = made.looked.server.set(bound.handle());
     for address in bound.addresses() {
         say(&["Listening on ", &address.to_string(), "\n"]);
+    }
+    if let Some(plan) = bound.memory_plan().filter(|_| !config.is_quiet()) {
+        say(&["Memory\n", &config.whole(plan.clone()).to_string()]);
     }
     bound.run()?;
     if !config.is_quiet() {

@@ -3,6 +3,7 @@
 //!
 //! The first thing that is wrong ends the start: its line is said, and what was probably meant.
 
+mod memory;
 mod nearest;
 mod tables;
 mod toml;
@@ -81,6 +82,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Problem> {
         }
     })?;
     config.check()?;
+    config.divide();
     Ok(config)
 }
 

@@ -104,3 +104,80 @@ fn tls_that_is_said_is_never_left_out() {
         assert!(problem.line == 1 && problem.what.contains("`tls` is about connections"), "{problem:?}");
     }
 }
+
+#[cfg(feature = "hub")]
+#[test]
+fn memory_is_divided_among_hubs_and_the_engine() {
+    let hubs =
+        "[[hub]]\nlisten = [\":1\"]\n[[hub]]\nname = \"two\"\nlisten = [\":2\"]\nmemory_max = \"1MiB\"\n";
+    let config = parse(&crate::joined(&["[server]\nmemory = \"16MiB\"\n", hubs])).unwrap();
+    let of: Vec<usize> = config.hub.iter().map(|hub| hub.config.memory_max).collect();
+    // Half of it in equal parts, but for who says otherwise.
+    assert_eq!(of, [4 << 20, 1 << 20]);
+    let engine = config.engine();
+    assert_eq!(engine.memory, 11 << 20);
+    // Nothing is longer than what there is room for.
+    let limits = windlass::Server::new(engine.clone()).memory_plan().unwrap().unwrap().limits;
+    assert!(limits.input_max < 2_000_000, "{}", limits.input_max);
+    assert_eq!(config.hub[0].config.packet_max, limits.input_max);
+    assert_eq!(config.hub[0].config.queue_bytes_max, 1 << 20);
+    let plan = config.plan(&windlass::Server::new(engine)).unwrap().unwrap();
+    assert_eq!(
+        (plan.memory, plan.lines[0].total(), &*plan.lines[1].what),
+        (16 << 20, 4 << 20, "kept by two")
+    );
+    assert!(plan.total() <= plan.memory);
+    // Without a budget there is a hub's own bound, and nothing is lowered.
+    let config = parse(hubs).unwrap();
+    let of: Vec<usize> = config.hub.iter().map(|hub| hub.config.memory_max).collect();
+    assert_eq!(
+        (of, config.engine().memory, config.hub[0].config.packet_max),
+        (vec![0, 1 << 20], 0, 2_000_000)
+    );
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn what_would_do_nothing_is_no_key_of_a_hub() {
+    for (key, what) in [
+        ("websocket = true", "no key `hub.websocket`"),
+        ("http_publish = true", "no key `hub.http_publish`"),
+        ("keep_alive_max = \"500ms\"", "keep_alive_max is 0, for any, or at least 1s"),
+        ("session_expiry_max = \"999ms\"", "session_expiry_max is 0, for ever, or at least 1s"),
+    ] {
+        let problem = wrong(&crate::joined(&["[[hub]]\nlisten = [\":1883\"]\n", key, "\n"]));
+        assert!(problem.what.contains(what), "{key}: {problem:?}");
+    }
+    let text = "[[hub]]\nlisten = [\":1883\"]\nkeep_alive_max = \"1s\"\nsession_expiry_max = 0\n";
+    let config = parse(text).unwrap();
+    assert!(!config.hub[0].config.websocket && !config.hub[0].config.http_publish);
+}
+
+#[cfg(feature = "relay")]
+#[test]
+fn what_would_do_nothing_is_no_key_of_a_proxy() {
+    for (keys, what) in [
+        ("to = [\"127.0.0.1:8\"]\nbaud = 9600\n", "has a `baud`, which is for `pipe:` in `to`"),
+        ("to = [\"127.0.0.1:8\"]\n[proxy.udp]\n", "needs `mode = \"udp\"` for its `[proxy.udp]`"),
+        ("to = [\"127.0.0.1:8\"]\nmode = \"udp\"\nudp.flows_max = 0\n", "more than 0 for flows_max"),
+    ] {
+        let problem = wrong(&crate::joined(&["[[proxy]]\nlisten = [\":7\"]\n", keys]));
+        assert!(problem.line == 1 && problem.what.contains(what), "{keys}: {problem:?}");
+    }
+    for keys in
+        ["to = [\"pipe:/dev/ttyS0\"]\nbaud = 9600\n", "to = [\"[::1]:8\"]\nmode = \"udp\"\n[proxy.udp]\n"]
+    {
+        assert!(parse(&crate::joined(&["[[proxy]]\nlisten = [\":7\"]\n", keys])).is_ok(), "{keys}");
+    }
+}
+
+#[cfg(feature = "echo")]
+#[test]
+fn services_have_names_of_their_own() {
+    let problem = wrong("[[echo]]\nlisten = [\":7\"]\n\n[[echo]]\nlisten = [\":8\"]\n");
+    assert_eq!(
+        (problem.line, &*problem.what),
+        (4, "two services are called `echo`: give each a `name` of its own")
+    );
+    assert!(wrong("[[echo]]\nname = \"admin\"\nlisten = [\":7\"]\n").what.contains("admin listener"));
+}

@@ -61,3 +61,31 @@ fn datagrams_for_who_has_none() {
     let said = said("[[hub]]\nlisten = [\"udp:127.0.0.1:0\"]\n");
     assert!(said.contains("FILE:1: ") && said.contains("`udp:` is for datagrams"), "{said}");
 }
+
+/// The plan is told by `check`, and the same one at the start; what cannot be divided is said before that.
+#[cfg(feature = "hub")]
+#[test]
+fn memory_that_is_divided_is_told() {
+    let text = |memory| format!("[server]\nmemory = \"{memory}\"\n[[hub]]\nlisten = [\"127.0.0.1:0\"]\n");
+    let folder = Folder::new();
+    let path = folder.file("a.toml", &text("16MiB"));
+    let check = output(&["check", "-c", path.to_str().unwrap()]);
+    let told = String::from_utf8(check.stdout).unwrap();
+    let (_, plan) = told.split_once("Memory\n").unwrap_or_else(|| panic!("{told}"));
+    let of = |line: &str| line.split_whitespace().last().unwrap_or_default().to_owned();
+    let kept = plan.lines().find(|line| line.starts_with("kept by hub")).map(of);
+    assert_eq!(
+        (kept.as_deref(), plan.lines().last().map(of).as_deref()),
+        (Some("8,388,608"), Some("16,777,216"))
+    );
+    let mini = crate::harness::mini(&text("16MiB"), 1);
+    mini.signal("TERM");
+    let (status, said) = mini.ended();
+    assert!(status.success());
+    assert_eq!(said, format!("Memory\n{plan}Stopped\n"));
+    let little = self::said(&text("64KiB"));
+    assert!(
+        little.contains("`server.memory` (65536 bytes) is too little: hubs keep 32768 bytes"),
+        "{little}"
+    );
+}
