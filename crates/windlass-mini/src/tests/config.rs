@@ -181,3 +181,40 @@ fn services_have_names_of_their_own() {
     );
     assert!(wrong("[[echo]]\nname = \"admin\"\nlisten = [\":7\"]\n").what.contains("admin listener"));
 }
+
+#[cfg(feature = "hub")]
+#[test]
+fn a_table_stands_there_once() {
+    let hub = "[[hub]]\nlisten = [\":1\"]\n";
+    for (text, line) in [
+        ("[server]\nworkers = 1\n[limits]\n[server]\nscratch = 8192\n".to_owned(), 4),
+        ("server = { workers = 1 }\n[server]\n".to_owned(), 2),
+        ("server.workers = 1\n[server]\n".to_owned(), 2),
+        ("server = { workers = 1 }\nserver.scratch = 8192\n".to_owned(), 2),
+        ("server.workers = 1\nserver = { scratch = 8192 }\n".to_owned(), 2),
+        (crate::joined(&[hub, "identity = { anonymous = \"local\" }\n[hub.identity]\n"]), 4),
+        (crate::joined(&[hub, "[hub.identity]\n[hub.identity]\n"]), 4),
+    ] {
+        let problem = wrong(&text);
+        assert!(problem.line == line && problem.what.contains("is said twice"), "{text}: {problem:?}");
+    }
+    let problem = wrong(&crate::joined(&[hub, "[hub]\nname = \"a\"\n"]));
+    assert!(problem.line == 3 && problem.what.contains("write it as [[hub]]"), "{problem:?}");
+    // In front of its keys, and in each entry, it may.
+    let text = "server.workers = 1\nserver.scratch = 8192\n[[hub]]\nname = \"a\"\nlisten = \":1\"\n[hub.identity]\n\
+                [[hub]]\nname = \"b\"\nlisten = \":2\"\n[hub.identity]\nanonymous = \"local\"\n";
+    let config = parse(text).unwrap();
+    assert_eq!(
+        (config.scratch, config.hub[0].identity.anonymous, config.hub[1].identity.anonymous),
+        (8192, 3, 1)
+    );
+}
+
+/// What TOML refuses `windlass` refuses, and so a file goes from one to the other.
+#[test]
+fn units_stand_in_quotes() {
+    let problem = wrong("[server]\nscratch = 64KiB\n");
+    assert_eq!((problem.line, &*problem.what), (2, "this is no value: text stands between `\"`"));
+    let problem = wrong("\"server.scratch\" = 8192\n");
+    assert_eq!((problem.line, &*problem.what), (1, "nothing has the name \"server.scratch\""));
+}
