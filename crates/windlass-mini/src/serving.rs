@@ -36,6 +36,7 @@ impl From<windlass::Error> for Failure {
 pub(crate) fn made(config: &Config) -> Result<Made, Problem> {
     let mut server = Server::new(config.engine());
     #[cfg(feature = "metrics")]
+    #[cfg_attr(not(feature = "hub"), allow(unused_mut, reason = "only hubs are added"))]
     let mut looked = crate::metrics::Looked::default();
     #[cfg(feature = "echo")]
     for echo in &config.echo {

@@ -3,6 +3,7 @@
 
 mod harness;
 
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
 mod check;
 
 #[cfg(feature = "echo")]
