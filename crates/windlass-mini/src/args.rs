@@ -54,7 +54,7 @@ const SERVICES: &[(&str, &str)] = &[
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(args.into_iter().collect::<Vec<_>>());
     let mut command = None;
-    let mut file = PathBuf::from("windlass.toml");
+    let mut file = None;
     let (mut quiet, mut listen, mut to) = (false, Vec::new(), Vec::new());
     loop {
         let Ok(arg) = parser.next() else { return Err(wrong("a flag has a value that it does not take")) };
@@ -63,7 +63,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Command::Help),
             Some(Arg::Short('V') | Arg::Long("version")) => return Ok(Command::Version),
             Some(Arg::Short('q') | Arg::Long("quiet")) => quiet = true,
-            Some(Arg::Short('c') | Arg::Long("config")) => file = value(&mut parser)?.into(),
+            Some(Arg::Short('c') | Arg::Long("config")) => file = Some(PathBuf::from(value(&mut parser)?)),
             Some(Arg::Short('l') | Arg::Long("listen")) => listen.push(text(value(&mut parser)?)?),
             Some(Arg::Long("to")) => to.push(text(value(&mut parser)?)?),
             Some(Arg::Value(name)) if command.is_none() => command = Some(text(name)?),
@@ -72,14 +72,27 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         }
     }
     let Some(command) = command else { return Ok(Command::Help) };
-    match &*command {
-        "run" => return Ok(Command::Run { config: file, quiet }),
-        "check" => return Ok(Command::Check { config: file }),
-        _ => {}
+    // A flag that a command has no use for is none that would be passed over.
+    let refused = |flag: &str| Err(wrong(&crate::joined(&["`", &command, "` takes no ", flag])));
+    if command == "run" || command == "check" {
+        if !listen.is_empty() {
+            return refused("--listen: it is said in the file");
+        }
+        if !to.is_empty() {
+            return refused("--to: it is said in the file");
+        }
+        let config = file.unwrap_or_else(|| PathBuf::from("windlass.toml"));
+        return Ok(if command == "run" { Command::Run { config, quiet } } else { Command::Check { config } });
     }
     let Some((name, usual)) = SERVICES.iter().find(|(name, _)| *name == command) else {
         return Err(wrong(&crate::joined(&["there is no command `", &command, "`"])));
     };
+    if file.is_some() {
+        return refused("--config: `run` serves what a file says");
+    }
+    if !to.is_empty() && command != "proxy" {
+        return refused("--to");
+    }
     if listen.is_empty() {
         listen.push((*usual).to_owned());
     }
@@ -127,6 +140,12 @@ mod tests {
             ("run -c", "needs a value"),
             ("run twice", "one command too many"),
             ("run --quiet=1", "does not take"),
+            ("run -l :7", "`run` takes no --listen"),
+            ("check --to :7", "`check` takes no --to"),
+            #[cfg(feature = "echo")]
+            ("echo -c a.toml", "`echo` takes no --config"),
+            #[cfg(feature = "echo")]
+            ("echo --to 127.0.0.1:7", "`echo` takes no --to"),
         ] {
             assert!(parsed(wrong).expect_err(wrong).contains(why), "{wrong}");
         }

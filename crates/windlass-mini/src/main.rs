@@ -33,21 +33,18 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { config, quiet }) => match loaded(&config) {
+        Ok(Command::Run { config: path, quiet }) => match loaded(&path) {
             Ok(mut config) => {
                 if quiet {
                     config.quiet();
                 }
-                served(&config)
+                served(&config, &path.to_string_lossy())
             }
             Err(code) => code,
         },
-        Ok(Command::Serve(config)) => served(&config),
-        Ok(Command::Check { config }) => match loaded(&config) {
-            Ok(_) => {
-                say(&[&config.to_string_lossy(), ": nothing is wrong\n"]);
-                ExitCode::SUCCESS
-            }
+        Ok(Command::Serve(config)) => served(&config, ""),
+        Ok(Command::Check { config: path }) => match loaded(&path) {
+            Ok(config) => checked(&config, &path.to_string_lossy()),
             Err(code) => code,
         },
         Ok(Command::Help) => {
@@ -67,20 +64,38 @@ fn main() -> ExitCode {
 
 /// The configuration in a file; it is said what is wrong with it.
 fn loaded(path: &std::path::Path) -> Result<config::Config, ExitCode> {
-    config::load(path).map_err(|problem| {
-        let path = path.to_string_lossy();
-        let line =
-            if problem.line == 0 { String::new() } else { crate::joined(&[":", &problem.line.to_string()]) };
-        complain(&["error: ", &path, &line, ": ", &problem.what, "\n"]);
-        ExitCode::from(EXIT_CONFIG)
-    })
+    config::load(path).map_err(|problem| refused(&problem, &path.to_string_lossy()))
+}
+
+/// Says what is wrong with a configuration, and where: in no file if it has no name.
+fn refused(problem: &config::Problem, file: &str) -> ExitCode {
+    let line =
+        if problem.line == 0 { String::new() } else { crate::joined(&[":", &problem.line.to_string()]) };
+    let colon = if file.is_empty() { "" } else { ": " };
+    complain(&["error: ", file, &line, colon, &problem.what, "\n"]);
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// Does everything that serving begins with, up to where sockets would be opened.
+fn checked(config: &config::Config, file: &str) -> ExitCode {
+    match serving::made(config) {
+        Ok(made) => {
+            say(&[file, ": nothing is wrong\n"]);
+            if let Some(plan) = made.plan {
+                say(&["Memory\n", &plan.to_string()]);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => refused(&problem, file),
+    }
 }
 
 /// Serves until told to stop.
-fn served(config: &config::Config) -> ExitCode {
+fn served(config: &config::Config, file: &str) -> ExitCode {
     match serving::run(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
+        Err(serving::Failure::Config(problem)) => refused(&problem, file),
+        Err(serving::Failure::System(why)) => {
             complain(&["error: ", &why, "\n"]);
             ExitCode::FAILURE
         }

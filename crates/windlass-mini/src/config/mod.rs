@@ -3,6 +3,7 @@
 //!
 //! The first thing that is wrong ends the start: its line is said, and what was probably meant.
 
+mod memory;
 mod nearest;
 mod tables;
 mod toml;
@@ -12,9 +13,9 @@ use nearest::nearest;
 pub(crate) use tables::Config;
 #[cfg(feature = "hub")]
 pub(crate) use tables::Hub;
-pub(crate) use tables::Tls;
 #[cfg(feature = "relay")]
-pub(crate) use tables::{MODES, Proxy};
+pub(crate) use tables::Proxy;
+pub(crate) use tables::Tls;
 use toml::{Said, Value};
 
 /// Bytes of a file: what is longer is no configuration.
@@ -51,26 +52,23 @@ pub(crate) fn load(path: &std::path::Path) -> Result<Config, Problem> {
 /// Understands the text of a file.
 pub(crate) fn parse(text: &str) -> Result<Config, Problem> {
     let mut config = Config::default();
-    // Keys that stand there, so that none stands there twice; of a list, those of its last entry.
+    // Keys and tables that stand there, so that none stands there twice; of a list, those of its last entry. Only a
+    // table that is not written as one but in front of its keys is said with each of them.
     let mut seen: Vec<String> = Vec::new();
+    let mut tables: Vec<(String, bool)> = Vec::new();
     toml::read(text, &mut |said, line| match said {
         Said::Entry(path) => {
             let below = crate::joined(&[&path, "."]);
             seen.retain(|key| !key.starts_with(&below));
+            tables.retain(|(table, _)| !table.starts_with(&below));
             if config.begin(&path, line) {
                 Ok(())
             } else {
                 Err(unknown("list of tables", &path, tables::LISTS, line))
             }
         }
-        Said::Table(path) => match config.slots(&path) {
-            Some(_) => Ok(()),
-            None if tables::LISTS.contains(&&*path) => Err(Problem::at(
-                line,
-                &crate::joined(&["`", &path, "` is a list: write it as [[", &path, "]]"]),
-            )),
-            None => Err(unknown("table", &path, tables::TABLES, line)),
-        },
+        Said::Table(path) | Said::Inline(path) => begin(&mut config, &mut tables, path, false, line),
+        Said::Dotted(path) => begin(&mut config, &mut tables, path, true, line),
         Said::Key(path, value) => {
             if seen.contains(&path) {
                 return Err(Problem::at(line, &crate::joined(&["`", &path, "` is said twice"])));
@@ -81,7 +79,31 @@ pub(crate) fn parse(text: &str) -> Result<Config, Problem> {
         }
     })?;
     config.check()?;
+    config.divide();
     Ok(config)
+}
+
+/// Begins or goes on with the table at `path`.
+fn begin(
+    config: &mut Config,
+    begun: &mut Vec<(String, bool)>,
+    path: String,
+    is_dotted: bool,
+    line: u32,
+) -> Result<(), Problem> {
+    if tables::LISTS.contains(&&*path) {
+        let what = ["`", &path, "` is a list: write it as [[", &path, "]]"];
+        return Err(Problem::at(line, &crate::joined(&what)));
+    }
+    if config.slots(&path).is_none() {
+        return Err(unknown("table", &path, tables::TABLES, line));
+    }
+    match begun.iter().find(|(table, _)| *table == path) {
+        Some((_, true)) if is_dotted => {}
+        Some(_) => return Err(Problem::at(line, &crate::joined(&["`", &path, "` is said twice"]))),
+        None => begun.push((path, is_dotted)),
+    }
+    Ok(())
 }
 
 /// Sets the key at `path`.

@@ -39,6 +39,8 @@ pub(super) const LISTS: &[&str] = &[
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) scratch: usize,
+    /// Bytes for everything; 0: as much as it takes.
+    pub(crate) memory: usize,
     pub(crate) limits: Limits,
     /// A number of [`LEVELS`].
     pub(crate) level: u8,
@@ -65,6 +67,7 @@ impl Default for Config {
         Config {
             workers: 1,
             scratch: SCRATCH,
+            memory: 0,
             limits: Limits::default(),
             level: INFO,
             #[cfg(feature = "metrics")]
@@ -79,23 +82,30 @@ impl Default for Config {
     }
 }
 
-/// A certificate and its key; none if they are empty.
+/// A certificate and its key, if it was said that there is one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tls {
     pub(crate) cert: String,
     pub(crate) key: String,
     pub(crate) client_ca: String,
+    /// A number of [`CLIENT_CERTIFICATES`].
     pub(crate) client_certificate: u8,
+    /// Whether the table stands there, be it an empty one: whoever wrote it does not want plain text.
+    pub(crate) is_said: bool,
 }
+
+/// `required`, or so much more.
+const CLIENT_CERTIFICATES: &[&str] = &["required", "optional"];
 
 impl Tls {
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there is none"))]
     fn slots(&mut self) -> Vec<(&'static str, Slot<'_>)> {
+        self.is_said = true;
         vec![
             ("cert", Slot::Text(&mut self.cert)),
             ("key", Slot::Text(&mut self.key)),
             ("client_ca", Slot::Text(&mut self.client_ca)),
-            ("client_certificate", Slot::Word(&["required", "optional"], &mut self.client_certificate)),
+            ("client_certificate", Slot::Word(CLIENT_CERTIFICATES, &mut self.client_certificate)),
         ]
     }
 }
@@ -125,12 +135,45 @@ pub(crate) struct Proxy {
     /// `flows_max` and `idle_timeout` of `[proxy.udp]`.
     pub(crate) flows_max: usize,
     pub(crate) udp_idle_timeout: std::time::Duration,
+    /// Whether `[proxy.udp]` stands there.
+    pub(crate) is_udp_said: bool,
     pub(crate) tls: Tls,
 }
 
 /// What a `[[proxy]]` may pass on.
 #[cfg(feature = "relay")]
 pub(crate) const MODES: &[&str] = &["tcp", "udp"];
+
+#[cfg(feature = "relay")]
+impl Proxy {
+    /// Whether it passes on datagrams.
+    pub(crate) fn is_udp(&self) -> bool {
+        MODES[usize::from(self.mode)] == "udp"
+    }
+
+    /// What cannot be, and was said here.
+    fn check(&self) -> Option<&'static str> {
+        let is_udp = self.is_udp();
+        let problems = [
+            (self.to.len() != 1, "needs one address in `to`; only `windlass` balances several"),
+            (is_udp && self.tls.is_said, "passes on datagrams, and `tls` is about connections"),
+            (!is_udp && self.is_udp_said, "needs `mode = \"udp\"` for its `[proxy.udp]`"),
+            (
+                self.flows_max == 0 || self.udp_idle_timeout.is_zero(),
+                "needs more than 0 for flows_max and idle_timeout of `[proxy.udp]`",
+            ),
+            (
+                self.baud != 0 && !self.to.iter().all(|to| to.starts_with("pipe:")),
+                "has a `baud`, which is for `pipe:` in `to`",
+            ),
+            (
+                !is_udp && self.listen.iter().any(|it| is_datagrams(it)),
+                "needs `mode = \"udp\"` to listen for datagrams",
+            ),
+        ];
+        problems.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)
+    }
+}
 
 /// `[[hub]]`.
 #[cfg(feature = "hub")]
@@ -172,7 +215,12 @@ impl Default for Hub {
             listen: Vec::new(),
             listen_plain: Vec::new(),
             tls: Tls::default(),
-            config: windlass_hub::HubConfig::default(),
+            // There is no HTTP in this program.
+            config: windlass_hub::HubConfig {
+                websocket: false,
+                http_publish: false,
+                ..windlass_hub::HubConfig::default()
+            },
             exceeded: 0,
             queue_full: 0,
             keep_alive_max: std::time::Duration::ZERO,
@@ -222,9 +270,8 @@ impl Hub {
             ("retain", Slot::Flag(&mut config.retain)),
             ("retained_max", Slot::Count(&mut config.retained_max)),
             ("retained_bytes_max", Slot::Size(&mut config.retained_bytes_max)),
+            ("memory_max", Slot::Size(&mut config.memory_max)),
             ("qos_max", Slot::Count(&mut self.qos_max)),
-            ("websocket", Slot::Flag(&mut config.websocket)),
-            ("http_publish", Slot::Flag(&mut config.http_publish)),
             ("proxy_header", Slot::Flag(&mut config.proxy_header)),
             ("wildcards", Slot::Flag(&mut config.wildcards)),
             ("shared", Slot::Flag(&mut config.shared)),
@@ -253,11 +300,17 @@ impl Hub {
                 "receive_max and in_flight_max are from 1 on",
             ),
             (self.keep_alive_max.as_secs() > u64::from(u16::MAX), "keep_alive_max is at most 65535 seconds"),
+            (is_below_a_second(self.keep_alive_max), "keep_alive_max is 0, for any, or at least 1s"),
+            (is_below_a_second(self.session_expiry_max), "session_expiry_max is 0, for ever, or at least 1s"),
             (!(20..=268_435_460).contains(&config.packet_max), "packet_max is from 20 to 268435460 bytes"),
             (!(128..=1 << 20).contains(&config.connect_max), "connect_max is from 128 bytes to 1MiB"),
             (!(1..=1_024).contains(&config.topic_levels_max), "topic_levels_max is from 1 to 1024"),
             (self.qos_max > 2, "qos_max is 0, 1 or 2"),
             (config.connect_timeout.is_zero(), "connect_timeout is more than 0"),
+            (
+                self.listen.iter().chain(&self.listen_plain).any(|it| is_datagrams(it)),
+                "`udp:` is for datagrams, and MQTT has none",
+            ),
         ];
         problems.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why)
     }
@@ -283,6 +336,7 @@ impl Config {
                 baud: 0,
                 flows_max: 1024,
                 udp_idle_timeout: std::time::Duration::from_secs(60),
+                is_udp_said: false,
                 tls: Tls::default(),
             }),
             #[cfg(feature = "hub")]
@@ -296,7 +350,11 @@ impl Config {
     pub(super) fn slots(&mut self, path: &str) -> Option<Vec<(&'static str, Slot<'_>)>> {
         Some(match path {
             "server" => {
-                vec![("workers", Slot::Count(&mut self.workers)), ("scratch", Slot::Size(&mut self.scratch))]
+                vec![
+                    ("workers", Slot::Count(&mut self.workers)),
+                    ("scratch", Slot::Size(&mut self.scratch)),
+                    ("memory", Slot::Size(&mut self.memory)),
+                ]
             }
             "limits" => limit_slots(&mut self.limits),
             "log" => vec![("level", Slot::Word(LEVELS, &mut self.level))],
@@ -322,6 +380,7 @@ impl Config {
             #[cfg(feature = "relay")]
             "proxy.udp" => {
                 let proxy = self.proxy.last_mut()?;
+                proxy.is_udp_said = true;
                 vec![
                     ("flows_max", Slot::Count(&mut proxy.flows_max)),
                     ("idle_timeout", Slot::Time(&mut proxy.udp_idle_timeout)),
@@ -373,7 +432,13 @@ impl Config {
 
     /// What the engine is made with.
     pub(crate) fn engine(&self) -> Engine {
-        Engine { workers: 1, scratch_bytes: self.scratch, limits: self.limits.clone(), ..Engine::default() }
+        Engine {
+            workers: 1,
+            scratch_bytes: self.scratch,
+            memory: self.of_engine(),
+            limits: self.limits.clone(),
+            ..Engine::default()
+        }
     }
 
     /// What cannot be, though each value can.
@@ -400,14 +465,52 @@ impl Config {
                 ));
             }
         }
+        #[cfg(feature = "echo")]
+        for echo in self.echo.iter().filter(|it| it.listen.iter().any(|it| is_datagrams(it))) {
+            let why = match cfg!(feature = "udp") {
+                false => "this program was built without datagrams",
+                true if echo.tls.is_said => {
+                    "`tls` is about connections, and `udp:` in `listen` about datagrams"
+                }
+                true => continue,
+            };
+            return Err(Problem::at(echo.line, &crate::joined(&["in the [[echo]] that begins here, ", why])));
+        }
         #[cfg(feature = "relay")]
         for proxy in &self.proxy {
-            if proxy.to.len() != 1 {
-                let what = "the [[proxy]] that begins here needs one address in `to`; only `windlass` balances several";
-                return Err(Problem::at(proxy.line, what));
+            if let Some(why) = proxy.check() {
+                let what = crate::joined(&["the [[proxy]] that begins here ", why]);
+                return Err(Problem::at(proxy.line, &what));
             }
         }
+        self.check_names()?;
         self.check_listens()
+    }
+
+    /// Metrics tell services apart by their names.
+    fn check_names(&self) -> Result<(), Problem> {
+        let mut all: Vec<(u32, &str)> = Vec::new();
+        #[cfg(feature = "echo")]
+        all.extend(self.echo.iter().map(|it| (it.line, &*it.name)));
+        #[cfg(feature = "relay")]
+        all.extend(self.proxy.iter().map(|it| (it.line, &*it.name)));
+        #[cfg(feature = "hub")]
+        all.extend(self.hub.iter().map(|it| (it.line, &*it.name)));
+        // Of two it is the later one that wants another.
+        all.sort_unstable();
+        for (at, (line, name)) in all.iter().enumerate() {
+            if *name == "admin" {
+                return Err(Problem::at(
+                    *line,
+                    "`admin` is the name of the admin listener: give it another `name`",
+                ));
+            }
+            if all[..at].iter().any(|(_, other)| other == name) {
+                let what = ["two services are called `", name, "`: give each a `name` of its own"];
+                return Err(Problem::at(*line, &crate::joined(&what)));
+            }
+        }
+        Ok(())
     }
 
     /// Whoever serves has to listen somewhere.
@@ -430,12 +533,28 @@ impl Config {
             if listens == 0 {
                 return Err(Problem::at(line, "the table that begins here needs an address in `listen`"));
             }
-            if tls.cert.is_empty() != tls.key.is_empty() {
+            if tls.is_said && (tls.cert.is_empty() || tls.key.is_empty()) {
                 return Err(Problem::at(line, "`tls` of the table that begins here needs `cert` and `key`"));
+            }
+            if tls.client_certificate != 0 && tls.client_ca.is_empty() {
+                let what = "`client_certificate` in `tls` of the table that begins here needs `client_ca`";
+                return Err(Problem::at(line, what));
             }
         }
         Ok(())
     }
+}
+
+/// Whether a time that is counted in seconds would be none of them.
+#[cfg(feature = "hub")]
+fn is_below_a_second(time: std::time::Duration) -> bool {
+    !time.is_zero() && time.as_secs() == 0
+}
+
+/// Whether datagrams come to an address.
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
+fn is_datagrams(listen: &str) -> bool {
+    listen.starts_with("udp:")
 }
 
 /// Whether only this machine gets to an address.

@@ -22,6 +22,10 @@ pub(crate) enum Value {
 pub(crate) enum Said {
     /// `[path]`.
     Table(String),
+    /// `path = { .. }`; what is in it follows.
+    Inline(String),
+    /// The table of a key that was written with dots: `path.key = ..`. The key follows.
+    Dotted(String),
     /// `[[path]]`.
     Entry(String),
     /// A key and its value; the key with the path of its table in front of it.
@@ -33,6 +37,8 @@ pub(crate) fn read(
     text: &str,
     take: &mut dyn FnMut(Said, u32) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
+    // Editors of some systems begin files with a mark of their order of bytes.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { text: text.as_bytes(), at: 0, line: 1, take };
     let mut table = String::new();
     loop {
@@ -105,16 +111,23 @@ impl Reader<'_> {
         }
     }
 
-    /// `a.b."c"`, without blanks around its dots.
+    /// `a.b."c"`, without blanks around its dots. What needs its quotes is no name of ours, and a dot in them would
+    /// be taken for one between names.
     fn path(&mut self) -> Result<String, Problem> {
         let mut path = String::new();
         loop {
             self.space(false);
             match self.peek() {
-                b'"' | b'\'' => path += &self.string()?,
+                b'"' | b'\'' => {
+                    let name = self.string()?;
+                    if name.is_empty() || !name.bytes().all(is_bare) {
+                        return Err(self.wrong(&crate::joined(&["nothing has the name \"", &name, "\""])));
+                    }
+                    path += &name;
+                }
                 _ => {
                     let from = self.at;
-                    while matches!(self.peek(), b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-') {
+                    while is_bare(self.peek()) {
                         self.at += 1;
                     }
                     if from == self.at {
@@ -147,9 +160,13 @@ impl Reader<'_> {
             ));
         }
         self.space(false);
+        let has_dots = key.contains('.');
         let key = if table.is_empty() { key } else { crate::joined(&[table, ".", &key]) };
+        if has_dots && let Some((of, _)) = key.rsplit_once('.') {
+            (self.take)(Said::Dotted(of.into()), line)?;
+        }
         if self.eat(b'{') {
-            (self.take)(Said::Table(key.clone()), line)?;
+            (self.take)(Said::Inline(key.clone()), line)?;
             self.space(false);
             while !self.eat(b'}') {
                 self.space(false);
@@ -195,9 +212,7 @@ impl Reader<'_> {
                 match self.slice(from)? {
                     "true" => Ok(Value::Flag(true)),
                     "false" => Ok(Value::Flag(false)),
-                    number if number.starts_with(|c: char| c.is_ascii_digit()) => {
-                        Ok(Value::Number(number.into()))
-                    }
+                    number if is_number(number) => Ok(Value::Number(number.into())),
                     _ => Err(self.wrong("this is no value: text stands between `\"`")),
                 }
             }
@@ -218,25 +233,64 @@ impl Reader<'_> {
             if byte == quote {
                 break;
             }
+            if byte.is_ascii_control() && byte != b'\t' {
+                return Err(self.wrong("a control character stands in the text"));
+            }
             if byte != b'\\' || quote == b'\'' {
                 bytes.push(byte);
                 continue;
             }
             let escape = self.peek();
             self.at += 1;
+            if let Some(digits) = [(b'u', 4), (b'U', 8)].iter().find(|(of, _)| *of == escape) {
+                let letter = self.letter(digits.1)?;
+                bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
+            }
             bytes.push(match escape {
+                b'b' => 8,
+                b'f' => 12,
                 b'n' => b'\n',
                 b't' => b'\t',
                 b'r' => b'\r',
                 b'"' | b'\\' => escape,
                 _ => {
-                    return Err(self
-                        .wrong("there is no such escape: `\\n`, `\\t`, `\\r`, `\\\"` and `\\\\` there are"));
+                    return Err(self.wrong(
+                        "there is no such escape: `\\n`, `\\t`, `\\r`, `\\b`, `\\f`, `\\\"`, `\\\\` and `\\u` with four digits there are",
+                    ));
                 }
             });
         }
         String::from_utf8(bytes).map_err(|_| self.wrong("this is no text"))
     }
+
+    /// The letter with the number of so many hexadecimal digits.
+    fn letter(&mut self, digits: usize) -> Result<char, Problem> {
+        let mut number = 0;
+        for _ in 0..digits {
+            let Some(digit) = char::from(self.peek()).to_digit(16) else {
+                return Err(self.wrong("`\\u` has four digits, and `\\U` eight, of 0 to F"));
+            };
+            // Eight digits are 32 bits.
+            number = number << 4 | digit;
+            self.at += 1;
+        }
+        char::from_u32(number).ok_or_else(|| self.wrong("there is no letter of this number"))
+    }
+}
+
+/// What a name without quotes is made of.
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// `10_000` or `1.5`: an underscore stands between two digits, a zero does not lead.
+fn is_number(text: &str) -> bool {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits = |text: &str| {
+        text.split('_').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    are_digits(whole) && are_digits(part) && (whole == "0" || !whole.starts_with('0'))
 }
 
 #[cfg(test)]
@@ -261,10 +315,11 @@ mod tests {
         let text = "# one\nserver.workers = 1_0 # two\n[[hub]]\nlisten = [\n  \"a:1\", 'b' # three\n]\n\
                     tls = { cert = \"c.pem\", key = 'k' }\n\n[ hub . identity ]\r\nterse = true\nt = \"5s\\n\\\"\"";
         let expected = vec![
+            (Said::Dotted("server".into()), 2),
             (key("server.workers", Value::Number("1_0".into())), 2),
             (Said::Entry("hub".into()), 3),
             (key("hub.listen", Value::Texts(vec!["a:1".into(), "b".into()])), 4),
-            (Said::Table("hub.tls".into()), 7),
+            (Said::Inline("hub.tls".into()), 7),
             (key("hub.tls.cert", Value::Text("c.pem".into())), 7),
             (key("hub.tls.key", Value::Text("k".into())), 7),
             (Said::Table("hub.identity".into()), 9),
@@ -290,9 +345,33 @@ mod tests {
             ("[[hub]\n", 1),
             ("a = { b = 1", 1),
             ("a = [\"b\"", 1),
+            ("\na = 64KiB", 2),
+            ("a = 10s", 1),
+            ("a = 1_", 1),
+            ("a = 1__0", 1),
+            ("a = 007", 1),
+            ("a = 1.", 1),
+            ("a = 1.2.3", 1),
+            ("\n\"a.b\" = 1", 2),
+            ("\"\" = 1", 1),
+            ("a = \"\\u12\"", 1),
+            ("a = \"\\ud800\"", 1),
+            ("a = \"\\UFFFFFFFF\"", 1),
+            ("a = \"\x01\"", 1),
         ] {
             assert_eq!(said(text).expect_err(text).line, line, "{text}");
         }
+    }
+
+    #[test]
+    fn a_mark_in_front_and_letters_by_their_numbers() {
+        let text = "\u{feff}a = \"\\u0041\\U0001F600\\b\"\n'b' = 0\n\"c-d\" = 1.5";
+        let expected = vec![
+            (key("a", Value::Text("A\u{1f600}\u{8}".into())), 1),
+            (key("b", Value::Number("0".into())), 2),
+            (key("c-d", Value::Number("1.5".into())), 3),
+        ];
+        assert_eq!(said(text), Ok(expected));
     }
 
     #[test]

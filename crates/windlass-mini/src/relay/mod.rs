@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 
 use windlass::{Remote, Server};
 
-use crate::config::{MODES, Proxy, Tls};
+use crate::config::{Proxy, Tls};
 use crate::serving::listening;
 
 /// Adds the service of a table.
 pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
     let to = table.to.first().map_or("", |to| to);
-    if MODES[usize::from(table.mode)] == "udp" {
+    if table.is_udp() {
         let to = address(to)?;
         let (flows_max, idle) = (table.flows_max, table.udp_idle_timeout);
         let service =

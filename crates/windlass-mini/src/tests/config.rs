@@ -75,3 +75,146 @@ fn a_hub_has_the_keys_of_a_hub() {
     );
     assert!(wrong("[[hub]]\nlisten = [\":1883\"]\nqos_max = 3\n").what.contains("qos_max is 0, 1 or 2"));
 }
+
+#[cfg(all(feature = "echo", feature = "tls"))]
+#[test]
+fn tls_that_is_said_is_never_left_out() {
+    let files = "cert = \"c\"\nkey = \"k\"\n";
+    for (tls, what) in [
+        ("[echo.tls]\n", "needs `cert` and `key`"),
+        ("tls = {}\n", "needs `cert` and `key`"),
+        ("tls.client_ca = \"ca.pem\"\n", "needs `cert` and `key`"),
+        ("[echo.tls]\ncert = \"c\"\n", "needs `cert` and `key`"),
+        ("[echo.tls]\ncert = \"\"\nkey = \"\"\n", "needs `cert` and `key`"),
+        (
+            &crate::joined(&["[echo.tls]\nclient_certificate = \"optional\"\n", files]),
+            "`client_certificate` in `tls` of the table that begins here needs `client_ca`",
+        ),
+    ] {
+        let problem = wrong(&crate::joined(&["[[echo]]\nlisten = [\":7\"]\n", tls]));
+        assert!(problem.line == 1 && problem.what.contains(what), "{tls}: {problem:?}");
+    }
+    assert!(parse(&crate::joined(&["[[echo]]\nlisten = [\":7\"]\n[echo.tls]\n", files])).is_ok());
+    let problem = wrong(&crate::joined(&["[[echo]]\nlisten = [\":7\", \"udp::7\"]\n[echo.tls]\n", files]));
+    assert!(problem.line == 1 && problem.what.contains("`tls` is about connections"), "{problem:?}");
+    #[cfg(feature = "relay")]
+    {
+        let text = "[[proxy]]\nmode = \"udp\"\nlisten = [\":7\"]\nto = [\"127.0.0.1:8\"]\n[proxy.tls]\n";
+        let problem = wrong(&crate::joined(&[text, files]));
+        assert!(problem.line == 1 && problem.what.contains("`tls` is about connections"), "{problem:?}");
+    }
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn memory_is_divided_among_hubs_and_the_engine() {
+    let hubs =
+        "[[hub]]\nlisten = [\":1\"]\n[[hub]]\nname = \"two\"\nlisten = [\":2\"]\nmemory_max = \"1MiB\"\n";
+    let config = parse(&crate::joined(&["[server]\nmemory = \"16MiB\"\n", hubs])).unwrap();
+    let of: Vec<usize> = config.hub.iter().map(|hub| hub.config.memory_max).collect();
+    // Half of it in equal parts, but for who says otherwise.
+    assert_eq!(of, [4 << 20, 1 << 20]);
+    let engine = config.engine();
+    assert_eq!(engine.memory, 11 << 20);
+    // Nothing is longer than what there is room for.
+    let limits = windlass::Server::new(engine.clone()).memory_plan().unwrap().unwrap().limits;
+    assert!(limits.input_max < 2_000_000, "{}", limits.input_max);
+    assert_eq!(config.hub[0].config.packet_max, limits.input_max);
+    assert_eq!(config.hub[0].config.queue_bytes_max, 1 << 20);
+    let plan = config.plan(&windlass::Server::new(engine)).unwrap().unwrap();
+    assert_eq!(
+        (plan.memory, plan.lines[0].total(), &*plan.lines[1].what),
+        (16 << 20, 4 << 20, "kept by two")
+    );
+    assert!(plan.total() <= plan.memory);
+    // Without a budget there is a hub's own bound, and nothing is lowered.
+    let config = parse(hubs).unwrap();
+    let of: Vec<usize> = config.hub.iter().map(|hub| hub.config.memory_max).collect();
+    assert_eq!(
+        (of, config.engine().memory, config.hub[0].config.packet_max),
+        (vec![0, 1 << 20], 0, 2_000_000)
+    );
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn what_would_do_nothing_is_no_key_of_a_hub() {
+    for (key, what) in [
+        ("websocket = true", "no key `hub.websocket`"),
+        ("http_publish = true", "no key `hub.http_publish`"),
+        ("keep_alive_max = \"500ms\"", "keep_alive_max is 0, for any, or at least 1s"),
+        ("session_expiry_max = \"999ms\"", "session_expiry_max is 0, for ever, or at least 1s"),
+    ] {
+        let problem = wrong(&crate::joined(&["[[hub]]\nlisten = [\":1883\"]\n", key, "\n"]));
+        assert!(problem.what.contains(what), "{key}: {problem:?}");
+    }
+    let text = "[[hub]]\nlisten = [\":1883\"]\nkeep_alive_max = \"1s\"\nsession_expiry_max = 0\n";
+    let config = parse(text).unwrap();
+    assert!(!config.hub[0].config.websocket && !config.hub[0].config.http_publish);
+}
+
+#[cfg(feature = "relay")]
+#[test]
+fn what_would_do_nothing_is_no_key_of_a_proxy() {
+    for (keys, what) in [
+        ("to = [\"127.0.0.1:8\"]\nbaud = 9600\n", "has a `baud`, which is for `pipe:` in `to`"),
+        ("to = [\"127.0.0.1:8\"]\n[proxy.udp]\n", "needs `mode = \"udp\"` for its `[proxy.udp]`"),
+        ("to = [\"127.0.0.1:8\"]\nmode = \"udp\"\nudp.flows_max = 0\n", "more than 0 for flows_max"),
+    ] {
+        let problem = wrong(&crate::joined(&["[[proxy]]\nlisten = [\":7\"]\n", keys]));
+        assert!(problem.line == 1 && problem.what.contains(what), "{keys}: {problem:?}");
+    }
+    for keys in
+        ["to = [\"pipe:/dev/ttyS0\"]\nbaud = 9600\n", "to = [\"[::1]:8\"]\nmode = \"udp\"\n[proxy.udp]\n"]
+    {
+        assert!(parse(&crate::joined(&["[[proxy]]\nlisten = [\":7\"]\n", keys])).is_ok(), "{keys}");
+    }
+}
+
+#[cfg(feature = "echo")]
+#[test]
+fn services_have_names_of_their_own() {
+    let problem = wrong("[[echo]]\nlisten = [\":7\"]\n\n[[echo]]\nlisten = [\":8\"]\n");
+    assert_eq!(
+        (problem.line, &*problem.what),
+        (4, "two services are called `echo`: give each a `name` of its own")
+    );
+    assert!(wrong("[[echo]]\nname = \"admin\"\nlisten = [\":7\"]\n").what.contains("admin listener"));
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn a_table_stands_there_once() {
+    let hub = "[[hub]]\nlisten = [\":1\"]\n";
+    for (text, line) in [
+        ("[server]\nworkers = 1\n[limits]\n[server]\nscratch = 8192\n".to_owned(), 4),
+        ("server = { workers = 1 }\n[server]\n".to_owned(), 2),
+        ("server.workers = 1\n[server]\n".to_owned(), 2),
+        ("server = { workers = 1 }\nserver.scratch = 8192\n".to_owned(), 2),
+        ("server.workers = 1\nserver = { scratch = 8192 }\n".to_owned(), 2),
+        (crate::joined(&[hub, "identity = { anonymous = \"local\" }\n[hub.identity]\n"]), 4),
+        (crate::joined(&[hub, "[hub.identity]\n[hub.identity]\n"]), 4),
+    ] {
+        let problem = wrong(&text);
+        assert!(problem.line == line && problem.what.contains("is said twice"), "{text}: {problem:?}");
+    }
+    let problem = wrong(&crate::joined(&[hub, "[hub]\nname = \"a\"\n"]));
+    assert!(problem.line == 3 && problem.what.contains("write it as [[hub]]"), "{problem:?}");
+    // In front of its keys, and in each entry, it may.
+    let text = "server.workers = 1\nserver.scratch = 8192\n[[hub]]\nname = \"a\"\nlisten = \":1\"\n[hub.identity]\n\
+                [[hub]]\nname = \"b\"\nlisten = \":2\"\n[hub.identity]\nanonymous = \"local\"\n";
+    let config = parse(text).unwrap();
+    assert_eq!(
+        (config.scratch, config.hub[0].identity.anonymous, config.hub[1].identity.anonymous),
+        (8192, 3, 1)
+    );
+}
+
+/// What TOML refuses `windlass` refuses, and so a file goes from one to the other.
+#[test]
+fn units_stand_in_quotes() {
+    let problem = wrong("[server]\nscratch = 64KiB\n");
+    assert_eq!((problem.line, &*problem.what), (2, "this is no value: text stands between `\"`"));
+    let problem = wrong("\"server.scratch\" = 8192\n");
+    assert_eq!((problem.line, &*problem.what), (1, "nothing has the name \"server.scratch\""));
+}

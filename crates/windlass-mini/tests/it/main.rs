@@ -3,6 +3,9 @@
 
 mod harness;
 
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
+mod check;
+
 #[cfg(feature = "echo")]
 mod echo;
 #[cfg(feature = "hub")]
