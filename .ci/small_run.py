@@ -432,7 +432,7 @@ def openwrt_makefile(folder):
 
     expect(make("tell").split() == ["windlass-mini", version(), f"windlass-{version()}.tar.gz"], "the Makefile is read")
     built = make("-n", "compile", chosen=("HUB", "TLS"))
-    expect('--features "hub tls"' in built and "--no-default-features" in built, "features are those that are chosen")
+    expect('--features "libc hub tls"' in built and "--no-default-features" in built, "features are those that are chosen")
     make(f"DESTDIR={folder}/root", "install")
     expect(files(f"{folder}/root") == {
         "usr/bin/windlass-mini": 0o755, "etc/init.d/windlass": 0o755, "etc/config/windlass": 0o600,
@@ -476,7 +476,7 @@ def buildroot(_program):
             make("tell").split() == [version(), f"windlass-{version()}.tar.gz", "crates/windlass-mini"], "the .mk is read"
         )
         built = make("compile", "BR2_PACKAGE_WINDLASS_MINI_HUB=y", "BR2_PACKAGE_WINDLASS_MINI_RELAY=y")
-        expect("--no-default-features --features relay hub" in built, "features are those that are chosen")
+        expect("--no-default-features --features libc relay hub" in built, "features are those that are chosen")
         make(f"{folder}/source/install")
         expect(
             files(f"{folder}/root") == {"etc/init.d/S60windlass": 0o755, "etc/windlass.toml": 0o644},

@@ -20,7 +20,7 @@ inherit cargo cargo-update-recipe-crates update-rc.d
 
 CARGO_SRC_DIR = "crates/windlass-mini"
 CARGO_LOCK_SRC_DIR = "${S}"
-CARGO_BUILD_FLAGS:append = " --no-default-features"
+CARGO_BUILD_FLAGS:append = " --no-default-features --features libc"
 # What the profile `mini` says, for the one that is built here.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL = "z"
 export CARGO_PROFILE_RELEASE_LTO = "fat"

@@ -48,7 +48,10 @@ fn taken(elf: &elf::Elf) -> Taken {
 }
 
 fn cargo(folder: &Path, args: &[&str]) -> io::Result<()> {
-    let status = Command::new("cargo").current_dir(folder).args(args).stdin(Stdio::null()).status()?;
+    let mut cargo = Command::new("cargo");
+    // Where the program is looked for, whatever `CARGO_TARGET_DIR` says.
+    cargo.current_dir(folder).args(args).arg("--target-dir").arg(folder.join("target"));
+    let status = cargo.stdin(Stdio::null()).status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("cargo {} failed", args[0]))) }
 }
 

@@ -173,6 +173,13 @@ impl<'a> Conn<'a> {
         Some(Conn { core: self.core, io: self.io, index })
     }
 
+    /// Whether nothing is left of a connection of this worker that there was. One that [`Conn::other`] does not find
+    /// may still be being made, or send what is queued on its way down: then it is not over.
+    pub fn is_over(&self, id: ConnId) -> bool {
+        let slot = self.core.slots.get(id.index as usize);
+        id.worker != self.core.worker || slot.is_none_or(|slot| slot.generation != id.generation)
+    }
+
     /// Begins a connection of our own to somebody else, for the same service on this worker.
     ///
     /// Returns its id at once: [`Conn::other`] does not find it until

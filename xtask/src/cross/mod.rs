@@ -91,8 +91,8 @@ struct Edition {
 }
 
 const EDITIONS: [Edition; 2] = [
-    Edition { name: "plain", features: "echo,relay,hub,metrics", tls: false },
-    Edition { name: "tls", features: "echo,relay,hub,metrics,tls", tls: true },
+    Edition { name: "plain", features: "libc,echo,relay,hub,metrics", tls: false },
+    Edition { name: "tls", features: "libc,echo,relay,hub,metrics,tls", tls: true },
 ];
 
 /// Builds and tries those that are named, or all of them.

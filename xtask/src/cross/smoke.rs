@@ -178,9 +178,20 @@ fn handshake(address: &str, folder: &Path) -> io::Result<&'static str> {
     let (stdin, stdout) = (client.0.stdin.take(), client.0.stdout.take());
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Err(io::Error::other("no pipes")) };
     stdin.write_all(b"a line\n")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
+    let line = first_line(stdout, LONG)?;
     if line == "a line\n" { Ok("openssl") } else { Err(io::Error::other(format!("openssl heard {line:?}"))) }
+}
+
+/// What is said first, up to the end of the line, if it is said in time.
+fn first_line(stdout: ChildStdout, long: Duration) -> io::Result<String> {
+    let (tell, told) = std::sync::mpsc::channel();
+    // It ends with the program, at the latest when that is killed.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line);
+        tell.send(read.map(|_| line))
+    });
+    told.recv_timeout(long).map_err(|_| io::Error::other("nothing is said"))?
 }
 
 /// What a program that ends says, if it ends well.
@@ -193,5 +204,27 @@ fn said(command: &mut Command) -> io::Result<Vec<u8>> {
         Ok(output.stdout)
     } else {
         Err(io::Error::other(format!("{program}: {why}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(program: &str, arg: &str) -> (Running, ChildStdout) {
+        let child = Command::new(program).arg(arg).stdout(Stdio::piped()).spawn();
+        let mut running = Running(child.unwrap());
+        let stdout = running.0.stdout.take().unwrap();
+        (running, stdout)
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_waited_for_without_end() {
+        let (_running, stdout) = started("sleep", "60");
+        let began = Instant::now();
+        first_line(stdout, Duration::from_millis(50)).unwrap_err();
+        assert!(began.elapsed() < Duration::from_secs(30));
+        let (_running, stdout) = started("echo", "a line");
+        assert_eq!(first_line(stdout, LONG).unwrap(), "a line\n");
     }
 }

@@ -17,6 +17,9 @@ pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
     if table.is_udp() {
         let to = address(to)?;
         let (flows_max, idle) = (table.flows_max, table.udp_idle_timeout);
+        if flows_max == 0 || idle.is_zero() {
+            return Err("`flows_max` and `idle_timeout` of `[proxy.udp]` are more than 0".into());
+        }
         let service =
             windlass::datagrams(move || datagrams::Relay::new(to, flows_max, idle)).name(&table.name);
         let listen: Vec<String> = table.listen.iter().map(|at| as_udp(at)).collect();

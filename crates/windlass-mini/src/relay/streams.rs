@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use windlass::{Close, Conn, ConnId, Connect, ConnectError, Input, Remote, Scope, Service, Sessions};
 
-/// How long a device may still answer a client that has ended its stream: it has no end of its own, and others wait.
+/// How long a device may say nothing and take nothing until a client is ended that has ended its stream: a device has
+/// no end of its own, and others wait.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Passes connections on to one place.
@@ -14,13 +15,24 @@ pub(crate) struct Relay {
     /// Clients whose connection there is being made, each with its tag.
     waiting: Vec<(u64, ConnId)>,
     tags: u64,
-    /// The client that has the device, where there is one: bytes of several would be one stream.
-    owner: Option<ConnId>,
+    /// The connection with the device, where there is one: bytes of several clients would be one stream.
+    device: Option<ConnId>,
+    /// Bytes that were left for the device, left for the client, and passed to that, when its time was last measured.
+    left: Left,
 }
+
+type Left = (usize, usize, u64);
 
 impl Relay {
     pub(crate) fn new(to: Remote, timeout: Duration) -> Relay {
-        Relay { to, timeout, waiting: Vec::new(), tags: 0, owner: None }
+        Relay { to, timeout, waiting: Vec::new(), tags: 0, device: None, left: Left::default() }
+    }
+
+    /// What is left to be sent, with how much has passed: if that stays the same, nothing moves.
+    fn left(&self, client: &mut Conn<'_>) -> Left {
+        let (here, sent) = (client.output_len(), client.relayed().map_or(0, |it| it.sent));
+        let device = self.device.and_then(|id| client.other(id));
+        (device.map_or(0, |device| device.output_len()), here, sent)
     }
 
     /// Who waits for the connection with this tag.
@@ -34,17 +46,18 @@ impl Service for Relay {
     type Session = ();
 
     fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
-        let is_one = matches!(self.to, Remote::Piped(_));
-        if is_one && self.owner.is_some() {
+        // Until the last byte of the one before is with it, or given up.
+        if self.device.is_some_and(|device| !conn.is_over(device)) {
             return Err(Close::Refused);
         }
         // What the client sends before there is anybody waits in its socket.
         conn.pause();
         self.tags += 1;
-        conn.connect(Connect::to(self.to.clone()).timeout(self.timeout).tag(self.tags).while_draining())?;
+        let connect = Connect::to(self.to.clone()).timeout(self.timeout).tag(self.tags).while_draining();
+        let there = conn.connect(connect)?;
         self.waiting.push((self.tags, conn.id()));
-        if is_one {
-            self.owner = Some(conn.id());
+        if matches!(self.to, Remote::Piped(_)) {
+            self.device = Some(there);
         }
         Ok(())
     }
@@ -76,20 +89,29 @@ impl Service for Relay {
     }
 
     fn relay_ended(&mut self, conn: &mut Conn<'_>, (): &mut ()) -> Result<(), Close> {
-        if matches!(self.to, Remote::Piped(_)) {
+        // A device that has ended has said all: its client may go on.
+        if self.device.is_some() && !conn.is_outbound() {
+            self.left = self.left(conn);
             conn.wake_at(conn.now() + LAST_WORDS);
         }
         Ok(())
     }
 
-    fn timeout(&mut self, _: &mut Conn<'_>, (): &mut ()) -> Result<(), Close> {
-        Err(Close::Done)
-    }
-
-    fn closed(&mut self, conn: &mut Conn<'_>, (): (), _: Close) {
-        if self.owner == Some(conn.id()) {
-            self.owner = None;
+    fn timeout(&mut self, conn: &mut Conn<'_>, (): &mut ()) -> Result<(), Close> {
+        let left = self.left(conn);
+        if left != self.left {
+            self.left = left;
+            conn.wake_at(conn.now() + LAST_WORDS);
+            return Ok(());
         }
+        if left.0 == 0 && left.1 == 0 {
+            return Err(Close::Done);
+        }
+        // It does not look whole, and the device is given up with what it did not take.
+        if let Some(mut device) = self.device.and_then(|id| conn.other(id)) {
+            device.abort();
+        }
+        Err(Close::Aborted)
     }
 
     fn draining(&mut self, _: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {

@@ -1,10 +1,12 @@
 //! `[[proxy]]`.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Folder, LONG, mini};
+use crate::harness::{Folder, LONG, Mini, mini, output};
 
 #[test]
 fn connections_are_passed_on_both_ways_and_so_are_their_ends() {
@@ -70,14 +72,87 @@ fn datagrams_are_passed_on_and_answers_find_back() {
     }
     // A flow ends when it is silent, and begins anew.
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", mini.pid())).unwrap().count();
-    let (busy, begun) = (descriptors(), std::time::Instant::now());
+    let (busy, begun) = (descriptors(), Instant::now());
     while descriptors() > busy - 3 {
         assert!(begun.elapsed() < LONG, "flows do not end");
-        thread::sleep(std::time::Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     clients[0].send_to(b"again", &mini.addresses[0]).unwrap();
     let (len, _) = backend.recv_from(&mut [0; 8]).unwrap();
     assert_eq!(len, 5);
+}
+
+/// A backend, and a relay to it with these settings of `[proxy.udp]`.
+fn datagrams(settings: &str) -> (UdpSocket, Mini) {
+    let backend = UdpSocket::bind("127.0.0.1:0").unwrap();
+    backend.set_read_timeout(Some(LONG)).unwrap();
+    let to = backend.local_addr().unwrap();
+    let config = format!(
+        "[[proxy]]\nmode = \"udp\"\nlisten = [\"127.0.0.1:0\"]\nto = [\"{to}\"]\n[proxy.udp]\n{settings}\n"
+    );
+    (backend, mini(&config, 1))
+}
+
+#[test]
+fn who_was_silent_longest_makes_way() {
+    let (backend, mini) = datagrams("flows_max = 2");
+    let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let mut doors = [backend.local_addr().unwrap(); 3];
+    // The second has been silent longest when the third comes.
+    for n in [0, 1, 0, 2] {
+        clients[n].send_to(&[n as u8], &mini.addresses[0]).unwrap();
+        let mut bytes = [0; 8];
+        let (_, from) = backend.recv_from(&mut bytes).unwrap();
+        assert_eq!(usize::from(bytes[0]), n);
+        doors[n] = from;
+    }
+    for (n, heard) in [(1, false), (0, true), (2, true)] {
+        let wait = if heard { LONG } else { Duration::from_millis(300) };
+        clients[n].set_read_timeout(Some(wait)).unwrap();
+        backend.send_to(b"answer", doors[n]).unwrap();
+        assert_eq!(clients[n].recv_from(&mut [0; 8]).is_ok(), heard, "client {n}");
+    }
+    // Many come and go, and the last is heard as the first was.
+    for n in 0..500_u32 {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(&n.to_be_bytes(), &mini.addresses[0]).unwrap();
+        let mut bytes = [0; 4];
+        let (_, from) = backend.recv_from(&mut bytes).unwrap();
+        assert_eq!(u32::from_be_bytes(bytes), n);
+        client.set_read_timeout(Some(LONG)).unwrap();
+        backend.send_to(b"answer", from).unwrap();
+        client.recv_from(&mut [0; 8]).unwrap();
+    }
+}
+
+#[test]
+fn answers_keep_no_flow_alive() {
+    let (backend, mini) = datagrams("idle_timeout = \"300ms\"");
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"?", &mini.addresses[0]).unwrap();
+    let (_, door) = backend.recv_from(&mut [0; 8]).unwrap();
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", mini.pid())).unwrap().count();
+    let (busy, begun) = (descriptors(), Instant::now());
+    while descriptors() == busy {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the flow does not end");
+        // Once it has ended, the port is closed.
+        let _ = backend.send_to(b"!", door);
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn no_flow_and_no_time_are_refused_at_the_start() {
+    for (key, setting) in [("flows_max", "flows_max = 0"), ("idle_timeout", "idle_timeout = \"0s\"")] {
+        let folder = Folder::new();
+        let config = format!(
+            "[[proxy]]\nmode = \"udp\"\nlisten = [\"127.0.0.1:0\"]\nto = [\"127.0.0.1:9\"]\n[proxy.udp]\n{setting}\n"
+        );
+        let path = folder.file("windlass.toml", &config);
+        let out = output(&["run", "-c", &path.display().to_string()]);
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(!out.status.success() && said.contains(key), "{said}");
+    }
 }
 
 fn connected(address: &str) -> TcpStream {
@@ -120,10 +195,10 @@ fn a_serial_line_has_its_bytes_passed_on_as_they_are_to_one_client_at_a_time() {
     }
     drop(client);
     // The line is free once the first has gone.
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     loop {
         let mut third = connected(&mini.addresses[0]);
-        third.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+        third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         let _ = third.write_all(b"?");
         let refused = match third.read(&mut [0; 1]) {
             Ok(_) => true,
@@ -138,21 +213,119 @@ fn a_serial_line_has_its_bytes_passed_on_as_they_are_to_one_client_at_a_time() {
     assert_eq!(bytes[0], b'?');
 }
 
-#[test]
-fn two_named_pipes_are_the_two_directions() {
-    let folder = Folder::new();
+/// A device of two named pipes: what it says is written to the first, what it hears is read from the second.
+fn piped(folder: &Folder) -> (Mini, File, File) {
     let (from, to) = (folder.0.join("from"), folder.0.join("to"));
     let made = std::process::Command::new("mkfifo").args([&from, &to]).status().unwrap();
     assert!(made.success());
     // For both, so that opening waits for nobody.
-    let open = |path| std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let (mut into, mut out) = (open(&from), open(&to));
+    let open = |path| File::options().read(true).write(true).open(path).unwrap();
+    let (into, out) = (open(&from), open(&to));
     let config = format!(
         "[[proxy]]\nlisten = [\"127.0.0.1:0\"]\nto = [\"pipe:{},{}\"]\n",
         from.display(),
         to.display()
     );
-    let mini = mini(&config, 1);
+    (mini(&config, 1), into, out)
+}
+
+/// Whether a new client is turned away. One that is not has said nothing.
+fn refused(address: &str) -> bool {
+    let mut stream = connected(address);
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    match stream.read(&mut [0; 1]) {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+/// Has it that a pipe takes nothing more, and says how much is in it.
+fn fill(pipe: &mut File) -> usize {
+    let all = rustix::pipe::fcntl_getpipe_size(&*pipe).unwrap();
+    pipe.write_all(&vec![b'.'; all]).unwrap();
+    all
+}
+
+#[test]
+fn a_device_that_goes_on_answering_is_not_cut_off() {
+    let folder = Folder::new();
+    let (mini, mut into, mut out) = piped(&folder);
+    let mut client = connected(&mini.addresses[0]);
+    client.write_all(b"all?").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    out.read_exact(&mut [0; 4]).unwrap();
+    let says = thread::spawn(move || {
+        for n in 0..7 {
+            thread::sleep(Duration::from_millis(500));
+            into.write_all(&[n]).unwrap();
+        }
+        into
+    });
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).unwrap();
+    assert_eq!(said, [0, 1, 2, 3, 4, 5, 6]);
+    let _into = says.join().unwrap();
+}
+
+#[test]
+fn a_client_that_takes_nothing_more_is_not_told_that_this_was_all() {
+    let folder = Folder::new();
+    let (mini, mut into, _out) = piped(&folder);
+    let device = folder.0.join("from");
+    let is_device = |fd: std::io::Result<std::fs::DirEntry>| {
+        fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == device))
+    };
+    let is_open = || std::fs::read_dir(format!("/proc/{}/fd", mini.pid())).unwrap().any(is_device);
+    let mut client = connected(&mini.addresses[0]);
+    client.shutdown(Shutdown::Write).unwrap();
+    rustix::fs::fcntl_setfl(&into, rustix::fs::OFlags::NONBLOCK).unwrap();
+    // Until no buffer on the way has room.
+    let mut passed = Instant::now();
+    while passed.elapsed() < Duration::from_millis(500) {
+        match into.write(&[b'.'; 4096]) {
+            Ok(_) => passed = Instant::now(),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    let begun = Instant::now();
+    assert!(is_open());
+    while is_open() {
+        assert!(begun.elapsed() < LONG, "it is not ended");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let error = client.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_device_is_taken_until_it_has_what_was_sent_before() {
+    let folder = Folder::new();
+    let (mini, mut into, mut out) = piped(&folder);
+    let before = fill(&mut out);
+    let mut client = connected(&mini.addresses[0]);
+    client.write_all(&[b'a'; 100]).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    drop(client);
+    // Nobody hears it any more: a reset, and the client is gone before its bytes are.
+    for _ in 0..3 {
+        into.write_all(b"x").unwrap();
+        thread::sleep(Duration::from_millis(50));
+        assert!(refused(&mini.addresses[0]), "a second client has the device");
+    }
+    let mut heard = vec![0; before + 100];
+    out.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard[before..], [b'a'; 100]);
+    // It is free at once: it has no end that would be waited for.
+    let begun = Instant::now();
+    while refused(&mini.addresses[0]) {
+        assert!(begun.elapsed() < Duration::from_secs(3), "the device stays taken");
+    }
+}
+
+#[test]
+fn two_named_pipes_are_the_two_directions() {
+    let folder = Folder::new();
+    let (mini, mut into, mut out) = piped(&folder);
     let mut client = connected(&mini.addresses[0]);
     let sent: Vec<u8> = (0..300_000u32).map(|n| (n % 253) as u8).collect();
     let (mut writer, there) = (client.try_clone().unwrap(), sent.clone());

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::id::ConnId;
+use crate::parts;
 use crate::server::Handle;
 use crate::shared::Shared;
 
@@ -52,6 +53,8 @@ pub enum ObserveError {
     TooFar,
     /// There is no such worker, or the server has stopped.
     Stopped,
+    /// A build without the feature `observe`, in which nobody would answer.
+    Unsupported,
 }
 
 impl fmt::Display for ObserveError {
@@ -60,6 +63,7 @@ impl fmt::Display for ObserveError {
             ObserveError::Busy => "too many questions wait for an answer",
             ObserveError::TooFar => "the page is beyond the first 10,000 entries",
             ObserveError::Stopped => "the server has stopped",
+            ObserveError::Unsupported => "this build cannot be asked (feature `observe`)",
         })
     }
 }
@@ -145,6 +149,9 @@ impl Errands {
 impl Shared {
     /// Gives a worker something to do besides.
     pub(crate) fn send_errand(&self, worker: usize, errand: Errand) -> Result<(), ObserveError> {
+        if !parts::OBSERVE {
+            return Err(ObserveError::Unsupported);
+        }
         let of_worker = self.workers.get(worker).ok_or(ObserveError::Stopped)?;
         match of_worker.errands.push(errand) {
             Ok(()) => {
@@ -167,7 +174,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`ObserveError::Busy`] and [`ObserveError::Stopped`]; `answer` is not called then. Nor is it when
+    /// [`ObserveError::Busy`], [`ObserveError::Stopped`] and, without the feature `observe`,
+    /// [`ObserveError::Unsupported`]; `answer` is not called then. Nor is it when
     /// the worker stops before it comes to it.
     pub fn close_connection(
         &self,
@@ -185,7 +193,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`ObserveError::Stopped`], and [`ObserveError::Busy`] when too many ask; `answer` is not called then.
+    /// [`ObserveError::Stopped`], [`ObserveError::Busy`] when too many ask, and without the feature `observe`
+    /// [`ObserveError::Unsupported`]; `answer` is not called then.
     /// Who asks while another waits is told of the same turn. When the worker stops first, nobody is.
     pub fn trace_turn(
         &self,
@@ -193,6 +202,9 @@ impl Handle {
         wait: Duration,
         answer: impl FnOnce(Option<TurnTrace>) + Send + 'static,
     ) -> Result<(), ObserveError> {
+        if !parts::OBSERVE {
+            return Err(ObserveError::Unsupported);
+        }
         let wait = wait.min(TRACE_WAIT_MAX);
         let place = self.shared.workers.get(worker).ok_or(ObserveError::Stopped)?.errands.trace()?;
         let answer = move |turn| {
@@ -222,5 +234,36 @@ impl Taking {
 impl Drop for Taking {
     fn drop(&mut self) {
         self.shared.workers[self.worker].errands.close();
+    }
+}
+
+#[cfg(all(test, not(feature = "observe")))]
+mod tests {
+    use super::*;
+    use crate::{Close, Conn, Input, Query, Server, Service, serve};
+
+    struct Deaf;
+
+    impl Service for Deaf {
+        type Session = ();
+        fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+            Ok(())
+        }
+        fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_would_not_be_answered_is_told() {
+        let server =
+            Server::new(crate::Config::default().workers(1)).add(serve(|| Deaf).listen("127.0.0.1:0"));
+        let bound = server.bind().unwrap();
+        let handle = bound.handle();
+        let id = ConnId { worker: 0, index: 0, generation: 0 };
+        let close = handle.close_connection(id, CloseHow::Orderly, |_| {});
+        assert_eq!(close, Err(ObserveError::Unsupported));
+        assert_eq!(handle.trace_turn(0, TRACE_WAIT_MAX, |_| {}), Err(ObserveError::Unsupported));
+        assert_eq!(handle.inspect(Query::default(), |_| {}), Err(ObserveError::Unsupported));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::conn::Peer;
 use crate::core::slot::flag;
 use crate::id::ConnId;
+use crate::parts;
 use crate::server::Handle;
 
 use super::errands::{Errand, ObserveError};
@@ -232,12 +233,16 @@ impl Handle {
     /// # Errors
     ///
     /// [`ObserveError::TooFar`] for a page beyond the first 10,000 entries; [`ObserveError::Busy`] while four
-    /// others are under way; [`ObserveError::Stopped`]. `answer` is not called then.
+    /// others are under way; [`ObserveError::Stopped`]; without the feature `observe`
+    /// [`ObserveError::Unsupported`]. `answer` is not called then.
     pub fn inspect(
         &self,
         mut query: Query,
         answer: impl FnOnce(Page) + Send + 'static,
     ) -> Result<(), ObserveError> {
+        if !parts::OBSERVE {
+            return Err(ObserveError::Unsupported);
+        }
         if query.offset.saturating_add(query.count) > REACH_MAX {
             return Err(ObserveError::TooFar);
         }

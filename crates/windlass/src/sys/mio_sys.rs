@@ -556,6 +556,11 @@ impl Sys for MioSys {
         }
     }
 
+    #[cfg(all(feature = "pipe", target_os = "linux"))]
+    fn lingers(&self, stream: &MioStream) -> bool {
+        !matches!(stream, MioStream::Piped(_))
+    }
+
     fn close(&mut self, mut stream: MioStream, registered: bool, reset: bool) {
         if registered {
             // Always, though closing would do it for us: a duplicate of the descriptor (in a child,

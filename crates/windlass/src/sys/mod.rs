@@ -240,6 +240,12 @@ pub(crate) trait Sys: Sized + 'static {
     /// Sends FIN: our half of the stream is finished.
     fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
+    /// Whether the other side of a stream has an end to wait for, once ours is finished. A device has none, and what
+    /// it says then is for whoever opens it next.
+    fn lingers(&self, _stream: &Self::Stream) -> bool {
+        true
+    }
+
     /// Deregisters (if `registered`) and closes; with `reset`, discards what is unsent and sends RST.
     fn close(&mut self, stream: Self::Stream, registered: bool, reset: bool);
 

@@ -30,7 +30,7 @@ pub struct TlsClient {
     pub identity: Option<TlsIdentity>,
     /// Application protocols offered (ALPN), the preferred first.
     pub alpn: Vec<Vec<u8>>,
-    /// The versions offered. Default: 1.2 and 1.3.
+    /// The versions offered. Default: 1.3, and 1.2 in a build with the feature `tls12`.
     pub versions: Vec<TlsVersion>,
 }
 
@@ -41,7 +41,7 @@ impl TlsClient {
             authorities: authorities.into(),
             identity: None,
             alpn: Vec::new(),
-            versions: vec![TlsVersion::V1_2, TlsVersion::V1_3],
+            versions: TlsVersion::all(),
         }
     }
 
@@ -67,10 +67,11 @@ impl TlsClient {
     ///
     /// # Errors
     ///
-    /// If an authority cannot be read, an ALPN name is empty or longer than 255 bytes, or no version is left.
+    /// If an authority cannot be read, an ALPN name is empty or longer than 255 bytes, no version is left, or one is
+    /// not in this build.
     pub fn build(&self) -> Result<TlsConnector> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&TlsVersion::supported(&self.versions))
+            .with_protocol_versions(&TlsVersion::supported(&self.versions)?)
             .map_err(|e| Error::config(format!("TLS: {e}")))?
             .with_root_certificates(roots(&self.authorities)?);
         let mut config = match &self.identity {

@@ -27,7 +27,7 @@ impl PeerConfig {
         fragment: Option<usize>,
     ) -> PeerConfig {
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&TlsVersion::supported(&[version]))
+            .with_protocol_versions(&TlsVersion::supported(&[version]).expect("a version of this build"))
             .expect("the provider has every version")
             .with_root_certificates(roots(authorities).expect("authorities"))
             .with_no_client_auth();

@@ -38,7 +38,7 @@ pub struct TlsServer {
     pub alpn: Vec<Vec<u8>>,
     /// Whether clients show certificates.
     pub clients: ClientCertificates,
-    /// The versions spoken. Default: 1.2 and 1.3.
+    /// The versions spoken. Default: 1.3, and 1.2 in a build with the feature `tls12`.
     pub versions: Vec<TlsVersion>,
     /// Clients may resume a session by a ticket, which the server seals and need not remember. Default
     /// true. The keys change every six hours and are kept for twelve.
@@ -70,15 +70,24 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
-    pub(super) fn supported(versions: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> {
+    /// All that this build speaks.
+    pub(super) fn all() -> Vec<TlsVersion> {
+        if cfg!(feature = "tls12") {
+            vec![TlsVersion::V1_2, TlsVersion::V1_3]
+        } else {
+            vec![TlsVersion::V1_3]
+        }
+    }
+
+    pub(super) fn supported(versions: &[TlsVersion]) -> Result<Vec<&'static SupportedProtocolVersion>> {
         let of = |version: &TlsVersion| match version {
             #[cfg(feature = "tls12")]
-            TlsVersion::V1_2 => Some(&rustls::version::TLS12),
+            TlsVersion::V1_2 => Ok(&rustls::version::TLS12),
             #[cfg(not(feature = "tls12"))]
-            TlsVersion::V1_2 => None,
-            TlsVersion::V1_3 => Some(&rustls::version::TLS13),
+            TlsVersion::V1_2 => Err(Error::config("TLS 1.2 is not in this build (feature `tls12`)")),
+            TlsVersion::V1_3 => Ok(&rustls::version::TLS13),
         };
-        versions.iter().filter_map(of).collect()
+        versions.iter().map(of).collect()
     }
 }
 
@@ -98,7 +107,7 @@ impl Default for TlsServer {
             identities: Vec::new(),
             alpn: Vec::new(),
             clients: ClientCertificates::Ignored,
-            versions: vec![TlsVersion::V1_2, TlsVersion::V1_3],
+            versions: TlsVersion::all(),
             tickets: true,
             sessions_max: 0,
         }
@@ -152,7 +161,8 @@ impl TlsServer {
     /// # Errors
     ///
     /// If no identity is given, a name is none, an authority cannot be read, an ALPN name is empty or longer
-    /// than 255 bytes, or no version is left.
+    /// than 255 bytes, no version is left, or one
+    /// is not in this build.
     pub fn build(&self) -> Result<TlsAcceptor> {
         let config = self.config()?;
         Ok(TlsAcceptor(Arc::new(Shown {
@@ -164,7 +174,7 @@ impl TlsServer {
     fn config(&self) -> Result<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&TlsVersion::supported(&self.versions))
+            .with_protocol_versions(&TlsVersion::supported(&self.versions)?)
             .map_err(|e| Error::config(format!("TLS: {e}")))?;
         let verifier = match &self.clients {
             ClientCertificates::Ignored => WebPkiClientVerifier::no_client_auth(),
@@ -323,5 +333,22 @@ impl Names {
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         hello.server_name().and_then(|name| self.find(name)).or_else(|| self.default.clone())
+    }
+}
+
+#[cfg(all(test, not(feature = "tls12")))]
+mod tests {
+    use super::*;
+    use crate::TlsClient;
+
+    #[test]
+    fn a_version_that_is_not_in_this_build_is_refused_and_not_passed_over() {
+        assert_eq!(TlsVersion::all(), [TlsVersion::V1_3]);
+        for versions in [vec![TlsVersion::V1_2], vec![TlsVersion::V1_3, TlsVersion::V1_2]] {
+            let server = TlsServer::default().versions(versions.clone()).build().unwrap_err();
+            assert!(server.to_string().contains("tls12"), "{server}");
+            let client = TlsClient::new("").versions(versions).build().unwrap_err();
+            assert!(client.to_string().contains("tls12"), "{client}");
+        }
     }
 }

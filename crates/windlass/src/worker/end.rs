@@ -2,7 +2,7 @@
 //!
 //! Open -> (reason decided) CLOSING -> (`closed` called) ENDED -> output sent -> FIN sent, lingering
 //! -> the peer's FIN or the deadline -> gone. A peer that finished first, or of which nothing is to be
-//! expected, is closed without lingering; the reasons that are not orderly go straight to gone.
+//! expected (a device has no end), is closed without lingering; the reasons that are not orderly go straight to gone.
 
 use crate::close::Close;
 use crate::conn::Conn;
@@ -129,6 +129,11 @@ impl<Y: Sys> Worker<Y> {
             let reset = slot.is(flag::RESET);
             return self.destroy(index, reset);
         }
+        if !self.io.lingers(index) {
+            *closes_left -= 1;
+            return self.destroy(index, false);
+        }
+        let slot = self.core.slot(index);
         if !slot.is(flag::FINISHED) {
             slot.set(flag::FINISHED);
             self.core.counters.finishes += 1;

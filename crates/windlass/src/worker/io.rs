@@ -179,6 +179,11 @@ impl<Y: Sys> Io<Y> {
         self.streams[index as usize].take()
     }
 
+    /// Whether a connection that is done waits for its peer's end.
+    pub(super) fn lingers(&self, index: u32) -> bool {
+        self.streams[index as usize].as_ref().is_none_or(|stream| self.sys.lingers(stream))
+    }
+
     pub(super) fn close(&mut self, index: u32, registered: bool, reset: bool) {
         if let Some(stream) = self.streams[index as usize].take() {
             self.sys.close(stream, registered, reset);
