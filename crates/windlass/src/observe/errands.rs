@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn who_would_not_be_answered_is_told() {
-        let server = Server::new(crate::Config::default().workers(1)).add(serve(|| Deaf).listen("127.0.0.1:0"));
+        let server =
+            Server::new(crate::Config::default().workers(1)).add(serve(|| Deaf).listen("127.0.0.1:0"));
         let bound = server.bind().unwrap();
         let handle = bound.handle();
         let id = ConnId { worker: 0, index: 0, generation: 0 };

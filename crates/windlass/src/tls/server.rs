@@ -72,7 +72,11 @@ pub enum TlsVersion {
 impl TlsVersion {
     /// All that this build speaks.
     pub(super) fn all() -> Vec<TlsVersion> {
-        if cfg!(feature = "tls12") { vec![TlsVersion::V1_2, TlsVersion::V1_3] } else { vec![TlsVersion::V1_3] }
+        if cfg!(feature = "tls12") {
+            vec![TlsVersion::V1_2, TlsVersion::V1_3]
+        } else {
+            vec![TlsVersion::V1_3]
+        }
     }
 
     pub(super) fn supported(versions: &[TlsVersion]) -> Result<Vec<&'static SupportedProtocolVersion>> {
