@@ -8,7 +8,7 @@ pub const READ_MAX: usize = 0;
 
 /// What a hub does with messages besides: nothing, in this build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Rules(());
+pub struct Rules {}
 
 impl Rules {
     /// There is none.

@@ -231,9 +231,9 @@ fn piped(folder: &Folder) -> (Mini, File, File) {
 
 /// Whether a new client is turned away. One that is not has said nothing.
 fn refused(address: &str) -> bool {
-    let mut stream = connected(address);
+    let stream = connected(address);
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    match stream.read(&mut [0; 1]) {
+    match stream.peek(&mut [0; 1]) {
         Ok(_) => true,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     }
@@ -282,9 +282,10 @@ fn a_client_that_takes_nothing_more_is_not_told_that_this_was_all() {
     // Until no buffer on the way has room.
     let mut passed = Instant::now();
     while passed.elapsed() < Duration::from_millis(500) {
-        match into.write(&[b'.'; 4096]) {
-            Ok(_) => passed = Instant::now(),
-            Err(_) => thread::sleep(Duration::from_millis(5)),
+        if into.write(&[b'.'; 4096]).is_ok_and(|n| n > 0) {
+            passed = Instant::now();
+        } else {
+            thread::sleep(Duration::from_millis(5));
         }
     }
     let begun = Instant::now();
