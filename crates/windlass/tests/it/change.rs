@@ -644,6 +644,8 @@ fn an_address_whose_socket_its_service_has_closed_is_opened_again() {
     let asks = UdpSocket::bind("127.0.0.1:0").unwrap();
     asks.set_read_timeout(Some(LONG)).unwrap();
     asks.connect(at.strip_prefix("udp:").unwrap()).unwrap();
+    // Or the end would be seen before the beginning, on a slow machine.
+    server.wait_for("its socket", |c| c.sockets == 1);
     asks.send(b"close").unwrap();
     server.wait_for("its end", |c| c.sockets == 0);
     let next = alive.greeter("two").datagrams().listen(&at);
