@@ -95,7 +95,7 @@ fn clients_and_topics_are_told_and_a_client_is_kicked() {
     assert_eq!(kick("{\"client\": \"one\", \"how\": \"now\"}"), "400");
     assert_eq!(kick("{\"client\": \"one\", \"end_session\": true}"), "200");
     assert_eq!(one.read(&mut [0; 9]).unwrap(), 0, "its connection has ended");
-    assert!(served.log().contains("the operator ends a client's connection"));
+    served.wait_for("the operator ends a client's connection", 1);
     assert_eq!(json(&admin, "/api/hubs/clients")["total"], 1);
     assert_eq!(json(&admin, "/api/hubs")[0]["name"], "hub");
     served.stop();

@@ -78,7 +78,7 @@ fn a_file_that_is_wrong_changes_nothing_and_is_told_with_its_lines() {
     ];
     for (text, told) in wrong {
         assert!(!served.reload(&text), "{text}");
-        assert!(served.log().contains(told), "{told}: {}", served.log());
+        served.wait_for(told, 1);
         assert!(TcpStream::connect(&b).is_err(), "nothing has changed");
         round_trip(&mut stays, b"goes on");
         round_trip(&mut connect(&a), b"so do newcomers");
@@ -186,7 +186,7 @@ fn an_access_log_may_come_with_a_reload() {
     wait_until(|| !is_open(), || "nobody writes there, and it is closed".into());
     let text = second(&b);
     assert!(served.reload(&text));
-    assert!(served.log().contains("access_log: bytes received and sent"), "{}", served.log());
+    served.wait_for("access_log: bytes received and sent", 1);
     let has = |lines: &str| {
         let text = || fs::read_to_string(&path).unwrap_or_default();
         wait_until(|| text() == lines, || format!("{lines:?}: {:?}", text()));
@@ -240,7 +240,7 @@ fn certificates_are_read_again_though_the_file_is_the_same() {
     assert_eq!(shown(), before, "not by itself");
     assert!(served.reload(&text));
     assert_ne!(shown(), before);
-    assert!(served.log().contains("a certificate was read again"));
+    served.wait_for("a certificate was read again", 1);
     fs::write(&cert, "nonsense").unwrap();
     let renewed = shown();
     assert!(!served.reload(&text));
@@ -327,7 +327,7 @@ fn an_upgrade_that_cannot_be_says_why_and_changes_nothing() {
     let failed = |served: &mut Served, args: &[&str], code: i32, why: &str| {
         let output = served.upgrade(args);
         assert_eq!(output.status.code(), Some(code), "{}", served.log());
-        assert!(served.log().contains(why), "{why}: {}", served.log());
+        served.wait_for(why, 1);
     };
     failed(&mut served, &[], 1, "sets no `server.control`");
     kill(served.pid(), Signal::USR2);
