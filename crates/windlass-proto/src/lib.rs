@@ -15,7 +15,7 @@
 //! Without the feature `alloc`, which is on by default, nothing in here needs a heap: framing, [`Lines`], the codec of
 //! [`mqtt`], those of [`memcached`] and
 //! [`proxy_protocol`], and the decoders of [`resp`] are left, and write into memory of a fixed size ([`PutSlice`]). With
-//! `std`, heads of HTTP are read by the machine's vector instructions.
+//! `std`, the parser below HTTP may use the machine's vector instructions.
 //!
 //! ```
 //! use windlass_proto::{Decode, Input, Lines};
