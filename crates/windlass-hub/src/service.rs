@@ -56,6 +56,8 @@ pub struct Hub {
     pub(crate) mailbox: Option<Mailbox<Mail>>,
     /// Whether word is on its way that there is something to do behind the input of this turn.
     told: bool,
+    /// Acknowledgements of the client whose input this is have made room for what waits for it.
+    pub(crate) room_made: bool,
     /// The time of this callback.
     pub(crate) now: Time,
     pub(crate) began: Time,
@@ -127,6 +129,7 @@ impl Hub {
             asked: Asked::default(),
             mailbox: None,
             told: false,
+            room_made: false,
             now: Time::ZERO,
             began: Time::ZERO,
             worker: 0,
