@@ -22,7 +22,7 @@ use crate::parts;
 use crate::post::Post;
 use crate::route::Routes;
 use crate::route::retained::Kept;
-use crate::session::message::Message;
+use crate::session::message::{Message, Spares};
 use crate::session::{Key, Pumped, Sessions};
 use crate::siblings::{Asked, Batch, Beginning, Siblings};
 use crate::stats::{HubStats, HubWatch};
@@ -42,6 +42,7 @@ pub struct Hub {
     pub(crate) stats: HubStats,
     /// What is kept is counted there.
     pub(crate) memory: Memory,
+    pub(crate) spares: Spares,
     /// What passes, while somebody looks.
     pub(crate) lens: Option<Box<Lens>>,
     /// Mistakes of clients, by their labels.
@@ -121,6 +122,7 @@ impl Hub {
             durable: Durable::default(),
             stats: HubStats::default(),
             memory,
+            spares: Spares::default(),
             lens: None,
             mistakes: Vec::new(),
             watch: watch.clone(),
