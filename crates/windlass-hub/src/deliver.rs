@@ -57,7 +57,7 @@ impl Hub {
     /// A message that another worker passes on.
     pub(crate) fn passed_on(&mut self, reach: &mut dyn Reach, passed: Passed) {
         let Passed { message, retain, routed, hops, chosen, .. } = passed;
-        let Ok(mut publication) = Publication::of(&message, retain, self.now) else { return };
+        let mut publication = Publication::of(&message, retain, self.now);
         let mut here: Vec<Chosen> = chosen.map(Vec::from).unwrap_or_default();
         let mut at = 0;
         while let Some(chosen) = here.get(at) {
@@ -128,7 +128,7 @@ impl Hub {
             }
             let Some(found) = found else { continue };
             let chosen = std::mem::take(&mut found.chosen);
-            let message = publication.message(&self.memory);
+            let message = publication.message(&self.memory, &mut self.spares);
             let (retain, routed) = (publication.retain, found.routed);
             let (mut number, mut until) = (0, 0);
             if found.durable && publication.qos > QoS::AtMostOnce && self.durable.is_on() {
@@ -259,7 +259,7 @@ impl Hub {
             {
                 // A session of before the start may still be without a table of what is in flight. It gets one, whether
                 // there is room or not: what would wait instead would wait for nothing.
-                let message = is_kept.then(|| publication.message(&self.memory));
+                let message = is_kept.then(|| publication.message(&self.memory, &mut self.spares));
                 let how = How { qos, retain, ids: if is_kept { Ids::of(ids) } else { Ids::None } };
                 let units = &mut session.units;
                 let outgoing =
@@ -318,7 +318,7 @@ impl Hub {
             }
             return;
         }
-        self.wait(reach, key, Queued { message: publication.message(&self.memory), how });
+        self.wait(reach, key, Queued { message: publication.message(&self.memory, &mut self.spares), how });
     }
 
     /// Drops from the queue of a session what has expired and, if the policy says so and that is enough, what has waited
@@ -390,7 +390,7 @@ impl Hub {
 
     /// Publishes a message that nobody sends now: a will, or one of the hub's own.
     pub(crate) fn publish_kept(&mut self, reach: &mut dyn Reach, message: &Arc<Message>, retain: bool) {
-        let Ok(mut publication) = Publication::of(message, retain, self.now) else { return };
+        let mut publication = Publication::of(message, retain, self.now);
         if retain && self.config.retain {
             self.retain(&mut publication);
         }

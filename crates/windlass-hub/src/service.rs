@@ -22,7 +22,7 @@ use crate::parts;
 use crate::post::Post;
 use crate::route::Routes;
 use crate::route::retained::Kept;
-use crate::session::message::Message;
+use crate::session::message::{Message, Spares};
 use crate::session::{Key, Pumped, Sessions};
 use crate::siblings::{Asked, Batch, Beginning, Siblings};
 use crate::stats::{HubStats, HubWatch};
@@ -42,6 +42,7 @@ pub struct Hub {
     pub(crate) stats: HubStats,
     /// What is kept is counted there.
     pub(crate) memory: Memory,
+    pub(crate) spares: Spares,
     /// What passes, while somebody looks.
     pub(crate) lens: Option<Box<Lens>>,
     /// Mistakes of clients, by their labels.
@@ -56,6 +57,8 @@ pub struct Hub {
     pub(crate) mailbox: Option<Mailbox<Mail>>,
     /// Whether word is on its way that there is something to do behind the input of this turn.
     told: bool,
+    /// Acknowledgements of the client whose input this is have made room for what waits for it.
+    pub(crate) room_made: bool,
     /// The time of this callback.
     pub(crate) now: Time,
     pub(crate) began: Time,
@@ -119,6 +122,7 @@ impl Hub {
             durable: Durable::default(),
             stats: HubStats::default(),
             memory,
+            spares: Spares::default(),
             lens: None,
             mistakes: Vec::new(),
             watch: watch.clone(),
@@ -127,6 +131,7 @@ impl Hub {
             asked: Asked::default(),
             mailbox: None,
             told: false,
+            room_made: false,
             now: Time::ZERO,
             began: Time::ZERO,
             worker: 0,

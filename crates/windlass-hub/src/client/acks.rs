@@ -1,6 +1,6 @@
 //! Acknowledgements of messages that were sent to a client, and of those it sent.
 
-use windlass::{Close, Conn};
+use windlass::Close;
 use windlass_proto::Encode;
 use windlass_proto::mqtt::{Ack, Kind, Packet, PacketId, PropertiesBuf, Property, Reason};
 
@@ -10,29 +10,17 @@ use crate::session::Key;
 
 impl Hub {
     /// PUBACK came: the message is the client's.
-    pub(super) fn puback(
-        &mut self,
-        conn: &mut Conn<'_>,
-        client: &mut Client,
-        key: Key,
-        ack: &Ack<'_>,
-    ) -> Result<(), Close> {
+    pub(super) fn puback(&mut self, key: Key, ack: &Ack<'_>) -> Result<(), Close> {
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
         if session.outgoing.as_mut().is_some_and(|outgoing| outgoing.puback(ack.id).is_ok()) {
             self.durable.done(session.number, ack.id);
-            self.go_on(conn, client, key);
+            self.room_made = true;
         }
         Ok(())
     }
 
     /// PUBREC came: the message is the client's, or refused ([MQTT-4.8.2-6]: then it is nobody else's either).
-    pub(super) fn pubrec(
-        &mut self,
-        conn: &mut Conn<'_>,
-        client: &mut Client,
-        key: Key,
-        ack: &Ack<'_>,
-    ) -> Result<(), Close> {
+    pub(super) fn pubrec(&mut self, client: &mut Client, key: Key, ack: &Ack<'_>) -> Result<(), Close> {
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
         let outgoing = session.outgoing.as_mut();
         let known = outgoing.is_some_and(|outgoing| outgoing.pubrec(ack.id, ack.reason).is_ok());
@@ -42,7 +30,7 @@ impl Hub {
             self.durable.released(session, ack.id);
         }
         match (known, ack.reason.is_error()) {
-            (true, true) => self.go_on(conn, client, key),
+            (true, true) => self.room_made = true,
             (false, true) => {}
             // [MQTT-4.3.3-4]; one that is not known is answered too (section 3.5.2.1).
             (true, false) => self.answer(client, Kind::Pubrel, ack.id, Reason::Success),
@@ -54,17 +42,11 @@ impl Hub {
     }
 
     /// PUBCOMP came: the identifier is free.
-    pub(super) fn pubcomp(
-        &mut self,
-        conn: &mut Conn<'_>,
-        client: &mut Client,
-        key: Key,
-        ack: &Ack<'_>,
-    ) -> Result<(), Close> {
+    pub(super) fn pubcomp(&mut self, key: Key, ack: &Ack<'_>) -> Result<(), Close> {
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
         if session.outgoing.as_mut().is_some_and(|outgoing| outgoing.pubcomp(ack.id).is_ok()) {
             self.durable.done(session.number, ack.id);
-            self.go_on(conn, client, key);
+            self.room_made = true;
         }
         Ok(())
     }

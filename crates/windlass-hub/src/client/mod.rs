@@ -126,6 +126,12 @@ impl Client {
     }
 }
 
+/// Whether a packet says nothing but how far a message is, so that what it makes room for may wait for the packet behind
+/// it.
+fn is_acknowledgement(packet: &Packet<'_>) -> bool {
+    matches!(packet, Packet::Puback(_) | Packet::Pubrec(_) | Packet::Pubrel(_) | Packet::Pubcomp(_))
+}
+
 impl Hub {
     /// Input of a connection.
     pub(crate) fn input(
@@ -184,6 +190,9 @@ impl Hub {
                 Ok(Some(packet)) => {
                     client.heard = self.now;
                     self.stats.packets_received += 1;
+                    if self.room_made && !is_acknowledgement(&packet) {
+                        self.fill_room(conn, client);
+                    }
                     if let Err(close) = self.packet(conn, client, packet) {
                         break Err(close);
                     }
@@ -193,7 +202,20 @@ impl Hub {
             }
         };
         self.flush(conn, client);
+        if std::mem::take(&mut self.room_made) && outcome.is_ok() {
+            self.fill_room(conn, client);
+        }
         outcome
+    }
+
+    /// Sends a client what has waited for its acknowledgements: once for all that came one behind the other.
+    fn fill_room(&mut self, conn: &mut Conn<'_>, client: &Client) {
+        self.room_made = false;
+        if let Some(key) = client.key()
+            && self.is_linked(key, conn.id())
+        {
+            self.go_on(conn, client, key);
+        }
     }
 
     /// Whether no more is taken from clients for now, since another worker has to catch up: this one is read again then.
@@ -232,10 +254,10 @@ impl Hub {
         }
         match packet {
             Packet::Publish(publish) => self.received(conn, client, key, &publish),
-            Packet::Puback(ack) => self.puback(conn, client, key, &ack),
-            Packet::Pubrec(ack) => self.pubrec(conn, client, key, &ack),
+            Packet::Puback(ack) => self.puback(key, &ack),
+            Packet::Pubrec(ack) => self.pubrec(client, key, &ack),
             Packet::Pubrel(ack) => self.pubrel(client, key, &ack),
-            Packet::Pubcomp(ack) => self.pubcomp(conn, client, key, &ack),
+            Packet::Pubcomp(ack) => self.pubcomp(key, &ack),
             Packet::Subscribe(subscribe) => self.subscribe(conn, client, key, &subscribe),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(conn, client, key, &unsubscribe),
             // [MQTT-3.12.4-1].

@@ -141,6 +141,10 @@ impl Hub {
 
 /// Topics below `$SYS` are the hub's own (section 4.7.2), and `$share` is none.
 pub(crate) fn may_be_published(topic: &str) -> bool {
+    if !topic.starts_with('$') {
+        // As nearly always.
+        return true;
+    }
     let first = topic.split('/').next().unwrap_or_default();
     first != "$SYS" && first != "$share"
 }

@@ -145,7 +145,7 @@ impl Kept {
         max: usize,
         bytes_max: usize,
     ) -> Result<(), Full> {
-        let topic = message.topic().map_err(|_| Full)?;
+        let topic = message.topic();
         let before = self.tree.get(topic).map(|held| &held.message);
         if is_hub_s(&message) {
             return self.put(message, totals);
@@ -169,7 +169,7 @@ impl Kept {
     /// Keeps a message that another worker tells of, or that was found at the start, unless a later one is known.
     pub(crate) fn take(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
         let version = message.version;
-        let Ok(topic) = message.topic() else { return Err(Full) };
+        let topic = message.topic();
         if self.tree.get(topic).is_some_and(|it| it.message.version >= version)
             || self.gone.get(topic.as_str()).is_some_and(|it| it.version >= version)
         {
@@ -184,7 +184,7 @@ impl Kept {
 
     /// The totals have it already, if it counts for this worker.
     fn put(&mut self, message: Arc<Message>, totals: &Totals) -> Result<(), Full> {
-        let topic = message.topic().map_err(|_| Full)?;
+        let topic = message.topic();
         let (len, expires, is_own) = (message.len(), message.expires.is_some(), self.counts(&message));
         match self.tree.insert(topic, Held { message: message.clone(), asked: self.asked }) {
             Ok(before) => {
@@ -350,10 +350,8 @@ impl Kept {
             }
         });
         for message in expired {
-            if let Ok(topic) = message.topic() {
-                let before = self.tree.remove(topic);
-                self.left(before, totals);
-            }
+            let before = self.tree.remove(message.topic());
+            self.left(before, totals);
         }
         if over { self.tree.end(scan) } else { self.sweep = Some(scan) }
     }

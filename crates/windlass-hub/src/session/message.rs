@@ -9,13 +9,13 @@ use crate::siblings::parcel::Change;
 use windlass::{Bytes, Time};
 use windlass_proto::EncodeError;
 use windlass_proto::mqtt::{
-    Properties, PropertiesBuf, Property, PublishTemplate, QoS, Topic, TopicError, Version,
+    Properties, PropertiesBuf, Property, PublishTemplate, QoS, Topic, TopicBuf, TopicError, Version,
 };
 
 /// One message, shared by all who have it to send: topic, properties and payload are there once.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Message {
-    topic: Box<str>,
+    topic: TopicBuf,
     /// Without topic alias and subscription identifiers.
     properties: PropertiesBuf,
     pub(crate) payload: Bytes,
@@ -50,7 +50,7 @@ impl Message {
         }
         let expires = expires(properties, now);
         Message {
-            topic: topic.as_str().into(),
+            topic: topic.into(),
             properties: kept,
             payload,
             qos,
@@ -65,7 +65,7 @@ impl Message {
     pub(crate) fn counted(mut self, memory: &Memory) -> Message {
         let bytes = match self.version {
             0 => memory::of_message(self.len()),
-            _ => memory::of_retained(&self.topic, self.len()),
+            _ => memory::of_retained(self.topic_str(), self.len()),
         };
         self.charge = memory.charge(bytes);
         self
@@ -82,7 +82,7 @@ impl Message {
         mark: Mark,
     ) -> Result<Message, TopicError> {
         Ok(Message {
-            topic: Topic::new(topic)?.as_str().into(),
+            topic: Topic::new(topic)?.into(),
             properties,
             payload,
             qos,
@@ -93,12 +93,12 @@ impl Message {
         })
     }
 
-    pub(crate) fn topic(&self) -> Result<Topic<'_>, TopicError> {
-        Topic::new(&self.topic)
+    pub(crate) fn topic(&self) -> Topic<'_> {
+        self.topic.as_topic()
     }
 
     pub(crate) fn topic_str(&self) -> &str {
-        &self.topic
+        self.topic.as_str()
     }
 
     pub(crate) fn properties(&self) -> Properties<'_> {
@@ -107,7 +107,7 @@ impl Message {
 
     /// Bytes it takes, by which queues are bounded.
     pub(crate) fn len(&self) -> usize {
-        self.topic.len() + self.properties.len() + self.payload.len()
+        self.topic_str().len() + self.properties.len() + self.payload.len()
     }
 
     /// Bytes it is counted with.
@@ -127,6 +127,38 @@ impl Message {
     /// Whole seconds until it expires: what is left of its interval ([MQTT-3.3.2-6]).
     pub(crate) fn seconds_left(&self, now: Time) -> Option<u32> {
         self.expires.map(|at| seconds_left(at, now))
+    }
+}
+
+/// Places of messages that are gone, for others to come: what waits for a moment only, as where acknowledgements are a
+/// little behind, is not asked of the allocator each time. What was in them stays until then.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Vec<Arc<Message>>);
+
+/// How many are kept, and bytes of each: a megabyte at most.
+const SPARES_MAX: usize = 256;
+const SPARE_LEN_MAX: usize = 4096;
+
+impl Spares {
+    /// Keeps the place of a message that was sent, unless others have it still.
+    #[inline]
+    pub(crate) fn keep(&mut self, mut message: Arc<Message>) {
+        if self.0.len() < SPARES_MAX && message.len() <= SPARE_LEN_MAX && Arc::get_mut(&mut message).is_some()
+        {
+            self.0.push(message);
+        }
+    }
+
+    /// A message that can be shared.
+    #[inline]
+    fn put(&mut self, message: Message) -> Arc<Message> {
+        if let Some(mut spare) = self.0.pop()
+            && let Some(place) = Arc::get_mut(&mut spare)
+        {
+            *place = message;
+            return spare;
+        }
+        Arc::new(message)
     }
 }
 
@@ -217,13 +249,9 @@ impl<'p> Publication<'p> {
     }
 
     /// One that is kept already.
-    pub(crate) fn of(
-        message: &'p Arc<Message>,
-        retain: bool,
-        now: Time,
-    ) -> Result<Publication<'p>, TopicError> {
-        Ok(Publication {
-            topic: message.topic()?,
+    pub(crate) fn of(message: &'p Arc<Message>, retain: bool, now: Time) -> Publication<'p> {
+        Publication {
+            topic: message.topic(),
             properties: message.properties(),
             payload: &message.payload,
             qos: message.qos,
@@ -233,7 +261,7 @@ impl<'p> Publication<'p> {
             change: None,
             bytes: Some(message.payload.clone()),
             kept: Some(message.clone()),
-        })
+        }
     }
 
     /// Bytes that keeping it takes, beyond what it takes already.
@@ -259,25 +287,33 @@ impl<'p> Publication<'p> {
         if let Some(kept) = &self.kept {
             return Arc::new(Message { version, charge, ..Message::clone(kept) });
         }
-        let payload = self.bytes();
+        let payload = self.bytes_to_keep();
         let mut message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
         (message.version, message.charge) = (version, charge);
         self.kept.insert(Arc::new(message)).clone()
     }
 
     /// The message to keep: one for all who keep it.
-    pub(crate) fn message(&mut self, memory: &Memory) -> Arc<Message> {
+    pub(crate) fn message(&mut self, memory: &Memory, spares: &mut Spares) -> Arc<Message> {
         if let Some(kept) = &self.kept {
             return kept.clone();
         }
-        let payload = self.bytes();
+        let payload = self.bytes_to_keep();
         let message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
-        self.kept.insert(Arc::new(message.counted(memory))).clone()
+        self.kept.insert(spares.put(message.counted(memory))).clone()
     }
 
     /// The payload as all have it who get it or keep it, if it is long.
     pub(crate) fn whole(&mut self) -> Option<Bytes> {
         (self.payload.len() >= SHARE_MIN).then(|| self.bytes())
+    }
+
+    /// The payload for a message that is kept: a short one is nobody else's, and so it is one allocation.
+    fn bytes_to_keep(&mut self) -> Bytes {
+        match &self.bytes {
+            None if self.payload.len() < SHARE_MIN => Bytes::copy_from_slice(self.payload),
+            _ => self.bytes(),
+        }
     }
 
     fn bytes(&mut self) -> Bytes {

@@ -71,7 +71,7 @@ impl Hub {
                 Some(Resend::Publish(id, qos, sent)) => {
                     let Some(message) = sent.message.clone() else { continue };
                     let how = sent.how.clone();
-                    let Ok(topic) = message.topic() else { continue };
+                    let topic = message.topic();
                     // It may have been allowed when it was sent first.
                     if !session.belonging.may_read(topic) {
                         outgoing.cancel(id);
@@ -130,7 +130,7 @@ impl Hub {
                 continue;
             }
             // It may have been allowed when it was queued.
-            if queued.message.topic().is_ok_and(|topic| !session.belonging.may_read(topic)) {
+            if !session.belonging.may_read(queued.message.topic()) {
                 self.stats.denied_read += 1;
                 self.durable.dropped(session.number, &queued);
                 continue;
@@ -146,7 +146,7 @@ impl Hub {
         let Some(link) = session.link.as_deref_mut() else { return };
         let receive_max = link.receive_max;
         let Queued { message, how } = queued;
-        let Ok(topic) = message.topic() else { return };
+        let topic = message.topic();
         let (properties, payload) = (message.properties(), &*message.payload);
         let (whole, expiry) = (self.post.shares(message.whole()), message.seconds_left(self.now));
         let letter = Letter { topic, properties, payload, whole, expiry };
@@ -182,6 +182,10 @@ impl Hub {
                 }
             }
             _ => {}
+        }
+        // Where memory is bounded, nothing is kept that is not counted.
+        if !self.memory.is_bounded() {
+            self.spares.keep(message);
         }
     }
 

@@ -1,10 +1,14 @@
 //! What a session takes while nothing happens, and what is there once for all.
 
+use std::sync::Arc;
+
+use windlass::Time;
 use windlass_proto::mqtt::{Delivery, Properties, QoS, Topic, TopicForm, Version};
 
-use super::message::Templates;
+use super::message::{Publication, Spares, Templates};
 use super::{Link, Session, Subscription};
 use crate::client::Client;
+use crate::memory::Memory;
 
 /// With the engine's share, the tree's and the allocator's, an idle connection with one subscription has 1 KiB.
 #[test]
@@ -38,4 +42,25 @@ fn a_head_is_laid_out_once_for_each_version() {
             assert_eq!(&head(&mut templates, version, "other"), laid_out);
         }
     }
+}
+
+/// The place of a message that was sent is the next one's, with nothing of the first in it; not while others have it.
+#[test]
+fn places_of_messages_are_used_again() {
+    let mut spares = Spares::default();
+    let made = |topic, payload: &[u8], spares: &mut Spares| {
+        let topic = Topic::new(topic).unwrap();
+        Publication::new(topic, Properties::NONE, payload, QoS::AtLeastOnce, false, Time::ZERO)
+            .message(&Memory::default(), spares)
+    };
+    let first = made("first", b"one", &mut spares);
+    let (place, other) = (Arc::as_ptr(&first), first.clone());
+    spares.keep(first);
+    let second = made("second", b"two", &mut spares);
+    assert_ne!(Arc::as_ptr(&second), place, "somebody has it");
+    assert_eq!((other.topic_str(), &other.payload[..]), ("first", &b"one"[..]));
+    spares.keep(other);
+    let third = made("third", b"three", &mut spares);
+    assert_eq!(Arc::as_ptr(&third), place);
+    assert_eq!((third.topic_str(), &third.payload[..]), ("third", &b"three"[..]));
 }

@@ -202,6 +202,15 @@ impl Incoming {
     /// The message of this ticket has been taken over, or refused: its acknowledgement may go, with this reason. If
     /// the connection is another one meanwhile, a message of QoS 1 is not under way any more, and nothing happens.
     pub fn ready(&mut self, ticket: Ticket, reason: Reason) {
+        let at = ticket.number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(ack) = at.and_then(|at| self.acks.get_mut(at))
+            && ack.kind == Kind::Puback
+            && ack.id == ticket.id
+        {
+            // One of QoS 1 stays in its place among the acknowledgements: it is not looked up.
+            ack.state = Waiting::Ready(reason);
+            return;
+        }
         let order = match self.entries.get_mut(&ticket.id) {
             Some(Entry::Puback(number)) if *number == ticket.number => Some(*number),
             Some(entry @ Entry::Pubrec(..)) => {

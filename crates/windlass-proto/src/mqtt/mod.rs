@@ -86,6 +86,8 @@ pub use subscribe::{
 };
 #[cfg(feature = "alloc")]
 pub use template::{Delivery, PublishTemplate, SUBSCRIPTION_ID_MAX, TopicForm};
+#[cfg(feature = "alloc")]
+pub use topic::TopicBuf;
 pub use topic::{Filter, Topic, TopicError};
 #[cfg(feature = "alloc")]
 pub use tree::{Child, Group, Matched, Retained, Scan, Subscriptions, TreeError, TreeLimits};

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry as Place;
 
 use super::{PacketId, QoS, Reason};
 
@@ -177,11 +178,13 @@ impl<M> Outgoing<M> {
         // Round and round: one that has just become free is used again last.
         let id = loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if let Some(id) = PacketId::new(self.last_id).filter(|id| !self.entries.contains_key(id)) {
+            let Some(id) = PacketId::new(self.last_id) else { continue };
+            // Looked up once, whether it is free or not.
+            if let Place::Vacant(place) = self.entries.entry(id) {
+                place.insert(Entry { order: self.next_order, state, sent: true });
                 break id;
             }
         };
-        self.entries.insert(id, Entry { order: self.next_order, state, sent: true });
         self.next_order += 1;
         Ok(id)
     }
@@ -192,11 +195,18 @@ impl<M> Outgoing<M> {
     ///
     /// [`OutgoingError::NotFound`].
     pub fn puback(&mut self, id: PacketId) -> Result<M, OutgoingError> {
-        match self.entries.get(&id) {
-            Some(Entry { state: State::Puback(_), .. }) => {}
-            _ => return Err(OutgoingError::NotFound),
+        // Looked up once: what is taken out by mistake is put back, and seldom.
+        match self.entries.remove(&id) {
+            Some(Entry { state: State::Puback(message), sent, .. }) => {
+                self.unacknowledged -= usize::from(sent);
+                Ok(message)
+            }
+            Some(other) => {
+                self.entries.insert(id, other);
+                Err(OutgoingError::NotFound)
+            }
+            None => Err(OutgoingError::NotFound),
         }
-        self.remove(id).ok_or(OutgoingError::NotFound)
     }
 
     /// PUBREC came: the message is the peer's. Send PUBREL ([MQTT-4.3.3-4]), again too if PUBREC came twice

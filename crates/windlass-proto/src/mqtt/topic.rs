@@ -105,6 +105,47 @@ impl fmt::Debug for Topic<'_> {
     }
 }
 
+/// A topic name that is kept: it was checked when it came, and need not be again.
+///
+/// ```
+/// use windlass_proto::mqtt::{Topic, TopicBuf};
+///
+/// let topic = Topic::new("sport/tennis").unwrap();
+/// assert_eq!(TopicBuf::from(topic).as_topic(), topic);
+/// ```
+#[cfg(feature = "alloc")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicBuf(alloc::boxed::Box<str>);
+
+#[cfg(feature = "alloc")]
+impl TopicBuf {
+    /// The topic.
+    #[inline]
+    pub fn as_topic(&self) -> Topic<'_> {
+        Topic(&self.0)
+    }
+
+    /// The text.
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<Topic<'_>> for TopicBuf {
+    fn from(topic: Topic<'_>) -> TopicBuf {
+        TopicBuf(topic.0.into())
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl fmt::Debug for TopicBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A topic filter: which topics a subscription is for. Of a shared one, the group is taken off.
 ///
 /// ```

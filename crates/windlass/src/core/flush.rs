@@ -65,11 +65,10 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
             }
             break;
         }
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (filled, bytes) = output.gather(&core.pool, &mut slices);
-        let result = match filled {
-            1 => io.write(index, &slices[0]),
-            _ => io.writev(index, &slices[..filled]),
+        let (result, bytes) = match output.only(&core.pool) {
+            // As nearly always.
+            Some(bytes) => (io.write(index, bytes), bytes.len()),
+            None => write_pieces(core, io, index, &output),
         };
         let n = sent(core, io, index, result, bytes);
         if let Some(n) = n {
@@ -85,6 +84,19 @@ pub(crate) fn flush<D: Direct + ?Sized>(core: &mut Core, io: &mut D, index: u32)
         core.slots[index as usize].output = Some(output);
     }
     after(core, io, index);
+}
+
+/// The same of a queue that is not in one piece: apart, since the slices alone are a kilobyte to be filled.
+#[inline(never)]
+fn write_pieces<D: Direct + ?Sized>(
+    core: &Core,
+    io: &mut D,
+    index: u32,
+    output: &Output,
+) -> (io::Result<usize>, usize) {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let (filled, bytes) = output.gather(&core.pool, &mut slices);
+    (io.writev(index, &slices[..filled]), bytes)
 }
 
 /// Sends what is queued on a connection whose callback does not run, and `bytes` behind it, in one call and

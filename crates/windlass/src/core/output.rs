@@ -167,6 +167,18 @@ impl Output {
         (filled, bytes)
     }
 
+    /// All that is unsent, none of it in a pipe, if it is in one piece.
+    #[inline]
+    pub(crate) fn only<'a>(&'a self, pool: &'a Pool) -> Option<&'a [u8]> {
+        if let Some(region) = &pool.region {
+            return region.only(&self.chain);
+        }
+        match (self.pieces.len(), self.pieces.front()) {
+            (1, Some(piece)) => Some(&piece.bytes()[self.sent..]),
+            _ => None,
+        }
+    }
+
     /// Notes that the socket took `n` bytes. Those who take less than `least` at a time, for ever, hold
     /// their queue as surely as those who take nothing.
     pub(crate) fn note_progress(&mut self, n: usize, least: usize, now: Tick) {
@@ -388,7 +400,12 @@ impl Pool {
     }
 
     pub(crate) fn give_output(&mut self, mut output: Box<Output>) {
-        output.clear(self);
+        if output.len > 0 || output.piped.is_some() {
+            output.clear(self);
+        }
+        // One that was sent has nothing else.
+        debug_assert!(output.pieces.is_empty() && output.sent == 0);
+        output.taken = 0;
         if output.pieces.capacity() <= SLICES_MAX && self.outputs.len() < QUEUES_KEPT.max(self.kept) {
             self.outputs.push(output);
         }

@@ -179,6 +179,15 @@ impl Region {
         })
     }
 
+    /// All of a chain, if it is in one block.
+    #[inline]
+    pub(crate) fn only(&self, chain: &Chain) -> Option<&[u8]> {
+        (chain.head == chain.tail && chain.len > 0).then(|| {
+            let at = chain.head as usize * self.block + chain.start as usize;
+            &self.bytes[at..at + chain.len]
+        })
+    }
+
     /// Fills `slices` from the front of a chain; how many were filled, with how many bytes.
     pub(crate) fn gather<'a>(&'a self, chain: &Chain, slices: &mut [IoSlice<'a>]) -> (usize, usize) {
         let (mut filled, mut bytes) = (0, 0);
@@ -247,6 +256,11 @@ mod tests {
         let (n, len) = region.gather(chain, &mut slices);
         let gathered: Vec<u8> = slices[..n].iter().flat_map(|slice| slice.to_vec()).collect();
         assert_eq!((gathered.len(), &gathered[..]), (len, &bytes[..len]), "both ways out agree");
+        assert_eq!(
+            region.only(chain),
+            (n == 1).then_some(&bytes[..]),
+            "and so does the way out of one block"
+        );
         bytes
     }
 

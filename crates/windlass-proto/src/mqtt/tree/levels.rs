@@ -146,8 +146,13 @@ impl<T: Value> Levels<T> {
     pub(super) fn child(&self, parent: At, name: &str) -> At {
         #[cfg(test)]
         self.lookups.set(self.lookups.get() + 1);
-        if self.nodes[parent as usize].child == NONE {
+        let first = self.nodes[parent as usize].child;
+        if first == NONE {
             return NONE;
+        }
+        if self.nodes[first as usize].next == NONE {
+            // The only one: to look at it takes less than to hash.
+            return if self.is(first, parent, name) { first } else { NONE };
         }
         let hash = self.hash_of(parent, name.as_bytes());
         let edge = self.edges.find(wide(hash), |edge| edge.hash == hash && self.is(edge.at, parent, name));

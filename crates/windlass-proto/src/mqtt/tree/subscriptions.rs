@@ -187,8 +187,9 @@ impl<K: Ord + Clone, V> Subscriptions<K, V> {
             self.report(hash, found);
         }
         let Some(rest) = rest else { return self.report(at, found) };
-        let (name, rest) = match rest.split_once('/') {
-            Some((name, rest)) => (name, Some(rest)),
+        // A loop: names are short, and a search has to be set up.
+        let (name, rest) = match rest.bytes().position(|byte| byte == b'/') {
+            Some(end) => (&rest[..end], Some(&rest[end + 1..])),
             None => (rest, None),
         };
         if plus != NONE && wild {
