@@ -62,6 +62,9 @@ enum Compare {
     /// Where TLS ends: handshakes, bulk and small messages, beside HAProxy and nginx.
     #[cfg(feature = "tls")]
     Tls(compare::TlsCompareArgs),
+    /// How large small servers are, idle: `windlass-mini` beside busybox, mosquitto, lighttpd and dropbear, which come
+    /// from the system's packages.
+    Mini(compare::MiniArgs),
     /// A small page over keep-alive connections: the example `pages` beside nginx.
     Http(compare::HttpCompareArgs),
 }
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "tls")]
         Command::Compare(Compare::Tls(args)) => compare::tls(args),
         Command::Compare(Compare::Http(args)) => compare::http(args),
+        Command::Compare(Compare::Mini(args)) => compare::mini(args),
         Command::Timer(args) => compare::timer(args),
         Command::Sockets(args) => compare::sockets(args),
         Command::Pinned(args) => compare::pinned(args),

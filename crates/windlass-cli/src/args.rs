@@ -52,7 +52,7 @@ pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
 #[derive(Parser)]
-#[command(name = "windlass", version, after_help = FIRST_STEPS)]
+#[command(name = "windlass", version, after_help = first_steps())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -64,6 +64,10 @@ Try it:
   windlass echo                  serve on 127.0.0.1:9000
   nc 127.0.0.1 9000              in another terminal: what you type comes back
   windlass help echo             all that can be set";
+
+fn first_steps() -> String {
+    FIRST_STEPS.to_owned() + &crate::built::in_help()
+}
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -122,7 +126,7 @@ pub(crate) enum Command {
     /// Print the configuration in effect, or the JSON Schema of the file
     Config(ConfigArgs),
     /// Put load on a server and measure it
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "bench"))]
     #[command(subcommand, long_about = windlass_bench::Bench::ABOUT)]
     #[command(after_long_help = windlass_bench::Bench::EXAMPLES)]
     Bench(windlass_bench::Bench),

@@ -6,6 +6,7 @@ use anyhow::Result;
 use windlass::Address;
 
 use crate::args::{CheckArgs, ConfigArgs, InitArgs, ReportFormat, RunArgs};
+use crate::built::{self, Asked};
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
 use crate::config::{self, File, Loaded, Places, Problem, Sources, print as page};
@@ -88,6 +89,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let kinds = page::kinds(&schema);
     let mut set = args.set.clone();
     let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind), &mut set) else {
+        if let Some(why) = built::without(Asked::Table, &args.kind) {
+            anyhow::bail!(why);
+        }
         let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).chain(["demo"]).collect();
         let near = crate::nearest::nearest(&args.kind, &names);
         let near = near.map_or_else(|| ".".into(), |near| format!("; did you mean `{near}`?"));

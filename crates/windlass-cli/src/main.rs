@@ -6,6 +6,7 @@ mod admin;
 mod args;
 #[cfg(feature = "proxy")]
 mod backends;
+mod built;
 #[cfg(any(feature = "proxy", feature = "top"))]
 mod client;
 mod config;
@@ -46,8 +47,21 @@ use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 
+/// The exit code of a command line that is wrong, as of clap.
+const EXIT_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match built::without_typed(&error) {
+            Some(why) => {
+                failure::report(&anyhow::Error::msg(why));
+                return ExitCode::from(EXIT_USAGE);
+            }
+            None => error.exit(),
+        },
+    };
+    let outcome = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Echo(args) => echo::run(&args),
         Command::Websocket(args) => websocket::run(&args),
@@ -71,7 +85,7 @@ fn main() -> ExitCode {
         Command::Memcached(args) => kv::memcached(&args),
         Command::Pub(args) => mqtt::publish(&args),
         Command::Sub(args) => mqtt::subscribe(&args),
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", feature = "bench"))]
         Command::Bench(bench) => bench.run(),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&args),

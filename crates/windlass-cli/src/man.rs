@@ -9,6 +9,7 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 use serde_json::Value;
 
 use crate::args::{Cli, ManArgs};
+use crate::built::{self, Asked};
 use crate::config::{self, print as page};
 use crate::print;
 
@@ -27,8 +28,12 @@ pub(crate) fn run(args: &ManArgs) -> Result<()> {
         Some(command) => format!("windlass-{}.1", command.trim_start_matches("windlass-").replace(' ', "-")),
     };
     let Some((_, text)) = pages.iter().find(|(name, _)| *name == wanted) else {
+        let asked = args.page.as_deref().unwrap_or_default();
+        if let Some(why) = built::without(Asked::Command, asked.trim_start_matches("windlass-")) {
+            bail!(why);
+        }
         let names: Vec<&str> = pages.iter().filter_map(|(name, _)| short(name)).collect();
-        let near = crate::nearest::nearest(args.page.as_deref().unwrap_or_default(), &names);
+        let near = crate::nearest::nearest(asked, &names);
         let near = near.map_or_else(|| ".".into(), |near| format!("; did you mean `{near}`?"));
         bail!("there is no such page{near} The pages are: {}", names.join(", "));
     };

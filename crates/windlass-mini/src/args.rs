@@ -81,6 +81,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         if !to.is_empty() {
             return refused("--to: it is said in the file");
         }
+        if quiet && command == "check" {
+            return refused("--quiet: what it says is whether something is wrong");
+        }
         let config = file.unwrap_or_else(|| PathBuf::from("windlass.toml"));
         return Ok(if command == "run" { Command::Run { config, quiet } } else { Command::Check { config } });
     }
@@ -142,6 +145,7 @@ mod tests {
             ("run --quiet=1", "does not take"),
             ("run -l :7", "`run` takes no --listen"),
             ("check --to :7", "`check` takes no --to"),
+            ("check -q", "`check` takes no --quiet"),
             #[cfg(feature = "echo")]
             ("echo -c a.toml", "`echo` takes no --config"),
             #[cfg(feature = "echo")]

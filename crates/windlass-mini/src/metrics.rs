@@ -21,6 +21,9 @@ pub(crate) struct Looked {
     pub(crate) server: OnceLock<Handle>,
     #[cfg(feature = "hub")]
     pub(crate) hubs: Vec<(String, windlass_hub::HubWatch)>,
+    /// Of those that pass on datagrams.
+    #[cfg(feature = "relay")]
+    pub(crate) relays: Vec<(String, crate::relay::Evicted)>,
 }
 
 /// The service.
@@ -88,6 +91,8 @@ const FAMILIES: &[Family] = &[
     ("turns_total", "counter", |it| it.turns),
     ("overloads_total", "counter", |it| it.overloads),
     ("memory_ended_total", "counter", |it| it.shed_memory),
+    #[cfg(feature = "udp")]
+    ("sockets_refused_total", "counter", |it| it.sockets_refused),
 ];
 
 #[cfg(feature = "hub")]
@@ -142,12 +147,30 @@ impl Looked {
             let name = crate::joined(&["windlass_hub_", name]);
             family(&mut page, &name, kind);
             for (hub, watch) in &self.hubs {
-                let hub = hub.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                sample(&mut page, &name, &crate::joined(&["{hub=\"", &hub, "\"}"]), value(&watch.stats()));
+                sample(&mut page, &name, &label("hub", hub), value(&watch.stats()));
             }
+        }
+        #[cfg(feature = "relay")]
+        for (at, (relay, evicted)) in self.relays.iter().enumerate() {
+            if at == 0 {
+                family(&mut page, EVICTED, "counter");
+            }
+            let evicted = evicted.load(std::sync::atomic::Ordering::Relaxed) as u64;
+            sample(&mut page, EVICTED, &label("proxy", relay), evicted);
         }
         page
     }
+}
+
+/// Flows that made way for others.
+#[cfg(feature = "relay")]
+const EVICTED: &str = "windlass_proxy_udp_evicted_total";
+
+/// Which service a sample is of.
+#[cfg(any(feature = "hub", feature = "relay"))]
+fn label(kind: &str, name: &str) -> String {
+    let name = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    crate::joined(&["{", kind, "=\"", &name, "\"}"])
 }
 
 fn family(page: &mut String, name: &str, kind: &str) {

@@ -36,7 +36,10 @@ impl From<windlass::Error> for Failure {
 pub(crate) fn made(config: &Config) -> Result<Made, Problem> {
     let mut server = Server::new(config.engine());
     #[cfg(feature = "metrics")]
-    #[cfg_attr(not(feature = "hub"), allow(unused_mut, reason = "only hubs are added"))]
+    #[cfg_attr(
+        not(any(feature = "hub", feature = "relay")),
+        allow(unused_mut, reason = "only those are added")
+    )]
     let mut looked = crate::metrics::Looked::default();
     #[cfg(feature = "echo")]
     for echo in &config.echo {
@@ -48,7 +51,13 @@ pub(crate) fn made(config: &Config) -> Result<Made, Problem> {
     }
     #[cfg(feature = "relay")]
     for proxy in &config.proxy {
-        server = crate::relay::added(server, proxy).map_err(|what| Problem { line: proxy.line, what })?;
+        let evicted = crate::relay::Evicted::default();
+        let added = crate::relay::added(server, proxy, &evicted);
+        server = added.map_err(|what| Problem { line: proxy.line, what })?;
+        #[cfg(feature = "metrics")]
+        if proxy.is_udp() {
+            looked.relays.push((proxy.name.clone(), evicted));
+        }
     }
     #[cfg(feature = "hub")]
     for hub in &config.hub {

@@ -103,6 +103,70 @@ impl Address {
     }
 }
 
+/// Systems that let nobody listen on an address of the machine beside one who listens on all of them.
+const ALL_ARE_ONE: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+impl Address {
+    /// Whether a system that listens on one of them refuses the other: they are the same, or one is every address of the
+    /// machine (`:PORT`, `0.0.0.0:PORT`, of IPv6 alone `[::]:PORT`) and the other one of those. Port 0 is another port
+    /// each time. A name is the same as itself only, since it is resolved when it is listened on; in a build without the
+    /// feature `names`, `localhost` is 127.0.0.1.
+    ///
+    /// ```
+    /// use windlass::Address;
+    ///
+    /// let [http, same, other] = ["127.0.0.1:80", "127.0.0.1:80", "udp:127.0.0.1:80"].map(str::parse::<Address>);
+    /// assert!(http.clone()?.conflicts_with(&same?));
+    /// assert!(!http?.conflicts_with(&other?));
+    /// # Ok::<(), windlass::AddressError>(())
+    /// ```
+    pub fn conflicts_with(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Unix(one), Address::Unix(other)) => one == other,
+            (Address::Tcp(one), Address::Tcp(other)) | (Address::Udp(one), Address::Udp(other)) => {
+                match (Claim::of(one), Claim::of(other)) {
+                    (Some(one), Some(other)) => one.conflicts_with(other),
+                    _ => one == other && !one.ends_with(":0"),
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a listener takes of the machine.
+#[derive(Clone, Copy)]
+struct Claim {
+    addr: SocketAddr,
+    /// IPv4 too, on an address of IPv6.
+    both: bool,
+}
+
+impl Claim {
+    /// `None` of a name.
+    fn of(host_port: &str) -> Option<Claim> {
+        if let Some(port) = host_port.strip_prefix(':') {
+            let addr = (std::net::Ipv6Addr::UNSPECIFIED, port.parse().ok()?).into();
+            return Some(Claim { addr, both: true });
+        }
+        let addr = if parts::NAMES { host_port.parse().ok() } else { literal(host_port) };
+        Some(Claim { addr: addr?, both: false })
+    }
+
+    /// Whether all that the other could listen on is in it.
+    fn has(self, other: Claim) -> bool {
+        let of_its_kind = self.both || self.addr.is_ipv4() == other.addr.is_ipv4();
+        self.addr.ip().is_unspecified() && of_its_kind
+    }
+
+    fn conflicts_with(self, other: Claim) -> bool {
+        let port = self.addr.port();
+        port != 0
+            && port == other.addr.port()
+            && (self.addr == other.addr || ALL_ARE_ONE && (self.has(other) || other.has(self)))
+    }
+}
+
 /// An address as it is, or `localhost`.
 fn literal(host_port: &str) -> Option<SocketAddr> {
     let local = || host_port.strip_prefix("localhost:")?.parse().ok();
@@ -148,5 +212,18 @@ mod tests {
             ("[::1]:7".parse().ok(), None, None)
         );
         assert!(Address::resolve("no.such.host.invalid:7").is_err());
+    }
+
+    #[test]
+    fn a_name_is_the_same_as_itself() {
+        let conflict =
+            |one: &str, other: &str| one.parse::<Address>().unwrap().conflicts_with(&other.parse().unwrap());
+        assert!(
+            conflict("name:7", "name:7") && !conflict("name:7", "name:8") && !conflict("name:0", "name:0")
+        );
+        assert!(!conflict("name:7", "other:7") && !conflict("name:7", "127.0.0.1:7"));
+        assert!(conflict("unix:/a", "unix:/a") && !conflict("unix:/a", "unix:/b"));
+        assert_eq!(conflict("localhost:7", "127.0.0.1:7"), !parts::NAMES);
+        assert!(conflict("[0::1]:7", "[::1]:7"));
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::peers::Layout;
 
 /// The word behind `windlass-bench compare` of those that write one.
-const WRITERS: [&str; 3] = ["proxy", "hub", "game"];
+const WRITERS: [&str; 4] = ["proxy", "hub", "game", "mini"];
 
 /// What stands before and behind the section of one of them.
 fn begin(by: &str) -> String {
@@ -39,8 +39,19 @@ fn put(text: &str, by: &str, section: &str) -> String {
 pub(super) fn record(
     (by, title, command): (&str, &str, &str),
     layout: &Layout,
-    [results, output]: [&Path; 2],
+    paths: [&Path; 2],
     (rounds, seconds): (u64, Duration),
+    table: &str,
+) -> Result<()> {
+    record_as((by, title), layout, paths, &format!("`{command}`, {rounds} rounds of {seconds:?}"), table)
+}
+
+/// The same of one that has other words for how they were taken.
+pub(super) fn record_as(
+    (by, title): (&str, &str),
+    layout: &Layout,
+    [results, output]: [&Path; 2],
+    how: &str,
     table: &str,
 ) -> Result<()> {
     if [results, output].iter().any(|path| path.as_os_str() == "-") {
@@ -49,9 +60,7 @@ pub(super) fn record(
     let path = layout.root.join(results);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let tables = output.file_name().map(Path::new).unwrap_or(output).display();
-    let section = format!(
-        "## {title}\n\n`{command}`, {rounds} rounds of {seconds:?}; all of it: [{tables}]({tables}).\n\n{table}"
-    );
+    let section = format!("## {title}\n\n{how}; all of it: [{tables}]({tables}).\n\n{table}");
     fs::write(&path, put(&text, by, &section)).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("wrote the bars to {}", results.display());
     Ok(())

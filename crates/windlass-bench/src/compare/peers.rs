@@ -144,10 +144,20 @@ impl Layout {
         windlass_peer(WINDLASS, &self.target.join("release/windlass"))
     }
 
+    /// Where something else is built that is not to be in the way of the rest.
+    pub(crate) fn target(&self, name: &str) -> PathBuf {
+        self.target.join(name)
+    }
+
     fn cargo(&self, args: &[&Path]) -> Result<()> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo).args(args).current_dir(&self.root).status();
-        let status = status.context("cannot start cargo")?;
+        self.cargo_with(|cargo| _ = cargo.args(args))
+    }
+
+    /// Runs cargo, told what to do.
+    pub(crate) fn cargo_with(&self, tell: impl FnOnce(&mut Command)) -> Result<()> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        tell(cargo.current_dir(&self.root));
+        let status = cargo.status().context("cannot start cargo")?;
         ensure!(status.success(), "the build failed");
         Ok(())
     }

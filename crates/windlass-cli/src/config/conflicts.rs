@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use windlass::Address;
 
 use crate::access::Kind;
+use crate::built::{self, Asked};
 #[cfg(feature = "proxy")]
 use crate::proxy::Files;
 #[cfg(feature = "proxy")]
@@ -16,6 +17,8 @@ use super::problem::{Place, Problem};
 use super::proxy::{ModeName, ProxyTable};
 use super::shape::{File, LogFormat};
 use super::tree::Places;
+#[cfg(feature = "proxy")]
+use super::value::Time;
 
 /// Names that the server has for services of its own.
 const RESERVED: [(&str, &str); 2] = [("admin", "the admin listener"), ("kv", "the store of several tables")];
@@ -31,7 +34,7 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         );
     }
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
-    let mut addresses: BTreeMap<String, String> = BTreeMap::new();
+    let mut addresses = Listens::new();
     for service in &services {
         // What is there and was refused is another problem.
         let refused = |problem: &Problem| problem.what.starts_with(&format!("`{}.listen`", service.path));
@@ -59,7 +62,9 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
                 problem.help("give each a `name` of its own: logs and metrics tell them apart by it")
             });
         }
-        listens(&service.path, &service.listen, &mut addresses, places, problems);
+        for (at, address) in service.listen.iter().enumerate() {
+            listens_at(service.place_of(at), address, &mut addresses, places, problems);
+        }
     }
     for (here, ports) in super::udp_ports(file) {
         match ports {
@@ -74,6 +79,13 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         if let Some(Err(why)) = log.and_then(|log| log.format.as_ref()).map(|format| format.0.check(kind)) {
             let path = format!("{path}.access_log.format");
             push(problems, place(&path), format!("`{path}`: {why}"), |problem| problem);
+        }
+    }
+    for (path, place) in places {
+        // Nothing listens in plain text that was meant not to.
+        let key = path.rsplit('.').next().unwrap_or(path);
+        if let Some(why) = built::without(Asked::Key, key) {
+            problems.push(Problem::at(place.clone(), why, ""));
         }
     }
     if file.log.path.is_some() && file.log.format == LogFormat::Journald {
@@ -104,8 +116,8 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
         }
     }
     let admin: Vec<&Address> = file.admin.listen.iter().map(|listen| &listen.0).collect();
-    listens("admin", &admin, &mut addresses, places, problems);
     for (at, address) in admin.iter().enumerate() {
+        listens_at(format!("admin.listen[{at}]"), address, &mut addresses, places, problems);
         if !is_local(address) && file.admin.token.as_ref().is_none_or(|token| token.0.is_empty()) {
             let path = format!("admin.listen[{at}]");
             push(problems, place(&path), format!("`{address}` can be reached by others"), |problem| {
@@ -319,6 +331,19 @@ fn of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &
         ("accept_proxy_from".to_owned(), !table.accept_proxy_from.is_empty()),
         ("route[0]".to_owned(), !table.route.is_empty()),
     ];
+    // What is printed of a configuration has each of them, as it is by default.
+    let usual = ProxyTable::default();
+    let times: [(&str, fn(&ProxyTable) -> Time); 8] = [
+        ("connect_timeout", |it| it.connect_timeout),
+        ("greeting_timeout", |it| it.greeting_timeout),
+        ("queue_timeout", |it| it.queue_timeout),
+        ("client_timeout", |it| it.client_timeout),
+        ("server_timeout", |it| it.server_timeout),
+        ("tunnel_timeout", |it| it.tunnel_timeout),
+        ("client_fin_timeout", |it| it.client_fin_timeout),
+        ("server_fin_timeout", |it| it.server_fin_timeout),
+    ];
+    keys.extend(times.map(|(key, of)| (key.to_owned(), of(table) != of(&usual))));
     for (n, address) in table.listen.iter().enumerate() {
         keys.push((format!("listen[{n}]"), matches!(address.0, Address::Unix(_))));
     }
@@ -446,43 +471,28 @@ fn push(
     }));
 }
 
-fn listens(
-    path: &str,
-    listen: &[&Address],
-    addresses: &mut BTreeMap<String, String>,
-    places: &Places,
-    problems: &mut Vec<Problem>,
-) {
-    for (at, address) in listen.iter().enumerate() {
-        listens_at(format!("{path}.listen[{at}]"), address, addresses, places, problems);
-    }
-}
+/// What is listened on so far, and where that stands in the file.
+type Listens = Vec<(Address, String)>;
 
 fn listens_at(
     here: String,
     address: &Address,
-    addresses: &mut BTreeMap<String, String>,
+    addresses: &mut Listens,
     places: &Places,
     problems: &mut Vec<Problem>,
 ) {
-    // The system chooses another port each time.
-    if has_port_zero(address) {
-        return;
-    }
-    if let Some(first) = addresses.insert(address.to_string(), here.clone()) {
-        let what = format!("`{address}` is listened on twice");
-        push(problems, places.get(&here).cloned(), what, |problem| match places.get(&first) {
+    if let Some((other, first)) = addresses.iter().find(|(other, _)| other.conflicts_with(address)) {
+        let what = if other == address {
+            format!("`{address}` is listened on twice")
+        } else {
+            format!("`{address}` and `{other}` are one address to the system: only one can listen")
+        };
+        push(problems, places.get(&here).cloned(), what, |problem| match places.get(first) {
             Some(first) => problem.other(first.clone(), "first here"),
             None => problem,
         });
     }
-}
-
-fn has_port_zero(address: &Address) -> bool {
-    match address {
-        Address::Tcp(text) | Address::Udp(text) => text.ends_with(":0"),
-        _ => false,
-    }
+    addresses.push((address.clone(), here));
 }
 
 /// Whether only this machine can reach it. A name other than `localhost` may be any machine's.

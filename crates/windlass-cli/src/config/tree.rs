@@ -15,6 +15,7 @@ use toml::de::{DeTable, DeValue};
 use super::environment;
 use super::problem::{Place, Problem, Sources};
 use super::value;
+use crate::built::{self, Asked};
 use crate::nearest::nearest;
 
 /// Where each value stands, by its path: `echo[0].listen[1]`.
@@ -76,7 +77,11 @@ impl Reader<'_> {
             let Some(property) = properties.and_then(|properties| properties.get(name)) else {
                 let known: Vec<&str> =
                     properties.map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
-                self.problems.push(unknown(self.place(key.span()), path, name, &known));
+                let left_out = built::without(Asked::Table, name).filter(|_| path.is_empty());
+                self.problems.push(match left_out {
+                    Some(why) => Problem::at(self.place(key.span()), why, ""),
+                    None => unknown(self.place(key.span()), path, name, &known),
+                });
                 continue;
             };
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };

@@ -48,13 +48,13 @@ fn help_is_what_it_was() {
     for command in ["proxy", "backends"] {
         same(command, &[command, "--help"]);
     }
-    #[cfg(all(target_os = "linux", feature = "tls"))]
+    #[cfg(all(target_os = "linux", feature = "bench", feature = "tls"))]
     for command in ["echo", "udp", "ws", "http", "resp", "memcached", "mqtt"] {
         same(&format!("bench-{command}"), &["bench", command, "--help"]);
     }
     #[cfg(feature = "top")]
     same("top", &["top", "--help"]);
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "bench"))]
     same("bench", &["bench", "--help"]);
     same("limits", &["echo", "--limits"]);
 }

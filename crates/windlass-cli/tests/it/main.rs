@@ -6,7 +6,7 @@ mod access;
 mod admin;
 #[cfg(feature = "proxy")]
 mod backends;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "bench"))]
 mod bench;
 mod config;
 mod dashboard;

@@ -116,7 +116,10 @@ fn set(config: &mut Config, path: &str, value: Value, line: u32) -> Result<(), P
     let names: Vec<&'static str> = slots.iter().map(|(name, _)| *name).collect();
     match slots.into_iter().find(|(name, _)| *name == key) {
         Some((_, slot)) => {
-            slot.set(value).map_err(|what| Problem::at(line, &crate::joined(&["`", path, "`", &what])))
+            slot.set(value).map_err(|what| Problem::at(line, &crate::joined(&["`", path, "`", &what])))?;
+            #[cfg(feature = "relay")]
+            config.said(path, line);
+            Ok(())
         }
         None => Err(unknown("key", path, &names, line)),
     }

@@ -1,6 +1,6 @@
 //! What a configuration may hold: each table with its keys, and where their values go.
 
-use windlass::{Config as Engine, LimitMut, Limits};
+use windlass::{Address, Config as Engine, LimitMut, Limits};
 
 use super::Problem;
 use super::value::Slot;
@@ -130,6 +130,8 @@ pub(crate) struct Proxy {
     pub(crate) listen: Vec<String>,
     pub(crate) to: Vec<String>,
     pub(crate) connect_timeout: std::time::Duration,
+    /// Where that is said; 0: nowhere.
+    pub(crate) connect_timeout_line: u32,
     /// Of a serial line behind `pipe:`; 0 leaves it as it is. `windlass` has no such thing.
     pub(crate) baud: u32,
     /// `flows_max` and `idle_timeout` of `[proxy.udp]`.
@@ -333,6 +335,7 @@ impl Config {
                 listen: Vec::new(),
                 to: Vec::new(),
                 connect_timeout: std::time::Duration::from_secs(5),
+                connect_timeout_line: 0,
                 baud: 0,
                 flows_max: 1024,
                 udp_idle_timeout: std::time::Duration::from_secs(60),
@@ -398,6 +401,14 @@ impl Config {
             "hub.tls" => self.hub.last_mut()?.tls.slots(),
             _ => return None,
         })
+    }
+
+    /// Keeps where a key was said that does not go with every other.
+    #[cfg(feature = "relay")]
+    pub(super) fn said(&mut self, path: &str, line: u32) {
+        if let (Some(proxy), "proxy.connect_timeout") = (self.proxy.last_mut(), path) {
+            proxy.connect_timeout_line = line;
+        }
     }
 
     /// What flags say: one service of this kind.
@@ -482,9 +493,15 @@ impl Config {
                 let what = crate::joined(&["the [[proxy]] that begins here ", why]);
                 return Err(Problem::at(proxy.line, &what));
             }
+            if proxy.is_udp() && proxy.connect_timeout_line > 0 {
+                let what =
+                    "`proxy.connect_timeout` is about connections, and with `mode = \"udp\"` there are none";
+                return Err(Problem::at(proxy.connect_timeout_line, what));
+            }
         }
         self.check_names()?;
-        self.check_listens()
+        self.check_listens()?;
+        self.check_addresses()
     }
 
     /// Metrics tell services apart by their names.
@@ -540,6 +557,54 @@ impl Config {
                 let what = "`client_certificate` in `tls` of the table that begins here needs `client_ca`";
                 return Err(Problem::at(line, what));
             }
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Everything that is listened on, with the lines of the tables: 0 for the admin listener.
+    fn addresses(&self) -> Vec<(u32, String)> {
+        let mut all: Vec<(u32, String)> = Vec::new();
+        #[cfg(feature = "metrics")]
+        all.extend(self.admin.iter().map(|it| (0, it.clone())));
+        #[cfg(feature = "echo")]
+        all.extend(self.echo.iter().flat_map(|of| of.listen.iter().map(|it| (of.line, it.clone()))));
+        #[cfg(feature = "relay")]
+        for of in &self.proxy {
+            // What stands in front of an address may be left out.
+            let meant = |it: &String| if of.is_udp() { crate::relay::as_udp(it) } else { it.clone() };
+            all.extend(of.listen.iter().map(|it| (of.line, meant(it))));
+        }
+        #[cfg(feature = "hub")]
+        for of in &self.hub {
+            all.extend(of.listen.iter().chain(&of.listen_plain).map(|it| (of.line, it.clone())));
+        }
+        // Of two it is the later one that wants another.
+        all.sort_by_key(|(line, _)| *line);
+        all
+    }
+
+    /// The system lets one listen where another does no more.
+    fn check_addresses(&self) -> Result<(), Problem> {
+        let all = self.addresses();
+        // What is no address is told of by its service.
+        let parsed: Vec<Option<Address>> = all.iter().map(|(_, it)| it.parse().ok()).collect();
+        for (at, (line, listen)) in all.iter().enumerate() {
+            let Some(here) = &parsed[at] else { continue };
+            let first =
+                parsed[..at].iter().position(|it| it.as_ref().is_some_and(|it| it.conflicts_with(here)));
+            let Some((other, first)) = first.map(|first| &all[first]) else { continue };
+            let place = match other {
+                0 => "`[admin]`".into(),
+                other => crate::joined(&["line ", &other.to_string()]),
+            };
+            let what = if listen == first {
+                crate::joined(&["`", listen, "` is listened on twice: in ", &place, " too"])
+            } else {
+                crate::joined(&["`", listen, "` is `", first, "` of ", &place, " too: only one can listen"])
+            };
+            return Err(Problem { line: *line, what });
         }
         Ok(())
     }

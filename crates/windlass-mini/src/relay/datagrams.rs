@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use windlass::{Datagram, DatagramService, Outgoing, Socket, SocketId, Time};
@@ -14,9 +16,13 @@ use windlass::{Datagram, DatagramService, Outgoing, Socket, SocketId, Time};
 /// No flow: an end of the line.
 const NONE: usize = usize::MAX;
 
+/// How many flows have made way for others.
+pub(crate) type Evicted = Arc<AtomicUsize>;
+
 /// Passes datagrams on to one place.
 pub(crate) struct Relay {
     to: SocketAddr,
+    evicted: Evicted,
     flows_max: usize,
     idle: Duration,
     /// Where flows are, by whose they are.
@@ -44,9 +50,10 @@ struct Flow {
 
 impl Relay {
     /// `flows_max` and `idle` are not 0.
-    pub(crate) fn new(to: SocketAddr, flows_max: usize, idle: Duration) -> Relay {
+    pub(crate) fn new(to: SocketAddr, flows_max: usize, idle: Duration, evicted: Evicted) -> Relay {
         Relay {
             to,
+            evicted,
             flows_max,
             idle,
             places: HashMap::new(),
@@ -101,6 +108,7 @@ impl Relay {
         if let Some(flow) = self.forget(self.oldest)
             && let Some(mut socket) = door.other(flow.socket)
         {
+            self.evicted.fetch_add(1, Ordering::Relaxed);
             // Whoever has its place from now on is not to be taken for it.
             socket.set_tag(0);
             socket.close();

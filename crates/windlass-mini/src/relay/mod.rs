@@ -11,8 +11,10 @@ use windlass::{Remote, Server};
 use crate::config::{Proxy, Tls};
 use crate::serving::listening;
 
-/// Adds the service of a table.
-pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
+pub(crate) use datagrams::Evicted;
+
+/// Adds the service of a table, which counts what it evicts.
+pub(crate) fn added(server: Server, table: &Proxy, evicted: &Evicted) -> Result<Server, String> {
     let to = table.to.first().map_or("", |to| to);
     if table.is_udp() {
         let to = address(to)?;
@@ -20,8 +22,9 @@ pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
         if flows_max == 0 || idle.is_zero() {
             return Err("`flows_max` and `idle_timeout` of `[proxy.udp]` are more than 0".into());
         }
-        let service =
-            windlass::datagrams(move || datagrams::Relay::new(to, flows_max, idle)).name(&table.name);
+        let evicted = evicted.clone();
+        let service = move || datagrams::Relay::new(to, flows_max, idle, evicted.clone());
+        let service = windlass::datagrams(service).name(&table.name);
         let listen: Vec<String> = table.listen.iter().map(|at| as_udp(at)).collect();
         return Ok(server.add(listening(service, &listen, &Tls::default())?));
     }
@@ -32,7 +35,7 @@ pub(crate) fn added(server: Server, table: &Proxy) -> Result<Server, String> {
 }
 
 /// With `mode = "udp"`, `HOST:PORT` is the same as `udp:HOST:PORT`.
-fn as_udp(listen: &str) -> String {
+pub(crate) fn as_udp(listen: &str) -> String {
     if listen.starts_with("udp:") { listen.into() } else { crate::joined(&["udp:", listen]) }
 }
 

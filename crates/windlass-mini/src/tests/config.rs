@@ -218,3 +218,77 @@ fn units_stand_in_quotes() {
     let problem = wrong("\"server.scratch\" = 8192\n");
     assert_eq!((problem.line, &*problem.what), (1, "nothing has the name \"server.scratch\""));
 }
+
+/// What bind would refuse, `check` does: the later of the two is named.
+#[cfg(feature = "echo")]
+#[test]
+fn an_address_is_listened_on_once() {
+    let tables = |first: &str, second: &str| {
+        let one = ["[[echo]]\nname = \"a\"\nlisten = [\"", first, "\"]\n"].concat();
+        [&one, "[[echo]]\nname = \"b\"\nlisten = [\"127.0.0.1:1\", \"", second, "\"]\n"].concat()
+    };
+    for (first, second, what) in [
+        ("127.0.0.1:7", "127.0.0.1:7", "`127.0.0.1:7` is listened on twice: in line 1 too"),
+        ("unix:/run/a", "unix:/run/a", "`unix:/run/a` is listened on twice: in line 1 too"),
+        #[cfg(target_os = "linux")]
+        ("0.0.0.0:7", "127.0.0.1:7", "`127.0.0.1:7` is `0.0.0.0:7` of line 1 too: only one can listen"),
+        #[cfg(target_os = "linux")]
+        (":7", "[::1]:7", "`[::1]:7` is `:7` of line 1 too"),
+    ] {
+        let problem = wrong(&tables(first, second));
+        assert!(problem.line == 4 && problem.what.contains(what), "{first} {second}: {problem:?}");
+    }
+    for (first, second) in [
+        ("127.0.0.1:7", "127.0.0.2:7"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:7", "unix:/run/a"),
+        ("[::]:7", "0.0.0.0:7"),
+    ] {
+        assert!(parse(&tables(first, second)).is_ok(), "{first} {second}");
+    }
+    let twice = wrong("[[echo]]\nlisten = [\":7\", \":8\", \":7\"]\n");
+    assert!(twice.line == 1 && twice.what.contains("`:7` is listened on twice"), "{twice:?}");
+}
+
+#[cfg(all(feature = "echo", feature = "metrics"))]
+#[test]
+fn the_admin_listener_has_an_address_of_its_own() {
+    let problem = wrong("[admin]\nlisten = [\"127.0.0.1:7\"]\n[[echo]]\nlisten = [\"127.0.0.1:7\"]\n");
+    assert!(
+        problem.line == 3 && problem.what.contains("`127.0.0.1:7` is listened on twice: in `[admin]` too"),
+        "{problem:?}"
+    );
+}
+
+#[cfg(all(feature = "echo", feature = "udp"))]
+#[test]
+fn datagrams_and_connections_share_a_port() {
+    assert!(parse("[[echo]]\nlisten = [\"127.0.0.1:7\", \"udp:127.0.0.1:7\"]\n").is_ok());
+    let problem = wrong("[[echo]]\nlisten = [\"udp:127.0.0.1:7\", \"udp:127.0.0.1:7\"]\n");
+    assert!(problem.what.contains("`udp:127.0.0.1:7` is listened on twice"), "{problem:?}");
+}
+
+/// Who passes on datagrams may leave out what says so.
+#[cfg(feature = "relay")]
+#[test]
+fn an_address_for_datagrams_is_one_with_and_without_its_word() {
+    let text = "[[proxy]]\nmode = \"udp\"\nlisten = [\"127.0.0.1:7\", \"udp:127.0.0.1:7\"]\nto = [\"127.0.0.1:8\"]\n";
+    assert!(wrong(text).what.contains("127.0.0.1:7` is listened on twice"), "{:?}", wrong(text));
+}
+
+#[cfg(feature = "relay")]
+#[test]
+fn nothing_is_connected_where_datagrams_pass() {
+    let text =
+        "[[proxy]]\nmode = \"udp\"\nlisten = [\":7\"]\nto = [\"127.0.0.1:8\"]\nconnect_timeout = \"1s\"\n";
+    let problem = wrong(text);
+    assert_eq!(
+        (problem.line, &*problem.what),
+        (5, "`proxy.connect_timeout` is about connections, and with `mode = \"udp\"` there are none")
+    );
+    // Wherever it stands, and of the entry that it stands in.
+    let first = "[[proxy]]\nconnect_timeout = \"1s\"\nlisten = [\":6\"]\nto = [\"127.0.0.1:8\"]\n";
+    let second = "[[proxy]]\nname = \"b\"\nconnect_timeout = \"1s\"\nmode = \"udp\"\nlisten = [\":7\"]\nto = [\"127.0.0.1:8\"]\n";
+    assert_eq!(wrong(&crate::joined(&[first, second])).line, 7);
+    assert!(parse(first).is_ok());
+}

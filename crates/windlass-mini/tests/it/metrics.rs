@@ -42,6 +42,45 @@ fn numbers_come_from_the_loop_that_counts() {
     assert!(asked(admin, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
 }
 
+/// What a small machine's operator has to know of datagrams: who made way for others, and which sockets there were not.
+#[cfg(feature = "relay")]
+#[test]
+fn flows_that_made_way_are_counted() {
+    use std::net::UdpSocket;
+    let back = UdpSocket::bind("127.0.0.1:0").unwrap();
+    back.set_read_timeout(Some(LONG)).unwrap();
+    let text = format!(
+        "[limits]\nsockets_max = 3\n[admin]\nlisten = [\"127.0.0.1:0\"]\n[[proxy]]\nname = \"a\\\"b\"\nmode = \"udp\"\n\
+         listen = [\"127.0.0.1:0\"]\nto = [\"{}\"]\n",
+        back.local_addr().unwrap()
+    );
+    let mini = mini(&text, 2);
+    let [relay, admin] = [0, 1].map(|at| mini.addresses[at].as_str());
+    let value = |name: &str| {
+        let page = asked(admin, "GET /metrics HTTP/1.1\r\n\r\n");
+        let line = page.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{page}")).rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let evicted = "windlass_proxy_udp_evicted_total{proxy=\"a\\\"b\"}";
+    assert_eq!((value(evicted), value("windlass_sockets_refused_total")), (0, 0));
+    // Two have a socket of their own beside the one that listens, and the third none.
+    let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for client in &clients[..2] {
+        client.send_to(b"here", relay).unwrap();
+        assert_eq!(back.recv(&mut [0; 9]).unwrap(), 4);
+    }
+    clients[2].send_to(b"lost", relay).unwrap();
+    let begun = std::time::Instant::now();
+    while value("windlass_sockets_refused_total") == 0 {
+        assert!(begun.elapsed() < LONG, "nothing is refused");
+    }
+    assert_eq!((value(evicted), value("windlass_sockets_refused_total")), (1, 1));
+    // The first has made way, so there is room now.
+    clients[2].send_to(b"again", relay).unwrap();
+    assert_eq!(back.recv(&mut [0; 9]).unwrap(), 5);
+    assert_eq!((value(evicted), value("windlass_sockets_refused_total")), (1, 1));
+}
+
 #[test]
 fn it_listens_on_this_machine_only() {
     let folder = Folder::new();

@@ -506,3 +506,22 @@ fn a_stall_is_blamed_on_who_caused_it() {
     drop(stay);
     server.stop();
 }
+
+/// What is foretold of two addresses is what the system says to them, whichever comes first, on one worker and on two.
+#[cfg(target_os = "linux")]
+#[test]
+fn addresses_that_conflict_are_those_that_the_system_refuses() {
+    // Somebody else may have taken a port meanwhile.
+    let free = || std::net::TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    let hosts = ["", "0.0.0.0", "127.0.0.1", "127.0.0.2", "[::]", "[::1]"];
+    for (one, other) in hosts.iter().flat_map(|one| hosts.map(|other| (one, other))) {
+        for (kind, workers) in [("", 1), ("", 2), ("udp:", 1), ("udp:", 2)] {
+            let port = free();
+            let [one, other] = [one, other].map(|host| format!("{kind}{host}:{port}"));
+            let foretold = one.parse::<Address>().unwrap().conflicts_with(&other.parse().unwrap());
+            let config = Config { workers, limits: limits(), ..Config::default() };
+            let bound = serve(|| Echo).datagrams().listen(&one).listen(&other).config(config).bind();
+            assert_eq!(bound.is_err(), foretold, "{one} and {other}, {workers} workers");
+        }
+    }
+}

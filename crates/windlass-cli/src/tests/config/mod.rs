@@ -146,6 +146,43 @@ listen = "127.0.0.1:9000"
     }
 }
 
+/// What the system would refuse, though it is written in two ways.
+#[test]
+fn an_address_that_another_has_in_it_is_listened_on_twice() {
+    let text = |first: &str, second: &str| {
+        format!("[[echo]]\nlisten = \"{first}\"\n[[websocket]]\nlisten = \"{second}\"\n")
+    };
+    for (first, second) in [
+        ("[::1]:9000", "[0::1]:9000"),
+        #[cfg(target_os = "linux")]
+        ("0.0.0.0:9000", "127.0.0.1:9000"),
+        #[cfg(target_os = "linux")]
+        ("127.0.0.1:9000", ":9000"),
+    ] {
+        let said = said("within", &text(first, second));
+        let what = format!("`{second}` and `{first}` are one address to the system");
+        for line in [&*what, "wrong.toml:4:10", "first here", "one thing is wrong"] {
+            assert!(said.contains(line), "{line} is missing in\n{said}");
+        }
+    }
+    for (first, second) in [("0.0.0.0:9000", "[::]:9000"), ("127.0.0.1:9000", "127.0.0.2:9000")] {
+        assert_eq!(loaded("beside", &text(first, second)).echo.len(), 1, "{first} {second}");
+    }
+}
+
+/// An address without TLS is one of those that it listens on.
+#[cfg(feature = "hub")]
+#[test]
+fn an_address_for_plain_text_stands_where_it_stands() {
+    let said = said(
+        "plain",
+        "[[echo]]\nlisten = \":1883\"\n[[hub]]\nlisten = \":8883\"\nlisten_plain = \":1883\"\n",
+    );
+    for line in ["`:1883` is listened on twice", "wrong.toml:5:16", "first here"] {
+        assert!(said.contains(line), "{line} is missing in\n{said}");
+    }
+}
+
 #[test]
 fn an_address_of_the_wrong_type_is_one_mistake() {
     let said = said("type", "[[echo]]\nlisten = 9000\n");
