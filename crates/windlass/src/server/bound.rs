@@ -259,13 +259,8 @@ fn work(
 ) -> Result<()> {
     let mut guard = StopOthers(&shared, start, false);
     let failed = |e| Error::system(format!("worker {index} failed"), e);
-    let mut sys = MioSys::new().map_err(failed)?;
-    prepare(&mut sys).map_err(failed)?;
-    WORKER.set(true);
-    let services = services.iter().map(|spec| HostedService::new(&**spec, index)).collect();
-    let hosts = Box::new(HostedService::new);
-    let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs, hosts };
-    let mut worker = Worker::new(setup).map_err(failed)?;
+    let mut worker =
+        made(index, (listeners, sockets), services, shared.clone(), handoffs, prepare).map_err(failed)?;
     // Otherwise it never accepts anybody, and closes its listeners as they are.
     if start.wait()? {
         shared.begun.store(true, Release);
@@ -273,4 +268,22 @@ fn work(
     }
     guard.2 = true;
     Ok(())
+}
+
+/// A worker that has not begun. On its own, so that what it takes of the stack is given back before the first turn.
+#[inline(never)]
+fn made(
+    index: usize,
+    (listeners, sockets): (WorkerListeners, WorkerSockets),
+    services: &[Arc<dyn ServiceSpec>],
+    shared: Arc<Shared>,
+    handoffs: Arc<Handoffs<MioSys>>,
+    prepare: impl FnOnce(&mut MioSys) -> std::io::Result<()>,
+) -> std::io::Result<Box<Worker<MioSys>>> {
+    let mut sys = MioSys::new()?;
+    prepare(&mut sys)?;
+    WORKER.set(true);
+    let services = services.iter().map(|spec| HostedService::new(&**spec, index)).collect();
+    let hosts = Box::new(HostedService::new);
+    Worker::new(Setup { index, sys, listeners, sockets, services, shared, handoffs, hosts })
 }
