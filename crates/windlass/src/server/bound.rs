@@ -121,6 +121,13 @@ impl Bound {
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
     /// of its own.
     pub fn run(self) -> Result<Summary> {
+        let handle = self.handle();
+        self.serve()?;
+        Ok(Summary { stats: handle.stats() })
+    }
+
+    /// As [`Bound::run`], and sums nothing up at the end: some kilobytes of code, for small programs.
+    pub fn serve(self) -> Result<()> {
         let Bound { ending, shared, mut per_worker, mut udp, adopted_paths, .. } = self;
         let services = ending.0.services();
         let Estate { mut control, mut twins } = self.estate;
@@ -203,7 +210,7 @@ impl Bound {
         }
         drop(line);
         drop(ending);
-        result.map(|()| Summary { stats: Handle { shared }.stats() })
+        result
     }
 }
 
