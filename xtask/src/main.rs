@@ -10,19 +10,23 @@
 //!
 //! `cargo run -p xtask -- cross [--plain] [TARGET..]` builds `windlass-mini` for small machines and tries it under
 //! qemu ([`cross`]); `bare` does the same for the codecs where there is no operating system ([`bare`]).
+//!
+//! `cargo run -p xtask -- size [--abort] [FEATURES..]` builds the smallest files of `windlass-mini` and measures them
+//! ([`size`]).
 
 mod bare;
 mod cross;
 mod dist;
 mod elf;
 mod site;
+mod size;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo run -p xtask -- tidy [ROOT] | links DIR | dist [TARGET] | dist --stage BINARY DIR | \
-     cross [--plain] [TARGET..] | bare";
+     cross [--plain] [TARGET..] | bare | size [--abort] [FEATURES..]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         ["links", root] => return links(Path::new(root)),
         ["bare"] => return done("bare", bare::run(&tidy::workspace_root())),
         ["cross", ref rest @ ..] => return done("cross", cross::run(&tidy::workspace_root(), rest)),
+        ["size", ref rest @ ..] => return done("size", size::run(&tidy::workspace_root(), rest)),
         ["dist"] => return dist(None),
         ["dist", "--stage", binary, folder] => {
             let staged = dist::stage(&tidy::workspace_root(), Path::new(binary), Path::new(folder));

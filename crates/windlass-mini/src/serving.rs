@@ -96,7 +96,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
     if let Some(plan) = bound.memory_plan().filter(|_| !config.is_quiet()) {
         say(&["Memory\n", &config.whole(plan.clone()).to_string()]);
     }
-    bound.run()?;
+    bound.serve()?;
     if !config.is_quiet() {
         say(&["Stopped\n"]);
     }

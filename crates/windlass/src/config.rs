@@ -36,7 +36,7 @@ pub struct Config {
     /// are opened, served and closed without an allocation. Limits are lowered to what there is room for, and
     /// `connections_max` follows from the budget where it is 0. Not in it: the program's own code and stacks,
     /// what the kernel keeps for sockets, and what a service allocates by itself. Default 0: no budget, and
-    /// memory is taken as it is needed.
+    /// memory is taken as it is needed. Any other is an error in a build without the feature `budget`.
     pub memory: usize,
 }
 

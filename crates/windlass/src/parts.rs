@@ -17,3 +17,5 @@ pub(crate) const CHANGE: bool = cfg!(feature = "change");
 pub(crate) const HANDOVER: bool = cfg!(feature = "handover");
 /// Lists of connections, turns written down, counts by service and listener, stalls.
 pub(crate) const OBSERVE: bool = cfg!(feature = "observe");
+/// One budget of memory.
+pub(crate) const BUDGET: bool = cfg!(feature = "budget");

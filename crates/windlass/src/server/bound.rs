@@ -121,6 +121,13 @@ impl Bound {
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one
     /// of its own.
     pub fn run(self) -> Result<Summary> {
+        let handle = self.handle();
+        self.serve()?;
+        Ok(Summary { stats: handle.stats() })
+    }
+
+    /// As [`Bound::run`], and sums nothing up at the end: some kilobytes of code, for small programs.
+    pub fn serve(self) -> Result<()> {
         let Bound { ending, shared, mut per_worker, mut udp, adopted_paths, .. } = self;
         let services = ending.0.services();
         let Estate { mut control, mut twins } = self.estate;
@@ -203,7 +210,7 @@ impl Bound {
         }
         drop(line);
         drop(ending);
-        result.map(|()| Summary { stats: Handle { shared }.stats() })
+        result
     }
 }
 
@@ -259,13 +266,8 @@ fn work(
 ) -> Result<()> {
     let mut guard = StopOthers(&shared, start, false);
     let failed = |e| Error::system(format!("worker {index} failed"), e);
-    let mut sys = MioSys::new().map_err(failed)?;
-    prepare(&mut sys).map_err(failed)?;
-    WORKER.set(true);
-    let services = services.iter().map(|spec| HostedService::new(&**spec, index)).collect();
-    let hosts = Box::new(HostedService::new);
-    let setup = Setup { index, sys, listeners, sockets, services, shared: shared.clone(), handoffs, hosts };
-    let mut worker = Worker::new(setup).map_err(failed)?;
+    let mut worker =
+        made(index, (listeners, sockets), services, shared.clone(), handoffs, prepare).map_err(failed)?;
     // Otherwise it never accepts anybody, and closes its listeners as they are.
     if start.wait()? {
         shared.begun.store(true, Release);
@@ -273,4 +275,22 @@ fn work(
     }
     guard.2 = true;
     Ok(())
+}
+
+/// A worker that has not begun. On its own, so that what it takes of the stack is given back before the first turn.
+#[inline(never)]
+fn made(
+    index: usize,
+    (listeners, sockets): (WorkerListeners, WorkerSockets),
+    services: &[Arc<dyn ServiceSpec>],
+    shared: Arc<Shared>,
+    handoffs: Arc<Handoffs<MioSys>>,
+    prepare: impl FnOnce(&mut MioSys) -> std::io::Result<()>,
+) -> std::io::Result<Box<Worker<MioSys>>> {
+    let mut sys = MioSys::new()?;
+    prepare(&mut sys)?;
+    WORKER.set(true);
+    let services = services.iter().map(|spec| HostedService::new(&**spec, index)).collect();
+    let hosts = Box::new(HostedService::new);
+    Worker::new(Setup { index, sys, listeners, sockets, services, shared, handoffs, hosts })
 }

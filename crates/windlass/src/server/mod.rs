@@ -137,6 +137,12 @@ impl Server {
     }
 
     fn divide(&self, config: &Config, workers: usize) -> Result<Option<Budget>> {
+        if !parts::BUDGET {
+            return match config.memory {
+                0 => Ok(None),
+                _ => Err(Error::config("there is no budget of memory in this build")),
+            };
+        }
         let resolved = resolve_limits(config.limits.clone())?;
         Budget::new(config, workers, &self.specs(), resolved.connections_max)
     }

@@ -67,7 +67,7 @@ impl Maker {
                 handoffs: handoffs.clone(),
                 hosts,
             };
-            Worker::new(setup).expect("the simulated system registers every listener")
+            *Worker::new(setup).expect("the simulated system registers every listener")
         });
         made.collect()
     }

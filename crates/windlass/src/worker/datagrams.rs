@@ -43,22 +43,23 @@ pub(crate) type BoundUdp<U> = (U, SocketAddr, u16, u16);
 
 /// What datagrams are received into, shared by all sockets of a worker.
 pub(super) struct Inbound {
-    /// Empty on a worker that never had a socket.
+    /// Empty on a worker that never had a socket, as `received` is.
     bytes: Vec<u8>,
     /// Buffers there are.
     batch: usize,
-    received: [Received; BATCH_MAX],
+    received: Vec<Received>,
 }
 
 impl Inbound {
     pub(super) fn new(batch: usize) -> Inbound {
-        Inbound { bytes: Vec::new(), batch, received: [Received::default(); BATCH_MAX] }
+        Inbound { bytes: Vec::new(), batch, received: Vec::new() }
     }
 
     /// Untouched memory costs nothing, and small datagrams touch one page of each buffer.
     fn reserve(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = vec![0; self.batch * STRIDE];
+            self.received = vec![Received::default(); self.batch];
         }
     }
 

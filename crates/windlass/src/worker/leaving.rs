@@ -119,7 +119,9 @@ impl<Y: Sys> Worker<Y> {
                 }
                 Stage::Told | Stage::Aborted => {}
             }
-            if let Some(departure) = &one.departure
+            // Only a change removes a service.
+            if parts::CHANGE
+                && let Some(departure) = &one.departure
                 && matches!(one.stage, Stage::Told | Stage::Aborted)
                 && departure.is_closed()
                 && self.is_deserted(one.service, one.stage == Stage::Aborted)
@@ -155,7 +157,9 @@ impl<Y: Sys> Worker<Y> {
                 self.tell_one_draining(index);
             }
         }
-        self.tell_sockets_draining(Some(service));
+        if parts::UDP {
+            self.tell_sockets_draining(Some(service));
+        }
     }
 
     fn abort_service(&mut self, service: u16) {
@@ -169,7 +173,8 @@ impl<Y: Sys> Worker<Y> {
                 self.core.close(index, Close::Aborted);
             }
         }
-        for index in 0..self.core.udp.slots.len() as u32 {
+        let sockets = if parts::UDP { self.core.udp.slots.len() as u32 } else { 0 };
+        for index in 0..sockets {
             let slot = &self.core.udp.slots[index as usize];
             if slot.is(udp_flag::LIVE) && slot.service == service {
                 self.core.udp.close(index);

@@ -147,7 +147,8 @@ pub(crate) struct Worker<Y: Sys> {
 }
 
 impl<Y: Sys> Worker<Y> {
-    pub(crate) fn new(setup: Setup<Y>) -> IoResult<Worker<Y>> {
+    /// In a box from the beginning: it is some kilobytes, and each move of it would leave as much of the stack touched.
+    pub(crate) fn new(setup: Setup<Y>) -> IoResult<Box<Worker<Y>>> {
         let Setup { index, mut sys, listeners, sockets, services, shared, handoffs, hosts } = setup;
         let now = sys.now();
         let _ = shared.workers[index].waker.set(sys.waker());
@@ -184,7 +185,7 @@ impl<Y: Sys> Worker<Y> {
         let room = budget.as_ref().map_or(core.limits.connections_max, |budget| budget.table);
         let list = budget.as_ref().map_or(LIST_RESERVED, |budget| budget.table);
         let batch = budget.as_ref().map_or(datagrams::BATCH_MAX, |budget| budget.batch);
-        let mut worker = Worker {
+        let mut worker = Box::new(Worker {
             index,
             core,
             io: Io::new(sys, room),
@@ -214,7 +215,7 @@ impl<Y: Sys> Worker<Y> {
             turn_times: TurnTimes::default(),
             turn_ended: now,
             coarse: now,
-        };
+        });
         if parts::UDP {
             if budget.is_some() && !sockets.is_empty() {
                 worker.reserve_sockets(sockets.len());
