@@ -29,6 +29,8 @@ mod hub;
 mod hub_operated;
 #[cfg(feature = "hub")]
 mod hub_users;
+#[cfg(target_os = "linux")]
+mod little;
 mod logs;
 #[cfg(feature = "kv")]
 mod memcached;

@@ -1,13 +1,13 @@
 //! `memory = "8MiB"`: the plan is told, and five hundred clients in a machine of 16 MiB, or with too few descriptors, neither
 //! end the server nor make it silent about what it shed.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use crate::little::{Little, eventually, stuff};
 use crate::server::*;
 
 fn text(bytes: Vec<u8>) -> String {
@@ -124,55 +124,6 @@ fn device(n: u16) -> Vec<u8> {
     packet
 }
 
-/// A group of processes with so little memory.
-struct Little(PathBuf);
-
-const LITTLE: usize = 16 << 20;
-
-impl Little {
-    /// `None`, and said so, where this process may not make one.
-    fn new(name: &str) -> Option<Little> {
-        let name = format!("windlass-{}-{name}", std::process::id());
-        for (at, limit) in
-            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
-        {
-            let folder = PathBuf::from(at).join(&name);
-            if std::fs::create_dir(&folder).is_err() {
-                continue;
-            }
-            if std::fs::write(folder.join(limit), LITTLE.to_string()).is_ok() {
-                return Some(Little(folder));
-            }
-            let _ = std::fs::remove_dir(&folder);
-        }
-        eprintln!(
-            "SKIPPED: no group of processes with little memory can be made here, so the rest is not tested in one"
-        );
-        None
-    }
-
-    /// How often the kernel had to end something in it.
-    fn killed(&self) -> u64 {
-        let events = ["memory.oom_control", "memory.events"];
-        let told = events.iter().filter_map(|file| std::fs::read_to_string(self.0.join(file)).ok());
-        let told: String = told.collect();
-        let killed = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        killed.expect("it is counted").trim().parse().unwrap()
-    }
-}
-
-impl Drop for Little {
-    fn drop(&mut self) {
-        // Empty once the server is gone.
-        for _ in 0..100 {
-            if std::fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
 /// A server in little memory, and its admin listener.
 struct Besieged {
     server: Server,
@@ -190,8 +141,7 @@ impl Besieged {
             &format!("[log]\nformat = 'json'\n[admin]\nlisten = '127.0.0.1:0'\n{config}"),
         );
         let program = windlass(&[]);
-        let group =
-            little.as_ref().map_or("true".into(), |it| format!("echo $$ > {}/cgroup.procs", it.0.display()));
+        let group = Little::enter(little.as_ref());
         let mut shell = std::process::Command::new("sh");
         shell.arg("-c").arg(format!("{group} && {first} && exec \"$0\" \"$@\""));
         shell.arg(program.get_program()).args(["run", "-c", file.0.to_str().unwrap()]);
@@ -217,31 +167,6 @@ impl Besieged {
         let (status, _, log) = self.server.stop();
         assert!(status.success(), "{status}: {log}");
         log
-    }
-}
-
-/// Writes until nobody takes any more, or it is ended; whether it was.
-fn stuff(stream: &mut TcpStream, bytes: &[u8]) -> bool {
-    stream.set_nonblocking(true).unwrap();
-    for _ in 0..64 {
-        match stream.write(bytes) {
-            Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return false,
-            Err(_) => return true,
-        }
-    }
-    false
-}
-
-/// Tries until it succeeds.
-fn eventually<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
-    let deadline = std::time::Instant::now() + LONG;
-    loop {
-        if let Some(done) = f() {
-            return done;
-        }
-        assert!(std::time::Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -14,6 +14,8 @@ mod memory;
 mod parcels;
 mod proxied;
 mod qos;
+#[path = "../reported/mod.rs"]
+mod reported;
 mod retained;
 mod rules;
 mod sessions;
