@@ -7,7 +7,7 @@ use core::fmt;
 
 use hashbrown::HashMap;
 
-use super::{Kind, MqttError, PacketId, QoS, Reason};
+use super::{Kind, MqttError, PacketId, QoS, Reason, table};
 
 /// The receiver's half of a session, either end's. Its QoS 2 part outlives the connection.
 ///
@@ -149,6 +149,30 @@ impl Incoming {
     pub fn reserve(&mut self) {
         let room = 2 * self.receive_max;
         self.entries.reserve(room.saturating_sub(self.entries.len()));
+    }
+
+    /// Bytes that its tables take.
+    pub fn memory(&self) -> usize {
+        self.entries.allocation_size() + self.acks.capacity() * size_of::<Ack>()
+    }
+
+    /// Bytes that they take with [room](Incoming::reserve) for this receive maximum, at most, while acknowledgements do not
+    /// wait.
+    pub fn memory_for(receive_max: u16) -> usize {
+        table::bytes::<(PacketId, Entry)>(2 * usize::from(receive_max)) + 4 * size_of::<Ack>()
+    }
+
+    /// How much more they take with one more message, at most: more than nothing only for a peer that has more under way
+    /// than there was room made for.
+    #[inline]
+    pub fn more(&self) -> usize {
+        let acks = if self.acks.len() < self.acks.capacity() { 0 } else { (2 * self.acks.len()).max(4) };
+        let entries = self.entries.len() + 1;
+        let room = table::room::<(PacketId, Entry)>(self.entries.allocation_size());
+        // One that is at most half full is put in order where it is.
+        let grows = self.entries.capacity() < entries && entries > room / 2;
+        let entries = if grows { table::bytes::<(PacketId, Entry)>(room + 1) } else { 0 };
+        entries.saturating_sub(self.entries.allocation_size()) + acks * size_of::<Ack>()
     }
 
     /// A message came.
@@ -339,5 +363,46 @@ impl fmt::Debug for Incoming {
             .field("receive_max", &self.receive_max)
             .field("acks", &self.acks.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_no_more_than_is_said_however_many_come() {
+        for receive_max in [1, 3, 7, 20, 29, 56, 57, 1_000] {
+            let mut incoming = Incoming::new(receive_max, false);
+            incoming.reserve();
+            let said = Incoming::memory_for(receive_max);
+            let mut grown = 0;
+            // Those of before are released while others come, and then no more.
+            for id in 1..=30_000_u16 {
+                let (memory, more) = (incoming.memory(), incoming.more());
+                incoming.publish(QoS::ExactlyOnce, PacketId::new(id).unwrap(), false).unwrap();
+                assert!(
+                    incoming.memory() <= memory + more,
+                    "{id}: {} after {memory}, {more} said",
+                    incoming.memory()
+                );
+                grown += u32::from(incoming.memory() > memory && id > receive_max);
+                if id <= receive_max {
+                    assert!(
+                        incoming.memory() <= said,
+                        "{} for {receive_max}, {said} said",
+                        incoming.memory()
+                    );
+                }
+                let number = u64::from(id) - 1;
+                incoming.ready(Ticket { id: PacketId::new(id).unwrap(), number }, Reason::Success);
+                incoming.next_ack().unwrap();
+                if id < 10_000 && id > receive_max {
+                    incoming.pubrel(PacketId::new(id - receive_max).unwrap());
+                }
+                assert!(id >= 10_000 || grown == 0, "{id}: one that does as it is told never grows");
+            }
+            assert!(grown > 3);
+        }
     }
 }

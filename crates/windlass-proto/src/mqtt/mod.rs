@@ -55,6 +55,8 @@ mod read;
 mod reason;
 mod subscribe;
 #[cfg(feature = "alloc")]
+mod table;
+#[cfg(feature = "alloc")]
 mod template;
 mod topic;
 #[cfg(feature = "alloc")]

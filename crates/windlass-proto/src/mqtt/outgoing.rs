@@ -8,7 +8,7 @@ use core::fmt;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as Place;
 
-use super::{PacketId, QoS, Reason};
+use super::{PacketId, QoS, Reason, table};
 
 /// The sender's half of a session, either end's. It outlives the connection.
 ///
@@ -130,6 +130,24 @@ impl<M> Outgoing<M> {
     pub fn reserve(&mut self) {
         let room = 2 * self.receive_max;
         self.entries.reserve(room.saturating_sub(self.entries.len()));
+        self.again.reserve(room.saturating_sub(self.again.len()));
+    }
+
+    /// Bytes that its tables take.
+    pub fn memory(&self) -> usize {
+        self.entries.allocation_size() + self.again.capacity() * size_of::<PacketId>()
+    }
+
+    /// Bytes that they take with [room](Outgoing::reserve) for this receive maximum, at most.
+    pub fn memory_for(receive_max: u16) -> usize {
+        let room = 2 * usize::from(receive_max);
+        table::bytes::<(PacketId, Entry<M>)>(room) + 2 * room.max(4) * size_of::<PacketId>()
+    }
+
+    /// The greatest receive maximum that there is [room](Outgoing::reserve) for now.
+    pub fn room(&self) -> u16 {
+        let room = table::room::<(PacketId, Entry<M>)>(self.entries.allocation_size()) / 2;
+        u16::try_from(room.min(self.again.capacity())).unwrap_or(u16::MAX)
     }
 
     /// How many messages may be sent now ([MQTT-4.9.0-2]). None while something is to be sent again: that comes
@@ -389,5 +407,36 @@ impl<M> fmt::Debug for Outgoing<M> {
             .field("receive_max", &self.receive_max)
             .field("to_send_again", &self.again.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_no_more_than_is_said_and_has_room_for_what_is_said() {
+        for receive_max in (1..200).chain([1_000, 20_000]) {
+            let mut outgoing = Outgoing::<[u64; 5]>::new(receive_max);
+            assert_eq!((outgoing.memory(), outgoing.room()), (0, 0));
+            outgoing.reserve();
+            let memory = outgoing.memory();
+            let said = Outgoing::<[u64; 5]>::memory_for(receive_max);
+            assert!(memory <= said && said <= 2 * memory, "{memory} for {receive_max}, and {said} said");
+            assert!(outgoing.room() >= receive_max);
+            // Round and round, and with all of it to be sent again.
+            for _ in 0..5 {
+                while let Ok(id) = outgoing.send(QoS::AtLeastOnce, [0; 5]) {
+                    if id.get() % 3 == 0 {
+                        outgoing.puback(id).unwrap();
+                    }
+                }
+                outgoing.reconnected(receive_max);
+                let ids: Vec<PacketId> = outgoing.entries.keys().copied().collect();
+                ids.into_iter().for_each(|id| drop(outgoing.puback(id)));
+                assert!(outgoing.resend().is_none());
+            }
+            assert_eq!(outgoing.memory(), memory, "{receive_max}");
+        }
     }
 }

@@ -164,7 +164,11 @@ impl Sockets {
         for list in [&mut self.free, &mut self.freed, &mut self.run, &mut self.touched] {
             list.reserve(sockets);
         }
-        self.pool = (0..sockets).map(|_| Box::new(Queue::with_room(bytes, datagrams))).collect();
+        // Each socket that there is may need one too, if it has none now.
+        let live = self.slots.iter().filter(|slot| slot.is(flag::LIVE)).count();
+        let queues = self.pool.len() + self.slots.iter().filter(|slot| slot.output.is_some()).count();
+        let missing = (live + sockets).saturating_sub(queues);
+        self.pool.extend((0..missing).map(|_| Box::new(Queue::with_room(bytes, datagrams))));
     }
 
     /// The slot of a socket that is open and not about to close.

@@ -172,6 +172,9 @@ impl<Y: Sys> Worker<Y> {
         for (listener, id, service) in open {
             self.add_acceptor(listener, id, service);
         }
+        if parts::UDP && self.shared.budget.is_some() && !sockets.is_empty() {
+            self.reserve_sockets(sockets.len());
+        }
         for socket in sockets {
             self.add_socket(socket);
         }
@@ -201,7 +204,11 @@ impl<Y: Sys> Worker<Y> {
     }
 
     fn add_service(&mut self, number: u16, spec: &dyn ServiceSpec) {
-        let service = (self.hosts)(spec, self.index);
+        let mut service = (self.hosts)(spec, self.index);
+        if let Some(budget) = &self.shared.budget {
+            // Now, and not when its connections come.
+            service.host.reserve(budget.table);
+        }
         let cells = self.shared.cells.host(&service.name, self.shared.workers.len(), 1);
         self.core.flows.put_service(number, cells);
         self.core.put_members(number, service.host.is_movable(), service.stays, service.own);

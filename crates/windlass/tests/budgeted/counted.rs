@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use windlass::{
-    Close, Config, Conn, Datagram, DatagramService, Handle, Input, Limits, MemoryPlan, Service, Socket, serve,
+    Change, Close, Config, Conn, Datagram, DatagramService, Handle, Input, Limits, MemoryPlan, Service,
+    Socket, serve,
 };
 
 #[global_allocator]
@@ -23,6 +24,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const MESSAGE: usize = 64;
 const MEMORY: usize = 4 << 20;
+/// UDP sockets of a service that comes later: more than any list has room for by chance.
+const SOCKETS: usize = 12;
 
 /// Allocations, reallocations and frees in `f`.
 fn counted(f: impl FnOnce()) -> [usize; 3] {
@@ -129,6 +132,7 @@ pub(crate) fn nothing_is_allocated_after_the_start() {
             a_million_messages(&at);
             connections_that_come_and_go(&at);
             datagrams(&at);
+            a_service_that_comes_later(&at);
         },
     );
     with_server(|| NoDatagrams(Crowd), a_crowd_that_stops_reading);
@@ -222,6 +226,38 @@ fn datagrams(at: &At<'_>) {
         }
     });
     assert_eq!(counts, [0, 0, 0], "20,000 datagrams");
+}
+
+/// The tables of a service that a change adds are as long as there may be connections before the first of them comes.
+fn a_service_that_comes_later(at: &At<'_>) {
+    let mut later = serve(|| Echo).name("later").tcp("127.0.0.1:0");
+    for _ in 0..SOCKETS {
+        later = later.udp("127.0.0.1:0");
+    }
+    let applied = at.handle.apply(Change::new().add(later)).unwrap();
+    let to = applied.addresses()[0].tcp().unwrap();
+    let udp: Vec<_> = applied.addresses().iter().filter_map(|at| at.udp()).collect();
+    assert_eq!(udp.len(), SOCKETS);
+    let many = at.plan.limits.connections_max - 10;
+    let mut at_once: Vec<TcpStream> = Vec::with_capacity(many);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let counts = counted(|| {
+        let mut back = [0; MESSAGE];
+        at_once.extend((0..many).map(|_| TcpStream::connect(to).unwrap()));
+        for stream in &mut at_once {
+            stream.write_all(&[1; MESSAGE]).unwrap();
+            stream.read_exact(&mut back).unwrap();
+        }
+        for n in 0..100 {
+            for udp in &udp {
+                peer.send_to(&[n; MESSAGE], udp).unwrap();
+            }
+            for _ in 0..SOCKETS {
+                assert_eq!(peer.recv_from(&mut back).unwrap().0, MESSAGE);
+            }
+        }
+    });
+    assert_eq!(counts, [0, 0, 0], "{many} connections of a service that came later, and its datagrams");
 }
 
 /// Output waits, to the end of the region and beyond it: somebody is ended, and nothing is allocated.
