@@ -403,7 +403,8 @@ impl Hub {
             }
             return;
         }
-        self.wait(reach, key, Queued { message: publication.message(&self.memory, &mut self.spares), how });
+        let message = publication.message(&self.memory, &mut self.spares);
+        self.wait(reach, key, Queued { message, how });
     }
 
     /// Drops from the queue of a session what has expired and, if the policy says so and that is enough, what has waited
