@@ -162,10 +162,12 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
 /// # Errors
 /// `/proc` is not there.
 pub(crate) fn is_listening(port: u16) -> Result<bool> {
-    Ok(listens(&fs::read_to_string("/proc/net/tcp").context("cannot read /proc/net/tcp")?, port))
+    let table = fs::read_to_string("/proc/net/tcp").context("cannot read /proc/net/tcp")?;
+    // A machine without IPv6 has no second one. Some listen there for IPv4 too.
+    Ok(listens(&table, port) || fs::read_to_string("/proc/net/tcp6").is_ok_and(|it| listens(&it, port)))
 }
 
-/// Whether a line of `/proc/net/tcp` is a listener (state 0A) on a port.
+/// Whether a line of `/proc/net/tcp` or `tcp6` is a listener (state 0A) on a port.
 fn listens(table: &str, port: u16) -> bool {
     table.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(1);
@@ -208,8 +210,11 @@ Private_Dirty:       120 kB
    1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0
 ";
         assert!(listens(table, 8080) && !listens(table, 8081) && !listens("", 8080));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        assert!(is_listening(listener.local_addr().unwrap().port()).unwrap());
+        for address in ["127.0.0.1:0", "[::]:0"] {
+            // There may be no IPv6 here.
+            let Ok(listener) = std::net::TcpListener::bind(address) else { continue };
+            assert!(is_listening(listener.local_addr().unwrap().port()).unwrap(), "{address}");
+        }
     }
 
     #[test]

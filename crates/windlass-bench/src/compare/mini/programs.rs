@@ -239,7 +239,7 @@ fn found(name: &str, package: &str, option: Option<&str>) -> Result<(PathBuf, St
     let file = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     let file = file.with_context(|| format!("there is no {name}"))?;
     let said = match option {
-        Some(option) => version(name, option),
+        Some(option) => version(name, option).trim_end_matches([' ', '-']).to_owned(),
         // Without one it tells first which it is.
         None => version(name, "--help").split('(').next().unwrap_or(name).trim().to_owned(),
     };
