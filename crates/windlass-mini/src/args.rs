@@ -38,6 +38,8 @@ pub(crate) const HELP: &[&str] = &[
     "windlass-mini hub [-l ADDRESS]..    MQTT\n",
     "\nADDRESS is HOST:PORT, :PORT, udp:HOST:PORT or unix:PATH. -q, --quiet: print nothing but errors and \
      `Listening on` lines\n",
+    "\nSIGTERM or SIGINT lets connections finish, a second one does not. With a FILE SIGHUP changes nothing: it is read \
+     at the start alone\n",
 ];
 
 /// Commands that serve without a file, and where they listen if nothing is said.

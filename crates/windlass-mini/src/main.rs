@@ -11,6 +11,9 @@
 
 mod args;
 mod config;
+#[cfg(all(test, target_os = "linux"))]
+#[path = "tests/counted.rs"]
+mod counted;
 #[cfg(feature = "echo")]
 mod echo;
 #[cfg(feature = "hub")]
@@ -92,7 +95,7 @@ fn checked(config: &config::Config, file: &str) -> ExitCode {
 
 /// Serves until told to stop.
 fn served(config: &config::Config, file: &str) -> ExitCode {
-    match serving::run(config) {
+    match serving::run(config, !file.is_empty()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(serving::Failure::Config(problem)) => refused(&problem, file),
         Err(serving::Failure::System(why)) => {

@@ -107,8 +107,39 @@ const HUB_FAMILIES: &[HubFamily] = &[
     ("retained_bytes", "gauge", |it| it.retained_bytes),
     ("queued", "gauge", |it| it.queued),
     ("queued_bytes", "gauge", |it| it.queued_bytes),
+    ("memory_bytes", "gauge", |it| it.memory_used),
     ("packets_received_total", "counter", |it| it.packets_received),
     ("messages_unheard_total", "counter", |it| it.unheard),
+];
+
+/// Families of hubs whose values are told apart by a label: name, label, and of each value its own and where it is.
+#[cfg(feature = "hub")]
+type HubShed = (&'static str, &'static str, &'static [(&'static str, fn(&windlass_hub::HubStats) -> u64)]);
+
+/// What hubs shed.
+#[cfg(feature = "hub")]
+const HUB_SHED: &[HubShed] = &[
+    (
+        "windlass_hub_dropped_total",
+        "reason",
+        &[
+            ("queue_full", |it| it.dropped_queue_full),
+            ("expired", |it| it.dropped_expired),
+            ("too_long", |it| it.dropped_too_long),
+            ("offline", |it| it.dropped_offline),
+        ],
+    ),
+    (
+        "windlass_hub_memory_refused_total",
+        "what",
+        &[
+            ("session", |it| it.memory_sessions_refused),
+            ("subscription", |it| it.memory_subscriptions_refused),
+            ("retained", |it| it.memory_retained_refused),
+            ("message", |it| it.memory_messages_dropped),
+            ("client", |it| it.memory_clients_ended),
+        ],
+    ),
 ];
 
 impl Looked {
@@ -142,6 +173,10 @@ impl Looked {
         ] {
             sample(&mut page, "windlass_newcomers_refused_total", reason, count);
         }
+        #[cfg(feature = "relay")]
+        connects_failed(&mut page, &counters);
+        #[cfg(feature = "hub")]
+        self.hubs_shed(&mut page);
         #[cfg(feature = "hub")]
         for (name, kind, value) in HUB_FAMILIES.iter().filter(|_| !self.hubs.is_empty()) {
             let name = crate::joined(&["windlass_hub_", name]);
@@ -169,8 +204,47 @@ const EVICTED: &str = "windlass_proxy_udp_evicted_total";
 /// Which service a sample is of.
 #[cfg(any(feature = "hub", feature = "relay"))]
 fn label(kind: &str, name: &str) -> String {
-    let name = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    crate::joined(&["{", kind, "=\"", &name, "\"}"])
+    crate::joined(&["{", kind, "=\"", &escaped(name), "\"}"])
+}
+
+#[cfg(any(feature = "hub", feature = "relay"))]
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(feature = "hub")]
+impl Looked {
+    fn hubs_shed(&self, page: &mut String) {
+        for (name, label, values) in HUB_SHED.iter().filter(|_| !self.hubs.is_empty()) {
+            family(page, name, "counter");
+            for (hub, watch) in &self.hubs {
+                let (hub, stats) = (escaped(hub), watch.stats());
+                for (what, value) in *values {
+                    let labels = crate::joined(&["{hub=\"", &hub, "\",", label, "=\"", what, "\"}"]);
+                    sample(page, name, &labels, value(&stats));
+                }
+            }
+        }
+    }
+}
+
+/// Clients of a relay that found nobody behind it, by why.
+#[cfg(feature = "relay")]
+fn connects_failed(page: &mut String, counters: &Counters) {
+    const NAME: &str = "windlass_connects_failed_total";
+    family(page, NAME, "counter");
+    for (reason, count) in [
+        ("{reason=\"refused\"}", counters.connects_refused),
+        ("{reason=\"unreachable\"}", counters.connects_unreachable),
+        ("{reason=\"timeout\"}", counters.connects_timed_out),
+        ("{reason=\"out_of_resources\"}", counters.connects_out_of_resources),
+        ("{reason=\"cancelled\"}", counters.connects_cancelled),
+    ] {
+        sample(page, NAME, reason, count);
+    }
+    const FULL: &str = "windlass_connects_over_limit_total";
+    family(page, FULL, "counter");
+    sample(page, FULL, "", counters.connects_over_limit);
 }
 
 fn family(page: &mut String, name: &str, kind: &str) {

@@ -4,7 +4,7 @@
 use windlass::{Address, MemoryPlan, Serve, Server, Service};
 
 use crate::config::{Config, Problem, Tls};
-use crate::say;
+use crate::{complain, say};
 
 /// A server with everything it has to know.
 pub(crate) struct Made {
@@ -84,10 +84,15 @@ pub(crate) fn made(config: &Config) -> Result<Made, Problem> {
     })
 }
 
-/// Serves until a signal says otherwise: the first SIGTERM or SIGINT drains, the second stops at once.
-pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+/// Serves until a signal says otherwise: the first SIGTERM or SIGINT drains, the second stops at once. SIGHUP, by which
+/// people have others read their file again, is passed over if there is a file, and that is said; without one it is the
+/// terminal's end, and ours.
+pub(crate) fn run(config: &Config, is_of_file: bool) -> Result<(), Failure> {
     let made = made(config).map_err(Failure::Config)?;
-    let bound = made.server.bind()?.stop_on_signals()?;
+    let mut bound = made.server.bind()?.stop_on_signals()?;
+    if is_of_file {
+        bound = bound.on_hangup(|| complain(&["SIGHUP: the file is read at the start alone\n"]))?;
+    }
     #[cfg(feature = "metrics")]
     let _ = made.looked.server.set(bound.handle());
     for address in bound.addresses() {

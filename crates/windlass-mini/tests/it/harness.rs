@@ -58,7 +58,13 @@ pub(crate) fn mini(text: &str, listens: usize) -> Mini {
     let folder = Folder::new();
     let path = folder.file("windlass.toml", text);
     let mut command = program();
-    let mut child = command.args(["run", "-c"]).arg(path).stdout(Stdio::piped()).spawn().unwrap();
+    command.args(["run", "-c"]).arg(path);
+    started(command, folder, listens)
+}
+
+/// The same with a command that becomes it.
+pub(crate) fn started(mut command: Command, folder: Folder, listens: usize) -> Mini {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let addresses = (0..listens).map(|_| {
         let mut line = String::new();
@@ -78,6 +84,10 @@ impl Mini {
     /// How many threads it has.
     pub(crate) fn threads(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -1,4 +1,5 @@
-//! The program as it is started: its services, its thread, its end, and what it says of a wrong configuration.
+//! The program as it is started: its services, its thread, its end, what it says of a wrong configuration, and what comes
+//! to a server that has little of everything.
 #![cfg(target_os = "linux")]
 
 mod harness;
@@ -10,9 +11,21 @@ mod check;
 mod echo;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
+#[path = "../../../windlass-cli/tests/it/little.rs"]
+mod little;
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
+mod malformed;
 #[cfg(all(feature = "echo", feature = "metrics"))]
 mod metrics;
 #[cfg(feature = "relay")]
 mod relay;
+#[cfg(feature = "hub")]
+#[path = "../../../windlass-hub/tests/reported/mod.rs"]
+mod reported;
+#[cfg(any(feature = "echo", feature = "relay", feature = "hub"))]
+mod siege;
+#[cfg(feature = "echo")]
+mod signals;
 #[cfg(all(feature = "echo", feature = "tls"))]
 mod tls;

@@ -11,6 +11,8 @@ use crate::parts;
 use crate::serve::ServiceSpec;
 use crate::shared::Shared;
 use crate::sys::MioSys;
+#[cfg(target_os = "linux")]
+use crate::sys::Signals;
 use crate::worker::{Handoffs, HostedService, Setup, Turn, Worker};
 
 use super::changing::Ending;
@@ -32,6 +34,15 @@ pub(super) fn is_worker() -> bool {
     WORKER.get()
 }
 
+fn cannot_take_signals(error: std::io::Error) -> Error {
+    Error::system("cannot take signals", error)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn no_signals() -> Result<Bound> {
+    Err(cannot_take_signals(std::io::ErrorKind::Unsupported.into()))
+}
+
 /// A server whose listeners are open.
 pub struct Bound {
     /// When the server is gone, or never ran, mailboxes say so, and files of sockets go.
@@ -48,7 +59,7 @@ pub struct Bound {
     #[cfg(unix)]
     pub(super) stop_pipe: Option<std::os::unix::net::UnixStream>,
     #[cfg(target_os = "linux")]
-    pub(super) signals: Option<crate::sys::Signals>,
+    pub(super) signals: Option<Signals>,
 }
 
 impl Bound {
@@ -109,13 +120,33 @@ impl Bound {
     /// The system's. `Unsupported` elsewhere than on Linux.
     pub fn stop_on_signals(self) -> Result<Bound> {
         #[cfg(target_os = "linux")]
-        {
-            let signals =
-                crate::sys::Signals::to_stop().map_err(|e| Error::system("cannot take signals", e))?;
-            Ok(Bound { signals: Some(signals), ..self })
-        }
+        return self.with_signals(|signals| signals.take_stop());
         #[cfg(not(target_os = "linux"))]
-        Err(Error::system("cannot take signals", std::io::ErrorKind::Unsupported.into()))
+        no_signals()
+    }
+
+    /// Has `heard` called for SIGHUP, which ends the process otherwise: by worker 0 between its turns, so it should be
+    /// short. Several that come at once are one. All else is as with [`Bound::stop_on_signals`].
+    ///
+    /// # Errors
+    ///
+    /// The system's. `Unsupported` elsewhere than on Linux.
+    pub fn on_hangup(self, heard: impl FnMut() + Send + 'static) -> Result<Bound> {
+        #[cfg(target_os = "linux")]
+        return self.with_signals(|signals| signals.take_hangup(Box::new(heard)));
+        #[cfg(not(target_os = "linux"))]
+        {
+            drop(heard);
+            no_signals()
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn with_signals(mut self, take: impl FnOnce(&mut Signals) -> std::io::Result<()>) -> Result<Bound> {
+        let signals = self.signals.take().map_or_else(Signals::none, Ok);
+        let taken = signals.and_then(|mut signals| take(&mut signals).map(|()| signals));
+        self.signals = Some(taken.map_err(cannot_take_signals)?);
+        Ok(self)
     }
 
     /// Serves until the server is shut down. Worker 0 runs on the calling thread, every other on one

@@ -117,7 +117,7 @@ impl MioSys {
         Ok(())
     }
 
-    /// Takes every signal for a shutdown request.
+    /// Takes signals that ask to stop for shutdown requests.
     #[cfg(target_os = "linux")]
     pub(crate) fn watch_signals(&mut self, signals: super::Signals) -> io::Result<()> {
         signals.register(self.poll.registry())?;
@@ -328,7 +328,7 @@ impl Sys for MioSys {
             }
         }
         #[cfg(target_os = "linux")]
-        if let Some(signals) = &self.signals {
+        if let Some(signals) = &mut self.signals {
             requests += signals.take();
         }
         requests
