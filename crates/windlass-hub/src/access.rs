@@ -18,6 +18,7 @@ use crate::reach::Reach;
 use crate::route::elsewhere::Reader;
 use crate::service::Hub;
 use crate::session::{Key, Session};
+use crate::timers::Deadline;
 
 /// Sessions that are looked at in one tick, after the identity has changed.
 const SWEEP: usize = 1_000;
@@ -70,7 +71,7 @@ pub(crate) struct Belonging {
     rights: Rights,
     revision: u32,
     /// When its token ends, as [`Access::ends`] has it.
-    ends: Option<Time>,
+    ends: Deadline,
 }
 
 impl Belonging {
@@ -84,7 +85,7 @@ impl Belonging {
 impl Default for Belonging {
     fn default() -> Belonging {
         // Of no identity: it is asked for at the first use.
-        Belonging { who: None, rights: Rights::EVERYTHING, revision: u32::MAX, ends: None }
+        Belonging { who: None, rights: Rights::EVERYTHING, revision: u32::MAX, ends: Deadline::default() }
     }
 }
 
@@ -240,14 +241,15 @@ impl Hub {
         let found = self.sessions.find(&asking.client_id).and_then(|key| self.sessions.get(key));
         let replaced = found.is_some_and(|it| it.is_connected() && it.user.as_deref() == who.user.as_deref());
         match self.watch.totals().users.enter(who.user.as_deref(), limits, replaced.into(), self.now) {
-            Ok(counted) => client.counted = counted,
+            Ok(counted) => client.set_counted(counted),
             Err(reason) => {
                 self.stats.over_quota += 1;
                 return Err(self.refuse(client, reason));
             }
         }
         let who = self.access.shared(who);
-        asking.belonging = Belonging { who: Some(who), rights, revision: self.access.revision, ends: None };
+        asking.belonging =
+            Belonging { who: Some(who), rights, revision: self.access.revision, ends: Deadline::default() };
         self.admit(conn, client, asking)
     }
 
@@ -286,7 +288,7 @@ impl Hub {
             // Longer than any connection is never.
             let left = Duration::from_millis(end.saturating_sub(unix_ms).min(100 * 365 * 86_400_000));
             let at = self.now + left;
-            session.belonging.ends = Some(at);
+            session.belonging.ends.set(at);
             self.access.ends.insert((at, key), generation);
         }
     }
@@ -423,7 +425,7 @@ impl Client {
     pub(crate) fn is_local(&self, peer: Peer) -> bool {
         // Of whom a proxy does not say where it is, nothing is known: not that it is here.
         if self.is_introduced {
-            return self.source.as_deref().is_some_and(|ip| ip.to_canonical().is_loopback());
+            return self.source().is_some_and(|ip| ip.to_canonical().is_loopback());
         }
         peer.addr().is_none_or(|addr| addr.ip().to_canonical().is_loopback())
     }

@@ -130,7 +130,8 @@ config! {
     /// queue. At least the engine's `output_high`. Default 512 KiB.
     output_max: usize = 512 * 1024,
     /// Bytes of messages that are on their way from one worker to another, where there are several: over it, clients of the
-    /// first are not read until the second has caught up. Default 16 MiB.
+    /// first are not read until the second has caught up. Default 16 MiB; less where there is a `memory_max`, an eighth of
+    /// which all of them share.
     between_workers_max: usize = 16 << 20,
     /// Retained messages, the hub's own below `$SYS` not counted. A message over it is not retained, and refused if its
     /// QoS allows it (0x97). Default 1,000,000.

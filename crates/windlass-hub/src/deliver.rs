@@ -128,7 +128,7 @@ impl Hub {
             }
             let Some(found) = found else { continue };
             let chosen = std::mem::take(&mut found.chosen);
-            let message = publication.message(&self.memory);
+            let message = publication.passing();
             let (retain, routed) = (publication.retain, found.routed);
             let (mut number, mut until) = (0, 0);
             if found.durable && publication.qos > QoS::AtMostOnce && self.durable.is_on() {
@@ -155,6 +155,11 @@ impl Hub {
             return;
         }
         self.post.begin();
+        if self.config.when_queue_full == WhenQueueFull::DropOldest
+            && self.memory.lacks_so_much(|| publication.to_keep() + memory::PLACE)
+        {
+            self.give_way(publication);
+        }
         let mut ids = [0; SUBSCRIPTION_ID_MAX];
         for at in 0..targets {
             let Some((target, ids)) = self.routes.target(at, &mut ids) else { break };
@@ -163,6 +168,80 @@ impl Hub {
             self.give(reach, target.key, publication, qos, retain, ids);
         }
         self.post.fit();
+    }
+
+    /// Where a message finds no memory, the oldest messages give way to it in all queues it is about to wait in: together,
+    /// since one that waits in several of them is in memory until the last has dropped it. None of them does if a few of
+    /// each queue are not enough.
+    #[cold]
+    fn give_way(&mut self, publication: &Publication<'_>) {
+        let now = self.now;
+        let mut waiting = 0;
+        for at in 0..self.routes.targets() {
+            let Some(key) = self.who_waits(at, publication) else { continue };
+            waiting += 1;
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            let (expired, durable, number) =
+                (&mut self.stats.dropped_expired, &mut self.durable, session.number);
+            session.queue.drop_expired(now, |queued| {
+                *expired += 1;
+                durable.dropped(number, queued);
+            });
+        }
+        let missing = self.memory.missing(publication.to_keep() + waiting * memory::PLACE);
+        if missing == 0 {
+            return;
+        }
+        // So many of each queue are looked at, and of those up to a place one more.
+        let (mut rounds, mut last, mut freed) = (0, None, 0);
+        let mut is_over = false;
+        // A round that frees no message is the last: what is behind it would take too many with it.
+        'enough: while rounds < OLDEST_MAX && !is_over {
+            is_over = true;
+            for at in 0..self.routes.targets() {
+                let Some(key) = self.who_waits(at, publication) else { continue };
+                let Some(queued) = self.sessions.get(key).and_then(|it| it.queue.iter().nth(rounds)) else {
+                    continue;
+                };
+                let message = queued.message.would_free();
+                is_over &= message == 0;
+                freed += memory::PLACE + message;
+                last = Some(at);
+                if freed >= missing {
+                    break 'enough;
+                }
+            }
+            (rounds, last) = (rounds + 1, None);
+        }
+        let is_enough = freed >= missing;
+        for at in 0..self.routes.targets() {
+            let Some(key) = self.who_waits(at, publication) else { continue };
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            let looked_at = rounds + usize::from(last.is_some_and(|last| at <= last));
+            session.queue.iter().take(looked_at).for_each(|queued| queued.message.stays());
+            for _ in 0..if is_enough { looked_at } else { 0 } {
+                let Some(oldest) = session.queue.pop() else { break };
+                self.durable.dropped(session.number, &oldest);
+                self.stats.dropped_queue_full += 1;
+                self.stats.memory_messages_dropped += 1;
+            }
+        }
+    }
+
+    /// The session of a target of the last search, if a message is about to wait there behind others.
+    fn who_waits(&mut self, at: usize, publication: &Publication<'_>) -> Option<Key> {
+        let (target, _) = self.routes.target(at, &mut [0; SUBSCRIPTION_ID_MAX])?;
+        let key = target.key;
+        if self.rights(key).is_some_and(|rights| !rights.may_read(publication.topic)) {
+            return None;
+        }
+        let session = self.sessions.get(key)?;
+        let waits = match (publication.qos.min(target.qos), session.is_connected()) {
+            (QoS::AtMostOnce, true) => session.queue.has_qos_0(),
+            (QoS::AtMostOnce, false) => session.is_kept() && self.config.queue_qos_0,
+            (_, is_connected) => is_connected || session.is_kept(),
+        };
+        (waits && !session.queue.is_empty()).then_some(key)
     }
 
     /// Retains a message, or what is retained of its topic no longer, if it has no payload ([MQTT-3.3.1-5] to
@@ -187,7 +266,7 @@ impl Hub {
             self.stats.memory_retained_refused += 1;
             return Reason::QuotaExceeded;
         }
-        let message = publication.retained(version, &self.memory);
+        let message = publication.retained(version, &self.memory, self.siblings.workers());
         let (max, bytes_max) = (self.config.retained_max, self.config.retained_bytes_max);
         match self.kept.insert(message.clone(), totals, max, bytes_max) {
             Ok(()) => {
@@ -209,7 +288,7 @@ impl Hub {
         // What it takes the place of gives its own back.
         let before = self.kept.len_of(publication.topic);
         let is_own = publication.topic.as_str().starts_with("$SYS/");
-        !is_own && self.memory.lacks(publication.to_retain().saturating_sub(before))
+        !is_own && self.memory.lacks(publication.to_retain(self.siblings.workers()).saturating_sub(before))
     }
 
     /// Gives a message to one session: to its connection if that takes it now, else to its queue.
@@ -254,8 +333,13 @@ impl Hub {
             let output_max = self.config.output_max;
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if !self.memory.lacks_so_much(|| publication.to_send(is_kept))
-                && crate::post::Post::takes(link, output_max, reach)
+            } else if !self.memory.lacks_so_much(|| {
+                // With the copy that waits for the disk. One that nothing is before is sent whatever it takes: it would
+                // wait for nothing.
+                let is_first = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
+                let held = if is_first { 0 } else { self.durable.to_hold(number, qos, publication.len()) };
+                publication.to_send(is_kept) + held
+            }) && crate::post::Post::takes(link, output_max, reach)
             {
                 // A session of before the start may still be without a table of what is in flight. It gets one, whether
                 // there is room or not: what would wait instead would wait for nothing.
@@ -275,7 +359,8 @@ impl Hub {
                             self.durable.done(number, id);
                         }
                         if form.hold && sent == Some(Ok(())) {
-                            self.durable.hold((key, link.conn, false), self.post.packet(), whole.as_ref());
+                            let to = (key, link.conn, false);
+                            self.durable.hold(to, self.post.packet(), whole.as_ref(), &self.memory);
                         }
                         sent
                     }

@@ -2,8 +2,9 @@
 //!
 //! Sessions, subscriptions, messages that are kept, places in queues, wills, topic aliases and what has come in part each
 //! hold a [`Charge`] (a session [`Units`], which are smaller), and give back what they are counted with when they are gone,
-//! on whatever way. What has no room is asked before it is made; what must not be lost (found in the journal, passed on by
-//! another worker, a will that is published) is counted and taken all the same, and then it is others that find no room.
+//! on whatever way. What has no room is asked before it is made; what must not be lost, since it was found in the journal, is
+//! counted and taken all the same, and then it is others that find no room. What passes from one worker to another has room
+//! that is set aside for it (`siblings`), and is asked for where it is kept.
 //!
 //! Without a bound nothing is counted.
 
@@ -17,10 +18,18 @@ use crate::session::Sent;
 /// A session without a connection or with one, with its places in the tables and its deadlines, but without what follows,
 /// and without its client identifier.
 const SESSION: usize = 640;
-/// What is known of one message in flight, to a client or from it; maps have room for twice as many.
-const IN_FLIGHT: usize = 2 * 128;
+/// What an allocator adds to a piece.
+const PIECE: usize = 16;
 /// A subscription, beside its filter.
 const SUBSCRIPTION: usize = 256;
+/// An entry of a tree, and what leads to it.
+const ENTRY: usize = 128;
+/// A group with its first member: both are nodes of B-trees, with room for eleven.
+const GROUP: usize = 1_280;
+/// A session of another worker that is a member of a group.
+pub(crate) const MEMBER: usize = 320;
+/// A topic that is gone, with its places in a table and in a queue.
+const GONE: usize = 192;
 /// One level of a filter, or of the topic of a retained message, in their trees.
 const LEVEL: usize = 160;
 /// A message that is kept, beside its topic, properties and payload; a will too.
@@ -35,15 +44,25 @@ pub(crate) fn of_session(client_id: &str) -> usize {
     SESSION + client_id.len()
 }
 
-/// Bytes of what is known of so many messages in flight, one way.
-pub(crate) fn of_in_flight(most: u16) -> usize {
-    usize::from(most) * IN_FLIGHT
+/// Bytes of what is known of so many messages in flight to a client.
+pub(crate) fn of_outgoing(receive_max: u16) -> usize {
+    size_of::<Outgoing<Sent>>() + Outgoing::<Sent>::memory_for(receive_max) + 3 * PIECE
+}
+
+/// Bytes of the same from it, while it keeps to that.
+pub(crate) fn of_incoming(receive_max: u16) -> usize {
+    size_of::<Incoming>() + Incoming::memory_for(receive_max) + 3 * PIECE
 }
 
 /// Bytes of a subscription.
 pub(crate) fn of_subscription(filter: &str) -> usize {
     // In its session, and level by level in the tree.
-    SUBSCRIPTION + 2 * filter.len() + levels(filter) * LEVEL
+    SUBSCRIPTION + shared(filter) + 2 * filter.len() + levels(filter) * LEVEL
+}
+
+/// Bytes of a group, if it is the filter of one: as if it had one member.
+fn shared(filter: &str) -> usize {
+    if filter.starts_with("$share/") { GROUP } else { 0 }
 }
 
 /// Bytes of a message that is kept, whoever keeps it.
@@ -51,20 +70,46 @@ pub(crate) fn of_message(len: usize) -> usize {
     MESSAGE + len
 }
 
-/// Bytes of one that is retained.
-pub(crate) fn of_retained(topic: &str, len: usize) -> usize {
-    MESSAGE + len + topic.len() + levels(topic) * LEVEL
+/// Bytes of one that is retained: the message once, and its topic in the trees of so many workers.
+pub(crate) fn of_retained(topic: &str, len: usize, workers: usize) -> usize {
+    MESSAGE + len + workers * (topic.len() + levels(topic) * LEVEL)
+}
+
+/// Bytes of a topic of which a worker knows that nothing is retained any more.
+pub(crate) fn of_gone(topic: &str) -> usize {
+    GONE + topic.len()
+}
+
+/// Bytes of a filter that sessions of another worker have: on each worker that knows of it, beside the filter itself.
+pub(crate) fn of_elsewhere(filter: &str) -> usize {
+    ENTRY + shared(filter) + 2 * filter.len() + levels(filter) * LEVEL
 }
 
 fn levels(topic: &str) -> usize {
     topic.bytes().filter(|byte| *byte == b'/').count() + 1
 }
 
+/// Of the bound, so much of it is for the wills of clients that have not come to their sessions yet.
+const COMING_PART: usize = 32;
+
 /// The bound, and how much of it is in use: of all workers of a hub.
 #[derive(Debug)]
 struct Pool {
     used: AtomicUsize,
     max: usize,
+    /// What of it is set aside for those who come: they are asked for room in what is left when it is known what their
+    /// sessions give back.
+    coming: Option<Arc<Pool>>,
+}
+
+impl Pool {
+    fn new(max: usize, coming: Option<Arc<Pool>>) -> Arc<Pool> {
+        Arc::new(Pool { used: AtomicUsize::new(0), max, coming })
+    }
+
+    fn lacks(&self, bytes: usize) -> bool {
+        self.used.load(Relaxed).saturating_add(bytes) > self.max
+    }
 }
 
 /// A way to the count of a hub; `default` counts nothing.
@@ -73,8 +118,33 @@ pub(crate) struct Memory(Option<Arc<Pool>>);
 
 impl Memory {
     /// Bounded by so many bytes; 0 is no bound.
+    #[cfg(test)]
     pub(crate) fn new(max: usize) -> Memory {
-        Memory((max > 0).then(|| Arc::new(Pool { used: AtomicUsize::new(0), max })))
+        Memory((max > 0).then(|| Pool::new(max, None)))
+    }
+
+    /// Bounded by so many bytes, of which a part is set aside for [those who come](Memory::coming); 0 is no bound.
+    pub(crate) fn of_hub(max: usize) -> Memory {
+        let part = max / COMING_PART;
+        Memory((max > 0).then(|| Pool::new(max - part, Some(Pool::new(part, None)))))
+    }
+
+    /// Counts so much for a client that is not yet known to be whose: where there is no room, among what is set aside for
+    /// that. `None`: there is none there either.
+    pub(crate) fn coming(&self, bytes: usize) -> Option<Charge> {
+        if !self.lacks(bytes) {
+            return Some(self.charge(bytes));
+        }
+        let coming = self.0.as_ref()?.coming.as_ref().filter(|coming| !coming.lacks(bytes))?;
+        let mut charge = Charge { pool: Some(coming.clone()), bytes: 0 };
+        charge.add(bytes);
+        Some(charge)
+    }
+
+    /// Whether it is counted among those who come.
+    pub(crate) fn is_coming(&self, charge: &Charge) -> bool {
+        let (coming, its) = (self.0.as_ref().and_then(|pool| pool.coming.as_ref()), charge.pool.as_ref());
+        coming.zip(its).is_some_and(|(coming, its)| Arc::ptr_eq(coming, its))
     }
 
     /// Whether anything is counted.
@@ -86,15 +156,18 @@ impl Memory {
     /// Whether there is no room for so much more. There always is for nothing, or what makes room would find none.
     #[inline]
     pub(crate) fn lacks(&self, bytes: usize) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|pool| bytes > 0 && pool.used.load(Relaxed).saturating_add(bytes) > pool.max)
+        self.0.as_ref().is_some_and(|pool| bytes > 0 && pool.lacks(bytes))
     }
 
     /// The same of what is worked out only where memory is bounded.
     #[inline]
     pub(crate) fn lacks_so_much(&self, bytes: impl FnOnce() -> usize) -> bool {
         self.0.is_some() && self.lacks(bytes())
+    }
+
+    /// The bound; 0: there is none.
+    pub(crate) fn max(&self) -> usize {
+        self.0.as_ref().map_or(0, |pool| pool.max)
     }
 
     /// Bytes over the bound.
@@ -114,6 +187,20 @@ impl Memory {
         let mut charge = Charge { pool: self.0.clone(), bytes: 0 };
         charge.add(bytes);
         charge
+    }
+
+    /// Counts a subscription for a session, whether there is room for it or not.
+    pub(crate) fn take_subscription(&self, units: &mut Units, filter: &str) {
+        if self.is_bounded() {
+            self.take(units, of_subscription(filter));
+        }
+    }
+
+    /// A session has one less.
+    pub(crate) fn give_subscription(&self, units: &mut Units, filter: &str) {
+        if self.is_bounded() {
+            self.give(units, of_subscription(filter));
+        }
     }
 
     /// Counts so much for a session, whether there is room for it or not.
@@ -141,29 +228,74 @@ impl Memory {
         }
     }
 
-    /// What is in flight to a client: where memory is bounded, with all the room it is counted with.
+    /// What is in flight to a client: where memory is bounded, with all the room it is counted with. Where that is
+    /// missing it has room for one message, whatever there is: nothing that must be sent waits for good.
     pub(crate) fn outgoing(&self, units: &mut Units, receive_max: u16) -> Box<Outgoing<Sent>> {
-        let mut outgoing = Box::new(Outgoing::new(receive_max));
-        if self.0.is_some() {
-            outgoing.reserve();
-            self.take(units, of_in_flight(receive_max));
+        if self.0.is_none() {
+            return Box::new(Outgoing::new(receive_max));
         }
+        let receive_max = if self.lacks(of_outgoing(receive_max)) { 1 } else { receive_max };
+        let mut outgoing = Box::new(Outgoing::new(receive_max));
+        outgoing.reserve();
+        self.take_outgoing(units, &outgoing);
         outgoing
     }
 
-    /// The same of what is in flight from it.
+    /// Counts one that is there already.
+    pub(crate) fn take_outgoing(&self, units: &mut Units, outgoing: &Outgoing<Sent>) {
+        if self.is_bounded() {
+            self.take(units, size_of::<Outgoing<Sent>>() + outgoing.memory() + 3 * PIECE);
+        }
+    }
+
+    /// The client is here again, and takes so many at once: it gets as many as there is room for. Its session may have
+    /// begun with a lower number, and so with less room.
+    pub(crate) fn reconnected(&self, units: &mut Units, outgoing: &mut Outgoing<Sent>, receive_max: u16) {
+        if self.0.is_none() {
+            return outgoing.reconnected(receive_max);
+        }
+        let before = outgoing.memory();
+        let room = outgoing.room();
+        let lacks = receive_max > room
+            && self.lacks(Outgoing::<Sent>::memory_for(receive_max).saturating_sub(before));
+        outgoing.reconnected(if lacks { room.max(1) } else { receive_max });
+        outgoing.reserve();
+        self.change(units, before, outgoing.memory());
+    }
+
+    /// What is in flight from a client.
     pub(crate) fn incoming(&self, units: &mut Units, receive_max: u16, enforced: bool) -> Box<Incoming> {
         let mut incoming = Box::new(Incoming::new(receive_max, enforced));
         if self.0.is_some() {
             incoming.reserve();
-            self.take(units, of_in_flight(receive_max));
+            self.take_incoming(units, &incoming);
         }
         incoming
     }
 
+    /// Counts one that is there already.
+    pub(crate) fn take_incoming(&self, units: &mut Units, incoming: &Incoming) {
+        if self.is_bounded() {
+            self.take(units, size_of::<Incoming>() + incoming.memory() + 3 * PIECE);
+        }
+    }
+
+    /// Something of a session takes so much now, and took so much before.
+    #[inline]
+    pub(crate) fn change(&self, units: &mut Units, before: usize, now: usize) {
+        // Each in whole units, so that what was taken is given back.
+        match Units::of(now).0.checked_sub(Units::of(before).0) {
+            Some(0) => {}
+            Some(more) => self.take(units, more as usize * UNIT),
+            None => self.give(units, (Units::of(before).0 - Units::of(now).0) as usize * UNIT),
+        }
+    }
+
     /// Bytes that are counted now.
     pub(crate) fn used(&self) -> usize {
-        self.0.as_ref().map_or(0, |pool| pool.used.load(Relaxed))
+        self.0.as_ref().map_or(0, |pool| {
+            pool.used.load(Relaxed) + pool.coming.as_ref().map_or(0, |coming| coming.used.load(Relaxed))
+        })
     }
 }
 
@@ -190,6 +322,10 @@ impl Units {
     fn of(bytes: usize) -> Units {
         Units(u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX))
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0 as usize * UNIT
+    }
 }
 
 /// What something is counted with, until it is gone.
@@ -200,6 +336,12 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// Whether anything is counted.
+    #[inline]
+    pub(crate) fn counts(&self) -> bool {
+        self.pool.is_some()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

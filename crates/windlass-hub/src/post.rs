@@ -89,7 +89,7 @@ impl Post {
 
     /// The payload to share, where payloads are: what nobody counts is nowhere where memory is bounded.
     pub(crate) fn shares<'b>(&self, whole: Option<&'b Bytes>) -> Option<&'b Bytes> {
-        whole.filter(|_| self.room == 0)
+        whole.filter(|_| !self.memory.is_bounded())
     }
 
     /// Gives back what a long packet has taken beyond the room there is for each, where memory is bounded.
@@ -245,4 +245,19 @@ fn put(
         // None of ours can be: they were checked when they came.
         _ => Unsent::TooLong,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However little of it there is: with many workers there may be no room for a packet at all.
+    #[test]
+    fn no_payload_is_shared_where_memory_is_bounded() {
+        let whole = Bytes::from_static(&[b'x'; SHARE_MIN]);
+        let mut post = Post::default();
+        assert!(post.shares(Some(&whole)).is_some());
+        post.reserve(0, &Memory::new(1_000));
+        assert!(post.shares(Some(&whole)).is_none());
+    }
 }

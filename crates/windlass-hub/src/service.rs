@@ -263,8 +263,9 @@ impl Service for Hub {
         self.worker = scope.worker();
         if self.siblings.begin(self.worker) {
             let workers = self.siblings.workers();
-            self.routes.begin(self.worker, workers);
-            self.kept.begin(self.worker, workers);
+            self.routes.begin(self.worker, workers, &self.memory);
+            self.kept.begin(self.worker, workers, &self.memory);
+            self.siblings.reserve(&self.memory);
             self.siblings.set_max(self.config.between_workers_max);
         }
         self.begin_log(scope, clients);
@@ -278,7 +279,7 @@ impl Service for Hub {
         if let Some(addresses) = conn.proxied() {
             client.is_introduced = true;
             if let Addresses::Inet { source, .. } = addresses {
-                client.source = Some(Box::new(source.ip()));
+                client.rare().source = Some(source.ip());
             }
         }
         Ok(client)

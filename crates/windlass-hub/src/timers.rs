@@ -32,3 +32,28 @@ impl Timers {
         Some((key, generation))
     }
 }
+
+/// A time that something has been set for, or none: in the room of a time.
+#[derive(Debug)]
+pub(crate) struct Deadline(Time);
+
+impl Default for Deadline {
+    fn default() -> Deadline {
+        Deadline(Time::MAX)
+    }
+}
+
+impl Deadline {
+    pub(crate) fn set(&mut self, at: Time) {
+        self.0 = at;
+    }
+
+    pub(crate) fn get(&self) -> Option<Time> {
+        Some(self.0).filter(|at| *at != Time::MAX)
+    }
+
+    /// It is set no longer.
+    pub(crate) fn take(&mut self) -> Option<Time> {
+        std::mem::take(self).get()
+    }
+}

@@ -31,7 +31,7 @@ pub(crate) struct Totals {
 impl Totals {
     /// Where what is kept is counted, as the first of the workers was told to bound it.
     pub(crate) fn memory(&self, max: usize) -> Memory {
-        self.memory.get_or_init(|| Memory::new(max)).clone()
+        self.memory.get_or_init(|| Memory::of_hub(max)).clone()
     }
 
     /// What time it is where the engine's clock says `now`; the same for all workers, whenever each of them began.

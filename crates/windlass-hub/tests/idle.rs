@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 440;
 const FIRST: usize = 8;
 /// Bytes asked of the allocator for each of them. With what the allocator adds and the engine's share, which is in tables
 /// that are there from the start, less than 1 KiB is resident.
-const MOST: usize = 620;
+const MOST: usize = 512;
 
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     [&[first, body.len() as u8], body].concat()

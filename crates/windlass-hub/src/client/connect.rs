@@ -94,11 +94,14 @@ impl Hub {
                 return Err(self.refuse(client, reason));
             }
         }
-        if let Some(will) = &connect.will
-            && self.memory.lacks(Will::bytes(will))
-        {
-            self.stats.memory_sessions_refused += 1;
-            return Err(self.refuse(client, Reason::QuotaExceeded));
+        let mut its_will = None;
+        if let Some(will) = &connect.will {
+            // Its session may have one that it takes the place of. Whose it is, and on which worker, is known later.
+            let Some(charge) = self.memory.coming(Will::bytes(will)) else {
+                self.stats.memory_sessions_refused += 1;
+                return Err(self.refuse(client, Reason::QuotaExceeded));
+            };
+            its_will = Some(Box::new(Will { charge, ..Will::new(will) }));
         }
         let mut asking = Box::new(Asking {
             version: connect.version,
@@ -108,7 +111,7 @@ impl Hub {
             keep_alive: connect.keep_alive,
             user: connect.user_name.map(Into::into),
             belonging: Belonging::default(),
-            will: connect.will.as_ref().map(|will| Box::new(Will::new(will).counted(&self.memory))),
+            will: its_will,
             expiry,
             receive_max: properties.receive_maximum().unwrap_or(u16::MAX),
             topic_alias_max: properties.topic_alias_maximum().unwrap_or(0),
@@ -204,11 +207,11 @@ impl Hub {
                 let exchange = authenticator.and_then(|it| it.begin(method, &client_id));
                 exchange.map(|exchange| Exchanging { method: method.into(), exchange, last: Vec::new() })
             }
-            _ => client.enhanced.as_mut().and_then(|it| it.again.take()),
+            _ => client.enhanced().and_then(|it| it.again.take()),
         };
         let Some(mut exchanging) = begun else { return Err(self.goodbye(client, Reason::ProtocolError)) };
         // The method is that of CONNECT.
-        let same = client.enhanced.as_ref().is_some_and(|it| *it.method == *method);
+        let same = client.enhanced().is_some_and(|it| *it.method == *method);
         if !same {
             return Err(self.goodbye(client, Reason::ProtocolError));
         }
@@ -224,7 +227,7 @@ impl Hub {
             return Err(Close::Refused);
         }
         if reason == Reason::ContinueAuthentication
-            && let Some(enhanced) = &mut client.enhanced
+            && let Some(enhanced) = client.enhanced()
         {
             enhanced.again = Some(exchanging);
         }
@@ -253,6 +256,10 @@ impl Hub {
             if !self.may_have(key, &asking) {
                 return Err(self.refuse(client, Reason::NotAuthorized));
             }
+            // Before anything is given up for it.
+            if self.lacks_for(&asking, found) {
+                return Err(self.refuse_for_memory(client));
+            }
             let session = self.sessions.get(key);
             if session.is_some_and(|session| session.is_connected()) {
                 // [MQTT-3.1.4-2] of 3.1.1, [MQTT-3.1.4-3].
@@ -273,20 +280,16 @@ impl Hub {
             self.end_session(conn, key);
             found = None;
         }
+        if self.lacks_for(&asking, found) {
+            return Err(self.refuse_for_memory(client));
+        }
         let is_present = found.is_some();
         let key = match found {
             Some(key) => key,
             None if !self.watch.totals().sessions.enter(1, self.config.sessions_max) => {
                 return Err(self.refuse(client, Reason::QuotaExceeded));
             }
-            None => {
-                if self.memory.lacks(memory::of_session(&asking.client_id)) {
-                    self.watch.totals().sessions.leave(1);
-                    self.stats.memory_sessions_refused += 1;
-                    return Err(self.refuse(client, Reason::QuotaExceeded));
-                }
-                self.sessions.add(&asking.client_id, self.now)
-            }
+            None => self.sessions.add(&asking.client_id, self.now),
         };
         self.belongs(key, std::mem::take(&mut asking.belonging));
         let config = &self.config;
@@ -304,7 +307,14 @@ impl Hub {
         let same = known.filter(|known| asking.user.as_deref() == Some(&***known));
         session.user = same.cloned().or_else(|| asking.user.as_deref().map(Into::into));
         session.expiry = expiry;
-        session.will = asking.will.take();
+        session.will = None;
+        session.will = asking.will.take().map(|mut will| {
+            let bytes = will.needs(&self.memory);
+            if bytes > 0 {
+                will.charge = self.memory.charge(bytes);
+            }
+            will
+        });
         session.link = Some(Box::new(Link {
             conn: conn.id(),
             version: asking.version,
@@ -332,7 +342,7 @@ impl Hub {
             self.timers.cancel(at, key);
         }
         if let Some(outgoing) = &mut session.outgoing {
-            outgoing.reconnected(receive_max);
+            self.memory.reconnected(&mut session.units, outgoing, receive_max);
         }
         if let Some(incoming) = &mut session.incoming {
             let enforced = v5 && config.when_receive_exceeded == WhenExceeded::Disconnect;
@@ -398,7 +408,7 @@ impl Hub {
         self.stats.connected += 1;
         self.stats.resumed += u64::from(is_present);
         if let Some(exchanging) = asking.exchange {
-            client.enhanced = Some(Box::new(Enhanced { method: exchanging.method, again: None }));
+            client.rare().enhanced = Some(Enhanced { method: exchanging.method, again: None });
         }
         client.ends_with_connection = v5 && asking.expiry == 0;
         client.aliases_max = if v5 { self.config.topic_alias_max } else { 0 };
@@ -414,6 +424,27 @@ impl Hub {
         }
         self.go_on(conn, client, key);
         Ok(())
+    }
+
+    /// Whether there is no memory for the session of a client, and its will: beyond what it gives back of those it has.
+    fn lacks_for(&self, asking: &Asking, found: Option<Key>) -> bool {
+        self.memory.is_bounded() && {
+            let found = found.and_then(|key| self.sessions.get(key));
+            let is_new = found.is_none() || asking.clean_start;
+            let session = if is_new { memory::of_session(&asking.client_id) } else { 0 };
+            let will = asking.will.as_ref().map_or(0, |will| will.needs(&self.memory));
+            let back = found.map_or(0, |session| {
+                let will = session.will.as_ref().map_or(0, |will| will.charge.bytes());
+                will + if asking.clean_start { session.units.bytes() } else { 0 }
+            });
+            let more = session + will;
+            more > 0 && self.memory.missing(more) > back
+        }
+    }
+
+    fn refuse_for_memory(&mut self, client: &mut Client) -> Close {
+        self.stats.memory_sessions_refused += 1;
+        self.refuse(client, Reason::QuotaExceeded)
     }
 
     fn will_delay(&self, key: Key) -> Option<u32> {

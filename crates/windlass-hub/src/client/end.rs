@@ -87,7 +87,7 @@ impl Hub {
 
     /// The connection is over, for whatever reason.
     pub(crate) fn gone(&mut self, conn: &mut Conn<'_>, client: &Client) {
-        if let Some(load) = &client.counted {
+        if let Some(load) = client.counted() {
             load.leave();
         }
         match client.stage {
@@ -146,7 +146,7 @@ impl Hub {
             (None, None) => return,
         };
         let at = session.since + next;
-        session.timer = Some(at);
+        session.timer.set(at);
         self.timers.set(at, key, generation);
     }
 
@@ -154,7 +154,7 @@ impl Hub {
     pub(crate) fn overdue(&mut self, reach: &mut dyn Reach, key: Key) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.timer = None;
+        session.timer.take();
         if session.link.is_some() {
             return;
         }
@@ -180,7 +180,7 @@ impl Hub {
             self.stats.denied_publish += 1;
             return;
         }
-        let Some(message) = will.message(self.now, &self.memory) else { return };
+        let Some(message) = will.message(self.now) else { return };
         self.stats.wills += 1;
         self.publish_kept(reach, &message, will.retain);
     }
@@ -193,7 +193,8 @@ impl Hub {
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);
         }
-        for subscription in std::mem::take(&mut session.subscriptions) {
+        let subscriptions = std::mem::take(&mut session.subscriptions);
+        for subscription in subscriptions.iter() {
             if let Ok(filter) = Filter::new(&subscription.filter) {
                 self.routes.remove(filter, key);
                 self.tell_removed(key, filter, subscription.options.qos);

@@ -37,12 +37,9 @@ use crate::session::Key;
 pub struct Client {
     pub(crate) wire: Wire,
     pub(crate) codec: Mqtt,
-    /// The PROXY header has come, and who it says the client is.
+    /// The PROXY header has come.
     pub(crate) is_introduced: bool,
-    pub(crate) source: Option<Box<IpAddr>>,
     pub(crate) stage: Stage,
-    /// The user whose connections it is counted among, if that has bounds.
-    pub(crate) counted: Option<Arc<Load>>,
     /// Topics by the numbers that the client gave them, once it has given some.
     pub(crate) aliases: Option<Box<TheirAliases>>,
     /// How many CONNACK said it may give.
@@ -51,15 +48,25 @@ pub struct Client {
     pub(crate) silence_max_ms: u32,
     /// When it was heard last.
     pub(crate) heard: Time,
-    /// Messages that came from it.
-    pub(crate) received: u64,
-    /// The enhanced authentication it was let in by, where there was one.
-    pub(crate) enhanced: Option<Box<Enhanced>>,
+    /// Messages that came from it, or as many as there is room for.
+    pub(crate) received: u32,
+    rare: Option<Box<Rare>>,
     /// It said so in its CONNECT: a session that was to end with the connection cannot be kept
     /// (section 3.14.2.2.2).
     pub(crate) ends_with_connection: bool,
     /// Its packets wait until all workers know what it has subscribed to.
     pub(crate) awaits_all: bool,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// Who the client is, as the PROXY header says.
+    pub(crate) source: Option<IpAddr>,
+    /// The user whose connections it is counted among, if that has bounds.
+    counted: Option<Arc<Load>>,
+    /// The enhanced authentication it was let in by, where there was one.
+    enhanced: Option<Enhanced>,
 }
 
 /// How far a connection is.
@@ -83,18 +90,44 @@ impl Client {
             wire: Wire::Unknown,
             codec: Mqtt::server(hub.config.limits()),
             is_introduced: false,
-            source: None,
             stage: Stage::New,
-            counted: None,
             aliases: None,
             aliases_max: 0,
             silence_max_ms: 0,
             heard: now,
             received: 0,
-            enhanced: None,
+            rare: None,
             ends_with_connection: false,
             awaits_all: false,
         }
+    }
+
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.rare.as_ref()?.source
+    }
+
+    /// See [`Rare::counted`].
+    #[inline]
+    pub(crate) fn counted(&self) -> Option<&Arc<Load>> {
+        self.rare.as_ref()?.counted.as_ref()
+    }
+
+    pub(crate) fn set_counted(&mut self, counted: Option<Arc<Load>>) {
+        if counted.is_some() || self.rare.is_some() {
+            self.rare().counted = counted;
+        }
+    }
+
+    pub(crate) fn take_counted(&mut self) -> Option<Arc<Load>> {
+        self.rare.as_mut()?.counted.take()
+    }
+
+    pub(crate) fn enhanced(&mut self) -> Option<&mut Enhanced> {
+        self.rare.as_mut()?.enhanced.as_mut()
     }
 
     pub(crate) fn is_v5(&self) -> bool {
@@ -141,7 +174,9 @@ impl Hub {
             match ProxyProtocol::default().decode(input) {
                 Ok(None) => return Ok(()),
                 Ok(Some(header)) => {
-                    client.source = header.source().map(|source| Box::new(source.ip()));
+                    if let Some(source) = header.source() {
+                        client.rare().source = Some(source.ip());
+                    }
                     client.is_introduced = true;
                 }
                 Err(error) => {

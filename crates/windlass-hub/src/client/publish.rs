@@ -27,7 +27,7 @@ impl Hub {
         if publish.retain && !self.config.retain {
             return Err(self.goodbye(client, Reason::RetainNotSupported));
         }
-        if let Some(load) = &client.counted {
+        if let Some(load) = client.counted() {
             let user = Some(&*load.name).filter(|name| !name.is_empty());
             let limits = self.config.identity.limits(user);
             if load.published(limits, publish.payload.len(), self.now) {
@@ -69,15 +69,25 @@ impl Hub {
                 let enforced = v5 && self.config.when_receive_exceeded == WhenExceeded::Disconnect;
                 let receive_max = self.config.receive_max;
                 let Some(session) = self.sessions.get_mut(key) else { return Err(Close::Done) };
-                if session.incoming.is_none() && self.memory.lacks(memory::of_in_flight(receive_max)) {
+                // Who does not keep to the receive maximum needs more with every other message.
+                let more = || match &session.incoming {
+                    Some(incoming) => incoming.more(),
+                    None => memory::of_incoming(receive_max),
+                };
+                if self.memory.lacks_so_much(more) {
                     return Err(self.no_memory_for(client));
                 }
                 let units = &mut session.units;
                 let incoming = session
                     .incoming
                     .get_or_insert_with(|| self.memory.incoming(units, receive_max, enforced));
-                let exceeded = incoming.exceeded();
-                match incoming.publish(qos, id, publish.dup) {
+                let (exceeded, before) =
+                    (incoming.exceeded(), self.memory.is_bounded().then(|| incoming.memory()));
+                let arrived = incoming.publish(qos, id, publish.dup);
+                if let Some(before) = before {
+                    self.memory.change(units, before, incoming.memory());
+                }
+                match arrived {
                     Ok(Arrival::New(ticket)) => {
                         self.stats.receive_exceeded += incoming.exceeded() - exceeded;
                         Some(ticket)
@@ -92,7 +102,7 @@ impl Hub {
             }
         };
         self.stats.received(publish.qos, publish.payload.len());
-        client.received += 1;
+        client.received = client.received.saturating_add(1);
         // What it was told already goes before what it may be about to get from itself.
         if !self.out.is_empty()
             && self.sessions.get(key).is_some_and(|session| !session.subscriptions.is_empty())

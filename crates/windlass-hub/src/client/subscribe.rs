@@ -264,8 +264,11 @@ impl Hub {
         let receive_max = session.link.as_ref().map_or(self.config.in_flight_max, |link| link.receive_max);
         let reserves =
             self.memory.is_bounded() && options.qos > QoS::AtMostOnce && session.outgoing.is_none();
-        let bytes = if is_new { memory::of_subscription(filter.as_str()) } else { 0 };
-        if self.memory.lacks(bytes + memory::of_in_flight(if reserves { receive_max } else { 0 })) {
+        let bytes = || {
+            let bytes = if is_new { memory::of_subscription(filter.as_str()) } else { 0 };
+            bytes + if reserves { memory::of_outgoing(receive_max) } else { 0 }
+        };
+        if self.memory.lacks_so_much(bytes) {
             self.stats.denied_subscribe += 1;
             self.stats.memory_subscriptions_refused += 1;
             return Err(Reason::QuotaExceeded);
@@ -283,11 +286,7 @@ impl Hub {
         match session.subscription(filter) {
             Some(before) => (before.options, before.id) = (options, id),
             None => {
-                // Most have one.
-                if session.subscriptions.is_empty() {
-                    session.subscriptions.reserve_exact(1);
-                }
-                self.memory.take(&mut session.units, memory::of_subscription(filter.as_str()));
+                self.memory.take_subscription(&mut session.units, filter.as_str());
                 session.subscriptions.push(Subscription { filter: filter.as_str().into(), options, id });
             }
         }
@@ -358,8 +357,10 @@ impl Hub {
         let Some(at) = session.subscriptions.iter().position(|it| *it.filter == *filter.as_str()) else {
             return Reason::NoSubscriptionExisted;
         };
-        let removed = session.subscriptions.swap_remove(at);
-        self.memory.give(&mut session.units, memory::of_subscription(&removed.filter));
+        let Some(removed) = session.subscriptions.swap_remove(at) else {
+            return Reason::NoSubscriptionExisted;
+        };
+        self.memory.give_subscription(&mut session.units, &removed.filter);
         self.durable.unsubscribed(session, filter);
         self.routes.remove(filter, key);
         self.tell_removed(key, filter, removed.options.qos);

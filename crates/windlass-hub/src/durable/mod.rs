@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use windlass::{Answer, Bytes, ConnId, Mailbox, Offload, Scope, Sessions as Clients, Time, Work};
+use windlass_proto::mqtt::QoS;
 
 pub(crate) use opening::Opening;
 pub use opening::{OpenLog, TakeLog};
@@ -20,6 +21,7 @@ use crate::client::{Client, wire};
 use crate::journal::{
     Committed, Journal, JournalStats, Latency, Log, LogError, Recovered, RecoveredWillDue, Refusal,
 };
+use crate::memory::{Charge, Memory};
 use crate::parts;
 use crate::service::{Hub, Mail};
 use crate::session::{Key, Link, Pumped};
@@ -68,10 +70,16 @@ struct Held {
     payload: Option<Bytes>,
     /// What of it counts in [`Link::held_bytes`].
     counted: usize,
+    /// What it is counted with in the hub's memory.
+    _charge: Charge,
 }
 
+/// Bytes that one takes, at most, besides what is in its packet: its place, the head of the packet, and what an allocator
+/// adds.
+const HELD: usize = 2 * size_of::<Held>() + 64;
+
 /// A connection for which as many bytes wait is not read until they have left: the client waits for them anyway.
-pub(crate) const HELD_MAX: usize = 64 << 10;
+pub(crate) const HELD_MAX: u32 = 64 << 10;
 
 /// What counts against it of each packet or more that waits, besides its bytes.
 const HELD_OVERHEAD: usize = 64;
@@ -174,6 +182,11 @@ impl Durable {
         (link.held > committed).then_some(link.held)
     }
 
+    /// Bytes of the copy of a message that waits until its being sent is committed, at most; 0 if none will.
+    pub(crate) fn to_hold(&self, number: u64, qos: QoS, len: usize) -> usize {
+        if number != 0 && qos == QoS::ExactlyOnce && self.is_on() { HELD + len } else { 0 }
+    }
+
     /// Keeps packets until all that is recorded now is committed, and the payload that is behind the last of them, if that
     /// is not among them.
     pub(crate) fn hold(
@@ -181,22 +194,40 @@ impl Durable {
         (key, conn, is_websocket): (Key, ConnId, bool),
         packets: &[u8],
         payload: Option<&Bytes>,
+        memory: &Memory,
     ) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(packets);
-        let (until, payload) = (self.journal.recorded(), payload.cloned());
-        self.held.push_back(Held { until, conn, key, is_websocket, packets: buffer, payload, counted: 0 });
+        let (until, payload, charge) =
+            (self.journal.recorded(), payload.cloned(), memory.charge(HELD + buffer.len()));
+        self.held.push_back(Held {
+            until,
+            conn,
+            key,
+            is_websocket,
+            packets: buffer,
+            payload,
+            counted: 0,
+            _charge: charge,
+        });
     }
 
     /// Keeps an answer to a request of HTTP until all that is recorded now is committed, unless it is already. The
     /// connection is to be paused; it goes on when the answer has left, or ends if it is the last.
-    pub(crate) fn hold_answer(&mut self, conn: ConnId, answer: &[u8], is_last: bool) -> bool {
+    pub(crate) fn hold_answer(
+        &mut self,
+        conn: ConnId,
+        answer: &[u8],
+        is_last: bool,
+        memory: &Memory,
+    ) -> bool {
         let until = self.journal.recorded();
         let waits = until > self.journal.committed();
         if waits {
             let (packets, counted) = (answer.to_vec(), usize::from(is_last));
             let (key, is_websocket, payload) = (NOBODY, false, None);
-            self.held.push_back(Held { until, conn, key, is_websocket, packets, payload, counted });
+            let _charge = memory.charge(HELD + packets.len());
+            self.held.push_back(Held { until, conn, key, is_websocket, packets, payload, counted, _charge });
         }
         waits
     }
@@ -257,7 +288,7 @@ impl Hub {
                     std::mem::swap(&mut packets, &mut self.out);
                     let counted = packets.len() + HELD_OVERHEAD;
                     if let Some(link) = link {
-                        link.held_bytes += counted;
+                        link.held_bytes = link.held_bytes.saturating_add(counted as u32);
                         if link.held_bytes > HELD_MAX {
                             conn.pause();
                         }
@@ -267,6 +298,7 @@ impl Hub {
                         conn: id,
                         key,
                         is_websocket,
+                        _charge: self.memory.charge(HELD + packets.len()),
                         packets,
                         payload: None,
                         counted,
@@ -300,13 +332,17 @@ impl Hub {
                 }
             }
             packets.clear();
-            if self.durable.spare.len() < SPARE_MAX && packets.capacity() <= SPARE_BYTES_MAX {
+            // Where memory is bounded, what waits for nothing has none.
+            if !self.memory.is_bounded()
+                && self.durable.spare.len() < SPARE_MAX
+                && packets.capacity() <= SPARE_BYTES_MAX
+            {
                 self.durable.spare.push(packets);
             }
             let link = self.sessions.get_mut(key).and_then(|session| session.link.as_deref_mut());
             let Some(link) = link.filter(|link| link.conn == conn) else { continue };
             let was = link.held_bytes;
-            link.held_bytes = was.saturating_sub(counted);
+            link.held_bytes = was.saturating_sub(counted as u32);
             if was > HELD_MAX
                 && link.held_bytes <= HELD_MAX
                 && let Some(mut conn) = scope.conn(conn)

@@ -13,7 +13,7 @@ use crate::journal::{
     Mark, MessageNumber, REPLAYS, RecoveredDelivery, RecoveredInFlight, RecoveredMessage, RecoveredRetained,
     RecoveredSession, RecoveredWill, RecoveredWillDue,
 };
-use crate::memory::{self, Charge};
+use crate::memory::Charge;
 use crate::route::Entry;
 use crate::route::retained::Kept;
 use crate::service::Hub;
@@ -80,7 +80,7 @@ impl Hub {
             // It may have been allowed when it was made.
             if !Topic::new(&will.topic).is_ok_and(|topic| rights.may_write(topic)) {
                 self.stats.denied_publish += 1;
-            } else if let Some(message) = will.message(self.now, &self.memory) {
+            } else if let Some(message) = will.message(self.now) {
                 self.stats.wills += 1;
                 self.publish_kept(scope, &message, will.retain);
             }
@@ -130,13 +130,15 @@ impl Hub {
             session.queue.push(queued, &self.memory);
         }
         if !in_flight.is_empty() {
-            self.memory.take(&mut session.units, memory::of_in_flight(self.config.in_flight_max));
-            session.outgoing = Some(Box::new(Outgoing::restore(in_flight)));
+            let outgoing = Box::new(Outgoing::restore(in_flight));
+            self.memory.take_outgoing(&mut session.units, &outgoing);
+            session.outgoing = Some(outgoing);
         }
         if !found.received.is_empty() {
             let ids = found.received.iter().filter_map(|id| PacketId::new(*id));
-            self.memory.take(&mut session.units, memory::of_in_flight(receive_max));
-            session.incoming = Some(Box::new(Incoming::restore(receive_max, enforced, ids)));
+            let incoming = Box::new(Incoming::restore(receive_max, enforced, ids));
+            self.memory.take_incoming(&mut session.units, &incoming);
+            session.incoming = Some(incoming);
         }
         match offline_since_ms {
             None => self.durable.disconnected(session),
@@ -158,7 +160,7 @@ impl Hub {
             if self.routes.insert(parsed, key, Entry { options, id }).is_ok()
                 && let Some(session) = self.sessions.get_mut(key)
             {
-                self.memory.take(&mut session.units, memory::of_subscription(&filter));
+                self.memory.take_subscription(&mut session.units, &filter);
                 session.subscriptions.push(Subscription { filter: filter.clone(), options, id });
                 if replays {
                     let filter = filter.clone();
@@ -177,7 +179,7 @@ impl Hub {
         let mark = Mark::recovered(found.number, self.worker);
         Message::restored(&found.topic, properties, found.payload.clone(), found.qos, expires, version, mark)
             .ok()
-            .map(|message| Arc::new(message.counted(&self.memory)))
+            .map(|message| Arc::new(message.counted(&self.memory, self.siblings.workers())))
     }
 
     /// The engine's time at these Unix milliseconds; now, if they have passed.

@@ -96,7 +96,7 @@ impl Durable {
         if session.will.is_some() {
             self.will(session);
         }
-        for subscription in &session.subscriptions {
+        for subscription in session.subscriptions.iter() {
             let (filter, mut options) = (&*subscription.filter, subscription.options.to_byte());
             let mut replays = session.scans.iter().flat_map(|scans| scans.iter());
             if replays.any(|replay| replay.filter == subscription.filter) {

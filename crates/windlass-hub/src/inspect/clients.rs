@@ -253,8 +253,8 @@ impl Hub {
         entry.version = if link.version == Version::V5 { "5.0" } else { "3.1.1" };
         if let Some((conn, client)) = clients.get(scope, link.conn) {
             entry.since_seconds = conn.age().as_secs_f64();
-            entry.received = client.received;
-            entry.address = Some(match &client.source {
+            entry.received = client.received.into();
+            entry.address = Some(match client.source() {
                 Some(ip) => ip.to_string(),
                 None => conn.peer().to_string(),
             });

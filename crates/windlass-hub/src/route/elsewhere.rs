@@ -11,6 +11,7 @@ use windlass_proto::mqtt::{Filter, Matched, QoS, Subscriptions, TreeError, TreeL
 use super::Entry;
 use crate::access::Readers;
 use crate::identity::{Rights, Who};
+use crate::memory::{self, Charge, Memory};
 use crate::session::{Key, Sessions};
 
 /// A session of any worker: the worker, and its place there.
@@ -32,6 +33,8 @@ pub(crate) struct Elsewhere {
     search: u64,
     /// Members of this worker that it has chosen.
     chosen_here: Vec<(Key, Entry)>,
+    /// What is counted here: what this worker knows of others, each filter once however many sessions there have it.
+    charge: Charge,
 }
 
 /// How many sessions of a worker have a filter.
@@ -105,7 +108,7 @@ pub(crate) struct Chosen {
 }
 
 impl Elsewhere {
-    pub(crate) fn new(worker: usize, workers: usize, limits: TreeLimits) -> Elsewhere {
+    pub(crate) fn new(worker: usize, workers: usize, limits: TreeLimits, memory: &Memory) -> Elsewhere {
         Elsewhere {
             worker: worker as u16,
             workers: Subscriptions::new(limits),
@@ -115,7 +118,19 @@ impl Elsewhere {
             found: (0..workers).map(|_| Found::default()).collect(),
             search: 0,
             chosen_here: Vec::new(),
+            charge: memory.charge(0),
         }
+    }
+
+    /// Whether there is no memory for a filter of another worker, if it is not known here.
+    pub(crate) fn lacks_for(&self, filter: Filter<'_>, member: Result<Member, u16>, memory: &Memory) -> bool {
+        memory.lacks_so_much(|| {
+            let is_known = match member {
+                Ok(member) => self.is_in(filter, member),
+                Err(worker) => self.workers.get(filter, &worker).is_some(),
+            };
+            if is_known { 0 } else { memory::of_elsewhere(filter.as_str()) }
+        })
     }
 
     /// Holds what is added from here on to these limits.
@@ -139,7 +154,11 @@ impl Elsewhere {
         let mut heads = self.workers.get(filter, &worker).copied().unwrap_or_default();
         heads.all += 1;
         heads.durable += u32::from(durable);
-        self.workers.insert(filter, worker, heads).map(drop)
+        let was = self.workers.insert(filter, worker, heads)?;
+        if was.is_none() && self.charge.counts() {
+            self.charge.add(memory::of_elsewhere(filter.as_str()));
+        }
+        Ok(())
     }
 
     /// And one less.
@@ -149,6 +168,7 @@ impl Elsewhere {
         heads.durable = heads.durable.saturating_sub(u32::from(durable));
         if heads.all == 0 {
             self.workers.remove(filter, &worker);
+            self.less(filter);
         } else {
             // It is there, so there is room.
             let _ = self.workers.insert(filter, worker, heads);
@@ -164,13 +184,26 @@ impl Elsewhere {
     ) -> Result<bool, TreeError> {
         let was = self.groups.insert(filter, member, joined)?.is_some();
         self.own += usize::from(member.0 == self.worker && !was);
+        // One of this worker's is counted with its session.
+        if member.0 != self.worker && !was && self.charge.counts() {
+            self.charge.add(memory::of_elsewhere(filter.as_str()));
+        }
         Ok(was)
+    }
+
+    fn less(&mut self, filter: Filter<'_>) {
+        if self.charge.counts() {
+            self.charge.sub(memory::of_elsewhere(filter.as_str()));
+        }
     }
 
     /// And leaves it; whether it was in it.
     pub(crate) fn leave(&mut self, filter: Filter<'_>, member: Member) -> bool {
         let was = self.groups.remove(filter, &member).is_some();
         self.own -= usize::from(member.0 == self.worker && was);
+        if member.0 != self.worker && was {
+            self.less(filter);
+        }
         was
     }
 
@@ -190,7 +223,9 @@ impl Elsewhere {
         // Of no identity: its rights are asked for at the first use.
         let (rights, revision) = (Rights::EVERYTHING, u32::MAX);
         let standing = Standing { generation, is_durable, state, reader, rights, revision };
-        self.members.insert(member, standing);
+        if self.members.insert(member, standing).is_none() {
+            self.charge.add(memory::MEMBER);
+        }
     }
 
     pub(crate) fn set_state(&mut self, member: Member, state: State) {
@@ -201,7 +236,9 @@ impl Elsewhere {
 
     /// It is in no group any more.
     pub(crate) fn part(&mut self, member: Member) {
-        self.members.remove(&member);
+        if self.members.remove(&member).is_some() {
+            self.charge.sub(memory::MEMBER);
+        }
     }
 
     /// Looks where a message goes: [`found`](Elsewhere::found) tells for each worker, and what is returned are members

@@ -8,6 +8,7 @@ use windlass_proto::mqtt::{
 };
 
 use crate::access::Readers;
+use crate::memory::Memory;
 use crate::parts;
 use crate::session::{Key, Sessions};
 use elsewhere::{Chosen, Elsewhere, Joined};
@@ -84,12 +85,12 @@ impl Routes {
     }
 
     /// The worker begins, as one of several.
-    pub(crate) fn begin(&mut self, worker: usize, workers: usize) {
+    pub(crate) fn begin(&mut self, worker: usize, workers: usize, memory: &Memory) {
         self.worker = worker as u16;
         if !parts::SPREAD {
             return;
         }
-        self.elsewhere = Some(Box::new(Elsewhere::new(worker, workers, self.limits)));
+        self.elsewhere = Some(Box::new(Elsewhere::new(worker, workers, self.limits, memory)));
     }
 
     /// Subscriptions of this worker's sessions.
@@ -113,6 +114,11 @@ impl Routes {
     /// for each.
     fn is_full(&self) -> bool {
         self.are_held && parts::SPREAD && self.elsewhere.is_some() && self.nodes() >= self.limits.nodes_max
+    }
+
+    /// Whether what others tell of their sessions' filters is held to limits. What a start has found is not.
+    pub(crate) fn are_held(&self) -> bool {
+        self.are_held
     }
 
     /// Whether there may be room for a filter.

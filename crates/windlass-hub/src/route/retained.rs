@@ -12,6 +12,7 @@ use std::time::Duration;
 use windlass::Time;
 use windlass_proto::mqtt::{Child, Filter, Retained, Scan, Topic, TreeLimits};
 
+use crate::memory::{self, Charge, Memory};
 use crate::session::Replay;
 use crate::session::message::Message;
 use crate::totals::Totals;
@@ -25,6 +26,9 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 
 /// And of how many topics at most; those it knows longest are forgotten first.
 const GONE_MAX: usize = 100_000;
+
+/// And of so many at least, however short memory is.
+const GONE_LEAST: usize = 64;
 
 /// And how many bytes their names may have.
 const GONE_BYTES_MAX: usize = 16 << 20;
@@ -59,6 +63,9 @@ pub(crate) struct Kept {
     /// The same by age, each once, with when it was to be forgotten as it came here: what has gone again since then is
     /// known for longer, and goes behind the others when its turn comes.
     gone_by_age: VecDeque<(Time, Arc<str>)>,
+    memory: Memory,
+    /// What those are counted with.
+    gone_charge: Charge,
 }
 
 /// One of them.
@@ -90,12 +97,15 @@ impl Kept {
             gone: HashMap::new(),
             gone_bytes: 0,
             gone_by_age: VecDeque::new(),
+            memory: Memory::default(),
+            gone_charge: Charge::default(),
         }
     }
 
     /// The worker begins.
-    pub(crate) fn begin(&mut self, worker: usize, workers: usize) {
+    pub(crate) fn begin(&mut self, worker: usize, workers: usize, memory: &Memory) {
         (self.worker, self.workers) = (worker, workers.max(1));
+        (self.memory, self.gone_charge) = (memory.clone(), memory.charge(0));
     }
 
     /// Versions are later than this one from now on.
@@ -241,13 +251,21 @@ impl Kept {
             }
             return;
         }
-        while self.gone.len() >= GONE_MAX || self.gone_bytes + topic.len() > GONE_BYTES_MAX {
+        let lacks = |kept: &Kept| {
+            kept.gone.len() >= GONE_MAX
+                || kept.gone_bytes + topic.len() > GONE_BYTES_MAX
+                || kept.gone.len() >= GONE_LEAST && kept.memory.lacks_so_much(|| memory::of_gone(topic))
+        };
+        while lacks(self) {
             // Whatever time it has left; one that has gone again meanwhile is not the eldest.
             let Some(&(noted, _)) = self.gone_by_age.front() else { break };
             self.forget_eldest(noted);
         }
         let topic: Arc<str> = topic.into();
         self.gone_bytes += topic.len();
+        if self.gone_charge.counts() {
+            self.gone_charge.add(memory::of_gone(&topic));
+        }
         self.gone_by_age.push_back((until, topic.clone()));
         self.gone.insert(topic, Gone { version, until });
     }
@@ -259,6 +277,9 @@ impl Kept {
             Some(gone) if gone.until > now => self.gone_by_age.push_back((gone.until, topic)),
             _ => {
                 self.gone_bytes -= topic.len();
+                if self.gone_charge.counts() {
+                    self.gone_charge.sub(memory::of_gone(&topic));
+                }
                 self.gone.remove(&topic);
             }
         }

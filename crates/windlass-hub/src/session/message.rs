@@ -1,6 +1,7 @@
 //! A message that is kept: in a queue, in flight, or retained.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use crate::journal::Mark;
 use crate::memory::{self, Charge, Memory};
@@ -27,8 +28,38 @@ pub(crate) struct Message {
     pub(crate) version: u64,
     /// Its text in the journal.
     pub(crate) mark: Mark,
-    /// What it is counted with.
-    charge: Charge,
+    /// What it is counted with, once somebody keeps it.
+    counted: Counted,
+    /// Of those who keep it, how many are about to drop it.
+    leaving: Leaving,
+}
+
+/// What a message is counted with: not as long as it only passes, which has room of its own (`siblings`).
+#[derive(Clone, Default, Debug)]
+struct Counted(OnceLock<Charge>);
+
+/// How something is counted is no part of what it is.
+impl PartialEq for Counted {
+    fn eq(&self, _: &Counted) -> bool {
+        true
+    }
+}
+
+/// A number that is zero but for the time in which one worker looks what would give back how much.
+#[derive(Default, Debug)]
+struct Leaving(AtomicUsize);
+
+/// Nobody is about to drop a copy.
+impl Clone for Leaving {
+    fn clone(&self) -> Leaving {
+        Leaving::default()
+    }
+}
+
+impl PartialEq for Leaving {
+    fn eq(&self, _: &Leaving) -> bool {
+        true
+    }
 }
 
 impl Message {
@@ -57,18 +88,46 @@ impl Message {
             expires,
             version: 0,
             mark: Mark::default(),
-            charge: Charge::default(),
+            counted: Counted::default(),
+            leaving: Leaving::default(),
         }
     }
 
-    /// The same, counted as one that is kept or, with a version, retained.
-    pub(crate) fn counted(mut self, memory: &Memory) -> Message {
-        let bytes = match self.version {
-            0 => memory::of_message(self.len()),
-            _ => memory::of_retained(&self.topic, self.len()),
-        };
-        self.charge = memory.charge(bytes);
+    /// The same, counted as one that is kept or, with a version, retained on so many workers.
+    pub(crate) fn counted(self, memory: &Memory, workers: usize) -> Message {
+        match self.version {
+            0 => self.count(memory),
+            _ => self.count_with(memory, || memory::of_retained(&self.topic, self.len(), workers)),
+        }
         self
+    }
+
+    /// Counts it as one that is kept, if it is not counted yet.
+    #[inline]
+    pub(crate) fn count(&self, memory: &Memory) {
+        self.count_with(memory, || memory::of_message(self.len()));
+    }
+
+    fn count_with(&self, memory: &Memory, bytes: impl FnOnce() -> usize) {
+        if memory.is_bounded() && !self.is_counted() {
+            // Another worker may be doing the same; then this charge is given back.
+            let _ = self.counted.0.set(memory.charge(bytes()));
+        }
+    }
+
+    fn is_counted(&self) -> bool {
+        self.counted.0.get().is_some()
+    }
+
+    /// Bytes that are given back when all those have dropped it that this was asked for, of one more of them: until
+    /// [`stays`](Message::stays) is told of each.
+    pub(crate) fn would_free(self: &Arc<Message>) -> usize {
+        let leaving = self.leaving.0.fetch_add(1, Relaxed) + 1;
+        if leaving == Arc::strong_count(self) { self.charged() } else { 0 }
+    }
+
+    pub(crate) fn stays(&self) {
+        self.leaving.0.fetch_sub(1, Relaxed);
     }
 
     /// One that was kept in a journal.
@@ -89,7 +148,8 @@ impl Message {
             expires,
             version,
             mark,
-            charge: Charge::default(),
+            counted: Counted::default(),
+            leaving: Leaving::default(),
         })
     }
 
@@ -112,7 +172,7 @@ impl Message {
 
     /// Bytes it is counted with.
     pub(crate) fn charged(&self) -> usize {
-        self.charge.bytes()
+        self.counted.0.get().map_or(0, Charge::bytes)
     }
 
     pub(crate) fn is_expired(&self, now: Time) -> bool {
@@ -236,10 +296,15 @@ impl<'p> Publication<'p> {
         })
     }
 
+    /// Bytes of its topic, properties and payload.
+    pub(crate) fn len(&self) -> usize {
+        self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
+    }
+
     /// Bytes that keeping it takes, beyond what it takes already.
     pub(crate) fn to_keep(&self) -> usize {
-        let len = self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len();
-        if self.kept.is_some() { 0 } else { memory::of_message(len) }
+        let is_counted = self.kept.as_ref().is_some_and(|kept| kept.is_counted());
+        if is_counted { 0 } else { memory::of_message(self.len()) }
     }
 
     /// Bytes that sending it takes, to a session that has to keep it until it is acknowledged, or not.
@@ -247,32 +312,39 @@ impl<'p> Publication<'p> {
         if is_kept { self.to_keep() } else { 0 }
     }
 
-    /// Bytes that retaining it takes.
-    pub(crate) fn to_retain(&self) -> usize {
-        let topic = self.topic.as_str();
-        memory::of_retained(topic, topic.len() + self.properties.as_bytes().len() + self.payload.len())
+    /// Bytes that retaining it takes, on so many workers.
+    pub(crate) fn to_retain(&self, workers: usize) -> usize {
+        memory::of_retained(self.topic.as_str(), self.len(), workers)
     }
 
     /// The message to retain, of this version: the same one, unless it was there before.
-    pub(crate) fn retained(&mut self, version: u64, memory: &Memory) -> Arc<Message> {
-        let charge = memory.charge(self.to_retain());
+    pub(crate) fn retained(&mut self, version: u64, memory: &Memory, workers: usize) -> Arc<Message> {
         if let Some(kept) = &self.kept {
-            return Arc::new(Message { version, charge, ..Message::clone(kept) });
+            let mut copy = Message::clone(kept);
+            (copy.version, copy.counted) = (version, Counted::default());
+            return Arc::new(copy.counted(memory, workers));
         }
         let payload = self.bytes();
         let mut message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
-        (message.version, message.charge) = (version, charge);
-        self.kept.insert(Arc::new(message)).clone()
+        message.version = version;
+        self.kept.insert(Arc::new(message.counted(memory, workers))).clone()
     }
 
-    /// The message to keep: one for all who keep it.
+    /// The message to keep, counted: one for all who keep it.
     pub(crate) fn message(&mut self, memory: &Memory) -> Arc<Message> {
+        let message = self.passing();
+        message.count(memory);
+        message
+    }
+
+    /// The same for whoever passes it on and does not keep it.
+    pub(crate) fn passing(&mut self) -> Arc<Message> {
         if let Some(kept) = &self.kept {
             return kept.clone();
         }
         let payload = self.bytes();
         let message = Message::new(self.topic, self.properties, payload, self.qos, self.now);
-        self.kept.insert(Arc::new(message.counted(memory))).clone()
+        self.kept.insert(Arc::new(message)).clone()
     }
 
     /// The payload as all have it who get it or keep it, if it is long.

@@ -6,6 +6,7 @@
 pub(crate) mod message;
 mod pump;
 pub(crate) mod queue;
+mod subscribed;
 mod table;
 pub(crate) mod will;
 
@@ -18,18 +19,20 @@ use windlass_proto::mqtt::{Filter, Incoming, Outgoing, Scan, SubscribeOptions, V
 use crate::access::Belonging;
 use crate::memory::{OurAliases, Units};
 use crate::route::elsewhere::State;
+use crate::timers::Deadline;
 use message::Message;
 pub(crate) use pump::Pumped;
 use queue::{How, Queue};
+pub(crate) use subscribed::Subscribed;
 pub(crate) use table::{Key, Sessions};
 use will::Will;
 
 /// The state of a client identifier (section 3.1.2.4 of 3.1.1, 4.1 of 5.0).
 ///
-/// What most sessions do not need is behind a pointer: one that is idle and has one subscription takes some 300 bytes.
+/// What most sessions do not need is behind a pointer: one that is idle and has one subscription takes some 350 bytes, its connection included.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) client_id: Arc<str>,
+    pub(crate) client_id: Box<str>,
     /// Its number in the journal; 0: nothing of it is written down.
     pub(crate) number: u64,
     /// The level of the protocol of its last connection.
@@ -42,7 +45,7 @@ pub(crate) struct Session {
     pub(crate) link: Option<Box<Link>>,
     /// Seconds it is kept without a connection: 0 is not at all, `u32::MAX` for ever.
     pub(crate) expiry: u32,
-    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) subscriptions: Subscribed,
     /// Messages in flight to the client. Their content is kept only if the session outlives the connection.
     pub(crate) outgoing: Option<Box<Outgoing<Sent>>>,
     /// Messages in flight from the client.
@@ -56,7 +59,7 @@ pub(crate) struct Session {
     /// When the connection ended, or the session was found.
     pub(crate) since: Time,
     /// Its deadline among the timers, if it has one.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Deadline,
     /// It has shared subscriptions, and there are other workers: how they know it to be.
     pub(crate) standing: Option<State>,
     /// The publication that this session is among the receivers of, and where.
@@ -94,7 +97,7 @@ pub(crate) struct Link {
     /// What is told it waits until this record is committed.
     pub(crate) held: u64,
     /// Bytes of that.
-    pub(crate) held_bytes: usize,
+    pub(crate) held_bytes: u32,
     /// Messages that were sent to it.
     pub(crate) sent: u64,
 }
@@ -124,7 +127,7 @@ pub(crate) struct Replay {
 }
 
 impl Session {
-    pub(crate) fn new(client_id: Arc<str>, now: Time) -> Session {
+    pub(crate) fn new(client_id: Box<str>, now: Time) -> Session {
         Session {
             client_id,
             number: 0,
@@ -133,14 +136,14 @@ impl Session {
             belonging: Belonging::default(),
             link: None,
             expiry: 0,
-            subscriptions: Vec::new(),
+            subscriptions: Subscribed::default(),
             outgoing: None,
             incoming: None,
             queue: Queue::default(),
             scans: None,
             will: None,
             since: now,
-            timer: None,
+            timer: Deadline::default(),
             standing: None,
             mark: 0,
             mark_at: 0,

@@ -117,7 +117,12 @@ impl Hub {
             if !Post::takes(link, self.config.output_max, reach) {
                 return false;
             }
-            let quota = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.quota() > 0);
+            // What waits for the disk is a copy: without memory for it, it waits for an acknowledgement of one before.
+            let (number, qos) = (session.number, front.how.qos);
+            let held = || self.durable.to_hold(number, qos, front.message.len());
+            let quota = session.outgoing.as_ref().is_none_or(|outgoing| {
+                outgoing.quota() > 0 && (outgoing.is_empty() || !self.memory.lacks_so_much(held))
+            });
             let queued = if quota || front.how.qos == QoS::AtMostOnce {
                 session.queue.pop()
             } else {
@@ -171,7 +176,8 @@ impl Hub {
             Some(Ok(())) => {
                 self.stats.sent(how.qos, payload.len());
                 if form.hold {
-                    self.durable.hold((key, link.conn, false), self.post.packet(), whole);
+                    let to = (key, link.conn, false);
+                    self.durable.hold(to, self.post.packet(), whole, &self.memory);
                 }
             }
             Some(Err(Unsent::TooLong)) => {

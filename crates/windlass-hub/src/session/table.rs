@@ -1,7 +1,6 @@
 //! Where sessions are found: by place, and by client identifier.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
 use hashbrown::HashTable;
 use windlass::Time;
@@ -71,8 +70,7 @@ impl Sessions {
 
     /// A new session, which is counted whether there is room for it or not; there is none of this identifier.
     pub(crate) fn add(&mut self, client_id: &str, now: Time) -> Key {
-        let client_id: Arc<str> = client_id.into();
-        let mut session = Box::new(Session::new(client_id, now));
+        let mut session = Box::new(Session::new(client_id.into(), now));
         self.memory.take(&mut session.units, memory::of_session(&session.client_id));
         self.insert(session)
     }

@@ -10,7 +10,7 @@ use crate::client::Client;
 #[test]
 fn a_session_that_is_idle_is_small() {
     let sizes = [size_of::<Client>(), size_of::<Session>(), size_of::<Link>(), size_of::<Subscription>()];
-    assert!(sizes.iter().sum::<usize>() <= 480, "{sizes:?}");
+    assert!(sizes.iter().sum::<usize>() <= 384, "{sizes:?}");
 }
 
 /// Head of a message about `topic` for a receiver of `version`, if it were asked for now.

@@ -50,11 +50,15 @@ impl Will {
         self
     }
 
+    /// What it needs of a hub's memory once its client is served, beyond what it is counted with there.
+    pub(crate) fn needs(&self, memory: &Memory) -> usize {
+        if memory.is_coming(&self.charge) { self.charge.bytes() } else { 0 }
+    }
+
     /// The message it is from now on: its expiry interval begins when it is published.
-    pub(crate) fn message(&self, now: Time, memory: &Memory) -> Option<Arc<Message>> {
+    pub(crate) fn message(&self, now: Time) -> Option<Arc<Message>> {
         let topic = Topic::new(&self.topic).ok()?;
         let (properties, payload) = (self.properties.properties(), self.payload.clone());
-        let message = Message::new(topic, properties, payload, self.qos, now);
-        Some(Arc::new(message.counted(memory)))
+        Some(Arc::new(Message::new(topic, properties, payload, self.qos, now)))
     }
 }

@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 
 use windlass::{ConnId, Mailbox, SendError};
 
+use crate::memory::{Charge, Memory};
 use crate::parts;
 use crate::service::Mail;
 pub use parcel::Batch;
@@ -61,7 +62,21 @@ pub(crate) struct Siblings {
     is_full: bool,
     /// Connections that are not read until none has.
     waiting: Vec<ConnId>,
+    /// Where memory is bounded, what this one may have on its way to each of them is set aside at the start, so that what
+    /// only passes asks for none.
+    room: Option<Room>,
 }
+
+/// What is set aside for what is on its way.
+#[derive(Debug)]
+struct Room {
+    /// Bytes for each worker that something goes to.
+    each: u64,
+    _charge: Charge,
+}
+
+/// Of a bound on memory, so much is for what workers tell one another.
+const PASSING_PART: usize = 8;
 
 /// One of them.
 #[derive(Debug, Default)]
@@ -102,9 +117,20 @@ impl Siblings {
         is_one
     }
 
-    /// Clients are not read while more bytes than this are on their way to one of them.
+    /// Sets memory aside for what is on its way to the others.
+    pub(crate) fn reserve(&mut self, memory: &Memory) {
+        self.room = memory.is_bounded().then(|| {
+            let ways = self.workers * (self.workers - 1);
+            let each = memory.max() / PASSING_PART / ways.max(1);
+            Room { each: each as u64, _charge: memory.charge(each * (self.workers - 1)) }
+        });
+    }
+
+    /// Clients are not read while more bytes than this are on their way to one of them; or than half of what is set aside,
+    /// since a message may begin below that and be as long.
     pub(crate) fn set_max(&mut self, bytes: usize) {
-        self.max = bytes as u64;
+        let most = self.room.as_ref().map_or(u64::MAX, |room| room.each / 2);
+        self.max = (bytes as u64).min(most);
         self.is_full = self.each.iter().any(|sibling| sibling.is_full(self.max));
     }
 

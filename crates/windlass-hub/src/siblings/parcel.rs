@@ -78,8 +78,8 @@ pub(crate) struct Passed {
     pub(crate) number: u64,
 }
 
-/// What counts of a parcel besides its text.
-const OVERHEAD: u64 = 64;
+/// What counts of a parcel besides its text: its place, and what a message is beside that.
+pub(super) const OVERHEAD: u64 = 256;
 
 impl Parcel {
     /// What counts of it against what may be on its way.

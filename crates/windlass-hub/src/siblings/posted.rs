@@ -8,7 +8,7 @@ use std::sync::Arc;
 use windlass_proto::mqtt::QoS;
 
 use super::Siblings;
-use super::parcel::{Change, Parcel, Passed};
+use super::parcel::{Change, OVERHEAD, Parcel, Passed};
 use crate::session::message::Message;
 
 /// What one worker has posted to another, and is not known to be taken.
@@ -34,7 +34,7 @@ pub(crate) struct Post {
 
 impl Post {
     fn weight(&self) -> u64 {
-        self.message.len() as u64 + 64
+        self.message.len() as u64 + OVERHEAD
     }
 }
 

@@ -17,7 +17,7 @@ fn is_durable(session: &Session, qos: QoS) -> bool {
 
 fn reader(session: &Session) -> Arc<Reader> {
     Arc::new(Reader {
-        client_id: session.client_id.clone(),
+        client_id: (*session.client_id).into(),
         user: session.user.clone(),
         who: session.belonging.who.clone(),
     })

@@ -45,6 +45,7 @@ impl Hub {
     fn take_one(&mut self, reach: &mut dyn Reach, from: usize, parcel: Parcel) {
         let of = from as u16;
         let totals = self.watch.totals();
+        let are_held = self.routes.are_held();
         let Some(elsewhere) = self.routes.elsewhere.as_deref_mut() else { return };
         match parcel {
             Parcel::Message(passed) => self.passed_on(reach, passed),
@@ -57,7 +58,11 @@ impl Hub {
                 }
             }
             Parcel::Added { filter, durable } => {
-                let added = Filter::new(&filter).is_ok_and(|it| elsewhere.add(it, of, durable).is_ok());
+                let added = Filter::new(&filter).is_ok_and(|it| {
+                    let lacks = are_held && elsewhere.lacks_for(it, Err(of), &self.memory);
+                    self.stats.memory_subscriptions_refused += u64::from(lacks);
+                    !lacks && elsewhere.add(it, of, durable).is_ok()
+                });
                 if !added {
                     self.siblings.tell(from, Parcel::Refused(filter));
                 }
@@ -72,8 +77,11 @@ impl Hub {
             }
             Parcel::Joined(key, joined) => {
                 let filter = joined.filter.clone();
-                let is_in =
-                    Filter::new(&filter).is_ok_and(|it| elsewhere.join(it, (of, key), *joined).is_ok());
+                let is_in = Filter::new(&filter).is_ok_and(|it| {
+                    let lacks = are_held && elsewhere.lacks_for(it, Ok((of, key)), &self.memory);
+                    self.stats.memory_subscriptions_refused += u64::from(lacks);
+                    !lacks && elsewhere.join(it, (of, key), *joined).is_ok()
+                });
                 if !is_in {
                     self.siblings.tell(from, Parcel::Refused(filter));
                 }

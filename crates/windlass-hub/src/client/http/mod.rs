@@ -270,12 +270,12 @@ impl Hub {
         let limits = self.config.identity.limits(who.user.as_deref());
         // A connection is one of its user's, and of nobody else's.
         let name = who.user.as_deref().unwrap_or_default();
-        if client.counted.as_ref().is_none_or(|load| *load.name != *name) {
-            if let Some(before) = client.counted.take() {
+        if client.counted().is_none_or(|load| *load.name != *name) {
+            if let Some(before) = client.take_counted() {
                 before.leave();
             }
             match self.watch.totals().users.enter(who.user.as_deref(), limits, 0, self.now) {
-                Ok(counted) => client.counted = counted,
+                Ok(counted) => client.set_counted(counted),
                 Err(_) => {
                     self.stats.over_quota += 1;
                     return Err((Status::TOO_MANY_REQUESTS, "the user has too many connections\n"));
@@ -335,7 +335,7 @@ impl Hub {
         (wanted, author): (&Wanted, &Author),
         body: &[u8],
     ) -> Result<(), Refused> {
-        if let Some(load) = &client.counted {
+        if let Some(load) = client.counted() {
             let user = Some(&*load.name).filter(|name| !name.is_empty());
             let limits = self.config.identity.limits(user);
             if load.published(limits, body.len(), self.now) {
@@ -399,7 +399,7 @@ impl Hub {
             return conn.abort();
         }
         conn.wake_at(self.now + self.config.connect_timeout);
-        if durable && self.durable.hold_answer(conn.id(), &out, requests.http.is_over()) {
+        if durable && self.durable.hold_answer(conn.id(), &out, requests.http.is_over(), &self.memory) {
             requests.at = At::Held;
             return conn.pause();
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use windlass::{Bytes, Time};
 use windlass_proto::mqtt::{Properties, QoS, Topic, TreeLimits};
 
-use super::{Full, Kept};
+use super::{Full, GONE_LEAST, Kept};
+use crate::memory::{self, Memory};
 use crate::session::message::Message;
 use crate::totals::Totals;
 
@@ -32,7 +33,7 @@ fn the_hubs_own_topics_take_no_place_of_others() {
 
 fn of_two() -> Kept {
     let mut kept = Kept::new(TreeLimits::default());
-    kept.begin(0, 2);
+    kept.begin(0, 2, &Memory::default());
     kept
 }
 
@@ -78,7 +79,7 @@ fn what_is_known_to_be_gone_has_a_bound_in_bytes() {
 fn a_message_published_later_has_the_later_version_wherever_that_is() {
     let totals = Totals::default();
     let mut kept = [of_two(), of_two()];
-    kept[1].begin(1, 2);
+    kept[1].begin(1, 2, &Memory::default());
     let mut last = 0;
     // All within one turn: what time it is tells none of them from the next.
     for _ in 0..3 {
@@ -91,4 +92,33 @@ fn a_message_published_later_has_the_later_version_wherever_that_is() {
     // And later than what was found at the start.
     Kept::seen(last + (5 << 10), &totals);
     assert!(kept[0].next_version(&totals, 1_000) > last + (5 << 10));
+}
+
+/// What is known to be gone takes memory too, and gives way to what is kept.
+#[test]
+fn topics_that_are_gone_are_counted_and_forgotten_where_memory_is_short() {
+    let totals = Totals::default();
+    let memory = Memory::new(200 * memory::of_gone("gone/000"));
+    let mut kept = Kept::new(TreeLimits::default());
+    kept.begin(0, 2, &memory);
+    let mut remove = |n: u64, now| {
+        let topic = format!("gone/{n:03}");
+        kept.remove(Topic::new(&topic).unwrap(), n + 1, &totals, now);
+        kept.gone.len()
+    };
+    for n in 0..150 {
+        assert_eq!(remove(n, Time::ZERO), n as usize + 1);
+    }
+    assert_eq!(memory.used(), 150 * memory::of_gone("gone/000"));
+    for n in 150..300 {
+        remove(n, Time::ZERO);
+        assert!(!memory.lacks(0) && memory.excess() == 0);
+    }
+    assert_eq!(remove(300, Time::ZERO), 200, "the eldest are forgotten");
+    // Some are known whatever else there is.
+    let other = memory.charge(1 << 30);
+    assert_eq!(remove(301, Time::ZERO), GONE_LEAST);
+    drop(other);
+    assert_eq!(remove(302, Time::ZERO + Duration::from_secs(100)), 1);
+    assert_eq!(memory.used(), memory::of_gone("gone/000"), "all of it is given back");
 }
