@@ -230,7 +230,7 @@ fn run(seed: u64) {
     // What is left is for packets, and of what is retained.
     // Where there are several workers, an eighth is for what they tell one another, and each has all topics.
     let ways = workers * (workers - 1);
-    let passing = if ways > 0 { (bound - bound / 32) / 8 / ways * ways } else { 0 };
+    let passing = ((bound - bound / 32) / 8).checked_div(ways).unwrap_or(0) * ways;
     let least = (5 * packet * workers + passing) as u64;
     let most = least + if bounded { stats.retained * (500 + 1_000 * workers as u64) } else { 0 };
     assert!((least..=most).contains(&stats.memory_used), "seed {seed}: {}", stats.memory_used);
