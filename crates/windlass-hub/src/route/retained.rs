@@ -357,6 +357,9 @@ impl Kept {
 
     /// Goes on with the search for expired messages, and takes those out that it finds.
     pub(crate) fn sweep(&mut self, now: Time, totals: &Totals) {
+        while self.gone_by_age.front().is_some_and(|(until, _)| *until <= now) {
+            self.forget_eldest(now);
+        }
         if self.sweep.is_none() {
             if self.expiring == 0 {
                 return;

@@ -324,9 +324,11 @@ impl<'p> Publication<'p> {
         }
     }
 
-    /// Bytes of its topic, properties and payload.
+    /// Bytes of its topic, properties and payload, as [`Message::len`] has them: properties with their length.
     pub(crate) fn len(&self) -> usize {
-        self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
+        let properties = self.properties.as_bytes().len();
+        let length = 1 + usize::from(properties >= 128) + usize::from(properties >= 16_384);
+        self.topic.as_str().len() + length + properties + self.payload.len()
     }
 
     /// Bytes that keeping it takes, beyond what it takes already.
@@ -390,5 +392,35 @@ impl<'p> Publication<'p> {
 
     fn bytes(&mut self) -> Bytes {
         self.bytes.get_or_insert_with(|| Bytes::copy_from_slice(self.payload)).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_passes_is_not_counted_and_what_is_kept_is_once() {
+        let memory = Memory::new(10_000);
+        let topic = Topic::new("t").unwrap();
+        let mut publication =
+            Publication::new(topic, Properties::NONE, b"payload", QoS::AtLeastOnce, false, Time::ZERO);
+        let bytes = memory::of_message(publication.len());
+        let passing = publication.passing();
+        assert_eq!((memory.used(), publication.to_keep()), (0, bytes), "asked for where it is kept");
+        let kept = [publication.message(&memory), publication.message(&memory)];
+        passing.count(&memory);
+        assert_eq!((memory.used(), publication.to_keep()), (bytes, 0));
+        let retained = publication.retained(1, &memory, 2);
+        assert_eq!(memory.used(), bytes + publication.to_retain(2));
+        drop((publication, passing, retained));
+        assert_eq!(memory.used(), bytes);
+        // All who keep it would drop it, or not all.
+        assert_eq!((kept[0].would_free(), kept[1].would_free()), (0, bytes));
+        kept.iter().for_each(|message| message.stays());
+        let third = kept[0].clone();
+        assert_eq!((kept[0].would_free(), kept[1].would_free()), (0, 0));
+        drop((kept, third));
+        assert_eq!(memory.used(), 0);
     }
 }

@@ -265,7 +265,13 @@ fn nothing_waits_for_a_client_that_is_ready_however_little_room_there_is() {
     desk.wait(1.0);
     let (told, heard) = (desk.hear(&mut sender), desk.hear(&mut owner));
     assert_eq!(heard.len(), 1, "{heard:?}; {told:?}; {:?}", desk.stats());
-    assert_eq!(desk.stats().queued, 0);
+    let stats = desk.stats();
+    assert_eq!(stats.queued, 0);
+    assert!(
+        stats.memory_used <= 40_000,
+        "one at a time, where there is no room for more: {}",
+        stats.memory_used
+    );
 }
 
 #[test]

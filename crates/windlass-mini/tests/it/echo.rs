@@ -44,6 +44,31 @@ fn streams_and_datagrams_come_back_and_one_thread_does_it() {
     assert_eq!(mini.threads(), 1, "with connections, too");
 }
 
+/// Whoever speaks from where another echo would is not answered: by its own port on another address, or by one of a system's
+/// own servers.
+#[test]
+fn who_may_be_an_echo_is_not_answered() {
+    let mini = mini(ECHO, 2);
+    let (_, own) = mini.addresses[1].rsplit_once(':').unwrap();
+    let mut silent = vec![UdpSocket::bind(format!("127.0.0.2:{own}")).unwrap()];
+    match UdpSocket::bind("127.0.0.2:1019") {
+        Ok(socket) => silent.push(socket),
+        Err(why) => eprintln!("SKIPPED: no socket of a system's port: {why}"),
+    }
+    for socket in &silent {
+        socket.send_to(b"and again", &mini.addresses[1]).unwrap();
+    }
+    // What came behind it is answered, so it was heard.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    socket.send_to(b"a datagram", &mini.addresses[1]).unwrap();
+    socket.recv_from(&mut [0; 64]).unwrap();
+    for socket in silent {
+        socket.set_nonblocking(true).unwrap();
+        assert!(socket.recv_from(&mut [0; 64]).is_err(), "{:?} was answered", socket.local_addr());
+    }
+}
+
 #[test]
 fn sigterm_ends_it_in_order() {
     let mini = mini(ECHO, 2);

@@ -141,6 +141,32 @@ fn answers_keep_no_flow_alive() {
     }
 }
 
+/// And the client does, which is answered from where it asked.
+#[test]
+fn who_goes_on_asking_keeps_its_flow() {
+    let backend = UdpSocket::bind("127.0.0.1:0").unwrap();
+    backend.set_read_timeout(Some(LONG)).unwrap();
+    let to = backend.local_addr().unwrap();
+    let relay = format!("[[proxy]]\nmode = \"udp\"\nlisten = [\"0.0.0.0:0\"]\nto = [\"{to}\"]\n");
+    let mini = mini(&format!("{relay}[proxy.udp]\nidle_timeout = \"2s\"\n"), 1);
+    let (_, port) = mini.addresses[0].rsplit_once(':').unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(LONG)).unwrap();
+    client.connect(format!("127.0.0.2:{port}")).unwrap();
+    let (begun, mut doors) = (Instant::now(), Vec::new());
+    while begun.elapsed() < Duration::from_secs(4) {
+        client.send(b"?").unwrap();
+        let (_, door) = backend.recv_from(&mut [0; 8]).unwrap();
+        doors.push(door);
+        backend.send_to(b"!", door).unwrap();
+        // It hears nobody but whom it asked.
+        assert_eq!(client.recv(&mut [0; 8]).unwrap(), 1);
+        thread::sleep(Duration::from_millis(50));
+    }
+    doors.dedup();
+    assert_eq!(doors.len(), 1, "a flow of its own all along");
+}
+
 #[test]
 fn no_flow_and_no_time_are_refused_at_the_start() {
     for (key, setting) in [("flows_max", "flows_max = 0"), ("idle_timeout", "idle_timeout = \"0s\"")] {

@@ -379,6 +379,9 @@ mod tests {
             let mut grown = 0;
             // Those of before are released while others come, and then no more.
             for id in 1..=30_000_u16 {
+                if id < 10_000 && id > receive_max {
+                    incoming.pubrel(PacketId::new(id - receive_max).unwrap());
+                }
                 let (memory, more) = (incoming.memory(), incoming.more());
                 incoming.publish(QoS::ExactlyOnce, PacketId::new(id).unwrap(), false).unwrap();
                 assert!(
@@ -397,12 +400,9 @@ mod tests {
                 let number = u64::from(id) - 1;
                 incoming.ready(Ticket { id: PacketId::new(id).unwrap(), number }, Reason::Success);
                 incoming.next_ack().unwrap();
-                if id < 10_000 && id > receive_max {
-                    incoming.pubrel(PacketId::new(id - receive_max).unwrap());
-                }
                 assert!(id >= 10_000 || grown == 0, "{id}: one that does as it is told never grows");
             }
-            assert!(grown > 3);
+            assert!(grown >= 3);
         }
     }
 }

@@ -433,7 +433,9 @@ mod tests {
                 }
                 outgoing.reconnected(receive_max);
                 let ids: Vec<PacketId> = outgoing.entries.keys().copied().collect();
-                ids.into_iter().for_each(|id| drop(outgoing.puback(id)));
+                for id in ids {
+                    let _ = outgoing.puback(id);
+                }
                 assert!(outgoing.resend().is_none());
             }
             assert_eq!(outgoing.memory(), memory, "{receive_max}");

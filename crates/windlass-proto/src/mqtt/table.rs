@@ -12,7 +12,7 @@ pub(super) fn bytes<T>(entries: usize) -> usize {
     if entries == 0 {
         return 0;
     }
-    let places = (entries * 8).div_ceil(7).next_power_of_two().max(16);
+    let places = (entries * 8).div_ceil(7).next_power_of_two().max(4);
     places * (size_of::<T>() + 1) + TAIL
 }
 

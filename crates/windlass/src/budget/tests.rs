@@ -53,6 +53,10 @@ fn a_plan_spends_what_there_is_and_no_more() {
             assert!(plan.total() > memory - workers * 16 * 1024, "hardly anything is left over:\n{plan}");
             let limits = &plan.limits;
             assert!(limits.check().is_ok());
+            // No limit allows for more than there is.
+            let blocks = line(&plan, "blocks of the region");
+            let region = blocks.count / workers * (blocks.bytes - Region::PER_BLOCK);
+            assert!(limits.output_max <= region / 4 && limits.buffered_max <= region, "{plan}");
             // An echo never has more to queue than it read, behind what made it congested.
             let read = line(&plan, "buffers read into").bytes - 4096;
             assert!(limits.output_max >= limits.output_high + read + limits.input_max, "{plan}");

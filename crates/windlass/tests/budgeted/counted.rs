@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use windlass::{
-    Change, Close, Config, Conn, Datagram, DatagramService, Handle, Input, Limits, MemoryPlan, Service,
-    Socket, serve,
+    Bytes, Change, Close, Config, Conn, Datagram, DatagramService, Handle, Input, Limits, MemoryPlan,
+    Service, Socket, serve,
 };
 
 #[global_allocator]
@@ -77,6 +77,22 @@ impl Service for Crowd {
 /// More than is shared instead of copied where nothing is budgeted.
 const LOUD: usize = 5_000;
 
+/// Says much for each byte it hears, as something that all may share.
+struct Generous;
+
+impl Service for Generous {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        for _ in input.take_all() {
+            conn.write_shared(Bytes::from_static(&[5; 64 << 10]));
+        }
+        Ok(())
+    }
+}
+
 /// Where the server is.
 struct At<'a> {
     four: SocketAddr,
@@ -136,6 +152,7 @@ pub(crate) fn nothing_is_allocated_after_the_start() {
         },
     );
     with_server(|| NoDatagrams(Crowd), a_crowd_that_stops_reading);
+    with_server(|| NoDatagrams(Generous), what_is_shared_is_copied);
 }
 
 /// A service of streams alone that the harness above can start.
@@ -258,6 +275,22 @@ fn a_service_that_comes_later(at: &At<'_>) {
         }
     });
     assert_eq!(counts, [0, 0, 0], "{many} connections of a service that came later, and its datagrams");
+}
+
+/// What is shared would be held beside the region: with a place for each, and for as long as somebody does not read.
+fn what_is_shared_is_copied(at: At<'_>) {
+    let mut deaf: Vec<TcpStream> = Vec::with_capacity(3);
+    let counts = counted(|| {
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(at.four).unwrap();
+            // More than a socket takes, and more than may be queued.
+            stream.write_all(&[1; 200]).unwrap();
+            deaf.push(stream);
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    assert_eq!(counts, [0, 0, 0], "three who do not read what all may share");
+    assert!(at.handle.stats().counters.output_peak_bytes > 64 << 10, "some of it was queued");
 }
 
 /// Output waits, to the end of the region and beyond it: somebody is ended, and nothing is allocated.
