@@ -333,7 +333,8 @@ fn of_udp(table: &ProxyTable, place: &dyn Fn(&str) -> Option<Place>, problems: &
     ];
     // What is printed of a configuration has each of them, as it is by default.
     let usual = ProxyTable::default();
-    let times: [(&str, fn(&ProxyTable) -> Time); 8] = [
+    type Of = fn(&ProxyTable) -> Time;
+    let times: [(&str, Of); 8] = [
         ("connect_timeout", |it| it.connect_timeout),
         ("greeting_timeout", |it| it.greeting_timeout),
         ("queue_timeout", |it| it.queue_timeout),
