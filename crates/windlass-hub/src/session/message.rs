@@ -401,14 +401,14 @@ mod tests {
 
     #[test]
     fn what_only_passes_is_not_counted_and_what_is_kept_is_once() {
-        let memory = Memory::new(10_000);
+        let (memory, mut spares) = (Memory::new(10_000), Spares::default());
         let topic = Topic::new("t").unwrap();
         let mut publication =
             Publication::new(topic, Properties::NONE, b"payload", QoS::AtLeastOnce, false, Time::ZERO);
         let bytes = memory::of_message(publication.len());
-        let passing = publication.passing();
+        let passing = publication.passing(&mut spares);
         assert_eq!((memory.used(), publication.to_keep()), (0, bytes), "asked for where it is kept");
-        let kept = [publication.message(&memory), publication.message(&memory)];
+        let kept = [publication.message(&memory, &mut spares), publication.message(&memory, &mut spares)];
         passing.count(&memory);
         assert_eq!((memory.used(), publication.to_keep()), (bytes, 0));
         let retained = publication.retained(1, &memory, 2);
