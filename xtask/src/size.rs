@@ -1,9 +1,9 @@
-//! `cargo run -p xtask -- size [--abort] [FEATURES..]`: how large `windlass-mini` is, as a file and in memory.
+//! `cargo run -p xtask -- size [--abort] [--build] [FEATURES..]`: how large `windlass-mini` is, as a file and in memory.
 //!
 //! It is built as the book says for the smallest files, for x86-64 and musl: `std` with it, from source, for size. Each
 //! set of features (`echo`, `hub` and `hub,tls` if none is named) is started with nobody connected, and a table is
 //! printed. One that is larger than [`BARS`] allows is an error, so that nothing grows unseen: who makes it larger on
-//! purpose raises its bar, and says so in the book.
+//! purpose raises its bar, and says so in the book. With `--build` it is only built, and said where it is.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -40,7 +40,8 @@ const AT_REST: Duration = Duration::from_secs(1);
 /// Builds and measures the editions with these features, or the usual ones.
 pub(crate) fn run(root: &Path, args: &[&str]) -> io::Result<()> {
     let abort = args.contains(&"--abort");
-    if let Some(unknown) = args.iter().find(|arg| arg.starts_with("--") && **arg != "--abort") {
+    let known = ["--abort", "--build"];
+    if let Some(unknown) = args.iter().find(|arg| arg.starts_with("--") && !known.contains(arg)) {
         return Err(io::Error::other(format!("there is no flag {unknown}")));
     }
     let named: Vec<&str> = args.iter().copied().filter(|arg| !arg.starts_with("--")).collect();
@@ -54,13 +55,19 @@ pub(crate) fn run(root: &Path, args: &[&str]) -> io::Result<()> {
     for features in all {
         println!("size: {features}, panics: {panics}");
         let program = build(root, features, abort)?;
+        if args.contains(&"--build") {
+            println!("{}", program.display());
+            continue;
+        }
         let file = fs::metadata(&program)?.len();
         let memory = at_rest(&program, features)?;
         table +=
             &format!("| `{features}` | {panics} | {file} | {} | {} |\n", memory.resident, memory.written);
         over.extend(too_much(features, abort, file, memory.resident));
     }
-    print!("{table}");
+    if !args.contains(&"--build") {
+        print!("{table}");
+    }
     if over.is_empty() { Ok(()) } else { Err(io::Error::other(over.join("; "))) }
 }
 

@@ -208,13 +208,24 @@ fn each(of: &Measured) -> Option<f64> {
     of.middle(|look| look.held.map(|held| held.bytes_each))
 }
 
-const BARS: [Bar; 6] = [
+fn file(of: &Measured) -> Option<f64> {
+    Some(of.file as f64)
+}
+
+const BARS: [Bar; 13] = [
+    ("bytes of its file", editions::ECHO, file, 350_000.0),
+    ("bytes of its file", editions::ECHO_ABORTS, file, 40_000.0),
+    ("bytes of its file", editions::HUB, file, 600_000.0),
+    ("bytes of its file", editions::HUB_ABORTS, file, 250_000.0),
+    ("bytes of its file", editions::HUB_TLS, file, 1_400_000.0),
+    ("bytes of its file", editions::HUB_TLS_ABORTS, file, 1_000_000.0),
     ("KiB resident", editions::ECHO, resident, 500.0),
     ("KiB resident", editions::ECHO_ABORTS, resident, 120.0),
     ("KiB resident", editions::HUB, resident, 1_000.0),
+    ("KiB resident", editions::HUB_TLS, resident, 1_000.0),
     ("bytes of an idle connection", editions::ECHO, each, 512.0),
+    ("bytes of an idle connection", editions::HUB, each, 512.0),
     ("threads", editions::HUB_TLS, |of| of.middle(|look| Some(look.threads as f64)), 1.0),
-    ("bytes of its file", editions::ECHO, |of| Some(of.file as f64), 350_000.0),
 ];
 
 fn bars(all: &[Measured]) -> String {

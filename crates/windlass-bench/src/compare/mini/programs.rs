@@ -128,6 +128,9 @@ impl Place<'_> {
             editions::ECHO | editions::ECHO_ABORTS => {
                 program("`echo`", &["echo", "-q", "-l", &listen]).holds(Hello::Silent, self.n)
             }
+            editions::TINY_ABORTS => {
+                program("the echo, without a file", &[&listen]).holds(Hello::Silent, self.n)
+            }
             editions::RELAY => {
                 let to = silent_server()?.to_string();
                 program(
@@ -136,7 +139,7 @@ impl Place<'_> {
                 )
                 .holds(Hello::Silent, self.n)
             }
-            editions::HUB_TLS => {
+            editions::HUB_TLS | editions::HUB_TLS_ABORTS => {
                 let certs = self.layout.root.join("crates/windlass/tests/certs");
                 let file = |name: &str| certs.join(name).display().to_string();
                 let text = format!(
