@@ -92,16 +92,21 @@ fn flags(root: &Path, abort: bool) -> io::Result<String> {
     let home = std::env::var("CARGO_HOME")
         .or_else(|_| std::env::var("HOME").map(|home| home + "/.cargo"))
         .map_err(io::Error::other)?;
-    let mut flags = format!(
-        "-Cforce-unwind-tables=no -Clinker=rust-lld -Clinker-flavor=ld.lld -Clink-arg=--icf=all \
-         -Clink-arg=--pack-dyn-relocs=relr -Clink-arg={}/crates/windlass-mini/no-unwinder.ld \
-         --remap-path-prefix={sysroot}/lib/rustlib/src/rust/library=std --remap-path-prefix={home}/registry/src=crates",
-        root.display()
-    );
+    let mut flags = vec![
+        "-Cforce-unwind-tables=no".to_owned(),
+        "-Clinker=rust-lld".into(),
+        "-Clinker-flavor=ld.lld".into(),
+        "-Clink-arg=--icf=all".into(),
+        "-Clink-arg=--pack-dyn-relocs=relr".into(),
+        format!("-Clink-arg={}/crates/windlass-mini/no-unwinder.ld", root.display()),
+        format!("--remap-path-prefix={sysroot}/lib/rustlib/src/rust/library=std"),
+        format!("--remap-path-prefix={home}/registry/src=crates"),
+    ];
     if abort {
-        flags += " -Zunstable-options -Cpanic=immediate-abort -Zfmt-debug=none";
+        flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort", "-Zfmt-debug=none"].map(Into::into));
     }
-    Ok(flags)
+    // A path may have blanks.
+    Ok(flags.join("\x1f"))
 }
 
 /// The program that is built with them: `tiny` is another one.
@@ -112,7 +117,7 @@ fn name(features: &str) -> &'static str {
 fn build(root: &Path, features: &str, abort: bool) -> io::Result<PathBuf> {
     let folder = root.join(if abort { "target/size/abort" } else { "target/size/said" });
     let mut cargo = Command::new("cargo");
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags(root, abort)?);
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", flags(root, abort)?);
     // Whatever else is built here.
     cargo.env("CARGO_PROFILE_MINI_CODEGEN_UNITS", "1");
     if features.split(',').any(|feature| feature.starts_with("tls")) {

@@ -71,7 +71,10 @@ fn among(parts: &[Part], asked: Asked, name: &str) -> Option<String> {
         Asked::Command => part.commands.contains(&name),
         Asked::Table => part.tables.contains(&name),
         Asked::Key => part.keys.contains(&name),
-        Asked::Flag => part.flags.iter().any(|flag| name.starts_with(flag)),
+        // Of `--tls` there are many.
+        Asked::Flag => {
+            part.flags.iter().any(|flag| name == *flag || name.starts_with("--tls") && *flag == "--tls")
+        }
     };
     let part = parts.iter().find(|part| !part.is_built && has(part))?;
     let so = if part.feature == name { String::new() } else { format!(", and so without `{name}`") };

@@ -144,11 +144,6 @@ impl Layout {
         windlass_peer(WINDLASS, &self.target.join("release/windlass"))
     }
 
-    /// Where something else is built that is not to be in the way of the rest.
-    pub(crate) fn target(&self, name: &str) -> PathBuf {
-        self.target.join(name)
-    }
-
     fn cargo(&self, args: &[&Path]) -> Result<()> {
         self.cargo_with(|cargo| _ = cargo.args(args))
     }

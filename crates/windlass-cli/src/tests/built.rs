@@ -29,6 +29,7 @@ fn who_asks_for_what_was_left_out_is_told_so() {
         (Asked::Command, "hubb", None),
         (Asked::Table, "tls", None),
         (Asked::Flag, "--tl", None),
+        (Asked::Flag, "--keys", None),
     ] {
         assert_eq!(among(&left_out(), asked, name).as_deref(), said, "{name}");
     }

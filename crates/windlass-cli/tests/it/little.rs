@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,14 @@ impl Little {
             ("/sys/fs/cgroup", "memory.max", "memory.swap.max", 0),
         ] {
             let folder = PathBuf::from(at).join(&name);
+            // One of a process of the same number that was killed: it has none of its own any more.
+            let _ = std::fs::remove_dir(&folder);
             if std::fs::create_dir(&folder).is_err() {
                 continue;
             }
-            if std::fs::write(folder.join(limit), LITTLE.to_string()).is_ok() {
+            if tell(&folder.join(limit), LITTLE) {
                 // Where swapping is not counted there is none, or it does no more than keep the group alive for longer.
-                let _ = std::fs::write(folder.join(swap), swapped.to_string());
+                let _ = tell(&folder.join(swap), swapped);
                 return Some(Little(folder));
             }
             let _ = std::fs::remove_dir(&folder);
@@ -56,6 +58,12 @@ impl Little {
         let killed = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
         killed.expect("it is counted").trim().parse().unwrap()
     }
+}
+
+/// Writes a number to a file of the kernel's, if it is there: in a folder that is no group of processes there is none.
+fn tell(file: &Path, number: usize) -> bool {
+    let opened = std::fs::OpenOptions::new().write(true).open(file);
+    opened.is_ok_and(|mut file| file.write_all(number.to_string().as_bytes()).is_ok())
 }
 
 impl Drop for Little {

@@ -81,7 +81,7 @@ fn mistakes_are_told_where_they_stand() {
         ("to = \"10.0.0.1:53\"\naccept_proxy_from = \"10.0.0.0/8\"\n", "`accept_proxy_from` is about", 5),
         ("to = \"10.0.0.1:53\"\nudp = { flows_max = 0 }\n", "`udp.flows_max` must not be 0", 5),
         ("to = \"10.0.0.1:53\"\nhttp = { request_id = true }\n", "`http` is about requests", 5),
-        ("to = \"10.0.0.1:53\"\nconnect_timeout = \"5s\"\n", "`connect_timeout` is about connections", 5),
+        ("to = \"10.0.0.1:53\"\nconnect_timeout = \"6s\"\n", "`connect_timeout` is about connections", 5),
         ("to = \"10.0.0.1:53\"\nclient_timeout = 0\n", "`client_timeout` is about connections", 5),
     ] {
         let told = said(&format!("{begin}{more}"));

@@ -33,6 +33,11 @@ fn main() -> ExitCode {
     let mut service = windlass::serve(|| Echo).name("echo");
     let mut is_asked = false;
     for address in std::env::args_os().skip(1) {
+        if address.as_encoded_bytes().starts_with(b"-") {
+            // There are no flags, `--help` neither.
+            is_asked = false;
+            break;
+        }
         // What is no text is no address either, and `bind` says so.
         service = service.listen(address.to_string_lossy());
         is_asked = true;

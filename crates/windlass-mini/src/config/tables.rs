@@ -595,9 +595,11 @@ impl Config {
             let first =
                 parsed[..at].iter().position(|it| it.as_ref().is_some_and(|it| it.conflicts_with(here)));
             let Some((other, first)) = first.map(|first| &all[first]) else { continue };
-            let place = match other {
-                0 => "`[admin]`".into(),
-                other => crate::joined(&["line ", &other.to_string()]),
+            // What was typed has no lines, and no `[admin]` either.
+            let place = match (other, line) {
+                (0, 0) => "the command line".into(),
+                (0, _) => "`[admin]`".into(),
+                (other, _) => crate::joined(&["line ", &other.to_string()]),
             };
             let what = if listen == first {
                 crate::joined(&["`", listen, "` is listened on twice: in ", &place, " too"])

@@ -65,15 +65,16 @@ pub(crate) fn mini(text: &str, listens: usize) -> Mini {
 /// The same with a command that becomes it.
 pub(crate) fn started(mut command: Command, folder: Folder, listens: usize) -> Mini {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let addresses = (0..listens).map(|_| {
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    // It ends with this, also if it does not say what it should.
+    let mut mini = Mini { child, stdout, addresses: Vec::new(), _folder: folder };
+    for _ in 0..listens {
         let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
+        mini.stdout.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("Listening on ").unwrap_or_else(|| panic!("{line:?}"));
-        address.trim_start_matches("udp:").to_owned()
-    });
-    let addresses = addresses.collect();
-    Mini { child, stdout, addresses, _folder: folder }
+        mini.addresses.push(address.trim_start_matches("udp:").to_owned());
+    }
+    mini
 }
 
 impl Mini {

@@ -72,10 +72,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_built_where_it_is_looked_for() {
-        let layout = Layout { root: "/r".into(), target: "/r/target".into() };
+        let layout = Layout::find().unwrap();
         assert_eq!(
-            HUB_TLS_ABORTS.program(&layout).display().to_string(),
-            "/r/target/size/abort/windlass-mini-hub-tls"
+            HUB_TLS_ABORTS.program(&layout),
+            layout.root.join("target/size/abort/windlass-mini-hub-tls")
         );
         assert_eq!(
             HUB_TLS_ABORTS.command(),
