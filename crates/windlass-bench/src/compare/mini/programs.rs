@@ -147,7 +147,8 @@ impl Place<'_> {
                     file("server.pem"),
                     file("server.key")
                 );
-                let config = self.files.write("mini-hub-tls.toml", &text)?.display().to_string();
+                let config =
+                    self.files.write(&format!("{}.toml", edition.name), &text)?.display().to_string();
                 program("`[[hub]]` with `tls`", &["run", "-q", "-c", &config])
             }
             _ => program("`hub`", &["hub", "-q", "-l", &listen]).holds(Hello::Mqtt, self.n),
