@@ -129,6 +129,9 @@ impl Hub {
             let Some(found) = found else { continue };
             let chosen = std::mem::take(&mut found.chosen);
             let message = publication.passing(&mut self.spares);
+            if self.siblings.have_no_room(&message) {
+                message.count(&self.memory);
+            }
             let (retain, routed) = (publication.retain, found.routed);
             let (mut number, mut until) = (0, 0);
             if found.durable && publication.qos > QoS::AtMostOnce && self.durable.is_on() {
@@ -331,16 +334,22 @@ impl Hub {
             let letter = Letter { topic, properties, payload, whole: whole.as_ref(), expiry };
             let mut form = Form { qos, id: None, dup: false, retain, ids, hold: false };
             let output_max = self.config.output_max;
+            let is_first = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
+            let lacks = qos > QoS::AtMostOnce
+                && self.memory.lacks_so_much(|| {
+                    // With the copy that waits for the disk. One that nothing is before is sent whatever that takes: it
+                    // would wait for nothing.
+                    let held =
+                        if is_first { 0 } else { self.durable.to_hold(number, qos, publication.len()) };
+                    publication.to_send(is_kept) + held
+                });
             let sent = if qos == QoS::AtMostOnce {
                 self.post.send(&letter, &form, link, output_max, reach)
-            } else if !self.memory.lacks_so_much(|| {
-                // With the copy that waits for the disk. One that nothing is before is sent whatever it takes: it would
-                // wait for nothing.
-                let is_first = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_empty());
-                let held = if is_first { 0 } else { self.durable.to_hold(number, qos, publication.len()) };
-                publication.to_send(is_kept) + held
-            }) && crate::post::Post::takes(link, output_max, reach)
-            {
+            } else if lacks && is_first {
+                // Not asked again for its place in the queue: if others have given something back meanwhile, it would
+                // wait there for an acknowledgement that nobody owes.
+                return self.no_memory(reach, key);
+            } else if !lacks && crate::post::Post::takes(link, output_max, reach) {
                 // A session of before the start may still be without a table of what is in flight. It gets one, whether
                 // there is room or not: what would wait instead would wait for nothing.
                 let message = is_kept.then(|| publication.message(&self.memory, &mut self.spares));
@@ -394,17 +403,22 @@ impl Hub {
         if self.memory.lacks_so_much(|| publication.to_keep() + memory::PLACE)
             && !self.make_room(key, publication.to_keep() + memory::PLACE)
         {
-            self.stats.memory_messages_dropped += 1;
-            self.stats.dropped_queue_full += 1;
-            let is_connected = self.sessions.get(key).is_some_and(|session| session.is_connected());
-            if self.config.when_queue_full == WhenQueueFull::Disconnect && is_connected {
-                self.stats.slow_consumers += 1;
-                self.disconnect(reach, key, Reason::QuotaExceeded);
-            }
-            return;
+            return self.no_memory(reach, key);
         }
         let message = publication.message(&self.memory, &mut self.spares);
         self.wait(reach, key, Queued { message, how });
+    }
+
+    /// A message for a session is dropped, since there is no memory for it.
+    #[cold]
+    fn no_memory(&mut self, reach: &mut dyn Reach, key: Key) {
+        self.stats.memory_messages_dropped += 1;
+        self.stats.dropped_queue_full += 1;
+        let is_connected = self.sessions.get(key).is_some_and(|session| session.is_connected());
+        if self.config.when_queue_full == WhenQueueFull::Disconnect && is_connected {
+            self.stats.slow_consumers += 1;
+            self.disconnect(reach, key, Reason::QuotaExceeded);
+        }
     }
 
     /// Drops from the queue of a session what has expired and, if the policy says so and that is enough, what has waited
@@ -483,3 +497,6 @@ impl Hub {
         self.publish(reach, None, &mut publication);
     }
 }
+
+#[cfg(test)]
+mod tests;

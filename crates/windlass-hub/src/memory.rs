@@ -4,7 +4,7 @@
 //! hold a [`Charge`] (a session [`Units`], which are smaller), and give back what they are counted with when they are gone,
 //! on whatever way. What has no room is asked before it is made; what must not be lost, since it was found in the journal, is
 //! counted and taken all the same, and then it is others that find no room. What passes from one worker to another has room
-//! that is set aside for it (`siblings`), and is asked for where it is kept.
+//! that is set aside for it (`siblings`), and is asked for where it is kept; what is longer than that room is counted at once.
 //!
 //! Without a bound nothing is counted.
 
@@ -80,6 +80,12 @@ pub(crate) fn of_gone(topic: &str) -> usize {
     GONE + topic.len()
 }
 
+/// So many of those each of some workers may know of without asking for memory, for an eighth of a bound: more, as topics
+/// are longer.
+pub(crate) fn gone_within(max: usize, workers: usize) -> usize {
+    max / 8 / workers.max(1) / GONE
+}
+
 /// Bytes of a filter that sessions of another worker have: on each worker that knows of it, beside the filter itself.
 pub(crate) fn of_elsewhere(filter: &str) -> usize {
     ENTRY + shared(filter) + 2 * filter.len() + levels(filter) * LEVEL
@@ -100,14 +106,27 @@ struct Pool {
     /// What of it is set aside for those who come: they are asked for room in what is left when it is known what their
     /// sessions give back.
     coming: Option<Arc<Pool>>,
+    /// So much is found to be missing once, as if others had it for a moment.
+    #[cfg(test)]
+    elsewhere: AtomicUsize,
 }
 
 impl Pool {
     fn new(max: usize, coming: Option<Arc<Pool>>) -> Arc<Pool> {
-        Arc::new(Pool { used: AtomicUsize::new(0), max, coming })
+        Arc::new(Pool {
+            used: AtomicUsize::new(0),
+            max,
+            coming,
+            #[cfg(test)]
+            elsewhere: AtomicUsize::new(0),
+        })
     }
 
     fn lacks(&self, bytes: usize) -> bool {
+        #[cfg(test)]
+        if bytes > 0 && self.elsewhere.compare_exchange(bytes, 0, Relaxed, Relaxed).is_ok() {
+            return true;
+        }
         self.used.load(Relaxed).saturating_add(bytes) > self.max
     }
 }
@@ -163,6 +182,14 @@ impl Memory {
     #[inline]
     pub(crate) fn lacks_so_much(&self, bytes: impl FnOnce() -> usize) -> bool {
         self.0.is_some() && self.lacks(bytes())
+    }
+
+    /// Whoever asks for so much next finds that it is missing, and the one behind it does not.
+    #[cfg(test)]
+    pub(crate) fn lacks_once(&self, bytes: usize) {
+        if let Some(pool) = &self.0 {
+            pool.elsewhere.store(bytes, Relaxed);
+        }
     }
 
     /// The bound; 0: there is none.

@@ -270,8 +270,7 @@ impl Service for Hub {
             let workers = self.siblings.workers();
             self.routes.begin(self.worker, workers, &self.memory);
             self.kept.begin(self.worker, workers, &self.memory);
-            self.siblings.reserve(&self.memory);
-            self.siblings.set_max(self.config.between_workers_max);
+            self.siblings.set_max(self.config.between_workers_max, &self.memory);
         }
         self.begin_log(scope, clients);
     }
@@ -397,7 +396,7 @@ impl Receive for Hub {
                 self.sys.set_interval(config.sys_interval);
                 let is_same = self.config.identity == config.identity;
                 self.config = HubConfig { unix_ms: self.config.unix_ms, ..*config };
-                self.siblings.set_max(self.config.between_workers_max);
+                self.siblings.set_max(self.config.between_workers_max, &self.memory);
                 if !is_same {
                     self.identity_changed();
                 }

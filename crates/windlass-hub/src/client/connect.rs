@@ -256,10 +256,13 @@ impl Hub {
             if !self.may_have(key, &asking) {
                 return Err(self.refuse(client, Reason::NotAuthorized));
             }
-            // Before anything is given up for it.
-            if self.lacks_for(&asking, found) {
-                return Err(self.refuse_for_memory(client));
-            }
+        }
+        // Before anything is given up for it, and not again behind that: if what it gives back is somebody else's by then,
+        // as that of a will that is published, it is served all the same, and others find no room.
+        if self.lacks_for(&asking, found) {
+            return Err(self.refuse_for_memory(client));
+        }
+        if let Some(key) = found {
             let session = self.sessions.get(key);
             if session.is_some_and(|session| session.is_connected()) {
                 // [MQTT-3.1.4-2] of 3.1.1, [MQTT-3.1.4-3].
@@ -279,9 +282,6 @@ impl Hub {
             // [MQTT-3.1.2-4], [MQTT-3.1.2-6] of 3.1.1.
             self.end_session(conn, key);
             found = None;
-        }
-        if self.lacks_for(&asking, found) {
-            return Err(self.refuse_for_memory(client));
         }
         let is_present = found.is_some();
         let key = match found {

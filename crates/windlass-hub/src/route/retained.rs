@@ -27,8 +27,13 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 /// And of how many topics at most; those it knows longest are forgotten first.
 const GONE_MAX: usize = 100_000;
 
-/// And of so many at least, however short memory is.
-const GONE_LEAST: usize = 64;
+/// And of so many at least, however short memory is: more than are likely to go while something about one of them is still
+/// under way from another worker. Fewer where the bound on memory is so low that they would be most of it.
+const GONE_LEAST: usize = 2_048;
+const GONE_LEAST_EVER: usize = 64;
+
+/// As long as their names have less than so many bytes.
+const GONE_LEAST_BYTES: usize = 1 << 20;
 
 /// And how many bytes their names may have.
 const GONE_BYTES_MAX: usize = 16 << 20;
@@ -63,6 +68,8 @@ pub(crate) struct Kept {
     /// The same by age, each once, with when it was to be forgotten as it came here: what has gone again since then is
     /// known for longer, and goes behind the others when its turn comes.
     gone_by_age: VecDeque<(Time, Arc<str>)>,
+    /// So many of them are known however short memory is.
+    gone_least: usize,
     memory: Memory,
     /// What those are counted with.
     gone_charge: Charge,
@@ -97,6 +104,7 @@ impl Kept {
             gone: HashMap::new(),
             gone_bytes: 0,
             gone_by_age: VecDeque::new(),
+            gone_least: GONE_LEAST,
             memory: Memory::default(),
             gone_charge: Charge::default(),
         }
@@ -106,6 +114,7 @@ impl Kept {
     pub(crate) fn begin(&mut self, worker: usize, workers: usize, memory: &Memory) {
         (self.worker, self.workers) = (worker, workers.max(1));
         (self.memory, self.gone_charge) = (memory.clone(), memory.charge(0));
+        self.gone_least = memory::gone_within(memory.max(), self.workers).clamp(GONE_LEAST_EVER, GONE_LEAST);
     }
 
     /// Versions are later than this one from now on.
@@ -254,7 +263,8 @@ impl Kept {
         let lacks = |kept: &Kept| {
             kept.gone.len() >= GONE_MAX
                 || kept.gone_bytes + topic.len() > GONE_BYTES_MAX
-                || kept.gone.len() >= GONE_LEAST && kept.memory.lacks_so_much(|| memory::of_gone(topic))
+                || (kept.gone.len() >= kept.gone_least || kept.gone_bytes >= GONE_LEAST_BYTES)
+                    && kept.memory.lacks_so_much(|| memory::of_gone(topic))
         };
         while lacks(self) {
             // Whatever time it has left; one that has gone again meanwhile is not the eldest.

@@ -3,7 +3,9 @@
 use windlass_proto::mqtt::{Filter, QoS, Resend};
 
 use super::queue::{How, Ids, Queued};
-use super::{Key, Sent};
+use super::{Key, Sent, Session};
+use crate::durable::Durable;
+use crate::memory::Memory;
 use crate::post::{Form, Letter, Post, Unsent};
 use crate::reach::Reach;
 use crate::route::elsewhere::State;
@@ -21,6 +23,15 @@ pub(crate) enum Pumped {
     Waits,
     /// There is more to do in the next turn.
     More,
+}
+
+/// Whether a message need not wait for an acknowledgement of one before it: for its place among those in flight, or for
+/// memory, since what waits for the disk is a copy.
+fn may_send(session: &Session, queued: &Queued, durable: &Durable, memory: &Memory) -> bool {
+    let Queued { message, how } = queued;
+    let Some(outgoing) = session.outgoing.as_ref().filter(|_| how.qos > QoS::AtMostOnce) else { return true };
+    let held = || durable.to_hold(session.number, how.qos, message.len());
+    outgoing.quota() > 0 && (outgoing.is_empty() || !memory.lacks_so_much(held))
 }
 
 impl Hub {
@@ -117,13 +128,7 @@ impl Hub {
             if !Post::takes(link, self.config.output_max, reach) {
                 return false;
             }
-            // What waits for the disk is a copy: without memory for it, it waits for an acknowledgement of one before.
-            let (number, qos) = (session.number, front.how.qos);
-            let held = || self.durable.to_hold(number, qos, front.message.len());
-            let quota = session.outgoing.as_ref().is_none_or(|outgoing| {
-                outgoing.quota() > 0 && (outgoing.is_empty() || !self.memory.lacks_so_much(held))
-            });
-            let queued = if quota || front.how.qos == QoS::AtMostOnce {
+            let queued = if may_send(session, front, &self.durable, &self.memory) {
                 session.queue.pop()
             } else {
                 session.queue.pop_qos_0()
@@ -244,8 +249,7 @@ impl Hub {
     /// Sends one message, or has it wait, whatever the limits of the queue: the search stops while something waits.
     fn replay(&mut self, reach: &mut dyn Reach, key: Key, queued: Queued) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let quota = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.quota() > 0);
-        if session.queue.is_empty() && (quota || queued.how.qos == QoS::AtMostOnce) {
+        if session.queue.is_empty() && may_send(session, &queued, &self.durable, &self.memory) {
             self.send_queued(reach, key, queued);
         } else {
             self.durable.queued(session, &queued);

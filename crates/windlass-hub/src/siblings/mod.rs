@@ -21,6 +21,7 @@ use windlass::{ConnId, Mailbox, SendError};
 use crate::memory::{Charge, Memory};
 use crate::parts;
 use crate::service::Mail;
+use crate::session::message::Message;
 pub use parcel::Batch;
 use parcel::Parcel;
 use posted::{Posted, Taken};
@@ -62,8 +63,8 @@ pub(crate) struct Siblings {
     is_full: bool,
     /// Connections that are not read until none has.
     waiting: Vec<ConnId>,
-    /// Where memory is bounded, what this one may have on its way to each of them is set aside at the start, so that what
-    /// only passes asks for none.
+    /// Where memory is bounded, what this one may have on its way to each of them is set aside, so that what only passes
+    /// asks for none.
     room: Option<Room>,
 }
 
@@ -117,21 +118,25 @@ impl Siblings {
         is_one
     }
 
-    /// Sets memory aside for what is on its way to the others.
-    pub(crate) fn reserve(&mut self, memory: &Memory) {
-        self.room = memory.is_bounded().then(|| {
+    /// Clients are not read while more bytes than this are on their way to one of them. Where memory is bounded, twice as
+    /// much is set aside for each, since a message may begin below that and be as long; or what there is for it, and then
+    /// they are not read while there is more than half of that.
+    pub(crate) fn set_max(&mut self, bytes: usize, memory: &Memory) {
+        self.room = None;
+        if memory.is_bounded() && self.are_there() {
             let ways = self.workers * (self.workers - 1);
-            let each = memory.max() / PASSING_PART / ways.max(1);
-            Room { each: each as u64, _charge: memory.charge(each * (self.workers - 1)) }
-        });
-    }
-
-    /// Clients are not read while more bytes than this are on their way to one of them; or than half of what is set aside,
-    /// since a message may begin below that and be as long.
-    pub(crate) fn set_max(&mut self, bytes: usize) {
+            let each = (memory.max() / PASSING_PART / ways.max(1)).min(bytes.saturating_mul(2));
+            self.room = Some(Room { each: each as u64, _charge: memory.charge(each * (self.workers - 1)) });
+        }
         let most = self.room.as_ref().map_or(u64::MAX, |room| room.each / 2);
         self.max = (bytes as u64).min(most);
         self.is_full = self.each.iter().any(|sibling| sibling.is_full(self.max));
+    }
+
+    /// Whether a message is longer than what is set aside for one that begins just below that.
+    #[inline]
+    pub(crate) fn have_no_room(&self, message: &Message) -> bool {
+        self.room.as_ref().is_some_and(|room| message.len() as u64 > room.each / 2)
     }
 
     /// How many workers have sessions; at least 1.
@@ -202,8 +207,14 @@ impl Siblings {
     /// Whether something is to leave behind the input of this turn.
     #[inline]
     pub(crate) fn are_due(&self) -> bool {
-        let at = self.max / SAY_AT + 1;
-        parts::SPREAD && self.each.iter().any(|sibling| !sibling.out.is_empty() || sibling.owes_word(at))
+        let (at, kept) = (self.max / SAY_AT + 1, self.tell_kept());
+        let is_due = |sibling: &Sibling| !sibling.out.is_empty() || sibling.owes_word(at, kept);
+        parts::SPREAD && self.each.iter().any(is_due)
+    }
+
+    /// Whether word of what was kept leaves at once: where memory is bounded there is little room for what waits for it.
+    fn tell_kept(&self) -> bool {
+        self.room.is_some()
     }
 
     /// Sends what there is. With `all`, also word of what was dealt with that can wait.
@@ -213,8 +224,9 @@ impl Siblings {
         }
         let Some(mailbox) = &self.mailbox else { return };
         let at = if all { 1 } else { self.max / SAY_AT + 1 };
+        let kept = all || self.tell_kept();
         for (worker, sibling) in self.each.iter_mut().enumerate() {
-            if sibling.out.is_empty() && !sibling.owes_word(at) && !(all && sibling.kept.is_news()) {
+            if sibling.out.is_empty() && !sibling.owes_word(at, kept) {
                 continue;
             }
             let parcels = std::mem::take(&mut sibling.out);
@@ -258,12 +270,15 @@ impl Siblings {
 
 impl Sibling {
     fn is_full(&self, max: u64) -> bool {
-        self.sent.saturating_sub(self.done).max(self.posted.bytes()) > max
+        let on_its_way = self.sent.saturating_sub(self.done) + self.posted.later_bytes();
+        on_its_way.max(self.posted.bytes()) > max
     }
 
-    /// Whether it is to be told how far its parcels are dealt with.
-    fn owes_word(&self, at: u64) -> bool {
-        self.question > self.question_told || self.taken >= self.taken_told + at
+    /// Whether it is to be told how far its parcels are dealt with; with `kept`, also what of them is written down.
+    fn owes_word(&self, at: u64, kept: bool) -> bool {
+        self.question > self.question_told
+            || self.taken >= self.taken_told + at
+            || kept && self.kept.is_news()
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Posted {
     /// Messages that leave when their being posted is committed, or that come behind such: the record that has to be. So
     /// they arrive in the order of their numbers, and one that is taken means that all before it are.
     later: VecDeque<(u64, Parcel)>,
+    /// Bytes of those.
+    later_bytes: u64,
 }
 
 /// One of them: what a checkpoint writes down anew.
@@ -49,6 +51,11 @@ impl Posted {
     /// Bytes of messages that wait for that.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of what has not left for that.
+    pub(super) fn later_bytes(&self) -> u64 {
+        self.later_bytes
     }
 }
 
@@ -97,14 +104,17 @@ impl Siblings {
         (until, committed): (u64, u64),
     ) {
         let Some(sibling) = self.each.get_mut(worker) else { return };
-        let later = &mut sibling.posted.later;
+        let later = &sibling.posted.later;
         let waits = until > committed || passed.message.qos > QoS::AtMostOnce && !later.is_empty();
         for parcel in change.map(Parcel::Changed).into_iter().chain([Parcel::Message(passed)]) {
-            if waits {
-                self.each[worker].posted.later.push_back((until, parcel));
-            } else {
+            if !waits {
                 self.tell(worker, parcel);
+                continue;
             }
+            let sibling = &mut self.each[worker];
+            sibling.posted.later_bytes += parcel.weight();
+            sibling.posted.later.push_back((until, parcel));
+            self.is_full |= sibling.is_full(self.max);
         }
     }
 
@@ -119,6 +129,8 @@ impl Siblings {
             while let Some((_, parcel)) =
                 self.each[worker].posted.later.pop_front_if(|(until, _)| *until <= committed)
             {
+                // It goes on counting, as what is on its way.
+                self.each[worker].posted.later_bytes -= parcel.weight();
                 self.tell(worker, parcel);
             }
         }

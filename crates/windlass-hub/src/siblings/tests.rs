@@ -1,6 +1,15 @@
-//! Where sessions live.
+//! Where sessions live, and what counts of what is on its way.
 
-use super::home;
+use std::sync::Arc;
+
+use windlass::{Bytes, Mailbox, Time};
+use windlass_proto::mqtt::{Properties, QoS, Topic};
+
+use super::parcel::Passed;
+use super::posted::Post;
+use super::{Siblings, home};
+use crate::memory::Memory;
+use crate::session::message::Message;
 
 #[test]
 fn homes_are_spread_and_stay() {
@@ -19,3 +28,78 @@ fn homes_are_spread_and_stay() {
 
 /// As FNV-1a of 64 bits, mixed as MurmurHash3 ends, has it.
 const HOMES: [usize; 5] = [2, 0, 4, 1, 0];
+
+fn passed(len: usize, qos: QoS, number: u64) -> Passed {
+    let (topic, payload) = (Topic::new("t").unwrap(), Bytes::from(vec![b'x'; len]));
+    let message = Arc::new(Message::new(topic, Properties::NONE, payload, qos, Time::ZERO));
+    Passed { message, retain: false, routed: true, hops: 0, chosen: None, number }
+}
+
+/// The first of two workers.
+fn first_of_two() -> Siblings {
+    let mut siblings = Siblings::default();
+    siblings.spread(&Mailbox::new(), 2);
+    assert!(siblings.begin(0));
+    siblings
+}
+
+#[test]
+fn what_stays_behind_a_message_that_waits_for_the_disk_counts_once() {
+    let mut siblings = first_of_two();
+    siblings.set_max(20_000, &Memory::default());
+    let first = passed(10, QoS::AtLeastOnce, 1);
+    let (message, groups) = (first.message.clone(), Vec::new());
+    siblings.post(1, Post { number: 1, message, retain: false, routed: true, groups });
+    siblings.pass(1, None, first, (1, 0));
+    let mut others = 0;
+    while !siblings.is_full() && others < 100 {
+        // Of QoS 1, and in no journal: it keeps its place behind the first.
+        siblings.pass(1, None, passed(1_000, QoS::AtLeastOnce, 0), (0, 0));
+        others += 1;
+    }
+    let sent = siblings.each[1].sent;
+    assert_eq!((others, sent), (16, 0), "so many of 1,256 bytes and more, and none has left");
+    siblings.committed(1);
+    let sent = siblings.each[1].sent;
+    assert!(siblings.is_full() && siblings.each[1].is_full(20_000), "they are on their way");
+    assert!(!siblings.each[1].is_full(sent), "and count as that alone: {sent}");
+    siblings.heard(1, sent, 0, 1);
+    siblings.relieved();
+    assert!(!siblings.is_full() && !siblings.each[1].is_full(0));
+}
+
+#[test]
+fn no_more_is_set_aside_than_may_be_on_its_way() {
+    let memory = Memory::new(1 << 20);
+    let mut siblings = first_of_two();
+    siblings.set_max(1_000, &memory);
+    assert_eq!((memory.used(), siblings.max), (2_000, 1_000));
+    siblings.set_max(1 << 30, &memory);
+    assert_eq!(
+        (memory.used(), siblings.max),
+        ((1 << 20) / 16, (1 << 20) / 32),
+        "half of an eighth, for one of two ways"
+    );
+    siblings.set_max(1_000, &memory);
+    assert_eq!((memory.used(), siblings.max), (2_000, 1_000));
+    for (len, is_longer) in [(900, false), (1_100, true)] {
+        assert_eq!(siblings.have_no_room(&passed(len, QoS::AtMostOnce, 0).message), is_longer, "{len}");
+    }
+    siblings.set_max(1_000, &Memory::default());
+    assert!(
+        !siblings.have_no_room(&passed(1_100, QoS::AtMostOnce, 0).message),
+        "without a bound nothing is counted"
+    );
+}
+
+#[test]
+fn word_of_what_was_kept_leaves_at_once_where_memory_is_bounded() {
+    for (memory, is_due) in [(Memory::new(1 << 20), true), (Memory::default(), false)] {
+        let mut siblings = first_of_two();
+        siblings.set_max(1 << 20, &memory);
+        siblings.kept(1, 7, 3);
+        assert!(!siblings.are_due(), "before that is committed");
+        siblings.committed(3);
+        assert_eq!(siblings.are_due(), is_due);
+    }
+}

@@ -18,6 +18,7 @@ mod qos;
 mod reported;
 mod retained;
 mod rules;
+mod scarce;
 mod sessions;
 mod storm;
 mod subscriptions;

@@ -13,7 +13,7 @@ use crate::kit::{Desk, Device, V3, V5, number, properties};
 use crate::websocket::{REQUEST, frame};
 
 /// Packets are short, so that what is kept is most of it.
-fn bounded(bytes: usize) -> HubConfig {
+pub(crate) fn bounded(bytes: usize) -> HubConfig {
     HubConfig::default().packet_max(2_000).connect_max(2_000).sys_interval(Duration::ZERO).memory_max(bytes)
 }
 
@@ -203,7 +203,7 @@ fn no_queue_is_emptied_for_what_that_does_not_make_room_for() {
     assert_eq!(desk.stats().memory_messages_dropped, 300 - most, "the others were dropped as they came");
 }
 
-fn with_will<'c>(id: &'c str, payload: &'c [u8]) -> Connect<'c> {
+pub(crate) fn with_will<'c>(id: &'c str, payload: &'c [u8]) -> Connect<'c> {
     let (topic, properties) = (Topic::new("gone").unwrap(), Properties::NONE);
     let will = Will { topic, payload, qos: QoS::AtMostOnce, retain: false, properties };
     Connect { will: Some(will), ..Connect::new(V5, id) }
@@ -410,7 +410,7 @@ fn what_the_journal_holds_is_kept_over_the_bound_and_may_shrink() {
 }
 
 /// A hub with so many workers, whatever the tests are run with.
-fn with_workers(workers: usize, bytes: usize) -> Desk {
+pub(crate) fn with_workers(workers: usize, bytes: usize) -> Desk {
     Desk::spread(workers, bounded(bytes), &Offload::default(), |hub, _, _| hub)
 }
 
@@ -493,7 +493,7 @@ fn a_filter_that_another_worker_has_no_room_for_is_refused() {
 }
 
 /// Retains until this is left.
-fn fill(desk: &mut Desk, one: &mut Device, bound: u64, left: u64) {
+pub(crate) fn fill(desk: &mut Desk, one: &mut Device, bound: u64, left: u64) {
     for n in 0.. {
         if bound - desk.stats().memory_used < left + 4_000 {
             break;

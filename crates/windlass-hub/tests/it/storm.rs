@@ -149,6 +149,7 @@ fn run(seed: u64) {
     let config_first = config(&mut rng);
     // With a bound each worker has five packets of a 64th of its part.
     let (bound, workers) = (config_first.memory_max, crate::workers::workers());
+    let mut between = config_first.between_workers_max;
     let bounded = bound > 0;
     let packet = config_first.packet_max.min(config_first.memory_max / 64 / workers);
     let mut desk = Desk::new(config_first);
@@ -201,6 +202,7 @@ fn run(seed: u64) {
                     desk.harness.settle();
                 } else {
                     let config = config(&mut rng);
+                    between = config.between_workers_max;
                     desk.tell(|| Mail::Set(Box::new(config.clone())));
                 }
             }
@@ -228,9 +230,10 @@ fn run(seed: u64) {
     let left = (stats.sessions, stats.subscriptions, stats.queued, stats.queued_bytes);
     assert_eq!(left, (0, 0, 0, 0), "seed {seed}");
     // What is left is for packets, and of what is retained.
-    // Where there are several workers, an eighth is for what they tell one another, and each has all topics.
+    // Where there are several workers, an eighth is for what they tell one another, or twice what they may, and each has all
+    // topics.
     let ways = workers * (workers - 1);
-    let passing = ((bound - bound / 32) / 8).checked_div(ways).unwrap_or(0) * ways;
+    let passing = ((bound - bound / 32) / 8).checked_div(ways).unwrap_or(0).min(2 * between) * ways;
     let least = (5 * packet * workers + passing) as u64;
     let most = least + if bounded { stats.retained * (500 + 1_000 * workers as u64) } else { 0 };
     assert!((least..=most).contains(&stats.memory_used), "seed {seed}: {}", stats.memory_used);

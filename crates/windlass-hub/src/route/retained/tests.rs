@@ -6,7 +6,7 @@ use std::time::Duration;
 use windlass::{Bytes, Time};
 use windlass_proto::mqtt::{Properties, QoS, Topic, TreeLimits};
 
-use super::{Full, GONE_LEAST, Kept};
+use super::{Full, GONE_LEAST, GONE_LEAST_BYTES, GONE_LEAST_EVER, Kept};
 use crate::memory::{self, Memory};
 use crate::session::message::Message;
 use crate::totals::Totals;
@@ -98,27 +98,68 @@ fn a_message_published_later_has_the_later_version_wherever_that_is() {
 #[test]
 fn topics_that_are_gone_are_counted_and_forgotten_where_memory_is_short() {
     let totals = Totals::default();
-    let memory = Memory::new(200 * memory::of_gone("gone/000"));
+    const ROOM: usize = GONE_LEAST * 16;
+    let of_each = memory::of_gone("gone/00000");
+    let memory = Memory::new(ROOM * of_each);
     let mut kept = Kept::new(TreeLimits::default());
     kept.begin(0, 2, &memory);
-    let mut remove = |n: u64, now| {
-        let topic = format!("gone/{n:03}");
-        kept.remove(Topic::new(&topic).unwrap(), n + 1, &totals, now);
+    let mut remove = |n: usize, now| {
+        let topic = format!("gone/{n:05}");
+        kept.remove(Topic::new(&topic).unwrap(), n as u64 + 1, &totals, now);
         kept.gone.len()
     };
-    for n in 0..150 {
-        assert_eq!(remove(n, Time::ZERO), n as usize + 1);
+    for n in 0..ROOM - 50 {
+        assert_eq!(remove(n, Time::ZERO), n + 1);
     }
-    assert_eq!(memory.used(), 150 * memory::of_gone("gone/000"));
-    for n in 150..300 {
+    assert_eq!(memory.used(), (ROOM - 50) * of_each);
+    for n in ROOM - 50..ROOM + 100 {
         remove(n, Time::ZERO);
         assert!(!memory.lacks(0) && memory.excess() == 0);
     }
-    assert_eq!(remove(300, Time::ZERO), 200, "the eldest are forgotten");
+    assert_eq!(remove(ROOM + 100, Time::ZERO), ROOM, "the eldest are forgotten");
     // Some are known whatever else there is.
     let other = memory.charge(1 << 30);
-    assert_eq!(remove(301, Time::ZERO), GONE_LEAST);
+    assert_eq!(remove(ROOM + 101, Time::ZERO), GONE_LEAST);
     drop(other);
-    assert_eq!(remove(302, Time::ZERO + Duration::from_secs(100)), 1);
-    assert_eq!(memory.used(), memory::of_gone("gone/000"), "all of it is given back");
+    assert_eq!(remove(ROOM + 102, Time::ZERO + Duration::from_secs(100)), 1);
+    assert_eq!(memory.used(), of_each, "all of it is given back");
+}
+
+/// Another worker told of a message before it heard that the topic is gone: that arrives behind many that have gone since.
+#[test]
+fn what_is_gone_does_not_come_back_with_what_was_under_way_however_short_memory_is() {
+    let totals = Totals::default();
+    let memory = Memory::new(1 << 24);
+    let mut kept = Kept::new(TreeLimits::default());
+    kept.begin(0, 2, &memory);
+    let _others = memory.charge(1 << 24);
+    let mut late = Message::clone(&message("gone/0"));
+    late.version = 1;
+    for n in 0..1_000 {
+        kept.remove(Topic::new(&format!("gone/{n}")).unwrap(), n + 2, &totals, Time::ZERO);
+    }
+    assert_eq!(kept.take(Arc::new(late), &totals), Ok(()));
+    assert!(kept.is_empty());
+}
+
+#[test]
+fn topics_that_are_gone_are_no_great_part_of_a_low_bound_and_their_names_are_bounded_too() {
+    let least = |max: usize, len: usize| {
+        let (totals, memory) = (Totals::default(), Memory::new(max));
+        let mut kept = Kept::new(TreeLimits::default());
+        kept.begin(0, 2, &memory);
+        let _others = memory.charge(max);
+        for n in 0..3_000 {
+            let topic = format!("{n:0len$}");
+            kept.remove(Topic::new(&topic).unwrap(), n + 1, &totals, Time::ZERO);
+        }
+        kept.gone.len()
+    };
+    assert_eq!((least(50_000, 10), least(1 << 30, 10)), (GONE_LEAST_EVER, GONE_LEAST));
+    let some = least(1 << 20, 10);
+    assert!(
+        (GONE_LEAST_EVER..GONE_LEAST / 2).contains(&some) && some * memory::of_gone("") * 2 <= 1 << 17,
+        "{some}"
+    );
+    assert_eq!(least(1 << 30, 50_000), GONE_LEAST_BYTES.div_ceil(50_000));
 }
