@@ -22,6 +22,7 @@ fn flood(sockets: &[UdpSocket], to: &str) {
 }
 
 #[test]
+#[ignore = "a siege takes some seconds: `.ci/run features`"]
 fn five_hundred_who_do_not_read_or_do_not_say_all_end_no_echo() {
     let datagrams = if cfg!(feature = "udp") { ", \"udp:127.0.0.1:0\"" } else { "" };
     let service = format!("[[echo]]\nlisten = [\"127.0.0.1:0\"{datagrams}]\n");
@@ -76,6 +77,7 @@ fn five_hundred_who_do_not_read_or_do_not_say_all_end_no_echo() {
 }
 
 #[test]
+#[ignore = "a siege takes some seconds: `.ci/run features`"]
 fn an_echo_without_descriptors_sheds_and_goes_on() {
     let mut besieged = Besieged::start("echo-descriptors", "ulimit -n 64", SERVICE, 1);
     let mut good = besieged.connect(0);

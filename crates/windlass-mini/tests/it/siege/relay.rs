@@ -139,6 +139,7 @@ fn is_served_with_datagrams(besieged: &Besieged) -> Option<()> {
 }
 
 #[test]
+#[ignore = "a siege takes some seconds: `.ci/run features`"]
 fn five_hundred_and_backends_that_misbehave_end_no_relay() {
     let backends = Backends::new();
     let mut besieged = Besieged::start("relay", "true", &backends.config(), LISTENS);
@@ -189,6 +190,7 @@ fn five_hundred_and_backends_that_misbehave_end_no_relay() {
 }
 
 #[test]
+#[ignore = "a siege takes some seconds: `.ci/run features`"]
 fn a_relay_without_descriptors_sheds_and_goes_on() {
     let backends = Backends::new();
     let mut besieged = Besieged::start("relay-descriptors", "ulimit -n 64", &backends.config(), LISTENS);
