@@ -249,8 +249,9 @@ mod hub {
         stream
     }
 
-    /// As many as may be in flight to one client, or fewer.
-    const DEPTH: usize = 16;
+    /// Half of those that may be in flight to one client: acknowledgements may come behind the next messages, which would have
+    /// to wait then, and a message that waits is kept, within the budget.
+    const DEPTH: usize = 10;
     /// PUBLISH about `t/1`, with 64 bytes and room for a number.
     const LONGEST: usize = 2 + 5 + 2 + 64;
 
