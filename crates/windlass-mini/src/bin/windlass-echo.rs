@@ -6,28 +6,18 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use windlass::{Close, Config, Conn, Error, Input, Serve, Server, Service};
+use windlass::{Config, Error, Serve, Server};
+
+/// That of `windlass-mini`.
+#[path = "../echo.rs"]
+mod echo;
+
+use echo::Echo;
 
 /// The exit code where the command line is wrong, as of `windlass`.
 const EXIT_USAGE: u8 = 2;
 /// What is read into, as of `windlass-mini`.
 const SCRATCH: usize = 16 * 1024;
-
-/// Sends back what arrives.
-struct Echo;
-
-impl Service for Echo {
-    type Session = ();
-
-    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
-        Ok(())
-    }
-
-    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
-        conn.write(input.take_all());
-        Ok(())
-    }
-}
 
 fn main() -> ExitCode {
     let mut service = windlass::serve(|| Echo).name("echo");
