@@ -130,6 +130,16 @@ const HUB_SHED: &[HubShed] = &[
         ],
     ),
     (
+        "windlass_hub_denied_total",
+        "what",
+        &[
+            ("publish", |it| it.denied_publish),
+            ("read", |it| it.denied_read),
+            ("subscribe", |it| it.denied_subscribe),
+            ("retain", |it| it.retained_refused),
+        ],
+    ),
+    (
         "windlass_hub_memory_refused_total",
         "what",
         &[

@@ -228,7 +228,8 @@ fn an_echo_without_descriptors_sheds_and_goes_on() {
 #[cfg(feature = "hub")]
 #[test]
 fn five_hundred_devices_that_misbehave_end_nothing_but_themselves() {
-    let config = "[server]\nworkers = 1\nmemory = '8MiB'\n[limits]\nwhen_full = 'shed'\n[[hub]]\nlisten = '127.0.0.1:0'\n";
+    // However slow the machine is, nobody is sent away for that.
+    let config = "[server]\nworkers = 1\nmemory = '8MiB'\n[limits]\nwhen_full = 'shed'\noverload_lag_max = 0\n[[hub]]\nlisten = '127.0.0.1:0'\n";
     let mut besieged = Besieged::start("hub", "true", config);
     let mut devices = Vec::new();
     for n in 0..500_u16 {
@@ -258,17 +259,24 @@ fn five_hundred_devices_that_misbehave_end_nothing_but_themselves() {
     }
     drop(devices);
     // Once they are gone, whoever comes is served, or told what is the matter.
-    let answer = eventually("somebody is let in again", || {
+    let (mut last, answer) = eventually("somebody is let in again", || {
         let mut last = besieged.server.connect();
         let mut answer = [0; 4];
-        (last.write_all(&device(0)).is_ok() && last.read_exact(&mut answer).is_ok()).then_some(answer)
+        (last.write_all(&device(0)).is_ok() && last.read_exact(&mut answer).is_ok()).then_some((last, answer))
     });
     assert_eq!(answer[0], 0x20, "a CONNACK: {answer:?}");
-    assert!(
-        besieged.counted("windlass_hub_memory_refused_total") > 0.0,
-        "{}",
-        asked(&besieged.admin, "GET /metrics")
-    );
+    // Whose room ended first in the siege, the hub's or the server's around it, depends on who was faster. What is left of
+    // the hub's is filled by one who stays.
+    for n in 0..6_000 {
+        let mut retained = vec![0x31, 0xbc, 9, 0, 9];
+        retained.extend(format!("fill/{n:04}").bytes());
+        retained.push(0);
+        retained.resize(retained.len() + 1_200, b'x');
+        last.write_all(&retained).unwrap();
+    }
+    eventually("it says what it shed", || {
+        (besieged.counted("windlass_hub_memory_refused_total") > 0.0).then_some(())
+    });
     let kept = besieged.counted("windlass_hub_memory_bytes");
     // What is told of those who subscribe while it is full is counted all the same.
     assert!(kept <= f64::from(4 << 20) * 17.0 / 16.0, "{kept}");

@@ -305,7 +305,7 @@ impl Pool {
 
     /// Whether a new queue has room for so many bytes.
     pub(crate) fn fits(&self, more: usize) -> bool {
-        self.region.as_ref().is_none_or(|region| more <= region.free_bytes())
+        self.region.as_ref().is_none_or(|region| region.fits(&Chain::default(), more))
     }
 
     /// Bytes that are in use, beyond those that are counted, because blocks are not full.
@@ -327,7 +327,8 @@ impl Pool {
         let held = residue.chain.len();
         region.consume(&mut residue.chain, held.saturating_sub(bytes.len() - fresh));
         let there = residue.chain.len();
-        let done = region.append(&mut residue.chain, &bytes[there..]);
+        let more = &bytes[there..];
+        let done = region.fits(&residue.chain, more.len()) && region.append(&mut residue.chain, more);
         self.bound_reads();
         done
     }

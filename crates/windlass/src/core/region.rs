@@ -44,9 +44,15 @@ pub(crate) struct Region {
     /// Never used: from here to the end.
     fresh: u32,
     blocks_free: usize,
+    /// How many of the last free ones are kept for those who have none: a few who take all they can get leave
+    /// a first block for an answer of somebody else.
+    spare: usize,
     /// In chains.
     held: usize,
 }
+
+/// One of so many blocks is spare: few enough that those who hold most are ended before it comes to that.
+const SPARE: usize = 24;
 
 impl Region {
     /// What a block costs beside its bytes.
@@ -64,6 +70,7 @@ impl Region {
             free: NONE,
             fresh: 0,
             blocks_free: blocks,
+            spare: blocks / SPARE,
             held: 0,
         })
     }
@@ -88,9 +95,11 @@ impl Region {
         self.blocks_free * 10 < self.next.len()
     }
 
-    /// Whether `more` bytes fit behind `chain`.
+    /// Whether `more` bytes may be put behind `chain`: of the spare blocks, one may go to who has none.
     pub(crate) fn fits(&self, chain: &Chain, more: usize) -> bool {
-        more <= chain.room as usize + self.free_bytes()
+        let first = usize::from(chain.head == NONE);
+        let blocks = self.blocks_free.min(self.blocks_free.saturating_sub(self.spare) + first);
+        more <= chain.room as usize + blocks * self.block
     }
 
     fn take(&mut self) -> u32 {
@@ -110,9 +119,10 @@ impl Region {
         self.free = block;
     }
 
-    /// Appends all of `bytes`, or nothing; false if they do not fit.
+    /// Appends all of `bytes`, or nothing; false if there is no room. Whether they may be is not asked here:
+    /// what is only moved has been let in already.
     pub(crate) fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) -> bool {
-        if !self.fits(chain, bytes.len()) {
+        if bytes.len() > chain.room as usize + self.free_bytes() {
             return false;
         }
         chain.len += bytes.len();
@@ -313,6 +323,26 @@ mod tests {
         assert!(refused > 100, "it was full often: {refused}");
         chains.iter_mut().for_each(|chain| region.clear(chain));
         assert_eq!((region.free_bytes(), region.rounding()), (640, 0), "everything came back");
+    }
+
+    #[test]
+    fn the_last_blocks_are_for_those_who_have_none() {
+        let mut region = Region::new(48, 16).unwrap();
+        let [mut large, mut small, mut last] = [Chain::default(); 3];
+        assert!(
+            region.fits(&large, 47 * 16) && !region.fits(&large, 47 * 16 + 1),
+            "a first one, and all but two"
+        );
+        assert!(region.append(&mut large, &[1; 46 * 16 - 5]));
+        assert!(region.fits(&large, 5) && !region.fits(&large, 6), "what is begun is filled");
+        assert!(region.fits(&small, 16) && !region.fits(&small, 17));
+        assert!(region.append(&mut small, &[2; 10]));
+        assert!(region.fits(&small, 6) && !region.fits(&small, 7), "one each");
+        assert!(region.fits(&last, 16));
+        assert!(region.append(&mut last, &[3; 16]));
+        assert!(!region.fits(&Chain::default(), 1), "and no more than there are");
+        region.clear(&mut large);
+        assert!(region.fits(&small, 6 + 44 * 16) && !region.fits(&small, 6 + 44 * 16 + 1));
     }
 
     #[test]

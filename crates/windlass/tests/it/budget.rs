@@ -213,6 +213,11 @@ struct Cornered {
     blocks: (usize, usize),
 }
 
+/// One of so many blocks is for those who have none.
+const SPARE: usize = 24;
+/// How many take much.
+const LARGE: usize = 6;
+
 /// What the socket of a peer takes.
 const ROOM: usize = 1_000;
 const LEFT: usize = 6_000;
@@ -231,10 +236,10 @@ impl Service for Cornered {
                 let first = self.first.expect("it came first");
                 let (blocks, block) = self.blocks;
                 let mut left = blocks - LEFT.div_ceil(block);
-                for other in &self.others {
+                for (at, other) in self.others.iter().enumerate() {
                     conn.write_to(*other, &[b'.'; ROOM]);
-                    // Each within its limit.
-                    let n = left.min(blocks / 5);
+                    // Each within its limit; of the last blocks, which are for those who have none, one each.
+                    let n = if at < LARGE { (left - blocks / SPARE).min(blocks / 5) } else { 1 };
                     conn.write_to(*other, &vec![b'.'; n * block]);
                     left -= n;
                 }
@@ -252,7 +257,7 @@ impl Service for Cornered {
 
 #[test]
 fn a_relay_whose_tail_finds_no_block_does_not_look_whole() {
-    let limits = Limits { connections_max: 8, ..limits() };
+    let limits = Limits { connections_max: 12, ..limits() };
     let config = budgeted(512 << 10, limits);
     let plan = windlass::Server::new(config.clone()).memory_plan().unwrap().unwrap();
     let line = plan.lines.iter().find(|line| line.what.starts_with("blocks")).unwrap();
@@ -263,7 +268,7 @@ fn a_relay_whose_tail_finds_no_block_does_not_look_whole() {
     let mut harness = Harness::with_buffers(serve(service).config(config), ROOM);
     let first = harness.connect();
     harness.send(first, [b'f'; LEFT]);
-    let others: Vec<_> = (0..6).map(|_| harness.connect()).collect();
+    let others: Vec<_> = (0..LARGE + blocks.0 / SPARE).map(|_| harness.connect()).collect();
     for other in &others {
         harness.send(*other, b"o");
     }
@@ -273,4 +278,48 @@ fn a_relay_whose_tail_finds_no_block_does_not_look_whole() {
     let ending = harness.ending(last);
     assert_eq!(ending, Some(Ending::Reset), "and nobody takes it for all there was");
     assert!(harness.handle().stats().counters.blocks_refused > 0);
+}
+
+/// Tells those who said `o` more than there is room for, and then those who said `q` one byte.
+#[derive(Default)]
+struct Crowded {
+    others: Vec<ConnId>,
+    quiet: Vec<ConnId>,
+}
+
+impl Service for Crowded {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        match input.take(1).unwrap()[0] {
+            b'o' => self.others.push(conn.id()),
+            b'q' => self.quiet.push(conn.id()),
+            _ => {
+                for _ in 0..200 {
+                    self.others.iter().for_each(|&id| conn.write_to(id, &[b'.'; 1_000]));
+                }
+                self.quiet.iter().for_each(|&id| conn.write_to(id, b"!"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn who_waits_for_little_is_not_ended_for_those_who_are_owed_much() {
+    let limits = Limits { connections_max: 40, ..limits() };
+    let config = budgeted(512 << 10, limits);
+    let mut harness = Harness::with_buffers(serve(Crowded::default).config(config), ROOM);
+    let others: Vec<_> = (0..20).map(|_| harness.connect()).collect();
+    let quiet: Vec<_> = (0..3).map(|_| harness.connect()).collect();
+    others.iter().for_each(|peer| harness.send(*peer, b"o"));
+    quiet.iter().for_each(|peer| harness.send(*peer, b"q"));
+    let last = harness.connect();
+    harness.send(last, b"l");
+    assert!(others.iter().any(|peer| harness.why(*peer) == Some("memory_full")), "there was no room");
+    for peer in quiet {
+        assert_eq!((harness.why(peer), harness.receive(peer)), (None, b"!".to_vec()));
+    }
 }

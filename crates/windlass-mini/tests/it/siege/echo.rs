@@ -27,7 +27,7 @@ fn five_hundred_who_do_not_read_or_do_not_say_all_end_no_echo() {
     let datagrams = if cfg!(feature = "udp") { ", \"udp:127.0.0.1:0\"" } else { "" };
     let service = format!("[[echo]]\nlisten = [\"127.0.0.1:0\"{datagrams}]\n");
     let mut besieged = Besieged::start("echo", "true", &service, 1 + usize::from(cfg!(feature = "udp")));
-    let mut good: Vec<TcpStream> = (0..5).map(|_| besieged.connect(0)).collect();
+    let mut good: Vec<TcpStream> = (0..5).map(|_| besieged.connect(0).unwrap()).collect();
     assert!(good.iter_mut().all(|stream| is_echoed(stream, b"hello")));
     let mut bad: Vec<TcpStream> = (0..CLIENTS).map(|_| besieged.deaf(0)).collect();
     #[cfg(feature = "udp")]
@@ -59,7 +59,7 @@ fn five_hundred_who_do_not_read_or_do_not_say_all_end_no_echo() {
     }
     drop(bad);
     eventually("somebody else is served again", || {
-        is_echoed(&mut besieged.connect(0), b"hello").then_some(())
+        is_echoed(&mut besieged.connect(0)?, b"hello").then_some(())
     });
     #[cfg(feature = "udp")]
     eventually("datagrams too", || {
@@ -80,7 +80,7 @@ fn five_hundred_who_do_not_read_or_do_not_say_all_end_no_echo() {
 #[ignore = "a siege takes some seconds: `.ci/run features`"]
 fn an_echo_without_descriptors_sheds_and_goes_on() {
     let mut besieged = Besieged::start("echo-descriptors", "ulimit -n 64", SERVICE, 1);
-    let mut good = besieged.connect(0);
+    let mut good = besieged.connect(0).unwrap();
     assert!(is_echoed(&mut good, b"hello"));
     for round in 0..3 {
         let mut many: Vec<TcpStream> = (0..CLIENTS).map(|_| besieged.deaf(0)).collect();
@@ -91,7 +91,7 @@ fn an_echo_without_descriptors_sheds_and_goes_on() {
         assert!(is_echoed(&mut good, b"still here"), "round {round}");
     }
     eventually("somebody else is served again", || {
-        is_echoed(&mut besieged.connect(0), b"hello").then_some(())
+        is_echoed(&mut besieged.connect(0)?, b"hello").then_some(())
     });
     if let Some(page) = besieged.page() {
         let shed = counted(&page, "windlass_newcomers_refused_total", "reason=\"full\"");

@@ -61,11 +61,15 @@ impl Besieged {
         Besieged { mini, little, stderr, _alone: alone }
     }
 
-    fn connect(&self, listen: usize) -> TcpStream {
-        let stream = TcpStream::connect(&self.mini.addresses[listen]).unwrap();
+    /// `None` is one who was shed so soon that it never heard that it was taken in.
+    fn connect(&self, listen: usize) -> Option<TcpStream> {
+        let stream = match TcpStream::connect(&self.mini.addresses[listen]) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+            connected => connected.unwrap(),
+        };
         stream.set_read_timeout(Some(LONG)).unwrap();
         stream.set_write_timeout(Some(LONG)).unwrap();
-        stream
+        Some(stream)
     }
 
     /// One who has little read of what it is sent, over a road of small packets: the system's buffers at both ends are small
@@ -77,7 +81,7 @@ impl Besieged {
         socket.set_tcp_mss(SMALL).unwrap();
         match socket.connect(&to.into()) {
             Ok(()) => {}
-            // Shed so soon that it never heard that it was taken in.
+            // As above.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => panic!("{error}"),
         }
@@ -100,7 +104,7 @@ impl Besieged {
             return None;
         }
         let get = || {
-            let mut stream = self.connect(self.mini.addresses.len() - 1);
+            let mut stream = self.connect(self.mini.addresses.len() - 1)?;
             stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").ok()?;
             let mut page = String::new();
             stream.read_to_string(&mut page).ok()?;

@@ -131,7 +131,7 @@ fn flood(besieged: &Besieged, sockets: &[UdpSocket]) {
 }
 
 fn is_served(besieged: &Besieged) -> Option<()> {
-    is_echoed(&mut besieged.connect(HONEST), b"hello").then_some(())
+    is_echoed(&mut besieged.connect(HONEST)?, b"hello").then_some(())
 }
 
 fn is_served_with_datagrams(besieged: &Besieged) -> Option<()> {
@@ -143,7 +143,7 @@ fn is_served_with_datagrams(besieged: &Besieged) -> Option<()> {
 fn five_hundred_and_backends_that_misbehave_end_no_relay() {
     let backends = Backends::new();
     let mut besieged = Besieged::start("relay", "true", &backends.config(), LISTENS);
-    let mut good: Vec<TcpStream> = (0..5).map(|_| besieged.connect(HONEST)).collect();
+    let mut good: Vec<TcpStream> = (0..5).map(|_| besieged.connect(HONEST).unwrap()).collect();
     assert!(good.iter_mut().all(|stream| is_echoed(stream, b"hello")));
     assert!(is_served_with_datagrams(&besieged).is_some());
     // Nobody is behind the last: they are gone at once.
@@ -194,7 +194,7 @@ fn five_hundred_and_backends_that_misbehave_end_no_relay() {
 fn a_relay_without_descriptors_sheds_and_goes_on() {
     let backends = Backends::new();
     let mut besieged = Besieged::start("relay-descriptors", "ulimit -n 64", &backends.config(), LISTENS);
-    let mut good = besieged.connect(HONEST);
+    let mut good = besieged.connect(HONEST).unwrap();
     assert!(is_echoed(&mut good, b"hello"));
     for round in 0..3 {
         let many: Vec<_> = (0..CLIENTS).map(|n| besieged.deaf([HONEST, LOUD, DEAF, DEAD][n % 4])).collect();
