@@ -68,7 +68,8 @@ impl Default for Config {
             workers: 1,
             scratch: SCRATCH,
             memory: 0,
-            limits: Limits::default(),
+            // There is nobody here who would be told of a stall, and a report of one is allocated.
+            limits: Limits { stall_timeout: std::time::Duration::ZERO, ..Limits::default() },
             level: INFO,
             #[cfg(feature = "metrics")]
             admin: Vec::new(),

@@ -252,6 +252,10 @@ fn a_service_that_comes_later(at: &At<'_>) {
         later = later.udp("127.0.0.1:0");
     }
     let applied = at.handle.apply(Change::new().add(later)).unwrap();
+    // The worker drops what it was told after it has said so: whoever was there before is served behind that.
+    let mut before = TcpStream::connect(at.four).unwrap();
+    before.write_all(&[1; MESSAGE]).unwrap();
+    before.read_exact(&mut [0; MESSAGE]).unwrap();
     let to = applied.addresses()[0].tcp().unwrap();
     let udp: Vec<_> = applied.addresses().iter().filter_map(|at| at.udp()).collect();
     assert_eq!(udp.len(), SOCKETS);
