@@ -98,7 +98,7 @@ fn flags(root: &Path, abort: bool) -> io::Result<String> {
         "-Clinker-flavor=ld.lld".into(),
         "-Clink-arg=--icf=all".into(),
         "-Clink-arg=--pack-dyn-relocs=relr".into(),
-        format!("-Clink-arg={}/crates/windlass-mini/no-unwinder.ld", root.display()),
+        format!("-Clink-arg={}/crates/windlass-mini/small.ld", root.display()),
         format!("--remap-path-prefix={sysroot}/lib/rustlib/src/rust/library=std"),
         format!("--remap-path-prefix={home}/registry/src=crates"),
     ];
@@ -121,8 +121,9 @@ fn build(root: &Path, features: &str, abort: bool) -> io::Result<PathBuf> {
     // Whatever else is built here.
     cargo.env("CARGO_PROFILE_MINI_CODEGEN_UNITS", "1");
     if features.split(',').any(|feature| feature.starts_with("tls")) {
-        // Of what has C in it.
+        // Of what has C in it, with small tables, as `small.ld` says.
         cargo.env("CC_x86_64_unknown_linux_musl", "musl-gcc");
+        cargo.env("CFLAGS_x86_64_unknown_linux_musl", "-DOPENSSL_SMALL");
     }
     cargo.args(["build", "--locked", "-q", "-p", "windlass-mini", "--profile", "mini", "--target", TARGET]);
     cargo.args(["--bin", name(features)]);
