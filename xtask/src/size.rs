@@ -30,8 +30,8 @@ const BARS: &[Bar] = &[
     Bar { features: "hub,tls", abort: false, file: 1_255_000, resident: 1_400 },
     Bar { features: "tiny", abort: true, file: 153_000, resident: 350 },
     Bar { features: "echo", abort: true, file: 211_000, resident: 400 },
-    Bar { features: "hub", abort: true, file: 426_000, resident: 650 },
-    Bar { features: "hub,tls", abort: true, file: 1_130_000, resident: 1_350 },
+    Bar { features: "hub", abort: true, file: 426_000, resident: 620 },
+    Bar { features: "hub,tls", abort: true, file: 932_000, resident: 800 },
 ];
 
 /// How long a program that has said where it listens is left alone before it is looked at.
