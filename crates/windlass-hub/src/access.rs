@@ -17,7 +17,7 @@ use crate::parts;
 use crate::reach::Reach;
 use crate::route::elsewhere::Reader;
 use crate::service::Hub;
-use crate::session::{Key, Session};
+use crate::session::{Key, Session, flag};
 use crate::timers::Deadline;
 
 /// Sessions that are looked at in one tick, after the identity has changed.
@@ -330,7 +330,7 @@ impl Hub {
     fn hold_to_identity(&mut self, reach: &mut dyn Reach, key: Key) {
         let Some(session) = self.sessions.get(key) else { return };
         let (Some(who), Some(link)) = (&session.belonging.who, &session.link) else { return };
-        if self.config.identity.standing(who, &session.client_id, link.is_local) == Standing::Revoked {
+        if self.config.identity.standing(who, &session.client_id, link.is(flag::LOCAL)) == Standing::Revoked {
             self.stats.revoked += 1;
             self.disconnect(reach, key, Reason::NotAuthorized);
         }

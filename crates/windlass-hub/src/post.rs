@@ -11,8 +11,8 @@ use windlass_proto::ws::{FrameHead, Opcode};
 
 use crate::memory::{Charge, Memory, OurAliases};
 use crate::reach::Reach;
-use crate::session::Link;
 use crate::session::message::Templates;
+use crate::session::{Link, flag};
 
 /// Payloads of at least this many bytes are shared among their receivers instead of copied.
 pub(crate) const SHARE_MIN: usize = 2048;
@@ -116,7 +116,7 @@ impl Post {
     /// Whether the connection takes more of what is sent to it: what it has not taken is below `output_max`, or
     /// below the engine's high-water mark.
     pub(crate) fn takes(link: &Link, output_max: usize, reach: &mut dyn Reach) -> bool {
-        !link.opening && reach.conn(link.conn).is_some_and(|conn| takes(&conn, output_max))
+        !link.is(flag::OPENING) && reach.conn(link.conn).is_some_and(|conn| takes(&conn, output_max))
     }
 
     /// Puts the message into the output of a client. `output_max`: only if it takes more; `None` otherwise.
@@ -130,11 +130,13 @@ impl Post {
         reach: &mut dyn Reach,
     ) -> Option<Result<(), Unsent>> {
         let Some(mut conn) = reach.conn(link.conn) else { return Some(Err(Unsent::Gone)) };
-        if link.opening || !takes(&conn, output_max) {
+        if link.is(flag::OPENING) || !takes(&conn, output_max) {
             return None;
         }
         let put = self.put(letter, form, link, &mut conn);
-        link.sent += u64::from(put.is_ok());
+        if put.is_ok() {
+            link.count_sent();
+        }
         Some(put)
     }
 
@@ -149,8 +151,9 @@ impl Post {
         let Letter { topic, properties, payload, whole, expiry } = *letter;
         let Form { qos, id, dup, retain, ids, hold } = *form;
         let v5 = link.version == Version::V5;
+        let send_max = link.send_max();
         let ids = if v5 { ids } else { &[] };
-        let plain = id.is_none() && ids.is_empty() && link.aliases.is_none() && !link.is_websocket;
+        let plain = id.is_none() && ids.is_empty() && link.aliases.is_none() && !link.is(flag::WEBSOCKET);
         let alike = &mut alike[usize::from(v5) * 2 + usize::from(retain)];
         let mut delivery =
             Delivery { qos, id, dup, retain, subscription_ids: ids, topic: TopicForm::Name, expiry };
@@ -161,7 +164,7 @@ impl Post {
                 put(template, &delivery, letter, usize::MAX, &mut alike.packet)?;
                 alike.ready = true;
             }
-            if alike.packet.len() + whole.map_or(0, Bytes::len) > link.send_max {
+            if alike.packet.len() + whole.map_or(0, Bytes::len) > send_max {
                 return Err(Unsent::TooLong);
             }
             conn.write(&alike.packet);
@@ -175,16 +178,16 @@ impl Post {
         // Nor may one that leaves later give a number that one before it uses.
         if let Some(aliases) = &mut link.aliases
             && !hold
-            && template.len(&delivery) + 3 <= link.send_max
+            && template.len(&delivery) + 3 <= send_max
         {
             delivery.topic = number(aliases, topic, memory);
         }
         packet.clear();
-        if link.is_websocket {
+        if link.is(flag::WEBSOCKET) {
             let head = FrameHead::whole(Opcode::Binary, template.len(&delivery) as u64).encode();
             packet.extend_from_slice(head.as_ref());
         }
-        put(template, &delivery, letter, link.send_max, packet)?;
+        put(template, &delivery, letter, send_max, packet)?;
         if !hold {
             conn.write(packet);
             if let Some(whole) = whole {

@@ -6,7 +6,7 @@ use windlass_proto::mqtt::{Ack, Kind, Packet, PacketId, PropertiesBuf, Property,
 
 use super::Client;
 use crate::service::Hub;
-use crate::session::Key;
+use crate::session::{Key, flag};
 
 impl Hub {
     /// PUBACK came: the message is the client's.
@@ -91,7 +91,7 @@ impl Hub {
         let wants = !self.config.terse
             && client.key().is_some_and(|key| {
                 let link = self.sessions.get(key).and_then(|session| session.link.as_ref());
-                link.is_some_and(|link| link.wants_problems)
+                link.is_some_and(|link| link.is(flag::WANTS_PROBLEMS))
             });
         let packet = |ack| match kind {
             Kind::Puback => Packet::Puback(ack),

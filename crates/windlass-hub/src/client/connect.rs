@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, Step};
 use crate::memory::{self, OurAliases};
 use crate::service::Hub;
 use crate::session::will::Will;
-use crate::session::{Key, Link};
+use crate::session::{Key, Link, flag};
 
 /// A client between its CONNECT and CONNACK: what it asked for.
 #[derive(Debug)]
@@ -315,21 +315,27 @@ impl Hub {
             }
             will
         });
+        let mut flags = flag::OPENING;
+        for (is_so, bit) in [
+            (client.wire.is_websocket(), flag::WEBSOCKET),
+            (asking.wants_problems, flag::WANTS_PROBLEMS),
+            (client.is_local(conn.peer()), flag::LOCAL),
+        ] {
+            flags |= if is_so { bit } else { 0 };
+        }
         session.link = Some(Box::new(Link {
             conn: conn.id(),
             version: asking.version,
-            is_websocket: client.wire.is_websocket(),
-            wants_problems: asking.wants_problems,
-            is_local: client.is_local(conn.peer()),
-            send_max: asking.packet_max,
+            flags,
             receive_max,
+            packet_max: u32::try_from(asking.packet_max).unwrap_or(u32::MAX),
             aliases: (aliases > 0).then(|| {
                 let charge = self.memory.charge(0);
                 Box::new(OurAliases { topics: AliasesOut::new(aliases), charge })
             }),
-            opening: true,
             held: 0,
             held_bytes: 0,
+            #[cfg(feature = "inspect")]
             sent: 0,
         }));
         // What is retained meanwhile may not have waited for it.

@@ -11,7 +11,7 @@ use windlass_proto::mqtt::{
 use super::{Client, Stage, wire};
 use crate::reach::Reach;
 use crate::service::Hub;
-use crate::session::Key;
+use crate::session::{Key, flag};
 
 impl Hub {
     /// Whether this is the connection of the session.
@@ -77,9 +77,9 @@ impl Hub {
         if link.version == Version::V5 {
             let mut packet = Vec::new();
             let mut codec = Mqtt::server(Limits::default()).connected(link.version, false);
-            codec.set_send_max(link.send_max);
+            codec.set_send_max(link.send_max());
             if codec.encode(&Packet::Disconnect(Disconnect::new(reason)), &mut packet).is_ok() {
-                wire::write(&mut conn, link.is_websocket, &packet);
+                wire::write(&mut conn, link.is(flag::WEBSOCKET), &packet);
             }
         }
         conn.close();

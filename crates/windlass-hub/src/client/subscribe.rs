@@ -11,7 +11,7 @@ use super::Client;
 use crate::memory;
 use crate::route::Entry;
 use crate::service::Hub;
-use crate::session::{Key, Replay, Subscription};
+use crate::session::{Key, Replay, Subscription, flag};
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is answered once all workers know of it: no message that the answer promises passes
 /// it by, and none that it denies comes behind it.
@@ -189,7 +189,8 @@ impl Hub {
     ) {
         self.durable.binding |= self.sessions.get(key).is_some_and(|session| session.number != 0);
         let wants = self.sessions.get(key).and_then(|session| session.link.as_ref());
-        let wants = wants.is_some_and(|link| link.wants_problems) && client.is_v5() && !self.config.terse;
+        let wants =
+            wants.is_some_and(|link| link.is(flag::WANTS_PROBLEMS)) && client.is_v5() && !self.config.terse;
         let wrong = reasons.iter().find(|reason| reason.is_error());
         if let Some(wrong) = wrong.filter(|_| wants) {
             let mut said = PropertiesBuf::new();

@@ -24,7 +24,7 @@ use crate::journal::{
 use crate::memory::{Charge, Memory};
 use crate::parts;
 use crate::service::{Hub, Mail};
-use crate::session::{Key, Link, Pumped};
+use crate::session::{Key, Link, Pumped, flag};
 use crate::stats::HubStats;
 
 /// What a hub has done off the loop: the answers of its [`Offload`] pool.
@@ -260,7 +260,7 @@ impl Hub {
     pub(crate) fn pong(&mut self, conn: &mut windlass::Conn<'_>, client: &Client, key: Key) {
         const PINGRESP: [u8; 2] = [0xd0, 0];
         let waits = self.sessions.get(key).and_then(|session| session.link.as_deref()).is_some_and(|link| {
-            !link.opening && (self.durable.binding || link.held > self.durable.journal.committed())
+            !link.is(flag::OPENING) && (self.durable.binding || link.held > self.durable.journal.committed())
         });
         if waits {
             wire::write(conn, client.wire.is_websocket(), &PINGRESP);
@@ -277,7 +277,7 @@ impl Hub {
         let link =
             key.and_then(|key| self.sessions.get_mut(key)).and_then(|session| session.link.as_deref_mut());
         let mut link = link.filter(|link| link.conn == id);
-        let is_opening = link.as_ref().is_some_and(|link| link.opening);
+        let is_opening = link.as_ref().is_some_and(|link| link.is(flag::OPENING));
         match (self.durable.waits_for(link.as_deref_mut()), key) {
             (Some(until), Some(key)) => match farewell {
                 // The connection ends: what it has not been told so far it will not be.
@@ -308,7 +308,7 @@ impl Hub {
             _ => {
                 wire::write(conn, is_websocket, &self.out);
                 if let Some(link) = link {
-                    link.opening = false;
+                    link.opened();
                 }
             }
         }
@@ -350,8 +350,8 @@ impl Hub {
                 conn.resume();
             }
             // What had to come behind CONNACK.
-            if link.opening {
-                link.opening = false;
+            if link.is(flag::OPENING) {
+                link.opened();
                 if self.pump(scope, key) == Pumped::More
                     && let Some(mut conn) = scope.conn(conn)
                 {

@@ -9,7 +9,7 @@ use windlass_proto::mqtt::{Reason, RetainHandling, Version};
 use super::{REACH_MAX, Shown, Step};
 use crate::client::Client;
 use crate::service::Hub;
-use crate::session::{Key, Session};
+use crate::session::{Key, Session, flag};
 
 /// Sessions that are looked at before others have their turn.
 const STEP: Key = 1_024;
@@ -248,8 +248,8 @@ impl Hub {
         };
         let Some(link) = &session.link else { return entry };
         entry.connected = true;
-        entry.websocket = link.is_websocket;
-        entry.sent = link.sent;
+        entry.websocket = link.is(flag::WEBSOCKET);
+        entry.sent = u64::from(link.sent);
         entry.version = if link.version == Version::V5 { "5.0" } else { "3.1.1" };
         if let Some((conn, client)) = clients.get(scope, link.conn) {
             entry.since_seconds = conn.age().as_secs_f64();
@@ -315,7 +315,7 @@ impl Hub {
         };
         if let Some(link) = &session.link {
             detail.receive_max = link.receive_max;
-            detail.packet_max = (link.send_max != usize::MAX).then_some(link.send_max);
+            detail.packet_max = link.packet_max_said().map(|max| max as usize);
             if let Some((conn, client)) = clients.get(scope, link.conn) {
                 detail.keep_alive_seconds = client.silence_max_ms / 1_500;
                 detail.output_bytes = conn.output_len();
@@ -345,7 +345,7 @@ fn number(sort: ClientSort, session: &Session, received: u64, age_ms: u64) -> u6
         ClientSort::Queued => session.queue.len() as u64,
         ClientSort::InFlight => session.outgoing.as_ref().map_or(0, |it| it.len() as u64),
         ClientSort::Subscriptions => session.subscriptions.len() as u64,
-        ClientSort::Sent => session.link.as_ref().map_or(0, |link| link.sent),
+        ClientSort::Sent => session.link.as_ref().map_or(0, |link| u64::from(link.sent)),
         ClientSort::Received => received,
         ClientSort::Age => age_ms,
         ClientSort::Name => 0,

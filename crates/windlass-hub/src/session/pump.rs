@@ -3,7 +3,7 @@
 use windlass_proto::mqtt::{Filter, QoS, Resend};
 
 use super::queue::{How, Ids, Queued};
-use super::{Key, Sent, Session};
+use super::{Key, Sent, Session, flag};
 use crate::durable::Durable;
 use crate::memory::Memory;
 use crate::post::{Form, Letter, Post, Unsent};
@@ -76,7 +76,11 @@ impl Hub {
                 Some(Resend::Pubrel(id)) => {
                     let [high, low] = id.get().to_be_bytes();
                     if let Some(mut conn) = reach.conn(link.conn) {
-                        crate::client::wire::write(&mut conn, link.is_websocket, &[0x62, 2, high, low]);
+                        crate::client::wire::write(
+                            &mut conn,
+                            link.is(flag::WEBSOCKET),
+                            &[0x62, 2, high, low],
+                        );
                     }
                 }
                 Some(Resend::Publish(id, qos, sent)) => {
