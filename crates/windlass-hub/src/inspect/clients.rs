@@ -249,7 +249,7 @@ impl Hub {
         let Some(link) = &session.link else { return entry };
         entry.connected = true;
         entry.websocket = link.is(flag::WEBSOCKET);
-        entry.sent = u64::from(link.sent);
+        entry.sent = link.sent;
         entry.version = if link.version == Version::V5 { "5.0" } else { "3.1.1" };
         if let Some((conn, client)) = clients.get(scope, link.conn) {
             entry.since_seconds = conn.age().as_secs_f64();
@@ -345,7 +345,7 @@ fn number(sort: ClientSort, session: &Session, received: u64, age_ms: u64) -> u6
         ClientSort::Queued => session.queue.len() as u64,
         ClientSort::InFlight => session.outgoing.as_ref().map_or(0, |it| it.len() as u64),
         ClientSort::Subscriptions => session.subscriptions.len() as u64,
-        ClientSort::Sent => session.link.as_ref().map_or(0, |link| u64::from(link.sent)),
+        ClientSort::Sent => session.link.as_ref().map_or(0, |link| link.sent),
         ClientSort::Received => received,
         ClientSort::Age => age_ms,
         ClientSort::Name => 0,

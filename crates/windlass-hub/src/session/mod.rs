@@ -93,9 +93,9 @@ pub(crate) struct Link {
     pub(crate) held: u64,
     /// Bytes of that.
     pub(crate) held_bytes: u32,
-    /// Messages that were sent to it, or as many as there is room for.
+    /// Messages that were sent to it.
     #[cfg(feature = "inspect")]
-    pub(crate) sent: u32,
+    pub(crate) sent: u64,
 }
 
 /// What is so of a connection, or not.
@@ -128,7 +128,7 @@ impl Link {
     pub(crate) fn count_sent(&mut self) {
         #[cfg(feature = "inspect")]
         {
-            self.sent = self.sent.saturating_add(1);
+            self.sent += 1;
         }
     }
 
