@@ -163,26 +163,7 @@ impl Looked {
         let counters = server.stats().counters;
         family(&mut page, "windlass_connections", "gauge");
         sample(&mut page, "windlass_connections", "", server.connections() as u64);
-        for (name, kind, value) in FAMILIES {
-            let name = crate::joined(&["windlass_", name]);
-            family(&mut page, &name, kind);
-            sample(&mut page, &name, "", value(&counters));
-        }
-        family(&mut page, "windlass_connections_closed_total", "counter");
-        for (reason, count) in counters.closes() {
-            if count > 0 {
-                let label = crate::joined(&["{reason=\"", reason, "\"}"]);
-                sample(&mut page, "windlass_connections_closed_total", &label, count);
-            }
-        }
-        family(&mut page, "windlass_newcomers_refused_total", "counter");
-        for (reason, count) in [
-            ("{reason=\"full\"}", counters.shed_full),
-            ("{reason=\"source\"}", counters.shed_source),
-            ("{reason=\"overload\"}", counters.shed_overload),
-        ] {
-            sample(&mut page, "windlass_newcomers_refused_total", reason, count);
-        }
+        counted(&mut page, &counters);
         #[cfg(feature = "relay")]
         connects_failed(&mut page, &counters);
         #[cfg(feature = "hub")]
@@ -238,6 +219,30 @@ impl Looked {
     }
 }
 
+/// What the engine has counted.
+fn counted(page: &mut String, counters: &Counters) {
+    for (name, kind, value) in FAMILIES {
+        let name = crate::joined(&["windlass_", name]);
+        family(page, &name, kind);
+        sample(page, &name, "", value(counters));
+    }
+    family(page, "windlass_connections_closed_total", "counter");
+    for (reason, count) in counters.closes() {
+        if count > 0 {
+            let label = crate::joined(&["{reason=\"", reason, "\"}"]);
+            sample(page, "windlass_connections_closed_total", &label, count);
+        }
+    }
+    family(page, "windlass_newcomers_refused_total", "counter");
+    for (reason, count) in [
+        ("{reason=\"full\"}", counters.shed_full),
+        ("{reason=\"source\"}", counters.shed_source),
+        ("{reason=\"overload\"}", counters.shed_overload),
+    ] {
+        sample(page, "windlass_newcomers_refused_total", reason, count);
+    }
+}
+
 /// Clients of a relay that found nobody behind it, by why.
 #[cfg(feature = "relay")]
 fn connects_failed(page: &mut String, counters: &Counters) {
@@ -264,3 +269,7 @@ fn family(page: &mut String, name: &str, kind: &str) {
 fn sample(page: &mut String, name: &str, label: &str, value: u64) {
     *page += &crate::joined(&[name, label, " ", &value.to_string(), "\n"]);
 }
+
+#[cfg(test)]
+#[path = "tests/metrics.rs"]
+mod tests;

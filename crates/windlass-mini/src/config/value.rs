@@ -188,4 +188,40 @@ mod tests {
         );
         assert_eq!((count("-1"), count("."), count("99999999999999999999")), (None, None, None));
     }
+
+    /// All that is not so is told at once.
+    #[test]
+    fn each_unit_is_what_it_is_elsewhere() {
+        let mut wrong: Vec<&str> = Vec::new();
+        for (text, nanos) in [
+            ("7ns", 7),
+            ("7us", 7_000),
+            ("7ms", 7_000_000),
+            ("7s", 7_000_000_000),
+            ("7m", 420_000_000_000),
+            ("7min", 420_000_000_000),
+            ("7h", 25_200_000_000_000),
+            ("7d", 604_800_000_000_000),
+            ("1.23456s", 1_234_500_000),
+        ] {
+            wrong.extend((time(text) != Some(Duration::from_nanos(nanos))).then_some(text));
+        }
+        for (shift, texts) in [
+            (0, ["7", "7b", "7B", "7 B"]),
+            (10, ["7k", "7K", "7kb", "7KiB"]),
+            (20, ["7m", "7M", "7mB", "7MiB"]),
+            (30, ["7g", "7G", "7gb", "7GIB"]),
+        ] {
+            wrong.extend(texts.iter().filter(|text| size(text) != Some(7 << shift)));
+        }
+        for (factor, texts) in [(1, ["7", "7.0"]), (1_000, ["7k", "7K"]), (1_000_000, ["7m", "7M"])] {
+            wrong.extend(texts.iter().filter(|text| count(text) != Some(7 * factor)));
+        }
+        for text in ["7q", "7iB", "7KiBB", "7 days"] {
+            wrong.extend(
+                (time(text).is_some() || size(text).is_some() || count(text).is_some()).then_some(text),
+            );
+        }
+        assert_eq!(wrong, [""; 0]);
+    }
 }

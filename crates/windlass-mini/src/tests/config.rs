@@ -292,3 +292,75 @@ fn nothing_is_connected_where_datagrams_pass() {
     assert_eq!(wrong(&crate::joined(&[first, second])).line, 7);
     assert!(parse(first).is_ok());
 }
+
+/// Each bound is at the last that is taken, and not one before it; all that is not so is told at once.
+#[cfg(feature = "hub")]
+#[test]
+fn what_a_hub_takes_ends_where_it_is_said_to() {
+    let mut wrong: Vec<String> = Vec::new();
+    for (key, taken, refused) in [
+        ("receive_max", &["1", "65535"][..], &["0", "65536"][..]),
+        ("in_flight_max", &["1", "65535"], &["0", "65536"]),
+        ("topic_alias_max", &["0", "65535"], &["65536"]),
+        ("keep_alive_max", &["0", "\"1s\"", "\"65535s\"", "\"65535.9s\""], &["\"65536s\"", "\"0.9s\""]),
+        ("session_expiry_max", &["0", "\"1s\"", "\"400d\""], &["\"0.9s\""]),
+        ("packet_max", &["20", "268435460"], &["19", "268435461"]),
+        ("connect_max", &["128", "\"1MiB\""], &["127", "1048577"]),
+        ("topic_levels_max", &["1", "1024"], &["0", "1025"]),
+        ("qos_max", &["0", "2"], &["3"]),
+        ("connect_timeout", &["\"1ns\""], &["0"]),
+    ] {
+        let text = |value: &str| ["[[hub]]\nlisten = [\":1883\"]\n", key, " = ", value, "\n"].concat();
+        let taken = taken.iter().filter(|value| parse(&text(value)).is_err());
+        wrong.extend(taken.map(|value| [key, " = ", value, " is refused"].concat()));
+        let refused =
+            refused.iter().filter(|value| !parse(&text(value)).is_err_and(|it| it.what.contains(key)));
+        wrong.extend(refused.map(|value| [key, " = ", value, " is taken"].concat()));
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[cfg(all(feature = "echo", feature = "metrics"))]
+#[test]
+fn the_admin_listener_is_for_this_machine() {
+    let takes = |listen: &&str| {
+        parse(&["[admin]\nlisten = [\"", listen, "\"]\n[[echo]]\nlisten = [\":7\"]\n"].concat()).is_ok()
+    };
+    let here = ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/a"];
+    let others =
+        ["0.0.0.0:1", ":1", "[::]:1", "192.0.2.1:1", "localhost.example:1", "unix.example:1", "unixy"];
+    let refused: Vec<&str> = here.into_iter().filter(|it| !takes(it)).collect();
+    let taken: Vec<&str> = others.into_iter().filter(takes).collect();
+    assert_eq!((refused, taken), (vec![], vec![]));
+}
+
+#[cfg(feature = "echo")]
+#[test]
+fn levels_up_to_warn_are_quiet() {
+    let config = |level| parse(&["[log]\nlevel = \"", level, "\"\n[[echo]]\nlisten = [\":7\"]\n"].concat());
+    let quiet = ["off", "error", "warn", "info"].map(|level| config(level).unwrap().is_quiet());
+    assert_eq!(quiet, [true, true, true, false]);
+    let levels = ["off", "info"].map(|level| {
+        let mut config = config(level).unwrap();
+        config.quiet();
+        config.level
+    });
+    assert_eq!(levels, [0, 1], "what is less stays less");
+    assert!(!parse("[[echo]]\nlisten = [\":7\"]\n").unwrap().is_quiet());
+}
+
+#[cfg(feature = "echo")]
+#[test]
+fn a_file_is_as_long_as_a_file_may_be() {
+    let path =
+        std::env::temp_dir().join(["windlass-mini-", &std::process::id().to_string(), ".toml"].concat());
+    let mut text = String::from("[[echo]]\nlisten = [\":7\"]\n#");
+    text.extend(std::iter::repeat_n(' ', FILE_MAX as usize - text.len()));
+    std::fs::write(&path, &text).unwrap();
+    let longest = load(&path).map(|config| config.echo.len());
+    std::fs::write(&path, text + " ").unwrap();
+    let longer = load(&path).map(|config| config.echo.len());
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(longest, Ok(1));
+    assert_eq!(longer.unwrap_err().what, "cannot read it: it is longer than 1 MiB");
+}

@@ -40,6 +40,14 @@ fn numbers_come_from_the_loop_that_counts() {
     assert!(asked(admin, "GET /readyz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
     assert!(asked(admin, "GET /nothing HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
     assert!(asked(admin, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
+    assert!(asked(admin, "GET /healthz?all HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
+    // One that has ended is told of by its reason.
+    drop(stream);
+    let ended = "\nwindlass_connections_closed_total{reason=\"eof\"} 1\n";
+    let begun = std::time::Instant::now();
+    while !asked(admin, "GET /metrics HTTP/1.1\r\n\r\n").contains(ended) {
+        assert!(begun.elapsed() < LONG, "it has not ended");
+    }
 }
 
 /// What a small machine's operator has to know of datagrams: who made way for others, and which sockets there were not.
