@@ -336,6 +336,12 @@ impl Shared {
         }
     }
 
+    /// Sources that the table has room for.
+    #[cfg(test)]
+    pub(crate) fn source_places(&self) -> usize {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).capacity()
+    }
+
     /// Takes one token for accepting, or says when there will be one.
     pub(crate) fn take_accept_token(&self, now: Time) -> Result<(), Time> {
         let rate = self.asked.accept_rate_max.load(Ordering::Relaxed);

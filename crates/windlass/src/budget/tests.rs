@@ -170,3 +170,31 @@ fn the_least_that_does_is_enough_and_little_more() {
         assert!(server.memory_suffices(least) && !server.memory_suffices(least - (128 << 10)), "{least}");
     }
 }
+
+/// One entry for each connection, and as many come and go as like to: the table is made once, and is what was counted for it.
+#[test]
+fn the_table_of_sources_neither_grows_nor_is_larger_than_was_counted() {
+    for connections in [4, 100, 447, 449, 1_000] {
+        let limits = Limits { connections_max: connections, source_connections_max: 3, ..Limits::default() };
+        let config = Config::default().workers(1).limits(limits).memory(16 << 20);
+        let spec = serve(|| Big).name("big").reserve(5).tcp("127.0.0.1:0").into_spec();
+        let budget = Budget::new(&config, 1, &[&*spec], 100_000).unwrap().unwrap();
+        let table = connections + 5;
+        let counted = budget.plan.lines.iter().find(|line| line.what == "sources").unwrap().total();
+        assert_eq!(counted, table * SOURCE);
+        let shared = crate::shared::Shared::new(config, 1, vec![]).with_budget(Some(budget.into()));
+        let places = shared.source_places();
+        // What has left takes a place until the table is put in order, which takes none as long as half of it is free.
+        // Of eight places a table of the standard library uses seven, and a byte tells what is in each.
+        let bytes = places * 8 / 7 * (size_of::<(IpAddr, usize)>() + 1);
+        assert!(bytes <= counted, "{bytes} of {counted} for {table}");
+        let source = |n: usize| IpAddr::from((0x0A00_0000 + n as u32).to_be_bytes());
+        for n in 0..20 * table {
+            assert!(shared.enter_source(source(n)));
+            assert!(shared.source_places() <= places, "it has grown with the {n}th for {table}");
+            if n >= table - 1 {
+                shared.leave_source(source(n + 1 - table));
+            }
+        }
+    }
+}

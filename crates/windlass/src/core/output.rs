@@ -466,6 +466,50 @@ mod tests {
         }
     }
 
+    /// 64 blocks of 512 bytes: a quarter of what is free is read at once, and never less than 512 bytes.
+    #[test]
+    fn what_is_read_at_once_follows_what_is_free() {
+        let mut pool = Pool::new(1 << 20);
+        pool.reserve(Region::new(64, 512).unwrap(), 4, 0);
+        assert_eq!((pool.read_budget, pool.gathered_max), (64 * 128, 512));
+        let (mut output, mut residue) = (pool.output(), pool.residue());
+        assert!(output.push(&[1; 10 * 512], &mut pool));
+        assert_eq!(pool.read_budget, 54 * 128);
+        output.consume(4 * 512, &mut pool);
+        assert_eq!(pool.read_budget, 58 * 128);
+        assert!(pool.keep(&mut residue, &[2; 3 * 512], 3 * 512));
+        assert_eq!(pool.read_budget, 55 * 128);
+        pool.consume_input(&mut residue, 512);
+        assert_eq!(pool.read_budget, 56 * 128);
+        assert!(output.pour(&mut residue, &mut pool));
+        assert_eq!((output.len(), pool.read_budget), (8 * 512, 56 * 128));
+        assert!(pool.keep(&mut residue, &[2; 512], 512));
+        pool.give_residue(residue);
+        assert_eq!(pool.read_budget, 56 * 128);
+        pool.set_read_budget(1_000);
+        assert_eq!(pool.read_budget, 1_000);
+        pool.set_read_budget(1 << 20);
+        assert_eq!(pool.read_budget, 56 * 128);
+        assert!(output.push(&[1; 53 * 512], &mut pool));
+        assert_eq!(pool.read_budget, 512);
+        pool.give_output(output);
+        assert_eq!(pool.read_budget, 64 * 128);
+    }
+
+    #[test]
+    fn a_pool_is_short_when_less_than_a_tenth_is_free() {
+        let mut pool = Pool::new(1 << 20);
+        assert!(!pool.is_short(), "where nothing is budgeted it never is");
+        pool.reserve(Region::new(40, 512).unwrap(), 4, 0);
+        let mut output = pool.output();
+        assert!(output.push(&[1; 36 * 512], &mut pool));
+        assert!(!pool.is_short(), "exactly a tenth");
+        assert!(output.push(&[1], &mut pool));
+        assert!(pool.is_short());
+        pool.give_output(output);
+        assert!(!pool.is_short());
+    }
+
     #[test]
     fn heads_between_shared_pieces_take_little() {
         let mut pool = Pool::new(1 << 20);
