@@ -3,10 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use windlass::sim::Ending;
-use windlass::testing::Harness;
+use windlass::testing::{Harness, TestPeer};
 use windlass::{Close, Config, Conn, ConnId, Input, LimitValue, Limits, Service, WhenFull, serve};
 
 use crate::harness::*;
@@ -322,4 +323,162 @@ fn who_waits_for_little_is_not_ended_for_those_who_are_owed_much() {
     for peer in quiet {
         assert_eq!((harness.why(peer), harness.receive(peer)), (None, b"!".to_vec()));
     }
+}
+
+/// Writes to the one it is told of, as much and as often as it is told, and notes what happens to the others.
+struct Told {
+    ids: Vec<ConnId>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Bytes offered at once, but for orders.
+    inputs: Vec<usize>,
+    drained: usize,
+}
+
+impl Service for Told {
+    type Session = ();
+    fn open(&mut self, conn: &mut Conn<'_>) -> Result<(), Close> {
+        self.ids.push(conn.id());
+        Ok(())
+    }
+    fn data(&mut self, conn: &mut Conn<'_>, _: &mut (), input: &mut Input<'_>) -> Result<(), Close> {
+        if conn.id() != self.ids[0] {
+            self.seen.lock().unwrap().inputs.push(input.take_all().len());
+            return Ok(());
+        }
+        while let Some(&mut [to, times, a, b, c, d]) = input.take(6) {
+            let bytes = vec![to; u32::from_be_bytes([a, b, c, d]) as usize];
+            for _ in 0..times {
+                conn.write_to(self.ids[usize::from(to)], &bytes);
+            }
+        }
+        Ok(())
+    }
+    fn drained(&mut self, _: &mut Conn<'_>, _: &mut ()) -> Result<(), Close> {
+        self.seen.lock().unwrap().drained += 1;
+        Ok(())
+    }
+}
+
+/// A server of one megabyte for eight, with so much room in either buffer of a connection.
+struct Tight {
+    harness: Harness,
+    seen: Arc<Mutex<Seen>>,
+    /// The first gives the orders.
+    peers: Vec<TestPeer>,
+    blocks: usize,
+    block: usize,
+    room: usize,
+    limits: Limits,
+}
+
+impl Tight {
+    fn new(room: usize) -> Tight {
+        let limits = Limits { connections_max: 8, idle_timeout: Duration::ZERO, ..limits() };
+        let config = budgeted(1 << 20, limits);
+        let plan = windlass::Server::new(config.clone()).memory_plan().unwrap().unwrap();
+        let blocks = plan.lines.iter().find(|line| line.what.starts_with("blocks")).unwrap().count;
+        let seen = Arc::<Mutex<Seen>>::default();
+        let told = seen.clone();
+        let service = move || Told { ids: Vec::new(), seen: told.clone() };
+        let mut harness = Harness::with_buffers(serve(service).config(config), room);
+        let peers = (0..8).map(|_| harness.connect()).collect();
+        let block = plan.limits.buffered_max / blocks;
+        Tight { harness, seen, peers, blocks, block, room, limits: plan.limits }
+    }
+
+    /// Has one written to, some times in one turn.
+    fn write(&mut self, to: usize, times: u8, len: usize) {
+        let [a, b, c, d] = (len as u32).to_be_bytes();
+        self.harness.send(self.peers[0], [to as u8, times, a, b, c, d]);
+    }
+
+    /// Bytes of blocks in use.
+    fn buffered(&self) -> usize {
+        self.harness.handle().stats().counters.buffered_bytes as usize
+    }
+
+    fn congestions(&self) -> u64 {
+        self.harness.handle().stats().counters.congestions
+    }
+
+    /// All that is on the way to one, until its socket takes no more.
+    fn fill_socket(&mut self, to: usize) {
+        let before = self.buffered();
+        self.write(to, 1, self.room);
+        self.write(to, 1, self.room);
+        assert_eq!(self.buffered(), before, "one buffer on either side");
+    }
+
+    /// Fills so many blocks with what five of them do not read.
+    fn fill(&mut self, mut blocks: usize) {
+        let before = self.buffered();
+        let wanted = before + blocks * self.block;
+        for to in 2..7 {
+            self.fill_socket(to);
+            let n = blocks.div_ceil(7 - to);
+            self.write(to, 1, n * self.block);
+            blocks -= n;
+        }
+        assert_eq!(self.buffered(), wanted, "nobody was ended");
+    }
+}
+
+#[test]
+fn what_is_written_to_another_in_one_turn_takes_no_more_than_a_block() {
+    let mut tight = Tight::new(1 << 16);
+    let pieces = 2 * tight.block / 1024 + 1;
+    tight.write(1, pieces as u8, 1024);
+    let counters = tight.harness.handle().stats().counters;
+    assert_eq!(counters.output_peak_bytes as usize, tight.block, "a whole one, and then it is sent");
+    let got = tight.harness.receive(tight.peers[1]);
+    assert_eq!(got, vec![1; pieces * 1024]);
+}
+
+#[test]
+fn who_has_output_waiting_is_not_read_while_hardly_a_block_is_free() {
+    let mut tight = Tight::new(1_000);
+    tight.fill_socket(1);
+    // With blocks enough it is not yet congested.
+    tight.write(1, 1, 100);
+    assert_eq!((tight.buffered(), tight.congestions()), (tight.block, 0));
+    let got = tight.harness.receive(tight.peers[1]);
+    assert_eq!((got.len(), tight.buffered()), (2_100, 0));
+    tight.fill_socket(1);
+    tight.fill(tight.blocks * 92 / 100);
+    let before = tight.congestions();
+    let queued = tight.block + 100;
+    assert!(queued < tight.limits.output_low);
+    tight.write(1, 1, queued);
+    assert_eq!(tight.congestions(), before + 1);
+    // Less than the low-water mark is left, and still it is not enough.
+    tight.harness.send(tight.peers[1], b"read me");
+    for _ in 0..3 {
+        assert_eq!(tight.harness.receive_some(tight.peers[1], 1_000).len(), 1_000);
+    }
+    let seen = tight.seen.lock().unwrap();
+    assert_eq!((seen.drained, &seen.inputs[..]), (0, &[][..]));
+    drop(seen);
+    assert_eq!(tight.harness.receive(tight.peers[1]).len(), 2_000 + queued - 3_000);
+    let seen = tight.seen.lock().unwrap();
+    assert_eq!((seen.drained, &seen.inputs[..]), (1, &[7][..]), "all of it was sent");
+}
+
+#[test]
+fn with_little_free_little_is_read_at_once() {
+    let mut tight = Tight::new(20_000);
+    let most = tight.limits.input_max;
+    tight.harness.send(tight.peers[7], vec![7; 18_000]);
+    assert_eq!(tight.seen.lock().unwrap().inputs[0], most, "with all of it free, what may wait");
+    let full = tight.blocks * 94 / 100;
+    tight.fill(full);
+    let share = (tight.blocks - full) * tight.block / 4;
+    assert!((512..most).contains(&share), "{share} of {most}");
+    tight.seen.lock().unwrap().inputs.clear();
+    tight.harness.send(tight.peers[7], vec![7; 18_000]);
+    let seen = tight.seen.lock().unwrap();
+    assert_eq!((seen.inputs[0], seen.inputs.iter().sum()), (share, 18_000), "a quarter of what is free");
 }
