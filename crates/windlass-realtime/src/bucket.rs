@@ -40,8 +40,16 @@ impl Bucket {
         if rate.per_second == 0 {
             return u64::MAX;
         }
-        let missing = u128::from(self.missing(now)) * u128::from(rate.per_second);
-        u64::from(rate.burst).saturating_sub(missing.div_ceil(u128::from(SECOND)) as u64)
+        let (burst, missing) = (u64::from(rate.burst), self.missing(now));
+        if missing == 0 {
+            return burst;
+        }
+        let per_second = u64::from(rate.per_second);
+        let missing = match missing.checked_mul(per_second) {
+            Some(missing) => missing.div_ceil(SECOND),
+            None => (u128::from(missing) * u128::from(per_second)).div_ceil(SECOND.into()) as u64,
+        };
+        burst.saturating_sub(missing)
     }
 
     /// Takes `amount` if anything is in it; whether there was.

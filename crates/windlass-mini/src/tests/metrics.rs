@@ -92,6 +92,10 @@ fn what_hubs_count_and_shed() {
     stats.dropped_expired = 12;
     stats.dropped_too_long = 13;
     stats.dropped_offline = 14;
+    stats.denied_publish = 20;
+    stats.denied_read = 21;
+    stats.denied_subscribe = 22;
+    stats.retained_refused = 23;
     stats.memory_sessions_refused = 15;
     stats.memory_subscriptions_refused = 16;
     stats.memory_retained_refused = 17;
@@ -120,6 +124,10 @@ fn what_hubs_count_and_shed() {
                     windlass_hub_dropped_total reason expired 12
                     windlass_hub_dropped_total reason too_long 13
                     windlass_hub_dropped_total reason offline 14
+                    windlass_hub_denied_total what publish 20
+                    windlass_hub_denied_total what read 21
+                    windlass_hub_denied_total what subscribe 22
+                    windlass_hub_denied_total what retain 23
                     windlass_hub_memory_refused_total what session 15
                     windlass_hub_memory_refused_total what subscription 16
                     windlass_hub_memory_refused_total what retained 17

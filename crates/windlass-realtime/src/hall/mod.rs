@@ -9,6 +9,7 @@ mod running;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +42,32 @@ pub(crate) trait Reach {
     fn shown(&mut self, way: Way) -> (Option<String>, usize);
 }
 
+/// The rooms of a worker by their names, which are random and our own: whoever shows one has it from us, sealed.
+type Rooms = HashMap<RoomId, Box<Running>, BuildHasherDefault<OfName>>;
+
+/// A hash of names that are random already.
+#[derive(Default)]
+struct OfName(u64);
+
+impl Hasher for OfName {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, name: u64) {
+        // Those of tests count from 1, and a table looks at the highest bits and the lowest.
+        self.0 = name.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// All rooms of one worker.
 pub(crate) struct Hall {
     config: Arc<GameConfig>,
-    rooms: HashMap<RoomId, Box<Running>>,
+    rooms: Rooms,
     /// When each room ticks next. One entry for each room.
     agenda: BinaryHeap<Reverse<(Time, RoomId)>>,
     /// What the directory is to be told.
@@ -79,7 +102,7 @@ impl Hall {
     pub(crate) fn new(config: Arc<GameConfig>, board: RoomBoard) -> Hall {
         Hall {
             config,
-            rooms: HashMap::new(),
+            rooms: Rooms::default(),
             agenda: BinaryHeap::new(),
             notices: Vec::new(),
             stats: GameStats::default(),
@@ -447,7 +470,7 @@ impl Hall {
     /// The server stops: all rooms are told. Those that end with it are closed now, the others have a while.
     pub(crate) fn stop(&mut self, now: Time, reach: &mut dyn Reach) {
         let by = now + self.config.stop_timeout;
-        // In the order of the agenda, which has each of them once: that of a HashMap differs from run to run.
+        // In the order of the agenda, which has each of them once.
         for Reverse((at, id)) in std::mem::take(&mut self.agenda).into_sorted_vec().into_iter().rev() {
             let Some(mut running) = self.rooms.remove(&id) else { continue };
             running.stage.stop();
@@ -537,11 +560,7 @@ const STOPS: &str = "the server stops";
 const PIECE: usize = 16 * 1024;
 
 /// The room of a ticket and its seat, if that is this connection's.
-fn seated(
-    rooms: &mut HashMap<RoomId, Box<Running>>,
-    ticket: Ticket,
-    way: Way,
-) -> Option<(&mut Running, usize)> {
+fn seated(rooms: &mut Rooms, ticket: Ticket, way: Way) -> Option<(&mut Running, usize)> {
     let running = rooms.get_mut(&ticket.room)?;
     let at = usize::from(ticket.seat.0);
     let place = running.places.get(at)?;

@@ -69,6 +69,57 @@ pub(crate) fn write(
     bits.end();
 }
 
+/// The same for a frame of few entities, of which those with a bit are seen, and a baseline of the same names. Nothing is
+/// looked for then: what is one entity in both is at the same place in both.
+pub(crate) fn write_few(
+    frame: &Frame,
+    seen: u64,
+    old: &Frame,
+    known: u64,
+    shared: &mut Shared,
+    out: &mut Vec<u8>,
+) {
+    debug_assert!(frame.ids() == old.ids() && frame.few().is_some());
+    out.push((frame.tick() - old.tick()) as u8);
+    let mut bits = BitWriter::new(out);
+    let (rows, _) = shared.of(frame);
+    let mut differences = rows.differences(old);
+    for at in places(known) {
+        if seen >> at & 1 == 0 {
+            bits.put(0b11, 2);
+            continue;
+        }
+        let write = |to: &mut dyn PutBits| change(to, frame.fields(), old.values_at(at), frame.values_at(at));
+        match differences.as_mut().and_then(|rows| rows.get_mut(at)) {
+            Some(row) => bits.put_row(filled(row, write)),
+            None => write(&mut bits),
+        }
+    }
+    let new = seen & !known;
+    if new != 0 {
+        let mut fresh = rows.fresh(frame);
+        for at in places(new) {
+            let write =
+                |to: &mut dyn PutBits| whole(to, frame.fields(), frame.ids()[at], frame.values_at(at));
+            match fresh.as_mut().and_then(|rows| rows.get_mut(at)) {
+                Some(row) => bits.put_row(filled(row, write)),
+                None => write(&mut bits),
+            }
+        }
+    }
+    bits.put(0, 1);
+    bits.end();
+}
+
+/// Where there is a bit, the lowest first.
+fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(at)
+    })
+}
+
 /// A row as it is, or as it is now that it has been written.
 fn filled(row: &mut BitRow, write: impl FnOnce(&mut dyn PutBits)) -> BitRow {
     if row.is_empty() {

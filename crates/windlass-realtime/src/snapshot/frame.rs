@@ -92,13 +92,15 @@ impl Frame {
         if self.ids.len() == Frame::ENTITIES_MAX {
             return;
         }
-        let Err(at) = self.ids.binary_search(&id) else { return };
+        // Most are put in order.
+        let behind_all = self.ids.last().is_none_or(|last| *last < id);
+        let at = if behind_all { Err(self.ids.len()) } else { self.ids.binary_search(&id) };
+        let Err(at) = at else { return };
         let behind = self.values.len();
         let given = values.iter().copied().chain(std::iter::repeat(0));
         for (field, value) in self.fields.iter().zip(given) {
             field.keep(field.quantise(value), &mut self.values);
         }
-        // Most are put in order.
         if at < self.ids.len() {
             let len = self.values.len() - behind;
             self.values[at * self.row..].rotate_right(len);
@@ -159,6 +161,35 @@ impl Frame {
         &self.fields
     }
 
+    /// A bit for each entity, where they are so few that 64 bits are enough.
+    pub(crate) fn few(&self) -> Option<u64> {
+        match self.ids.len() {
+            0 => Some(0),
+            len @ 1..=64 => Some(u64::MAX >> (64 - len)),
+            _ => None,
+        }
+    }
+
+    /// Those that an eye sees, as bits, if they are few: all are looked at, which is less work than to sort them.
+    pub(crate) fn seen_of_few(&self, eye: Eye) -> Option<u64> {
+        let few = self.few()?;
+        let Eye::Near { x, y, radius } = eye else { return Some(few) };
+        let mut seen = 0;
+        for (at, &place) in self.places.iter().enumerate() {
+            seen |= u64::from(is_near(place, (x, y), radius)) << at;
+        }
+        Some(seen & few)
+    }
+
+    /// The names of those with a bit, in order.
+    pub(crate) fn names(&self, mut bits: u64, names: &mut Vec<u16>) {
+        names.clear();
+        while bits != 0 {
+            names.extend(self.ids.get(bits.trailing_zeros() as usize));
+            bits &= bits - 1;
+        }
+    }
+
     /// Fills the grid, for those who look near a place.
     pub(crate) fn sort(&mut self) {
         if self.grid.is_empty() {
@@ -174,6 +205,7 @@ impl Frame {
     pub(crate) fn seen(&self, eye: Eye, ids: &mut Vec<u16>) {
         ids.clear();
         let Eye::Near { x, y, radius } = eye else { return };
+        let (at_place, within) = ((x, y), radius);
         let (x, y, radius) = (i64::from(x), i64::from(y), i64::from(radius.max(0)));
         let cell =
             |at: i64| at.clamp(i32::MIN.into(), i32::MAX.into()).div_euclid(i64::from(self.cell)) as i32;
@@ -191,15 +223,20 @@ impl Frame {
                 continue;
             }
             let which = self.grid[at].2 as usize;
-            let (dx, dy) = (i64::from(self.places[which].0) - x, i64::from(self.places[which].1) - y);
-            // In 128 bits: places are anywhere.
-            if i128::from(dx) * i128::from(dx) + i128::from(dy) * i128::from(dy)
-                <= i128::from(radius) * i128::from(radius)
-            {
+            if is_near(self.places[which], at_place, within) {
                 ids.push(self.ids[which]);
             }
             at += 1;
         }
         ids.sort_unstable();
     }
+}
+
+/// Whether two places are no further apart than that.
+#[inline]
+fn is_near(one: (i32, i32), other: (i32, i32), radius: i32) -> bool {
+    let square = |far: u32| u64::from(far) * u64::from(far);
+    let (dx, dy) = (square(one.0.abs_diff(other.0)), square(one.1.abs_diff(other.1)));
+    // Places are anywhere; what has no room is further than any radius.
+    dx.saturating_add(dy) <= square(radius.max(0) as u32)
 }

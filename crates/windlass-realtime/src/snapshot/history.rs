@@ -80,8 +80,17 @@ impl History {
 
     /// The frame of this tick.
     pub(crate) fn at(&self, tick: u64) -> Option<&Frame> {
-        let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
-        self.frames.get(at)
+        self.exactly(tick).or_else(|| {
+            let at = self.frames.binary_search_by_key(&tick, Frame::tick).ok()?;
+            self.frames.get(at)
+        })
+    }
+
+    /// The same where no tick was skipped since, as mostly: looked for at one place, and no other frame is touched.
+    fn exactly(&self, tick: u64) -> Option<&Frame> {
+        let back = usize::try_from(self.newest()?.tick().checked_sub(tick)?).ok()?;
+        let at = self.frames.len().checked_sub(1)?.checked_sub(back)?;
+        self.frames.get(at).filter(|frame| frame.tick() == tick)
     }
 
     /// The last frame no later than `tick`, but none older than `REWIND_MS`.
@@ -89,6 +98,9 @@ impl History {
         let newest = self.newest()?.tick();
         let oldest = newest.saturating_sub(self.rewound);
         let wanted = tick.max(oldest);
+        if let Some(found) = self.exactly(wanted.min(newest)) {
+            return Some(found);
+        }
         let behind = self.frames.partition_point(|frame| frame.tick() <= wanted);
         // Ticks may have been skipped, so that there is none at the end of what may be seen.
         let found = self.frames.get(behind.checked_sub(1)?)?;
@@ -125,17 +137,20 @@ impl Saw {
         Saw::Names(kept)
     }
 
+    /// The same as bits, of a frame of `few` entities; `None` if it is kept otherwise.
+    pub(crate) fn bits(&self, frame: &Frame) -> Option<u64> {
+        match self {
+            Saw::Bits(bits) => Some(bits & frame.few()?),
+            Saw::Names(_) => None,
+        }
+    }
+
     /// The names of those, in order: from the frame, from here, or put together in `names`.
     pub(crate) fn names<'a>(&'a self, frame: &'a Frame, names: &'a mut Vec<u16>) -> &'a [u16] {
         match self {
             Saw::Bits(u64::MAX) => frame.ids(),
             Saw::Bits(bits) => {
-                names.clear();
-                names.extend(
-                    (0..u64::BITS)
-                        .filter(|at| bits >> at & 1 == 1)
-                        .filter_map(|at| frame.ids().get(at as usize)),
-                );
+                frame.names(*bits, names);
                 names
             }
             Saw::Names(names) => names,

@@ -13,7 +13,7 @@ mod reader;
 mod schema;
 mod shared;
 
-pub(crate) use delta::{Baseline, write};
+pub(crate) use delta::{Baseline, write, write_few};
 pub use frame::{Eye, Frame};
 pub(crate) use history::{History, Saw, Shown};
 pub use reader::{SnapshotError, SnapshotReader, View};

@@ -60,17 +60,23 @@ impl Field {
 
     /// Puts a quantised value behind others, as a frame keeps it.
     pub(crate) fn keep(&self, quantised: u32, kept: &mut Vec<u8>) {
-        kept.extend_from_slice(&quantised.to_le_bytes()[..self.bytes()]);
+        match self.bytes() {
+            1 => kept.push(quantised as u8),
+            2 => kept.extend_from_slice(&(quantised as u16).to_le_bytes()),
+            _ => kept.extend_from_slice(&quantised.to_le_bytes()),
+        }
     }
 
     /// Takes the first of values that are kept so, of which this field's is one.
     pub(crate) fn take(&self, kept: &mut &[u8]) -> u32 {
-        let mut value = [0; 4];
-        if let Some((first, rest)) = kept.split_at_checked(self.bytes()) {
-            value[..first.len()].copy_from_slice(first);
-            *kept = rest;
-        }
-        u32::from_le_bytes(value)
+        let taken = match self.bytes() {
+            1 => kept.split_first().map(|(value, rest)| (u32::from(*value), rest)),
+            2 => kept.split_first_chunk().map(|(value, rest)| (u32::from(u16::from_le_bytes(*value)), rest)),
+            _ => kept.split_first_chunk().map(|(value, rest)| (u32::from_le_bytes(*value), rest)),
+        };
+        let Some((value, rest)) = taken else { return 0 };
+        *kept = rest;
+        value
     }
 
     fn mask(&self) -> u32 {

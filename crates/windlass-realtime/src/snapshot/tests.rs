@@ -2,7 +2,7 @@
 
 use super::{
     Baseline, Eye, Field, Frame, History, Saw, Schema, Shared, Shown, SnapshotError, SnapshotReader, View,
-    write,
+    write, write_few,
 };
 use crate::Random;
 use crate::spare::Spare;
@@ -218,6 +218,8 @@ fn those_near_a_place_are_found_wherever_the_cells_lie() {
         let mut seen = Vec::new();
         frame.seen(Eye::Near { x, y, radius }, &mut seen);
         assert_eq!(seen, expected, "seed {seed}");
+        frame.names(frame.seen_of_few(Eye::Near { x, y, radius }).unwrap(), &mut seen);
+        assert_eq!(seen, expected, "seed {seed}, as bits");
     }
 }
 
@@ -233,6 +235,9 @@ fn places_at_the_ends_of_numbers_do_not_overflow() {
         let mut seen = Vec::new();
         frame.seen(Eye::Near { x, y: x, radius: i32::MAX }, &mut seen);
         assert!(!seen.is_empty());
+        let mut few = Vec::new();
+        frame.names(frame.seen_of_few(Eye::Near { x, y: x, radius: i32::MAX }).unwrap(), &mut few);
+        assert_eq!(few, seen);
     }
 }
 
@@ -280,6 +285,56 @@ fn what_seats_share_is_what_each_would_be_written_alone() {
                 assert_eq!(alone, together, "seed {seed}, tick {tick}");
             }
         }
+    }
+}
+
+#[test]
+fn few_are_written_as_many_would_be() {
+    for count in [0, 1, 16, 63, 64, 65] {
+        let mut random = Random::new(count);
+        let mut history = History::new(schema(), 30);
+        let (mut shared, mut names) = (Shared::default(), Shared::default());
+        for tick in 1..40 {
+            history.add(tick, |frame| {
+                for id in 0..count {
+                    let x = random.between(-900, 900);
+                    let turn = if random.below(2) == 0 { 0 } else { random.between(0, 255) };
+                    frame.put(3 * id as u16, (x, 0), &[x, 0, turn]);
+                }
+            });
+            let frame = history.newest().unwrap();
+            let Some(few) = frame.few() else {
+                assert!(count > 64 && frame.seen_of_few(Eye::All).is_none());
+                continue;
+            };
+            assert_eq!((few.count_ones().into(), frame.seen_of_few(Eye::All)), (count, Some(few)));
+            for back in 1..tick.min(7) {
+                let old = history.at(tick - back).unwrap();
+                let (seen, known) = (random.next_u64() & few, random.next_u64() & few);
+                let [mut ids, mut knew] = [Vec::new(), Vec::new()];
+                frame.names(seen, &mut ids);
+                old.names(known, &mut knew);
+                let baseline = Some(Baseline { frame: old, ids: &knew });
+                let (mut bits, mut expected) = (Vec::new(), Vec::new());
+                write_few(frame, seen, old, known, &mut shared, &mut bits);
+                write(frame, &ids, baseline, &mut names, &mut expected);
+                assert_eq!(bits, expected, "{count} entities, tick {tick}, {back} back");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_found_whatever_was_skipped() {
+    let mut history = History::new(schema(), 60);
+    let ticks: Vec<u64> = (1..200).filter(|tick| tick % 11 != 0 && !(150..160).contains(tick)).collect();
+    for &tick in &ticks {
+        history.add(tick, |_| {});
+    }
+    let kept = &ticks[ticks.len() - 60..];
+    for tick in 0..210 {
+        let expected = kept.contains(&tick).then_some(tick);
+        assert_eq!(history.at(tick).map(Frame::tick), expected);
     }
 }
 

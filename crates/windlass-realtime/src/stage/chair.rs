@@ -1,7 +1,5 @@
 //! One seat of a room, as the room has it.
 
-use std::collections::VecDeque;
-
 use crate::outbox::Outbox;
 use crate::room::Leave;
 use crate::snapshot::Shown;
@@ -39,10 +37,14 @@ impl Chair {
         self.here || self.away
     }
 
+    /// Whether no input of this tick or a later one has come.
+    pub(crate) fn is_new(&self, client_tick: u32) -> bool {
+        self.newest.is_none_or(|newest| client_tick.wrapping_sub(newest) as i32 > 0)
+    }
+
     /// Takes an input, unless it came before. Whether it did not, and whether another had to go for it.
     pub(crate) fn take_input(&mut self, client_tick: u32, input: &[u8]) -> (bool, bool) {
-        let is_new = self.newest.is_none_or(|newest| client_tick.wrapping_sub(newest) as i32 > 0);
-        if !is_new {
+        if !self.is_new(client_tick) {
             return (false, false);
         }
         self.newest = Some(client_tick);
@@ -78,34 +80,93 @@ impl Chair {
     }
 }
 
-/// Inputs in a row: the client's tick and how long each is, and the bytes of all of them.
+/// Inputs in a row, each as the client's tick, how long it is, and its bytes.
 #[derive(Default, Debug)]
 pub(crate) struct Inputs {
-    each: VecDeque<(u32, usize)>,
-    bytes: VecDeque<u8>,
+    bytes: Vec<u8>,
+    /// Where the oldest begins.
+    head: usize,
+    count: usize,
 }
+
+/// Bytes in front of an input.
+const FRONT: usize = 8;
 
 /// Bytes of memory that a seat keeps whose inputs have all been taken.
 const KEPT_MAX: usize = 1_024;
+/// And that it gets with the first.
+const FIRST: usize = 56;
 
 impl Inputs {
     pub(crate) fn len(&self) -> usize {
-        self.each.len()
+        self.count
     }
 
     fn push(&mut self, client_tick: u32, input: &[u8]) {
-        self.each.push_back((client_tick, input.len()));
-        self.bytes.extend(input);
+        // No message is so long.
+        let Ok(len) = u32::try_from(input.len()) else { return };
+        if self.head > self.bytes.len() - self.head {
+            // Each byte is moved for one that was taken at most.
+            self.bytes.drain(..self.head);
+            self.head = 0;
+        }
+        let more = FRONT + input.len();
+        if self.bytes.capacity() - self.bytes.len() < more {
+            // A seat has few that wait, mostly: no more room than there have to be.
+            self.bytes.reserve_exact(more.max(FIRST));
+        }
+        self.bytes.extend_from_slice(&client_tick.to_le_bytes());
+        self.bytes.extend_from_slice(&len.to_le_bytes());
+        self.bytes.extend_from_slice(input);
+        self.count += 1;
     }
 
     /// Moves the oldest to `input`, in the place of what is in it; its tick.
     pub(crate) fn pop(&mut self, input: &mut Vec<u8>) -> Option<u32> {
-        let (client_tick, len) = self.each.pop_front()?;
+        let (front, behind) = self.bytes.get(self.head..)?.split_first_chunk::<FRONT>()?;
+        let [t0, t1, t2, t3, l0, l1, l2, l3] = *front;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         input.clear();
-        input.extend(self.bytes.drain(..len));
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_MAX {
-            self.bytes = VecDeque::new();
+        input.extend_from_slice(behind.get(..len)?);
+        self.head += FRONT + len;
+        self.count -= 1;
+        if self.count == 0 {
+            self.head = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEPT_MAX {
+                self.bytes = Vec::new();
+            }
         }
-        Some(client_tick)
+        Some(u32::from_le_bytes([t0, t1, t2, t3]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::Random;
+
+    #[test]
+    fn inputs_come_out_as_they_went_in() {
+        let (mut random, mut inputs, mut model) = (Random::new(7), Inputs::default(), VecDeque::new());
+        let mut out = vec![b'x'; 3];
+        for tick in 0..10_000 {
+            // Mostly short ones, which wait for a while, and then none do.
+            let len = if random.below(50) == 0 { 3_000 } else { random.below(9) };
+            let input: Vec<u8> = (0..len).map(|n| (n ^ u64::from(tick)) as u8).collect();
+            inputs.push(tick, &input);
+            assert!(2 * inputs.head <= inputs.bytes.len(), "what was taken piles up");
+            model.push_back((tick, input));
+            let taken = if tick % 100 < 50 { random.below(2) } else { random.below(4) };
+            for _ in 0..taken {
+                let popped = inputs.pop(&mut out).map(|tick| (tick, out.clone()));
+                assert_eq!(popped, model.pop_front());
+            }
+            assert_eq!(inputs.len(), model.len());
+            let held: usize = model.iter().map(|(_, input)| FRONT + input.len()).sum();
+            assert_eq!(inputs.bytes.len() - inputs.head, held);
+        }
     }
 }

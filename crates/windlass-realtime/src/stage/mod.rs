@@ -14,7 +14,7 @@ use crate::play::Play;
 use crate::random::Random;
 use crate::record::Recorder;
 use crate::room::{Guest, Leave, Reject, Room, Seat};
-use crate::snapshot::{Baseline, Eye, Frame, History, Saw, Shared, write};
+use crate::snapshot::{Baseline, Eye, Frame, History, Saw, Shared, write, write_few};
 use crate::spare::Spare;
 use crate::wire::{Head, INPUTS_MAX, SNAPSHOT, Said, Welcome, WireError, put_piece, said};
 use chair::Chair;
@@ -234,9 +234,12 @@ impl Stage {
         for piece in said(message) {
             match piece? {
                 Said::Inputs(inputs) => {
-                    // The oldest first.
+                    // The newest come first, and most have come before: those behind one that has have, too.
+                    let Some(chair) = self.chair(seat) else { continue };
+                    let news = inputs.iter().take_while(|(tick, _)| chair.is_new(*tick));
                     let mut all = [(0, &[][..]); INPUTS_MAX];
-                    let count = all.iter_mut().zip(inputs.iter()).map(|(to, input)| *to = input).count();
+                    let count = all.iter_mut().zip(news).map(|(to, input)| *to = input).count();
+                    // The oldest first.
                     for &(tick, input) in all[..count].iter().rev() {
                         received.input |= self.input(seat, tick, input);
                     }
@@ -492,28 +495,44 @@ impl Stage {
         };
         let Some(newest) = history.newest_mut() else { return };
         let Spares { seen, known, body, shared, ids: spare, .. } = &mut self.core.spare;
-        match eye {
-            Eye::Shut => return,
-            Eye::All => {}
-            Eye::Near { .. } => {
-                newest.sort();
-                newest.seen(eye, seen);
-            }
+        if eye == Eye::Shut {
+            return;
+        }
+        let all = eye == Eye::All;
+        let few = newest.seen_of_few(eye);
+        if few.is_none() && !all {
+            newest.sort();
+            newest.seen(eye, seen);
         }
         let Some(frame) = history.newest() else { return };
         let chair = &mut self.core.chairs[usize::from(seat.0)];
-        let baseline = chair.shown.baseline().and_then(|(tick, saw)| {
+        let old = chair.shown.baseline().and_then(|(tick, saw)| {
             // What is further back than a byte tells is of no use: ticks may have been skipped.
             let old = history.at(tick).filter(|old| (1..256).contains(&(frame.tick() - old.tick())))?;
-            Some(Baseline { frame: old, ids: saw.names(old, known) })
+            Some((old, saw))
         });
         self.counts.snapshots += 1;
-        self.counts.snapshots_whole += u64::from(baseline.is_none());
-        let all = eye == Eye::All;
+        self.counts.snapshots_whole += u64::from(old.is_none());
         body.clear();
-        write(frame, if all { frame.ids() } else { seen }, baseline, shared, body);
+        match (few, old.and_then(|(old, saw)| Some((old, saw.bits(old)?)))) {
+            // As mostly: of who was there before, nobody has gone, and nobody has come.
+            (Some(few), Some((old, bits))) if old.ids() == frame.ids() => {
+                write_few(frame, few, old, bits, shared, body);
+            }
+            _ => {
+                if let Some(few) = few.filter(|_| !all) {
+                    frame.names(few, seen);
+                }
+                let baseline = old.map(|(old, saw)| Baseline { frame: old, ids: saw.names(old, known) });
+                write(frame, if all { frame.ids() } else { seen }, baseline, shared, body);
+            }
+        }
         put_piece(out, SNAPSHOT, body);
-        let saw = if all { Saw::ALL } else { Saw::of(frame, seen, spare) };
+        let saw = match few {
+            _ if all => Saw::ALL,
+            Some(few) => Saw::Bits(few),
+            None => Saw::of(frame, seen, spare),
+        };
         chair.shown.show(history, saw, spare);
     }
 }

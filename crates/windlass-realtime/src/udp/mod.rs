@@ -13,6 +13,7 @@ mod parts;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use windlass::{Datagram, Outgoing, Socket, SocketId, Time};
 use windlass_http::ws::CloseCode;
@@ -65,6 +66,9 @@ fn longest(config: &GameConfig) -> usize {
 fn output_max(longest: usize) -> usize {
     2 * (longest + UNDERWAY_MAX)
 }
+
+/// A deadline that is no further ahead is not asked for again with every datagram.
+const WAKE_SOON: Duration = Duration::from_millis(1);
 
 /// A peer that is connected.
 #[derive(Clone, Copy, Debug)]
@@ -330,7 +334,7 @@ impl Udp {
     /// What may leave to a player now; `None` if they are gone.
     pub(crate) fn free(&self, peer: PeerId) -> Option<Free> {
         self.known(peer)?;
-        let queued = self.host.stats(peer)?.queued_bytes;
+        let queued = self.host.queued_bytes(peer)?;
         Some(Free { congested: self.blocked, reliable: UNDERWAY_MAX.saturating_sub(queued) })
     }
 
@@ -349,7 +353,7 @@ impl Udp {
         stats.udp_bytes_out += message.len() as u64;
         let now = socket.now();
         let mut parts = std::mem::take(&mut self.parts);
-        let mtu = self.host.stats(peer).map_or(0, |stats| usize::from(stats.mtu));
+        let mtu = self.host.mtu(peer).map_or(0, usize::from);
         parts.split(message, mtu, self.limits.checksum);
         if let Some(reliable) = parts.reliable()
             && let Err(error) = self.host.send(peer, RELIABLE, Kind::Reliable, reliable)
@@ -462,6 +466,11 @@ impl Udp {
         }
         if self.blocked {
             // `drained` comes.
+            return;
+        }
+        let now = socket.now();
+        if self.wake.is_some_and(|wake| now < wake && wake <= now + WAKE_SOON) {
+            // Whatever came up with this datagram is in time then: its clock counts milliseconds.
             return;
         }
         let of_host = self.host.next_deadline();

@@ -311,8 +311,9 @@ fn a_thousand_changes_use_the_same_numbers_again() {
     }
     assert!(highest.load(Ordering::SeqCst) < 60, "numbers go up to {highest:?}");
     wait_until("all listeners but one are forgotten", || picture(&server).0.len() == 1);
-    let late = descriptors();
-    assert!(late < early.unwrap() + 100, "{early:?} descriptors, then {late}");
+    // Those of other tests are among them, and go.
+    let few = early.unwrap() + 100;
+    wait_until("all descriptors are closed but some", || descriptors() < few);
     server.stop();
 }
 

@@ -521,6 +521,16 @@ impl Host {
         })
     }
 
+    /// Bytes that are queued to a peer, as in [`stats`](Host::stats): for who asks before every message.
+    pub fn queued_bytes(&self, id: PeerId) -> Option<usize> {
+        Some(self.peer(id)?.output.bytes)
+    }
+
+    /// The longest datagram to a peer, in bytes, as in [`stats`](Host::stats).
+    pub fn mtu(&self, id: PeerId) -> Option<u16> {
+        Some(self.peer(id)?.mtu)
+    }
+
     /// What has been done and refused so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
