@@ -59,6 +59,12 @@ fn serve(services: &str, at: SocketAddr) {
         assert!(begun.elapsed() < Duration::from_secs(20), "it does not start");
         thread::sleep(Duration::from_millis(1));
     }
+    // The process's first thread waits for this test, and allocates as it begins to.
+    let first = format!("/proc/self/task/{}/stat", std::process::id());
+    while !std::fs::read_to_string(&first).unwrap().rsplit(')').next().unwrap().starts_with(" S") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not come to that");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn connect(at: SocketAddr) -> TcpStream {
