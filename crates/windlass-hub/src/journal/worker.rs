@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass::{JobError, Offload, Scope, Time};
+use windlass::{JobError, Offload, Scope, SubmitError, Time};
 
 use super::batch::Batch;
 use super::latency::Latency;
@@ -249,7 +249,7 @@ impl Journal {
     /// Whether the last commit failed, and is to be tried again.
     #[inline]
     pub fn is_failing(&self) -> bool {
-        self.sent.as_ref().is_some_and(|sent| sent.again.is_some())
+        self.failing && self.sent.as_ref().is_some_and(|sent| sent.again.is_some())
     }
 
     /// Whether [`submit`](Journal::submit) would do something now: a batch waits, and none is on its way.
@@ -283,10 +283,8 @@ impl Journal {
         let Some((job, timeout)) = self.job(now) else { return false };
         match pool.submit_within(scope, timeout, move || wrap(job())) {
             Ok(_) => true,
-            Err(error) => {
-                self.failed(error.to_string(), now);
-                false
-            }
+            Err(SubmitError::Closed(_)) => self.put_off(now),
+            Err(error) => self.failed(error.to_string(), now),
         }
     }
 
@@ -322,6 +320,7 @@ impl Journal {
         match result {
             Ok(Committed(Ok(()))) => self.succeeded(now),
             Ok(Committed(Err(failure))) => self.failed(failure, now),
+            Err(JobError::Cancelled) => self.put_off(now),
             Err(error) => self.failed(error.to_string(), now),
         }
     }
@@ -347,10 +346,17 @@ impl Journal {
     fn failed(&mut self, failure: String, now: Time) -> bool {
         self.stats.failed += 1;
         self.stats.failure = Some(failure);
+        self.put_off(now);
+        self.tell_failing(self.sent.is_some());
+        false
+    }
+
+    /// The batch is committed later: false. By itself that is no failure, as where the server stops: a client of a worker
+    /// that has not yet is not refused for it.
+    fn put_off(&mut self, now: Time) -> bool {
         if let (Some(sent), Some(log)) = (&mut self.sent, &self.log) {
             sent.again = Some(now + log.config.retry);
         }
-        self.tell_failing(self.sent.is_some());
         false
     }
 

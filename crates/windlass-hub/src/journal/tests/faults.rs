@@ -52,6 +52,25 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     assert_eq!(clients(&disk.crash()), all);
 }
 
+/// A pool takes its jobs back when the server stops, or hands over to another: workers that still serve go on.
+#[test]
+fn a_commit_that_was_taken_back_is_no_failure() {
+    let disk = SimDisk::new(3, SimPlan::default());
+    let (log, _) = open(&disk, LogConfig::default());
+    let log = log.for_workers(2);
+    let (mut journal, mut other) = (log.journal(0), log.journal(1));
+    opened(&mut journal, "a");
+    drop(journal.job(at(0)).expect("it is due"));
+    assert!(!journal.answered(Err(JobError::Cancelled), at(0)));
+    assert!(journal.committed() < journal.recorded(), "nor is it done");
+    assert_eq!((journal.admit(), other.admit()), (Ok(()), Ok(())));
+    assert!(!journal.is_failing() && journal.stats().failed == 0);
+    assert!(commit(&mut journal, 1_000), "it is tried again");
+    assert_eq!(journal.committed(), journal.recorded());
+    drop((journal, other, log));
+    assert_eq!(clients(&disk.crash()), ["a"]);
+}
+
 #[test]
 fn a_file_whose_sync_failed_is_never_used_again() {
     for seed in 0..50 {
