@@ -262,9 +262,11 @@ impl Hub {
         if self.lacks_for(&asking, found) {
             return Err(self.refuse_for_memory(client));
         }
+        // The old session has its place until the new one is in it: nobody else comes between them.
+        let mut has_place = false;
         if let Some(key) = found {
-            let session = self.sessions.get(key);
-            if session.is_some_and(|session| session.is_connected()) {
+            let is_connected = self.sessions.get(key).is_some_and(|session| session.is_connected());
+            if is_connected {
                 // [MQTT-3.1.4-2] of 3.1.1, [MQTT-3.1.4-3].
                 self.stats.taken_over += 1;
                 self.disconnect(conn, key, Reason::SessionTakenOver);
@@ -272,21 +274,18 @@ impl Hub {
                 if asking.clean_start || !delayed {
                     self.publish_will(conn, key);
                 }
-                self.detach(conn, key);
-                found = self.sessions.find(&asking.client_id);
             }
-        }
-        if let Some(key) = found
-            && asking.clean_start
-        {
-            // [MQTT-3.1.2-4], [MQTT-3.1.2-6] of 3.1.1.
-            self.end_session(conn, key);
-            found = None;
+            let stays = !is_connected || self.unlink(conn, key);
+            if asking.clean_start || !stays {
+                // [MQTT-3.1.2-4], [MQTT-3.1.2-6] of 3.1.1.
+                has_place = self.end_all_but_place(conn, key);
+                found = None;
+            }
         }
         let is_present = found.is_some();
         let key = match found {
             Some(key) => key,
-            None if !self.watch.totals().sessions.enter(1, self.config.sessions_max) => {
+            None if !has_place && !self.watch.totals().sessions.enter(1, self.config.sessions_max) => {
                 return Err(self.refuse(client, Reason::QuotaExceeded));
             }
             None => self.sessions.add(&asking.client_id, self.now),

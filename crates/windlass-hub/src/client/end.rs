@@ -105,13 +105,20 @@ impl Hub {
     /// The session has no connection any more. Its will is published now, or when its time has come; it ends now, or
     /// when nobody has come back in time.
     pub(crate) fn detach(&mut self, reach: &mut dyn Reach, key: Key) {
+        if !self.unlink(reach, key) {
+            self.end_session(reach, key);
+        }
+    }
+
+    /// The same of one whose end is seen to where it is called from; whether the session stays.
+    pub(crate) fn unlink(&mut self, reach: &mut dyn Reach, key: Key) -> bool {
         let now = self.now;
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return false };
         session.link = None;
         session.since = now;
         self.durable.disconnected(session);
         self.tell_state(key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return false };
         let (is_kept, delay) = (session.is_kept(), session.will.as_ref().map(|will| will.delay));
         // What was not sent yet of retained messages is looked for anew in the next connection.
         for scan in
@@ -119,13 +126,13 @@ impl Hub {
         {
             self.kept.end(scan);
         }
-        if !is_kept {
-            return self.end_session(reach, key);
+        if is_kept {
+            if delay == Some(0) {
+                self.publish_will(reach, key);
+            }
+            self.set_timer(key);
         }
-        if delay == Some(0) {
-            self.publish_will(reach, key);
-        }
-        self.set_timer(key);
+        is_kept
     }
 
     /// Sets the time at which something becomes of a session without a connection: its will, or its end.
@@ -187,9 +194,18 @@ impl Hub {
 
     /// The session ends: its will is published at the latest now (section 3.1.2.5), and nothing is left of it.
     pub(crate) fn end_session(&mut self, reach: &mut dyn Reach, key: Key) {
+        if self.end_all_but_place(reach, key) {
+            self.watch.totals().sessions.leave(1);
+        }
+    }
+
+    /// The same, but that its place among all sessions goes on being counted: for another one that comes in it. Whether
+    /// there was a session.
+    #[must_use]
+    pub(crate) fn end_all_but_place(&mut self, reach: &mut dyn Reach, key: Key) -> bool {
         self.publish_will(reach, key);
         self.no_end(key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return false };
         if let Some(at) = session.timer.take() {
             self.timers.cancel(at, key);
         }
@@ -200,11 +216,11 @@ impl Hub {
                 self.tell_removed(key, filter, subscription.options.qos);
             }
         }
-        let Some(session) = self.sessions.remove(key) else { return };
-        self.watch.totals().sessions.leave(1);
+        let Some(session) = self.sessions.remove(key) else { return false };
         self.durable.closed(&session);
         for replay in session.scans.into_iter().flat_map(|scans| *scans) {
             self.kept.drop_replay(replay);
         }
+        true
     }
 }

@@ -1,6 +1,8 @@
 //! CONNECT: sessions that begin, stay, are taken over, and end.
 
-use windlass_hub::{HubConfig, QoS};
+use std::time::Duration;
+
+use windlass_hub::{HubConfig, Mail, QoS};
 use windlass_proto::mqtt::{Connect, Disconnect, Packet, Property, Reason};
 
 use crate::kit::{Desk, V3, V5, properties};
@@ -173,6 +175,42 @@ fn too_many_sessions_are_refused() {
     desk.lose(&one);
     desk.join(V5, "c");
     assert_eq!(desk.stats().refused, 2);
+}
+
+/// Whoever else comes finds no place, neither before nor behind it: the place of the old session is the new one's.
+#[test]
+fn who_begins_anew_needs_no_other_place_than_its_own() {
+    let stay = properties(&[Property::SessionExpiry(60)]);
+    let connect =
+        |id, clean_start| Connect { clean_start, properties: stay.properties(), ..Connect::new(V5, id) };
+    let mut desk = Desk::new(HubConfig::default().sessions_max(3));
+    let (mut ends, mut stays) = (desk.join(V5, "ends"), desk.join_with(&connect("stays", false)));
+    let away = desk.join_with(&connect("away", false));
+    desk.lose(&away);
+    // As if others had taken every place that becomes free.
+    desk.tell(|| Mail::Set(Box::new(HubConfig::default().sessions_max(1).sys_interval(Duration::ZERO))));
+    let mut all = Vec::new();
+    for connect in
+        [Connect::new(V5, "ends"), connect("ends", false), connect("stays", true), connect("away", true)]
+    {
+        let (device, heard) = desk.connect(&connect);
+        assert!(heard.starts_with("CONNACK Success"), "{}: {heard}", connect.client_id);
+        assert!(!heard.contains("present"), "{}: {heard}", connect.client_id);
+        all.push(device);
+    }
+    for old in [&mut ends, &mut stays] {
+        assert_eq!(desk.hear(old), ["DISCONNECT SessionTakenOver"]);
+        assert!(desk.harness.is_ended(old.peer));
+    }
+    assert_eq!((desk.stats().sessions, desk.stats().refused), (3, 0));
+    // And no place is left over when all of them are gone.
+    all.iter().for_each(|device| desk.lose(device));
+    let (_, heard) = desk.connect(&Connect::new(V5, "other"));
+    assert_eq!(heard, "CONNACK QuotaExceeded", "they are kept for a minute");
+    desk.wait(61.0);
+    desk.join(V5, "other");
+    let (_, heard) = desk.connect(&Connect::new(V5, "another"));
+    assert_eq!(heard, "CONNACK QuotaExceeded");
 }
 
 #[test]
