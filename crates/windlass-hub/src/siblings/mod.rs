@@ -250,6 +250,7 @@ impl Siblings {
         if let Some(sibling) = self.each.get_mut(from) {
             sibling.done = sibling.done.max(taken);
             sibling.answered = sibling.answered.max(answered);
+            sibling.posted.arrived(sibling.done);
             sibling.posted.taken(kept);
         }
     }
@@ -269,9 +270,11 @@ impl Siblings {
 }
 
 impl Sibling {
+    /// What counts: all that has not been dealt with there, and what has been and is still kept here until it is written
+    /// down there. Nothing is both.
     fn is_full(&self, max: u64) -> bool {
         let on_its_way = self.sent.saturating_sub(self.done) + self.posted.later_bytes();
-        on_its_way.max(self.posted.bytes()) > max
+        on_its_way + self.posted.arrived_bytes() > max
     }
 
     /// Whether it is to be told how far its parcels are dealt with; with `kept`, also what of them is written down.

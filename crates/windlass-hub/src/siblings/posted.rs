@@ -14,13 +14,25 @@ use crate::session::message::Message;
 /// What one worker has posted to another, and is not known to be taken.
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
-    posts: VecDeque<Post>,
-    bytes: u64,
+    posts: VecDeque<Kept>,
+    /// How many of them have left, and how many of those the other has dealt with; and bytes of these, which are not on
+    /// their way any more.
+    left: usize,
+    arrived: usize,
+    arrived_bytes: u64,
     /// Messages that leave when their being posted is committed, or that come behind such: the record that has to be. So
     /// they arrive in the order of their numbers, and one that is taken means that all before it are.
     later: VecDeque<(u64, Parcel)>,
     /// Bytes of those.
     later_bytes: u64,
+}
+
+/// A message that was posted, and where it ends in what the other worker was sent: it has arrived when that is dealt with
+/// as far. Of one that has not left, nothing is said.
+#[derive(Debug)]
+struct Kept {
+    post: Post,
+    end: u64,
 }
 
 /// One of them: what a checkpoint writes down anew.
@@ -41,16 +53,40 @@ impl Post {
 }
 
 impl Posted {
-    /// All up to this number is taken.
-    pub(super) fn taken(&mut self, number: u64) {
-        while let Some(post) = self.posts.pop_front_if(|post| post.number <= number) {
-            self.bytes -= post.weight();
+    fn add(&mut self, post: Post) {
+        self.posts.push_back(Kept { post, end: 0 });
+    }
+
+    /// The next of them has left, with so many bytes sent. They leave in the order in which they were posted.
+    fn left(&mut self, sent: u64) {
+        if let Some(kept) = self.posts.get_mut(self.left) {
+            kept.end = sent;
+            self.left += 1;
         }
     }
 
-    /// Bytes of messages that wait for that.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// So many bytes of what was sent are dealt with.
+    pub(super) fn arrived(&mut self, done: u64) {
+        while self.arrived < self.left && self.posts[self.arrived].end <= done {
+            self.arrived_bytes += self.posts[self.arrived].post.weight();
+            self.arrived += 1;
+        }
+    }
+
+    /// All up to this number is taken.
+    pub(super) fn taken(&mut self, number: u64) {
+        while let Some(kept) = self.posts.pop_front_if(|kept| kept.post.number <= number) {
+            if self.arrived > 0 {
+                self.arrived -= 1;
+                self.arrived_bytes -= kept.post.weight();
+            }
+            self.left = self.left.saturating_sub(1);
+        }
+    }
+
+    /// Bytes of messages that have arrived, and wait for that.
+    pub(super) fn arrived_bytes(&self) -> u64 {
+        self.arrived_bytes
     }
 
     /// Bytes of what has not left for that.
@@ -85,12 +121,10 @@ impl Taken {
 }
 
 impl Siblings {
-    /// A message is posted to a worker.
+    /// A message is posted to a worker, and [passed](Siblings::pass) to it next: it counts from there on.
     pub(crate) fn post(&mut self, worker: usize, post: Post) {
         let Some(sibling) = self.each.get_mut(worker) else { return };
-        sibling.posted.bytes += post.weight();
-        sibling.posted.posts.push_back(post);
-        self.is_full |= sibling.is_full(self.max);
+        sibling.posted.add(post);
     }
 
     /// Tells a worker of a message: at once, unless a record has to be committed first, or others wait for theirs, behind
@@ -108,13 +142,23 @@ impl Siblings {
         let waits = until > committed || passed.message.qos > QoS::AtMostOnce && !later.is_empty();
         for parcel in change.map(Parcel::Changed).into_iter().chain([Parcel::Message(passed)]) {
             if !waits {
-                self.tell(worker, parcel);
+                self.leave(worker, parcel);
                 continue;
             }
             let sibling = &mut self.each[worker];
             sibling.posted.later_bytes += parcel.weight();
             sibling.posted.later.push_back((until, parcel));
             self.is_full |= sibling.is_full(self.max);
+        }
+    }
+
+    /// Tells a worker of a message that nothing is before.
+    fn leave(&mut self, worker: usize, parcel: Parcel) {
+        let is_posted = matches!(&parcel, Parcel::Message(passed) if passed.number > 0);
+        self.tell(worker, parcel);
+        if is_posted {
+            let sibling = &mut self.each[worker];
+            sibling.posted.left(sibling.sent);
         }
     }
 
@@ -131,7 +175,7 @@ impl Siblings {
             {
                 // It goes on counting, as what is on its way.
                 self.each[worker].posted.later_bytes -= parcel.weight();
-                self.tell(worker, parcel);
+                self.leave(worker, parcel);
             }
         }
     }
@@ -147,7 +191,8 @@ impl Siblings {
     /// For a checkpoint: what is posted to whom and not known to be taken, in order.
     pub(crate) fn posts(&self) -> Vec<(usize, Post)> {
         let each = self.each.iter().enumerate();
-        each.flat_map(|(worker, it)| it.posted.posts.iter().map(move |post| (worker, post.clone()))).collect()
+        each.flat_map(|(worker, it)| it.posted.posts.iter().map(move |kept| (worker, kept.post.clone())))
+            .collect()
     }
 
     /// For a checkpoint: up to which number what others have posted is taken.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use windlass::{Bytes, Mailbox, Time};
 use windlass_proto::mqtt::{Properties, QoS, Topic};
 
-use super::parcel::Passed;
+use super::parcel::{self, Passed};
 use super::posted::Post;
 use super::{Siblings, home};
 use crate::memory::Memory;
@@ -66,6 +66,44 @@ fn what_stays_behind_a_message_that_waits_for_the_disk_counts_once() {
     siblings.heard(1, sent, 0, 1);
     siblings.relieved();
     assert!(!siblings.is_full() && !siblings.each[1].is_full(0));
+}
+
+/// What has arrived, and is not known to be written down there, is still kept here: beside what is on its way.
+#[test]
+fn what_waits_to_be_taken_counts_with_what_is_on_its_way() {
+    let mut siblings = first_of_two();
+    siblings.set_max(20_000, &Memory::default());
+    let post = |siblings: &mut Siblings, number| {
+        let first = passed(11_000, QoS::AtLeastOnce, number);
+        let (message, groups) = (first.message.clone(), Vec::new());
+        siblings.post(1, Post { number, message, retain: false, routed: true, groups });
+        siblings.pass(1, None, first, (number, 0));
+    };
+    post(&mut siblings, 1);
+    siblings.committed(1);
+    assert!(!siblings.is_full(), "once, though it is kept and on its way");
+    siblings.heard(1, siblings.each[1].sent, 0, 0);
+    siblings.relieved();
+    assert!(!siblings.is_full(), "it is dealt with there, and not written down");
+    siblings.pass(1, None, passed(11_000, QoS::AtMostOnce, 0), (0, 0));
+    assert!(siblings.is_full(), "22,000 bytes and more");
+    siblings.heard(1, 0, 0, 1);
+    siblings.relieved();
+    assert!(!siblings.is_full(), "one of them is written down");
+    // Of one that waits for the disk here, one that is on its way, and one that has arrived.
+    for (number, committed) in [(2, true), (3, false)] {
+        post(&mut siblings, number);
+        if committed {
+            siblings.committed(number);
+        }
+    }
+    let all = [11_001 + 1 + parcel::OVERHEAD; 3].iter().sum::<u64>();
+    assert!(siblings.each[1].is_full(all - 1) && !siblings.each[1].is_full(all), "each of them once");
+    siblings.heard(1, siblings.each[1].sent, 0, 1);
+    assert!(siblings.each[1].is_full(all * 2 / 3 - 1) && !siblings.each[1].is_full(all * 2 / 3));
+    siblings.committed(3);
+    siblings.heard(1, siblings.each[1].sent, 0, 3);
+    assert!(!siblings.each[1].is_full(0), "nothing is left of them");
 }
 
 #[test]
