@@ -315,7 +315,8 @@ impl Journal {
     }
 
     /// The answer to a job of [`submit`](Journal::submit). Whether [`committed`](Journal::committed) has moved; if
-    /// not, the commit has failed, and durable work is refused until one succeeds. Submit the next batch then.
+    /// not, the commit has failed, and durable work is refused until one succeeds, or it was taken back by a pool whose
+    /// server stops, and is only tried again. Submit the next batch then.
     pub fn answered(&mut self, result: Result<Committed, JobError>, now: Time) -> bool {
         match result {
             Ok(Committed(Ok(()))) => self.succeeded(now),
