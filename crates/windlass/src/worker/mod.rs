@@ -538,3 +538,6 @@ fn mark(core: &mut Core, token: Token, readiness: Readiness) {
         core.queue(index);
     }
 }
+
+#[cfg(test)]
+mod tests;
