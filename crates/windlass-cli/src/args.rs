@@ -1,21 +1,61 @@
 //! What can be typed. Every flag is an environment variable too.
 
+// What every service has in common, told once: by echo, or where that was left out, by each of the others.
+macro_rules! printed {
+    () => {
+        "Stdout gets one `Listening on` line for each address, and a summary at the end. \
+Stderr gets logs, errors and, on a terminal, a status line that is renewed every second."
+    };
+}
+macro_rules! signalled {
+    () => {
+        "Ctrl-C (or SIGTERM) drains: no new connections, what has arrived is still answered. \
+A second one stops at once. Either way the exit code is 0; \
+it is 1 if the server could not start, and 2 if the command line is wrong.
+
+Under systemd, sockets of a socket unit are taken where an address fits, and a unit of Type=notify is told when the server serves."
+    };
+}
+#[cfg(feature = "echo")]
+macro_rules! as_echo {
+    ($what:literal) => {
+        concat!($what, " are as with `windlass echo`.")
+    };
+    ($what:literal, $message:literal) => {
+        concat!($what, " are as with `windlass echo`; a message is ", $message, ".")
+    };
+}
+#[cfg(not(feature = "echo"))]
+macro_rules! as_echo {
+    ($what:literal) => {
+        concat!(printed!(), "\n\n", signalled!())
+    };
+    ($what:literal, $message:literal) => {
+        concat!(printed!(), " A message is ", $message, ".\n\n", signalled!())
+    };
+}
+
 #[cfg(any(feature = "proxy", feature = "top"))]
 mod admin;
 #[cfg(feature = "proxy")]
 mod backends;
+#[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "echo")]
+mod echo;
 #[cfg(feature = "realtime")]
 mod game;
 #[cfg(feature = "hub")]
 mod hub;
 #[cfg(feature = "kv")]
 mod memcached;
+#[cfg(feature = "clients")]
 mod mqtt;
 #[cfg(feature = "proxy")]
 mod proxy;
 #[cfg(feature = "top")]
 mod top;
+#[cfg(feature = "websocket")]
 mod websocket;
 
 use std::path::PathBuf;
@@ -34,20 +74,25 @@ use crate::quantity;
 pub(crate) use admin::AccessArgs;
 #[cfg(feature = "proxy")]
 pub(crate) use backends::{BackendsArgs, BackendsCommand, OfBackend};
+#[cfg(feature = "demo")]
 pub(crate) use demo::DemoArgs;
+#[cfg(feature = "echo")]
+pub(crate) use echo::EchoArgs;
 #[cfg(feature = "realtime")]
 pub(crate) use game::{BotsArgs, GameArgs, GameCommand, ReplayArgs};
 #[cfg(feature = "hub")]
 pub(crate) use hub::{HashName, HubArgs, HubCommand, ImportArgs, PasswdArgs};
 #[cfg(feature = "kv")]
 pub(crate) use memcached::MemcachedArgs;
+#[cfg(feature = "clients")]
 pub(crate) use mqtt::{BrokerArgs, PubArgs, Spoken, SubArgs, WillArgs};
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "clients", feature = "tls"))]
 pub(crate) use mqtt::{TlsArgs, TlsSpoken};
 #[cfg(feature = "proxy")]
 pub(crate) use proxy::ProxyArgs;
 #[cfg(feature = "top")]
 pub(crate) use top::TopArgs;
+#[cfg(feature = "websocket")]
 pub(crate) use websocket::WebsocketArgs;
 
 /// Network services on one event loop per core
@@ -58,26 +103,35 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const FIRST_STEPS: &str = "\
-Try it:
-  windlass demo                  every service, and a dashboard in the browser
+const TRY_DEMO: &str = "
+  windlass demo                  every service, and a dashboard in the browser";
+
+const TRY_ECHO: &str = "
   windlass echo                  serve on 127.0.0.1:9000
   nc 127.0.0.1 9000              in another terminal: what you type comes back
   windlass help echo             all that can be set";
 
+const TRY_FILE: &str = "
+  windlass help init             a configuration to begin with";
+
 fn first_steps() -> String {
-    FIRST_STEPS.to_owned() + &crate::built::in_help()
+    let demo = if cfg!(feature = "demo") { TRY_DEMO } else { "" };
+    let more = if cfg!(feature = "echo") { TRY_ECHO } else { TRY_FILE };
+    format!("Try it:{demo}{more}{}", crate::built::in_help())
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show every service and the dashboard, on this machine alone
+    #[cfg(feature = "demo")]
     #[command(long_about = demo::ABOUT, after_long_help = demo::EXAMPLES)]
     Demo(DemoArgs),
     /// Serve echo: every client gets back what it sends
-    #[command(long_about = ECHO_ABOUT, after_long_help = ECHO_EXAMPLES)]
+    #[cfg(feature = "echo")]
+    #[command(long_about = echo::ABOUT, after_long_help = echo::EXAMPLES)]
     Echo(Box<EchoArgs>),
     /// Serve echo to WebSocket clients, with a page for browsers
+    #[cfg(feature = "websocket")]
     #[command(long_about = websocket::ABOUT, after_long_help = websocket::EXAMPLES)]
     Websocket(Box<WebsocketArgs>),
     /// Pass connections or requests on to backends, and spread them
@@ -105,10 +159,12 @@ pub(crate) enum Command {
     #[command(long_about = game::ABOUT, after_long_help = game::EXAMPLES)]
     Game(Box<GameArgs>),
     /// Publish messages to an MQTT broker
+    #[cfg(feature = "clients")]
     #[command(long_about = mqtt::PUB_ABOUT, after_long_help = mqtt::PUB_EXAMPLES, disable_help_flag = true)]
     #[command(override_usage = mqtt::PUB_USAGE)]
     Pub(Box<PubArgs>),
     /// Subscribe to topics of an MQTT broker, and print what comes
+    #[cfg(feature = "clients")]
     #[command(long_about = mqtt::SUB_ABOUT, after_long_help = mqtt::SUB_EXAMPLES, disable_help_flag = true)]
     Sub(Box<SubArgs>),
     /// Serve what a configuration file says: any number of services in one process
@@ -154,7 +210,7 @@ Example:
 
 const MAN_EXAMPLE: &str = "\
 Examples:
-  windlass man echo | man -l -
+  windlass man run | man -l -
   windlass man windlass.toml | man -l -
   windlass man -o /usr/local/share/man";
 
@@ -165,48 +221,9 @@ Examples:
   windlass health -c /etc/windlass/windlass.toml --live
       Asks at the first address of `admin.listen`, and succeeds in a drain too.";
 
-const ECHO_ABOUT: &str = "\
-Serve echo: every client gets back what it sends
-
-Stdout gets one `Listening on` line for each address, and a summary at the end. \
-Stderr gets logs, errors and, on a terminal, a status line that is renewed every second. \
-A message in its figures is one piece of input as it arrived, or one datagram: \
-echo knows nothing of where your messages begin and end. \
-Datagrams from a port below 1024, or from the port that it has itself, are not answered: \
-two echoes that are told of each other would never stop.
-
-Ctrl-C (or SIGTERM) drains: no new connections, what has arrived is still answered. \
-A second one stops at once. Either way the exit code is 0; \
-it is 1 if the server could not start, and 2 if the command line is wrong.
-
-Under systemd, sockets of a socket unit are taken where an address fits, and a unit of Type=notify is told when the server serves.";
-
-const ECHO_EXAMPLES: &str = "\
-Every flag is an environment variable too: --log-level is WINDLASS_LOG_LEVEL, ADDR is
-WINDLASS_LISTEN. Several values stand behind each other with commas.
-
-Examples:
-  windlass echo
-      On 127.0.0.1:9000, reachable from this machine only.
-  windlass echo :9000
-      On every address of this machine, IPv4 and IPv6: reachable by others.
-  windlass echo '[::1]:9000' unix:/tmp/echo.sock
-      On IPv6 loopback and on a Unix socket.
-  windlass echo udp:127.0.0.1:9000
-      Datagrams: try it with nc -u 127.0.0.1 9000.
-  windlass echo 127.0.0.1:0 -q
-      On a port that the system chooses; the one line printed tells which.
-  windlass echo :9443 --tls-cert chain.pem --tls-key key.pem
-      Over TLS 1.2 and 1.3. Try `openssl s_client -connect localhost:9443`.
-  windlass echo --workers 1 --limit idle_timeout=30s --limit connections_max=10k
-      On one thread, at most 10,000 connections, silent ones ended after 30 s.
-  windlass echo :9000 --control /run/echo.control
-      The first serves; the next, started the same way, takes over from it while it serves.
-  windlass echo --log-level debug 2>echo.log
-      With every connection logged, as one JSON object per line. On a terminal it would be text.";
-
 #[cfg(feature = "kv")]
-const RESP_ABOUT: &str = "\
+const RESP_ABOUT: &str = concat!(
+    "\
 Serve an in-memory key-value store to Redis clients, in RESP2 and RESP3
 
 Strings with expiry, counters, lists, hashes, sets, sorted sets, publish and subscribe: \
@@ -218,7 +235,9 @@ Memory has a limit; --eviction says what happens when it is reached. \
 Without a password, whoever can connect can read and change everything: \
 the default address is reachable from this machine only.
 
-Output, signals and systemd are as with `windlass echo`.";
+",
+    as_echo!("Output, signals and systemd")
+);
 
 #[cfg(feature = "kv")]
 const RESP_EXAMPLES: &str = "\
@@ -235,7 +254,8 @@ Examples:
   windlass resp unix:/run/kv.sock -q
       On a Unix socket, printing nothing but where it listens.";
 
-const RUN_ABOUT: &str = "\
+const RUN_ABOUT: &str = concat!(
+    "\
 Serve what a configuration file says: any number of services in one process
 
 SIGHUP has the file read again. If anything is wrong with it nothing changes, and the log says what is \
@@ -248,7 +268,9 @@ control socket and the format of the log need another process; the log says so.
 SIGUSR2 starts that process: the program that is now where this one was started from, with the same \
 arguments. It takes over at `server.control`, as with `windlass upgrade`.
 
-Output and the other signals are as with `windlass echo`.";
+",
+    as_echo!("Output and the other signals")
+);
 
 #[cfg(unix)]
 const UPGRADE_ABOUT: &str = "\
@@ -274,8 +296,8 @@ Examples:
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  windlass init echo -o windlass.toml
-      Writes a file with every key in it.
+  windlass init KIND -o windlass.toml
+      Writes a file with every key of such a service in it.
   windlass check
       Tells what is wrong with windlass.toml, if anything is.
   windlass run
@@ -360,11 +382,27 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
+/// What `windlass init` can begin with, as far as it is built.
+fn kinds() -> String {
+    let all = [
+        ("echo", cfg!(feature = "echo")),
+        ("websocket", cfg!(feature = "websocket")),
+        ("proxy", cfg!(feature = "proxy")),
+        ("resp", cfg!(feature = "kv")),
+        ("memcached", cfg!(feature = "kv")),
+        ("hub", cfg!(feature = "hub")),
+        ("game", cfg!(feature = "realtime")),
+    ];
+    let built: Vec<&str> = all.into_iter().filter_map(|(name, is_built)| is_built.then_some(name)).collect();
+    let demo = if cfg!(feature = "demo") { "; or demo, for all of them" } else { "" };
+    let none = if built.is_empty() { "none was built" } else { "" };
+    format!("The kind of service: {}{none}{demo}", built.join(", "))
+}
+
 /// The flags of `windlass init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// The kind of service: echo, websocket, proxy, resp, memcached, hub, game; or demo, for all of them
-    #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true)]
+    #[arg(value_name = "KIND", env = "WINDLASS_KIND", hide_env = true, help = kinds())]
     pub(crate) kind: String,
 
     /// Give a key of a table this value instead of leaving it out: admin.listen=127.0.0.1:9900. May be given
@@ -432,30 +470,6 @@ pub(crate) struct ManArgs {
     #[arg(short, long, value_name = "FOLDER", env = "WINDLASS_OUTPUT", hide_env = true)]
     #[arg(conflicts_with = "page")]
     pub(crate) output: Option<PathBuf>,
-}
-
-/// The flags of `windlass echo`.
-#[derive(Args)]
-pub(crate) struct EchoArgs {
-    /// Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every address of this machine, the same behind udp: for datagrams, or unix:PATH.
-    /// Port 0 lets the system choose. Several may be given
-    #[arg(value_name = "ADDR", default_value = "127.0.0.1:9000", value_delimiter = ',')]
-    #[arg(env = "WINDLASS_LISTEN", hide_env = true)]
-    pub(crate) listen: Vec<Address>,
-
-    /// Worker threads; 0 is one per core. A single worker runs on the main thread
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SERVING)]
-    #[arg(env = "WINDLASS_WORKERS", hide_env = true, value_parser = workers)]
-    pub(crate) workers: usize,
-
-    /// Take over from the server that hands over at this Unix socket, if there is one, and hand over there
-    /// to the next. Nobody is refused meanwhile, and connections stay where they are. Linux
-    #[arg(long, value_name = "PATH", help_heading = SERVING)]
-    #[arg(env = "WINDLASS_CONTROL", hide_env = true)]
-    pub(crate) control: Option<std::path::PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) serving: ServingArgs,
 }
 
 /// The flags of `windlass resp`.

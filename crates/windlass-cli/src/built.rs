@@ -20,6 +20,15 @@ const NONE: Part = Part { feature: "", commands: &[], tables: &[], keys: &[], fl
 
 const PARTS: &[Part] = &[
     Part { feature: "bench", commands: &["bench"], is_built: cfg!(feature = "bench"), ..NONE },
+    Part { feature: "clients", commands: &["pub", "sub"], is_built: cfg!(feature = "clients"), ..NONE },
+    Part { feature: "demo", commands: &["demo"], is_built: cfg!(feature = "demo"), ..NONE },
+    Part {
+        feature: "echo",
+        commands: &["echo"],
+        tables: &["echo"],
+        is_built: cfg!(feature = "echo"),
+        ..NONE
+    },
     Part { feature: "hub", commands: &["hub"], tables: &["hub"], is_built: cfg!(feature = "hub"), ..NONE },
     Part {
         feature: "kv",
@@ -50,6 +59,13 @@ const PARTS: &[Part] = &[
         ..NONE
     },
     Part { feature: "top", commands: &["top"], is_built: cfg!(feature = "top"), ..NONE },
+    Part {
+        feature: "websocket",
+        commands: &["websocket"],
+        tables: &["websocket"],
+        is_built: cfg!(feature = "websocket"),
+        ..NONE
+    },
 ];
 
 /// Where something is asked for.

@@ -82,6 +82,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
 /// `windlass init`.
 pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let schema = config::schema();
+    #[cfg(feature = "demo")]
     if args.kind == "demo" {
         anyhow::ensure!(args.set.is_empty(), "`--set` has no effect on the demo's file");
         return write(args, &page::demo(&crate::demo::file(|port| port))?);
@@ -89,10 +90,12 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let kinds = page::kinds(&schema);
     let mut set = args.set.clone();
     let Some(text) = page::starting(&schema, &args.kind, config::usual_address(&args.kind), &mut set) else {
-        if let Some(why) = built::without(Asked::Table, &args.kind) {
+        let asked = if args.kind == "demo" { Asked::Command } else { Asked::Table };
+        if let Some(why) = built::without(asked, &args.kind) {
             anyhow::bail!(why);
         }
-        let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).chain(["demo"]).collect();
+        let demo = cfg!(feature = "demo").then_some("demo");
+        let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).chain(demo).collect();
         let near = crate::nearest::nearest(&args.kind, &names);
         let near = near.map_or_else(|| ".".into(), |near| format!("; did you mean `{near}`?"));
         anyhow::bail!(

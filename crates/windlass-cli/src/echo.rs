@@ -1,12 +1,14 @@
 //! `windlass echo`: 15 lines of service.
 
 use anyhow::Result;
-use windlass::{Close, Conn, Datagram, DatagramService, Input, Service, Socket};
+use windlass::{Close, Conn, Datagram, DatagramService, Input, Serve, Service, Socket, serve};
 
 use crate::args::EchoArgs;
 use crate::config::shape::EchoTable;
 use crate::config::value::{Count, FilePath, Listen};
-use crate::serving::{Tally, access_from_flags, from_flags, run_flags, tls_from_flags};
+use crate::serving::{
+    Ends, Tally, Told, Watched, access_from_flags, from_flags, listening, owner, run_flags, tls_from_flags,
+};
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &EchoArgs) -> Result<()> {
@@ -20,6 +22,16 @@ pub(crate) fn run(args: &EchoArgs) -> Result<()> {
         ..EchoTable::default()
     }];
     run_flags(&file, &args.serving)
+}
+
+/// The service of one table.
+pub(crate) fn service(table: &EchoTable, told: &Told) -> Result<Serve<Watched<Echo>>> {
+    let ends = Ends::of(table.access_log.as_ref(), &table.name, told)?;
+    let its = told.of(&table.name, "echo");
+    let service =
+        serve(move || Watched::new(Echo::default(), &its, ends.clone())).name(&table.name).datagrams();
+    let owner = owner("echo", &table.name);
+    listening(service, told, &owner, (&table.listen, table.tls.as_ref(), 0))
 }
 
 /// Below are the ports of a system's own servers, other echoes among them (RFC 6335, section 6).

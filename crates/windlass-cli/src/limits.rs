@@ -131,9 +131,9 @@ impl Setting {
 
     /// Reads `KEY=VALUE`, and says in one sentence what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Setting, String> {
-        let (name, value) = text.split_once('=').ok_or(
-            "write it as KEY=VALUE, for example idle_timeout=30s; `windlass echo --limits` lists the keys",
-        )?;
+        let (name, value) = text
+            .split_once('=')
+            .ok_or("write it as KEY=VALUE, for example idle_timeout=30s; `--limits` lists the keys")?;
         let name = name.trim();
         let Some(key) = find(name) else {
             return Err(unknown(name));

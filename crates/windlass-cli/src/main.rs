@@ -1,6 +1,25 @@
 //! The `windlass` binary. Read `args` for what can be typed, then `serving` for what every server shares,
 //! and `console` for everything it prints while it serves.
 
+#![cfg_attr(
+    not(all(
+        feature = "echo",
+        feature = "websocket",
+        feature = "kv",
+        feature = "proxy",
+        feature = "hub",
+        feature = "realtime"
+    )),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        unused_mut,
+        unused_variables,
+        reason = "what some services share is nobody's where those are not"
+    )
+)]
+
 mod access;
 mod admin;
 mod args;
@@ -12,7 +31,9 @@ mod client;
 mod config;
 mod configured;
 mod console;
+#[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "echo")]
 mod echo;
 mod failure;
 #[cfg(feature = "realtime")]
@@ -26,6 +47,7 @@ mod limits;
 mod logfile;
 mod logs;
 mod man;
+#[cfg(feature = "clients")]
 mod mqtt;
 mod nearest;
 mod notify;
@@ -38,6 +60,7 @@ mod signals;
 mod text;
 #[cfg(feature = "top")]
 mod top;
+#[cfg(feature = "websocket")]
 mod websocket;
 
 use std::io::Write;
@@ -62,8 +85,11 @@ fn main() -> ExitCode {
         },
     };
     let outcome = match cli.command {
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "echo")]
         Command::Echo(args) => echo::run(&args),
+        #[cfg(feature = "websocket")]
         Command::Websocket(args) => websocket::run(&args),
         #[cfg(feature = "proxy")]
         Command::Proxy(args) => proxy::run(&args),
@@ -83,7 +109,9 @@ fn main() -> ExitCode {
         Command::Resp(args) => kv::resp(&args),
         #[cfg(feature = "kv")]
         Command::Memcached(args) => kv::memcached(&args),
+        #[cfg(feature = "clients")]
         Command::Pub(args) => mqtt::publish(&args),
+        #[cfg(feature = "clients")]
         Command::Sub(args) => mqtt::subscribe(&args),
         #[cfg(all(target_os = "linux", feature = "bench"))]
         Command::Bench(bench) => bench.run(),
@@ -103,6 +131,7 @@ fn main() -> ExitCode {
         // It has been said what is wrong.
         Err(error) if error.is::<configured::Misconfigured>() => ExitCode::from(configured::EXIT_CONFIG),
         // And this is what was asked for, or told already.
+        #[cfg(feature = "clients")]
         Err(error) if error.is::<mqtt::Ended>() => {
             error.downcast::<mqtt::Ended>().map_or(ExitCode::FAILURE, |it| it.code())
         }

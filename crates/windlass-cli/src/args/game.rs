@@ -10,7 +10,8 @@ use windlass::Address;
 use super::{SERVING, ServingArgs, workers};
 use crate::quantity;
 
-pub(super) const ABOUT: &str = "\
+pub(super) const ABOUT: &str = concat!(
+    "\
 Serve a real-time game: rooms that tick, players over WebSocket and UDP, and the arena to play
 
 At / is the arena: sixteen players who move, dash, shoot and score, with keys and mouse or with two thumbs. \
@@ -18,7 +19,9 @@ Rooms are found and opened over HTTP (/api/rooms), players come over WebSocket (
 ENet, and come back to their seat within 30 s by either. Every room lives on one worker and ticks at fixed times; what players do is decided here. \
 Rooms of your own are written in Rust, with the crate windlass-realtime.
 
-Output, signals and systemd are as with `windlass echo`; a message is one of a player's.";
+",
+    as_echo!("Output, signals and systemd", "one of a player's")
+);
 
 pub(super) const EXAMPLES: &str = "\
 Every flag is an environment variable too: --rooms-max is WINDLASS_ROOMS_MAX, ADDR is

@@ -10,7 +10,8 @@ use super::{SERVING, ServingArgs, workers};
 use crate::config::hub::{Durability, QueueFull};
 use crate::quantity;
 
-pub(super) const ABOUT: &str = "\
+pub(super) const ABOUT: &str = concat!(
+    "\
 Serve MQTT 3.1.1 and 5.0: an IoT hub
 
 Clients of both versions share one space of topics. QoS 0, 1 and 2, retained messages, wills, sessions that \
@@ -25,7 +26,9 @@ Who is on this machine needs no password, and nobody else is served: \
 --password-file and --acl-file say who may come and what they may do; \
 tokens, certificates and more are in `[hub.identity]` of a configuration file.
 
-Output, signals and systemd are as with `windlass echo`; a message is a packet that was received.";
+",
+    as_echo!("Output, signals and systemd", "a packet that was received")
+);
 
 pub(super) const EXAMPLES: &str = "\
 Every flag is an environment variable too: --queue-max is WINDLASS_QUEUE_MAX, ADDR is

@@ -11,7 +11,8 @@ use crate::config::proxy::{BalanceName, ModeName, ProxyVersion};
 use crate::config::value::Network;
 use crate::quantity;
 
-pub(super) const ABOUT: &str = "\
+pub(super) const ABOUT: &str = concat!(
+    "\
 Pass connections or requests on to backends, and spread them
 
 Each client is connected to one of the backends, and what either says goes to the other until both have \
@@ -27,7 +28,9 @@ silent for a minute, and --listen and --to are UDP ports.
 
 A message in its figures is a client that was connected to a backend, or a request, or a client's flow of \
 datagrams. \
-Output, signals and systemd are as with `windlass echo`.";
+",
+    as_echo!("Output, signals and systemd")
+);
 
 pub(super) const EXAMPLES: &str = "\
 Every flag is an environment variable too: --to is WINDLASS_TO, --listen is WINDLASS_LISTEN.

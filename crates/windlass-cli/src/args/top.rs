@@ -24,7 +24,7 @@ Examples:
   windlass top
       The server of the windlass.toml here, or else the admin listener at 127.0.0.1:9900.
   windlass top 127.0.0.1:9900
-      The one of `windlass demo`.
+      The usual address, which the demo has too.
   windlass top unix:/run/windlass/admin.sock --once
       A snapshot, for a script.
   windlass top example.com:9900 --token-file token

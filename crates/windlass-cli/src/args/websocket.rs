@@ -5,13 +5,16 @@ use windlass::Address;
 
 use super::{SERVING, ServingArgs, workers};
 
-pub(super) const ABOUT: &str = "\
+pub(super) const ABOUT: &str = concat!(
+    "\
 Serve echo to WebSocket clients, with a page for browsers
 
 Every message comes back as it was: at /ws, by RFC 6455 with permessage-deflate refused. \
 At / is a page to try it with. Pages of other sites cannot connect.
 
-Output, signals and systemd are as with `windlass echo`.";
+",
+    as_echo!("Output, signals and systemd")
+);
 
 pub(super) const EXAMPLES: &str = "\
 Every flag is an environment variable too: --log-level is WINDLASS_LOG_LEVEL, ADDR is

@@ -30,7 +30,7 @@ pub(crate) fn find(file: &File, places: &Places, problems: &mut Vec<Problem>) {
     if services.is_empty() && problems.is_empty() {
         problems.push(
             Problem::without_place("the configuration serves nothing")
-                .help("`windlass init echo` shows how to begin"),
+                .help("`windlass help init` tells how to begin"),
         );
     }
     let mut names: BTreeMap<&str, String> = BTreeMap::new();

@@ -187,7 +187,9 @@ pub(crate) fn services(file: &File) -> Vec<Serving<'_>> {
             }));
         };
     }
+    #[cfg(feature = "echo")]
     add!(echo);
+    #[cfg(feature = "websocket")]
     add!(websocket);
     #[cfg(feature = "proxy")]
     {
@@ -333,6 +335,15 @@ fn without_holes(values: &mut Map<String, Value>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(
+    test,
+    feature = "tls",
+    feature = "echo",
+    feature = "websocket",
+    feature = "kv",
+    feature = "proxy",
+    feature = "hub",
+    feature = "realtime"
+))]
 #[path = "../tests/config/mod.rs"]
 mod tests;

@@ -118,6 +118,7 @@ fn set_value(property: &Value, value: &str) -> String {
 }
 
 /// A file with these services, to change and reload.
+#[cfg(feature = "demo")]
 pub(crate) fn demo(file: &File) -> Result<String, toml::ser::Error> {
     let text = toml::to_string_pretty(file)?;
     Ok(format!(

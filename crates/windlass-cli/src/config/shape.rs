@@ -23,7 +23,7 @@ pub(crate) struct File {
     pub(crate) include: Vec<String>,
     /// The process.
     pub(crate) server: ServerTable,
-    /// Every bound of the engine; `windlass echo --limits` explains each.
+    /// Every bound of the engine; `--limits` behind the command of a service explains each.
     #[serde(skip_serializing)]
     pub(crate) limits: LimitsTable,
     /// What is logged, and how.
@@ -31,9 +31,11 @@ pub(crate) struct File {
     /// Where the operator looks in.
     pub(crate) admin: AdminTable,
     /// Services that send back what they get.
+    #[cfg(feature = "echo")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) echo: Vec<EchoTable>,
     /// Services that send back WebSocket messages, at `/ws`, with a page for browsers at `/`.
+    #[cfg(feature = "websocket")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) websocket: Vec<WebsocketTable>,
     /// Proxies: connections or requests of HTTP, spread over backends.
@@ -279,6 +281,7 @@ impl ClientCertificate {
 }
 
 /// A service that sends back what it gets.
+#[cfg(feature = "echo")]
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EchoTable {
@@ -295,6 +298,7 @@ pub(crate) struct EchoTable {
     pub(crate) access_log: Option<AccessTable>,
 }
 
+#[cfg(feature = "echo")]
 impl Default for EchoTable {
     fn default() -> EchoTable {
         EchoTable { name: "echo".into(), listen: Vec::new(), access_log: None, tls: None }
@@ -302,6 +306,7 @@ impl Default for EchoTable {
 }
 
 /// A service that sends back WebSocket messages.
+#[cfg(feature = "websocket")]
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WebsocketTable {
@@ -318,6 +323,7 @@ pub(crate) struct WebsocketTable {
     pub(crate) access_log: Option<AccessTable>,
 }
 
+#[cfg(feature = "websocket")]
 impl Default for WebsocketTable {
     fn default() -> WebsocketTable {
         WebsocketTable { name: "websocket".into(), listen: Vec::new(), access_log: None, tls: None }

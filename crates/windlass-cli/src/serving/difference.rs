@@ -187,6 +187,13 @@ impl Difference {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(
+    test,
+    feature = "tls",
+    feature = "echo",
+    feature = "websocket",
+    feature = "kv",
+    feature = "proxy"
+))]
 #[path = "../tests/difference.rs"]
 mod tests;

@@ -148,7 +148,9 @@ fn closed(file: &File) -> File {
     file.proxy.iter_mut().for_each(|it| it.access_log = None);
     #[cfg(feature = "realtime")]
     file.game.iter_mut().for_each(|it| it.access_log = None);
+    #[cfg(feature = "echo")]
     file.echo.iter_mut().for_each(|it| it.access_log = None);
+    #[cfg(feature = "websocket")]
     file.websocket.iter_mut().for_each(|it| it.access_log = None);
     file
 }

@@ -20,7 +20,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use windlass::{Address, Bound, Inherited, Server, serve};
+use windlass::{
+    Address, Bound, Close, Conn, Datagram, DatagramService, Inherited, Input, Server, Service, Socket, serve,
+};
 
 use crate::access::AccessLogs;
 use crate::args::ServingArgs;
@@ -303,8 +305,25 @@ pub(crate) fn try_listen(address: &Address) -> Result<(), String> {
         let there = folder.is_none_or(std::path::Path::is_dir);
         return if there { Ok(()) } else { Err(format!("{address}: there is no such folder")) };
     }
-    let echo = serve(crate::echo::Echo::default).datagrams().workers(1).listen(address.to_string());
-    echo.bind().map(drop).map_err(|error| error.to_string())
+    let nobody = serve(|| Nobody).datagrams().workers(1).listen(address.to_string());
+    nobody.bind().map(drop).map_err(|error| error.to_string())
+}
+
+/// To listen, and never to serve.
+struct Nobody;
+
+impl Service for Nobody {
+    type Session = ();
+    fn open(&mut self, _: &mut Conn<'_>) -> Result<(), Close> {
+        Err(Close::Refused)
+    }
+    fn data(&mut self, _: &mut Conn<'_>, _: &mut (), _: &mut Input<'_>) -> Result<(), Close> {
+        Err(Close::Refused)
+    }
+}
+
+impl DatagramService for Nobody {
+    fn datagram(&mut self, _: &mut Socket<'_>, _: Datagram<'_>) {}
 }
 
 fn bind(file: &File, told: &Told, more: impl FnOnce(Server) -> Server) -> Result<Bound> {

@@ -1,14 +1,13 @@
 //! The server that a configuration describes.
 
 use anyhow::Result;
-use windlass::{Change, Config, Limits, Serve, Server, Service, serve};
+use windlass::{Change, Config, Limits, Serve, Server, Service};
 
-use super::{Ends, Told, Watched, memory};
+use super::{Told, memory};
 use crate::access::Kind;
 use crate::config::File;
 use crate::config::shape::TlsTable;
 use crate::config::value::Listen;
-use crate::echo::Echo;
 
 /// What is called so among the services of a server: the admin listener.
 pub(crate) const ADMIN: &str = "admin";
@@ -29,7 +28,15 @@ fn is_store_alone(file: &File) -> bool {
     if !file.proxy.is_empty() {
         return false;
     }
-    file.echo.is_empty() && file.websocket.is_empty() && !(file.resp.is_empty() && file.memcached.is_empty())
+    #[cfg(feature = "echo")]
+    if !file.echo.is_empty() {
+        return false;
+    }
+    #[cfg(feature = "websocket")]
+    if !file.websocket.is_empty() {
+        return false;
+    }
+    !(file.resp.is_empty() && file.memcached.is_empty())
 }
 
 /// What services are added to: a server, or a change of one.
@@ -97,13 +104,9 @@ pub(super) fn services<T: Takes>(
     mut to: T,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<T> {
-    for echo in file.echo.iter().filter(|echo| wanted(&echo.name)) {
-        let ends = Ends::of(echo.access_log.as_ref(), &echo.name, told)?;
-        let its = told.of(&echo.name, "echo");
-        let service =
-            serve(move || Watched::new(Echo::default(), &its, ends.clone())).name(&echo.name).datagrams();
-        let owner = owner("echo", &echo.name);
-        to = to.take(listening(service, told, &owner, (&echo.listen, echo.tls.as_ref(), 0))?);
+    #[cfg(feature = "echo")]
+    for echo in file.echo.iter().filter(|it| wanted(&it.name)) {
+        to = to.take(crate::echo::service(echo, told)?);
     }
     #[cfg(feature = "kv")]
     if wanted(&crate::kv::name(file, told))
@@ -111,6 +114,7 @@ pub(super) fn services<T: Takes>(
     {
         to = to.take(kv);
     }
+    #[cfg(feature = "websocket")]
     for websocket in file.websocket.iter().filter(|it| wanted(&it.name)) {
         to = to.take(crate::websocket::service(websocket, told)?);
     }

@@ -19,6 +19,12 @@ fn who_asks_for_what_was_left_out_is_told_so() {
             "backends",
             Some("this windlass was built without `proxy`, and so without `backends`"),
         ),
+        (Asked::Command, "demo", Some("this windlass was built without `demo`")),
+        (Asked::Command, "echo", Some("this windlass was built without `echo`")),
+        (Asked::Command, "pub", Some("this windlass was built without `clients`, and so without `pub`")),
+        (Asked::Command, "sub", Some("this windlass was built without `clients`, and so without `sub`")),
+        (Asked::Table, "echo", Some("this windlass was built without `echo`")),
+        (Asked::Table, "websocket", Some("this windlass was built without `websocket`")),
         (Asked::Table, "store", Some("this windlass was built without `kv`, and so without `store`")),
         (Asked::Key, "tls", Some("this windlass was built without `tls`")),
         (
@@ -33,7 +39,10 @@ fn who_asks_for_what_was_left_out_is_told_so() {
     ] {
         assert_eq!(among(&left_out(), asked, name).as_deref(), said, "{name}");
     }
-    assert_eq!(told(&left_out()), "\n\nBuilt without: bench, hub, kv, proxy, realtime, tls, top");
+    assert_eq!(
+        told(&left_out()),
+        "\n\nBuilt without: bench, clients, demo, echo, hub, kv, proxy, realtime, tls, top, websocket"
+    );
     assert_eq!((told(&[]), told(&[NONE])), (String::new(), String::new()));
 }
 
@@ -60,13 +69,18 @@ fn a_command_line_with_what_was_left_out_is_told_from_a_wrong_one() {
         let error = Cli::try_parse_from([&["windlass"], args].concat()).err().expect("it is wrong");
         without_typed(&error)
     };
-    assert_eq!((typed(&["ecko"]), typed(&["echo", "--colour"])), (None, None));
+    assert_eq!((typed(&["healht"]), typed(&["health", "--colour"])), (None, None));
     for (args, is_built, feature) in [
         (&["hub"][..], cfg!(feature = "hub"), "hub"),
         (&["help", "hub"], cfg!(feature = "hub"), "hub"),
+        (&["demo", "-q"], cfg!(feature = "demo"), "demo"),
+        (&["echo", "--tls-cert", "a.pem"], cfg!(feature = "echo"), "echo"),
+        (&["websocket"], cfg!(feature = "websocket"), "websocket"),
+        (&["pub", "-t", "a"], cfg!(feature = "clients"), "clients"),
+        (&["sub", "-t", "a"], cfg!(feature = "clients"), "clients"),
         (&["resp", "127.0.0.1:0"], cfg!(feature = "kv"), "kv"),
-        (&["echo", "--tls-cert", "a.pem"], cfg!(feature = "tls"), "tls"),
-        (&["echo", "--tls-cert=a.pem"], cfg!(feature = "tls"), "tls"),
+        (&["echo", "--tls-cert", "a.pem"], cfg!(any(feature = "tls", not(feature = "echo"))), "tls"),
+        (&["echo", "--tls-cert=a.pem"], cfg!(any(feature = "tls", not(feature = "echo"))), "tls"),
     ] {
         if !is_built {
             let said = typed(args).unwrap_or_else(|| panic!("{args:?}"));

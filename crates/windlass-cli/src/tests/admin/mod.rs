@@ -98,6 +98,7 @@ fn only_requests_for_this_machine_are_answered() {
 }
 
 #[test]
+#[cfg(all(feature = "proxy", feature = "hub", feature = "realtime"))]
 fn with_a_token_nothing_is_told_without_it() {
     let (mut harness, _) = admin(Some("s3cret"));
     let anywhere = "host: 192.0.2.1:9901\r\n";
@@ -119,6 +120,7 @@ fn with_a_token_nothing_is_told_without_it() {
 }
 
 #[test]
+#[cfg(all(feature = "proxy", feature = "hub", feature = "realtime"))]
 fn orders_of_other_sites_are_refused() {
     let (mut harness, slot) = admin(None);
     for lines in [

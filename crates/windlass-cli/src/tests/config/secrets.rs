@@ -7,6 +7,7 @@ fn token(text: &str) -> String {
 }
 
 #[test]
+#[cfg(feature = "hub")]
 fn the_schema_tells_what_is_secret() {
     assert_eq!(keys(&crate::config::schema()), ["token", "secret", "authorization"]);
 }
