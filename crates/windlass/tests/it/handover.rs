@@ -520,7 +520,8 @@ fn of_two_successors_one_is_refused() {
         "{said}"
     );
     second.finish();
-    assert_eq!((old.counter("handovers_offered"), old.counter("handovers_refused")), (1, 1));
+    old.wait_for("handovers_refused", 1);
+    assert_eq!(old.counter("handovers_offered"), 1);
     first.process.tell("go on");
     assert_eq!(first.process.hear(), "ready");
     old.ended();
