@@ -496,8 +496,7 @@ fn a_stall_is_blamed_on_who_caused_it() {
             Err(Close::Done)
         }
     }
-    let lim =
-        Limits { stall_timeout: Duration::from_millis(10), source_connections_max: 0, ..Limits::default() };
+    let lim = Limits { stall_timeout: Duration::from_millis(10), source_connections_max: 0, ..limits() };
     let server = Running::start(serve(|| Room).config(one_worker(lim)).tcp("127.0.0.1:0"));
     let stay: Vec<_> = (0..6000).map(|_| server.connect()).collect();
     server.wait_for("all", |c| c.opened == 6000);
