@@ -248,13 +248,13 @@ fn without_a_stall_timeout_an_orderly_end_is_no_less_patient() {
         probe,
         Limits {
             write_stall_timeout: Duration::ZERO,
-            linger_timeout: Duration::from_millis(500),
+            linger_timeout: Duration::from_millis(2500),
             ..limits()
         },
     );
     let mut stream = server.connect();
     for piece in message.chunks(message.len() / 20 + 1) {
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(150));
         expect(&mut stream, piece);
     }
     server.stop();
