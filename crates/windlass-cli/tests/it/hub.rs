@@ -225,7 +225,7 @@ fn a_full_disk_is_not_lied_about() {
     let mut kept: Vec<Vec<u8>> = Vec::new();
     let message = |n: usize| format!("{n:0>8000}").into_bytes();
     // Until one is refused, or waits for the disk.
-    sender.set_read_timeout(Some(std::time::Duration::from_secs(3))).unwrap();
+    sender.set_read_timeout(Some(std::time::Duration::from_secs(8))).unwrap();
     let mut waits = false;
     for n in 0..200 {
         send(&mut sender, 1, &message(n));
