@@ -82,6 +82,7 @@ fn it_looks_right_in_both_schemes_and_on_a_narrow_screen() {
     let mut grounds = Vec::new();
     for scheme in ["light", "dark"] {
         browser.look(1280, 900, scheme);
+        browser.until(&format!("matchMedia('(prefers-color-scheme: {scheme})').matches"));
         thread::sleep(Duration::from_millis(1200));
         grounds.push(browser.eval("getComputedStyle(document.body).backgroundColor"));
         assert_eq!(too_faint(&mut browser), Vec::<String>::new(), "{scheme}");
@@ -109,6 +110,7 @@ fn it_looks_right_in_both_schemes_and_on_a_narrow_screen() {
 
     for width in [1280, 1000, 830, 700, 400, 320] {
         browser.look(width, 850, "light");
+        browser.until(&format!("innerWidth === {width}"));
         thread::sleep(Duration::from_millis(300));
         let wide = browser.eval("document.documentElement.scrollWidth - innerWidth").as_i64().unwrap();
         assert!(wide <= 0, "{width} px: the page is {wide} px wider");
