@@ -175,7 +175,7 @@ fn is_echoed(stream: &mut TcpStream, text: &[u8]) -> bool {
 #[cfg(any(feature = "relay", all(feature = "echo", feature = "udp")))]
 fn is_echoed_as_datagram(to: &str, text: &[u8]) -> bool {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
     socket.send_to(text, to).unwrap();
     let mut back = [0; 64];
     let answered = socket.recv_from(&mut back).map(|(len, _)| len);
