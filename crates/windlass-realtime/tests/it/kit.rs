@@ -54,12 +54,22 @@ impl Server {
 
     /// With its sockets for datagrams at this address.
     pub(crate) fn start_at(config: GameConfig, workers: usize, udp: &str) -> Server {
+        let limits = windlass::Limits { source_connections_max: 0, ..windlass::Limits::default() };
+        Server::start_with(config, workers, udp, limits)
+    }
+
+    /// And with these limits.
+    pub(crate) fn start_with(
+        config: GameConfig,
+        workers: usize,
+        udp: &str,
+        limits: windlass::Limits,
+    ) -> Server {
         let kinds = config.kinds.iter().map(|kind| kind.name.clone());
         let (watch, mailbox) = (GameWatch::new(workers, kinds), Mailbox::new());
         let by_udp = config.udp.is_some();
         let (config, its, mail) = (Arc::new(config), watch.clone(), mailbox.clone());
         let make = move || Game::http(config.clone(), &mail, &its, HttpConfig::default());
-        let limits = windlass::Limits { source_connections_max: 0, ..windlass::Limits::default() };
         let mut serving = serve(make)
             .mailbox(&mailbox)
             .movable()
@@ -160,7 +170,7 @@ pub(crate) fn open(
     headers: &[(&str, &str)],
 ) -> Result<WebSocket<TcpStream>, u16> {
     let stream = TcpStream::connect(at).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut request = tungstenite::http::Request::builder()
         .uri(format!("ws://{at}{path}"))
