@@ -16,7 +16,7 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// A short run against `server`, but for what `change` changes, in which there is something to be seen.
 fn run(server: &Serving, change: impl Fn(&mut EchoOptions)) -> EchoReport {
-    run_until(server, change, |report| report.load.messages > 0 || report.load.trouble().is_some())
+    run_until(server, change, |report| report.load.messages > 0)
 }
 
 /// One that is short at first: if it shows too little, as the machine stood still meanwhile, it is done again and takes
@@ -39,9 +39,11 @@ fn run_until(
         let hold = times * Duration::from_millis(300);
         let mut options = EchoOptions { load, hold, ..EchoOptions::default() };
         change(&mut options);
-        echo::run(&options, &mut |_| {}).unwrap()
+        echo::run(&options, &mut |_| {})
     };
-    [1, 5, 25].into_iter().map(of).find(&is_enough).unwrap_or_else(|| of(75))
+    // One that has seen nothing at all is an error.
+    let short = [1, 5, 25].into_iter().filter_map(|times| of(times).ok()).find(&is_enough);
+    short.unwrap_or_else(|| of(75).unwrap())
 }
 
 #[track_caller]
@@ -115,6 +117,8 @@ fn the_open_loop_counts_waiting_as_latency() {
     let report = run(&server, |options| {
         options.load.rate = Some(1000);
         options.load.connections = 1;
+        // Half of it, however often it has to be done again.
+        options.load.duration = Duration::from_millis(200);
     });
     assert_eq!(report.load.trouble(), None);
     // Messages due during the sleep were late by up to its length, although each was answered at
