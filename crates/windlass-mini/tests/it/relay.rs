@@ -354,15 +354,12 @@ fn a_client_that_takes_nothing_more_is_not_told_that_this_was_all() {
         fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == device))
     };
     let is_open = || std::fs::read_dir(format!("/proc/{}/fd", mini.pid())).unwrap().any(is_device);
-    // It waits for what it is told to, and for nothing that is there already.
-    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", mini.pid())).unwrap();
-    let is_asleep = || stat().rsplit(')').next().unwrap().starts_with(" S");
     let mut client = connected(&mini.addresses[0]);
     eventually("it has the device", || is_open().then_some(()));
     rustix::fs::fcntl_setfl(&into, rustix::fs::OFlags::NONBLOCK).unwrap();
-    // Until no buffer on the way has room.
+    // Until no buffer on the way has room, and it does not merely take its time.
     let mut passed = Instant::now();
-    while passed.elapsed() < Duration::from_millis(500) || !is_asleep() {
+    while passed.elapsed() < Duration::from_millis(500) || !mini.is_asleep() {
         if into.write(&[b'.'; 4096]).is_ok_and(|n| n > 0) {
             passed = Instant::now();
         } else {

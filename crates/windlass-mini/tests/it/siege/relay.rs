@@ -173,7 +173,7 @@ fn five_hundred_and_backends_that_misbehave_end_no_relay() {
             }
         }
         for deaf in [3, 7, 8] {
-            gorge(bad.iter_mut().skip(deaf).step_by(10));
+            gorge(&besieged, bad.iter_mut().skip(deaf).step_by(10));
         }
         flood(&besieged, &sockets);
         besieged.holds(&format!("round {round}"));
