@@ -1,6 +1,6 @@
 //! A server with rooms, and players for it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -232,6 +232,8 @@ impl Player {
                 return true;
             }
             Ok(_) => return true,
+            // A process that was stopped for a moment has heard nothing yet.
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => return true,
             Err(_) => return false,
         };
         self.heard += 1;
