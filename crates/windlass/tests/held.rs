@@ -45,7 +45,12 @@ fn held() -> u64 {
 
 #[test]
 fn the_sent_part_of_a_large_write_is_given_back() {
-    let limits = Limits { stall_timeout: Duration::ZERO, source_connections_max: 0, ..Limits::default() };
+    let limits = Limits {
+        stall_timeout: Duration::ZERO,
+        overload_lag_max: Duration::ZERO,
+        source_connections_max: 0,
+        ..Limits::default()
+    };
     let config = Config::default().workers(1).limits(Limits { output_max: 2 * WRITE, ..limits });
     let bound = serve(|| Large).config(config).tcp("127.0.0.1:0").bind().unwrap();
     let (addr, handle) = (bound.addresses()[0].tcp().unwrap(), bound.handle());

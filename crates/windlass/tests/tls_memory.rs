@@ -64,7 +64,11 @@ fn allocated() -> usize {
 #[test]
 fn an_idle_connection_costs_what_we_say() {
     let tls = TlsServer::new(identity("server"));
-    let limits = Limits { stall_timeout: std::time::Duration::ZERO, ..Limits::default() };
+    let limits = Limits {
+        stall_timeout: std::time::Duration::ZERO,
+        overload_lag_max: std::time::Duration::ZERO,
+        ..Limits::default()
+    };
     let bound = serve(|| Echo)
         .config(Config::default().workers(1).limits(limits))
         .tls("127.0.0.1:0", &tls.build().unwrap())

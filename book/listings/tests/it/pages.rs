@@ -143,8 +143,10 @@ fn run(page: &str, blocks: &[Block]) -> usize {
                     None => (7000, 0),
                 };
                 let actual = with_pid(&command.replace("7000", &port.to_string()), pid);
-                // One that gives up after a time finds a busy machine slow: it may try again.
-                let mut tries = if command.contains("timeout ") { 5 } else { 1 };
+                // One that gives up after a time finds a busy machine slow, and numbers are told at the end of a turn: it may
+                // try again.
+                let mut tries =
+                    if command.contains("timeout ") || command.contains("/metrics") { 5 } else { 1 };
                 let (said, same) = loop {
                     let said = run_command(&actual, port);
                     let same = said.len() == shown.len()
@@ -153,6 +155,7 @@ fn run(page: &str, blocks: &[Block]) -> usize {
                     if same || tries == 0 {
                         break (said, same);
                     }
+                    std::thread::sleep(std::time::Duration::from_millis(200));
                 };
                 assert!(
                     same,

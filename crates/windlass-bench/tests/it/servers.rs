@@ -41,7 +41,11 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) fn tcp(fault: Fault) -> Serving {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // At an address of its own: once its port is closed, nobody else is given that.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let [.., high, low] = NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let own = [127, 32 + (std::process::id() % 128) as u8, high, low];
+        let listener = TcpListener::bind((std::net::Ipv4Addr::from(own), 0)).unwrap();
         let target = Target::Tcp(listener.local_addr().unwrap());
         let accept = move || {
             let (stream, _) = listener.accept().unwrap();

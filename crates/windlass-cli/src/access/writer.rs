@@ -20,8 +20,8 @@ const WRITE_BYTES: usize = 64 * 1024;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How often it is told that lines are lost.
 const TELL_PERIOD: Duration = Duration::from_secs(10);
-/// How long the end of the program waits for a pipe that takes nothing.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for a pipe that takes nothing: as long as for the console.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum Notice {
     Record(Arc<AccessLog>, Record),

@@ -30,8 +30,9 @@ use watch::Watch;
 
 /// How often figures are renewed.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long the end of the program waits for a terminal or pipe that takes nothing.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for a terminal or pipe that takes nothing. On a machine that is busy with others the
+/// thread may wait for seconds itself, and what it has still to tell is how it ended.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Log lines are written in pieces of about this size.
 const WRITE_BYTES: usize = 16 * 1024;
 

@@ -128,7 +128,13 @@ pub(crate) struct Promised {
 }
 
 /// Publishes until `stop`, then ends what is in flight until `over`.
-pub(crate) fn publisher(port: u16, n: usize, qos: QoS, stop: &AtomicBool, over: &AtomicBool) -> Promised {
+pub(crate) fn publisher(
+    port: u16,
+    (n, qos): (usize, QoS),
+    acknowledged: &AtomicU64,
+    stop: &AtomicBool,
+    over: &AtomicBool,
+) -> Promised {
     let version = if n.is_multiple_of(2) { Version::V5 } else { Version::V311 };
     let (id, topic) = (format!("publisher-{n}"), format!("load/{}/{n}", qos as u8));
     let retained = format!("retained/{n}");
@@ -181,6 +187,7 @@ pub(crate) fn publisher(port: u16, n: usize, qos: QoS, stop: &AtomicBool, over: 
                 })?;
                 for number in had {
                     promised.acknowledged.push(number);
+                    acknowledged.fetch_add(1, Relaxed);
                     if is_retained(number) {
                         promised.retained = Some(promised.retained.map_or(number, |last| last.max(number)));
                     }
@@ -216,12 +223,19 @@ fn put(wire: &mut Wire, topic: &str, retained: &str, number: u64, qos: QoS, pack
 /// How often each message came, by its publisher and number.
 pub(crate) type Got = HashMap<(usize, u64), u32>;
 
+/// Messages that have come to a subscriber: all of them, and those that came for the first time.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) all: AtomicU64,
+    pub(crate) new: AtomicU64,
+}
+
 /// Subscribes once, and takes what comes until `over`.
 pub(crate) fn subscriber(
     port: u16,
     (id, filters): (&str, &[&str]),
     (qos, version): (QoS, Version),
-    (ready, taken): (&AtomicBool, &AtomicU64),
+    (ready, taken): (&AtomicBool, &Taken),
     over: &AtomicBool,
 ) -> Got {
     let mut got = Got::new();
@@ -268,8 +282,10 @@ pub(crate) fn subscriber(
                             let text = std::str::from_utf8(publish.payload).ok();
                             let number = text.and_then(|text| text.parse().ok());
                             let key = (publisher.expect("a number"), number.expect("a number"));
-                            *got.entry(key).or_default() += 1;
-                            taken.fetch_add(1, Relaxed);
+                            let times = got.entry(key).or_default();
+                            *times += 1;
+                            taken.all.fetch_add(1, Relaxed);
+                            taken.new.fetch_add(u64::from(*times == 1), Relaxed);
                             incoming.ready(ticket, Reason::Success);
                         }
                     }
@@ -291,16 +307,21 @@ pub(crate) fn subscriber(
     got
 }
 
-/// What is retained below `retained/`, by publisher.
-pub(crate) fn retained(port: u16) -> HashMap<usize, u64> {
+/// What is retained below `retained/`, by publisher: of so many of them, if all is well.
+pub(crate) fn retained(port: u16, publishers: u64) -> HashMap<usize, u64> {
     let mut got = HashMap::new();
-    let (ready, taken, over) = (AtomicBool::new(false), AtomicU64::new(0), AtomicBool::new(false));
+    let (ready, taken, over) = (AtomicBool::new(false), Taken::default(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let who = ("asks", &["retained/+"][..]);
             subscriber(port, who, (QoS::AtLeastOnce, Version::V5), (&ready, &taken), &over)
         });
-        std::thread::sleep(Duration::from_secs(1));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while taken.new.load(Relaxed) < publishers && !asking.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Should there be more than that.
+        std::thread::sleep(Duration::from_millis(500));
         over.store(true, Relaxed);
         for ((publisher, number), _) in asking.join().expect("it has not panicked") {
             got.insert(publisher, number);

@@ -18,9 +18,11 @@ use std::time::{Duration, Instant};
 use windlass::proto::mqtt::{QoS, Version};
 use windlass::proto::testing::Rng;
 
-use client::{Got, Promised, publisher, retained, subscriber};
+use client::{Got, Promised, Taken, publisher, retained, subscriber};
 
 const PUBLISHERS: usize = 8;
+/// Nothing that still comes takes longer than that, on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A hub in a folder of its own.
 struct Hub<'f> {
@@ -149,9 +151,10 @@ fn survives_kills(test: u16, workers: &[usize]) {
     let folder = Folder::new(&format!("durable-{test}"));
     let port = free_port();
     let hub = Hub::start(&folder.0, port, next());
-    let (published, acknowledged) = under_load(hub, |mut hub| {
+    let (published, acknowledged) = under_load(hub, |mut hub, acknowledged| {
         let mut rng = Rng::new(seed);
-        for _ in 0..kills {
+        let goes_on = goes_on(kills, acknowledged);
+        for _ in (0..).take_while(goes_on) {
             thread::sleep(Duration::from_millis(5 + rng.below(120)));
             hub.kill();
             hub = Hub::start(&folder.0, port, next());
@@ -164,6 +167,13 @@ fn survives_kills(test: u16, workers: &[usize]) {
     });
     println!("{kills} kills: {published} messages published, {acknowledged} acknowledged, none lost");
     assert!(acknowledged >= 10 * kills, "hardly any load");
+}
+
+/// Whether there is another disturbance, the how manieth it may be: so many in all, and on a slow machine more, until enough
+/// was acknowledged meanwhile.
+fn goes_on(times: u64, acknowledged: &AtomicU64) -> impl Fn(&u64) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    move |n| *n < times || acknowledged.load(Relaxed) < 10 * times && Instant::now() < deadline
 }
 
 /// A process hands its port, its log and its sessions over to the next one.
@@ -191,9 +201,10 @@ fn survives_handovers(workers: usize) {
     );
     std::fs::write(folder.0.join("windlass.toml"), text).expect("a file");
     let hub = Hub::succeed(&folder.0, port);
-    let (published, acknowledged) = under_load(hub, |mut hub| {
+    let (published, acknowledged) = under_load(hub, |mut hub, acknowledged| {
         let mut rng = Rng::new(7);
-        for _ in 0..handovers {
+        let goes_on = goes_on(handovers, acknowledged);
+        for _ in (0..).take_while(goes_on) {
             thread::sleep(Duration::from_millis(50 + rng.below(150)));
             let next = Hub::succeed(&folder.0, port);
             hub.ends();
@@ -209,11 +220,11 @@ fn survives_handovers(workers: usize) {
 
 /// Whatever `disturb` does to the hub while messages are published and taken, at its end all that was acknowledged has
 /// come, and what is of QoS 2 once. How many were published and acknowledged.
-fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>) -> Hub<'f>) -> (u64, u64) {
+fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>, &AtomicU64) -> Hub<'f>) -> (u64, u64) {
     let port = hub.port;
     let (stop, over) = (&AtomicBool::new(false), &AtomicBool::new(false));
     let ready = &[AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)];
-    let taken = &AtomicU64::new(0);
+    let (taken, acknowledged) = (&<[Taken; 3]>::default(), &AtomicU64::new(0));
     hub.wait_until_it_serves();
     thread::scope(|scope| {
         // Whoever panics, the others come to an end.
@@ -227,29 +238,43 @@ fn under_load<'f>(mut hub: Hub<'f>, disturb: impl FnOnce(Hub<'f>) -> Hub<'f>) ->
         ];
         let takers: Vec<_> = takes
             .iter()
-            .zip(ready)
-            .map(|(&(id, qos, version), ready)| {
+            .zip(ready.iter().zip(taken))
+            .map(|(&(id, qos, version), (ready, taken))| {
                 scope.spawn(move || subscriber(port, (id, filters), (qos, version), (ready, taken), over))
             })
             .collect();
         while !ready.iter().all(|ready| ready.load(Relaxed)) {
             thread::sleep(Duration::from_millis(5));
         }
-        let givers: Vec<_> =
-            (0..PUBLISHERS).map(|n| scope.spawn(move || publisher(port, n, qos_of(n), stop, over))).collect();
+        let giver = |n| scope.spawn(move || publisher(port, (n, qos_of(n)), acknowledged, stop, over));
+        let givers: Vec<_> = (0..PUBLISHERS).map(giver).collect();
 
-        let mut hub = disturb(hub);
+        let mut hub = disturb(hub, acknowledged);
         hub.wait_until_it_serves();
         stop.store(true, Relaxed);
         let promised: Vec<Promised> =
             givers.into_iter().map(|giver| giver.join().expect("it has not panicked")).collect();
-        // What waits still comes, as long as it may take here.
-        let mut before = None;
-        while before != Some(taken.load(Relaxed)) {
-            before = Some(taken.load(Relaxed));
-            thread::sleep(Duration::from_secs(3));
+        // What waits still comes, as long as it may take here: until all of them have all of it, or nothing has come for
+        // so long that nothing will.
+        let all = promised.iter().map(|promised| promised.acknowledged.len() as u64).sum();
+        let sum = || taken.iter().map(|taken| taken.all.load(Relaxed)).sum::<u64>();
+        let (mut before, mut since) = (sum(), Instant::now());
+        while taken.iter().any(|taken| taken.new.load(Relaxed) < all) && since.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(20));
+            if before != sum() {
+                (before, since) = (sum(), Instant::now());
+            }
         }
-        let kept = retained(port);
+        // And what should not: a second time.
+        loop {
+            before = sum();
+            thread::sleep(Duration::from_secs(3));
+            if before == sum() {
+                break;
+            }
+        }
+        let kept =
+            retained(port, promised.iter().filter(|promised| promised.retained.is_some()).count() as u64);
         over.store(true, Relaxed);
         let got: Vec<Got> =
             takers.into_iter().map(|taker| taker.join().expect("it has not panicked")).collect();

@@ -7,31 +7,71 @@ use std::process::{Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::server::*;
 
-/// Runs a load of so many words for a moment.
-fn bench(words: &[&str]) -> Output {
-    let short = ["-c", "4", "-t", "200ms", "--warmup", "20ms", "--stall", "2s", "--json"];
+/// How long a load runs: a moment, and longer where a busy machine has done nothing in that.
+const MOMENTS: [&str; 3] = ["200ms", "2s", "20s"];
+
+/// Runs a load of so many words, for so long.
+fn bench(words: &[&str], time: &str) -> Output {
+    let short = ["-c", "4", "-t", time, "--warmup", "20ms", "--stall", "20s", "--json"];
     run(&[&["bench"], words, &short].concat())
 }
 
 /// Runs a load to its good end; the report.
 #[track_caller]
 fn clean(words: &[&str]) -> Value {
-    let output = bench(words);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
-    assert!(report["messages"].as_u64().unwrap() > 0, "{words:?}: {report}");
-    assert_eq!((&report["verified"], &report["faults"]), (&true.into(), &0.into()), "{report}");
-    report
+    clean_until(words, |report| report["messages"].as_u64() > Some(0))
 }
 
-/// Runs a load that fails; its one line on stderr, and the report if there is one.
+/// The same, for longer where it has not come to what is wanted in a moment. That nothing is wrong holds for all.
+#[track_caller]
+fn clean_until(words: &[&str], is_enough: impl Fn(&Value) -> bool) -> Value {
+    let mut report = Value::Null;
+    for time in MOMENTS {
+        let output = bench(words, time);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words:?}: {stderr}"));
+        assert_eq!(
+            ["faults", "stalled", "unanswered"].map(|name| report[name].as_u64()),
+            [Some(0); 3],
+            "{words:?}: {stderr}"
+        );
+        if is_enough(&report) {
+            assert!(output.status.success(), "{words:?}: {stderr}");
+            assert!(report["messages"].as_u64().unwrap() > 0, "{words:?}: {report}");
+            assert_eq!(report["verified"], true, "{report}");
+            return report;
+        }
+    }
+    panic!("{words:?}: {report}");
+}
+
+/// What a load of a moment says to people.
+fn said_by(words: &[&str]) -> String {
+    let mut said = String::new();
+    for time in MOMENTS {
+        let output = run(&[&["bench"], words, &["--warmup", "0s", "--stall", "20s", "-t", time]].concat());
+        said = String::from_utf8(output.stdout).unwrap();
+        if !said.contains("nothing was served") {
+            break;
+        }
+    }
+    said
+}
+
+/// Runs a load that fails long before its end; its one line on stderr, and the report if there is one.
 #[track_caller]
 fn fails(words: &[&str]) -> (String, Value) {
-    let output = bench(words);
+    fails_within(words, "60s")
+}
+
+#[track_caller]
+fn fails_within(words: &[&str], time: &str) -> (String, Value) {
+    let output = bench(words, time);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
     assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "{words:?}: {stderr}");
@@ -97,8 +137,7 @@ fn messages_through_a_hub() {
         clean(&["mqtt", target, "--mode", "connect"]);
         clean(&["mqtt", target, "--protocol", "3.1.1", "--retain", "--durable"]);
     }
-    let output = run(&["bench", "mqtt", &server.address, "-c", "1", "--warmup", "0s", "-t", "100ms"]);
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said_by(&["mqtt", &server.address, "-c", "1"]);
     assert!(said.contains(": 2 connections, MQTT 5.0, 1 pair, "), "{said}");
     assert!(said.contains("verified  every delivery, in order, once\n"), "{said}");
 }
@@ -107,13 +146,11 @@ fn messages_through_a_hub() {
 #[test]
 fn the_text_says_what_was_done() {
     let server = Server::on("udp:127.0.0.1:0", &["-q", "--workers", "1"]);
-    let output = run(&["bench", "udp", &server.address, "--warmup", "0s", "-t", "100ms"]);
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said_by(&["udp", &server.address]);
     assert!(said.contains(": 1 peer, 64 B datagrams"), "{said}");
     assert!(said.contains("verified  every datagram that came back\n"), "{said}");
     let server = Server::start(&["-q", "--workers", "1"]);
-    let output = run(&["bench", "echo", &server.address, "-c", "1", "--warmup", "0s", "-t", "100ms"]);
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said_by(&["echo", &server.address, "-c", "1"]);
     assert!(said.contains(": 1 connection, "), "{said}");
     assert!(said.contains("verified  every reply, in order, once\n"), "{said}");
 }
@@ -176,11 +213,18 @@ fn the_shape_of_the_json() {
 #[test]
 fn flags_are_variables_too() {
     let server = Server::start(&["-q", "--workers", "1"]);
-    let mut command = windlass(&["bench", "echo"]);
-    command.env("WINDLASS_TARGET", &server.address).env("WINDLASS_DURATION", "100ms");
-    command.env("WINDLASS_WARMUP", "0").env("WINDLASS_JSON", "1").env("WINDLASS_CUBIC", "");
-    let output = command.output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    let mut report = Value::Null;
+    for time in MOMENTS {
+        let mut command = windlass(&["bench", "echo"]);
+        command.env("WINDLASS_TARGET", &server.address).env("WINDLASS_DURATION", time);
+        command.env("WINDLASS_WARMUP", "0").env("WINDLASS_JSON", "1").env("WINDLASS_CUBIC", "");
+        command.env("WINDLASS_STALL", "20s");
+        let output = command.output().unwrap();
+        report = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+        if report["messages"].as_u64() > Some(0) {
+            break;
+        }
+    }
     assert_eq!((&report["target"], &report["verified"]), (&server.address.as_str().into(), &true.into()));
 }
 
@@ -201,7 +245,9 @@ fn datagrams() {
     let report = clean(&["udp", &server.address]);
     assert_eq!((&report["kind"], &report["connections"]), (&"udp".into(), &4.into()));
     let open = clean(&["udp", &server.address, "--rate", "1000"]);
-    assert_eq!(open["messages"].as_u64().unwrap() + open["lost"].as_u64().unwrap(), 200, "{open}");
+    // As many as were due in one of the moments.
+    let sent = open["messages"].as_u64().unwrap() + open["lost"].as_u64().unwrap();
+    assert!([200, 2_000, 20_000].contains(&sent), "{open}");
 }
 
 #[cfg(feature = "kv")]
@@ -272,8 +318,8 @@ fn connections_that_a_server_ends_are_replaced() {
         let last = if nth == 9 { "connection: close\r\n" } else { "" };
         format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{last}\r\nok").into_bytes()
     };
-    let report = clean(&["http", &answering(move |nth, _| page(nth))]);
-    assert!(report["reconnects"].as_u64().unwrap() > 0, "{report}");
+    let ends = answering(move |nth, _| page(nth));
+    clean_until(&["http", &ends], |report| report["reconnects"].as_u64() > Some(0));
     // And as old ones do, whose body ends with the connection.
     let old = answering(|_, _| b"HTTP/1.0 200 OK\r\nconnection: close\r\n\r\nto the end".to_vec());
     let report = clean(&["http", &old]);
@@ -358,12 +404,15 @@ fn datagrams_that_were_changed() {
             let _ = socket.send_to(&buf[..n], from);
         }
     });
-    let (line, report) = fails(&["udp", &address]);
-    assert!(
-        line.contains("datagrams that were not sent so") && line.contains("nothing was served"),
-        "{line}"
-    );
-    assert!(report["errors"]["wrong_reply"].as_u64().unwrap() > 0, "{report}");
+    // It goes on to its end, for some may be right.
+    for time in MOMENTS {
+        let (line, report) = fails_within(&["udp", &address], time);
+        assert!(line.contains("nothing was served"), "{line}");
+        if report["errors"]["wrong_reply"].as_u64() > Some(0) {
+            return assert!(line.contains("datagrams that were not sent so"), "{line}");
+        }
+    }
+    panic!("no answer came");
 }
 
 /// Where nobody listens.
@@ -380,27 +429,41 @@ fn nobody_listens() {
     }
 }
 
-/// Starts a load of a minute, ends the server under it, and looks at what the load says.
+/// How often the threads of a process have been given a core.
+fn turns(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let each = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok());
+    let each: Vec<String> = each.collect();
+    let lines = each.iter().flat_map(|status| status.lines());
+    lines.filter_map(|line| line.split_once("ctxt_switches:")?.1.trim().parse::<u64>().ok()).sum()
+}
+
+/// Starts a load of two minutes, ends the server under it once it is busy, and looks at what the load says.
 #[track_caller]
-fn goes_away(words: &[&str], end: impl FnOnce()) -> Value {
-    let long = ["-c", "4", "-t", "60s", "--warmup", "0s", "--stall", "300ms", "--json"];
-    let begun = Instant::now();
+fn goes_away(words: &[&str], stall: &str, server: &Server, signal: Signal) -> Value {
+    let long = ["-c", "4", "-t", "120s", "--warmup", "0s", "--stall", stall, "--json"];
+    let (begun, before) = (Instant::now(), turns(server.pid()));
     let load = windlass(&[&["bench"], words, &long].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     thread::sleep(Duration::from_millis(400));
-    end();
+    // The loop is closed: for so many turns some messages must have come back.
+    while turns(server.pid()) < before + 200 {
+        assert!(begun.elapsed() < LONG, "{words:?}: nothing is asked");
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.signal(signal);
     let output = load.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
-    assert!(begun.elapsed() < Duration::from_secs(30), "{words:?}: it ends with the server");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{words:?}: it ends with the server");
     let report: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words:?}: {stderr}"));
     assert!(report["messages"].as_u64().unwrap() > 0, "{words:?}: {report}");
     assert!(
-        report["seconds"].as_f64().unwrap() < 30.0,
+        report["seconds"].as_f64().unwrap() < 60.0,
         "what was measured, not what was asked for: {report}"
     );
     report["errors"].clone()
@@ -415,34 +478,32 @@ fn all_ended(errors: &Value) -> bool {
 #[test]
 fn the_server_goes_away() {
     let server = Server::start(&["-q", "--workers", "1"]);
-    let address = server.address.clone();
-    let errors = goes_away(&["echo", &address], || drop(server));
+    let errors = goes_away(&["echo", &server.address], "20s", &server, Signal::KILL);
     assert!(all_ended(&errors), "{errors}");
 
     let server = Server::on("udp:127.0.0.1:0", &["-q", "--workers", "1"]);
-    let address = server.address.clone();
-    let errors = goes_away(&["udp", &address], || drop(server));
+    // Here that is how it is noticed.
+    let errors = goes_away(&["udp", &server.address], "5s", &server, Signal::KILL);
     assert_eq!(errors["stalled"], 1, "{errors}");
 
     let (server, admin, _file) = with_admin();
-    let errors = goes_away(&["http", &admin, "--path", "/healthz"], || drop(server));
+    let errors = goes_away(&["http", &admin, "--path", "/healthz"], "20s", &server, Signal::KILL);
     assert!(all_ended(&errors), "{errors}");
 
     #[cfg(feature = "kv")]
     for words in STORES {
         let server = store(words);
-        let address = server.address.clone();
-        let errors = goes_away(&[words, &[&address]].concat(), || drop(server));
+        let errors = goes_away(&[words, &[&server.address]].concat(), "20s", &server, Signal::KILL);
         assert!(all_ended(&errors), "{words:?}: {errors}");
     }
 
     let (server, address) = ws_echo();
-    let errors = goes_away(&["ws", &address], || drop(server));
+    let errors = goes_away(&["ws", &address], "20s", &server, Signal::KILL);
     assert!(all_ended(&errors), "{errors}");
 
     // In good order: with a Close frame to each.
     let (server, address) = ws_echo();
-    let errors = goes_away(&["ws", &address], || server.signal(rustix::process::Signal::TERM));
+    let errors = goes_away(&["ws", &address], "20s", &server, Signal::TERM);
     assert!(errors["error_reply"] == 4 || all_ended(&errors), "{errors}");
 }
 

@@ -1,12 +1,13 @@
 //! Backends that are found: in a file, and in DNS as dnsmasq serves it.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::config::Folder;
+use crate::served::{free, free_port, wait_until};
 use crate::server::*;
 
 /// A proxy from a file, and where its admin listener is.
@@ -134,9 +135,8 @@ impl Dnsmasq {
         let hosts = folder.file("hosts", hosts);
         // A port of both kinds that nobody has.
         let port = loop {
-            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-            let port = udp.local_addr().unwrap().port();
-            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            let port = free_port();
+            if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
                 break port;
             }
         };
@@ -164,7 +164,9 @@ impl Dnsmasq {
             println!("SKIPPED: no dnsmasq: nobody has asked a real name server");
             return None;
         };
-        Some(Dnsmasq { child, port, hosts })
+        let dns = Dnsmasq { child, port, hosts };
+        wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok(), || "dnsmasq to listen".into());
+        Some(dns)
     }
 
     fn tell(&self, hosts: &str) {
@@ -184,7 +186,7 @@ impl Drop for Dnsmasq {
 #[test]
 fn addresses_of_a_name_are_followed_and_outlast_their_server() {
     let folder = Folder::new("discovery-dns");
-    let one = Server::start(&["-q"]);
+    let one = Server::on(&free(), &["-q"]);
     let port = one.address.rsplit_once(':').unwrap().1.to_owned();
     let other = Server::on(&format!("127.0.0.2:{port}"), &["-q"]);
     let Some(dns) = Dnsmasq::start(&folder, "127.0.0.1 web.test\n", &[]) else { return };

@@ -110,18 +110,20 @@ fn players_over_wss_move_to_the_worker_of_their_room_and_play() {
     for socket in &mut players {
         hear(socket, |input, _, _| input == 1);
     }
-    let mut stream = TcpStream::connect(&admin).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut metrics = String::new();
-    stream.read_to_string(&mut metrics).unwrap();
-    let count = |name: &str| -> usize {
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("{name} in\n{metrics}")).trim().parse().unwrap()
+    let moved = || {
+        let mut stream = connect(&admin);
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics).unwrap();
+        ["out", "in"].map(|how| -> usize {
+            let name = format!("windlass_connections_moved_total{{how=\"{how}\"}}");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&*name));
+            line.unwrap_or_else(|| panic!("{name} in\n{metrics}")).trim().parse().unwrap()
+        })
     };
-    let (out, into) = (
-        count("windlass_connections_moved_total{how=\"out\"}"),
-        count("windlass_connections_moved_total{how=\"in\"}"),
-    );
+    // One worker may have told of it, and the other not yet.
+    wait_until(|| matches!(moved(), [out, into] if out == into && out > 0), || format!("{:?}", moved()));
+    let [out, into] = moved();
     assert!(out == into && (1..ROOMS).contains(&out), "{out} moved, {into} came");
     // They end as others do: with a word, and with `close_notify`.
     for socket in &mut players {

@@ -41,7 +41,8 @@ fn fifty_handovers_in_a_storm_lose_nobody() {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
     let control = SocketPath::new("storm");
     let path = control.0.display().to_string();
-    let forever = "handover_drain_timeout=0,idle_timeout=0";
+    // And however slow the machine is, nobody is sent away for that.
+    let forever = "handover_drain_timeout=0,idle_timeout=0,overload_lag_max=0";
     // Workers come and go with the generations: queues are shared where they differ.
     let start = |address: &str, n: usize| {
         let workers = ["2", "2", "3", "1"][n % 4];
@@ -199,10 +200,10 @@ fn it_says_so_and_the_supervisor_hears_it() {
     round_trip(&mut old.connect(), b"the address is the same");
     round_trip(&mut stays, b"still there");
     // The console looks once a second.
-    thread::sleep(std::time::Duration::from_millis(1_200));
+    old.wait_for("a successor has taken over", 1);
     drop(stays);
     let (status, _, stderr) = old.ended();
-    assert!(status.success() && stderr.contains("a successor has taken over"), "{stderr}");
+    assert!(status.success(), "{stderr}");
     new.kill().unwrap();
     new.wait().unwrap();
 }

@@ -90,9 +90,10 @@ fn faults_of_peers_and_limits_reached_are_told() {
     let server = Server::start(&["--log", "json", "--workers", "1", "--limit", limits]);
     let mut idle = server.connect();
     let mut next = server.connect();
+    // Said already when its turn comes: on a slow machine it would be silent for too long as well.
+    next.write_all(b"its turn").unwrap();
     assert_eq!(idle.read(&mut [0]).unwrap(), 0, "ended for silence");
     drop(idle);
-    next.write_all(b"its turn").unwrap();
     next.read_exact(&mut [0; 8]).unwrap();
     drop(next);
     let (_, _, stderr) = server.stop();

@@ -10,10 +10,9 @@ use crate::server::*;
 fn ask(address: &str, say: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
-    stream.write_all(say).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
     let mut heard = Vec::new();
-    // A refusal may be a reset, where something was said already.
+    // A refusal may be a reset, where something was said already; and it may come before all is said.
+    let _ = stream.write_all(say).and_then(|()| stream.shutdown(Shutdown::Write));
     let _ = stream.read_to_end(&mut heard);
     heard
 }

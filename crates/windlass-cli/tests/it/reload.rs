@@ -47,7 +47,7 @@ fn what_changed_changes_and_everything_else_goes_on() {
 
     // The same again is no change; an address may go to another service.
     assert!(served.reload(&text));
-    let text = format!("{LOG}[limits]\nidle_timeout = \"400ms\"\n{}", echo("moved", &format!("\"{a}\"")));
+    let text = format!("{LOG}[limits]\nidle_timeout = \"3s\"\n{}", echo("moved", &format!("\"{a}\"")));
     assert!(served.reload(&text));
     let mut moved = connect(&a);
     round_trip(&mut moved, b"served by another");
@@ -140,6 +140,9 @@ fn signals_that_come_while_a_file_is_read_are_one() {
         kill(served.pid(), Signal::HUP);
         thread::sleep(Duration::from_millis(2));
     }
+    // The last of them has come: on its way still, it would be one more.
+    wait_until(|| !awaits_hangup(served.pid()), || "its signals to come".into());
+    thread::sleep(Duration::from_millis(50));
     served.write(&text);
     writer.write_all(text.as_bytes()).unwrap();
     drop(writer);
@@ -147,6 +150,12 @@ fn signals_that_come_while_a_file_is_read_are_one() {
     assert!(!served.reload("nonsense"));
     assert_eq!(served.count("\"message\":\"reloaded\""), 2, "{}", served.log());
     served.stop();
+}
+
+/// Whether SIGHUP waits for the process to take it.
+fn awaits_hangup(pid: u32) -> bool {
+    let pending = crate::process::status(pid, "ShdPnd");
+    u64::from_str_radix(&pending, 16).unwrap() & 1 != 0
 }
 
 /// The store is called what its table was called first: another service cannot be called so.
@@ -408,7 +417,7 @@ fn a_hundred_reloads_and_twenty_upgrades_at_full_load_lose_nobody() {
     let (main, more, other) = (free(), free(), free());
     let text = |n: usize| {
         let mut text = format!(
-            "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nidle_timeout = 0\nhandover_drain_timeout = 0\n\
+            "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nidle_timeout = 0\nhandover_drain_timeout = 0\noverload_lag_max = 0\n\
              source_connections_max = {}\n[[echo]]\nname = \"main\"\nlisten = [\"{main}\"{}]\n",
             control.path("control"),
             1_000 + n,

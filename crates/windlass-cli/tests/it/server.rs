@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,9 @@ pub(crate) struct Server {
     stdout: BufReader<std::process::ChildStdout>,
     /// What the first line said.
     pub(crate) address: String,
-    reads_stderr: Option<thread::JoinHandle<String>>,
+    reads_stderr: Option<thread::JoinHandle<()>>,
+    /// What it has written to stderr so far, whole lines.
+    stderr: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -58,21 +61,26 @@ impl Server {
     pub(crate) fn of(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         drop(command);
-        let stderr = child.stderr.take();
+        let pipe = child.stderr.take();
+        let stderr: Arc<Mutex<String>> = Arc::default();
+        let told = stderr.clone();
         let reads_stderr = thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.map(|mut stderr| stderr.read_to_string(&mut text));
-            text
+            let Some(mut pipe) = pipe.map(BufReader::new) else { return };
+            let mut line = String::new();
+            while pipe.read_line(&mut line).is_ok_and(|n| n > 0) {
+                told.lock().unwrap().push_str(&std::mem::take(&mut line));
+            }
         });
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("Listening on ").map(str::to_owned);
         match address {
-            Some(address) => Server { child, stdout, address, reads_stderr: Some(reads_stderr) },
+            Some(address) => Server { child, stdout, address, reads_stderr: Some(reads_stderr), stderr },
             None => {
                 let _ = child.wait();
-                panic!("first line: {line:?}; stderr: {}", reads_stderr.join().unwrap());
+                reads_stderr.join().unwrap();
+                panic!("first line: {line:?}; stderr: {}", stderr.lock().unwrap());
             }
         }
     }
@@ -104,6 +112,16 @@ impl Server {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Waits until it has told this so often on stderr: what it tells comes a little behind what it does.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str, times: usize) {
+        let deadline = Instant::now() + LONG;
+        while self.stderr.lock().unwrap().matches(what).count() < times {
+            assert!(Instant::now() < deadline, "{what} {times} times in:\n{}", self.stderr.lock().unwrap());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits for its end: the status, the rest of stdout, and all of stderr.
     pub(crate) fn ended(mut self) -> (ExitStatus, String, String) {
         let deadline = Instant::now() + LONG;
@@ -113,7 +131,8 @@ impl Server {
         }
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
-        let stderr = self.reads_stderr.take().unwrap().join().unwrap();
+        self.reads_stderr.take().unwrap().join().unwrap();
+        let stderr = std::mem::take(&mut *self.stderr.lock().unwrap());
         (self.child.wait().unwrap(), rest, stderr)
     }
 

@@ -56,6 +56,8 @@ fn openssl_is_echoed_in_both_versions() {
         stdout.read_to_string(&mut rest).unwrap();
         assert!(client.wait().unwrap().success() && rest.is_empty(), "{version}: {rest}");
     }
+    // Both ends have come before the server's own.
+    server.wait_for("reason=\"eof\"", 2);
     let (status, _, log) = server.stop();
     assert!(status.success());
     assert_eq!(log.matches("reason=\"eof\"").count(), 2, "two clean ends: {log}");

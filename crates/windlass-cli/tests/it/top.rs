@@ -35,7 +35,7 @@ struct Busy(Child);
 
 impl Busy {
     fn with(server: &Server, connections: &str) -> Busy {
-        let words = ["bench", "echo", &server.address, "-c", connections, "-t", "60s", "--rate", "1000"];
+        let words = ["bench", "echo", &server.address, "-c", connections, "-t", "10m", "--rate", "1000"];
         let mut load = windlass(&words);
         Busy(load.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
@@ -186,7 +186,8 @@ fn in_a_terminal() {
     tmux.press(&["j", "x"]);
     tmux.until(|shown| shown.contains("y closes it"));
     tmux.press(&["y"]);
-    tmux.until(|shown| shown.contains("is closed") && shown.contains("  6 of "));
+    tmux.until(|shown| shown.contains("is closed"));
+    tmux.until(|shown| shown.contains("  6 of "));
 
     // The views, and a narrow terminal.
     tmux.press(&["3"]);

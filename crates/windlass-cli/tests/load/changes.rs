@@ -31,7 +31,7 @@ fn reloads_and_upgrades_under_ten_thousand_connections_reset_nobody() {
     let backends = [backend("127.0.0.1:0"), backend("127.0.0.1:0"), backend("127.0.0.1:0")];
     let text = |n: usize| {
         let mut text = format!(
-            "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nhandover_drain_timeout = 0\n\
+            "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nhandover_drain_timeout = 0\noverload_lag_max = 0\n\
              [admin]\nlisten = \"{admin}\"\n[[proxy]]\nlisten = \"{main}\"\nbalance = \"{}\"\n\
              connect_timeout = \"{}s\"\nclient_timeout = \"10m\"\nserver_timeout = \"10m\"\n",
             control.path("control"),
@@ -48,7 +48,11 @@ fn reloads_and_upgrades_under_ten_thousand_connections_reset_nobody() {
     let mut served = Served::start("load-changes", &text(0));
     let mut stay: Vec<TcpStream> = (0..PAIRS).map(|_| connect(&main)).collect();
     stay.iter_mut().for_each(|stream| round_trip(stream, b"the first"));
-    assert!(metric(&admin, "windlass_connections") >= 2.0 * PAIRS as f64);
+    let are_counted = |n: usize| {
+        let connections = || metric(&admin, "windlass_connections");
+        wait_until(|| connections() >= n as f64, || format!("{n} connections: {}", connections()));
+    };
+    are_counted(2 * PAIRS);
 
     let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let talkers: Vec<_> = (0..TALKERS)
@@ -87,7 +91,8 @@ fn reloads_and_upgrades_under_ten_thousand_connections_reset_nobody() {
         goes_on();
     }
     let first = served.pid();
-    assert!(metric(&admin, "windlass_connections") >= 2.0 * PAIRS as f64, "all of them have stayed");
+    // All of them have stayed.
+    are_counted(2 * PAIRS);
     let mut pid = first;
     for n in 1..=UPGRADES {
         pid = served.upgraded();
@@ -124,7 +129,7 @@ fn upgrades_under_ten_thousand_connections_of_http_lose_no_answer() {
     let (main, admin) = (free(), free());
     let origins = [Origin::start("127.0.0.1:0"), Origin::start("127.0.0.1:0")];
     let text = format!(
-        "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nhandover_drain_timeout = 0\n\
+        "{LOG}[server]\nworkers = 2\ncontrol = \"{}\"\n[limits]\nhandover_drain_timeout = 0\noverload_lag_max = 0\n\
          [admin]\nlisten = \"{admin}\"\n[[proxy]]\nmode = \"http\"\nlisten = \"{main}\"\n\
          to = [\"{}\", \"{}\"]\nclient_timeout = \"10m\"\nhttp = {{ keep_alive_timeout = \"10m\" }}\n",
         control.path("control"),
@@ -134,7 +139,8 @@ fn upgrades_under_ten_thousand_connections_of_http_lose_no_answer() {
     let mut served = Served::start("load-http-changes", &text);
     let mut stay: Vec<Client> = (0..KEPT).map(|_| Client::connect(&main)).collect();
     stay.iter_mut().for_each(Client::expect_word);
-    assert!(metric(&admin, "windlass_connections") >= KEPT as f64);
+    let connections = || metric(&admin, "windlass_connections");
+    wait_until(|| connections() >= KEPT as f64, || format!("{KEPT} connections: {}", connections()));
 
     let (over, done, told) =
         (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));

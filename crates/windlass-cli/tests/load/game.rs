@@ -113,18 +113,21 @@ fn a_soak_of_a_game_keeps_time_and_count() {
             })
         })
         .collect();
-    let (first, length) = (Look::at(&admin), length(USUALLY));
+    let (first, length) = (least_late(&admin, &rooms), length(USUALLY));
     let (mut warm, mut looks) = (None, 0);
-    while first.asked.elapsed() < length {
+    // On a slow machine some more, until each kind has come often enough.
+    let often = || counts.iter().all(|count| count.load(Relaxed) >= 3);
+    while first.asked.elapsed() < length || !often() && first.asked.elapsed() < length + 6 * LONG {
         thread::sleep(Duration::from_secs(1));
-        // A worker publishes its counts ten times a second, one number after another: somebody may come between two of them.
-        let agrees = (0..5).any(|nth| {
-            thread::sleep(Duration::from_millis(30 * nth));
+        // A worker publishes its counts ten times a second, one number after another, and later if it has to wait for a core:
+        // somebody may come between two of them. What is lost stays lost, however often it is looked at.
+        let agrees = || {
             let look = Look::at(&admin);
             look.joined_and_not_left() == look.seats()
-        });
-        assert!(agrees, "joined, left and seats:\n{}", Look::at(&admin).text);
-        keeps_time(&first, &Look::at(&admin), &rooms);
+        };
+        wait_until(agrees, || format!("joined, left and seats:\n{}", Look::at(&admin).text));
+        let keeps = || keeps_time(&first, &Look::at(&admin), &rooms);
+        wait_until(|| keeps().is_ok(), || keeps().err().unwrap_or_default());
         looks += 1;
         if warm.is_none() && first.asked.elapsed() >= length / 5 {
             warm = Some(resident(pid));
@@ -153,9 +156,9 @@ fn a_soak_of_a_game_keeps_time_and_count() {
     );
     assert!(counts.iter().all(|count| *count >= 3), "{counts:?}");
     assert!(late < warm + GROWTH_MAX, "{warm} KiB after a fifth of the time, {late} in the end");
-    wait_until(|| Look::at(&admin).seats() == 0.0, || "the last to leave".into());
+    let is_empty = |look: &Look| look.seats() == 0.0 && look.joined_and_not_left() == 0.0;
+    wait_until(|| is_empty(&Look::at(&admin)), || "the last to leave".into());
     let end = Look::at(&admin);
-    assert_eq!(end.joined_and_not_left(), 0.0);
     assert!(end.sum("windlass_game_seats_expired_total", "") > 0.0, "some never came");
     for why in ["left", "lost", "abuse"] {
         assert!(end.sum("windlass_game_left_total", &format!("reason=\"{why}\"")) > 0.0, "nobody: {why}");
@@ -165,17 +168,31 @@ fn a_soak_of_a_game_keeps_time_and_count() {
     served.stop();
 }
 
+/// Of some looks the one whose counts of ticks are the newest: they are as old as a worker has had no time to publish them.
+fn least_late(admin: &str, rooms: &[String]) -> Look {
+    let begun = Instant::now();
+    let ahead = |look: &Look| {
+        let ticks: f64 = rooms.iter().map(|room| look.tick(room)).sum();
+        ticks - rooms.len() as f64 * HZ * look.answered.duration_since(begun).as_secs_f64()
+    };
+    let looks = (0..20).map(|_| {
+        thread::sleep(Duration::from_millis(30));
+        Look::at(admin)
+    });
+    looks.max_by(|one, other| ahead(one).total_cmp(&ahead(other))).expect("there are some")
+}
+
 /// Between two looks, each of these rooms has made or skipped as many ticks as it had time for.
-fn keeps_time(first: &Look, last: &Look, rooms: &[String]) {
+fn keeps_time(first: &Look, last: &Look, rooms: &[String]) -> Result<(), String> {
     let least = last.asked.duration_since(first.answered).as_secs_f64() * HZ;
     let most = last.answered.duration_since(first.asked).as_secs_f64() * HZ;
     for room in rooms {
         let ticks = last.tick(room) - first.tick(room);
-        assert!(
-            (least - TICKS_OFF..=most + TICKS_OFF).contains(&ticks),
-            "room {room} had {ticks} ticks, and time for {least} to {most}"
-        );
+        if !(least - TICKS_OFF..=most + TICKS_OFF).contains(&ticks) {
+            return Err(format!("room {room} had {ticks} ticks, and time for {least} to {most}"));
+        }
     }
+    Ok(())
 }
 
 fn ask(at: &str, method: &str, path: &str, body: &str) -> Value {

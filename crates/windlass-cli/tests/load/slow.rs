@@ -8,6 +8,7 @@ use crate::clients::*;
 use crate::origin::{Client, Origin, WORD};
 use crate::served::*;
 use crate::server::*;
+use crate::soak::NEVER_SHED;
 
 /// Slow clients in all.
 const SLOW: usize = 20_000;
@@ -31,7 +32,17 @@ fn twenty_thousand_slow_clients_of_tcp_leave_honest_ones_alone() {
     allow_descriptors();
     for _ in 0..3 {
         let echo = backend("127.0.0.1:0");
-        let flags = ["--listen", "127.0.0.1:0", "--to", &echo.address, "--workers", "1", "-q"];
+        let flags = [
+            "--listen",
+            "127.0.0.1:0",
+            "--to",
+            &echo.address,
+            "--workers",
+            "1",
+            "-q",
+            "--limit",
+            "overload_lag_max=0",
+        ];
         let proxy = Server::command(&[&["proxy"], &flags[..]].concat());
         let mut stream = connect(&proxy.address);
         stream.set_nodelay(true).unwrap();
@@ -48,7 +59,7 @@ fn twenty_thousand_slow_clients_of_http_leave_honest_ones_alone() {
     for n in 0..2 {
         let origin = Origin::start("127.0.0.1:0");
         let text = format!(
-            "[server]\nworkers = 1\n[[proxy]]\nmode = \"http\"\nlisten = \"127.0.0.1:0\"\nto = \"{}\"\n\
+            "[server]\nworkers = 1\n{NEVER_SHED}[[proxy]]\nmode = \"http\"\nlisten = \"127.0.0.1:0\"\nto = \"{}\"\n\
              client_timeout = \"10m\"\n[proxy.http]\nrequest_timeout = \"10m\"\n",
             origin.address
         );

@@ -98,7 +98,9 @@ fn soak<B>(
     let (began, length) = (Instant::now(), length(USUALLY));
     let mut warm = None;
     for n in 1.. {
-        if began.elapsed() >= length {
+        // On a slow machine some more, until each kind has come often enough.
+        let often = counts.iter().all(|count| count.load(Relaxed) > 10);
+        if began.elapsed() >= length && (often || began.elapsed() >= length + 6 * LONG) {
             break;
         }
         // It is killed in the middle of what it does, and is back some turns later.

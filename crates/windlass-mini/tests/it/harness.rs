@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A folder that goes with its test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -85,6 +85,13 @@ impl Mini {
     /// How many threads it has.
     pub(crate) fn threads(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
+    }
+
+    /// Whether it waits for something to happen, and not for a processor.
+    #[cfg(any(feature = "echo", feature = "relay"))]
+    pub(crate) fn is_asleep(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(')').next().unwrap().starts_with(" S")
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

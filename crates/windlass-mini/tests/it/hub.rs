@@ -1,6 +1,6 @@
 //! `[[hub]]`, with clients of others.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
@@ -24,16 +24,21 @@ fn what_is_published_comes_to_who_subscribes() {
         assert!(of("mosquitto_pub").args(["-r", "-m", "a message"]).status().unwrap().success());
         let out = of("mosquitto_sub").args(["-C", "1", "-W", "20"]).output().unwrap();
         assert_eq!((out.stdout, out.status.success()), (b"a message\n".to_vec(), true));
-        // And one that is there.
-        let sub =
-            of("mosquitto_sub").args(["-R", "-C", "100", "-W", "20"]).stdout(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        // And one that is there: what was retained tells it so, and us.
+        let mut sub =
+            of("mosquitto_sub").args(["-C", "101", "-W", "60"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(sub.stdout.take().unwrap());
+        let mut first = String::new();
+        said.read_line(&mut first).unwrap();
+        assert_eq!(first, "a message\n");
         let lines = "one more\n".repeat(100);
         let mut publisher = of("mosquitto_pub").arg("-l").stdin(Stdio::piped()).spawn().unwrap();
         publisher.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
         assert!(publisher.wait().unwrap().success());
-        let out = sub.wait_with_output().unwrap();
-        assert_eq!(String::from_utf8(out.stdout).unwrap(), lines);
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, lines);
+        assert!(sub.wait().unwrap().success());
     }
     assert_eq!(mini.threads(), 1, "with clients, too");
     mini.signal("TERM");

@@ -136,7 +136,9 @@ fn what_a_backend_has_said_before_it_dies_is_passed_on() {
 #[test]
 fn pool_is_shared_by_the_worker_on_real_sockets_too() {
     let origin = Mortal::start("a");
-    let (front, running) = http_proxy(config([&origin.listening]), 1);
+    let mut config = config([&origin.listening]);
+    config.http.pool_timeout = std::time::Duration::from_secs(600);
+    let (front, running) = http_proxy(config, 1);
     for _ in 0..200 {
         assert_eq!(get(&mut connect(running.addresses[0])).as_deref(), Ok("a"));
     }
@@ -148,7 +150,9 @@ fn pool_is_shared_by_the_worker_on_real_sockets_too() {
 #[test]
 fn what_an_idle_connection_has_said_is_no_answer_to_the_next_request() {
     let origin = Mortal::start("a");
-    let front = Front::new(config([&origin.listening])).unwrap();
+    let mut config = config([&origin.listening]);
+    config.http.pool_timeout = std::time::Duration::from_secs(600);
+    let front = Front::new(config).unwrap();
     let ((entered, is_entered), (go, may_go)) = (channel(), channel::<()>());
     let once = Mutex::new(Some((entered, may_go)));
     let serve = front.serve_http_with(move |proxy| {
@@ -200,6 +204,8 @@ fn session_counters_return_to_zero_after_every_way_to_leave() {
             _ => drop(get(&mut client).unwrap()),
         }
     }
+    // Those who have gone at once are let in too, by either worker.
+    expect("all of them have come", || front.stats().opened == 200);
     expect_nothing(&front);
     assert_eq!(front.stats().backends[0].busy, 0);
     assert_eq!(get(&mut connect(running.addresses[0])).as_deref(), Ok("a"));

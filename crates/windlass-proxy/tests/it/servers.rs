@@ -1,7 +1,7 @@
 //! Servers and clients of the tests, with a deadline on everything.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -57,6 +57,13 @@ pub(crate) fn config<'a>(backends: impl IntoIterator<Item = &'a Listening>) -> P
     ProxyConfig { backends: backends.into_iter().map(at).collect(), ..ProxyConfig::default() }
 }
 
+/// An address of a backend's own: once it has closed its port, nobody else is given that.
+pub(crate) fn own_ip() -> Ipv4Addr {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let [.., high, low] = COUNT.fetch_add(1, SeqCst).to_be_bytes();
+    Ipv4Addr::new(127, 32 + (std::process::id() % 128) as u8, high, low)
+}
+
 /// A backend: a thread for each connection.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
@@ -68,7 +75,7 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Listening {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listener = TcpListener::bind((own_ip(), 0)).expect("a port");
         let address = listener.local_addr().expect("its address");
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let closed = Arc::new(AtomicBool::new(false));
@@ -84,8 +91,11 @@ impl Listening {
                 most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
                 thread::spawn(move || {
                     stream.set_read_timeout(Some(LONG)).expect("a timeout");
+                    // Whoever sees its end finds it counted out.
+                    let until_counted = stream.try_clone();
                     serve(stream);
                     now.fetch_sub(1, SeqCst);
+                    drop(until_counted);
                 });
             }
         });

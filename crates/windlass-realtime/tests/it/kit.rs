@@ -1,6 +1,6 @@
 //! A server with rooms, and players for it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -54,12 +54,22 @@ impl Server {
 
     /// With its sockets for datagrams at this address.
     pub(crate) fn start_at(config: GameConfig, workers: usize, udp: &str) -> Server {
+        let limits = windlass::Limits { source_connections_max: 0, ..windlass::Limits::default() };
+        Server::start_with(config, workers, udp, limits)
+    }
+
+    /// And with these limits.
+    pub(crate) fn start_with(
+        config: GameConfig,
+        workers: usize,
+        udp: &str,
+        limits: windlass::Limits,
+    ) -> Server {
         let kinds = config.kinds.iter().map(|kind| kind.name.clone());
         let (watch, mailbox) = (GameWatch::new(workers, kinds), Mailbox::new());
         let by_udp = config.udp.is_some();
         let (config, its, mail) = (Arc::new(config), watch.clone(), mailbox.clone());
         let make = move || Game::http(config.clone(), &mail, &its, HttpConfig::default());
-        let limits = windlass::Limits { source_connections_max: 0, ..windlass::Limits::default() };
         let mut serving = serve(make)
             .mailbox(&mailbox)
             .movable()
@@ -160,7 +170,7 @@ pub(crate) fn open(
     headers: &[(&str, &str)],
 ) -> Result<WebSocket<TcpStream>, u16> {
     let stream = TcpStream::connect(at).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut request = tungstenite::http::Request::builder()
         .uri(format!("ws://{at}{path}"))
@@ -222,6 +232,8 @@ impl Player {
                 return true;
             }
             Ok(_) => return true,
+            // A process that was stopped for a moment has heard nothing yet.
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => return true,
             Err(_) => return false,
         };
         self.heard += 1;

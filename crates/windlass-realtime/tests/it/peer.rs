@@ -126,6 +126,8 @@ impl Peer {
             match event {
                 Event::Connected { .. } => {
                     self.connected = true;
+                    // Nothing unreliable is left out, at either end, because this machine stood still for a moment.
+                    self.host.set_throttle(self.peer, 5_000, 2, 0);
                     if let Some(ticket) = self.ticket.take() {
                         self.host.send(self.peer, 0, Kind::Reliable, ticket.as_bytes()).unwrap();
                     }

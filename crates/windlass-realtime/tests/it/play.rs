@@ -130,10 +130,12 @@ fn a_player_who_does_not_read_costs_the_others_nothing() {
         talker.messages.truncate(0);
         listener.messages.truncate(0);
         sent = 0;
-        assert!(begun.elapsed() < Duration::from_secs(60), "it is never given up");
+        assert!(begun.elapsed() < Duration::from_secs(300), "it is never given up");
     }
-    let stats = server.watch.stats();
-    assert_eq!((stats.left_slow, stats.players), (1, 2));
+    eventually("counted", || {
+        let stats = server.watch.stats();
+        (stats.left_slow, stats.players) == (1, 2)
+    });
     // What it was sent is whole as far as it goes.
     while stalled.hear() {}
     assert!(stalled.messages.iter().all(|(_, bytes)| bytes.len() == 12_001));
@@ -159,8 +161,8 @@ fn the_end_of_a_room_is_told_and_so_is_that_of_the_server() {
     one.say(Saying::new().message(Channel::Reliable, b"end"));
     one.hear_until("the end", |player| player.closed.is_some());
     assert_eq!((one.closed, one.ended.as_deref()), (Some(4002), Some("the room is over")));
-    let (_, rooms) = request(server.at, "GET", "/api/rooms", "");
-    assert_eq!(rooms.as_array().unwrap().len(), 1);
+    let rooms = || request(server.at, "GET", "/api/rooms", "").1.as_array().unwrap().len();
+    eventually("it is gone", || rooms() == 1);
     let ended = std::thread::spawn(move || {
         two.hear_until("the end", |player| player.closed.is_some());
         two.closed
@@ -194,18 +196,26 @@ fn a_match_over_the_network_replays_to_the_same_hash() {
 #[test]
 fn ticks_are_as_many_as_time_allows() {
     let server = Server::start(config(), 1);
+    let before = Instant::now();
     let mut player = Player::join(server.at, "create", r#"{"kind":"chat"}"#);
     let begun = Instant::now();
     std::thread::sleep(Duration::from_secs(3));
+    // No less than time has passed for the player by now, and no more than since before there was a room.
+    let least = begun.elapsed().as_secs_f64() * 60.0 - 6.0;
     player.say(Saying::new().message(Channel::Reliable, b"now"));
     player.hear_until("an answer", |player| !player.messages.is_empty());
-    let expected = begun.elapsed().as_secs_f64() * 60.0;
-    // The room is a little older than the player.
-    let off = player.tick as f64 - expected;
-    assert!((-6.0..60.0).contains(&off), "{} ticks instead of {expected}", player.tick);
+    let (tick, most) = (player.tick as f64, before.elapsed().as_secs_f64() * 60.0 + 6.0);
+    assert!(tick < most, "{tick} ticks, and {most} at most");
+    // How late it was on a busy machine is told.
+    eventually("as many as there may be", || {
+        tick >= least - server.watch.stats().lateness.max().as_secs_f64() * 60.0
+    });
     eventually("shown", || server.watch.rooms().len() == 1);
     let room = &server.watch.rooms()[0];
     assert_eq!(room.ticks, room.lateness.count());
-    let stats = server.watch.stats();
-    assert!(stats.ticks >= stats.lateness.count() && room.skipped <= stats.ticks_skipped + 60);
+    // Both are told from time to time, and not at the same time.
+    eventually("counted", || {
+        let stats = server.watch.stats();
+        stats.ticks >= stats.lateness.count() && room.skipped <= stats.ticks_skipped + 60
+    });
 }

@@ -71,10 +71,8 @@ fn a_room_has_players_of_both_ways_and_they_see_each_other() {
     watchers.0.hear_until("all of them", |watcher| watcher.seen.len() == 6);
     watchers.1.run_until("all of them", |watcher| watcher.seen.len() == 6);
     let before = watchers.1.seen.clone();
-    let begun = Instant::now();
     // The first of each kind goes left and right, and not as far back.
-    while begun.elapsed() < Duration::from_secs(2) {
-        let buttons = if begun.elapsed() < Duration::from_millis(1_300) { 4 } else { 8 };
+    for buttons in [[4; 40].as_slice(), &[8; 20]].concat() {
         pages[0].press(buttons);
         peers[0].press(buttons);
         pages.iter_mut().for_each(|page| _ = page.hear());
@@ -93,7 +91,7 @@ fn a_room_has_players_of_both_ways_and_they_see_each_other() {
 
 #[test]
 fn who_has_no_ticket_gets_nowhere() {
-    let limits = UdpConfig::default().ticket_timeout(Duration::from_millis(600));
+    let limits = UdpConfig::default().ticket_timeout(Duration::from_secs(5));
     let server = Server::start(config().udp(Some(limits)).reservation_timeout(Duration::from_millis(400)), 2);
     let at = server.at;
     let kept = |wish: &str| seat(at, "create", wish).1;
@@ -109,14 +107,17 @@ fn who_has_no_ticket_gets_nowhere() {
     refused(Peer::at(place(&one), &one, 3, Some(&forged)), 4004, "a forged ticket");
     refused(Peer::at(place(&one), &one, 3, Some("")), 4004, "an empty one");
     refused(Peer::at(place(&one), &one, 2, Some(ticket)), 1002, "two channels");
-    // What is longer than any ticket is not even put together: it is not acknowledged.
-    refused(Peer::at(place(&one), &one, 3, Some(&"x".repeat(9_000))), 4004, "a long one");
-    // Whatever else is said before it is heard by nobody.
-    let mut silent = Peer::at(place(&one), &one, 3, None);
-    silent.run_until("connected", |peer| peer.connected);
-    silent.say(1, Kind::Unreliable, Saying::new().message(Channel::Sequenced, b"hello"));
-    silent.say(2, Kind::Unsequenced, Saying::new().message(Channel::Unreliable, b"hello"));
-    refused(silent, 4004, "no ticket in time");
+    std::thread::scope(|both| {
+        // What is longer than any ticket is not even put together: it is not acknowledged.
+        let long = Peer::at(place(&one), &one, 3, Some(&"x".repeat(9_000)));
+        both.spawn(move || _ = refused(long, 4004, "a long one"));
+        // Whatever else is said before it is heard by nobody.
+        let mut silent = Peer::at(place(&one), &one, 3, None);
+        silent.run_until("connected", |peer| peer.connected);
+        silent.say(1, Kind::Unreliable, Saying::new().message(Channel::Sequenced, b"hello"));
+        silent.say(2, Kind::Unsequenced, Saying::new().message(Channel::Unreliable, b"hello"));
+        refused(silent, 4004, "no ticket in time");
+    });
     // The seat has expired meanwhile.
     let expired = refused(Peer::take(&one), 4003, "an expired ticket");
     assert_eq!(expired.why.as_deref(), Some("the seat was given away"));
@@ -155,7 +156,7 @@ fn a_seat_is_taken_over_and_a_join_token_is_good_for_one() {
 
 #[test]
 fn whoever_comes_back_has_their_seat_by_either_way() {
-    let limits = UdpConfig::default().silence_timeout(Duration::from_secs(2));
+    let limits = UdpConfig::default().silence_timeout(Duration::from_secs(6));
     let server = Server::start(config().udp(Some(limits)), 2);
     let peer = Peer::join(server.at, "create", CHAT);
     let room = peer.room.clone();
@@ -218,7 +219,11 @@ fn a_tick_is_one_datagram_with_all_that_there_is() {
     let (datagrams, tick) = (peer.datagrams, peer.tick);
     let begun = Instant::now();
     let mut pressed = 0;
-    while begun.elapsed() < Duration::from_secs(3) {
+    // A bit more than three seconds' worth, however long a busy machine takes for them, and whatever it has to skip.
+    let skipped = server.watch.stats().ticks_skipped;
+    let made = |peer: &Peer| (peer.tick - tick).saturating_sub(server.watch.stats().ticks_skipped - skipped);
+    while made(&peer) < 100 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{} ticks", peer.tick - tick);
         if begun.elapsed().as_millis() as u64 / 33 > pressed {
             pressed += 1;
             peer.press(1);
@@ -229,8 +234,8 @@ fn a_tick_is_one_datagram_with_all_that_there_is() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let (datagrams, ticks) = (peer.datagrams - datagrams, peer.tick - tick);
-    assert!(ticks > 45 && datagrams <= ticks + ticks / 8 + 5, "{datagrams} datagrams in {ticks} ticks");
-    assert!(datagrams >= ticks / 2, "{datagrams} datagrams in {ticks} ticks");
+    assert!(datagrams <= ticks + ticks / 8 + 5, "{datagrams} datagrams in {ticks} ticks");
+    eventually("each of them", || datagrams >= made(&peer) / 2);
 }
 
 #[test]
@@ -239,27 +244,35 @@ fn a_seat_has_a_bandwidth_and_over_it_snapshots_are_left_out_and_ticks_are_not()
     let server = Server::start(by_udp().seat_output(Rate::new(300, 300)), 1);
     let mut peer = Peer::join(server.at, "create", "{}");
     let mut moves = 0;
-    let (begun, mut bytes, mut from) = (Instant::now(), 0, None);
+    let (begun, mut from) = (Instant::now(), None);
     let stats = || server.watch.stats();
-    while begun.elapsed() < Duration::from_secs(4) {
+    // Three seconds, after the first.
+    while from.is_none_or(|(.., since): (u64, u64, [Instant; 2])| since[1].elapsed() < Duration::from_secs(3))
+    {
         if begun.elapsed().as_millis() as u64 / 33 > moves {
             moves += 1;
             peer.press([1, 2, 4, 8][moves as usize / 10 % 4]);
         }
         peer.step();
         if from.is_none() && begun.elapsed() > Duration::from_secs(1) {
-            from = Some((stats().ticks, stats().udp_bytes_out, Instant::now()));
+            let (before, stats) = (Instant::now(), stats());
+            from = Some((stats.ticks, stats.udp_bytes_out, [before, Instant::now()]));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
     eventually("shown", || stats().snapshots_stale > 20);
+    // It was looked between the two moments.
     let (ticks, before, since) = from.unwrap();
-    let seconds = since.elapsed().as_secs_f64();
-    bytes += stats().udp_bytes_out - before;
+    let bytes = stats().udp_bytes_out - before;
+    let seconds = since[0].elapsed().as_secs_f64();
     assert!(bytes as f64 <= 300.0 * (seconds + 1.5), "{bytes} bytes in {seconds} s");
     assert!(bytes > 300, "{bytes} bytes in {seconds} s");
-    let made = (stats().ticks - ticks) as f64;
-    assert!(made >= 30.0 * (seconds - 1.0) - stats().ticks_skipped as f64, "{made} ticks in {seconds} s");
+    // Those that a busy machine owes come, or are skipped.
+    eventually("all ticks", || {
+        let seconds = since[1].elapsed().as_secs_f64();
+        let stats = stats();
+        (stats.ticks - ticks) as f64 >= 30.0 * (seconds - 1.0) - stats.ticks_skipped as f64
+    });
     assert_eq!(stats().udp_seated, 1);
 }
 
@@ -343,7 +356,8 @@ fn those_who_only_ask_keep_nobody_out_and_get_no_more_than_they_have_sent() {
 
 #[test]
 fn strangers_are_few() {
-    let udp = UdpConfig::default().strangers_max(4).address_peers_max(8);
+    let udp = UdpConfig::default().ticket_timeout(Duration::from_secs(60));
+    let udp = udp.strangers_max(4).address_peers_max(8);
     let server = Server::start(config().udp(Some(udp)), 1);
     let (_, kept) = seat(server.at, "create", CHAT);
     let mut waiting: Vec<Peer> = (0..6)
@@ -355,7 +369,10 @@ fn strangers_are_few() {
         .collect();
     // The first two have waited longest.
     for (at, peer) in waiting.iter_mut().enumerate() {
-        peer.run(Duration::from_millis(150));
+        match at {
+            0 | 1 => peer.run_until("sent away", |peer| peer.ended.is_some()),
+            _ => peer.run(Duration::from_millis(150)),
+        }
         assert_eq!(peer.code(), (at < 2).then_some(4004), "{at}");
     }
     eventually("counted", || server.watch.stats().udp_refused_full == 2);

@@ -31,7 +31,8 @@ fn with_server<S: Service>(
     test: impl FnOnce(SocketAddr, &Path, &Handle),
 ) {
     let path = std::env::temp_dir().join(format!("windlass-alloc-{}", std::process::id()));
-    let limits = Limits { stall_timeout: Duration::ZERO, ..Limits::default() };
+    let limits =
+        Limits { stall_timeout: Duration::ZERO, overload_lag_max: Duration::ZERO, ..Limits::default() };
     let config = Config::default().workers(1).limits(limits);
     let bound = serve(make).config(config).tcp("127.0.0.1:0").unix(&path).bind().unwrap();
     let (addr, handle) = (bound.addresses()[0].tcp().unwrap(), bound.handle());
@@ -274,7 +275,8 @@ impl DatagramService for Answers {
 
 /// Runs a service of datagrams on one worker while `test` talks to it.
 fn with_datagrams(at: &str, test: impl FnOnce(SocketAddr)) {
-    let limits = Limits { stall_timeout: Duration::ZERO, ..Limits::default() };
+    let limits =
+        Limits { stall_timeout: Duration::ZERO, overload_lag_max: Duration::ZERO, ..Limits::default() };
     let config = Config::default().workers(1).limits(limits);
     let bound = datagrams(|| Answers).config(config).udp(at).bind().unwrap();
     let (addr, handle) = (bound.addresses()[0].udp().unwrap(), bound.handle());

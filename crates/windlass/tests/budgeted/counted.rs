@@ -110,7 +110,12 @@ fn with_server<S: Service + DatagramService>(
 ) {
     let path = std::env::temp_dir().join(format!("windlass-budgeted-{}", std::process::id()));
     let has_six = std::net::TcpListener::bind("[::1]:0").is_ok();
-    let limits = Limits { stall_timeout: Duration::ZERO, idle_timeout: Duration::ZERO, ..Limits::default() };
+    let limits = Limits {
+        stall_timeout: Duration::ZERO,
+        overload_lag_max: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
     let config = Config::default().workers(1).limits(limits).memory(MEMORY);
     let serve = serve(make).config(config).tcp("127.0.0.1:0").unix(&path).udp("127.0.0.1:0");
     let bound = if has_six { serve.tcp("[::1]:0") } else { serve }.bind().unwrap();

@@ -520,7 +520,7 @@ impl Running {
 #[test]
 fn who_is_removed_already_is_told_once() {
     let alive = Alive::default();
-    let limits = Limits { drain_timeout: Duration::from_millis(500), ..limits() };
+    let limits = Limits { drain_timeout: Duration::from_secs(3), ..limits() };
     let server = start(one_worker(limits), |s| {
         s.add(serve(|| Echo).tcp("127.0.0.1:0"))
             .add(alive.greeter("probe").tcp("127.0.0.1:0").while_draining())

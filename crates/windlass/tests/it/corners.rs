@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::child::{self, Process};
 use crate::harness::*;
 use crate::probe::{Event, Probe, wait, wait_closed};
 use windlass::*;
@@ -57,6 +58,16 @@ fn rss() -> usize {
 
 #[test]
 fn a_byte_left_untaken_does_not_hold_the_memory_of_the_message_before_it() {
+    // What other tests of this process hold is not looked at.
+    Process::start("corners::bytes_left_untaken", "").finish();
+}
+
+#[test]
+#[ignore = "a part of the test above, run in a child"]
+fn bytes_left_untaken() {
+    if child::arg().is_none() {
+        return;
+    }
     const MESSAGE: usize = 1_000_000;
     const CLIENTS: usize = 200;
     let probe = Probe::new().0.input(|conn, input| {
@@ -237,13 +248,13 @@ fn without_a_stall_timeout_an_orderly_end_is_no_less_patient() {
         probe,
         Limits {
             write_stall_timeout: Duration::ZERO,
-            linger_timeout: Duration::from_millis(500),
+            linger_timeout: Duration::from_millis(2500),
             ..limits()
         },
     );
     let mut stream = server.connect();
     for piece in message.chunks(message.len() / 20 + 1) {
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(150));
         expect(&mut stream, piece);
     }
     server.stop();
@@ -375,9 +386,8 @@ fn writing_nothing_does_nothing() {
     );
     let _stream = server.connect();
     thread::sleep(Duration::from_millis(800));
-    let c = server.counters();
-    println!("writes {} idle {}", c.writes, c.closed_by("idle"));
-    assert_eq!((c.writes, c.closed_by("idle")), (0, 1));
+    let c = server.wait_for("its end", |c| c.closed_by("idle") == 1);
+    assert_eq!(c.writes, 0);
     server.stop();
 }
 
@@ -486,8 +496,7 @@ fn a_stall_is_blamed_on_who_caused_it() {
             Err(Close::Done)
         }
     }
-    let lim =
-        Limits { stall_timeout: Duration::from_millis(10), source_connections_max: 0, ..Limits::default() };
+    let lim = Limits { stall_timeout: Duration::from_millis(10), source_connections_max: 0, ..limits() };
     let server = Running::start(serve(|| Room).config(one_worker(lim)).tcp("127.0.0.1:0"));
     let stay: Vec<_> = (0..6000).map(|_| server.connect()).collect();
     server.wait_for("all", |c| c.opened == 6000);

@@ -41,7 +41,7 @@ impl DatagramService for Echo {
 /// Limits under which nothing of what a test does not ask for gets in its way: stalls are not
 /// reported on a machine that is busy with other tests.
 pub(crate) fn limits() -> Limits {
-    Limits { stall_timeout: Duration::ZERO, ..Limits::default() }
+    Limits { stall_timeout: Duration::ZERO, overload_lag_max: Duration::ZERO, ..Limits::default() }
 }
 
 pub(crate) fn one_worker(limits: Limits) -> Config {

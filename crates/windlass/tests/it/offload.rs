@@ -260,7 +260,7 @@ fn what_belongs_to_a_connection_goes_with_it() {
 #[test]
 fn a_job_that_does_not_return_holds_only_its_thread() {
     let config =
-        OffloadConfig { timeout: Duration::from_millis(300), threads: 2, ..OffloadConfig::default() };
+        OffloadConfig { timeout: Duration::from_millis(1500), threads: 2, ..OffloadConfig::default() };
     let pooled = start(1, limits(), config);
     let mut held = pooled.server.connect();
     // One holds a thread; the other thread serves on.

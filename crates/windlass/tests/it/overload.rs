@@ -68,8 +68,8 @@ struct Crowd {
 impl Crowd {
     fn new(addr: SocketAddr, clients: usize) -> Crowd {
         let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let client = || {
-            let (mut stream, over, answered) = (connect(addr), over.clone(), answered.clone());
+        let client = |mut stream: TcpStream| {
+            let (over, answered) = (over.clone(), answered.clone());
             thread::spawn(move || {
                 while !over.load(SeqCst) {
                     let mut back = [0; 4];
@@ -80,7 +80,9 @@ impl Crowd {
                 }
             })
         };
-        let clients = (0..clients).map(|_| client()).collect();
+        // Before any of them asks for much.
+        let inside: Vec<_> = (0..clients).map(|_| let_in(addr)).collect();
+        let clients = inside.into_iter().map(client).collect();
         Crowd { over, answered, clients }
     }
 
@@ -95,6 +97,19 @@ impl Crowd {
     fn end(self) {
         self.over.store(true, SeqCst);
         self.clients.into_iter().for_each(|client| client.join().unwrap());
+    }
+}
+
+/// One that has been answered. A machine that is held up for a moment may be overloaded without anybody's asking.
+fn let_in(addr: SocketAddr) -> TcpStream {
+    let deadline = Instant::now() + LONG;
+    loop {
+        let mut stream = connect(addr);
+        if stream.write_all(b"work").is_ok() && stream.read_exact(&mut [0; 4]).is_ok() {
+            return stream;
+        }
+        assert!(Instant::now() < deadline, "nobody is let in");
+        thread::sleep(MS);
     }
 }
 
@@ -116,7 +131,7 @@ fn newcomers_are_sent_away_while_it_lasts_and_those_who_are_in_are_served() {
     let config = one_worker(strict());
     let server = Running::start(serve(slow(8 * MS)).config(config).tcp("127.0.0.1:0"));
     let crowd = Crowd::new(server.addr(), 6);
-    let counters = server.wait_for("overload", |c| c.overloads == 1);
+    let counters = server.wait_for("overload", |c| c.overloads > 0);
     assert!(counters.lag_min_nanos > 4_000_000, "{}", counters.lag_min_nanos);
     let resets = knock(&server, "somebody to be shed", |c| c.shed_overload >= 3);
     assert!(resets > 0);
@@ -129,7 +144,7 @@ fn newcomers_are_sent_away_while_it_lasts_and_those_who_are_in_are_served() {
     });
     assert!(counters.overloaded_nanos >= 20_000_000, "{}", counters.overloaded_nanos);
     assert_eq!(counters.accept_paused_overload, 0);
-    round_trip(&mut server.connect(), b"hello");
+    round_trip(&mut let_in(server.addr()), b"hello");
     server.stop();
 }
 
@@ -292,13 +307,13 @@ fn a_queue_of_newcomers_that_stands_is_overload_too() {
     };
     let clients: Vec<_> = (0..40).map(client).collect();
     let counters = server.wait_for("newcomers to be shed", |c| c.shed_overload > 20);
-    assert_eq!(counters.overloads, 1);
+    assert!(counters.overloads > 0);
     server.wait_for("others to be let in", |c| c.opened > counters.opened + 10);
     over.store(true, SeqCst);
     let ended = clients.into_iter().map(|client| client.join().unwrap());
     let (welcome, reset) = ended.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
-    let counters = server.counters();
-    assert!(welcome <= counters.opened && reset <= counters.shed_overload, "{welcome} and {reset}");
+    // What a client has seen is counted at the end of the turn.
+    server.wait_for("all of them to be counted", |c| welcome <= c.opened && reset <= c.shed_overload);
     server.stop();
 }
 

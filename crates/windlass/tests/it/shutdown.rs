@@ -79,7 +79,7 @@ fn queued_output_is_still_sent_by_a_drain() {
 
 #[test]
 fn a_service_may_finish_its_work_and_the_deadline_aborts_the_rest() {
-    let drain_timeout = Duration::from_millis(300);
+    let drain_timeout = Duration::from_secs(2);
     let (probe, events) = Probe::new();
     let server = start(probe.draining(|_| Ok(())), Limits { drain_timeout, ..limits() });
     let mut stream = server.connect();

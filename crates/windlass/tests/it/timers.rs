@@ -45,15 +45,15 @@ fn output_counts_as_activity_too() {
     let (probe, events) = Probe::new();
     let again = |conn: &mut Conn<'_>| {
         conn.write(b"tock");
-        conn.wake_at(conn.now() + Duration::from_millis(50));
+        conn.wake_at(conn.now() + Duration::from_millis(100));
         Ok(())
     };
     let server = start(
         probe.open(again).timeout(again),
-        Limits { idle_timeout: Duration::from_millis(250), ..limits() },
+        Limits { idle_timeout: Duration::from_millis(1500), ..limits() },
     );
     let _stream = server.connect();
-    thread::sleep(Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(2200));
     assert!(events.try_iter().all(|event| !matches!(event, Event::Closed(_))));
     server.stop();
 }

@@ -125,7 +125,7 @@ fn values_are_seen_as_they_change() {
     }
     browser.until(&format!("{value} === '22.19'"));
     browser.until("document.querySelector('#topic-table tbody th').textContent === 'plant/1/temp'");
-    assert_ne!(browser.eval("document.querySelector('#topic-table tbody').textContent"), before);
+    browser.until(&format!("document.querySelector('#topic-table tbody').textContent !== {before}"));
     // Shut again, nobody asks for what is below.
     browser.eval(&format!("{}.querySelector('button').click()", level("plant")));
     browser.until("!document.querySelector('#topic-tree [title=\"plant/1\"]')");

@@ -82,6 +82,7 @@ fn it_looks_right_in_both_schemes_and_on_a_narrow_screen() {
     let mut grounds = Vec::new();
     for scheme in ["light", "dark"] {
         browser.look(1280, 900, scheme);
+        browser.until(&format!("matchMedia('(prefers-color-scheme: {scheme})').matches"));
         thread::sleep(Duration::from_millis(1200));
         grounds.push(browser.eval("getComputedStyle(document.body).backgroundColor"));
         assert_eq!(too_faint(&mut browser), Vec::<String>::new(), "{scheme}");
@@ -95,20 +96,21 @@ fn it_looks_right_in_both_schemes_and_on_a_narrow_screen() {
     assert_ne!(grounds[0], grounds[1]);
     // The button goes against the system, and the strips are drawn anew.
     browser.click("#theme");
-    assert_eq!(browser.eval("getComputedStyle(document.body).backgroundColor"), grounds[0]);
+    browser.until(&format!("getComputedStyle(document.body).backgroundColor === {}", grounds[0]));
     browser.click("#theme");
-    assert_eq!(browser.eval("getComputedStyle(document.body).backgroundColor"), grounds[1]);
+    browser.until(&format!("getComputedStyle(document.body).backgroundColor === {}", grounds[1]));
     // What the system says anyway is no choice.
     browser.look(1280, 900, "light");
-    assert_eq!(browser.eval("getComputedStyle(document.body).backgroundColor"), grounds[0]);
+    browser.until(&format!("getComputedStyle(document.body).backgroundColor === {}", grounds[0]));
     // Something was drawn: the strip has more than one colour.
     let colours = "(() => { const canvas = document.querySelector('.worker canvas');\
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);\
         return new Set(new Uint32Array(data.buffer)).size; })()";
-    assert!(browser.eval(colours).as_u64().unwrap() > 4);
+    browser.until(&format!("{colours} > 4"));
 
     for width in [1280, 1000, 830, 700, 400, 320] {
         browser.look(width, 850, "light");
+        browser.until(&format!("innerWidth === {width}"));
         thread::sleep(Duration::from_millis(300));
         let wide = browser.eval("document.documentElement.scrollWidth - innerWidth").as_i64().unwrap();
         assert!(wide <= 0, "{width} px: the page is {wide} px wider");

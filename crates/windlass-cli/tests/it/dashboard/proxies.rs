@@ -22,7 +22,7 @@ fn proxied(name: &str) -> Option<Proxied> {
     let nobody = crate::served::free();
     let text = format!(
         "[server]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [[proxy]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\ncheck_every = \"200ms\"\ncheck_fall = 1\n\
+         [[proxy]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\ncheck_every = \"200ms\"\ncheck_timeout = \"20s\"\ncheck_fall = 1\n\
          backend = [{{ to = \"{}\", name = \"red\", connections_max = 100 }}, {{ to = \"{}\", name = \"blue\", weight = 3 }}]\n\
          to = [\"{nobody}\"]\ndiscover = \"file:nowhere\"\n",
         echoes[0].address, echoes[1].address

@@ -1,7 +1,7 @@
 //! mosquitto itself, from the system's packages, and how its clients and ours are run.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::served::free_port;
 use crate::server::{LONG, is_root, windlass};
 
 /// A running broker, with a folder of its own.
@@ -22,11 +23,6 @@ pub(super) struct Broker {
     pub(super) web: String,
     pub(super) tls: String,
     pub(super) mutual: String,
-}
-
-/// A port that nobody had a moment ago.
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
 /// The certificates of the engine's tests.
@@ -67,7 +63,7 @@ impl Broker {
     }
 
     fn try_in(folder: &std::path::Path, lines: &str) -> Option<Broker> {
-        let [port, web, tls, mutual] = [(); 4].map(|()| free_port());
+        let [port, web, tls, mutual] = [(); 4].map(|()| free_port().to_string());
         let user = if is_root() { "user root\n" } else { "" };
         let [cert, key, ca] = ["server.pem", "server.key", "ca.pem"].map(certificate);
         let secure = format!("cafile {ca}\ncertfile {cert}\nkeyfile {key}");

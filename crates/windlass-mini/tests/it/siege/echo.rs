@@ -51,7 +51,7 @@ fn five_hundred_who_do_not_read_or_do_not_say_all_end_no_echo() {
                 }
             }
         }
-        gorge(bad.iter_mut().skip(2).step_by(4));
+        gorge(&besieged, bad.iter_mut().skip(2).step_by(4));
         #[cfg(feature = "udp")]
         flood(&sockets, &besieged.mini.addresses[1]);
         besieged.holds(&format!("round {round}"));
