@@ -391,6 +391,6 @@ fn is_encrypted(link: &Link) -> bool {
     #[cfg(feature = "tls")]
     let is_encrypted = link.lease.upstream().config.tls.is_some();
     #[cfg(not(feature = "tls"))]
-    let is_encrypted = false;
+    let (is_encrypted, _) = (false, link);
     is_encrypted
 }
