@@ -122,9 +122,14 @@ fn players_over_wss_move_to_the_worker_of_their_room_and_play() {
         })
     };
     // One worker may have told of it, and the other not yet.
-    wait_until(|| matches!(moved(), [out, into] if out == into && out > 0), || format!("{:?}", moved()));
-    let [out, into] = moved();
-    assert!(out == into && (1..ROOMS).contains(&out), "{out} moved, {into} came");
+    let last = std::cell::Cell::new([0; 2]);
+    let agree = || {
+        last.set(moved());
+        matches!(last.get(), [out, into] if out == into && out > 0)
+    };
+    wait_until(agree, || format!("out and in: {:?}", last.get()));
+    let [out, _] = last.get();
+    assert!((1..ROOMS).contains(&out), "{out} moved");
     // They end as others do: with a word, and with `close_notify`.
     for socket in &mut players {
         socket.send(Message::binary(Saying::new().farewell().into_bytes())).unwrap();
